@@ -1,0 +1,13 @@
+"""A complete MLOps pipeline: each stage is one module, in the order in which data flows.
+
+ingest      the published files -> one immutable snapshot per month, and a manifest
+validate    snapshots -> accepted snapshots and quarantined rows, or DataRejected
+features    accepted snapshots -> one row per flight, as known two hours before departure
+train       features -> a challenger, its baselines, a run with its lineage
+evaluate    challenger against baselines and champion -> a Verdict: the gate
+register    a passed Verdict -> a version in the registry, and its alias
+monitor     the live champion on the next month -> which inputs and predictions drifted
+
+`shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
+register and monitor touch the registry, which lives outside the graph, and are plain commands.
+"""

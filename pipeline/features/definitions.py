@@ -1,0 +1,107 @@
+"""The features by name: what each is over, what it looks back on, which way it may push.
+
+A prediction is made at T = scheduled departure - horizon, for the question: will this flight
+arrive 15 or more minutes late, or not at all? Every value was known strictly before T.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+LABEL = "late"
+"""1 if the flight arrives 15 or more minutes late, is diverted or is cancelled."""
+PROXY = "dep_late"
+"""1 if the flight departs 15 or more minutes late or is cancelled: known hours before the label."""
+
+ENTITIES: dict[str, list[str]] = {
+    "system": [],
+    "origin": ["origin"],
+    "carrier": ["carrier"],
+    "origin_carrier": ["origin", "carrier"],
+    "destination": ["dest"],
+    "route": ["origin", "dest"],
+    "hour": ["sched_hour"],
+}
+"""Each rolling view and the columns of a request that name its entity."""
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """A mean over what became known of an entity's flights in the last so many hours."""
+
+    view: str
+    value: str
+    hours: int
+
+    @property
+    def name(self) -> str:
+        """The feature's name, as "origin_dep_late_3h"; days where the hours are whole days > 1."""
+        days = self.hours // 24
+        span = f"{days}d" if days > 1 else f"{self.hours}h"
+        return f"{self.view}_{self.value}_{span}"
+
+
+_ROLLING = {
+    "system": {"dep_late": [1, 3], "late": [24]},
+    "origin": {"dep_late": [1, 3, 24], "dep_delay": [3], "arr_delay": [3], "late": [24, 168]},
+    "carrier": {"dep_late": [3, 24], "late": [24, 168]},
+    "origin_carrier": {"dep_late": [3], "late": [168]},
+    "destination": {"arr_delay": [24], "late": [6, 24, 168]},
+    "route": {"late": [168, 672]},
+    "hour": {"late": [168, 672]},
+}
+ROLLING = [
+    Rolling(view, value, hours)
+    for view, values in _ROLLING.items()
+    for value, spans in values.items()
+    for hours in spans
+]
+
+REQUEST = ["sched_minute", "day_of_week", "distance", "block_minutes"]
+"""Known from the schedule alone."""
+WEATHER = [
+    *("humid", "wind_dir", "wind_speed", "wind_gust"),
+    *("precip", "visib", "precip_3h", "pressure_change_3h"),
+]
+"""The origin's last observation; temperature and pressure themselves are season and left out."""
+AIRCRAFT = [
+    *("aircraft_arr_delay", "aircraft_age", "aircraft_slack"),
+    *("aircraft_dep_delay", "aircraft_airborne"),
+]
+"""The aircraft's last flight from New York, in minutes; missing when older than a day."""
+NUMERIC = [*REQUEST, *WEATHER, *(rolling.name for rolling in ROLLING), *AIRCRAFT]
+
+ORIGINS = ["EWR", "JFK", "LGA"]
+CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
+"""Carriers with a column of their own; every other is none of them."""
+ONE_HOT = {
+    **{f"origin_is_{origin}": ("origin", origin) for origin in ORIGINS},
+    **{f"carrier_is_{carrier}": ("carrier", carrier) for carrier in CARRIERS},
+}
+FEATURES = [*NUMERIC, *ONE_HOT]
+"""Every input of the model, in its order."""
+
+VIEWS = [*ENTITIES, "weather", "aircraft"]
+KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
+"""For each view, the instant at which the newest raw row behind its values became known (UTC)."""
+
+MONOTONE = {
+    **{rolling.name: 1 for rolling in ROLLING},
+    **dict.fromkeys(["wind_speed", "wind_gust", "precip", "precip_3h"], 1),
+    **{"visib": -1, "aircraft_arr_delay": 1, "aircraft_dep_delay": 1, "aircraft_slack": -1},
+}
+"""Which way a feature may move the risk: worse weather or more delay never lowers it."""
+
+
+def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """The model's input: float32, one row per flight, one column per name.
+
+    `names` are of FEATURES or columns of `frame`; an origin or carrier without a column of its own
+    is all zeros, a missing value is NaN.
+    """
+    columns = [
+        (frame[ONE_HOT[name][0]] == ONE_HOT[name][1]) if name in ONE_HOT else frame[name]
+        for name in names
+    ]
+    return np.column_stack([column.to_numpy(dtype="float32") for column in columns])

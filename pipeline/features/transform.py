@@ -1,0 +1,220 @@
+"""Raw events -> rows of features, each with the instant at which it became known; pure.
+
+Two instants go with every row. `known_at`: when the newest raw event in it became known.
+`available_at`: the first instant at which a prediction may use it, always later than `known_at`.
+A prediction at T uses, for each entity, the last row with available_at <= T: the rule of every
+feature store, so the same rows feed one. Instants are whole minutes (UTC) since EPOCH.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import ENTITIES, LABEL, PROXY, ROLLING, WEATHER, Rolling
+from pipeline.shared.config import FeaturesConfig
+
+EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
+LATE_MINUTES = 15
+OBSERVATION_MINUTES = 60
+"""The row of hour H is observed at up to H:51, so it is known at the end of its hour."""
+NEVER = np.iinfo("int64").min
+Minutes = np.ndarray
+"""int64 minutes since EPOCH; NEVER where there is none."""
+
+
+def minutes(instants: pd.Series) -> Minutes:
+    """Instants as whole minutes since EPOCH, NEVER where missing."""
+    since = (instants - EPOCH).dt.total_seconds().to_numpy() / 60
+    return np.where(np.isnan(since), NEVER, np.nan_to_num(since)).astype("int64")
+
+
+def instants(since: Minutes) -> pd.Series:
+    """The inverse of `minutes`."""
+    elapsed = pd.to_timedelta(np.where(since == NEVER, 0, since), unit="min").as_unit("us")
+    return pd.Series(EPOCH.as_unit("us") + elapsed).mask(since == NEVER)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One kind of outcome over all flights: its value and when it became known."""
+
+    value: np.ndarray
+    known: Minutes
+
+
+def outcomes(flights: pd.DataFrame) -> dict[str, Event]:
+    """The four outcomes of each flight that features look back on, and when each became known.
+
+    A flight that has not left (arrived) 15 minutes after its schedule is known to be late by then,
+    whether it is still to come or was cancelled. A delay in minutes is known when it happened.
+    """
+    sched_dep, sched_arr = minutes(flights["sched_dep_utc"]), minutes(flights["sched_arr_utc"])
+    dep, arr = minutes(flights["dep_utc"]), minutes(flights["arr_utc"])
+    dep_late = (flights["dep_delay"] >= LATE_MINUTES) | flights["dep_delay"].isna()
+    late = (flights["arr_delay"] >= LATE_MINUTES) | flights["arr_delay"].isna()
+    return {
+        PROXY: Event(dep_late.to_numpy("float64"), _first(dep, sched_dep + LATE_MINUTES)),
+        LABEL: Event(late.to_numpy("float64"), _first(arr, sched_arr + LATE_MINUTES)),
+        "dep_delay": Event(flights["dep_delay"].to_numpy("float64"), dep),
+        "arr_delay": Event(flights["arr_delay"].to_numpy("float64"), arr),
+    }
+
+
+def _first(happened: Minutes, at_the_latest: Minutes) -> Minutes:
+    return np.where(happened == NEVER, at_the_latest, np.minimum(happened, at_the_latest))
+
+
+def requests(flights: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
+    """One row per flight: its key, when it is predicted, what the schedule says, its outcomes."""
+    local = flights["sched_dep_utc"].dt.tz_convert("America/New_York")
+    known = outcomes(flights)
+    block = (flights["sched_arr_utc"] - flights["sched_dep_utc"]).dt.total_seconds() / 60
+    identity = ["year", "month", "day", "carrier", "flight", "origin", "dest", "tailnum"]
+    return flights[[*identity, "sched_dep_utc", "distance"]].assign(
+        predict_at=flights["sched_dep_utc"] - pd.Timedelta(minutes=config.horizon_minutes),
+        sched_hour=local.dt.hour.astype("int64"),
+        sched_minute=(local.dt.hour * 60 + local.dt.minute).astype("int64"),
+        day_of_week=local.dt.dayofweek.astype("int64"),
+        block_minutes=block.astype("int64"),
+        **{
+            LABEL: known[LABEL].value.astype("int8"),
+            f"{LABEL}_known_at": instants(known[LABEL].known).array,
+            PROXY: known[PROXY].value.astype("int8"),
+            f"{PROXY}_known_at": instants(known[PROXY].known).array,
+        },
+    )
+
+
+def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
+    """The entity of each row in a rolling view, as text: "EWR/UA" for an origin and carrier."""
+    parts = [frame[column].astype(str) for column in ENTITIES[view]]
+    if not parts:
+        return pd.Series("all", index=frame.index)
+    return parts[0].str.cat(parts[1:], sep="/") if len(parts) > 1 else parts[0]
+
+
+def rolling_rows(
+    entity: pd.Series, known: dict[str, Event], windows: list[Rolling], grid: int
+) -> pd.DataFrame:
+    """A view's rows: for each entity, and each instant of the grid at which something changed,
+    the count and the sum over each window, and the baseline's where a window is named so.
+
+    The row published at G holds what became known in [G - window, G), so each event enters at the
+    first G after it and leaves at the first G after its window has passed.
+    """
+    codes, names = pd.factorize(entity, sort=True)
+    span = _span(known, windows)
+    changes, streams = [], {}
+    for value in {w.value: None for w in windows}:
+        event = known[value]
+        there = event.known != NEVER
+        order = np.lexsort((event.known[there], codes[there]))
+        at = (codes[there].astype("int64") * span + event.known[there])[order]
+        streams[value] = (at, np.concatenate([[0.0], np.cumsum(event.value[there][order])]))
+        for hours in {0, *(w.hours for w in windows if w.value == value)}:
+            passed = at % span + hours * 60
+            changes.append(at - at % span + (passed // grid + 1) * grid)
+    rows = np.sort(np.concatenate(changes), kind="stable")
+    rows = rows[np.diff(rows, prepend=-1) > 0]
+    table: dict[str, np.ndarray] = {}
+    for window in windows:
+        at, total = streams[window.value]
+        last = np.searchsorted(at, rows, "left")
+        first = np.searchsorted(at, np.maximum(rows - window.hours * 60, rows - rows % span), "left")
+        table[f"{window.name}_count"] = (last - first).astype("int32")
+        table[f"{window.name}_sum"] = (total[last] - total[first]).astype("float64")
+    newest = np.sort(np.concatenate([at for at, _ in streams.values()]))
+    return pd.DataFrame(
+        {
+            "entity": pd.Categorical.from_codes(rows // span, names),
+            "known_at": newest[np.searchsorted(newest, rows, "left") - 1] % span,
+            "available_at": rows % span,
+            **table,
+        }
+    )
+
+
+def _span(known: dict[str, Event], windows: list[Rolling]) -> int:
+    latest = max(int(event.known.max()) for event in known.values())
+    return latest + 60 * max(w.hours for w in windows) + 24 * 60
+
+
+def baselines(config: FeaturesConfig) -> list[Rolling]:
+    """The system-wide long means that small groups are pulled towards."""
+    return [
+        Rolling("system", value, config.baseline_days * 24)
+        for value in (PROXY, LABEL, "dep_delay", "arr_delay")
+    ]
+
+
+def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
+    """One row per origin and hour, with the rain of three hours and the pressure's change in them.
+
+    No gust reported means none; every other missing value stays missing.
+    """
+    hour = minutes(weather["observed_utc"])
+    frame = weather.assign(
+        entity=weather["origin"], hour=hour, wind_gust=weather["wind_gust"].fillna(0.0)
+    ).sort_values(["entity", "hour"], ignore_index=True)
+    for lag in (1, 2, 3):
+        earlier = frame[["entity", "hour", "precip", "pressure"]].assign(
+            hour=frame["hour"] + 60 * lag
+        )
+        frame = frame.merge(earlier, "left", ["entity", "hour"], suffixes=("", f"_{lag}"))
+    known = frame["hour"] + OBSERVATION_MINUTES
+    return frame.assign(
+        entity=frame["entity"].astype("category"),
+        known_at=known,
+        available_at=known + 1,
+        precip_3h=frame[["precip", "precip_1", "precip_2"]].sum(axis=1),
+        pressure_change_3h=frame["pressure"] - frame["pressure_3"],
+    )[["entity", "known_at", "available_at", *WEATHER]]
+
+
+def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
+    """One row per aircraft and event: what its last departure and last landing told.
+
+    `ready` is when it landed, or will by its schedule if still in the air.
+    """
+    flown = flights[flights["tailnum"].notna() & flights["dep_utc"].notna()]
+    dep, arr = minutes(flown["dep_utc"]), minutes(flown["arr_utc"])
+    block = minutes(flown["sched_arr_utc"]) - minutes(flown["sched_dep_utc"])
+    left = pd.DataFrame(
+        {
+            "entity": flown["tailnum"].to_numpy(),
+            "known_at": dep,
+            "aircraft_dep_delay": flown["dep_delay"].to_numpy(),
+            "aircraft_airborne": 1.0,
+            "ready": (dep + block).astype("float64"),
+        }
+    )
+    landed = left.assign(
+        known_at=arr, aircraft_arr_delay=flown["arr_delay"].to_numpy(), aircraft_airborne=0.0, ready=arr.astype("float64")
+    ).assign(landed_at=arr)
+    rows = pd.concat([left, landed[arr != NEVER]], ignore_index=True)
+    rows = rows.sort_values(["entity", "known_at", "aircraft_airborne", "ready"], kind="stable")
+    carried = ["aircraft_arr_delay", "landed_at"]
+    rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
+    rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
+    return rows.assign(
+        entity=rows["entity"].astype("category"), available_at=rows["known_at"] + 1
+    )
+
+
+def views(
+    flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig
+) -> dict[str, pd.DataFrame]:
+    """Every view's rows from raw flights and weather, sorted by entity and `available_at`."""
+    known = outcomes(flights)
+    frame = requests(flights, config)
+    tables = {
+        view: rolling_rows(
+            entity_names(frame, view),
+            known,
+            [w for w in ROLLING if w.view == view] + (baselines(config) if view == "system" else []),
+            config.grid_minutes,
+        )
+        for view in ENTITIES
+    }
+    return {**tables, "weather": weather_rows(weather), "aircraft": aircraft_rows(flights)}

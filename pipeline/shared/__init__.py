@@ -1,0 +1,1 @@
+"""What two or more stages use: config, contracts, errors, files, clock, model, tracking."""

@@ -1,0 +1,203 @@
+"""configs/<stage>.yaml as frozen, typed sections; a stage gets its own section and no other."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.shared.errors import ConfigError
+
+CONFIGS = Path("configs")
+
+Month = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])$")]
+Day = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a config: no unknown key, no change after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageConfig(Section):
+    """The whole of one configs/<stage>.yaml."""
+
+    stage: ClassVar[str]
+
+
+class Window(Section):
+    """Scheduled departures from the first day to the last, both included (New York dates)."""
+
+    first: Day
+    last: Day
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Window":
+        if self.first > self.last:
+            raise ValueError(f"first {self.first} is after last {self.last}")
+        return self
+
+
+class IngestConfig(StageConfig):
+    """Where the published files come from, what they must hash to, what has arrived."""
+
+    stage = "ingest"
+    source: str
+    as_of: Month
+    first_month: Month
+    files: dict[str, Sha256]
+    airport_zones: dict[str, str]
+
+
+class ValidateConfig(StageConfig):
+    """The numbers in the rules that a month of data must pass."""
+
+    stage = "validate"
+    reference: list[Month] = Field(min_length=1)
+    flights_a_day: tuple[int, int]
+    weather_hours_a_day: tuple[float, float]
+    max_quarantined_share: Share
+    max_divergence: dict[str, Annotated[float, Field(gt=0)]]
+    max_mean_shift: dict[str, Annotated[float, Field(gt=0)]]
+    max_late_share: Share
+    max_cancelled_share: Share
+
+
+class FeaturesConfig(StageConfig):
+    """What turns raw rows into features known at the instant of the prediction."""
+
+    stage = "features"
+    horizon_minutes: int = Field(gt=0, le=24 * 60)
+    grid_minutes: int = Field(gt=0, le=60)
+    baseline_days: int = Field(gt=0)
+    shrink_flights: dict[str, Annotated[float, Field(gt=0)]]
+    aircraft_hours: int = Field(gt=0)
+    weather_hours: int = Field(gt=0)
+    prior: dict[str, float]
+
+
+class BoostingParameters(Section):
+    """Parameters of scikit-learn's HistGradientBoostingClassifier, under its own names."""
+
+    max_iter: int = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)
+    max_leaf_nodes: int = Field(ge=2)
+    min_samples_leaf: int = Field(gt=0)
+    l2_regularization: float = Field(ge=0)
+
+
+class TrainConfig(StageConfig):
+    """The window, the model's parameters, and what the stored model must agree to."""
+
+    stage = "train"
+    window: Window
+    seed: int = Field(ge=0)
+    threads: int = Field(gt=0)
+    boosting: BoostingParameters
+    monotone: bool
+    drop_features: list[str]
+    logistic_c: float = Field(gt=0)
+    min_rows: int = Field(gt=0)
+    parity_tolerance: float = Field(gt=0, le=1e-3)
+
+
+class Bootstrap(Section):
+    """The day-clustered bootstrap behind every interval of the gate."""
+
+    draws: int = Field(ge=200)
+    seed: int = Field(ge=0)
+    confidence: float = Field(gt=0.5, lt=1)
+
+
+class SliceRule(Section):
+    """Which groups of flights may veto a promotion, and when."""
+
+    hour_bands: list[int]
+    named_carriers: list[str]
+    storm_share: Share
+    min_positives: int = Field(gt=0)
+    veto_point: float = Field(ge=0)
+
+
+class Behaviour(Section):
+    """A model's behaviour on known cases, apart from its accuracy."""
+
+    rows: int = Field(gt=0)
+    seed: int = Field(ge=0)
+    tolerance: float = Field(ge=0)
+    raises: dict[str, float]
+    lowers: dict[str, float]
+    calm_morning: dict[str, float]
+    calm_morning_max: Share
+    stormy_evening: dict[str, float]
+    stormy_evening_min: Share
+
+
+class EvaluateConfig(StageConfig):
+    """The gate: the window it judges on, its statistics, its slices, its behavioural tests."""
+
+    stage = "evaluate"
+    window: Window
+    min_days: int = Field(gt=0)
+    max_data_age_days: float = Field(gt=0)
+    bootstrap: Bootstrap
+    slices: SliceRule
+    behaviour: Behaviour
+
+
+class RegisterConfig(StageConfig):
+    """The registry: its name for the model, and the servers or files behind it."""
+
+    stage = "register"
+    model_name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    experiment: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    tracking_url: str
+    artifacts_url: str
+
+
+class MonitorConfig(StageConfig):
+    """The window that is compared with the training window, and what counts as drift."""
+
+    stage = "monitor"
+    window: Window
+    bins: int = Field(ge=2)
+    prediction_warn: float = Field(gt=0)
+    prediction_alert: float = Field(gt=0)
+    tripwire_warn: float = Field(gt=0)
+    tripwire_alert: float = Field(gt=0)
+    html: Literal["full", "none"]
+
+
+C = TypeVar("C", bound=StageConfig)
+
+
+def load(section: type[C]) -> C:
+    """Read configs/<stage>.yaml into its section.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or a key or value in it is wrong.
+    """
+    path = CONFIGS / f"{section.stage}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from error
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [
+        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {item['input']!r:.80}"
+        for item in error.errors()
+    ]
+    return f"{path} has {len(lines)} wrong key(s) or value(s); correct them, then run again:\n" + (
+        "\n".join(lines)
+    )

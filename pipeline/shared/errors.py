@@ -1,0 +1,85 @@
+"""Everything that the pipeline refuses on purpose, as a tree.
+
+PipelineError                exit 1: the pipeline says no
+├── SourceRejected           ingest: a published file is missing, changed or unreadable
+├── SnapshotChanged          ingest, validate: a snapshot is not what its manifest says
+├── DataRejected             validate: a month breaks a rule that refuses
+├── LeakFound                train, evaluate: a feature was known too late
+├── TooLittleData            features, train, evaluate, monitor: a window holds too few rows
+├── ParityFailed             train: the stored model differs from the trained one
+├── GateRefused              evaluate: the challenger may not be promoted
+├── RegistryRefused          register: no passed verdict for exactly this model
+├── ArtifactTampered         whoever loads a file: its digest is not the recorded one
+├── ArtifactMissing          whoever reads a file that an earlier stage should have written
+└── StorageFailed            whoever writes: disk full, folder not writable
+UsageError                   exit 2: the call is wrong
+├── ConfigError              a key or a value in configs/ is wrong
+└── EnvironmentUnfit         no git checkout, wrong Python
+
+A message says what, the two numbers or names, and the next command. Any other exception is a bug
+and shows its traceback.
+"""
+
+
+class PipelineError(Exception):
+    """The pipeline says no on purpose."""
+
+    exit_code = 1
+
+
+class SourceRejected(PipelineError):
+    """A published file is missing, changed or unreadable."""
+
+
+class SnapshotChanged(PipelineError):
+    """A snapshot on disk is not what its manifest says; snapshots are immutable."""
+
+
+class DataRejected(PipelineError):
+    """A month of data breaks a rule whose failure refuses the month."""
+
+
+class LeakFound(PipelineError):
+    """A feature value was known only at or after the instant of the prediction."""
+
+
+class TooLittleData(PipelineError):
+    """A window of the config holds fewer rows than its use needs."""
+
+
+class ParityFailed(PipelineError):
+    """The stored model does not predict what the trained model predicts."""
+
+
+class GateRefused(PipelineError):
+    """The verdict on the challenger is no."""
+
+
+class RegistryRefused(PipelineError):
+    """The registry takes only a passed verdict for exactly this model and champion."""
+
+
+class ArtifactTampered(PipelineError):
+    """A file's digest differs from the one that was recorded for it."""
+
+
+class ArtifactMissing(PipelineError):
+    """A file that an earlier stage writes is not there."""
+
+
+class StorageFailed(PipelineError):
+    """The disk is full or a folder cannot be written."""
+
+
+class UsageError(Exception):
+    """The call is wrong, not the data."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A key or a value in configs/ is wrong."""
+
+
+class EnvironmentUnfit(UsageError):
+    """The surroundings lack something: a git checkout, a supported Python."""

@@ -1,0 +1,141 @@
+"""Reading and writing files so that a reader never meets half of one, and digests that hold."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.errors import ArtifactMissing, StorageFailed
+
+_STORAGE_ERRNOS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds.
+
+    Raises:
+        StorageFailed: the disk is full or the folder cannot be written; `path` is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _STORAGE_ERRNOS:
+            raise
+        raise StorageFailed(_storage_message(path, error)) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _storage_message(path: Path, error: OSError) -> str:
+    folder = next(p for p in [path.parent, *path.parent.parents] if p.is_dir())
+    free = shutil.disk_usage(folder).free / 1e6
+    return (
+        f"cannot write {path}: {error.strerror or error}; {free:,.1f} MB are free in {folder}/; "
+        "nothing was half-written: make room or check the folder's owner, then run the same again"
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON with sorted keys, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write `frame` as Parquet (zstd, no index); equal frames give equal bytes in one version."""
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read JSON written by the stage `made_by`.
+
+    Raises:
+        ArtifactMissing: the file is not there, or is not JSON.
+    """
+    _require(path, made_by)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactMissing(f"{path} is not JSON ({error}); run `make {made_by}`") from error
+
+
+def read_parquet(path: Path, made_by: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read Parquet written by the stage `made_by`.
+
+    Raises:
+        ArtifactMissing: the file is not there, or is not Parquet.
+    """
+    _require(path, made_by)
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError) as error:
+        raise ArtifactMissing(
+            f"{path} cannot be read as Parquet ({error}); run `make {made_by}`"
+        ) from error
+
+
+def _require(path: Path, made_by: str) -> None:
+    if not path.is_file():
+        raise ArtifactMissing(f"{path} is missing; `make {made_by}` writes it")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text's UTF-8 bytes, as 64 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_hash(frame: pd.DataFrame) -> str:
+    """SHA-256 of a table's names, types and values in order, whatever file format holds them."""
+    digest = hashlib.sha256(f"{len(frame)} rows".encode())
+    for name in frame.columns:
+        column = frame[name]
+        missing = column.isna().to_numpy()
+        digest.update(f"\0{name}\0{column.dtype}\0".encode())
+        digest.update(np.packbits(missing).tobytes())
+        digest.update(_column_bytes(column, missing))
+    return digest.hexdigest()
+
+
+def _column_bytes(column: pd.Series, missing: np.ndarray) -> bytes:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    if column.dtype.kind in "OUT":
+        return "\0".join(column.where(~missing, "").astype(str)).encode()
+    values = column.to_numpy()
+    if missing.any():
+        values = np.where(missing, np.zeros(1, values.dtype), values)
+    return np.ascontiguousarray(values).tobytes()

@@ -1,0 +1,78 @@
+"""Where a model comes from: the commit, the data, the configs and the environment, as digests."""
+
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+from pipeline.shared.config import CONFIGS
+from pipeline.shared.contracts import INGEST, Manifest
+from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.files import file_hash, read_json, text_hash
+
+OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
+"""What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
+
+
+def _git(*arguments: str, **environment: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            check=True,
+            env={**os.environ, **environment},
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise EnvironmentUnfit(
+            f"{Path.cwd()} is not a git checkout with a commit: a model's lineage begins with one; "
+            "clone the project, or `git init && git add -A && git commit -m start`"
+        ) from error
+    return done.stdout.decode(errors="replace")
+
+
+def require_checkout() -> str:
+    """The commit that is checked out, as 40 hex digits.
+
+    Raises:
+        EnvironmentUnfit: this is not a git checkout, or it has no commit yet.
+    """
+    return _git("rev-parse", "--verify", "HEAD").strip()
+
+
+def patch() -> str:
+    """What the working tree changes against its commit, new files included; empty if clean."""
+    if not _git("status", "--porcelain", "--", ".", *OUTPUTS).strip():
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        _git("read-tree", "HEAD", **index)
+        _git("add", "--all", "--", ".", *OUTPUTS, **index)
+        return _git("diff", "--cached", "--binary", "HEAD", **index)
+
+
+def configs_hash() -> str:
+    """One digest over the names and bytes of everything in configs/."""
+    found = sorted(path for path in CONFIGS.rglob("*") if path.is_file())
+    return text_hash("\n".join(f"{path.as_posix()} {file_hash(path)}" for path in found))
+
+
+def data_hash() -> str:
+    """One digest over the content of every snapshot that has arrived."""
+    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    return text_hash("\n".join(f"{s.table} {s.month} {s.content_hash}" for s in manifest.snapshots))
+
+
+def collect() -> dict[str, str]:
+    """The lineage of what the checkout holds now, each entry a short text."""
+    changed = patch()
+    return {
+        "git_commit": require_checkout(),
+        "git_tree": f"changed, patch {text_hash(changed)[:12]}" if changed else "clean",
+        "data_hash": data_hash(),
+        "configs_hash": configs_hash(),
+        "dvc_lock_hash": file_hash(Path("dvc.lock")) if Path("dvc.lock").is_file() else "none yet",
+        "environment_hash": file_hash(Path("requirements.lock")),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }

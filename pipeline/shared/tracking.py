@@ -1,0 +1,278 @@
+"""The door to MLflow: runs, and the registry with its aliases.
+
+A run is recorded from the files in data/train/, so it can be recorded again when the store is new;
+a run of the same model from the same lineage is found, not repeated.
+"""
+
+import json
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.shared import lineage
+from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
+from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training
+from pipeline.shared.errors import ArtifactTampered, RegistryRefused
+from pipeline.shared.files import file_hash, read_json
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+MODEL_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model: its number, its file's digest, its run, its tags."""
+
+    number: str
+    digest: str
+    run_id: str
+    tags: dict[str, str]
+
+
+def _client(config: RegisterConfig) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+    os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
+    scheme, _, database = config.tracking_url.partition(":///")
+    if scheme == "sqlite":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    warnings.filterwarnings("ignore", module="mlflow")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(config.tracking_url)
+    mlflow.set_registry_uri(config.tracking_url)
+    return mlflow.MlflowClient()
+
+
+def exists(config: RegisterConfig) -> bool:
+    """Whether there is a store at all; told without loading MLflow where it is a local file."""
+    scheme, _, database = config.tracking_url.partition(":///")
+    return scheme != "sqlite" or Path(database).is_file()
+
+
+def _experiment(client: Any, config: RegisterConfig) -> str:
+    found = client.get_experiment_by_name(config.experiment)
+    if found is not None:
+        return str(found.experiment_id)
+    location = config.artifacts_url
+    if "://" not in location:
+        location = Path(location).resolve().as_uri()
+    return str(client.create_experiment(config.experiment, artifact_location=location))
+
+
+def find_run(config: RegisterConfig, digest: str) -> str | None:
+    """The newest finished run that stored a model with this digest, if there is one."""
+    client = _client(config)
+    runs = client.search_runs(
+        [_experiment(client, config)],
+        f"tags.model_digest = '{digest}' and attributes.status = 'FINISHED'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return str(runs[0].info.run_id) if runs else None
+
+
+def record(config: RegisterConfig, training: Training) -> str:
+    """Record data/train/ as a run with parameters, metrics, data, figures, model and lineage.
+
+    Returns the run's id; it is marked finished only once everything is stored.
+    """
+    client = _client(config)
+    import mlflow
+
+    origin = lineage.collect()
+    with mlflow.start_run(experiment_id=_experiment(client, config)) as active:
+        mlflow.log_params(_parameters(training))
+        mlflow.log_metrics(read_json(TRAIN / "metrics.json", "train"))
+        mlflow.set_tags(
+            {
+                **origin,
+                "model_digest": training.digest,
+                "predictions_hash": training.predictions_hash,
+            }
+        )
+        _log_data(client, active.info.run_id, training)
+        _log_files()
+        _log_model(training)
+        return str(active.info.run_id)
+
+
+def _parameters(training: Training) -> dict[str, Any]:
+    config = load(TrainConfig)
+    return {
+        **config.boosting.model_dump(),
+        "window": training.window,
+        "monotone": config.monotone,
+        "seed": training.seed,
+        "threads": training.threads,
+        "inputs": len(training.features),
+    }
+
+
+def _log_data(client: Any, run_id: str, training: Training) -> None:
+    """Name the snapshots behind the run, each with the start of its content hash as digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=f"{snapshot.table}-{snapshot.month}",
+                digest=snapshot.content_hash[:32],
+                source_type="local",
+                source=json.dumps({"uri": snapshot.path}),
+                profile=json.dumps({"rows": snapshot.rows}),
+            ),
+            [InputTag("mlflow.data.context", "training")],
+        )
+        for snapshot in manifest.snapshots
+        if snapshot.month <= training.window.split("..")[1][:7]
+    ]
+    client.log_inputs(run_id, datasets=inputs)
+
+
+def _log_model(training: Training) -> None:
+    """Store the ONNX file with its signature and an example, and check that it is the same file."""
+    import mlflow
+    import numpy as np
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    inputs = TensorSpec(np.dtype("float32"), (-1, len(training.features)), "inputs")
+    outputs = [
+        TensorSpec(np.dtype("int64"), (-1,), "label"),
+        TensorSpec(np.dtype("float32"), (-1, 2), "probabilities"),
+    ]
+    mlflow.onnx.log_model(
+        onnx.load(TRAIN / MODEL_FILE),
+        name="model",
+        signature=ModelSignature(Schema([inputs]), Schema(outputs)),
+        input_example={"inputs": np.zeros((1, len(training.features)), dtype="float32")},
+        pip_requirements=[f"{name}=={version(name)}" for name in ("onnx", "onnxruntime")],
+        save_as_external_data=False,
+    )
+
+
+def _log_files() -> None:
+    import mlflow
+
+    mlflow.log_artifacts(str(TRAIN / "figures"), "figures")
+    mlflow.log_artifacts(str(CONFIGS), "configs")
+    mlflow.log_artifact(str(INGEST / "manifest.json"), "lineage")
+    for name in ("training.json", "importance.json", "reference.csv"):
+        mlflow.log_artifact(str(TRAIN / name), "training")
+    for path in (Path("requirements.lock"), Path("dvc.lock")):
+        if path.is_file():
+            mlflow.log_artifact(str(path), "lineage")
+    if changed := lineage.patch():
+        mlflow.log_text(changed, "lineage/tree.patch")
+
+
+def aliased(config: RegisterConfig, alias: str) -> Version | None:
+    """The version that an alias names, or None where the alias is not set.
+
+    Raises:
+        RegistryRefused: the alias names a version that is gone.
+    """
+    if not exists(config):
+        return None
+    client = _client(config)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(config.model_name).aliases
+    except MlflowException:
+        return None
+    if alias not in aliases:
+        return None
+    try:
+        found = client.get_model_version(config.model_name, aliases[alias])
+    except MlflowException as error:
+        raise RegistryRefused(_gone(config, alias, str(aliases[alias]), "the registry")) from error
+    return _version(found)
+
+
+def _version(found: Any) -> Version:
+    tags = dict(found.tags)
+    return Version(str(found.version), tags.get("model_digest", ""), str(found.run_id), tags)
+
+
+def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
+    return (
+        f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
+        f"{config.tracking_url} and {config.artifacts_url} from a backup, or begin anew with "
+        "`make clean`"
+    )
+
+
+def fetch(config: RegisterConfig, registered: Version) -> Path:
+    """A registered version's model file on this machine, its digest checked.
+
+    Raises:
+        RegistryRefused: the file is gone from the store.
+        ArtifactTampered: the file is not the one that was registered.
+    """
+    client = _client(config)
+    import mlflow
+
+    source = client.get_model_version(config.model_name, registered.number).source
+    try:
+        path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
+        found = file_hash(path)
+    except (OSError, mlflow.MlflowException) as error:
+        message = _gone(config, "in use", registered.number, config.artifacts_url)
+        raise RegistryRefused(message) from error
+    if found != registered.digest:
+        raise ArtifactTampered(
+            f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
+            f"{registered.digest[:12]}… was registered; it is not loaded"
+        )
+    return path
+
+
+def find_version(config: RegisterConfig, digest: str) -> Version | None:
+    """The registered version with this model digest, if there is one."""
+    found = _client(config).search_model_versions(f"name = '{config.model_name}'")
+    same = [v for v in map(_version, found) if v.digest == digest]
+    return min(same, key=lambda v: int(v.number)) if same else None
+
+
+def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str, str]) -> Version:
+    """Register the model of a run as a new version with its lineage as tags."""
+    client = _client(config)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(config.model_name)
+    except MlflowException:
+        client.create_registered_model(config.model_name)
+    models = client.get_run(run_id).outputs.model_outputs
+    added = client.create_model_version(
+        config.model_name,
+        source=f"models:/{models[0].model_id}",
+        run_id=run_id,
+        tags={**tags, "model_digest": digest},
+    )
+    registered = _version(client.get_model_version(config.model_name, added.version))
+    fetch(config, registered)
+    return registered
+
+
+def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
+    """Point an alias at a version; the registry does it in one step."""
+    _client(config).set_registered_model_alias(config.model_name, alias, number)
+
+
+def log_verdict(config: RegisterConfig, run_id: str, folder: Path, figures: dict[str, float]) -> None:
+    """Add the gate's verdict to the run that it judged."""
+    client = _client(config)
+    client.log_artifacts(run_id, str(folder), "verdict")
+    for name, value in figures.items():
+        client.log_metric(run_id, name, value)

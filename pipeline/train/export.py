@@ -1,0 +1,54 @@
+"""A fitted model becomes an ONNX file, proven equal on every training row.
+
+ONNX because loading it runs no code (a pickle can), and it needs no scikit-learn to serve. Some
+estimators convert without an error and are wrong, so equality is measured, never assumed.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.shared import model as stored
+from pipeline.shared.errors import ParityFailed
+from pipeline.shared.files import file_hash, replacing
+
+
+def to_onnx(fitted: Any, features: list[str]) -> bytes:
+    """The fitted classifier as ONNX bytes, which depend on nothing but the classifier."""
+    from skl2onnx import to_onnx as convert
+    from skl2onnx.common.data_types import FloatTensorType
+
+    converted = convert(
+        fitted,
+        initial_types=[("inputs", FloatTensorType([None, len(features)]))],
+        options={id(fitted): {"zipmap": False}},
+        target_opset={"": 18, "ai.onnx.ml": 3},
+        name="flight-delay",
+    )
+    entry = converted.metadata_props.add()
+    entry.key, entry.value = stored.FEATURES_KEY, json.dumps(features)
+    return bytes(converted.SerializeToString(deterministic=True))
+
+
+def save(
+    fitted: Any, features: list[str], inputs: np.ndarray, path: Path, tolerance: float
+) -> tuple[stored.Model, float]:
+    """Store a fitted model, load it back, and return it with its largest difference on `inputs`.
+
+    Raises:
+        ParityFailed: the stored model's probabilities differ by more than `tolerance`.
+    """
+    content = to_onnx(fitted, features)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        model = stored.load(temporary, file_hash(temporary))
+        difference = np.abs(model.predict_matrix(inputs) - fitted.predict_proba(inputs)[:, 1])
+        if (worst := float(difference.max())) > tolerance:
+            raise ParityFailed(
+                f"{path.name} differs from the trained model by {worst:.2e} in row "
+                f"{int(difference.argmax())} of {len(inputs):,}, allowed is {tolerance:.0e}; it is "
+                "not stored: see parity_tolerance in configs/train.yaml"
+            )
+    return model, worst

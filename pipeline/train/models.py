@@ -1,0 +1,50 @@
+"""The challenger and its baselines: scikit-learn, one function each; pure."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.features.definitions import MONOTONE
+from pipeline.shared.config import TrainConfig
+
+
+def boosting(
+    config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray
+) -> Any:
+    """The challenger: gradient boosted trees whose risk moves only the way MONOTONE says.
+
+    `inputs` is float32 (rows, names), NaN where missing; early stopping is off, so every row counts
+    and nothing is drawn by chance.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    directions = [MONOTONE.get(name, 0) if config.monotone else 0 for name in names]
+    model = HistGradientBoostingClassifier(
+        **config.boosting.model_dump(),
+        monotonic_cst=directions,
+        early_stopping=False,
+        random_state=config.seed,
+    )
+    return model.fit(inputs, labels)
+
+
+def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any:
+    """The simpler model on the same inputs: a challenger that cannot beat it is not worth keeping."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(
+        SimpleImputer(strategy="median"),
+        StandardScaler(),
+        LogisticRegression(C=config.logistic_c, max_iter=1000),
+    )
+    return model.fit(inputs, labels)
+
+
+def hour_rate(hours: np.ndarray, labels: np.ndarray) -> Any:
+    """The naive baseline: the share of late flights at each scheduled hour, as a one-column tree."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(random_state=0).fit(hours, labels)

@@ -1,0 +1,110 @@
+"""The stage: reads feature rows, fits, stores, and records the run with its lineage."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.features.store import ROWS, read
+from pipeline.shared import tracking
+from pipeline.shared.config import RegisterConfig, TrainConfig, load
+from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, Training
+from pipeline.shared.errors import ConfigError, TooLittleData
+from pipeline.shared.files import read_parquet, write_json, write_text
+from pipeline.shared.model import Model
+from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.train import export, figures, models
+
+BASELINES = ["logistic", "hour_rate"]
+_REFERENCE_ROWS = 1000
+
+
+def run() -> str:
+    """Fit the challenger and its baselines on the training window, and record the run."""
+    from threadpoolctl import threadpool_limits
+
+    config = load(TrainConfig)
+    names = _names(config)
+    known_before = (pd.Timestamp(config.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
+    frame = read(config.window, known_before)
+    if len(frame) < config.min_rows:
+        raise TooLittleData(
+            f"{len(frame):,} labelled flights from {config.window.first} to {config.window.last}, "
+            f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
+        )
+    with threadpool_limits(config.threads):
+        model, training = _fit(config, names, frame)
+    _write(model, training, frame, config.seed)
+    run_id = tracking.record(load(RegisterConfig), training)
+    return (
+        f"{training.rows:,} flights, {len(names)} inputs -> {TRAIN}/model.onnx "
+        f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "
+        f"run {run_id[:8]}"
+    )
+
+
+def _names(config: TrainConfig) -> list[str]:
+    if unknown := sorted(set(config.drop_features) - set(FEATURES)):
+        raise ConfigError(
+            f"configs/train.yaml drops {len(unknown)} unknown feature(s) {unknown}; "
+            f"the {len(FEATURES)} known ones are FEATURES in pipeline/features/definitions.py"
+        )
+    return [name for name in FEATURES if name not in config.drop_features]
+
+
+def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Model, Training]:
+    labels = frame[LABEL].to_numpy()
+    inputs, hours = matrix(frame, names), matrix(frame, ["sched_hour"])
+    complete = matrix(frame, FEATURES)
+    fitted = {
+        "model": (models.boosting(config, names, inputs, labels), names, inputs),
+        "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
+        "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
+    }
+    stored = {
+        name: export.save(*model, TRAIN / f"{name}.onnx", config.parity_tolerance)
+        for name, model in fitted.items()
+    }
+    challenger = stored["model"][0]
+    return challenger, Training(
+        digest=challenger.digest,
+        baselines={name: stored[name][0].digest for name in BASELINES},
+        window=f"{config.window.first}..{config.window.last}",
+        rows=len(frame),
+        positives=int(labels.sum()),
+        features=names,
+        parity={name: worst for name, (_, worst) in stored.items()},
+        predictions_hash=predictions_hash(challenger, read_parquet(ROWS, "features")),
+        seed=config.seed,
+        threads=config.threads,
+    )
+
+
+def predictions_hash(model: Model, rows: pd.DataFrame) -> str:
+    """SHA-256 of the model's float32 predictions for every row of the feature table, in order."""
+    return hashlib.sha256(model.predict(rows).astype("float32").tobytes()).hexdigest()
+
+
+def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:
+    labels, risk = frame[LABEL].to_numpy(), model.predict(frame)
+    sample = np.random.default_rng(seed).choice(len(frame), min(8000, len(frame)), replace=False)
+    inputs = matrix(frame, model.features)
+    worth = figures.importance(model, inputs[sample], labels[sample], seed)
+    figures.draw(TRAIN / "figures", labels, risk, worth)
+    write_json(TRAIN / "importance.json", worth)
+    write_json(TRAIN / "metrics.json", _metrics(training, labels, risk))
+    write_json(TRAIN / "training.json", training.model_dump())
+    step = max(1, len(frame) // _REFERENCE_ROWS)
+    reference = frame[FLIGHT_KEY].assign(risk=risk)[::step]
+    write_text(TRAIN / "reference.csv", reference.to_csv(index=False, float_format="%.9g"))
+
+
+def _metrics(training: Training, labels: np.ndarray, risk: np.ndarray) -> dict[str, float]:
+    return {
+        "rows": training.rows,
+        "late_share": round(float(labels.mean()), 6),
+        "log_loss_in_sample": round(float(log_loss(labels, risk).mean()), 6),
+        "roc_auc_in_sample": round(roc_auc(labels, risk), 6),
+        "parity_worst": max(training.parity.values()),
+    }
