@@ -20,6 +20,7 @@ from pipeline.shared.contracts import (
     WEATHER_KEY,
     Manifest,
     Snapshot,
+    Table,
     snapshot_path,
 )
 from pipeline.shared.errors import SnapshotChanged, SourceRejected
@@ -109,8 +110,8 @@ def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
         if bad.any():
             raise SourceRejected(
                 f"{name}: column {column} has {int(bad.sum()):,} of {len(table):,} values that are "
-                f"not {'whole ' if whole else ''}numbers, first in row {int(bad.to_numpy().argmax())}"
-                f": {table[column][bad].iloc[0]!r}; correct the file at its source"
+                f"not {'whole ' if whole else ''}numbers, first in row "
+                f"{int(bad.to_numpy().argmax())}: {table[column][bad].iloc[0]!r}; correct the file at its source"
             )
         table = table.assign(**{column: numbers.astype("int64" if whole else "float64")})
     return table
@@ -125,7 +126,8 @@ def _utc(local: pd.Series, zone: str) -> pd.Series:
     """Local times as UTC; a time that occurs twice is its first, one that is skipped moves on."""
     first = np.ones(len(local), dtype=bool)
     local = local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
-    return local.dt.tz_convert("UTC")
+    instants: pd.Series = local.dt.tz_convert("UTC")
+    return instants
 
 
 def with_instants(flights: pd.DataFrame, zones: dict[str, str]) -> pd.DataFrame:
@@ -166,7 +168,7 @@ def _next_local(after: pd.Series, clock_time: pd.Series, zone: str) -> pd.Series
     return same_day.where(same_day > after, _utc(candidate + pd.Timedelta(days=1), zone))
 
 
-def read_source(config: IngestConfig) -> dict[str, pd.DataFrame]:
+def read_source(config: IngestConfig) -> dict[Table, pd.DataFrame]:
     """The published flights and weather as typed tables, each with its instants in UTC."""
     folder = locate(config.source)
     content = {n: checked_bytes(folder, n, digest) for n, digest in config.files.items()}
@@ -181,7 +183,7 @@ def read_source(config: IngestConfig) -> dict[str, pd.DataFrame]:
     }
 
 
-def store_snapshot(table: str, month: str, rows: pd.DataFrame) -> Snapshot:
+def store_snapshot(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
     """Write a month's snapshot if it is new; if it exists, check that it is the same.
 
     Raises:

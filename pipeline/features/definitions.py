@@ -89,7 +89,10 @@ KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
 MONOTONE = {
     **{rolling.name: 1 for rolling in ROLLING},
     **dict.fromkeys(["wind_speed", "wind_gust", "precip", "precip_3h"], 1),
-    **{"visib": -1, "aircraft_arr_delay": 1, "aircraft_dep_delay": 1, "aircraft_slack": -1},
+    "visib": -1,
+    "aircraft_arr_delay": 1,
+    "aircraft_dep_delay": 1,
+    "aircraft_slack": -1,
 }
 """Which way a feature may move the risk: worse weather or more delay never lowers it."""
 

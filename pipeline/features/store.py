@@ -15,10 +15,17 @@ from pipeline.features.definitions import (
 )
 from pipeline.features.transform import NEVER, Minutes, entity_names, instants, minutes
 from pipeline.shared.config import FeaturesConfig, Window, load
-from pipeline.shared.contracts import FEATURES, FLIGHT_KEY, VALIDATE, Manifest, snapshot_path
-from pipeline.shared.contracts import INGEST
+from pipeline.shared.contracts import (
+    FEATURES,
+    FLIGHT_KEY,
+    INGEST,
+    VALIDATE,
+    Manifest,
+    read_record,
+    snapshot_path,
+)
 from pipeline.shared.errors import LeakFound, TooLittleData
-from pipeline.shared.files import read_json, read_parquet, write_parquet
+from pipeline.shared.files import read_parquet, write_parquet
 
 ROWS = FEATURES / "rows.parquet"
 
@@ -97,31 +104,40 @@ def _derived(
         )
         for name in NUMERIC
     }
-    return pd.concat([frame.drop(columns=frame.columns.intersection(NUMERIC)),
-                      pd.DataFrame(numeric, index=frame.index)], axis=1)
+    return pd.concat(
+        [
+            frame.drop(columns=frame.columns.intersection(NUMERIC)),
+            pd.DataFrame(numeric, index=frame.index),
+        ],
+        axis=1,
+    )
 
 
-def _baseline_means(
-    joined: dict[str, np.ndarray], config: FeaturesConfig
-) -> dict[str, np.ndarray]:
+def _baseline_means(joined: dict[str, np.ndarray], config: FeaturesConfig) -> dict[str, np.ndarray]:
     means = {}
     for base in transform.baselines(config):
         count, total = joined[f"{base.name}_count"], joined[f"{base.name}_sum"]
         there = np.nan_to_num(count) > 0
-        means[base.value] = np.where(there, total / np.where(there, count, 1), config.prior[base.value])
+        means[base.value] = np.where(
+            there, total / np.where(there, count, 1), config.prior[base.value]
+        )
     return means
 
 
 def _shrunken(
-    window: Rolling, joined: dict[str, np.ndarray], means: dict[str, np.ndarray], config: FeaturesConfig
+    window: Rolling,
+    joined: dict[str, np.ndarray],
+    means: dict[str, np.ndarray],
+    config: FeaturesConfig,
 ) -> np.ndarray:
     weight, mean = config.shrink_flights[window.view], means[window.value]
     count = np.nan_to_num(joined[f"{window.name}_count"])
-    return (np.nan_to_num(joined[f"{window.name}_sum"]) + weight * mean) / (count + weight)
+    total = np.nan_to_num(joined[f"{window.name}_sum"])
+    return np.asarray((total + weight * mean) / (count + weight))
 
 
 def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFrame:
-    """The rows of flights scheduled in `window` (and labelled before an instant), checked for leaks.
+    """The rows of flights scheduled in `window`, labelled before an instant, checked for leaks.
 
     Raises:
         LeakFound: some value was known only at or after its prediction.
@@ -154,7 +170,7 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
         if leaks.any():
             row = frame[leaks].iloc[0]
             raise LeakFound(
-                f"{column[: -len('_known_at')]} features of {int(leaks.sum()):,} of {len(frame):,} "
+                f"{column.removesuffix('_known_at')} features of {int(leaks.sum()):,} of {len(frame):,} "
                 f"rows use the future; {row['carrier']} {row['flight']} from {row['origin']} is "
                 f"predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values known at "
                 f"{row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make answer "
@@ -165,7 +181,7 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
 def run() -> str:
     """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time."""
     config = load(FeaturesConfig)
-    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     tables = {
         table: pd.concat(
             [

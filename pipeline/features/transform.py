@@ -7,6 +7,8 @@ feature store, so the same rows feed one. Instants are whole minutes (UTC) since
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +93,7 @@ def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
     parts = [frame[column].astype(str) for column in ENTITIES[view]]
     if not parts:
         return pd.Series("all", index=frame.index)
-    return parts[0].str.cat(parts[1:], sep="/") if len(parts) > 1 else parts[0]
+    return reduce(lambda left, right: left + "/" + right, parts)
 
 
 def rolling_rows(
@@ -121,13 +123,16 @@ def rolling_rows(
     for window in windows:
         at, total = streams[window.value]
         last = np.searchsorted(at, rows, "left")
-        first = np.searchsorted(at, np.maximum(rows - window.hours * 60, rows - rows % span), "left")
+        first = np.searchsorted(
+            at, np.maximum(rows - window.hours * 60, rows - rows % span), "left"
+        )
         table[f"{window.name}_count"] = (last - first).astype("int32")
         table[f"{window.name}_sum"] = (total[last] - total[first]).astype("float64")
+    entities: Any = rows // span
     newest = np.sort(np.concatenate([at for at, _ in streams.values()]))
     return pd.DataFrame(
         {
-            "entity": pd.Categorical.from_codes(rows // span, names),
+            "entity": pd.Categorical.from_codes(entities, names),
             "known_at": newest[np.searchsorted(newest, rows, "left") - 1] % span,
             "available_at": rows % span,
             **table,
@@ -190,16 +195,17 @@ def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
         }
     )
     landed = left.assign(
-        known_at=arr, aircraft_arr_delay=flown["arr_delay"].to_numpy(), aircraft_airborne=0.0, ready=arr.astype("float64")
+        known_at=arr,
+        aircraft_arr_delay=flown["arr_delay"].to_numpy(),
+        aircraft_airborne=0.0,
+        ready=arr.astype("float64"),
     ).assign(landed_at=arr)
     rows = pd.concat([left, landed[arr != NEVER]], ignore_index=True)
     rows = rows.sort_values(["entity", "known_at", "aircraft_airborne", "ready"], kind="stable")
     carried = ["aircraft_arr_delay", "landed_at"]
     rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
     rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
-    return rows.assign(
-        entity=rows["entity"].astype("category"), available_at=rows["known_at"] + 1
-    )
+    return rows.assign(entity=rows["entity"].astype("category"), available_at=rows["known_at"] + 1)
 
 
 def views(
@@ -212,7 +218,8 @@ def views(
         view: rolling_rows(
             entity_names(frame, view),
             known,
-            [w for w in ROLLING if w.view == view] + (baselines(config) if view == "system" else []),
+            [w for w in ROLLING if w.view == view]
+            + (baselines(config) if view == "system" else []),
             config.grid_minutes,
         )
         for view in ENTITIES

@@ -1,4 +1,4 @@
-"""The replay's clock: what has arrived and what is known is a question of data, never of `now()`."""
+"""The replay's clock: what has arrived and what is known is asked of the data, never of now()."""
 
 import pandas as pd
 

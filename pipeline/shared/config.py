@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.shared.errors import ConfigError
 
@@ -52,18 +52,86 @@ class IngestConfig(StageConfig):
     airport_zones: dict[str, str]
 
 
+Positive = Annotated[float, Field(gt=0)]
+FlightNumber = Literal[
+    "sched_dep_time", "dep_delay", "sched_arr_time", "arr_delay", "air_time", "distance"
+]
+WeatherNumber = Literal[
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "wind_gust",
+    "precip",
+    "pressure",
+    "visib",
+]
+
+
+def _in_order(self) -> "Window":
+        if self.first > self.last:
+            raise ValueError(f"first {self.first} is after last {self.last}")
+        return self
+
+
+class IngestConfig(StageConfig):
+    """Where the published files come from, what they must hash to, what has arrived."""
+
+    stage = "ingest"
+    source: str
+    as_of: Month
+    first_month: Month
+    files: dict[str, Sha256]
+    airport_zones: dict[str, str]
+
+
+Positive = Annotated[float, Field(gt=0)]
+FlightNumber = Literal[
+    *("dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"),
+    *("flight", "air_time", "distance", "hour", "minute"),
+]
+WeatherNumber = Literal[
+    *("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust"),
+    *("precip", "pressure", "visib"),
+]
+
+
+def _in_order(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"lower limit {limits[0]} is above upper limit {limits[1]}")
+    return limits
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+
+
+class HoursToMonthEnd(Section):
+    """How long before the month's end a table's last row may be."""
+
+    flights: Positive
+    weather: Positive
+
+
 class ValidateConfig(StageConfig):
     """The numbers in the rules that a month of data must pass."""
 
     stage = "validate"
     reference: list[Month] = Field(min_length=1)
-    flights_a_day: tuple[int, int]
-    weather_hours_a_day: tuple[float, float]
+    flights_a_day: Range
+    weather_hours_a_day: Range
+    max_hours_to_month_end: HoursToMonthEnd
     max_quarantined_share: Share
-    max_divergence: dict[str, Annotated[float, Field(gt=0)]]
-    max_mean_shift: dict[str, Annotated[float, Field(gt=0)]]
     max_late_share: Share
     max_cancelled_share: Share
+    max_diverted_share: Share
+    max_missing_share: dict[WeatherNumber, Share]
+    flight_ranges: dict[FlightNumber, Range]
+    weather_ranges: dict[WeatherNumber, Range]
+    max_divergence: dict[Literal["origin", "carrier", "hour"], Positive]
+    unseen_share: Annotated[float, Field(gt=0, lt=1)]
+    max_mean_shift: dict[FlightNumber, Positive]
+    max_spread_ratio: float = Field(gt=1)
 
 
 class FeaturesConfig(StageConfig):
@@ -163,7 +231,6 @@ class MonitorConfig(StageConfig):
 
     stage = "monitor"
     window: Window
-    bins: int = Field(ge=2)
     prediction_warn: float = Field(gt=0)
     prediction_alert: float = Field(gt=0)
     tripwire_warn: float = Field(gt=0)

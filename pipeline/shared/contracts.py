@@ -1,9 +1,12 @@
 """What stages hand to each other: folders, keys, and the records that they write and read."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from pipeline.shared.errors import ArtifactTampered
+from pipeline.shared.files import read_json
 
 INGEST = Path("data/ingest")
 VALIDATE = Path("data/validate")
@@ -24,10 +27,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Table = Literal["flights", "weather"]
+
+
 class Snapshot(Record):
     """One month of one table as it arrived; `first` and `last` are UTC instants."""
 
-    table: Literal["flights", "weather"]
+    table: Table
     month: str
     path: str
     rows: int
@@ -62,6 +68,12 @@ class Check(Record):
     detail: str
 
 
+def decide(checks: list[Check]) -> bool:
+    """Whether every blocking check passed; no checks at all are a no."""
+    blocking = [check for check in checks if check.blocking]
+    return bool(blocking) and all(check.passed for check in blocking)
+
+
 class Verdict(Record):
     """The gate's answer for exactly one challenger against exactly one champion (or none yet)."""
 
@@ -72,12 +84,13 @@ class Verdict(Record):
     days: int
     inputs: dict[str, str]
     checks: list[Check]
+    passed: bool
 
-    @property
-    def passed(self) -> bool:
-        """Whether every blocking check passed; a verdict without checks never does."""
-        blocking = [check for check in self.checks if check.blocking]
-        return bool(blocking) and all(check.passed for check in blocking)
+    @model_validator(mode="after")
+    def _says_what_its_checks_say(self) -> "Verdict":
+        if self.passed is not decide(self.checks):
+            raise ValueError(f"passed is {self.passed}, its checks say {decide(self.checks)}")
+        return self
 
 
 class Training(Record):
@@ -93,3 +106,24 @@ class Training(Record):
     predictions_hash: str
     seed: int
     threads: int
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read_record(kind: type[R], path: Path, made_by: str) -> R:
+    """Read a record that the stage `made_by` wrote.
+
+    Raises:
+        ArtifactMissing: there is no such file.
+        ArtifactTampered: the file is not such a record, or contradicts itself.
+    """
+    try:
+        return kind.model_validate(read_json(path, made_by))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "as a whole"
+        raise ArtifactTampered(
+            f"{path} is not what `make {made_by}` writes: {where}: {first['msg']}; "
+            f"run `make {made_by}`"
+        ) from error

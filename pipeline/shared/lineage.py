@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from pipeline.shared.config import CONFIGS
-from pipeline.shared.contracts import INGEST, Manifest
+from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.files import file_hash, read_json, text_hash
+from pipeline.shared.files import file_hash, text_hash
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
@@ -59,7 +59,7 @@ def configs_hash() -> str:
 
 def data_hash() -> str:
     """One digest over the content of every snapshot that has arrived."""
-    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     return text_hash("\n".join(f"{s.table} {s.month} {s.content_hash}" for s in manifest.snapshots))
 
 

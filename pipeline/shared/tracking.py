@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.shared import lineage
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
-from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training
+from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused
 from pipeline.shared.files import file_hash, read_json
 
@@ -119,7 +119,7 @@ def _log_data(client: Any, run_id: str, training: Training) -> None:
     """Name the snapshots behind the run, each with the start of its content hash as digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     inputs = [
         DatasetInput(
             Dataset(
@@ -270,7 +270,9 @@ def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
     _client(config).set_registered_model_alias(config.model_name, alias, number)
 
 
-def log_verdict(config: RegisterConfig, run_id: str, folder: Path, figures: dict[str, float]) -> None:
+def log_verdict(
+    config: RegisterConfig, run_id: str, folder: Path, figures: dict[str, float]
+) -> None:
     """Add the gate's verdict to the run that it judged."""
     client = _client(config)
     client.log_artifacts(run_id, str(folder), "verdict")

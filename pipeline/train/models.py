@@ -8,9 +8,7 @@ from pipeline.features.definitions import MONOTONE
 from pipeline.shared.config import TrainConfig
 
 
-def boosting(
-    config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray
-) -> Any:
+def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
     """The challenger: gradient boosted trees whose risk moves only the way MONOTONE says.
 
     `inputs` is float32 (rows, names), NaN where missing; early stopping is off, so every row counts
@@ -29,7 +27,7 @@ def boosting(
 
 
 def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any:
-    """The simpler model on the same inputs: a challenger that cannot beat it is not worth keeping."""
+    """The simpler model on the same inputs: a challenger that cannot beat it is not worth it."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -44,7 +42,7 @@ def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any
 
 
 def hour_rate(hours: np.ndarray, labels: np.ndarray) -> Any:
-    """The naive baseline: the share of late flights at each scheduled hour, as a one-column tree."""
+    """The naive baseline: the share of late flights at each scheduled hour, as a small tree."""
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(random_state=0).fit(hours, labels)

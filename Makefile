@@ -1,0 +1,97 @@
+# The only vocabulary: people, hooks and CI call these targets and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+UV := .venv/bin/uv
+PIPELINE := python -m pipeline
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# No tool calls home, no tool asks for updates, every tool keeps its bytecode.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export GX_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := 1
+export AWS_EC2_METADATA_DISABLED := true
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help: ## List the targets, in the order of the flow
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/installed ## Create .venv and install requirements.lock into it
+
+.venv/installed: requirements.lock
+	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; found=; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  if $$python -c "$$fits" 2>/dev/null; then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "setup: Python 3.11 to 3.13 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 || true); name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+	[ -x $(UV) ] || { rm -rf .venv; $$found -m venv .venv || { \
+	  echo "setup: $$found cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 2; }; \
+	  awk '/^[a-z]/ {take = /^uv==/} take' requirements.lock > .venv/uv.lock; \
+	  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock; }; \
+	$(UV) pip sync --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
+	touch .venv/installed
+
+run: setup checkout ## From the published data to a registered, gated champion and a drift report
+	@started=$$SECONDS; dvc repro && $(PIPELINE) register monitor && echo "run: done in $$((SECONDS - started)) s"
+
+checkout:
+	@git rev-parse --verify --quiet HEAD >/dev/null || { \
+	  echo "run: $(CURDIR) is not a git checkout with a commit; lineage begins with one: clone the project, or git init && git add -A && git commit -m start" >&2; exit 2; }
+
+ingest: setup ## Published files -> one immutable snapshot per month
+	@dvc repro --single-item ingest
+validate: setup ## Snapshots -> accepted rows and quarantined rows, or a refusal
+	@dvc repro validate
+features: setup ## Accepted rows -> features as known two hours before departure
+	@dvc repro features
+train: setup checkout ## Features -> a challenger, its baselines, a run with its lineage
+	@dvc repro train
+evaluate: setup checkout ## The gate: challenger against baselines and champion
+	@dvc repro evaluate
+register: setup checkout ## A passed verdict -> a version and its alias
+	@$(PIPELINE) register
+promote: setup ## Make the registered challenger champion
+	@$(PIPELINE) promote
+monitor: setup ## Which inputs and predictions drifted since training
+	@$(PIPELINE) monitor
+
+push: setup ## Store the versioned data in the DVC remote
+	@dvc push
+pull: setup ## Fetch the versioned data from the DVC remote
+	@dvc pull
+
+answers: setup ## List the interview questions and what proves each answer
+	@python -m docs.book answers
+answer: setup ## Show one answer: make answer Q=data-validation
+	@python -m docs.book answer "$(Q)"
+prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
+	@python -m docs.book prove "$(Q)"
+drills: setup ## List the drills: faults to inject, and the guard that must catch each
+	@python -m exercises.drill list
+drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind
+	@python -m exercises.drill run "$(D)"
+
+check: setup ## Format, lint, types, imports, workflows
+	@ruff format --check . && ruff check . && mypy && lint-imports
+test: setup ## Every test, the real thing included
+	@pytest
+fast: setup ## The tests that take no minute
+	@pytest -m "not slow"
+rules: setup ## What the maps promise: layout, answers, graph, README
+	@pytest tests/rules
+ci: check test ## What the CI runs
+
+lock: setup ## Remake requirements.lock from pyproject.toml
+	@$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  --quiet --output-file requirements.lock
+clean: ## Remove what the pipeline wrote: data, state, caches of results
+	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
+	  data/train data/evaluate .dvc/cache .dvc/tmp
+	@git checkout --quiet -- data 2>/dev/null || true
+
+.PHONY: help setup run checkout ingest validate features train evaluate register promote monitor \
+  push pull answers answer prove drills drill check test fast rules ci lock clean

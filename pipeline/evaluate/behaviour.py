@@ -1,0 +1,90 @@
+"""What a model must do on cases whose answer is known, whatever its accuracy.
+
+Invariance: a flight's number and its aircraft's tail are names, they may not move the risk.
+Direction: worse weather and more delay never lower it. Minimum functionality: a calm morning is
+nearly safe, a stormy evening is not. All on the stored model, the one that would be served.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.config import Behaviour
+from pipeline.shared.contracts import Check
+from pipeline.shared.model import Model
+
+NAMES = ["flight", "tailnum"]
+"""What tells flights apart and may not matter."""
+
+
+def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:
+    """Every behavioural check on a sample of real flights."""
+    sample = frame.sample(min(rule.rows, len(frame)), random_state=rule.seed)
+    risk = model.predict(sample)
+    moved = {name: (by, 1) for name, by in rule.raises.items()}
+    moved |= {name: (by, -1) for name, by in rule.lowers.items()}
+    return [
+        _invariance(model, sample, risk, rule),
+        *(_direction(model, sample, risk, name, *how, rule) for name, how in moved.items()),
+        _calm(model, sample, rule),
+        _storm(model, sample, rule),
+    ]
+
+
+def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Behaviour) -> Check:
+    order = np.random.default_rng(rule.seed).permutation(len(sample))
+    shuffled = sample.assign(**{name: sample[name].to_numpy()[order] for name in NAMES})
+    moved = float(np.abs(model.predict(shuffled) - risk).max())
+    return Check(
+        name="invariance: flight and tail codes",
+        passed=moved <= rule.tolerance,
+        blocking=True,
+        found=moved,
+        limit=rule.tolerance,
+        detail=f"largest move of {len(sample):,} risks when the codes are shuffled",
+    )
+
+
+def _direction(
+    model: Model,
+    sample: pd.DataFrame,
+    risk: np.ndarray,
+    name: str,
+    by: float,
+    sign: int,
+    rule: Behaviour,
+) -> Check:
+    moved = model.predict(sample.assign(**{name: sample[name] + by})) - risk
+    wrong = float((sign * moved < -rule.tolerance).mean())
+    return Check(
+        name=f"direction: {name} {by:+g}",
+        passed=wrong == 0,
+        blocking=True,
+        found=wrong,
+        limit=0.0,
+        detail=f"share of {len(sample):,} flights whose risk "
+        f"{'falls' if sign > 0 else 'rises'}; mean move {moved.mean():+.4f}",
+    )
+
+
+def _calm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
+    found = float(model.predict(sample.assign(**rule.calm_morning)).mean())
+    return Check(
+        name="minimum: calm morning",
+        passed=found <= rule.calm_morning_max,
+        blocking=True,
+        found=found,
+        limit=rule.calm_morning_max,
+        detail="mean risk, at most the limit",
+    )
+
+
+def _storm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
+    found = float(model.predict(sample.assign(**rule.stormy_evening)).mean())
+    return Check(
+        name="minimum: stormy evening",
+        passed=found >= rule.stormy_evening_min,
+        blocking=True,
+        found=found,
+        limit=rule.stormy_evening_min,
+        detail="mean risk, at least the limit",
+    )

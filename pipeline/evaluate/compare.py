@@ -1,0 +1,45 @@
+"""Is one model's log loss lower than another's? A paired difference with a day-clustered interval.
+
+Flights of one day are late together, so days are resampled, not flights: an interval over flights
+would be several times too narrow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.shared.config import Bootstrap
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Challenger's mean log loss less the other's (negative is better), with its interval."""
+
+    point: float
+    low: float
+    high: float
+    rows: int
+    days: int
+
+    def __str__(self) -> str:
+        """As "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"."""
+        return (
+            f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] "
+            f"over {self.days} days, {self.rows:,} flights"
+        )
+
+
+def difference(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Difference:
+    """The mean of `worse_by` (one paired loss difference a flight), its interval over whole days.
+
+    `day` tells the flights' days apart. Percentile interval of the ratio of sums.
+    """
+    names, position = np.unique(day, return_inverse=True)
+    total = np.bincount(position, weights=worse_by)
+    flights = np.bincount(position).astype("float64")
+    rng = np.random.default_rng(bootstrap.seed)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), bootstrap.draws)
+    means = (drawn @ total) / (drawn @ flights)
+    tail = (1 - bootstrap.confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Difference(float(worse_by.mean()), float(low), float(high), len(worse_by), len(names))

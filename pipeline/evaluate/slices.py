@@ -1,0 +1,23 @@
+"""The groups of flights on which a challenger may not be worse, whatever it gains elsewhere."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.config import SliceRule
+
+
+def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
+    """A mask for each critical slice: origins, hours, carriers, storms, aircraft seen lately.
+
+    Every mask uses only what is known at the prediction, so that it can be watched when serving.
+    """
+    masks = {f"origin {name}": frame["origin"] == name for name in sorted(set(frame["origin"]))}
+    ends = [*rule.hour_bands[1:], 24]
+    for first, end in zip(rule.hour_bands, ends, strict=True):
+        masks[f"hour {first:02d}-{end - 1:02d}"] = frame["sched_hour"].between(first, end - 1)
+    for carrier in rule.named_carriers:
+        masks[f"carrier {carrier}"] = frame["carrier"] == carrier
+    masks["carrier other"] = ~frame["carrier"].isin(rule.named_carriers)
+    masks["storm"] = frame["system_dep_late_3h"] > rule.storm_share
+    masks["aircraft known"] = frame["aircraft_known_at"].notna()
+    return {name: mask.to_numpy() for name, mask in masks.items() if mask.any()}

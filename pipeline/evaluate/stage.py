@@ -1,0 +1,250 @@
+"""The stage: reads the challenger and whom it must beat, judges, writes the verdict."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluate.behaviour import behaviour
+from pipeline.evaluate.compare import Difference, difference
+from pipeline.evaluate.page import page
+from pipeline.evaluate.slices import slices
+from pipeline.features.definitions import LABEL
+from pipeline.features.store import ROWS, read
+from pipeline.shared import clock, tracking
+from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
+from pipeline.shared.contracts import (
+    EVALUATE,
+    INGEST,
+    TRAIN,
+    Check,
+    Manifest,
+    Training,
+    Verdict,
+    decide,
+    read_record,
+)
+from pipeline.shared.errors import GateRefused
+from pipeline.shared.files import file_hash, text_hash, write_json, write_text
+from pipeline.shared.model import Model
+from pipeline.shared.model import load as load_model
+from pipeline.shared.scores import log_loss, roc_auc
+
+VETO_ON_SLICES = ["champion", "hour_rate"]
+"""Losing a slice to the live model or to the naive one is a veto; to the linear one a report."""
+
+
+def beats(other: str, found: Difference) -> Check:
+    """Overall the challenger must be surely better: the upper bound of the difference below 0."""
+    return Check(
+        name=f"beats {other}",
+        passed=found.high < 0,
+        blocking=True,
+        found=found.high,
+        limit=0.0,
+        detail=str(found),
+    )
+
+
+def holds_slice(other: str, name: str, found: Difference, positives: int, rule: SliceRule) -> Check:
+    """On a slice it may not be worse by more than the veto's point and surely worse at all."""
+    small = positives < rule.min_positives
+    detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
+    return Check(
+        name=f"{name} against {other}",
+        passed=not (found.point > rule.veto_point and found.low > 0),
+        blocking=not small and other in VETO_ON_SLICES,
+        found=found.point,
+        limit=rule.veto_point,
+        detail=detail,
+    )
+
+
+def compared(
+    frame: pd.DataFrame,
+    challenger: np.ndarray,
+    others: dict[str, np.ndarray],
+    rule: SliceRule,
+    bootstrap: Bootstrap,
+) -> list[Check]:
+    """The challenger's losses against each other model's: overall first, then slice by slice."""
+    labels = frame[LABEL].to_numpy()
+    day = (frame["month"] * 100 + frame["day"]).to_numpy()
+    loss = log_loss(labels, challenger)
+    checks = []
+    for other, risk in others.items():
+        worse_by = loss - log_loss(labels, risk)
+        checks.append(beats(other, difference(worse_by, day, bootstrap)))
+        for name, mask in slices(frame, rule).items():
+            found = difference(worse_by[mask], day[mask], bootstrap)
+            checks.append(holds_slice(other, name, found, int(labels[mask].sum()), rule))
+    return checks
+
+
+def fit_to_judge(
+    config: EvaluateConfig, training: Training, champion: tracking.Version | None, days: int
+) -> list[Check]:
+    """Is the evidence fresh, long enough, and new to both models?"""
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
+    age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
+    checks = [
+        Check(
+            name="days judged",
+            passed=days >= config.min_days,
+            blocking=True,
+            found=days,
+            limit=config.min_days,
+            detail="days with flights, at least the limit",
+        ),
+        Check(
+            name="age of the training data",
+            passed=age <= config.max_data_age_days,
+            blocking=True,
+            found=round(age, 2),
+            limit=config.max_data_age_days,
+            detail=f"days from {last:%Y-%m-%d} to the newest arrival, at most the limit",
+        ),
+        _held_out("challenger", training.window, config),
+    ]
+    if champion is not None:
+        checks.append(_held_out("champion", champion.tags["window"], config))
+    return checks
+
+
+def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
+    last = pd.Timestamp(trained_on.split("..")[1])
+    ahead = (pd.Timestamp(config.window.first) - last) / pd.Timedelta(days=1)
+    return Check(
+        name=f"window is new to the {name}",
+        passed=ahead >= 1,
+        blocking=True,
+        found=ahead,
+        limit=1.0,
+        detail=f"days after its last training day, {last:%Y-%m-%d}",
+    )
+
+
+def run() -> str:
+    """Judge data/train/ on the window and write verdict.json and verdict.html."""
+    config, registry = load(EvaluateConfig), load(RegisterConfig)
+    training = read_record(Training, TRAIN / "training.json", "train")
+    champion = tracking.aliased(registry, tracking.CHAMPION)
+    inputs = _inputs(config, training)
+    if (standing := _standing(training, champion, inputs)) is not None:
+        return _answer(standing, "stands: nothing that it rests on has changed")
+    models = _models(training, registry, champion)
+    frame = read(config.window)
+    risks = {name: model.predict(frame) for name, model in models.items()}
+    challenger = risks.pop("challenger")
+    days = len(frame[["month", "day"]].drop_duplicates())
+    checks = [
+        *fit_to_judge(config, training, champion, days),
+        *compared(frame, challenger, risks, config.slices, config.bootstrap),
+        *behaviour(models["challenger"], frame, config.behaviour),
+    ]
+    verdict = Verdict(
+        challenger=training.digest,
+        champion=champion.digest if champion else None,
+        window=f"{config.window.first}..{config.window.last}",
+        rows=len(frame),
+        days=days,
+        inputs=inputs,
+        checks=checks,
+        passed=decide(checks),
+    )
+    _write(verdict, frame, challenger)
+    return _answer(verdict, f"on {verdict.rows:,} flights of {days} days")
+
+
+def _inputs(config: EvaluateConfig, training: Training) -> dict[str, str]:
+    code = sorted(Path(__file__).parent.glob("*.py"))
+    return {
+        "features": file_hash(ROWS),
+        "training": text_hash(training.model_dump_json()),
+        "config": text_hash(config.model_dump_json()),
+        "code": text_hash("".join(file_hash(path) for path in code)),
+    }
+
+
+def _standing(
+    training: Training, champion: tracking.Version | None, inputs: dict[str, str]
+) -> Verdict | None:
+    """The verdict on disk, if it is about this very challenger, evidence and champion.
+
+    It also stands once the challenger has become the champion: it is how it became that.
+    """
+    path = EVALUATE / "verdict.json"
+    if not path.is_file():
+        return None
+    verdict = read_record(Verdict, path, "evaluate")
+    against = champion.digest if champion else None
+    same = against in (verdict.champion, training.digest)
+    return verdict if same and verdict.inputs == inputs else None
+
+
+def _models(
+    training: Training, registry: RegisterConfig, champion: tracking.Version | None
+) -> dict[str, Model]:
+    models = {"challenger": load_model(TRAIN / "model.onnx", training.digest)}
+    if champion is not None:
+        models["champion"] = load_model(tracking.fetch(registry, champion), champion.digest)
+    for name, digest in training.baselines.items():
+        models[name] = load_model(TRAIN / f"{name}.onnx", digest)
+    return models
+
+
+def _write(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
+    labels = frame[LABEL].to_numpy()
+    metrics = {
+        "log_loss": round(float(log_loss(labels, risk).mean()), 6),
+        "roc_auc": round(roc_auc(labels, risk), 6),
+        "mean_risk": round(float(risk.mean()), 6),
+        "late_share": round(float(labels.mean()), 6),
+    }
+    write_json(EVALUATE / "metrics.json", metrics)
+    write_json(EVALUATE / "roc.json", _roc(labels, risk))
+    write_json(EVALUATE / "calibration.json", _calibration(labels, risk))
+    write_text(EVALUATE / "verdict.html", page(verdict))
+    write_json(EVALUATE / "verdict.json", verdict.model_dump())
+
+
+def _roc(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]:
+    order = np.argsort(-risk, kind="stable")
+    late = np.cumsum(labels[order]) / labels.sum()
+    on_time = np.cumsum(1 - labels[order]) / (len(labels) - labels.sum())
+    points = np.linspace(0, len(labels) - 1, 101).astype(int)
+    return [
+        {"on_time_flagged": round(float(on_time[i]), 6), "late_flagged": round(float(late[i]), 6)}
+        for i in points
+    ]
+
+
+def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]:
+    tenths = np.array_split(np.argsort(risk, kind="stable"), 10)
+    return [
+        {
+            "mean_risk": round(float(risk[rows].mean()), 6),
+            "late_share": round(float(labels[rows].mean()), 6),
+        }
+        for rows in tenths
+    ]
+
+
+def _answer(verdict: Verdict, how: str) -> str:
+    failed = [check for check in verdict.checks if check.blocking and not check.passed]
+    if failed:
+        shown = "".join(
+            f"\n  {check.name}: found {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
+            for check in failed[:5]
+        )
+        raise GateRefused(
+            f"challenger {verdict.challenger[:12]} fails {len(failed)} of "
+            f"{sum(check.blocking for check in verdict.checks)} blocking checks:{shown}\n"
+            f"  all of them: {EVALUATE}/verdict.html; change what was trained, then `make evaluate`"
+        )
+    against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
+    return (
+        f"passed {sum(check.blocking for check in verdict.checks)} checks, {against}; {how} "
+        f"-> {EVALUATE}/verdict.html"
+    )

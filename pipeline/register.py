@@ -1,0 +1,104 @@
+"""A passed verdict, and nothing else, becomes a version in the registry, and its alias.
+
+The first model that passes becomes champion at once: nothing is live that it could harm. Every
+later one becomes challenger, and `promote` makes it champion; a staged rollout belongs between.
+"""
+
+from pipeline.shared import lineage, tracking
+from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
+from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.files import file_hash, read_json
+from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
+
+
+def register(
+    config: RegisterConfig, verdict: Verdict, training: Training, champion: Version | None
+) -> tuple[Version, bool]:
+    """The version that holds the model of a passed verdict, and whether it is new.
+
+    Raises:
+        RegistryRefused: the verdict is a no, is about another model, or compared with another
+            champion than the one that is live.
+    """
+    _require(verdict, training, champion)
+    if (known := tracking.find_version(config, verdict.challenger)) is not None:
+        return known, False
+    run_id = tracking.find_run(config, training.digest) or tracking.record(config, training)
+    tags = {
+        **lineage.collect(),
+        "window": training.window,
+        "predictions_hash": training.predictions_hash,
+        "seed": str(training.seed),
+        "threads": str(training.threads),
+        "verdict_hash": file_hash(EVALUATE / "verdict.json"),
+        "compared_with": verdict.champion or "baselines only",
+    }
+    tracking.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
+    return tracking.add_version(config, run_id, training.digest, tags), True
+
+
+def _require(verdict: Verdict, training: Training, champion: Version | None) -> None:
+    if not verdict.passed:
+        failed = sum(check.blocking and not check.passed for check in verdict.checks)
+        raise RegistryRefused(
+            f"the verdict on {verdict.challenger[:12]} is no ({failed} blocking check(s) failed); "
+            f"see {EVALUATE}/verdict.html, train another model, then `make evaluate`"
+        )
+    if verdict.challenger != training.digest or file_hash(TRAIN / "model.onnx") != training.digest:
+        raise RegistryRefused(
+            f"the verdict is about {verdict.challenger[:12]}, {TRAIN}/ holds "
+            f"{file_hash(TRAIN / 'model.onnx')[:12]}; run `make evaluate`"
+        )
+    live = champion.digest if champion else None
+    if live not in (verdict.champion, verdict.challenger):
+        raise RegistryRefused(
+            f"the verdict compared with {(verdict.champion or 'no champion')[:12]}, the champion "
+            f"is {(live or 'none')[:12]}; run `make evaluate`"
+        )
+
+
+def run() -> str:
+    """Register the challenger of data/evaluate/verdict.json and set its alias."""
+    config = load(RegisterConfig)
+    lineage.require_checkout()
+    verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
+    training = read_record(Training, TRAIN / "training.json", "train")
+    champion = tracking.aliased(config, CHAMPION)
+    version, added = register(config, verdict, training, champion)
+    name = f"{config.model_name} version {version.number} ({version.digest[:12]})"
+    if champion is not None and champion.digest == version.digest:
+        return f"{name} is already champion: nothing to do"
+    alias = CHALLENGER if champion is not None else CHAMPION
+    tracking.set_alias(config, alias, version.number)
+    done = "registered" if added else "was registered before"
+    then = "; `make promote` makes it champion" if alias == CHALLENGER else ", the first"
+    return f"{name} {done}, now {alias}{then}; lineage {version.tags['git_commit'][:8]}"
+
+
+def promote() -> str:
+    """Make the challenger champion; the version that was champion stays in the registry.
+
+    Raises:
+        RegistryRefused: there is no challenger, or its verdict is about another champion.
+    """
+    config = load(RegisterConfig)
+    challenger = tracking.aliased(config, CHALLENGER)
+    champion = tracking.aliased(config, CHAMPION)
+    if challenger is None:
+        raise RegistryRefused(
+            f"{config.model_name} has no challenger; `make run` with a changed config trains one"
+        )
+    if champion is not None and challenger.digest == champion.digest:
+        return f"version {champion.number} is champion already: nothing to do"
+    live = champion.digest if champion else "baselines only"
+    if challenger.tags["compared_with"] != live:
+        raise RegistryRefused(
+            f"challenger version {challenger.number} was compared with "
+            f"{challenger.tags['compared_with'][:12]}, the champion is {live[:12]}; "
+            "run `make evaluate register`"
+        )
+    tracking.fetch(config, challenger)
+    tracking.set_alias(config, CHAMPION, challenger.number)
+    before = f"version {champion.number}" if champion else "none"
+    return f"{config.model_name} version {challenger.number} is champion, before it {before}"

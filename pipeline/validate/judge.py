@@ -1,0 +1,222 @@
+"""The door to Great Expectations: a snapshot and its rules go in, what each found comes out."""
+
+import logging
+import shutil
+import tempfile
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import great_expectations as gx
+import numpy as np
+import pandas as pd
+
+from pipeline.shared.config import ValidateConfig
+from pipeline.validate import suites
+
+Value = float | str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rule found in one snapshot; `positions` are the rows that break it, if rows do."""
+
+    rule: str
+    columns: list[str]
+    action: Literal["refuse", "quarantine"]
+    passed: bool
+    unexpected: int
+    observed: Value
+    limit: dict[str, Value]
+    positions: list[int]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All outcomes for one snapshot; `reference` are the months that it was compared with."""
+
+    table: str
+    month: str
+    rows: pd.DataFrame
+    reference: list[str]
+    outcomes: list[Outcome]
+
+    @property
+    def refusals(self) -> list[Outcome]:
+        """The failed rules that refuse the month."""
+        return [o for o in self.outcomes if not o.passed and o.action == "refuse"]
+
+    @property
+    def quarantines(self) -> list[Outcome]:
+        """The failed rules that set rows aside."""
+        return [o for o in self.outcomes if not o.passed and o.action == "quarantine"]
+
+    @property
+    def quarantined(self) -> list[int]:
+        """The positions of the rows that are set aside, each once."""
+        return sorted({position for o in self.quarantines for position in o.positions})
+
+    @property
+    def accepted(self) -> pd.DataFrame:
+        """The rows that no rule set aside."""
+        return self.rows.drop(index=self.quarantined).reset_index(drop=True)
+
+
+def new_context() -> Any:
+    """A Great Expectations context that lives in memory and says nothing while it works."""
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    context.data_sources.add_pandas("snapshots")
+    return context
+
+
+def judge(
+    context: Any,
+    table: str,
+    month: str,
+    rows: pd.DataFrame,
+    reference: dict[str, pd.DataFrame],
+    limits: ValidateConfig,
+) -> Judgement:
+    """One snapshot against its rules; where the schema fails, the others have no meaning."""
+    name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
+    outcomes = _outcomes(context, f"{name} schema", rows, schema)
+    if not all(outcome.passed for outcome in outcomes):
+        return Judgement(table, month, rows, [], outcomes)
+    compared = pd.concat(reference.values()) if reference else None
+    rules = suites.rules(table, month, compared, limits)
+    outcomes += _outcomes(context, f"{name} values", suites.measured(table, rows), rules)
+    judgement = Judgement(table, month, rows, sorted(reference), outcomes)
+    outcomes.append(_quarantined_share(judgement, limits.max_quarantined_share))
+    return judgement
+
+
+def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
+    aside = len(judgement.quarantined)
+    share = aside / max(len(judgement.rows), 1)
+    return Outcome(
+        rule="quarantined-share",
+        columns=[],
+        action="refuse",
+        passed=share <= limit,
+        unexpected=aside,
+        observed=_plain(share),
+        limit={"max_value": limit},
+        positions=judgement.quarantined,
+    )
+
+
+def judge_all(
+    context: Any, snapshots: dict[tuple[str, str], pd.DataFrame], limits: ValidateConfig
+) -> list[Judgement]:
+    """Every snapshot, each against the reference months of its table other than itself."""
+    judgements = []
+    for (table, month), rows in snapshots.items():
+        reference = {
+            other: snapshots[table, other]
+            for other in limits.reference
+            if table == "flights"
+            and other != month
+            and (table, other) in snapshots
+            and suites.fits_schema(table, snapshots[table, other])
+        }
+        judgements.append(judge(context, table, month, rows, reference, limits))
+    return judgements
+
+
+def _outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:
+    """What each rule found; those that failed are asked again, for the rows that break them."""
+    results = _results(context, name, rows, rules, "BASIC")
+    broken = {result.expectation_config.id for result in results if not result.success}
+    again = [copy(rule) for rule in rules if rule.id in broken]
+    passed = [result for result in results if result.success]
+    found = _results(context, f"{name} broken", rows, again, "COMPLETE") if again else []
+    return [_outcome(result) for result in [*passed, *found]]
+
+
+def _results(
+    context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules, detail: str
+) -> list[Any]:
+    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=rules))
+    asset = context.data_sources.get("snapshots").add_dataframe_asset(name)
+    definition = gx.ValidationDefinition(
+        name=name, data=asset.add_batch_definition_whole_dataframe("month"), suite=suite
+    )
+    validation = context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": rows},
+        # The query text that would find all offending rows again can be megabytes.
+        result_format={"result_format": detail, "return_unexpected_index_query": False},
+    )
+    return list(validation.results)
+
+
+def _outcome(result: Any) -> Outcome:
+    config, found = result.expectation_config, result.result
+    if "observed_value" not in found and "unexpected_count" not in found:
+        raise RuntimeError(f"{config.type} on {config.kwargs} did not run: {result.exception_info}")
+    kwargs = config.kwargs
+    unexpected = int(found.get("unexpected_count") or 0)
+    return Outcome(
+        rule=config.meta["rule"],
+        columns=_columns(kwargs),
+        action="refuse" if config.severity == "critical" else "quarantine",
+        passed=bool(result.success),
+        unexpected=unexpected,
+        observed=_observed(found, kwargs) if "observed_value" in found else unexpected,
+        limit={k: _plain(kwargs[k]) for k in _LIMITS if kwargs.get(k) is not None},
+        positions=[int(position) for position in found.get("unexpected_index_list") or []],
+    )
+
+
+_LIMITS = ("min_value", "max_value", "mostly", "threshold", "type_")
+
+
+def _columns(kwargs: dict[str, Any]) -> list[str]:
+    pair = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+    return pair or list(kwargs["column_list"])
+
+
+def _observed(found: dict[str, Any], kwargs: dict[str, Any]) -> Value:
+    observed = found["observed_value"]
+    if not isinstance(observed, list):
+        return _plain(observed)
+    expected = kwargs.get("value_set") or kwargs["column_list"]
+    missing = [value for value in expected if value not in observed]
+    unknown = [value for value in observed if value not in expected]
+    order = "" if missing or unknown or "value_set" in kwargs or observed == expected else ", order"
+    return f"missing {missing or 'none'}, unknown {unknown or 'none'}{order}"
+
+
+def _plain(value: Any) -> Value:
+    """A value as JSON writes it; six digits, since the last bits differ between processors."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float, np.number)):
+        return float(f"{value:.6g}")
+    return pd.Timestamp(value).isoformat()
+
+
+def write_docs(context: Any, folder: Path) -> None:
+    """Great Expectations' own pages of what was judged; they hold run times, so no digest does."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".docs.") as temporary:
+        built = Path(temporary) / "docs"
+        context.add_data_docs_site(
+            "docs",
+            {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": {
+                    "class_name": "TupleFilesystemStoreBackend",
+                    "base_directory": str(built.absolute()),
+                },
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+                # A result's page shows its rules as well; a page a suite would only repeat them.
+                "site_section_builders": {"expectations": "None"},
+            },
+        )
+        context.build_data_docs(site_names=["docs"])
+        shutil.rmtree(folder, ignore_errors=True)
+        built.rename(folder)

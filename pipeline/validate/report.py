@@ -1,0 +1,123 @@
+"""What the judgements say to others: the report, the quarantine, and the words of a refusal."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline.shared.contracts import VALIDATE
+from pipeline.validate.judge import Judgement, Outcome
+from pipeline.validate.suites import KEYS, measured
+
+QUARANTINE = VALIDATE / "quarantine.parquet"
+QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
+_TOLD_IN_FULL = 5
+
+
+def report(judgements: list[Judgement]) -> dict[str, Any]:
+    """Every rule on every snapshot with what it found and allowed; no identifier, no clock."""
+    return {
+        "verdict": "refused" if any(j.refusals for j in judgements) else "accepted",
+        "snapshots": [
+            {
+                "table": judgement.table,
+                "month": judgement.month,
+                "verdict": "refused" if judgement.refusals else "accepted",
+                "rows": len(judgement.rows),
+                "quarantined": len(judgement.quarantined),
+                "reference": judgement.reference,
+                "rules": [_entry(outcome) for outcome in judgement.outcomes],
+            }
+            for judgement in judgements
+        ],
+    }
+
+
+def _entry(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "rule": outcome.rule,
+        "columns": outcome.columns,
+        "action": outcome.action,
+        "passed": outcome.passed,
+        "unexpected": outcome.unexpected,
+        "observed": outcome.observed,
+        "limit": outcome.limit,
+    }
+
+
+def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
+    """One row for each rule that each row set aside breaks, as text, whatever the table."""
+    lines = [
+        (
+            judgement.table,
+            judgement.month,
+            _values(judgement, position, KEYS[judgement.table]),
+            outcome.rule,
+            ", ".join(outcome.columns),
+            _values(judgement, position, outcome.columns),
+        )
+        for judgement in judgements
+        for outcome in judgement.quarantines
+        for position in outcome.positions
+    ]
+    return pd.DataFrame(lines, columns=QUARANTINE_COLUMNS, dtype="string")
+
+
+def _values(judgement: Judgement, position: int, columns: list[str]) -> str:
+    row = judgement.rows.iloc[[position]]
+    if not set(columns) <= set(row.columns):
+        # A column that only the rules know: the number of flights on that day, for instance.
+        same_day = judgement.rows[judgement.rows["day"] == row["day"].iloc[0]]
+        row = measured(judgement.table, same_day).loc[row.index]
+    return " ".join(f"{column}={_text(row[column].iloc[0])}" for column in columns)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def refusal(judgements: list[Judgement]) -> str:
+    """Why months are refused: each broken rule with its numbers and an example row."""
+    broken = [(judgement, outcome) for judgement in judgements for outcome in judgement.refusals]
+    refused = sorted({judgement.month for judgement, _ in broken})
+    lines = [f"  {_line(judgement, outcome)}" for judgement, outcome in broken[:_TOLD_IN_FULL]]
+    if len(broken) > _TOLD_IN_FULL:
+        rest = dict.fromkeys(f"{j.month} {j.table} {o.rule}" for j, o in broken[_TOLD_IN_FULL:])
+        lines.append(f"  and {len(broken) - _TOLD_IN_FULL} more: {', '.join(rest)}")
+    return "\n".join(
+        [
+            f"{len(refused)} of {len({j.month for j in judgements})} month(s) refused "
+            f"({', '.join(refused)}); {len(broken)} broken rule(s), nothing was accepted:",
+            *lines,
+            f"see {VALIDATE}/report.json or {VALIDATE}/docs/index.html; correct the data at their "
+            "source, or the limit in configs/validate.yaml after a look, then run `make validate`",
+        ]
+    )
+
+
+def _line(judgement: Judgement, outcome: Outcome) -> str:
+    allowed = ", ".join(f"{key} {value}" for key, value in outcome.limit.items())
+    found = f"found {outcome.observed}" + (f", allowed {allowed}" if allowed else "")
+    if outcome.positions:
+        position = outcome.positions[0]
+        key = _values(judgement, position, KEYS[judgement.table])
+        found = f"{outcome.unexpected:,} of {len(judgement.rows):,} rows, first {key}"
+        if set(outcome.columns) - set(KEYS[judgement.table]):
+            found += f" with {_values(judgement, position, outcome.columns)}"
+        found += f", allowed {allowed}" if allowed else ""
+    where = f" on {', '.join(outcome.columns)}" if outcome.columns else ""
+    return f"{judgement.month} {judgement.table}: rule {outcome.rule}{where}: {found}"
+
+
+def closing(judgements: list[Judgement]) -> str:
+    """The stage's closing line: how much was judged, accepted and set aside."""
+    accepted = {
+        table: sum(len(j.rows) - len(j.quarantined) for j in judgements if j.table == table)
+        for table in KEYS
+    }
+    return (
+        f"{len(judgements)} snapshots pass {sum(len(j.outcomes) for j in judgements):,} checks; "
+        f"{accepted['flights']:,} flights and {accepted['weather']:,} weather hours accepted, "
+        f"{sum(len(j.quarantined) for j in judgements):,} row(s) set aside -> {QUARANTINE}"
+    )

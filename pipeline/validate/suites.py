@@ -1,0 +1,296 @@
+"""The rules that a month of data must pass, as Great Expectations expectations.
+
+A rule says what its failure does. `refuse`: the month is not what it claims to be, and nobody can
+tell which of its rows are right. `quarantine`: single rows are wrong, and the month is good without
+them. Numbers are in configs/validate.yaml; what the columns are and mean is here.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import great_expectations.expectations as gxe
+import pandas as pd
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
+
+from pipeline.shared.config import ValidateConfig
+from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
+
+ORIGINS = ["EWR", "JFK", "LGA"]
+CARRIERS = [
+    *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
+    *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
+]
+TYPES = {
+    "flights": {
+        "year": "int64",
+        "month": "int64",
+        "day": "int64",
+        "dep_time": "float64",
+        "sched_dep_time": "int64",
+        "dep_delay": "float64",
+        "arr_time": "float64",
+        "sched_arr_time": "int64",
+        "arr_delay": "float64",
+        "carrier": "object",
+        "flight": "int64",
+        "tailnum": "object",
+        "origin": "object",
+        "dest": "object",
+        "air_time": "float64",
+        "distance": "int64",
+        "hour": "int64",
+        "minute": "int64",
+        "time_hour": "object",
+        "sched_dep_utc": "datetime64[ns, UTC]",
+        "sched_arr_utc": "datetime64[ns, UTC]",
+        "dep_utc": "datetime64[ns, UTC]",
+        "arr_utc": "datetime64[ns, UTC]",
+    },
+    "weather": {
+        "origin": "object",
+        "year": "int64",
+        "month": "int64",
+        "day": "int64",
+        "hour": "int64",
+        "temp": "float64",
+        "dewp": "float64",
+        "humid": "float64",
+        "wind_dir": "float64",
+        "wind_speed": "float64",
+        "wind_gust": "float64",
+        "precip": "float64",
+        "pressure": "float64",
+        "visib": "float64",
+        "time_hour": "object",
+        "observed_utc": "datetime64[us, UTC]",
+    },
+}
+"""Every column of a snapshot in its order; whole numbers cannot be null, so the type says it."""
+KEYS = {"flights": FLIGHT_KEY, "weather": WEATHER_KEY}
+NEVER_NULL = {
+    "flights": ["carrier", "origin", "dest", "time_hour", "sched_dep_utc", "sched_arr_utc"],
+    "weather": ["origin", "time_hour", "observed_utc"],
+}
+
+Rules = list[Expectation]
+
+
+def refuse(rule: str) -> dict[str, Any]:
+    """Name a rule whose failure refuses the whole month."""
+    return {"severity": "critical", "meta": {"rule": rule}}
+
+
+def quarantine(rule: str) -> dict[str, Any]:
+    """Name a rule whose failure sets the offending rows aside."""
+    return {"severity": "warning", "meta": {"rule": rule}}
+
+
+def schema_rules(table: str, present: Iterable[str]) -> Rules:
+    """What every other rule presupposes: the columns, their order, types and nulls."""
+    types, known = TYPES[table], set(present)
+    return [
+        gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(types), **refuse("columns")),
+        *(
+            gxe.ExpectColumnTypeToBe(column=column, type_=kind, **refuse("type"))
+            for column, kind in types.items()
+            if column in known
+        ),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(column=column, **refuse("never-null"))
+            for column in NEVER_NULL[table]
+            if column in known
+        ),
+    ]
+
+
+def fits_schema(table: str, rows: pd.DataFrame) -> bool:
+    """Whether a snapshot has the columns and types that it needs to serve as a reference."""
+    return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TYPES[table]
+
+
+def measured(table: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """A snapshot with what the rules on volume and lateness need beside each row."""
+    if table == "flights":
+        added = {
+            "late": ((rows["arr_delay"] >= 15) | rows["arr_delay"].isna()).astype("float64"),
+            "flights_that_day": rows.groupby("day")["day"].transform("size"),
+        }
+    else:
+        added = {
+            "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
+            "origin_day": rows["origin"] + " " + rows["day"].astype("str"),
+        }
+    # The copy lays the columns of a type side by side; each rule on a frame without that pays it.
+    return rows.assign(**added).copy()
+
+
+def rules(table: str, month: str, reference: pd.DataFrame | None, limits: ValidateConfig) -> Rules:
+    """Every rule for a month whose schema holds; `reference` is None where nothing can be one."""
+    if table == "weather":
+        return [*weather_month_rules(month, limits), *weather_row_rules(limits)]
+    compared = [] if reference is None else distribution_rules(reference, limits)
+    return [*flight_month_rules(month, limits), *flight_row_rules(limits), *compared]
+
+
+def flight_month_rules(month: str, limits: ValidateConfig) -> Rules:
+    """That this is the month it claims to be: once, whole, and with believable outcomes."""
+    least, most = limits.flights_a_day
+    departed = Column("dep_delay").is_not_null()
+    return [
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=FLIGHT_KEY, **refuse("unique-key")),
+        *calendar_rules(month, "sched_dep_utc", limits.max_hours_to_month_end.flights),
+        gxe.ExpectColumnDistinctValuesToEqualSet(
+            column="day", value_set=_days(month), **refuse("every-day")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="flights_that_day", min_value=least, max_value=most, **refuse("volume")
+        ),
+        gxe.ExpectColumnMeanToBeBetween(
+            column="late", max_value=limits.max_late_share, **refuse("late-share")
+        ),
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="dep_delay", mostly=1 - limits.max_cancelled_share, **refuse("cancelled-share")
+        ),
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="arr_delay",
+            row_condition=departed,
+            mostly=1 - limits.max_diverted_share,
+            **refuse("diverted-share"),
+        ),
+    ]
+
+
+def flight_row_rules(limits: ValidateConfig) -> Rules:
+    """That each flight is possible, alone and across its columns."""
+    departed, cancelled = Column("dep_delay").is_not_null(), Column("dep_delay").is_null()
+    return [
+        _one_of("origin", ORIGINS),
+        _one_of("carrier", CARRIERS),
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="dest", regex=r"^[A-Z]{3}$", **quarantine("airport-code")
+        ),
+        *_in_range(dict(limits.flight_ranges)),
+        _later("sched_arr_utc", "sched_dep_utc"),
+        _later("arr_utc", "dep_utc"),
+        *(
+            gxe.ExpectColumnValuesToBeNull(
+                column=column, row_condition=cancelled, **quarantine("cancelled-has-no-outcome")
+            )
+            for column in ("dep_time", "arr_time", "arr_delay", "air_time")
+        ),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(
+                column=column, row_condition=departed, **quarantine("departed-is-recorded")
+            )
+            for column in ("dep_time", "tailnum")
+        ),
+    ]
+
+
+def distribution_rules(reference: pd.DataFrame, limits: ValidateConfig) -> Rules:
+    """That a month looks like the reference months: in its categories, its means, its spreads."""
+    checks: Rules = []
+    for column, divergence in limits.max_divergence.items():
+        shares = reference[column].value_counts(normalize=True).sort_index()
+        checks.append(
+            gxe.ExpectColumnKLDivergenceToBeLessThan(
+                column=column,
+                partition_object={"values": list(shares.index), "weights": list(shares)},
+                # What the reference months never held may appear, but has to stay rare.
+                tail_weight_holdout=limits.unseen_share,
+                threshold=divergence,
+                **refuse("divergence"),
+            )
+        )
+    for column, shift in limits.max_mean_shift.items():
+        mean, spread = float(reference[column].mean()), float(reference[column].std())
+        low, high = mean - shift * spread, mean + shift * spread
+        ratio = limits.max_spread_ratio
+        checks += [
+            gxe.ExpectColumnMeanToBeBetween(
+                column=column, min_value=low, max_value=high, **refuse("mean-shift")
+            ),
+            gxe.ExpectColumnStdevToBeBetween(
+                column=column,
+                min_value=spread / ratio,
+                max_value=spread * ratio,
+                **refuse("spread"),
+            ),
+        ]
+    return checks
+
+
+def weather_month_rules(month: str, limits: ValidateConfig) -> Rules:
+    """That each origin has each hour once and each day nearly whole, and few values are missing."""
+    least, most = limits.weather_hours_a_day
+    # The last day may be short or absent: rule `fresh` says how much of it.
+    origin_days = len(ORIGINS) * (len(_days(month)) - 1)
+    return [
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=WEATHER_KEY, **refuse("unique-key")),
+        *calendar_rules(month, "observed_utc", limits.max_hours_to_month_end.weather),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="origin_day", min_value=origin_days, **refuse("every-day")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="hours_that_day", min_value=least, max_value=most, **refuse("volume")
+        ),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(
+                column=column, mostly=1 - share, **refuse("missing-share")
+            )
+            for column, share in limits.max_missing_share.items()
+        ),
+    ]
+
+
+def weather_row_rules(limits: ValidateConfig) -> Rules:
+    """That each observation is possible; none compares months, since weather is the season."""
+    return [_one_of("origin", ORIGINS), *_in_range(dict(limits.weather_ranges))]
+
+
+def calendar_rules(month: str, instant: str, hours_to_end: float) -> Rules:
+    """That every row lies in the month, by New York's calendar, and the last one near its end."""
+    first = pd.Timestamp(f"{month}-01", tz="America/New_York")
+    end = first + pd.offsets.MonthBegin(1)
+    return [
+        gxe.ExpectColumnValuesToBeInSet(
+            column="year", value_set=[first.year], **refuse("own-month")
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="month", value_set=[first.month], **refuse("own-month")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column=instant, min_value=first, max_value=end, strict_max=True, **refuse("own-month")
+        ),
+        gxe.ExpectColumnMaxToBeBetween(
+            column=instant, min_value=end - pd.Timedelta(hours=hours_to_end), **refuse("fresh")
+        ),
+    ]
+
+
+def _one_of(column: str, known: list[str]) -> Expectation:
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=known, **quarantine("known"))
+
+
+def _later(column: str, earlier: str) -> Expectation:
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=column,
+        column_B=earlier,
+        # Without this a missing arrival would count as one before its departure.
+        ignore_row_if="either_value_is_missing",
+        **quarantine("time-order"),
+    )
+
+
+def _in_range(ranges: dict[str, tuple[float, float]]) -> Rules:
+    return [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=column, min_value=low, max_value=high, **quarantine("range")
+        )
+        for column, (low, high) in ranges.items()
+    ]
+
+
+def _days(month: str) -> list[int]:
+    return list(range(1, pd.Period(month, freq="M").days_in_month + 1))

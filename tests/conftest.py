@@ -1,0 +1,76 @@
+"""What every test gets: no network, a clean environment, a fixed seed; and the real data."""
+
+import contextlib
+import ipaddress
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import ingest
+from pipeline.shared.config import IngestConfig, load
+
+ROOT = Path(__file__).parents[1]
+FOREIGN_SETTINGS = ("MLFLOW_", "AWS_", "DVC_", "FEAST_", "GX_", "PROMETHEUS_", "AIRFLOW_", "PIPELINE_")
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a path or a kernel address: on this machine
+    host = str(address[0]).partition("%")[0]
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Refuse, loudly and in every thread, to connect to another machine."""
+
+    def guarded(original: Any) -> Any:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if not _is_local(address):
+                raise RuntimeError(f"a test tried to reach {address} on the network")
+            return original(self, address)
+
+        return connect
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out the developer's own settings, which tools would silently obey; fix the seeds."""
+    for name in os.environ:
+        if name.startswith(FOREIGN_SETTINGS):
+            monkeypatch.delenv(name)
+    random.seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def published_year() -> dict[str, pd.DataFrame]:
+    """The published flights and weather of the whole year, as ingest reads them; not to be changed."""
+    with contextlib.chdir(ROOT):
+        return ingest.read_source(load(IngestConfig))
+
+
+@pytest.fixture(scope="session")
+def published(published_year: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The published flights and weather of January to March."""
+    return {
+        name: table[table["month"] <= 3].reset_index(drop=True)
+        for name, table in published_year.items()
+    }

@@ -1,0 +1,199 @@
+"""A slow oracle: one flight, one feature, straight from the specification and from raw rows.
+
+It imports nothing of pipeline.features: whatever it agrees on, two separate readings agree on.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+HORIZON, GRID, BASELINE = 120 * MINUTE, "15min", 28 * DAY
+SHRINK = {
+    **{"system": 5, "origin": 5, "carrier": 5, "origin_carrier": 5, "destination": 5},
+    **{"route": 10, "hour": 20},
+}
+PRIOR = {"dep_late": 0.2, "dep_delay": 12.0, "late": 0.25, "arr_delay": 7.0}
+ENTITY = {
+    **{"system": [], "origin": ["origin"], "carrier": ["carrier"], "destination": ["dest"]},
+    **{"origin_carrier": ["origin", "carrier"], "route": ["origin", "dest"], "hour": ["hour_ny"]},
+}
+WINDOWS = {
+    "system": "dep_late_1h dep_late_3h late_24h",
+    "origin": "dep_late_1h dep_late_3h dep_late_24h dep_delay_3h arr_delay_3h late_24h late_7d",
+    "carrier": "dep_late_3h dep_late_24h late_24h late_7d",
+    "origin_carrier": "dep_late_3h late_7d",
+    "destination": "arr_delay_24h late_6h late_24h late_7d",
+    "route": "late_7d late_28d",
+    "hour": "late_7d late_28d",
+}
+ROLLING = {
+    f"{view}_{window}": (view, *window.rsplit("_", 1))
+    for view, windows in WINDOWS.items()
+    for window in windows.split()
+}
+REQUEST = "sched_minute day_of_week distance block_minutes".split()
+WEATHER = "humid wind_dir wind_speed wind_gust precip visib precip_3h pressure_change_3h".split()
+AIRCRAFT = (
+    "aircraft_arr_delay aircraft_age aircraft_slack aircraft_dep_delay aircraft_airborne".split()
+)
+KNOWN_AT = [f"{view}_known_at" for view in [*ENTITY, "weather", "aircraft"]]
+NAMES = [*REQUEST, *WEATHER, *ROLLING, *AIRCRAFT]
+
+
+def outcomes(flights: pd.DataFrame) -> pd.DataFrame:
+    """The raw flights, and for each of the four outcomes its value and when it became known."""
+    dep, arr = flights["dep_utc"], flights["arr_utc"]
+    return flights.astype(dict.fromkeys(["carrier", "origin", "dest"], "category")).assign(
+        hour_ny=flights["sched_dep_time"] // 100 % 24,
+        dep_late=((flights["dep_delay"] >= 15) | flights["dep_delay"].isna()).astype("float64"),
+        late=((flights["arr_delay"] >= 15) | flights["arr_delay"].isna()).astype("float64"),
+        dep_late_known=_earlier(dep, flights["sched_dep_utc"] + 15 * MINUTE),
+        late_known=_earlier(arr, flights["sched_arr_utc"] + 15 * MINUTE),
+        dep_delay_known=dep,
+        arr_delay_known=arr,
+    )
+
+
+def _earlier(happened: pd.Series, latest: pd.Series) -> pd.Series:
+    return happened.where(happened < latest, latest)
+
+
+@dataclass
+class Oracle:
+    """What was known of raw `flights` (as `outcomes` gives them) and `weather` at an instant."""
+
+    flights: pd.DataFrame
+    weather: pd.DataFrame
+
+    def value(self, flight: pd.Series, name: str) -> float | pd.Timestamp:
+        """A feature, or a view's `known_at`, of one flight; NaN or NaT where there is none."""
+        at = flight["sched_dep_utc"] - HORIZON
+        if name in ROLLING:
+            return self._rolling(flight, at, *ROLLING[name])
+        if name in WEATHER or name == "weather_known_at":
+            return self._weather(flight["origin"], at, name)
+        if name in AIRCRAFT or name == "aircraft_known_at":
+            return self._aircraft(flight, at, name)
+        if name in KNOWN_AT:
+            return self._newest(flight, at, name.removesuffix("_known_at"))
+        return _from_schedule(flight, name)
+
+    def _known(
+        self, value: str, before: pd.Timestamp, flight: pd.Series, columns: list[str]
+    ) -> pd.DataFrame:
+        """The outcomes known before an instant of the flights that agree with one in `columns`."""
+        chosen = self.flights[f"{value}_known"] < before
+        for column in columns:
+            chosen &= self.flights[column] == flight[column]
+        names = {value: "value", f"{value}_known": "known"}
+        return self.flights.loc[chosen, list(names)].rename(columns=names)
+
+    def _rolling(
+        self, flight: pd.Series, at: pd.Timestamp, view: str, value: str, span: str
+    ) -> float:
+        grid = at.floor(GRID)
+        window = int(span[:-1]) * (DAY if span.endswith("d") else HOUR)
+        mine = self._known(value, grid, flight, ENTITY[view])
+        mine = mine.loc[mine["known"] >= grid - window, "value"]
+        everyone = self._known(value, grid, flight, [])
+        everyone = everyone.loc[everyone["known"] >= grid - BASELINE, "value"]
+        mean = everyone.mean() if len(everyone) else PRIOR[value]
+        return (mine.sum() + SHRINK[view] * mean) / (len(mine) + SHRINK[view])
+
+    def _newest(self, flight: pd.Series, at: pd.Timestamp, view: str) -> pd.Timestamp:
+        values = {window.rsplit("_", 1)[0] for window in WINDOWS[view].split()}
+        if view == "system":
+            values = set(PRIOR)
+        known = [self._known(v, at.floor(GRID), flight, ENTITY[view])["known"] for v in values]
+        return pd.concat(known).max()
+
+    def _weather(self, origin: str, at: pd.Timestamp, name: str) -> float | pd.Timestamp:
+        rows = self.weather[(self.weather["origin"] == origin).to_numpy()]
+        known = rows["observed_utc"] + HOUR
+        if not (known < at).any():
+            return pd.NaT if name == "weather_known_at" else np.nan
+        hour = rows.loc[known < at, "observed_utc"].max()
+        if at - (hour + HOUR) > 6 * HOUR:
+            return pd.NaT if name == "weather_known_at" else np.nan
+        if name == "weather_known_at":
+            return hour + HOUR
+        if name == "precip_3h":
+            three = rows["observed_utc"].isin([hour, hour - HOUR, hour - 2 * HOUR])
+            return rows.loc[three, "precip"].sum()
+        if name == "pressure_change_3h":
+            return _at(rows, hour, "pressure") - _at(rows, hour - 3 * HOUR, "pressure")
+        value = _at(rows, hour, name)
+        return 0.0 if name == "wind_gust" and np.isnan(value) else value
+
+    def _aircraft(self, flight: pd.Series, at: pd.Timestamp, name: str) -> float | pd.Timestamp:
+        nothing = pd.NaT if name == "aircraft_known_at" else np.nan
+        if pd.isna(flight["tailnum"]):
+            return nothing
+        legs = self.flights[(self.flights["tailnum"] == flight["tailnum"]).to_numpy()]
+        events = [(leg.dep_utc, 1, leg) for leg in legs.itertuples() if leg.dep_utc < at]
+        landings = [(leg.arr_utc, 0, leg) for leg in legs.itertuples() if leg.arr_utc < at]
+        if name in ("aircraft_arr_delay", "aircraft_age"):
+            events = landings
+        events += landings
+        if not events:
+            return nothing
+        when, airborne, leg = max(events, key=lambda event: event[:2])
+        if at - when > DAY:
+            return nothing
+        ready = leg.dep_utc + (leg.sched_arr_utc - leg.sched_dep_utc) if airborne else when
+        return {
+            "aircraft_known_at": when,
+            "aircraft_dep_delay": leg.dep_delay,
+            "aircraft_airborne": airborne,
+            "aircraft_slack": (flight["sched_dep_utc"] - ready) / MINUTE,
+            "aircraft_arr_delay": leg.arr_delay,
+            "aircraft_age": (at - when) / MINUTE,
+        }[name]
+
+
+def _at(rows: pd.DataFrame, hour: pd.Timestamp, column: str) -> float:
+    found = rows.loc[rows["observed_utc"] == hour, column]
+    return found.iloc[-1] if len(found) else np.nan
+
+
+def _from_schedule(flight: pd.Series, name: str) -> float:
+    hour, minute = divmod(int(flight["sched_dep_time"]), 100)
+    date = pd.Timestamp(year=flight["year"], month=flight["month"], day=flight["day"])
+    return {
+        "sched_minute": hour % 24 * 60 + minute,
+        "day_of_week": (date + DAY * (hour // 24)).dayofweek,
+        "distance": flight["distance"],
+        "block_minutes": (flight["sched_arr_utc"] - flight["sched_dep_utc"]) / MINUTE,
+    }[name]
+
+
+def flight(scheduled: str, delay: float = 0, arrival_delay: float = 0, **changes: object) -> dict:
+    """A raw flight by hand, scheduled at a UTC instant of 2013; a delay of NaN never happened."""
+    departure = pd.Timestamp(f"2013-{scheduled}", tz="UTC")
+    arrival, local = departure + 2 * HOUR, departure.tz_convert("America/New_York")
+    return {
+        **{"year": local.year, "month": local.month, "day": local.day, "flight": 1},
+        **{"carrier": "UA", "origin": "EWR", "dest": "ORD", "tailnum": "N0", "distance": 719},
+        **{"sched_dep_time": local.hour * 100 + local.minute, "sched_dep_utc": departure},
+        **{"sched_arr_utc": arrival, "dep_delay": delay, "arr_delay": arrival_delay},
+        "dep_utc": departure + pd.to_timedelta(delay, unit="min"),
+        "arr_utc": arrival + pd.to_timedelta(arrival_delay, unit="min"),
+    } | changes
+
+
+def flights(*rows: dict) -> pd.DataFrame:
+    """A raw table of such flights."""
+    table = pd.DataFrame(list(rows)).astype({"dep_delay": "float64", "arr_delay": "float64"})
+    instants = ["sched_dep_utc", "sched_arr_utc", "dep_utc", "arr_utc"]
+    return table.astype(dict.fromkeys(instants, "datetime64[us, UTC]"))
+
+
+def weather(*hours: str, **columns: object) -> pd.DataFrame:
+    """A raw table of weather at EWR, observed at UTC hours of 2013."""
+    calm = {"humid": 50.0, "wind_dir": 0.0, "wind_speed": 5.0, "wind_gust": np.nan}
+    dry = {"precip": 0.0, "visib": 10.0, "pressure": 1000.0}
+    observed = pd.to_datetime([f"2013-{hour}" for hour in hours], utc=True).as_unit("us")
+    return pd.DataFrame({"origin": "EWR", "observed_utc": observed} | calm | dry | columns)

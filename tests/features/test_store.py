@@ -1,0 +1,495 @@
+import shutil
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.features import store, transform
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
+from pipeline.shared.config import FeaturesConfig, Window, load
+from pipeline.shared.contracts import (
+    FLIGHT_KEY,
+    INGEST,
+    VALIDATE,
+    Manifest,
+    Snapshot,
+    snapshot_path,
+)
+from pipeline.shared.errors import ArtifactMissing, LeakFound, TooLittleData
+from pipeline.shared.files import file_hash, write_json, write_parquet
+from tests.features import oracle
+from tests.features.oracle import flight
+
+pytestmark = pytest.mark.answer("point-in-time")
+DAY = timedelta(days=1)
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load(FeaturesConfig)
+
+
+def features_of(flights, weather, config):
+    requests = transform.requests(flights, config)
+    return store.historical(requests, transform.views(flights, weather, config), config)
+
+
+@pytest.fixture(scope="module")
+def frame(published, config):
+    """Every flight of January to March with its features."""
+    return features_of(published["flights"], published["weather"], config)
+
+
+# The value of every feature against a second reading of the specification.
+
+
+@pytest.fixture(scope="module")
+def truth(published):
+    return oracle.Oracle(oracle.outcomes(published["flights"]), published["weather"])
+
+
+def sampled(frame, name, size):
+    """Positions of flights at random: from the first three days, from a DST night, from any day."""
+    rng = np.random.default_rng(sum(name.encode()))
+    day = frame["month"] * 100 + frame["day"]
+    pools = [np.flatnonzero(day <= 103), np.flatnonzero(day.between(310, 311)), np.arange(len(day))]
+    return np.concatenate(
+        [rng.choice(pool, n) for pool, n in zip(pools, (size // 4, size // 8, size), strict=True)]
+    )
+
+
+def disagreements(frame, truth, name, size):
+    found = []
+    for position in sampled(frame, name, size):
+        raw, value = truth.flights.iloc[position], frame[name].iloc[position]
+        expected = truth.value(raw, name)
+        same = pd.isna(value) == pd.isna(expected)
+        if same and pd.notna(value):
+            same = value == expected if name in KNOWN_AT else np.isclose(value, expected, 1e-6, 0)
+        if not same:
+            found.append(f"{raw['carrier']} {raw['flight']} {raw['sched_dep_utc']}: {value} != {expected}")
+    return found
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_a_feature_is_what_the_slow_oracle_says(frame, truth, name):
+    size = 48 if name in oracle.AIRCRAFT else 14
+    assert disagreements(frame, truth, name, size) == []
+
+
+@pytest.mark.parametrize("name", KNOWN_AT)
+def test_known_at_is_what_the_slow_oracle_says(frame, truth, name):
+    assert disagreements(frame, truth, name, 12) == []
+
+
+def test_the_oracle_knows_every_feature():
+    assert sorted(oracle.NAMES) == sorted(NUMERIC)
+
+
+def test_the_oracle_notices_a_window_that_is_one_grid_step_off(frame, truth):
+    shifted = frame.assign(system_dep_late_1h=frame["system_dep_late_1h"].shift(40))
+    assert disagreements(shifted, truth, "system_dep_late_1h", 14) != []
+
+
+# Poison: what becomes known at or after T must not move a single bit at T.
+
+
+@pytest.fixture(scope="module")
+def instants(frame):
+    """Prediction instants of February and March at random, and one on each night of the DST."""
+    later = frame.loc[frame["month"] > 1, "predict_at"].drop_duplicates()
+    night = later[later > pd.Timestamp("2013-03-10 07:00Z")].min()
+    return [*later.sample(INSTANTS - 1, random_state=2013), night]
+
+
+INSTANTS = 24
+
+
+def poisoned(flights, weather, at):
+    """Raw tables in which every outcome known at or after `at` is absurd, yet still not known before.
+
+    A flight that is late by then stays so: that much was known.
+    """
+    flights, weather = flights.copy(), weather.copy()
+    for leg in ("dep", "arr"):
+        open_ = ~(flights[f"{leg}_utc"] < at)
+        overdue = flights[f"sched_{leg}_utc"] + timedelta(minutes=15) < at
+        flights.loc[open_, f"{leg}_utc"] = at
+        flights.loc[open_ & overdue, f"{leg}_delay"] = 9999.0
+        flights.loc[open_ & ~overdue, f"{leg}_delay"] = -9999.0
+    late = weather["observed_utc"] + timedelta(hours=1) >= at
+    absurd = {"wind_speed": 1e6, "humid": -1e9, "wind_dir": 1e6, "wind_gust": 1e6}
+    absurd |= {"precip": 1e6, "visib": -1e6, "pressure": 1e6}
+    weather.loc[late, list(absurd)] = list(absurd.values())
+    return flights, weather
+
+
+def around(published, at):
+    """The raw rows of 35 days before an instant and one day after it."""
+    columns = {"flights": "sched_dep_utc", "weather": "observed_utc"}
+    return [
+        published[table][published[table][column].between(at - 35 * DAY, at + DAY)]
+        for table, column in columns.items()
+    ]
+
+
+def features_at(at, flights, weather, config):
+    requests = transform.requests(flights, config)
+    asked = requests[requests["predict_at"] == at]
+    return store.historical(asked, transform.views(flights, weather, config), config)
+
+
+@pytest.mark.parametrize("number", range(INSTANTS))
+def test_nothing_known_at_or_after_the_prediction_moves_a_feature(
+    published, frame, instants, config, number
+):
+    at = instants[number]
+    flights, weather = poisoned(*around(published, at), at)
+    after = features_at(at, flights, weather, config)
+    before = frame[frame["predict_at"] == at]
+    recent = before[KNOWN_AT].where(before[KNOWN_AT] > at - 34 * DAY)
+    same = after[KNOWN_AT].where(after[KNOWN_AT] > at - 34 * DAY)
+    assert len(after) == len(before) > 0
+    assert after[NUMERIC].to_numpy().tobytes() == before[NUMERIC].to_numpy().tobytes()
+    assert same.reset_index(drop=True).equals(recent.reset_index(drop=True))
+
+
+def test_poison_just_before_the_prediction_moves_every_feature_that_looks_back(
+    published, frame, instants, config
+):
+    moved = set()
+    for at in instants[:6]:
+        flights, weather = poisoned(*around(published, at), at - timedelta(minutes=90))
+        after = features_at(at, flights, weather, config)[NUMERIC].reset_index(drop=True)
+        before = frame.loc[frame["predict_at"] == at, NUMERIC].reset_index(drop=True)
+        moved |= {name for name in NUMERIC if not after[name].equals(before[name])}
+    assert moved == set(NUMERIC) - set(REQUEST)
+
+
+def test_the_features_of_three_months_pass_the_leak_check(frame):
+    store.require_point_in_time(frame)
+
+
+def test_a_join_on_the_date_is_refused_as_a_leak(frame):
+    day = frame["sched_dep_utc"].dt.normalize()
+    by_day = frame.groupby([frame["origin"], day])
+    naive = frame.assign(
+        origin_late_24h=by_day["late"].transform("mean"),
+        origin_known_at=by_day["late_known_at"].transform("max"),
+    )
+    with pytest.raises(LeakFound, match=r"origin features of .* rows use the future"):
+        store.require_point_in_time(naive)
+
+
+def test_a_value_known_at_the_very_instant_of_the_prediction_is_a_leak(frame):
+    one = frame[:1]
+    with pytest.raises(LeakFound, match="1 of 1 rows"):
+        store.require_point_in_time(one.assign(weather_known_at=one["predict_at"]))
+
+
+def test_a_view_that_knows_nothing_is_no_leak(frame):
+    never = frame["weather_known_at"].where(frame["distance"] < 0)
+    store.require_point_in_time(frame.assign(**dict.fromkeys(KNOWN_AT, never)))
+
+
+# The edges, on tables made by hand. The asked flight is the last; T is 12:00Z on May 20.
+
+ASKED = "05-20 14:00"
+CLEAR = oracle.weather("05-20 10:00")
+
+
+def asked(config, *earlier, weather=CLEAR, **changes):
+    table = oracle.flights(*earlier, flight(ASKED, flight=99, **changes))
+    return features_of(table, weather, config).iloc[-1]
+
+
+def departures_seen(config, *departed, at=ASKED):
+    """How many departures an hour's share at the origin holds, all of them late by 60 minutes."""
+    table = oracle.flights(*departed, flight(at, flight=99))
+    requests = transform.requests(table, config)
+    rows = transform.views(table, CLEAR, config)["origin"]
+    found = store.as_of(rows, requests["origin"], transform.minutes(requests["predict_at"]))[-1]
+    return 0 if found < 0 else int(rows["origin_dep_late_1h_count"].iloc[found])
+
+
+@pytest.mark.parametrize(
+    ("departed", "seen"),
+    [
+        pytest.param("05-20 12:00", 0, id="at the instant of the prediction: not yet known"),
+        pytest.param("05-20 11:59", 1, id="a minute before it: known"),
+        pytest.param("05-20 11:00", 1, id="an hour before it: the first of the window"),
+        pytest.param("05-20 10:59", 0, id="a minute earlier: out of the window"),
+    ],
+)
+def test_an_hour_holds_what_became_known_from_its_start_to_before_its_end(config, departed, seen):
+    assert departures_seen(config, flight(departed)) == seen
+
+
+@pytest.mark.parametrize(
+    ("departed", "seen"),
+    [
+        pytest.param("05-20 12:00", 0, id="at the grid: waits for the next"),
+        pytest.param("05-20 12:01", 0, id="after the grid: waits for the next"),
+        pytest.param("05-20 11:59", 1, id="before the grid: published"),
+        pytest.param("05-20 11:00", 1, id="the window is counted from the grid"),
+        pytest.param("05-20 10:59", 0, id="out of the window"),
+    ],
+)
+def test_between_two_grid_points_the_earlier_one_holds(config, departed, seen):
+    assert departures_seen(config, flight(departed), at="05-20 14:14") == seen
+
+
+def test_rows_of_a_silent_entity_empty_as_their_events_leave_the_window(config):
+    counts = [departures_seen(config, flight("05-20 09:50"), at=f"05-20 {at}") for at in
+              ("11:59", "12:00", "12:45", "12:59", "13:00", "19:00")]  # fmt: skip
+    assert counts == [0, 1, 1, 1, 0, 0]
+
+
+def test_an_event_counts_once_for_each_flight_though_they_share_the_minute(config):
+    twice = [flight("05-20 11:30", flight=number) for number in (1, 2)]
+    assert departures_seen(config, *twice) == 2
+
+
+def test_before_anything_is_known_a_share_is_the_prior(config):
+    first = asked(config)
+    assert first["origin_dep_late_3h"] == np.float32(config.prior["dep_late"])
+    assert first["destination_arr_delay_24h"] == np.float32(config.prior["arr_delay"])
+
+
+def test_before_anything_is_known_no_view_claims_an_instant(config):
+    assert asked(config)[[name for name in KNOWN_AT if name != "weather_known_at"]].isna().all()
+
+
+def test_an_entity_never_seen_has_the_mean_of_all_flights(config):
+    row = asked(config, flight("05-19 10:00", 60, 60), flight("05-19 11:00"), dest="XNA")
+    assert row["destination_late_7d"] == 0.5
+    assert pd.isna(row["destination_known_at"])
+
+
+def test_a_small_group_is_pulled_towards_all_flights(config):
+    late = flight("05-20 10:00", 60, 60)
+    punctual = flight("05-20 10:30", carrier="DL")
+    expected = (1 + config.shrink_flights["carrier"] * 0.5) / (1 + config.shrink_flights["carrier"])
+    assert asked(config, late, punctual)["carrier_dep_late_3h"] == np.float32(expected)
+
+
+@pytest.mark.parametrize(("departed", "mean"), [("04-22 11:00", 60), ("04-22 10:59", None)])
+def test_the_mean_of_all_flights_forgets_after_its_days(config, departed, mean):
+    expected = config.prior["dep_delay"] if mean is None else mean
+    assert asked(config, flight(departed, 60))["origin_dep_delay_3h"] == np.float32(expected)
+
+
+def test_a_cancelled_flight_counts_as_late_but_has_no_delay(config):
+    row = asked(config, flight("05-20 10:00", NAN, NAN))
+    assert row["origin_dep_late_3h"] > config.prior["dep_late"]
+    assert row["origin_dep_delay_3h"] == np.float32(config.prior["dep_delay"])
+
+
+def test_a_diverted_flight_counts_as_late_but_has_no_arrival_delay(config):
+    row = asked(config, flight("05-20 08:00", 0, NAN))
+    assert row["origin_late_24h"] > config.prior["late"]
+    assert row["destination_arr_delay_24h"] == np.float32(config.prior["arr_delay"])
+
+
+# The aircraft.
+
+LEG = {"tailnum": "N1"}
+
+
+def test_an_aircraft_in_the_air_is_ready_by_its_schedule(config):
+    row = asked(config, flight("05-20 11:00", 30, NAN, **LEG), **LEG)
+    expected = {"aircraft_dep_delay": 30, "aircraft_airborne": 1, "aircraft_slack": 30}
+    assert row[list(expected)].to_dict() == expected
+    assert pd.isna(row["aircraft_arr_delay"])
+
+
+def test_an_aircraft_that_landed_is_ready_since_then(config):
+    row = asked(config, flight("05-20 08:00", 5, 20, **LEG), **LEG)
+    expected = {"aircraft_dep_delay": 5, "aircraft_airborne": 0, "aircraft_slack": 220}
+    expected |= {"aircraft_arr_delay": 20, "aircraft_age": 100}
+    assert row[list(expected)].to_dict() == expected
+
+
+def test_a_departure_at_the_instant_of_the_prediction_is_not_yet_known(config):
+    row = asked(config, flight("05-20 12:00", **LEG), **LEG)
+    assert row[oracle.AIRCRAFT].isna().all()
+
+
+def test_a_departure_a_minute_before_the_prediction_is_known(config):
+    assert asked(config, flight("05-20 11:59", **LEG), **LEG)["aircraft_airborne"] == 1
+
+
+def test_a_landing_is_forgotten_after_a_day_though_a_departure_is_recent(config):
+    landed, left = flight("05-19 09:59", **LEG), flight("05-20 11:00", 7, **LEG)
+    row = asked(config, landed, left, **LEG)
+    assert row["aircraft_dep_delay"] == 7
+    assert row[["aircraft_arr_delay", "aircraft_age"]].isna().all()
+
+
+@pytest.mark.parametrize(("departed", "known"), [("05-19 10:00", True), ("05-19 09:59", False)])
+def test_an_aircraft_is_known_for_a_day_to_the_minute(config, departed, known):
+    row = asked(config, flight(departed, **LEG), **LEG)
+    assert row[oracle.AIRCRAFT].notna().all() == known
+    assert pd.notna(row["aircraft_known_at"]) == known
+
+
+def test_a_cancelled_leg_says_nothing_of_its_aircraft(config):
+    row = asked(config, flight("05-20 08:00", NAN, NAN, **LEG), **LEG)
+    assert row[oracle.AIRCRAFT].isna().all()
+
+
+def test_a_flight_without_a_tail_number_meets_no_other_such_flight(config):
+    row = asked(config, flight("05-20 08:00", tailnum=None), flight(ASKED), tailnum=None)
+    assert row[oracle.AIRCRAFT].isna().all()
+
+
+# The weather.
+
+
+@pytest.mark.parametrize(
+    ("hour", "known"),
+    [
+        pytest.param("05-20 11:00", False, id="complete at the prediction: not yet known"),
+        pytest.param("05-20 10:59", True, id="complete a minute before"),
+        pytest.param("05-20 05:00", True, id="six hours old to the minute"),
+        pytest.param("05-20 04:59", False, id="older than six hours"),
+    ],
+)
+def test_weather_is_known_from_the_end_of_its_hour_until_it_is_stale(config, hour, known):
+    row = asked(config, weather=oracle.weather(hour))
+    assert row[["humid", "wind_gust", "precip_3h", "visib"]].notna().all() == known
+    assert pd.notna(row["weather_known_at"]) == known
+
+
+def test_weather_of_another_origin_is_no_substitute(config):
+    row = asked(config, origin="JFK")
+    assert row[oracle.WEATHER].isna().all()
+
+
+# The join.
+
+
+def rows_of(**available):
+    table = pd.DataFrame(
+        [(entity, at) for entity, instants in available.items() for at in instants],
+        columns=["entity", "available_at"],
+    )
+    return table.astype({"entity": "category"})
+
+
+@pytest.mark.parametrize(
+    ("entity", "at", "position"),
+    [
+        pytest.param("b", 10, 2, id="available at that minute"),
+        pytest.param("b", 9, -1, id="not yet: the row before belongs to another entity"),
+        pytest.param("b", 99_999, 3, id="long after the last row"),
+        pytest.param("a", 0, -1, id="before the first row of all"),
+        pytest.param("c", 50, -1, id="an entity without rows"),
+    ],
+)
+def test_a_request_meets_its_entitys_last_available_row(entity, at, position):
+    rows = rows_of(a=[5, 20], b=[10, 30])
+    assert store.as_of(rows, pd.Series([entity]), np.array([at])).tolist() == [position]
+
+
+def test_requests_keep_their_order_and_index(published, config):
+    some = published["flights"][:500].sample(frac=1, random_state=3)
+    assert features_of(some, published["weather"], config).index.equals(some.index)
+
+
+def test_every_numeric_feature_is_float32(frame):
+    assert {str(frame[name].dtype) for name in NUMERIC} == {"float32"}
+
+
+def test_the_order_of_the_raw_rows_is_of_no_account(published, config):
+    flights = published["flights"].query("month == 1 and day <= 4")
+    weather = published["weather"].query("month == 1 and day <= 5")
+    shuffled = flights.sample(frac=1, random_state=1), weather.sample(frac=1, random_state=2)
+    assert features_of(*shuffled, config).loc[flights.index].equals(
+        features_of(flights, weather, config)
+    )
+
+
+@pytest.mark.xfail(raises=ValueError, reason="as_of cannot join a view without any row")
+def test_flights_without_any_weather_have_missing_weather(config):
+    assert asked(config, weather=CLEAR[:0])[oracle.WEATHER].isna().all()
+
+
+# What is stored and read back.
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch, published):
+    """An empty project in which the first four days of January and of February were accepted."""
+    shutil.copytree("configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    snapshots = []
+    for table, rows in published.items():
+        for month in (1, 2):
+            path = snapshot_path(VALIDATE, table, f"2013-0{month}")
+            some = rows[(rows["month"] == month) & (rows["day"] <= 4)]
+            write_parquet(path, some)
+            snapshots.append(
+                Snapshot(
+                    **{"table": table, "month": f"2013-0{month}", "path": str(path)},
+                    **{"rows": len(some), "first": "", "last": ""},
+                    **{"content_hash": "", "file_hash": file_hash(path)},
+                )
+            )
+    manifest = Manifest(source="", as_of="2013-02", files={}, snapshots=snapshots)
+    write_json(INGEST / "manifest.json", manifest.model_dump())
+    return tmp_path
+
+
+def test_the_stage_writes_one_row_per_accepted_flight_by_time(stage, published):
+    store.run()
+    rows = pd.read_parquet(store.ROWS)
+    accepted = published["flights"].query("month <= 2 and day <= 4")
+    assert rows["sched_dep_utc"].is_monotonic_increasing
+    assert len(rows.merge(accepted, on=FLIGHT_KEY)) == len(rows) == len(accepted)
+
+
+def test_shuffled_snapshots_give_the_same_bytes(stage):
+    store.run()
+    before = file_hash(store.ROWS)
+    for path in VALIDATE.glob("*/*.parquet"):
+        write_parquet(path, pd.read_parquet(path).sample(frac=1, random_state=7))
+    store.run()
+    assert file_hash(store.ROWS) == before
+
+
+def test_a_snapshot_that_was_not_accepted_is_asked_for(stage):
+    snapshot_path(VALIDATE, "weather", "2013-02").unlink()
+    with pytest.raises(ArtifactMissing, match=r"2013-02\.parquet is missing; `make validate`"):
+        store.run()
+
+
+def test_a_window_holds_its_first_and_last_day(stage):
+    store.run()
+    rows = store.read(Window(first="2013-01-02", last="2013-02-01"))
+    days = sorted(set(rows["month"] * 100 + rows["day"]))
+    assert days == [102, 103, 104, 201]
+
+
+def test_rows_labelled_at_the_cut_or_later_are_left_out(stage):
+    store.run()
+    window = Window(first="2013-01-01", last="2013-02-28")
+    everything = store.read(window)
+    cut = everything["late_known_at"].sort_values().iloc[1000]
+    assert len(store.read(window, cut)) == (everything["late_known_at"] < cut).sum() <= 1000
+
+
+def test_an_empty_window_says_what_there_is(stage):
+    store.run()
+    with pytest.raises(TooLittleData, match="no flights from 2013-06-01 to 2013-06-30"):
+        store.read(Window(first="2013-06-01", last="2013-06-30"))
+
+
+def test_stored_rows_that_know_the_future_are_refused(stage):
+    store.run()
+    rows = pd.read_parquet(store.ROWS)
+    write_parquet(store.ROWS, rows.assign(aircraft_known_at=rows["late_known_at"]))
+    with pytest.raises(LeakFound, match="aircraft features"):
+        store.read(Window(first="2013-01-01", last="2013-02-28"))
