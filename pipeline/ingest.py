@@ -7,6 +7,7 @@ in UTC added. Judging them is the next stage's work.
 import importlib.util
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,10 @@ _WHOLE = {
     *("year", "month", "day", "sched_dep_time", "sched_arr_time"),
     *("flight", "distance", "hour", "minute"),
 }
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, IndexError),
+    RuntimeError,  # an archive that claims to be encrypted, or of an unknown kind
+)
 FLIGHT_COLUMNS = (
     "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
     "flight tailnum origin dest air_time distance hour minute time_hour"
@@ -83,7 +88,7 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 content = archive.read(archive.namelist()[0])
         table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, "str"))
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, IndexError) as error:
+    except _UNREADABLE as error:
         raise SourceRejected(
             f"{name} cannot be read ({error}); it holds {len(content):,} bytes: "
             "reinstall it with `make setup`"
@@ -111,7 +116,8 @@ def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
             raise SourceRejected(
                 f"{name}: column {column} has {int(bad.sum()):,} of {len(table):,} values that are "
                 f"not {'whole ' if whole else ''}numbers, first in row "
-                f"{int(bad.to_numpy().argmax())}: {table[column][bad].iloc[0]!r}; correct the file at its source"
+                f"{int(bad.to_numpy().argmax())}: {table[column][bad].iloc[0]!r}; "
+                "correct the file at its source"
             )
         table = table.assign(**{column: numbers.astype("int64" if whole else "float64")})
     return table

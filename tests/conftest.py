@@ -17,7 +17,16 @@ from pipeline import ingest
 from pipeline.shared.config import IngestConfig, load
 
 ROOT = Path(__file__).parents[1]
-FOREIGN_SETTINGS = ("MLFLOW_", "AWS_", "DVC_", "FEAST_", "GX_", "PROMETHEUS_", "AIRFLOW_", "PIPELINE_")
+FOREIGN_SETTINGS = (
+    "MLFLOW_",
+    "AWS_",
+    "DVC_",
+    "FEAST_",
+    "GX_",
+    "PROMETHEUS_",
+    "AIRFLOW_",
+    "PIPELINE_",
+)
 
 
 def _is_local(address: Any) -> bool:
@@ -62,7 +71,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def published_year() -> dict[str, pd.DataFrame]:
-    """The published flights and weather of the whole year, as ingest reads them; not to be changed."""
+    """The published flights and weather of the whole year, as ingest reads them."""
     with contextlib.chdir(ROOT):
         return ingest.read_source(load(IngestConfig))
 

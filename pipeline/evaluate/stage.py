@@ -1,7 +1,5 @@
 """The stage: reads the challenger and whom it must beat, judges, writes the verdict."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -10,7 +8,7 @@ from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
-from pipeline.features.store import ROWS, read
+from pipeline.features.store import read
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
 from pipeline.shared.contracts import (
@@ -25,7 +23,7 @@ from pipeline.shared.contracts import (
     read_record,
 )
 from pipeline.shared.errors import GateRefused
-from pipeline.shared.files import file_hash, text_hash, write_json, write_text
+from pipeline.shared.files import write_json, write_text
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 from pipeline.shared.scores import log_loss, roc_auc
@@ -130,9 +128,8 @@ def run() -> str:
     config, registry = load(EvaluateConfig), load(RegisterConfig)
     training = read_record(Training, TRAIN / "training.json", "train")
     champion = tracking.aliased(registry, tracking.CHAMPION)
-    inputs = _inputs(config, training)
-    if (standing := _standing(training, champion, inputs)) is not None:
-        return _answer(standing, "stands: nothing that it rests on has changed")
+    if champion is not None and champion.digest == training.digest:
+        champion = None  # it became champion by this very verdict, which is remade
     models = _models(training, registry, champion)
     frame = read(config.window)
     risks = {name: model.predict(frame) for name, model in models.items()}
@@ -149,38 +146,11 @@ def run() -> str:
         window=f"{config.window.first}..{config.window.last}",
         rows=len(frame),
         days=days,
-        inputs=inputs,
         checks=checks,
         passed=decide(checks),
     )
     _write(verdict, frame, challenger)
-    return _answer(verdict, f"on {verdict.rows:,} flights of {days} days")
-
-
-def _inputs(config: EvaluateConfig, training: Training) -> dict[str, str]:
-    code = sorted(Path(__file__).parent.glob("*.py"))
-    return {
-        "features": file_hash(ROWS),
-        "training": text_hash(training.model_dump_json()),
-        "config": text_hash(config.model_dump_json()),
-        "code": text_hash("".join(file_hash(path) for path in code)),
-    }
-
-
-def _standing(
-    training: Training, champion: tracking.Version | None, inputs: dict[str, str]
-) -> Verdict | None:
-    """The verdict on disk, if it is about this very challenger, evidence and champion.
-
-    It also stands once the challenger has become the champion: it is how it became that.
-    """
-    path = EVALUATE / "verdict.json"
-    if not path.is_file():
-        return None
-    verdict = read_record(Verdict, path, "evaluate")
-    against = champion.digest if champion else None
-    same = against in (verdict.champion, training.digest)
-    return verdict if same and verdict.inputs == inputs else None
+    return _answer(verdict)
 
 
 def _models(
@@ -231,7 +201,7 @@ def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]
     ]
 
 
-def _answer(verdict: Verdict, how: str) -> str:
+def _answer(verdict: Verdict) -> str:
     failed = [check for check in verdict.checks if check.blocking and not check.passed]
     if failed:
         shown = "".join(
@@ -245,6 +215,6 @@ def _answer(verdict: Verdict, how: str) -> str:
         )
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (
-        f"passed {sum(check.blocking for check in verdict.checks)} checks, {against}; {how} "
-        f"-> {EVALUATE}/verdict.html"
+        f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} flights of "
+        f"{verdict.days} days, {against} -> {EVALUATE}/verdict.html"
     )

@@ -141,7 +141,7 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
 
     Raises:
         LeakFound: some value was known only at or after its prediction.
-        TooLittleData: the window holds no row.
+        TooLittleData: the window is empty, or reaches beyond what has arrived.
     """
     rows = read_parquet(ROWS, "features")
     day = rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]
@@ -149,9 +149,9 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
     chosen = day.between(first, last)
     if known_before is not None:
         chosen &= rows["late_known_at"] < known_before
-    if not chosen.any():
+    if not chosen.any() or day.min() > first or day.max() < last:
         raise TooLittleData(
-            f"no flights from {window.first} to {window.last}; {ROWS} holds {len(rows):,} rows from "
+            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {ROWS} holds {len(rows):,} rows from "
             f"{day.min()} to {day.max()}: raise as_of in configs/ingest.yaml, or move the window"
         )
     frame = rows[chosen].reset_index(drop=True)

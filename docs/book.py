@@ -1,0 +1,183 @@
+"""The answer book: every interview question, its spoken answer, its code, and what proves it.
+
+Pages are docs/answers/<slug>.md with a checked header; tests name the page that they prove with
+`pytest.mark.answer("<slug>")`. File and line are computed when an answer is printed, never written.
+"""
+
+import argparse
+import inspect
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSWERS = ROOT / "docs" / "answers"
+HEADINGS = [
+    "In 30 seconds",
+    "In three minutes",
+    "The numbers here",
+    "If they ask further",
+    "A weak answer",
+    "What this leaves out",
+]
+"""The sections of every page, in their order."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One page: the checked header, and the text below it."""
+
+    slug: str
+    question: str
+    stage: str
+    code: list[str]
+    command: str
+    text: str
+    drill: str | None = None
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+def read_page(path: Path) -> Answer:
+    """A page's header and text; a missing or unknown key in the header is an error."""
+    _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
+    values = yaml.safe_load(header)
+    return Answer(slug=path.stem, command=values.pop("try"), text=text, **values)
+
+
+def pages() -> list[Answer]:
+    """Every answer, in the order in which data flows, then by question."""
+    import pipeline
+
+    stages = [line.split()[0] for line in (pipeline.__doc__ or "").splitlines() if "  " in line]
+    found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
+    return sorted(found, key=lambda page: (stages.index(page.stage), page.question))
+
+
+def find(words: str) -> Answer:
+    """The page with this slug, or the one that shares most words with a question asked freely."""
+    book = pages()
+    for page in book:
+        if page.slug == words.strip():
+            return page
+    asked = _stems(words)
+    scores = {page.slug: len(asked & _stems(page.question + page.slug + page.text)) for page in book}
+    titles = {page.slug: len(asked & _stems(f"{page.question} {page.slug}")) for page in book}
+    best = max(book, key=lambda page: (titles[page.slug], scores[page.slug]))
+    if not titles[best.slug] and not scores[best.slug]:
+        sys.exit(f"no answer shares a word with {words!r}; `make answers` lists all {len(book)}")
+    return best
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:5] for word in re.findall(r"[a-z]{4,}", text.lower())}
+
+
+def place(symbol: str) -> str:
+    """Where a symbol such as "pipeline.evaluate.compare:difference" stands: file:line, and what."""
+    target: Any = pkgutil.resolve_name(symbol)
+    module, _, name = symbol.partition(":")
+    if not (inspect.isclass(target) or inspect.isfunction(target) or inspect.ismodule(target)):
+        source = Path(str(pkgutil.resolve_name(module).__file__))
+        lines = source.read_text(encoding="utf-8").splitlines()
+        line = next(n for n, text in enumerate(lines, 1) if re.match(rf"{name}\b", text))
+        return f"{source.relative_to(ROOT)}:{line}"
+    source = Path(inspect.getsourcefile(target) or "")
+    line = inspect.getsourcelines(target)[1] if name else 1
+    doc = (inspect.getdoc(target) or "").split("\n\n")[0].replace("\n", " ")
+    return f"{source.relative_to(ROOT)}:{line}  {doc}"
+
+
+def number(reference: str) -> str:
+    """A number of a recorded run: "data/evaluate/metrics.json:roc_auc" -> "0.7598"."""
+    path, _, key = reference.partition(":")
+    value = json.loads((ROOT / path).read_text(encoding="utf-8"))
+    for part in key.split("."):
+        value = value[part]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
+
+
+def numbers_table(page: Answer) -> str:
+    """The page's numbers as a table, read from the artefacts of the recorded run."""
+    rows = [f"| {what} | {number(reference)} | `{reference.split(':')[0]}` |" for what, reference in page.numbers.items()]
+    return "\n".join(["| what | value | from |", "|---|---|---|", *rows])
+
+
+def questions_table(prefix: str) -> str:
+    """The table question -> code -> command of the README and of the book's own list."""
+    rows = [
+        f"| [{page.question}]({prefix}{page.slug}.md) | `{page.code[0].partition(':')[0]}` | `{page.command}` |"
+        for page in pages()
+    ]
+    return "\n".join(["| question | code | command |", "|---|---|---|", *rows])
+
+
+def generated() -> dict[Path, str]:
+    """Every page that holds generated parts, with those parts as they should read."""
+    wanted = {
+        ROOT / "README.md": {"questions": questions_table("docs/answers/")},
+        ANSWERS / "README.md": {"questions": questions_table("")},
+    }
+    wanted |= {ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers}
+    return {path: _filled(path, parts) for path, parts in wanted.items()}
+
+
+def _filled(path: Path, parts: dict[str, str]) -> str:
+    text = path.read_text(encoding="utf-8")
+    for name, body in parts.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
+        text, count = re.subn(pattern, lambda m, b=body: m[1] + b + "\n" + m[2], text, flags=re.DOTALL)
+        if count != 1:
+            sys.exit(f"{path.relative_to(ROOT)} needs one block <!-- {name} --> ... <!-- end {name} -->")
+    return text
+
+
+def show(page: Answer) -> str:
+    """An answer as it is printed: question, spoken answer, where the code is, what to run."""
+    drill = f"\nBreak it    make drill D={page.drill}" if page.drill else ""
+    places = "\n".join(f"  {place(symbol)}" for symbol in page.code)
+    text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
+    return (
+        f"{page.question}\n\n{text}\n\nIn the code\n{places}\n\n"
+        f"Run it      {page.command}\nProve it    make prove Q={page.slug}{drill}"
+    )
+
+
+def prove(page: Answer) -> int:
+    """Run the tests that prove a page; 0 only if some ran and all passed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", f"--answer={page.slug}"], cwd=ROOT, check=False
+    )
+    print(f"{'PROVEN' if done.returncode == 0 else 'NOT PROVEN'}: {page.question}")
+    return min(done.returncode, 1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`answers` lists, `answer` shows one, `prove` runs its tests, `fill` renews generated parts."""
+    parser = argparse.ArgumentParser(prog="python -m docs.book")
+    parser.add_argument("action", choices=["answers", "answer", "prove", "fill"])
+    parser.add_argument("question", nargs="?", default="")
+    chosen = parser.parse_args(arguments)
+    if chosen.action == "answers":
+        for page in pages():
+            print(f"{page.slug:<20} {page.question}\n{'':<20} {page.command}, make prove Q={page.slug}")
+    elif chosen.action == "fill":
+        for path, text in generated().items():
+            path.write_text(text, encoding="utf-8")
+    elif not chosen.question:
+        parser.error("name a question: make answer Q=data-validation, or in free words")
+    elif chosen.action == "answer":
+        print(show(find(chosen.question)))
+    else:
+        return prove(find(chosen.question))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Drills: a fault is injected into a scratch copy of the real pipeline, and a guard must catch it.
+
+The scratch copy is the checkout as it is, in a temporary folder with its own data and registry;
+nothing that a drill does reaches the project.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the injected pipeline said: its exit code and its last words."""
+
+    code: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault, the guard that must catch it, and how to inject and recognise both.
+
+    `inject` prepares the scratch copy and returns the stages to run in it; the drill is passed when
+    `caught` says so of their outcome, looking at the scratch copy if it needs to.
+    """
+
+    slug: str
+    fault: str
+    guard: str
+    inject: Callable[[Path], list[str]]
+    caught: Callable[[Path, Outcome], str]
+
+
+def drills() -> dict[str, Drill]:
+    """Every drill by its name."""
+    from exercises.drills import data, features, models
+
+    return {drill.slug: drill for drill in [*data.DRILLS, *features.DRILLS, *models.DRILLS]}
+
+
+def scratch(folder: Path) -> Path:
+    """A copy of the checkout's own files (changes included) in `folder`, as a git checkout."""
+    listed = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in listed.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", "--all")
+    identity = ["-c", "user.name=drill", "-c", "user.email=drill@localhost"]
+    _git(folder, *identity, "commit", "--quiet", "--no-verify", "--message", "scratch copy")
+    return folder
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def run_stages(folder: Path, stages: list[str]) -> Outcome:
+    """Run stages of the pipeline in a scratch copy, showing what they say."""
+    lines: list[str] = []
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *stages],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout or []:
+            print(f"  | {line}", end="", flush=True)
+            lines.append(line)
+    return Outcome(process.returncode, "".join(lines))
+
+
+def replace_once(path: Path, old: str, new: str) -> None:
+    """Change a file of the scratch copy; `old` must occur exactly once, or the drill is stale."""
+    text = path.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        sys.exit(f"{path.name} holds {old!r} {text.count(old)} times, the drill expects it once")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def run(drill: Drill) -> int:
+    """Inject, run, and say which guard caught it and after how long; 1 if it was missed."""
+    print(f"fault   {drill.fault}\nguard   {drill.guard}", flush=True)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix=f"drill-{drill.slug}-") as name:
+        folder = scratch(Path(name))
+        outcome = run_stages(folder, drill.inject(folder))
+        evidence = drill.caught(folder, outcome)
+    seconds = time.perf_counter() - started
+    print(f"{'CAUGHT' if evidence else 'MISSED'}  after {seconds:.0f} s: {evidence or drill.guard}")
+    return 0 if evidence else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`list` shows the drills, `run NAME` runs one."""
+    known = drills()
+    parser = argparse.ArgumentParser(prog="python -m exercises.drill")
+    parser.add_argument("action", choices=["list", "run"])
+    parser.add_argument("name", nargs="?", default="")
+    chosen = parser.parse_args(arguments)
+    if chosen.action == "list":
+        for drill in known.values():
+            print(f"{drill.slug:<18} {drill.fault}\n{'':<18} must be caught by {drill.guard}")
+        return 0
+    if chosen.name not in known:
+        parser.error(f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}")
+    return run(known[chosen.name])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

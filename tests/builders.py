@@ -1,0 +1,95 @@
+"""Small valid tables in the schema of a snapshot; a test changes the one thing that it is about."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.ingest import with_instants
+
+CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
+# Destinations in New York's own time zone, each with its distance and its minutes in the air.
+ROUTES = {"BOS": (187, 39), "ATL": (746, 113), "MIA": (1_089, 153), "DTW": (488, 85)}
+
+
+def flights(rows: int = 620, month: str = "2013-01", **changes: Any) -> pd.DataFrame:
+    """A month of flights, spread evenly over its days; `changes` replace columns, as in `assign`.
+
+    A changed delay or clock time moves the instants that follow from it. Every 50th is cancelled.
+    """
+    chance = np.random.default_rng(int(month[-2:]))
+    number = np.arange(rows)
+    dest = np.array(list(ROUTES))[number % len(ROUTES)]
+    distance, air_time = np.array([ROUTES[name] for name in dest]).T
+    hour, minute = 6 + number % 15, 5 * (number % 12)
+    cancelled = number % 50 == 7
+    dep_delay = np.where(cancelled, np.nan, np.round(chance.exponential(20, rows)) - 8)
+    arr_delay = dep_delay + np.round(chance.normal(-6, 8, rows))
+    took_off, landed = _hhmm(hour, minute, dep_delay), _hhmm(hour, minute, air_time + 40)
+    frame = pd.DataFrame(
+        {
+            "year": int(month[:4]),
+            "month": int(month[-2:]),
+            "day": 1 + number * pd.Period(month, freq="M").days_in_month // rows,
+            "dep_time": took_off,
+            "sched_dep_time": hour * 100 + minute,
+            "dep_delay": dep_delay,
+            "arr_time": np.where(cancelled, np.nan, landed),
+            "sched_arr_time": landed.astype("int64"),
+            "arr_delay": arr_delay,
+            "carrier": np.array(CARRIERS)[number % len(CARRIERS)],
+            "flight": 1 + number,
+            "tailnum": np.where(
+                cancelled, None, np.char.add("N", (100 + number % 97).astype("str"))
+            ),
+            "origin": np.array(["EWR", "JFK", "LGA"])[number // 7 % 3],
+            "dest": dest,
+            "air_time": np.where(cancelled, np.nan, air_time),
+            "distance": distance,
+            "hour": hour,
+            "minute": minute,
+        }
+    ).assign(**{name: to for name, to in changes.items() if not name.endswith("_utc")})
+    frame = frame.astype(dict.fromkeys(["carrier", "tailnum", "origin", "dest"], "object"))
+    zones = dict.fromkeys([*ROUTES, *frame["dest"].unique()], "America/New_York")
+    frame = with_instants(frame.assign(time_hour=""), zones)
+    return frame.assign(
+        time_hour=frame["sched_dep_utc"].dt.floor("h").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **{name: to for name, to in changes.items() if name.endswith("_utc")},
+    )
+
+
+def _hhmm(hour: np.ndarray, minute: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Clock times so many minutes after others, as the published tables write them."""
+    total = (hour * 60.0 + minute + later) % (24 * 60)
+    clock_time = total // 60 * 100 + total % 60
+    return np.where(clock_time == 0, 2400, clock_time)
+
+
+def weather(month: str = "2013-01", **changes: Any) -> pd.DataFrame:
+    """A month of hourly weather at the three origins; `changes` replace columns, as in `assign`."""
+    first = pd.Timestamp(f"{month}-01", tz="America/New_York")
+    hours = pd.date_range(first, first + pd.offsets.MonthBegin(1), freq="h", inclusive="left")
+    count = len(hours)
+    local = pd.DatetimeIndex(np.tile(hours, 3)).as_unit("us")
+    number = np.arange(3 * count)
+    return pd.DataFrame(
+        {
+            "origin": np.repeat(np.array(["EWR", "JFK", "LGA"], dtype="object"), count),
+            "year": local.year.astype("int64"),
+            "month": local.month.astype("int64"),
+            "day": local.day.astype("int64"),
+            "hour": local.hour.astype("int64"),
+            "temp": 35.0 + number % 24,
+            "dewp": 25.0 + number % 12,
+            "humid": 55.0 + number % 30,
+            "wind_dir": 10.0 * (number % 36),
+            "wind_speed": 5.0 + number % 15,
+            "wind_gust": np.where(number % 5 == 0, 25.0, np.nan),
+            "precip": np.where(number % 40 == 0, 0.1, 0.0),
+            "pressure": np.where(number % 9 == 0, np.nan, 1_000.0 + number % 30),
+            "visib": 10.0,
+            "time_hour": local.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ").astype("object"),
+            "observed_utc": local.tz_convert("UTC"),
+        }
+    ).assign(**changes)

@@ -1,0 +1,125 @@
+"""Law 5: a refusal is not a bug. The tree is true, every leaf is raised, every message helps."""
+
+import ast
+import re
+
+import pytest
+
+from pipeline.shared import errors
+from tests.rules import tree
+
+TREE = ast.get_docstring(tree.parsed("pipeline/shared/errors.py")) or ""
+REFUSALS = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and value.__module__ == errors.__name__
+}
+RAISED = [
+    (name, node)
+    for name in tree.code()
+    for node in ast.walk(tree.parsed(name))
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    if ast.unparse(node.exc.func).split(".")[-1] in REFUSALS
+]
+INSTRUCTION = re.compile(
+    r"[;:] (run|restore|correct|add|raise|widen|change|reinstall|bring|make|see|join)\b|"
+    r"; the \S+ known ones are\b"
+)
+"""Where no command is quoted: a clause after ; or : that tells what to do, or what is allowed."""
+
+
+def _drawn() -> dict[str, str]:
+    """Each name of the tree and the name that it hangs from (none for a root)."""
+    found: dict[str, str] = {}
+    root = ""
+    for branch, name in re.findall(r"^([├└]── |)([A-Z][A-Za-z]+) {2,}\S", TREE, re.MULTILINE):
+        found[name] = root if branch else ""
+        root = root if branch else name
+    return found
+
+
+def _text(node: ast.AST) -> str:
+    """The literal parts of an expression, with a hole for each value that is put in."""
+    if isinstance(node, ast.Constant):
+        return str(node.value) if isinstance(node.value, str) else ""
+    if isinstance(node, ast.FormattedValue):
+        return f"{{{_text(node.value)}}}"
+    return "".join(_text(child) for child in ast.iter_child_nodes(node))
+
+
+def _message(name: str, call: ast.Call) -> str:
+    """A refusal's literal text; where a function of ours or a variable holds it, the text there."""
+    told = call.args[0]
+    if isinstance(told, ast.Name):
+        values = [
+            node.value
+            for node in ast.walk(tree.parsed(name))
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == told.id
+        ]
+        told = values[0]
+    if not isinstance(told, ast.Call):
+        return _text(told)
+    called = ast.unparse(told.func).split(".")[-1]
+    functions = [
+        node
+        for file in [name, *tree.imported_files(name)]
+        for node in tree.parsed(file).body
+        if isinstance(node, ast.FunctionDef) and node.name == called
+    ]
+    return _text(functions[0])
+
+
+def test_the_tree_names_every_refusal_and_what_it_hangs_from() -> None:
+    parents = {name: kind.__base__.__name__ for name, kind in REFUSALS.items() if kind.__base__}
+    assert _drawn() == {name: parent.replace("Exception", "") for name, parent in parents.items()}
+
+
+def test_the_tree_and_the_classes_have_one_order() -> None:
+    assert list(_drawn()) == list(REFUSALS)
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_exits_with_1_and_a_wrong_call_with_2(name: str) -> None:
+    kind = REFUSALS[name]
+    assert kind.exit_code == (2 if issubclass(kind, errors.UsageError) else 1)
+    assert re.search(r"^UsageError +exit 2:", TREE, re.MULTILINE)
+    assert re.search(r"^PipelineError +exit 1:", TREE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSALS if name not in _drawn().values()])
+def test_every_leaf_of_the_tree_is_raised_somewhere(name: str) -> None:
+    assert name in {ast.unparse(node.exc.func).split(".")[-1] for _, node in RAISED}
+
+
+def test_no_root_of_the_tree_is_raised_itself() -> None:
+    names = {ast.unparse(node.exc.func).split(".")[-1] for _, node in RAISED}
+    assert names & set(_drawn().values()) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        pytest.param(name, node.exc, id=f"{name}: {_message(name, node.exc).strip()[:40]}")
+        for name, node in RAISED
+    ],
+)
+def test_a_refusal_says_what_to_do_next(name: str, call: ast.Call) -> None:
+    text = _message(name, call)
+    assert "`" in text or INSTRUCTION.search(text), f"no next step in: {text}"
+
+
+@pytest.mark.parametrize("name", tree.code())
+def test_every_make_target_in_a_message_exists(name: str) -> None:
+    for text in map(_text, ast.walk(tree.parsed(name))):
+        for words in re.findall(r"`make ([a-z ]+)", text):
+            assert set(words.split()) - set(tree.targets()) == set(), text
+
+
+@pytest.mark.parametrize("name", tree.code())
+def test_nothing_swallows_every_exception(name: str) -> None:
+    caught = [
+        ast.unparse(node.type) if node.type else "everything"
+        for node in ast.walk(tree.parsed(name))
+        if isinstance(node, ast.ExceptHandler)
+    ]
+    assert {"everything", "Exception", "BaseException"} & set(caught) == set()

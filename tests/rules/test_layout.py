@@ -1,0 +1,91 @@
+"""Laws 1 and 2: one word in every tree; everything in pipeline/ is a stage, except shared/."""
+
+import re
+
+import pytest
+
+from tests.rules import tree
+
+TOP = set(
+    # The user's, then the usual files, then what tools want by name.
+    "pipeline configs data tests exercises benchmarks docs dvc.yaml dvc.lock MLproject Makefile "
+    "README.md CHANGELOG.md LICENSE pyproject.toml requirements.lock "
+    ".ci .dvc .dvcignore .github .gitignore .pre-commit-config.yaml".split()
+)
+FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
+
+
+def test_the_map_names_exactly_the_modules_of_pipeline() -> None:
+    top = {name.split("/")[1].removesuffix(".py") for name in tree.code()}
+    assert top - {"__init__", "__main__", "shared"} == set(tree.stages())
+
+
+def test_the_command_line_knows_the_stages_in_the_order_of_the_map() -> None:
+    modules = [target.partition(":")[0] for target in tree.commands().values()]
+    assert list(dict.fromkeys(modules)) == [f"pipeline.{stage}" for stage in tree.stages()]
+
+
+@pytest.mark.parametrize("command", tree.commands())
+def test_a_command_is_a_stage_or_a_second_function_of_one(command: str) -> None:
+    module, _, function = tree.commands()[command].partition(":")
+    expected = "run" if command == module.removeprefix("pipeline.") else command
+    assert function == expected
+
+
+def test_every_stage_has_a_config_and_every_config_a_stage() -> None:
+    names = [name.split("/")[1] for name in tree.files() if name.startswith("configs/")]
+    assert {name.removesuffix(".yaml") for name in names} == set(tree.stages())
+
+
+def test_every_command_is_a_target_of_make_in_the_order_of_the_flow() -> None:
+    assert [name for name in tree.targets() if name in tree.commands()] == list(tree.commands())
+
+
+def test_every_command_is_an_entry_point_of_mlflow_in_the_order_of_the_flow() -> None:
+    points = list(tree.load("MLproject")["entry_points"])
+    assert [name for name in points if name != "main"] == list(tree.commands())
+
+
+@pytest.mark.parametrize("stage", tree.stages())
+def test_every_stage_has_its_tests(stage: str) -> None:
+    pattern = rf"tests/(test_{stage}|{stage}/test_\w+)\.py"
+    assert any(re.fullmatch(pattern, name) for name in tree.files()), f"no tests of {stage}"
+
+
+def test_every_stage_has_its_folder_below_data() -> None:
+    assert tree.data_folders() == {stage.upper(): f"data/{stage}" for stage in tree.stages()}
+
+
+def test_the_graph_runs_stages_in_the_order_of_the_map() -> None:
+    assert list(tree.graph()) == [stage for stage in tree.stages() if stage in tree.graph()]
+
+
+def test_the_map_says_which_stages_the_graph_runs() -> None:
+    first, *_, last = tree.graph()
+    assert f"DVC runs {first} .. {last}" in tree.read("pipeline/__init__.py")
+
+
+@pytest.mark.parametrize("stage", tree.graph())
+def test_a_stage_writes_only_below_its_own_folder(stage: str) -> None:
+    assert [o for o in tree.outs(tree.graph()[stage]) if not o.startswith(f"data/{stage}/")] == []
+
+
+def test_nothing_in_pipeline_is_called_by_a_name_that_says_nothing() -> None:
+    words = {
+        name: set(re.split(r"[/_.]", name.removeprefix("pipeline/"))) & FORBIDDEN
+        for name in tree.files()
+        if name.startswith("pipeline/")
+    }
+    assert {name: found for name, found in words.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in tree.code() if re.fullmatch(r"pipeline/shared/(?!__init__).+", name)]
+)
+def test_what_is_shared_is_used_by_two_or_more_stages(name: str) -> None:
+    users = [stage for stage in tree.stages() if name in tree.reached(tree.entry(stage))]
+    assert len(users) >= 2, f"{name} is used by {users or 'no stage'}"
+
+
+def test_the_top_level_holds_only_what_the_layout_names() -> None:
+    assert {name.split("/")[0] for name in tree.files()} - TOP == set()

@@ -1,0 +1,175 @@
+"""The repository as the rules read it: git's files, the map, the graph, the targets, the imports.
+
+Everything is read as text (ast, YAML, regular expressions), so that no rule loads a heavy tool.
+"""
+
+import ast
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+INNER_TARGETS = {"checkout": "asked for by other targets, never by people"}
+
+
+@cache
+def files() -> list[str]:
+    """What git holds, and what it would take up with `git add -A`."""
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return sorted(name for name in set(done.stdout.splitlines()) if (ROOT / name).is_file())
+
+
+@cache
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load(read(name))
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    return ast.parse(read(name), name)
+
+
+def stages() -> list[str]:
+    """The map: the first word of each line of pipeline/__init__.py's docstring that is a row."""
+    text = ast.get_docstring(parsed("pipeline/__init__.py")) or ""
+    return re.findall(r"^([a-z]+) {2,}\S.*->", text, re.MULTILINE)
+
+
+def commands() -> dict[str, str]:
+    from pipeline.__main__ import STAGES
+
+    return STAGES
+
+
+@cache
+def targets() -> dict[str, str]:
+    """Each target of the Makefile that is a word, with its `## text` or an empty one."""
+    found = re.findall(r"^([a-z]+):(?!=)([^\n]*)", read("Makefile"), re.MULTILINE)
+    return {name: rest.partition("## ")[2] for name, rest in found}
+
+
+def data_folders() -> dict[str, str]:
+    """The constants of contracts.py that are folders below data/, by name."""
+    text = read("pipeline/shared/contracts.py")
+    return dict(re.findall(r'^([A-Z]+) = Path\("(data/[^"]*)"\)', text, re.MULTILINE))
+
+
+@cache
+def graph() -> dict[str, dict[str, Any]]:
+    return load("dvc.yaml")["stages"]
+
+
+def paths(entries: list[Any]) -> list[str]:
+    """The paths of a list in dvc.yaml, where an entry is a path or a path with its settings."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def outs(stage: dict[str, Any]) -> list[str]:
+    return paths([e for kind in ("outs", "metrics", "plots") for e in stage.get(kind, [])])
+
+
+def covers(parent: str, path: str) -> bool:
+    """Whether a path is this one or lies below it."""
+    return path == parent or path.startswith(parent.rstrip("/") + "/")
+
+
+@cache
+def code() -> list[str]:
+    return [name for name in files() if re.fullmatch(r"pipeline/.+\.py", name)]
+
+
+def module_of(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@cache
+def _modules() -> dict[str, str]:
+    return {module_of(name): name for name in code()}
+
+
+def file_of(module: str) -> str:
+    return _modules()[module]
+
+
+def nodes(tree: ast.AST, inside_functions: bool = True) -> Iterator[ast.AST]:
+    """Every node; without those inside functions, what runs when the module is imported."""
+    for child in ast.iter_child_nodes(tree):
+        yield child
+        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if inside_functions or not function:
+            yield from nodes(child, inside_functions)
+
+
+@cache
+def imported(name: str, inside_functions: bool = True) -> set[str]:
+    """What a file imports, as dotted names: `from a import b` gives a and a.b."""
+    found: set[str] = set()
+    package = module_of(name).split(".")
+    if not name.endswith("/__init__.py"):
+        package = package[:-1]
+    for node in nodes(parsed(name), inside_functions):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {start} | {f"{start}.{alias.name}" for alias in node.names}
+    return found
+
+
+@cache
+def imported_files(name: str, inside_functions: bool = True) -> set[str]:
+    """The files of pipeline/ that a file's imports run, those of the packages above included."""
+    found = set()
+    for dotted in imported(name, inside_functions):
+        parts = dotted.split(".")
+        above = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        found |= {_modules()[module] for module in above if module in _modules()}
+    return found
+
+
+def reached(
+    starts: set[str], inside_functions: bool = True, without: frozenset[str] = frozenset()
+) -> set[str]:
+    """The files of pipeline/ reached from some of them, not looking behind those in `without`."""
+    found: set[str] = set()
+    waiting = set(starts)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        if name not in without:
+            waiting |= imported_files(name, inside_functions) - found
+    return found
+
+
+def entry(stage: str) -> set[str]:
+    """The files that are loaded to run a command: its module, and the packages above it."""
+    parts = commands()[stage].partition(":")[0].split(".")
+    return {file_of(".".join(parts[:n])) for n in range(1, len(parts) + 1)}
+
+
+def own(stage: str) -> set[str]:
+    """A stage's own files."""
+    return {name for name in code() if re.match(rf"pipeline/{stage}(/|\.py$)", name)}
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment without what an outer make or git hook left in it."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "GIT_"))}
+    return kept | changes
