@@ -5,6 +5,11 @@ import os
 import pkgutil
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.shared.errors import PipelineError, UsageError
 
 STAGES = {
     "ingest": "pipeline.ingest:run",
@@ -42,15 +47,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(stage: str) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
+    from pipeline.shared.files import storage_failed
 
     started = time.perf_counter()
     try:
         line = pkgutil.resolve_name(STAGES[stage])()
     except (PipelineError, UsageError) as refusal:
-        print(f"{stage}: {type(refusal).__name__}: {refusal}", file=sys.stderr)
-        return refusal.exit_code
+        return _refuse(stage, refusal)
+    except OSError as error:
+        failed = storage_failed(Path(error.filename or "."), error)
+        if failed is None:
+            raise
+        return _refuse(stage, failed)
     print(f"{stage:<9} {time.perf_counter() - started:5.1f} s  {line}", flush=True)
     return 0
+
+
+def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:
+    print(f"{stage}: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+    return refusal.exit_code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Nothing is corrected here: a snapshot holds the published columns as they came, 
 in UTC added. Judging them is the next stage's work.
 """
 
+import hashlib
 import importlib.util
 import io
 import zipfile
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared import clock
-from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.config import PUBLISHED, IngestConfig, load
 from pipeline.shared.contracts import (
     FLIGHT_KEY,
     INGEST,
@@ -24,11 +25,11 @@ from pipeline.shared.contracts import (
     Table,
     snapshot_path,
 )
-from pipeline.shared.errors import SnapshotChanged, SourceRejected
+from pipeline.shared.errors import ArtifactMissing, SnapshotChanged, SourceRejected
 from pipeline.shared.files import content_hash, file_hash, read_parquet, write_json, write_parquet
 
-FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = "flights.csv.zip", "weather.csv", "airports.csv"
-_TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour"}
+FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = PUBLISHED
+_TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour", "faa", "name", "dst", "tzone"}
 _WHOLE = {
     *("year", "month", "day", "sched_dep_time", "sched_arr_time"),
     *("flight", "distance", "hour", "minute"),
@@ -41,6 +42,7 @@ FLIGHT_COLUMNS = (
     "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
     "flight tailnum origin dest air_time distance hour minute time_hour"
 ).split()
+AIRPORT_COLUMNS = "faa name lat lon alt tz dst tzone".split()
 WEATHER_COLUMNS = (
     "origin year month day hour temp dewp humid wind_dir wind_speed wind_gust precip pressure "
     "visib time_hour"
@@ -68,13 +70,13 @@ def checked_bytes(folder: Path, name: str, expected: str) -> bytes:
     path = folder / name
     if not path.is_file():
         raise SourceRejected(f"{name} is missing in {folder}; run `make setup` to install it again")
-    found = file_hash(path)
-    if found != expected:
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise SourceRejected(
             f"{name} has SHA-256 {found[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
             "reinstall it (`make setup`), or pin the new hash after looking at what changed"
         )
-    return path.read_bytes()
+    return content
 
 
 def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
@@ -109,7 +111,7 @@ def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.Data
 
 def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
     for column in table.columns.difference(list(_TEXT)):
-        numbers = pd.to_numeric(table[column], errors="coerce")
+        numbers = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
         whole = column in _WHOLE
         bad = (numbers.isna() & (whole | table[column].notna())) | (whole & (numbers % 1 != 0))
         if bad.any():
@@ -125,7 +127,11 @@ def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 def _minutes(clock_time: pd.Series) -> pd.Series:
     """Published clock times (hhmm as a number, 2400 for midnight) as a duration."""
-    return pd.to_timedelta(clock_time // 100 * 60 + clock_time % 100, unit="min")
+    return _duration(clock_time // 100 * 60 + clock_time % 100)
+
+
+def _duration(minutes: pd.Series) -> pd.Series:
+    return pd.to_timedelta(minutes, unit="min").astype("timedelta64[us]")
 
 
 def _utc(local: pd.Series, zone: str) -> pd.Series:
@@ -146,7 +152,7 @@ def with_instants(flights: pd.DataFrame, zones: dict[str, str]) -> pd.DataFrame:
     Raises:
         SourceRejected: a destination has no known time zone.
     """
-    unknown = sorted(set(flights["dest"]) - set(zones))
+    unknown = sorted(set(flights["dest"].astype(str)) - set(zones))
     if unknown:
         raise SourceRejected(
             f"{len(unknown)} destination(s) have no time zone: {unknown}; "
@@ -162,8 +168,8 @@ def with_instants(flights: pd.DataFrame, zones: dict[str, str]) -> pd.DataFrame:
     return flights.assign(
         sched_dep_utc=departure,
         sched_arr_utc=arrival,
-        dep_utc=departure + pd.to_timedelta(flights["dep_delay"], unit="min"),
-        arr_utc=arrival + pd.to_timedelta(flights["arr_delay"], unit="min"),
+        dep_utc=departure + _duration(flights["dep_delay"]),
+        arr_utc=arrival + _duration(flights["arr_delay"]),
     )
 
 
@@ -178,31 +184,50 @@ def read_source(config: IngestConfig) -> dict[Table, pd.DataFrame]:
     """The published flights and weather as typed tables, each with its instants in UTC."""
     folder = locate(config.source)
     content = {n: checked_bytes(folder, n, digest) for n, digest in config.files.items()}
-    airports = pd.read_csv(io.BytesIO(content[AIRPORTS_FILE]), usecols=["faa", "tzone"])
-    zones = dict(airports.dropna().itertuples(index=False)) | config.airport_zones
+    airports = parse(AIRPORTS_FILE, content[AIRPORTS_FILE], AIRPORT_COLUMNS)
+    named = airports[["faa", "tzone"]].dropna()
+    zones = dict(zip(named["faa"], named["tzone"], strict=True)) | config.airport_zones
     flights = parse(FLIGHTS_FILE, content[FLIGHTS_FILE], FLIGHT_COLUMNS)
     weather = parse(WEATHER_FILE, content[WEATHER_FILE], WEATHER_COLUMNS)
-    observed = pd.to_datetime(weather["time_hour"], utc=True).astype("datetime64[us, UTC]")
+    try:
+        flights = with_instants(flights, zones)
+        observed = pd.to_datetime(weather["time_hour"], utc=True, format="%Y-%m-%dT%H:%M:%SZ")
+        observed = observed.astype("datetime64[us, UTC]")
+    except (ValueError, OverflowError) as error:
+        raise SourceRejected(
+            f"one of {len(flights):,} flights or {len(weather):,} weather hours makes no instant: "
+            f"{error}; correct the file at its source"
+        ) from error
     return {
-        "flights": with_instants(flights, zones).sort_values(FLIGHT_KEY, kind="stable"),
+        "flights": flights.sort_values(FLIGHT_KEY, kind="stable"),
         "weather": weather.assign(observed_utc=observed).sort_values(WEATHER_KEY, kind="stable"),
     }
 
 
-def store_snapshot(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
-    """Write a month's snapshot if it is new; if it exists, check that it is the same.
+def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
+    """Refuse a snapshot on disk that holds anything but these rows.
 
     Raises:
-        SnapshotChanged: the snapshot on disk holds other rows.
+        SnapshotChanged: it holds other rows, or is no table at all.
     """
-    path, content = snapshot_path(INGEST, table, month), content_hash(rows)
-    if not path.exists():
-        write_parquet(path, rows)
-    elif (found := content_hash(read_parquet(path, "ingest"))) != content:
+    expected = content_hash(rows)
+    try:
+        found = content_hash(read_parquet(path, "ingest"))
+    except ArtifactMissing as error:
         raise SnapshotChanged(
-            f"{path} holds content {found[:12]}…, the source gives {content[:12]}…; snapshots are "
+            f"{path} is no longer a table, the source gives content {expected[:12]}…; "
+            "bring it back with `dvc checkout ingest`, or remove it and run `make ingest`"
+        ) from error
+    if found != expected:
+        raise SnapshotChanged(
+            f"{path} holds content {found[:12]}…, the source gives {expected[:12]}…; snapshots are "
             "immutable: bring it back with `dvc checkout ingest`, or remove it on purpose"
         )
+
+
+def describe(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
+    """The manifest's entry for a month that is on disk."""
+    path = snapshot_path(INGEST, table, month)
     instants = rows["sched_dep_utc" if table == "flights" else "observed_utc"]
     return Snapshot(
         table=table,
@@ -211,7 +236,7 @@ def store_snapshot(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
         rows=len(rows),
         first=instants.min().isoformat(),
         last=instants.max().isoformat(),
-        content_hash=content,
+        content_hash=content_hash(rows),
         file_hash=file_hash(path),
     )
 
@@ -221,22 +246,37 @@ def run() -> str:
     config = load(IngestConfig)
     tables = read_source(config)
     arrived = clock.months(config.first_month, config.as_of)
-    snapshots = []
-    for table, rows in tables.items():
-        calendar = rows["month"].to_numpy()
-        for month in arrived:
-            chosen = rows[calendar == int(month[-2:])].reset_index(drop=True)
-            snapshots.append(store_snapshot(table, month, chosen))
-        _drop_later(table, arrived)
+    months: list[tuple[Table, str, pd.DataFrame]] = [
+        (table, month, _of_month(rows, month))
+        for table, rows in tables.items()
+        for month in arrived
+    ]
+    # Everything is checked before anything is written; the manifest comes last, then the clearing.
+    stored = {(t, m): snapshot_path(INGEST, t, m) for t, m, _ in months}
+    for table, month, rows in months:
+        if stored[table, month].exists():
+            require_unchanged(stored[table, month], rows)
+    for table, month, rows in months:
+        if not stored[table, month].exists():
+            write_parquet(stored[table, month], rows)
+    snapshots = [describe(*chosen) for chosen in months]
     manifest = Manifest(
         source=config.source, as_of=config.as_of, files=config.files, snapshots=snapshots
     )
     write_json(INGEST / "manifest.json", manifest.model_dump())
+    for table in tables:
+        _drop_later(table, arrived)
     flights = sum(s.rows for s in snapshots if s.table == "flights")
     return (
         f"{len(arrived)} month(s) to {config.as_of}, {flights:,} flights, "
         f"{sum(s.rows for s in snapshots) - flights:,} weather hours -> {INGEST}/"
     )
+
+
+def _of_month(rows: pd.DataFrame, month: str) -> pd.DataFrame:
+    year, number = (int(part) for part in month.split("-"))
+    chosen = (rows["year"] == year) & (rows["month"] == number)
+    return rows[chosen].reset_index(drop=True)
 
 
 def _drop_later(table: str, arrived: list[str]) -> None:

@@ -22,8 +22,12 @@ def register(
             champion than the one that is live.
     """
     _require(verdict, training, champion)
+    judged = {
+        "verdict_hash": file_hash(EVALUATE / "verdict.json"),
+        "compared_with": verdict.champion or "baselines only",
+    }
     if (known := tracking.find_version(config, verdict.challenger)) is not None:
-        return known, False
+        return _judged_again(config, known, champion, judged), False
     run_id = tracking.find_run(config, training.digest) or tracking.record(config, training)
     tags = {
         **lineage.collect(),
@@ -31,11 +35,25 @@ def register(
         "predictions_hash": training.predictions_hash,
         "seed": str(training.seed),
         "threads": str(training.threads),
-        "verdict_hash": file_hash(EVALUATE / "verdict.json"),
-        "compared_with": verdict.champion or "baselines only",
+        **judged,
     }
-    tracking.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
+    _log_verdict(config, run_id)
     return tracking.add_version(config, run_id, training.digest, tags), True
+
+
+def _judged_again(
+    config: RegisterConfig, known: Version, champion: Version | None, judged: dict[str, str]
+) -> Version:
+    """A registered model keeps its lineage; a newer verdict takes the place of the one it had."""
+    is_champion = champion is not None and champion.digest == known.digest
+    if is_champion or known.tags["verdict_hash"] == judged["verdict_hash"]:
+        return known
+    _log_verdict(config, known.run_id)
+    return tracking.set_tags(config, known, judged)
+
+
+def _log_verdict(config: RegisterConfig, run_id: str) -> None:
+    tracking.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
 
 
 def _require(verdict: Verdict, training: Training, champion: Version | None) -> None:

@@ -8,8 +8,10 @@ nearly safe, a stormy evening is not. All on the stored model, the one that woul
 import numpy as np
 import pandas as pd
 
+from pipeline.features.definitions import NUMERIC
 from pipeline.shared.config import Behaviour
 from pipeline.shared.contracts import Check
+from pipeline.shared.errors import ConfigError
 from pipeline.shared.model import Model
 
 NAMES = ["flight", "tailnum"]
@@ -17,7 +19,12 @@ NAMES = ["flight", "tailnum"]
 
 
 def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:
-    """Every behavioural check on a sample of real flights."""
+    """Every behavioural check on a sample of real flights.
+
+    Raises:
+        ConfigError: a case sets an input that does not exist, and so would test nothing.
+    """
+    _require_known(rule)
     sample = frame.sample(min(rule.rows, len(frame)), random_state=rule.seed)
     risk = model.predict(sample)
     moved = {name: (by, 1) for name, by in rule.raises.items()}
@@ -28,6 +35,16 @@ def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]
         _calm(model, sample, rule),
         _storm(model, sample, rule),
     ]
+
+
+def _require_known(rule: Behaviour) -> None:
+    for case in ("raises", "lowers", "calm_morning", "stormy_evening"):
+        if unknown := sorted(set(getattr(rule, case)) - set(NUMERIC)):
+            raise ConfigError(
+                f"configs/evaluate.yaml behaviour.{case} names {len(unknown)} unknown input(s) "
+                f"{unknown}; the {len(NUMERIC)} known ones are NUMERIC in "
+                "pipeline/features/definitions.py"
+            )
 
 
 def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Behaviour) -> Check:

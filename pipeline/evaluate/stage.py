@@ -166,7 +166,11 @@ def _models(
 
 def _write(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
     labels = frame[LABEL].to_numpy()
+    blocking = [check for check in verdict.checks if check.blocking]
     metrics = {
+        "checks": len(blocking),
+        "worst_slice": round(max([c.found for c in blocking if " against " in c.name] or [0.0]), 6),
+        **{c.name.replace(" ", "_"): round(c.found, 6) for c in blocking if "beats" in c.name},
         "log_loss": round(float(log_loss(labels, risk).mean()), 6),
         "roc_auc": round(roc_auc(labels, risk), 6),
         "mean_risk": round(float(risk.mean()), 6),

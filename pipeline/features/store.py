@@ -35,6 +35,8 @@ def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
 
     `rows` holds `entity` (a categorical) and `available_at`, sorted by both; `at` is in minutes.
     """
+    if rows.empty:
+        return np.full(len(entity), -1)
     entities = rows["entity"].cat
     codes = entities.codes.to_numpy(dtype="int64")
     asked = entities.categories.get_indexer(pd.Index(entity))
@@ -53,9 +55,9 @@ def historical(
     for view, rows in views.items():
         found = as_of(rows, _entity(asked, view), at)
         for column in rows.columns.difference(["entity", "available_at"]):
-            values = rows[column].to_numpy()[found]
+            values = _taken(rows[column].to_numpy(), found)
             name = f"{view}_known_at" if column == "known_at" else column
-            joined[name] = np.where(found < 0, _absent(values), values)
+            joined[name] = values
     _expire(joined, joined["weather_known_at"], _WEATHER, at, config.weather_hours)
     _expire(joined, joined["aircraft_known_at"], _AIRCRAFT, at, config.aircraft_hours)
     _expire(joined, joined["landed_at"], _LANDING, at, config.aircraft_hours)
@@ -71,6 +73,12 @@ def _entity(asked: pd.DataFrame, view: str) -> pd.Series:
     if view in ENTITIES:
         return entity_names(asked, view)
     return asked["origin"] if view == "weather" else asked["tailnum"].fillna("")
+
+
+def _taken(values: np.ndarray, found: np.ndarray) -> np.ndarray:
+    if not len(values):
+        return np.full(len(found), _absent(values))
+    return np.where(found < 0, _absent(values), values[found])
 
 
 def _absent(values: np.ndarray) -> float | int:
@@ -151,8 +159,9 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
         chosen &= rows["late_known_at"] < known_before
     if not chosen.any() or day.min() > first or day.max() < last:
         raise TooLittleData(
-            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {ROWS} holds {len(rows):,} rows from "
-            f"{day.min()} to {day.max()}: raise as_of in configs/ingest.yaml, or move the window"
+            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {ROWS} holds "
+            f"{len(rows):,} rows from {day.min()} to {day.max()}: "
+            "raise as_of in configs/ingest.yaml, or move the window"
         )
     frame = rows[chosen].reset_index(drop=True)
     require_point_in_time(frame)
@@ -170,11 +179,11 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
         if leaks.any():
             row = frame[leaks].iloc[0]
             raise LeakFound(
-                f"{column.removesuffix('_known_at')} features of {int(leaks.sum()):,} of {len(frame):,} "
-                f"rows use the future; {row['carrier']} {row['flight']} from {row['origin']} is "
-                f"predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values known at "
-                f"{row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make answer "
-                "Q=point-in-time`"
+                f"{column.removesuffix('_known_at')} features of {int(leaks.sum()):,} of "
+                f"{len(frame):,} rows use the future; {row['carrier']} {row['flight']} from "
+                f"{row['origin']} is predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values "
+                f"known at {row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make "
+                "answer Q=point-in-time`"
             )
 
 

@@ -9,6 +9,7 @@ import os
 import warnings
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import AIRCRAFT, NUMERIC, REQUEST, WEATHER
@@ -23,6 +24,7 @@ from pipeline.shared.model import load as load_model
 
 RISK = "risk"
 CATEGORIES = ["origin", "carrier"]
+_LEAST_SHARE = 0.0001
 Status = Literal["alert", "warn", "quiet", "report"]
 
 
@@ -79,7 +81,8 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    numbers = [column for column in reference if column not in CATEGORIES]
+    emptied = _emptied(reference, current)
+    numbers = [column for column in reference if column not in [*CATEGORIES, *emptied]]
     columns = DataDefinition(numerical_columns=numbers, categorical_columns=CATEGORIES)
     preset = DataDriftPreset(columns=[*numbers, *CATEGORIES], method="psi", threshold=0.1)
     snapshot = Report([preset]).run(
@@ -89,11 +92,26 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     if html:
         with replacing(MONITOR / "drift.html") as temporary:
             snapshot.save_html(str(temporary))
-    return {
+    return emptied | {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
+
+
+def _emptied(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
+    """The columns without any value on one side, which Evidently cannot take: a feed that stopped.
+
+    Their PSI is that of the shares of missing values.
+    """
+    shares = pd.DataFrame([reference.notna().mean(), current.notna().mean()], index=["old", "new"])
+    shares = shares.loc[:, (shares == 0).any()]
+    there, missing = shares.clip(_LEAST_SHARE), (1 - shares).clip(_LEAST_SHARE)
+    parts = [
+        (s.loc["new"] - s.loc["old"]) * np.log(s.loc["new"] / s.loc["old"])
+        for s in (there, missing)
+    ]
+    return {str(column): float(psi) for column, psi in (parts[0] + parts[1]).items()}
 
 
 def run() -> str:
@@ -106,10 +124,11 @@ def run() -> str:
             "`make run` registers one"
         )
     inputs = {"features": file_hash(ROWS), "config": text_hash(config.model_dump_json())}
-    path = MONITOR / "drift.json"
+    path, page = MONITOR / "drift.json", MONITOR / "drift.html"
     if path.is_file():
         standing = read_record(Drift, path, "monitor")
-        if standing.champion == champion.digest and standing.inputs == inputs:
+        shown = config.html == "none" or page.is_file()
+        if standing.champion == champion.digest and standing.inputs == inputs and shown:
             return _line(standing, "stands: nothing that it rests on has changed")
     first, last = champion.tags["window"].split("..")
     model = load_model(tracking.fetch(registry, champion), champion.digest)
@@ -128,6 +147,8 @@ def run() -> str:
         columns=sorted(columns, key=lambda c: (-c.psi, c.column)),
         inputs=inputs,
     )
+    if config.html == "none":
+        page.unlink(missing_ok=True)  # an older one would show another comparison
     write_json(path, drift.model_dump())
     return _line(drift, f"{drift.rows:,} flights against {drift.reference_rows:,}")
 
@@ -146,7 +167,7 @@ def _line(drift: Drift, how: str) -> str:
     return (
         f"{drift.window}: {how}; predictions PSI {risk.psi:.3f} ({risk.status}), mean risk "
         f"{drift.mean_risk_reference:.3f} -> {drift.mean_risk:.3f}; alarms: "
-        f"{shown}; with the season: {', '.join(season)} -> {MONITOR}/drift.html"
+        f"{shown}; with the season: {', '.join(season)} -> {MONITOR}/drift.json"
     )
 
 

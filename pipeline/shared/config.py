@@ -1,7 +1,10 @@
 """configs/<stage>.yaml as frozen, typed sections; a stage gets its own section and no other."""
 
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,15 +14,34 @@ from pipeline.shared.errors import ConfigError
 CONFIGS = Path("configs")
 
 Month = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])$")]
-Day = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+
+
+def _on_the_calendar(day: str) -> str:
+    date.fromisoformat(day)
+    return day
+
+
+Day = Annotated[str, Field(pattern=r"^2013-\d\d-\d\d$"), AfterValidator(_on_the_calendar)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Section(BaseModel):
-    """A part of a config: no unknown key, no change after reading."""
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone, as America/New_York is") from error
+    return name
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+PUBLISHED = ("flights.csv.zip", "weather.csv", "airports.csv")
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Section(BaseModel):
+    """A part of a config: no unknown key, no infinite number, no change after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StageConfig(Section):
@@ -49,7 +71,15 @@ class IngestConfig(StageConfig):
     as_of: Month
     first_month: Month
     files: dict[str, Sha256]
-    airport_zones: dict[str, str]
+    airport_zones: dict[str, Zone]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "IngestConfig":
+        if set(self.files) != set(PUBLISHED):
+            raise ValueError(f"files are {sorted(self.files)}, needed are {sorted(PUBLISHED)}")
+        if self.first_month > self.as_of:
+            raise ValueError(f"first_month {self.first_month} is after as_of {self.as_of}")
+        return self
 
 
 Positive = Annotated[float, Field(gt=0)]
@@ -152,10 +182,17 @@ class Bootstrap(Section):
     confidence: float = Field(gt=0.5, lt=1)
 
 
+def _whole_day(first_hours: list[int]) -> list[int]:
+    """Bands that leave no hour out and share none."""
+    if first_hours[:1] != [0] or any(a >= b for a, b in pairwise([*first_hours, 24])):
+        raise ValueError("bands begin at 0 and rise to at most 23")
+    return first_hours
+
+
 class SliceRule(Section):
     """Which groups of flights may veto a promotion, and when."""
 
-    hour_bands: list[int]
+    hour_bands: Annotated[list[int], AfterValidator(_whole_day)]
     named_carriers: list[str]
     storm_share: Share
     min_positives: int = Field(gt=0)
@@ -208,6 +245,14 @@ class MonitorConfig(StageConfig):
     tripwire_warn: float = Field(gt=0)
     tripwire_alert: float = Field(gt=0)
     html: Literal["full", "none"]
+
+    @model_validator(mode="after")
+    def _warns_before_it_alerts(self) -> "MonitorConfig":
+        for group in ("prediction", "tripwire"):
+            warn, alert = getattr(self, f"{group}_warn"), getattr(self, f"{group}_alert")
+            if warn > alert:
+                raise ValueError(f"{group}_warn {warn} is above {group}_alert {alert}")
+        return self
 
 
 C = TypeVar("C", bound=StageConfig)

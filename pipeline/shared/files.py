@@ -24,6 +24,8 @@ _STORAGE_ERRNOS = {
     errno.EROFS,
     errno.ENOTDIR,
     errno.EEXIST,
+    errno.EISDIR,
+    errno.EIO,
 }
 
 
@@ -37,21 +39,26 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.tmp"):
+            left.unlink(missing_ok=True)  # by a run that was killed
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.errno not in _STORAGE_ERRNOS:
-            raise
-        raise StorageFailed(_storage_message(path, error)) from error
+        if (failed := storage_failed(path, error)) is not None:
+            raise failed from error
+        raise
     finally:
         if temporary.exists():
             temporary.unlink()
 
 
-def _storage_message(path: Path, error: OSError) -> str:
+def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
+    """What to say when writing to `path` failed for want of room or rights; None for a bug."""
+    if error.errno not in _STORAGE_ERRNOS:
+        return None
     folder = next(p for p in [path.parent, *path.parent.parents] if p.is_dir())
     free = shutil.disk_usage(folder).free / 1e6
-    return (
+    return StorageFailed(
         f"cannot write {path}: {error.strerror or error}; {free:,.1f} MB are free in {folder}/; "
         "nothing was half-written: make room or check the folder's owner, then run the same again"
     )
@@ -94,9 +101,11 @@ def read_parquet(path: Path, made_by: str, columns: list[str] | None = None) -> 
         ArtifactMissing: the file is not there, or is not Parquet.
     """
     _require(path, made_by)
+    import pyarrow
+
     try:
         return pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise ArtifactMissing(
             f"{path} cannot be read as Parquet ({error}); run `make {made_by}`"
         ) from error
@@ -120,13 +129,13 @@ def text_hash(text: str) -> str:
 
 def content_hash(frame: pd.DataFrame) -> str:
     """SHA-256 of a table's names, types and values in order, whatever file format holds them."""
-    digest = hashlib.sha256(f"{len(frame)} rows".encode())
+    digest = hashlib.sha256(json.dumps([len(frame), len(frame.columns)]).encode())
     for name in frame.columns:
         column = frame[name]
         missing = column.isna().to_numpy()
-        digest.update(f"\0{name}\0{column.dtype}\0".encode())
-        digest.update(np.packbits(missing).tobytes())
-        digest.update(_column_bytes(column, missing))
+        content = np.packbits(missing).tobytes() + _column_bytes(column, missing)
+        digest.update(json.dumps([name, str(column.dtype), len(content)]).encode())
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -134,8 +143,16 @@ def _column_bytes(column: pd.Series, missing: np.ndarray) -> bytes:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     if column.dtype.kind in "OUT":
-        return "\0".join(column.where(~missing, "").astype(str)).encode()
+        texts = [b"" if gone else _text_bytes(v) for v, gone in zip(column, missing, strict=True)]
+        lengths = np.fromiter(map(len, texts), "int64", len(texts))
+        return lengths.tobytes() + b"".join(texts)
     values = column.to_numpy()
     if missing.any():
         values = np.where(missing, np.zeros(1, values.dtype), values)
     return np.ascontiguousarray(values).tobytes()
+
+
+def _text_bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    return f"\0{type(value).__name__} {value!r}".encode()

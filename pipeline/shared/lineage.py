@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 from pipeline.shared.config import CONFIGS
@@ -15,7 +16,7 @@ OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 
 
-def _git(*arguments: str, **environment: str) -> str:
+def _git(*arguments: str, **environment: str) -> bytes:
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -28,7 +29,7 @@ def _git(*arguments: str, **environment: str) -> str:
             f"{Path.cwd()} is not a git checkout with a commit: a model's lineage begins with one; "
             "clone the project, or `git init && git add -A && git commit -m start`"
         ) from error
-    return done.stdout.decode(errors="replace")
+    return done.stdout
 
 
 def require_checkout() -> str:
@@ -37,18 +38,21 @@ def require_checkout() -> str:
     Raises:
         EnvironmentUnfit: this is not a git checkout, or it has no commit yet.
     """
-    return _git("rev-parse", "--verify", "HEAD").strip()
+    return _git("rev-parse", "--verify", "HEAD").decode().strip()
 
 
-def patch() -> str:
-    """What the working tree changes against its commit, new files included; empty if clean."""
-    if not _git("status", "--porcelain", "--", ".", *OUTPUTS).strip():
-        return ""
+def patch() -> bytes:
+    """What the working tree changes against its commit, new files included; empty if clean.
+
+    Bytes, since the changed files may hold any; and nothing of the user's own settings for git.
+    """
+    if not _git("status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS).strip():
+        return b""
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         _git("read-tree", "HEAD", **index)
         _git("add", "--all", "--", ".", *OUTPUTS, **index)
-        return _git("diff", "--cached", "--binary", "HEAD", **index)
+        return _git("diff-index", "--patch", "--cached", "--binary", "HEAD", **index)
 
 
 def configs_hash() -> str:
@@ -68,7 +72,7 @@ def collect() -> dict[str, str]:
     changed = patch()
     return {
         "git_commit": require_checkout(),
-        "git_tree": f"changed, patch {text_hash(changed)[:12]}" if changed else "clean",
+        "git_tree": f"changed, patch {sha256(changed).hexdigest()[:12]}" if changed else "clean",
         "data_hash": data_hash(),
         "configs_hash": configs_hash(),
         "dvc_lock_hash": file_hash(Path("dvc.lock")) if Path("dvc.lock").is_file() else "none yet",

@@ -3,6 +3,7 @@
 The door to ONNX Runtime. The file is whole: the names of its inputs travel in its metadata.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ import pandas as pd
 
 from pipeline.features.definitions import matrix
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
-from pipeline.shared.files import file_hash
 
 FEATURES_KEY = "features"
 
@@ -45,20 +45,45 @@ def load(path: Path, digest: str) -> Model:
     """
     if not path.is_file():
         raise ArtifactMissing(f"{path} is missing; `make train` writes it")
-    if (found := file_hash(path)) != digest:
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != digest:
         raise ArtifactTampered(
             f"{path} has SHA-256 {found[:12]}…, {digest[:12]}… was recorded for it; "
             "it is not loaded: bring it back with `dvc checkout`, or train again"
         )
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    failures = [kind for kind in vars(state).values() if _is_failure(kind)]
+    try:
+        session = _session(content)
+        names = json.loads(session.get_modelmeta().custom_metadata_map[FEATURES_KEY])
+    except (KeyError, ValueError, *failures) as error:
+        raise ArtifactTampered(
+            f"{path} is no model of this pipeline ({type(error).__name__}); `make train` writes one"
+        ) from error
+    shapes = {i.name: i.shape[1:] for i in session.get_inputs()}
+    if shapes != {"inputs": [len(names)]} or "probabilities" not in _names(session.get_outputs()):
+        raise ArtifactTampered(
+            f"{path} takes {shapes} and names {len(names)} features: it is no model of this "
+            "pipeline; `make train` writes one"
+        )
+    return Model(digest, names, session)
+
+
+def _session(content: bytes) -> Any:
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
-    names = session.get_modelmeta().custom_metadata_map.get(FEATURES_KEY)
-    if names is None:
-        raise ArtifactTampered(f"{path} names no features: it was not written by `make train`")
-    return Model(digest, list(json.loads(names)), session)
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _is_failure(kind: Any) -> bool:
+    """ONNX Runtime has an exception for every cause, and no class above them."""
+    return isinstance(kind, type) and issubclass(kind, Exception)
+
+
+def _names(nodes: Any) -> list[str]:
+    return [node.name for node in nodes]

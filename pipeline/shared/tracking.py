@@ -7,8 +7,9 @@ a run of the same model from the same lineage is found, not repeated.
 import json
 import logging
 import os
+import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -172,31 +173,49 @@ def _log_files() -> None:
         if path.is_file():
             mlflow.log_artifact(str(path), "lineage")
     if changed := lineage.patch():
-        mlflow.log_text(changed, "lineage/tree.patch")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "tree.patch"
+            path.write_bytes(changed)
+            mlflow.log_artifact(str(path), "lineage")
 
 
 def aliased(config: RegisterConfig, alias: str) -> Version | None:
     """The version that an alias names, or None where the alias is not set.
 
     Raises:
-        RegistryRefused: the alias names a version that is gone.
+        RegistryRefused: the alias names a version that is gone, or the champion's alias is.
     """
     if not exists(config):
         return None
     client = _client(config)
+    model = _registered_model(client, config)
+    if model is None:
+        return None
+    if alias not in model.aliases:
+        # MLflow deletes an alias with its version: then the next model would meet no champion.
+        if alias == CHAMPION and CHAMPION in model.tags:
+            raise RegistryRefused(_gone(config, alias, model.tags[alias], "the registry"))
+        return None
+    from mlflow.exceptions import MlflowException
+
+    number = model.aliases[alias]
+    try:
+        found = client.get_model_version(config.model_name, number)
+    except MlflowException as error:
+        raise RegistryRefused(_gone(config, alias, str(number), "the registry")) from error
+    return _version(found)
+
+
+def _registered_model(client: Any, config: RegisterConfig) -> Any:
+    """The registry's entry for the model, or None; only its absence is that, no other failure."""
     from mlflow.exceptions import MlflowException
 
     try:
-        aliases = client.get_registered_model(config.model_name).aliases
-    except MlflowException:
-        return None
-    if alias not in aliases:
-        return None
-    try:
-        found = client.get_model_version(config.model_name, aliases[alias])
+        return client.get_registered_model(config.model_name)
     except MlflowException as error:
-        raise RegistryRefused(_gone(config, alias, str(aliases[alias]), "the registry")) from error
-    return _version(found)
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _version(found: Any) -> Version:
@@ -232,7 +251,8 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     if found != registered.digest:
         raise ArtifactTampered(
             f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
-            f"{registered.digest[:12]}… was registered; it is not loaded"
+            f"{registered.digest[:12]}… was registered; it is not loaded: restore "
+            f"{config.artifacts_url} from a backup, or begin anew with `make clean`"
         )
     return path
 
@@ -247,11 +267,7 @@ def find_version(config: RegisterConfig, digest: str) -> Version | None:
 def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str, str]) -> Version:
     """Register the model of a run as a new version with its lineage as tags."""
     client = _client(config)
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_registered_model(config.model_name)
-    except MlflowException:
+    if _registered_model(client, config) is None:
         client.create_registered_model(config.model_name)
     models = client.get_run(run_id).outputs.model_outputs
     added = client.create_model_version(
@@ -266,8 +282,21 @@ def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str
 
 
 def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
-    """Point an alias at a version; the registry does it in one step."""
-    _client(config).set_registered_model_alias(config.model_name, alias, number)
+    """Point an alias at a version; the registry does it in one step.
+
+    A tag of the model keeps the number, so that an alias that is lost later can be told.
+    """
+    client = _client(config)
+    client.set_registered_model_alias(config.model_name, alias, number)
+    client.set_registered_model_tag(config.model_name, alias, number)
+
+
+def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) -> Version:
+    """The version with tags that were added to it or replaced."""
+    client = _client(config)
+    for name, value in tags.items():
+        client.set_model_version_tag(config.model_name, registered.number, name, value)
+    return replace(registered, tags={**registered.tags, **tags})
 
 
 def log_verdict(

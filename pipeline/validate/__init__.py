@@ -5,26 +5,30 @@ says what came of it. All months are judged before one is refused, so that a mes
 """
 
 import os
+from pathlib import Path
 
 import pandas as pd
 
 from pipeline.shared import clock
 from pipeline.shared.config import ValidateConfig, load
-from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, Snapshot, snapshot_path
+from pipeline.shared.contracts import (
+    INGEST,
+    VALIDATE,
+    Manifest,
+    Snapshot,
+    read_record,
+    snapshot_path,
+)
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
 from pipeline.shared.files import (
     content_hash,
     file_hash,
-    read_json,
     read_parquet,
     write_json,
     write_parquet,
 )
 
 TABLES = ("flights", "weather")
-
-# Great Expectations reads this when it is imported, which only `run` does: it takes seconds.
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
 def read_snapshot(snapshot: Snapshot) -> pd.DataFrame:
@@ -35,17 +39,19 @@ def read_snapshot(snapshot: Snapshot) -> pd.DataFrame:
         SnapshotChanged: its bytes or its content have another hash.
     """
     path = snapshot_path(INGEST, snapshot.table, snapshot.month)
+    if path.is_file():
+        _require_same(path, "bytes", file_hash(path), snapshot.file_hash)
     rows = read_parquet(path, "ingest")
-    for kind, found, expected in (
-        ("bytes", file_hash(path), snapshot.file_hash),
-        ("content", content_hash(rows), snapshot.content_hash),
-    ):
-        if found != expected:
-            raise SnapshotChanged(
-                f"{path} has {kind} {found[:12]}…, its manifest says {expected[:12]}…; snapshots "
-                "are immutable: bring it back with `dvc checkout ingest` or `make ingest`"
-            )
+    _require_same(path, "content", content_hash(rows), snapshot.content_hash)
     return rows
+
+
+def _require_same(path: Path, kind: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise SnapshotChanged(
+            f"{path} has {kind} {found[:12]}…, its manifest says {expected[:12]}…; snapshots are "
+            "immutable: bring it back with `dvc checkout ingest` or `make ingest`"
+        )
 
 
 def read_snapshots(manifest: Manifest) -> dict[tuple[str, str], pd.DataFrame]:
@@ -78,8 +84,10 @@ def run() -> str:
         DataRejected: a month breaks a rule that refuses; the report says which, and by how much.
     """
     config = load(ValidateConfig)
-    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     snapshots = read_snapshots(manifest)
+    # Great Expectations reads this when it is imported, which only happens here: it takes seconds.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from pipeline.validate import judge, report
 
     context = judge.new_context()
@@ -96,4 +104,5 @@ def run() -> str:
     for judgement in judgements:
         write_parquet(snapshot_path(VALIDATE, judgement.table, judgement.month), judgement.accepted)
     write_parquet(report.QUARANTINE, report.quarantine(judgements))
+    write_json(VALIDATE / "metrics.json", report.metrics(judgements))
     return report.closing(judgements)

@@ -119,14 +119,25 @@ def _line(judgement: Judgement, outcome: Outcome) -> str:
     return f"{judgement.month} {judgement.table}: rule {outcome.rule}{where}: {found}"
 
 
-def closing(judgements: list[Judgement]) -> str:
-    """The stage's closing line: how much was judged, accepted and set aside."""
+def metrics(judgements: list[Judgement]) -> dict[str, int]:
+    """How much was judged, accepted and set aside, as numbers."""
     accepted = {
         table: sum(len(j.rows) - len(j.quarantined) for j in judgements if j.table == table)
         for table in KEYS
     }
+    return {
+        **accepted,
+        "snapshots": len(judgements),
+        "checks": sum(len(j.outcomes) for j in judgements),
+        "quarantined": sum(len(j.quarantined) for j in judgements),
+    }
+
+
+def closing(judgements: list[Judgement]) -> str:
+    """The stage's closing line: how much was judged, accepted and set aside."""
+    found = metrics(judgements)
     return (
-        f"{len(judgements)} snapshots pass {sum(len(j.outcomes) for j in judgements):,} checks; "
-        f"{accepted['flights']:,} flights and {accepted['weather']:,} weather hours accepted, "
-        f"{sum(len(j.quarantined) for j in judgements):,} row(s) set aside -> {QUARANTINE}"
+        f"{found['snapshots']} snapshots pass {found['checks']:,} checks; {found['flights']:,} "
+        f"flights and {found['weather']:,} weather hours accepted, {found['quarantined']:,} row(s) "
+        f"set aside -> {QUARANTINE}"
     )

@@ -416,7 +416,6 @@ def test_the_order_of_the_raw_rows_is_of_no_account(published, config):
     )
 
 
-@pytest.mark.xfail(raises=ValueError, reason="as_of cannot join a view without any row")
 def test_flights_without_any_weather_have_missing_weather(config):
     assert asked(config, weather=CLEAR[:0])[oracle.WEATHER].isna().all()
 

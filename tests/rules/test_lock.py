@@ -15,7 +15,7 @@ DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
 ENTRIES = [
     line
     for line in tree.read("requirements.lock").replace("\\\n", "").splitlines()
-    if line and not line.startswith("#")
+    if line and not line.startswith(("#", "-"))
 ]
 PINNED = [Requirement(entry.partition("--hash")[0].strip()) for entry in ENTRIES]
 MACHINES = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
