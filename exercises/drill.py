@@ -118,7 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{drill.slug:<18} {drill.fault}\n{'':<18} must be caught by {drill.guard}")
         return 0
     if chosen.name not in known:
-        parser.error(f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}")
+        parser.error(
+            f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}"
+        )
     return run(known[chosen.name])
 
 

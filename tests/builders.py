@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
 from pipeline.ingest import with_instants
+from pipeline.shared.contracts import Check, Training, Verdict, decide
 
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
 # Destinations in New York's own time zone, each with its distance and its minutes in the air.
@@ -93,3 +95,85 @@ def weather(month: str = "2013-01", **changes: Any) -> pd.DataFrame:
             "observed_utc": local.tz_convert("UTC"),
         }
     ).assign(**changes)
+
+
+def feature_rows(
+    rows: int = 3_120, first: str = "2013-01-08", days: int = 52, seed: int = 0, **changes: Any
+) -> pd.DataFrame:
+    """A table of feature rows with a planted signal; `changes` replace columns, as in `assign`.
+
+    Two thresholds make a flight late, which trees find and a line does not: the whole system late,
+    on some days far more than on others, and the flight's own aircraft late. Every other input is
+    noise, and flights later in the day are late a little more often.
+    """
+    chance = np.random.default_rng(seed)
+    day = pd.Timestamp(first) + pd.to_timedelta(np.arange(rows) * days // rows, unit="D")
+    hour = 6 + np.arange(rows) % 15
+    at = (day + pd.to_timedelta(hour, unit="h")).tz_localize("America/New_York").tz_convert("UTC")
+    predict_at = at - pd.Timedelta(hours=2)
+    known = {name: predict_at - pd.Timedelta(minutes=30) for name in KNOWN_AT}
+    bad_day = np.repeat(chance.random(days) < 0.3, np.bincount(np.arange(rows) * days // rows))
+    inputs = {name: chance.random(rows) for name in NUMERIC}
+    inputs |= {
+        "sched_minute": hour * 60,
+        "day_of_week": day.dayofweek,
+        "system_dep_late_3h": 0.6 * inputs["system_dep_late_3h"] + 0.3 * bad_day,
+        "aircraft_arr_delay": np.where(
+            chance.random(rows) < 0.4, np.nan, 200 * inputs["aircraft_arr_delay"] - 60
+        ),
+    }
+    storm, behind = inputs["system_dep_late_3h"] > 0.45, inputs["aircraft_arr_delay"] > 60
+    risk = 0.04 + 0.002 * hour + 0.55 * storm + 0.35 * behind
+    known["aircraft_known_at"] = known["aircraft_known_at"].where(
+        ~np.isnan(inputs["aircraft_arr_delay"])
+    )
+    return pd.DataFrame(
+        {
+            "year": day.year,
+            "month": day.month,
+            "day": day.day,
+            "carrier": np.array([*CARRIERS, "VX", "HA"])[chance.integers(0, 11, rows)],
+            "flight": 1 + np.arange(rows),
+            "origin": np.array(["EWR", "JFK", "LGA"])[chance.integers(0, 3, rows)],
+            "dest": np.array(list(ROUTES))[chance.integers(0, 4, rows)],
+            "tailnum": np.char.add("N", (100 + np.arange(rows) % 97).astype("str")),
+            "sched_dep_utc": at,
+            "predict_at": predict_at,
+            "sched_hour": hour,
+            "late": (chance.random(rows) < risk).astype("int8"),
+            "late_known_at": at + pd.Timedelta(hours=3),
+            **known,
+            **{name: np.asarray(values, dtype="float32") for name, values in inputs.items()},
+        }
+    ).assign(**changes)
+
+
+def check(name: str = "a check", **changes: Any) -> Check:
+    """A check of the gate that passed and could have refused."""
+    whole = {"passed": True, "blocking": True, "found": -0.1, "limit": 0.0, "detail": "as it is"}
+    return Check(name=name, **whole | changes)
+
+
+def verdict(**changes: Any) -> Verdict:
+    """A passed verdict on a first challenger; with other checks it says what they say."""
+    checks = changes.get("checks", [check()])
+    whole = {"challenger": "c" * 64, "champion": None, "window": "2013-03-01..2013-03-31"}
+    whole |= {"rows": 1_860, "days": 31, "checks": checks, "passed": decide(checks)}
+    return Verdict.model_validate(whole | changes)
+
+
+def training(**changes: Any) -> Training:
+    """What train says about a model."""
+    whole: dict[str, Any] = {
+        "digest": "c" * 64,
+        "baselines": {"logistic": "a" * 64, "hour_rate": "b" * 64},
+        "window": "2013-01-08..2013-02-28",
+        "rows": 3_120,
+        "positives": 900,
+        "features": FEATURES,
+        "parity": {"model": 1e-7, "logistic": 1e-7, "hour_rate": 0.0},
+        "predictions_hash": "d" * 64,
+        "seed": 0,
+        "threads": 1,
+    }
+    return Training.model_validate(whole | changes)

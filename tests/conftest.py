@@ -29,6 +29,25 @@ FOREIGN_SETTINGS = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--answer SLUG` runs only the tests that prove that page of docs/answers/."""
+    parser.addoption("--answer", default=None, help="run the tests that prove an answer")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what the asked answer is proven by."""
+    slug = config.getoption("--answer")
+    if slug is None:
+        return
+    proofs = [item for item in items if _proves(item, slug)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(proofs)])
+    items[:] = proofs
+
+
+def _proves(item: pytest.Item, slug: str) -> bool:
+    return any(slug in mark.args for mark in item.iter_markers("answer"))
+
+
 def _is_local(address: Any) -> bool:
     if not isinstance(address, tuple):
         return True  # a path or a kernel address: on this machine

@@ -15,7 +15,7 @@ import yaml
 from pipeline import ingest
 from pipeline.shared.config import IngestConfig, load
 from pipeline.shared.contracts import INGEST, Manifest
-from pipeline.shared.errors import ArtifactMissing, SnapshotChanged, SourceRejected, StorageFailed
+from pipeline.shared.errors import SnapshotChanged, SourceRejected, StorageFailed
 from pipeline.shared.files import (
     content_hash,
     file_hash,

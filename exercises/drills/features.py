@@ -8,8 +8,8 @@ from exercises.drill import Drill, Outcome, replace_once
 def _join_on_the_date(folder: Path) -> list[str]:
     replace_once(
         folder / "pipeline/features/store.py",
-        'found = as_of(rows, _entity(asked, view), at)',
-        'found = as_of(rows, _entity(asked, view), at // 1440 * 1440 + 1439)',
+        "found = as_of(rows, _entity(asked, view), at)",
+        "found = as_of(rows, _entity(asked, view), at // 1440 * 1440 + 1439)",
     )
     return ["ingest", "validate", "features"]
 

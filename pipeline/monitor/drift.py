@@ -17,13 +17,14 @@ from pipeline.features.store import ROWS, read
 from pipeline.shared import tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, Window, load
 from pipeline.shared.contracts import MONITOR, Record, read_record
-from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, RegistryRefused
 from pipeline.shared.files import file_hash, replacing, text_hash, write_json
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 
 RISK = "risk"
 CATEGORIES = ["origin", "carrier"]
+FOUND, PAGE = MONITOR / "drift.json", MONITOR / "drift.html"
 _LEAST_SHARE = 0.0001
 Status = Literal["alert", "warn", "quiet", "report"]
 
@@ -90,7 +91,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
         Dataset.from_pandas(reference, data_definition=columns),
     )
     if html:
-        with replacing(MONITOR / "drift.html") as temporary:
+        with replacing(PAGE) as temporary:
             snapshot.save_html(str(temporary))
     return emptied | {
         metric["config"]["column"]: float(metric["value"])
@@ -102,16 +103,20 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
 def _emptied(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
     """The columns without any value on one side, which Evidently cannot take: a feed that stopped.
 
-    Their PSI is that of the shares of missing values.
+    Their PSI is that of the shares of values that are there and that are missing.
     """
-    shares = pd.DataFrame([reference.notna().mean(), current.notna().mean()], index=["old", "new"])
-    shares = shares.loc[:, (shares == 0).any()]
-    there, missing = shares.clip(_LEAST_SHARE), (1 - shares).clip(_LEAST_SHARE)
-    parts = [
-        (s.loc["new"] - s.loc["old"]) * np.log(s.loc["new"] / s.loc["old"])
-        for s in (there, missing)
-    ]
-    return {str(column): float(psi) for column, psi in (parts[0] + parts[1]).items()}
+    there = {
+        c: np.array([reference[c].notna().mean(), current[c].notna().mean()]) for c in reference
+    }
+    return {
+        str(column): sum(_psi_part(*np.clip(both, _LEAST_SHARE, 1)) for both in (kept, 1 - kept))
+        for column, kept in there.items()
+        if not kept.all()
+    }
+
+
+def _psi_part(old: float, new: float) -> float:
+    return float((new - old) * np.log(new / old))
 
 
 def run() -> str:
@@ -124,12 +129,8 @@ def run() -> str:
             "`make run` registers one"
         )
     inputs = {"features": file_hash(ROWS), "config": text_hash(config.model_dump_json())}
-    path, page = MONITOR / "drift.json", MONITOR / "drift.html"
-    if path.is_file():
-        standing = read_record(Drift, path, "monitor")
-        shown = config.html == "none" or page.is_file()
-        if standing.champion == champion.digest and standing.inputs == inputs and shown:
-            return _line(standing, "stands: nothing that it rests on has changed")
+    if (standing := _standing(config, champion.digest, inputs)) is not None:
+        return _line(standing, "stands: nothing that it rests on has changed")
     first, last = champion.tags["window"].split("..")
     model = load_model(tracking.fetch(registry, champion), champion.digest)
     reference = _seen(model, Window(first=first, last=last))
@@ -148,9 +149,19 @@ def run() -> str:
         inputs=inputs,
     )
     if config.html == "none":
-        page.unlink(missing_ok=True)  # an older one would show another comparison
-    write_json(path, drift.model_dump())
+        PAGE.unlink(missing_ok=True)  # an older one would show another comparison
+    write_json(FOUND, drift.model_dump())
     return _line(drift, f"{drift.rows:,} flights against {drift.reference_rows:,}")
+
+
+def _standing(config: MonitorConfig, champion: str, inputs: dict[str, str]) -> Drift | None:
+    """What was found before, if it rests on the same; what cannot be read is measured anew."""
+    try:
+        found = read_record(Drift, FOUND, "monitor")
+    except (ArtifactMissing, ArtifactTampered):
+        return None
+    shown = config.html == "none" or PAGE.is_file()
+    return found if shown and (found.champion, found.inputs) == (champion, inputs) else None
 
 
 def _seen(model: Model, window: Window) -> pd.DataFrame:
@@ -167,7 +178,7 @@ def _line(drift: Drift, how: str) -> str:
     return (
         f"{drift.window}: {how}; predictions PSI {risk.psi:.3f} ({risk.status}), mean risk "
         f"{drift.mean_risk_reference:.3f} -> {drift.mean_risk:.3f}; alarms: "
-        f"{shown}; with the season: {', '.join(season)} -> {MONITOR}/drift.json"
+        f"{shown}; with the season: {', '.join(season)} -> {FOUND}"
     )
 
 

@@ -270,7 +270,9 @@ def load(section: type[C]) -> C:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+        raise ConfigError(
+            f"{path} is not YAML: {error}; correct it, or `git checkout {path}`"
+        ) from error
     try:
         return section.model_validate(values)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import file_hash, text_hash
 
-OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
+OUTPUTS = [":(exclude)dvc.lock", ":(exclude,glob)data/**"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 
 
@@ -25,9 +25,10 @@ def _git(*arguments: str, **environment: str) -> bytes:
             env={**os.environ, **environment},
         )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
         raise EnvironmentUnfit(
             f"{Path.cwd()} is not a git checkout with a commit: a model's lineage begins with one; "
-            "clone the project, or `git init && git add -A && git commit -m start`"
+            f"clone the project, or `git init && git add -A && git commit -m start` (git says: {said})"
         ) from error
     return done.stdout
 

@@ -14,13 +14,14 @@ REFUSALS = {
     for name, value in vars(errors).items()
     if isinstance(value, type) and value.__module__ == errors.__name__
 }
-RAISED = [
+MADE = [
     (name, node)
     for name in tree.code()
     for node in ast.walk(tree.parsed(name))
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
-    if ast.unparse(node.exc.func).split(".")[-1] in REFUSALS
+    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in REFUSALS
 ]
+"""Every refusal that the code makes; it is raised there, or by whoever asked for it."""
+
 INSTRUCTION = re.compile(
     r"[;:] (run|restore|correct|add|raise|widen|change|reinstall|bring|make|see|join)\b|"
     r"; the \S+ known ones are\b"
@@ -88,19 +89,19 @@ def test_a_refusal_exits_with_1_and_a_wrong_call_with_2(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in REFUSALS if name not in _drawn().values()])
 def test_every_leaf_of_the_tree_is_raised_somewhere(name: str) -> None:
-    assert name in {ast.unparse(node.exc.func).split(".")[-1] for _, node in RAISED}
+    assert name in {ast.unparse(call.func).split(".")[-1] for _, call in MADE}
 
 
 def test_no_root_of_the_tree_is_raised_itself() -> None:
-    names = {ast.unparse(node.exc.func).split(".")[-1] for _, node in RAISED}
+    names = {ast.unparse(call.func).split(".")[-1] for _, call in MADE}
     assert names & set(_drawn().values()) == set()
 
 
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        pytest.param(name, node.exc, id=f"{name}: {_message(name, node.exc).strip()[:40]}")
-        for name, node in RAISED
+        pytest.param(name, call, id=f"{name}: {_message(name, call).strip()[:40]}")
+        for name, call in MADE
     ],
 )
 def test_a_refusal_says_what_to_do_next(name: str, call: ast.Call) -> None:

@@ -111,8 +111,9 @@ def nodes(tree: ast.AST, inside_functions: bool = True) -> Iterator[ast.AST]:
     """Every node; without those inside functions, what runs when the module is imported."""
     for child in ast.iter_child_nodes(tree):
         yield child
-        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if inside_functions or not function:
+        late = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if inside_functions or not (late or for_types):
             yield from nodes(child, inside_functions)
 
 

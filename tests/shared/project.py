@@ -1,0 +1,179 @@
+"""A small project in a folder of its own: a git checkout with configs, data and a planted signal.
+
+Nothing in it is faked but the flights: MLflow keeps its registry in SQLite below state/, models are
+real ONNX files. MLflow remembers each database by its URL, so every project names its own in full,
+and a copy of a project is a moved store: the paths in its database move with it.
+"""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline import evaluate, register, train
+from pipeline.features.store import ROWS
+from pipeline.shared.contracts import INGEST, Manifest, Snapshot
+from pipeline.shared.files import content_hash, write_json, write_parquet
+from tests.builders import feature_rows
+
+ROOT = Path(__file__).parents[2]
+STATE = "state"
+SMALL: dict[str, dict[str, Any]] = {
+    "train": {
+        "window": {"first": "2013-01-08", "last": "2013-02-28"},
+        "boosting.max_iter": 40,
+        "boosting.learning_rate": 0.15,
+        "boosting.min_samples_leaf": 30,
+        "min_rows": 1_000,
+    },
+    "evaluate": {
+        "window": {"first": "2013-03-01", "last": "2013-03-31"},
+        "bootstrap.draws": 500,
+        "slices.min_positives": 40,
+        "behaviour.rows": 300,
+        "behaviour.calm_morning.aircraft_arr_delay": 0,
+    },
+    "monitor": {"window": {"first": "2013-03-01", "last": "2013-03-31"}, "html": "none"},
+}
+MOVED = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+"""Where MLflow's database holds the path of a file."""
+
+
+def configure(stage: str, **changes: Any) -> None:
+    """Change keys of configs/<stage>.yaml in the working folder; a dot leads into a section."""
+    path = Path("configs") / f"{stage}.yaml"
+    values = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        section = values
+        for part in above:
+            section = section[part]
+        section[last] = value
+    path.write_text(yaml.safe_dump(values))
+
+
+def git(*arguments: str) -> str:
+    """Run git in the working folder, with none of the developer's own settings."""
+    settings = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *settings, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def commit() -> str:
+    """Commit everything in the working folder and return the commit."""
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "--message", "as it is")
+    return git("rev-parse", "HEAD")
+
+
+def arrive(months: dict[str, pd.DataFrame]) -> None:
+    """Write a manifest of these months and their rows as the table of features."""
+    snapshots = [
+        Snapshot(
+            table="flights",
+            month=month,
+            path=f"data/ingest/flights/{month}.parquet",
+            rows=len(rows),
+            first=rows["sched_dep_utc"].min().isoformat(),
+            last=rows["sched_dep_utc"].max().isoformat(),
+            content_hash=content_hash(rows),
+            file_hash="f" * 64,
+        )
+        for month, rows in months.items()
+    ]
+    manifest = Manifest(source="builders", as_of=max(months), files={}, snapshots=snapshots)
+    write_json(INGEST / "manifest.json", manifest.model_dump())
+    write_parquet(ROWS, pd.concat(months.values(), ignore_index=True))
+
+
+def start(folder: Path) -> None:
+    """Make the working folder, which is `folder`, a project in which nothing was trained yet."""
+    shutil.copytree(ROOT / "configs", "configs")
+    for stage, changes in SMALL.items():
+        configure(stage, **changes)
+    point_at(folder)
+    Path("requirements.lock").write_text("numpy==2.4.0\n")
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    # Where the registry is says nothing about a model, and every copy has its own.
+    Path(".gitignore").write_text("/state/\n/data/\n/configs/register.yaml\n")
+    rows = pd.concat(
+        [feature_rows(), feature_rows(1_860, "2013-03-01", 31, seed=1)], ignore_index=True
+    )
+    arrive({f"2013-0{month}": part for month, part in rows.groupby("month")})
+    git("init", "--quiet")
+    commit()
+
+
+def point_at(folder: Path) -> None:
+    """Let the working folder's config name a registry in `folder`."""
+    configure(
+        "register",
+        tracking_url=f"sqlite:///{folder}/{STATE}/mlflow.db",
+        artifacts_url=f"{folder}/{STATE}/artifacts",
+    )
+
+
+def copy(source: Path, to: Path) -> None:
+    """Copy a project with its registry: the store moves, and its lineage stays as it was."""
+    shutil.copytree(source, to, dirs_exist_ok=True)
+    with contextlib.chdir(to):
+        point_at(to)
+    if not (to / STATE).is_dir():
+        return
+    with contextlib.closing(sqlite3.connect(to / STATE / "mlflow.db")) as database, database:
+        for table, column in MOVED.items():
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(to))
+            )
+
+
+STEPS: dict[str, Callable[[], str] | None] = {
+    "started": None,
+    "trained": train.run,
+    "judged": evaluate.run,
+    "registered": register.run,
+}
+"""How far a project can be, and the stage that takes it there."""
+
+
+def made(step: str, shelf: Path) -> Path:
+    """A project that is so far, kept on `shelf`: made once, and then only copied."""
+    folder, position = shelf / f"project-{step}", list(STEPS).index(step)
+    if folder.is_dir():
+        return folder
+    if position:
+        copy(made(list(STEPS)[position - 1], shelf), folder)
+    else:
+        folder.mkdir()
+    with contextlib.chdir(folder):
+        run = STEPS[step] or partial(start, folder)
+        run()
+    return folder
+
+
+def enter(
+    step: str, shelf: pytest.TempPathFactory, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Make `folder` a project that is so far, and work in it."""
+    copy(made(step, shelf.getbasetemp()), folder)
+    monkeypatch.chdir(folder)
+    for name in os.environ:
+        if name.startswith("GIT_"):  # a hook's: they would lead out of the folder
+            monkeypatch.delenv(name)
+    return folder

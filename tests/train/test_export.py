@@ -1,0 +1,99 @@
+import numpy as np
+import onnxruntime
+import pytest
+
+from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.errors import ParityFailed
+from pipeline.train import export, models
+from tests.builders import feature_rows
+
+ROWS = feature_rows(1_560)
+LABELS = ROWS[LABEL].to_numpy()
+INPUTS = {
+    "boosting": matrix(ROWS, FEATURES),
+    "logistic": matrix(ROWS, FEATURES),
+    "hour_rate": matrix(ROWS, ["sched_hour"]),
+}
+NAMES = {"boosting": FEATURES, "logistic": FEATURES, "hour_rate": ["sched_hour"]}
+
+
+@pytest.fixture(scope="module")
+def fit():
+    config = load(TrainConfig)
+
+    def fitted(kind):
+        inputs = INPUTS[kind]
+        if kind == "boosting":
+            return models.boosting(config, FEATURES, inputs, LABELS)
+        if kind == "logistic":
+            return models.logistic(config, inputs, LABELS)
+        return models.hour_rate(inputs, LABELS)
+
+    return fitted
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_stored_model_answers_as_the_trained_one_on_every_row(fit, tmp_path, kind):
+    fitted, path = fit(kind), tmp_path / "model.onnx"
+    _, worst = export.save(fitted, NAMES[kind], INPUTS[kind], path, 1e-5)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    risk = session.run(["probabilities"], {"inputs": INPUTS[kind]})[0][:, 1]
+    expected = fitted.predict_proba(INPUTS[kind])[:, 1]
+    assert risk == pytest.approx(expected, abs=1e-5)
+    assert worst == np.abs(risk - expected).max()
+    assert 0.05 < risk.std()
+
+
+@pytest.mark.parametrize("kind", ["boosting", "logistic"])
+def test_a_difference_above_the_tolerance_is_refused_with_both_numbers(fit, tmp_path, kind):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"the model before")
+    with pytest.raises(ParityFailed, match=r"by \d\.\d\de-\d+ in row \d+ of 1,560, allowed .*1e-12"):
+        export.save(fit(kind), FEATURES, INPUTS[kind], path, 1e-12)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert path.read_bytes() == b"the model before"
+
+
+def test_a_model_trained_on_more_digits_than_it_is_served_is_refused(tmp_path):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    served = np.float32(0.1) + np.zeros((400, 1), dtype="float32")
+    finer = served.astype("float64")
+    finer[::2] -= 2e-9
+    late = (np.arange(400) % 2).astype("int8")
+    fitted = HistGradientBoostingClassifier(min_samples_leaf=20).fit(finer, late)
+    with pytest.raises(ParityFailed):
+        export.save(fitted, ["distance"], served, tmp_path / "model.onnx", 1e-3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_difference_that_is_no_number_is_refused(fit, tmp_path):
+    broken = fit("hour_rate")
+    broken.tree_.value[:] = np.nan
+    with pytest.raises(ParityFailed, match="by nan"):
+        export.save(broken, NAMES["hour_rate"], INPUTS["hour_rate"], tmp_path / "m.onnx", 1e-3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_names_of_the_inputs_travel_with_the_model_in_their_order(fit, tmp_path):
+    backwards = FEATURES[::-1]
+    inputs = matrix(ROWS, backwards)
+    fitted = models.logistic(load(TrainConfig), inputs, LABELS)
+    stored, _ = export.save(fitted, backwards, inputs, tmp_path / "model.onnx", 1e-5)
+    assert stored.features == backwards
+    assert stored.predict(ROWS) == pytest.approx(fitted.predict_proba(inputs)[:, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_equal_fits_give_equal_bytes(fit, kind):
+    assert export.to_onnx(fit(kind), NAMES[kind]) == export.to_onnx(fit(kind), NAMES[kind])
+
+
+def test_another_fit_gives_other_bytes(fit):
+    config = load(TrainConfig)
+    slower = config.boosting.model_copy(update={"learning_rate": 0.05})
+    other = models.boosting(
+        config.model_copy(update={"boosting": slower}), FEATURES, INPUTS["boosting"], LABELS
+    )
+    assert export.to_onnx(fit("boosting"), FEATURES) != export.to_onnx(other, FEATURES)

@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
+from pipeline.shared.config import TrainConfig, load
+from pipeline.train import models
+from tests.builders import feature_rows
+
+
+@pytest.fixture(scope="module")
+def config():
+    shipped = load(TrainConfig)
+    small = {"max_iter": 30, "learning_rate": 0.15, "min_samples_leaf": 30}
+    boosting = shipped.boosting.model_copy(update=small)
+    return shipped.model_copy(update={"boosting": boosting})
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return feature_rows(1_560)
+
+
+@pytest.fixture(scope="module")
+def inputs(rows):
+    return matrix(rows, FEATURES)
+
+
+def wrong_moves(model, inputs, name):
+    """The share of moves of a feature, to any of its values, that move the risk the wrong way."""
+    column, sign = FEATURES.index(name), MONOTONE[name]
+    values = np.nanquantile(inputs[:, column], np.linspace(0, 1, 9))
+    risks = []
+    for value in values:
+        moved = inputs[::10].copy()
+        moved[:, column] = value
+        risks.append(model.predict_proba(moved)[:, 1])
+    return (sign * np.diff(risks, axis=0) < 0).mean()
+
+
+def perverse_labels(inputs, name):
+    """Labels that follow a feature the wrong way round: the more delay, the less late."""
+    values = MONOTONE[name] * inputs[:, FEATURES.index(name)]
+    chance = np.random.default_rng(0).random(len(values))
+    return (chance < np.where(values < np.nanmedian(values), 0.8, 0.2)).astype("int8")
+
+
+def test_no_monotone_feature_moves_the_risk_the_wrong_way(config, rows, inputs):
+    model = models.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy())
+    assert {name: wrong for name in MONOTONE if (wrong := wrong_moves(model, inputs, name))} == {}
+
+
+@pytest.mark.parametrize("name", ["system_dep_late_3h", "wind_gust", "visib", "aircraft_slack"])
+def test_data_that_say_the_opposite_do_not_turn_a_monotone_feature_round(config, inputs, name):
+    labels = perverse_labels(inputs, name)
+    assert wrong_moves(models.boosting(config, FEATURES, inputs, labels), inputs, name) == 0
+    free = config.model_copy(update={"monotone": False})
+    assert wrong_moves(models.boosting(free, FEATURES, inputs, labels), inputs, name) > 0.05
+
+
+def test_the_same_rows_and_seed_give_the_same_risks_to_the_last_bit(config, rows, inputs):
+    first, second = (
+        models.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy()) for _ in range(2)
+    )
+    assert first.predict_proba(inputs).tobytes() == second.predict_proba(inputs).tobytes()
+
+
+def test_the_hour_rate_is_each_hours_share_of_late_flights(rows):
+    hours, labels = matrix(rows, ["sched_hour"]), rows[LABEL].to_numpy()
+    found = models.hour_rate(hours, labels).predict_proba(hours)[:, 1]
+    shares = {
+        hour: sum(labels[rows["sched_hour"] == hour]) / sum(rows["sched_hour"] == hour)
+        for hour in set(rows["sched_hour"])
+    }
+    assert found == pytest.approx([shares[hour] for hour in rows["sched_hour"]])
+    assert len(set(found)) == len(shares) > 10
+
+
+def test_a_missing_value_is_the_median_to_the_logistic_regression(config, rows, inputs):
+    model = models.logistic(config, inputs, rows[LABEL].to_numpy())
+    column = FEATURES.index("aircraft_arr_delay")
+    missing, filled = inputs.copy(), inputs.copy()
+    missing[:, column], filled[:, column] = np.nan, pd.Series(inputs[:, column]).median()
+    assert model.predict_proba(missing) == pytest.approx(model.predict_proba(filled))
