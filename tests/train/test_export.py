@@ -41,8 +41,8 @@ def test_the_stored_model_answers_as_the_trained_one_on_every_row(fit, tmp_path,
     risk = session.run(["probabilities"], {"inputs": INPUTS[kind]})[0][:, 1]
     expected = fitted.predict_proba(INPUTS[kind])[:, 1]
     assert risk == pytest.approx(expected, abs=1e-5)
-    assert worst == np.abs(risk - expected).max()
-    assert 0.05 < risk.std()
+    assert worst == pytest.approx(np.abs(risk - expected).max(), abs=1e-6)
+    assert risk.std() > 0.03
 
 
 @pytest.mark.parametrize("kind", ["boosting", "logistic"])
