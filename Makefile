@@ -31,7 +31,7 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	  echo "setup: $$found cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 2; }; \
 	  awk '/^[a-z]/ {take = /^uv==/} take' requirements.lock > .venv/uv.lock; \
 	  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock; }; \
-	$(UV) pip sync --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
+	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
 	touch .venv/installed
 
 run: setup checkout ## From the published data to a registered, gated champion and a drift report

@@ -1,7 +1,8 @@
-"""The champion on the nine months after its training, and the cost of a whole year of features.
+"""What the pages claim about the whole year, measured: `make bench` writes benchmarks/year.json.
 
-Measured apart from the training code: scikit-learn's own ROC AUC and log loss, the features made
-anew from the published files in a scratch copy. `make bench` writes benchmarks/year.json.
+The champion on the nine months after its training, by scikit-learn's own scores on features made
+anew in a scratch copy; how far its predictions drift and what that has to do with loss; how wide an
+honest interval is; what monotone constraints cost; what default drift tests say; time and memory.
 """
 
 import json
@@ -14,7 +15,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import yaml
+
 from exercises.drill import ROOT, replace_once, scratch
+from pipeline.evaluate.compare import difference
+from pipeline.features.definitions import FEATURES, NUMERIC, matrix
+from pipeline.monitor.drift import CATEGORIES, measure
+from pipeline.shared.config import Bootstrap, TrainConfig
+from pipeline.shared.files import file_hash
+from pipeline.shared.model import load as load_model
+from pipeline.shared.scores import log_loss
+from pipeline.train.models import boosting
 
 STAGES = ["ingest", "validate", "features"]
 
@@ -28,31 +40,104 @@ def timed(folder: Path, stage: str) -> float:
     return time.perf_counter() - started
 
 
-def scores(folder: Path) -> dict[str, Any]:
-    """ROC AUC and log loss of the project's champion file from April to December."""
-    import pandas as pd
+def scores(labels: pd.Series, risk: pd.Series) -> dict[str, float]:
+    """scikit-learn's ROC AUC and log loss."""
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from pipeline.shared.files import file_hash
-    from pipeline.shared.model import load
-
-    rows = pd.read_parquet(folder / "data/features/rows.parquet")
-    rows = rows[rows["month"] >= 4]
-    path = ROOT / "data/train/model.onnx"
-    risk = pd.Series(load(path, file_hash(path)).predict(rows), index=rows.index)
-    by_month = {
-        f"2013-{month:02d}": {
-            "roc_auc": round(float(roc_auc_score(group["late"], risk[group.index])), 4),
-            "log_loss": round(float(log_loss(group["late"], risk[group.index])), 4),
-        }
-        for month, group in rows.groupby("month")
-    }
     return {
-        "flights": len(rows),
-        "roc_auc": round(float(roc_auc_score(rows["late"], risk)), 4),
-        "log_loss": round(float(log_loss(rows["late"], risk)), 4),
-        "by_month": by_month,
+        "roc_auc": round(float(roc_auc_score(labels, risk)), 4),
+        "log_loss": round(float(log_loss(labels, risk)), 4),
     }
+
+
+def champion(rows: pd.DataFrame) -> dict[str, Any]:
+    """The project's champion file from April to December, in all and by month."""
+    path = ROOT / "data/train/model.onnx"
+    risk = pd.Series(load_model(path, file_hash(path)).predict(rows), index=rows.index)
+    later = rows["month"] >= 4
+    by_month = {
+        f"2013-{month:02d}": scores(group["late"], risk[group.index]) | {"prediction_psi": psi}
+        for (month, group), psi in zip(
+            rows[later].groupby("month"), _prediction_psi(rows, risk), strict=True
+        )
+    }
+    return {"flights": int(later.sum())} | scores(rows["late"][later], risk[later]) | by_month
+
+
+def _prediction_psi(rows: pd.DataFrame, risk: pd.Series) -> list[float]:
+    """How far each month's predictions are from those of the training window."""
+    seen = rows[[*CATEGORIES]].assign(risk=risk)
+    reference = seen[_trained_on(rows)]
+    later = rows[rows["month"] >= 4].groupby("month").groups.values()
+    return [round(measure(reference, seen.loc[index], html=False)["risk"], 3) for index in later]
+
+
+def _trained_on(rows: pd.DataFrame) -> pd.Series:
+    return (rows["month"] <= 3) & ((rows["month"] > 1) | (rows["day"] >= 8))
+
+
+def interval_widths(rows: pd.DataFrame) -> dict[str, float]:
+    """The gate's interval on April against one that takes flights for independent."""
+    config = yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text(encoding="utf-8"))
+    bootstrap = Bootstrap.model_validate(config["bootstrap"])
+    april = rows[rows["month"] == 4]
+    losses = [
+        log_loss(april["late"].to_numpy(), load_model(path, file_hash(path)).predict(april))
+        for path in (ROOT / "data/train/model.onnx", ROOT / "data/train/logistic.onnx")
+    ]
+    worse_by = losses[0] - losses[1]
+    by_day = difference(worse_by, april["day"].to_numpy(), bootstrap)
+    by_flight = 1.96 * float(worse_by.std(ddof=1)) / len(april) ** 0.5
+    half = (by_day.high - by_day.low) / 2
+    return {
+        "days": round(half, 4),
+        "flights": round(by_flight, 4),
+        "ratio": round(half / by_flight, 1),
+    }
+
+
+def monotone_cost(rows: pd.DataFrame) -> dict[str, Any]:
+    """The champion's recipe with and without its monotone constraints, on April to December."""
+    values = yaml.safe_load((ROOT / "configs/train.yaml").read_text(encoding="utf-8"))
+    config = TrainConfig.model_validate(values)
+    known = rows["late_known_at"] < pd.Timestamp("2013-04-01", tz="UTC")
+    learned, later = rows[_trained_on(rows) & known], rows[rows["month"] >= 4]
+    inputs, windier = (
+        matrix(later, FEATURES),
+        matrix(later.assign(wind_speed=later["wind_speed"] + 15), FEATURES),
+    )
+    found = {}
+    for name, monotone in {"with": True, "without": False}.items():
+        chosen = config.model_copy(update={"monotone": monotone})
+        model = boosting(chosen, FEATURES, matrix(learned, FEATURES), learned["late"].to_numpy())
+        risk = model.predict_proba(inputs)[:, 1]
+        falls = float((model.predict_proba(windier)[:, 1] < risk - 1e-6).mean())
+        found[name] = scores(later["late"], risk) | {"risk_falls_with_wind": round(falls, 3)}
+    return found
+
+
+def default_drift(rows: pd.DataFrame) -> dict[str, float]:
+    """The share of inputs that Evidently's default settings call drifted, by pair of windows."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    inputs = rows[[*NUMERIC, *CATEGORIES]]
+    columns = DataDefinition(numerical_columns=NUMERIC, categorical_columns=CATEGORIES)
+    windows = {
+        "march_against_january_and_february": (rows["month"] == 3, rows["month"] < 3),
+        "may_against_the_training_window": (rows["month"] == 5, rows["month"] <= 3),
+    }
+    found = {}
+    for name, (current, reference) in windows.items():
+        sets = [
+            Dataset.from_pandas(
+                inputs[mask & (_trained_on(rows) | (rows["month"] > 3))], data_definition=columns
+            )
+            for mask in (current, reference)
+        ]
+        metrics = Report([DataDriftPreset()]).run(*sets).dict()["metrics"]
+        found[name] = round(float(metrics[0]["value"]["share"]), 2)
+    return found
 
 
 def main() -> int:
@@ -64,11 +149,15 @@ def main() -> int:
         for stage in STAGES:
             seconds[stage] = round(timed(folder, stage), 1)
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        found = {
-            "champion_april_to_december": scores(folder),
-            "seconds_for_the_year": seconds,
-            "peak_memory_gb": round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 2),
-        }
+        rows = pd.read_parquet(folder / "data/features/rows.parquet")
+    found = {
+        "champion_april_to_december": champion(rows),
+        "half_width_of_the_interval_april": interval_widths(rows),
+        "monotone_constraints": monotone_cost(rows),
+        "share_drifted_by_default_settings": default_drift(rows),
+        "seconds_for_the_year": seconds,
+        "peak_memory_gb": round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 2),
+    }
     text = json.dumps(found, indent=2) + "\n"
     (ROOT / "benchmarks/year.json").write_text(text, encoding="utf-8")
     print(text)

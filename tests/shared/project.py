@@ -154,16 +154,17 @@ STEPS: dict[str, Callable[[], str] | None] = {
 
 def made(step: str, shelf: Path) -> Path:
     """A project that is so far, kept on `shelf`: made once, and then only copied."""
-    folder, position = shelf / f"project-{step}", list(STEPS).index(step)
-    if folder.is_dir():
+    folder, done = shelf / f"project-{step}", shelf / f"project-{step}.done"
+    if done.exists():
         return folder
-    if position:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if position := list(STEPS).index(step):
         copy(made(list(STEPS)[position - 1], shelf), folder)
-    else:
-        folder.mkdir()
     with contextlib.chdir(folder):
         run = STEPS[step] or partial(start, folder)
         run()
+    done.touch()
     return folder
 
 

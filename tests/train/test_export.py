@@ -1,6 +1,8 @@
 import numpy as np
 import onnxruntime
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.shared.config import TrainConfig, load
@@ -16,6 +18,13 @@ INPUTS = {
     "hour_rate": matrix(ROWS, ["sched_hour"]),
 }
 NAMES = {"boosting": FEATURES, "logistic": FEATURES, "hour_rate": ["sched_hour"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the stage fits: on a busy machine a second thread only spins."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +65,6 @@ def test_a_difference_above_the_tolerance_is_refused_with_both_numbers(fit, tmp_
 
 
 def test_a_model_trained_on_more_digits_than_it_is_served_is_refused(tmp_path):
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     served = np.float32(0.1) + np.zeros((400, 1), dtype="float32")
     finer = served.astype("float64")
     finer[::2] -= 2e-9

@@ -1,11 +1,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
+from threadpoolctl import threadpool_limits
 
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
 from pipeline.shared.config import TrainConfig, load
 from pipeline.train import models
 from tests.builders import feature_rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the stage fits: on a busy machine a second thread only spins."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,32 +138,13 @@ def test_the_hash_of_the_predictions_notices_one_row(trained):
     assert predictions_hash(model, rows) != training.predictions_hash
 
 
-FIT = """
-import sys, sklearn.ensemble
-from threadpoolctl import threadpool_limits
-from pipeline.features.definitions import FEATURES
-from pipeline.features.store import ROWS, read
-from pipeline.shared.config import TrainConfig, load
-from pipeline.train.stage import _fit
-config = load(TrainConfig)
-with threadpool_limits(int(sys.argv[1])):
-    print(_fit(config, FEATURES, read(config.window))[1].predictions_hash)
-"""
-
-
-def test_the_predictions_do_not_depend_on_the_number_of_threads(started):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", FIT, threads],
-            env={"PYTHONPATH": str(project.ROOT), "OMP_NUM_THREADS": threads},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for threads in ("1", "2")
-    ]
-    answers = [process.communicate()[0].strip() for process in processes]
-    assert answers[0] == answers[1]
-    assert len(answers[0]) == 64
+def test_the_predictions_do_not_depend_on_the_number_of_threads(trained):
+    before = read_record(Training, TRAIN / "training.json", "train")
+    project.configure("train", threads=2)
+    train.run()
+    training = read_record(Training, TRAIN / "training.json", "train")
+    assert (before.threads, training.threads) == (1, 2)
+    assert training.predictions_hash == before.predictions_hash
 
 
 def test_training_records_where_the_registry_is_configured_to_be(trained):

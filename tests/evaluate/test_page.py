@@ -1,0 +1,56 @@
+from html.parser import HTMLParser
+
+from pipeline.evaluate.page import page
+from tests.builders import check, verdict
+
+
+class Cells(HTMLParser):
+    """The texts of a page's table, row by row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_each_check_is_a_row_with_its_two_numbers_and_its_answer():
+    checks = [
+        check("beats hour_rate", found=-0.1, limit=0.0),
+        check("storm against champion", passed=False, found=0.02, limit=0.005),
+        check("hour 21-23 against logistic", passed=False, blocking=False),
+    ]
+    header, *rows = Cells(page(verdict(checks=checks))).rows
+    assert header == ["check", "found", "limit", "answer", "detail"]
+    assert [row[:4] for row in rows] == [
+        ["beats hour_rate", "-0.1", "0", "pass"],
+        ["storm against champion", "0.02", "0.005", "fail"],
+        ["hour 21-23 against logistic", "-0.1", "0", "report"],
+    ]
+
+
+def test_the_answer_and_both_models_are_named():
+    refused = page(verdict(champion="e" * 64, checks=[check(passed=False)]))
+    assert "refused" in refused
+    assert "champion eeeeeeeeeeee" in refused
+    passed = page(verdict())
+    assert "refused" not in passed
+    assert "no champion yet" in passed
+    assert "Challenger cccccccccccc" in passed
+
+
+def test_what_a_check_says_cannot_become_markup():
+    hostile = "<script>alert(1)</script>&<img src=x onerror=alert(1)>"
+    cells = Cells(page(verdict(checks=[check(hostile, detail=hostile)])))
+    assert cells.rows[1][0] == cells.rows[1][4] == hostile
+    assert cells.tags & {"script", "img"} == set()
