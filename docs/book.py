@@ -42,7 +42,7 @@ class Answer:
     code: list[str]
     command: str
     text: str
-    drill: str | None = None
+    drills: list[str] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
 
 
@@ -196,12 +196,12 @@ def _filled(path: Path, parts: dict[str, str]) -> str:
 
 def show(page: Answer) -> str:
     """An answer as it is printed: question, spoken answer, where the code is, what to run."""
-    drill = f"\nBreak it    make drill D={page.drill}" if page.drill else ""
+    drills = "".join(f"\nBreak it    make drill D={name}" for name in page.drills)
     places = "\n".join(f"  {place(symbol)}" for symbol in page.code)
     text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
     return (
         f"{page.question}\n\n{text}\n\nIn the code\n{places}\n\n"
-        f"Run it      {page.command}\nProve it    make prove Q={page.slug}{drill}"
+        f"Run it      {page.command}\nProve it    make prove Q={page.slug}{drills}"
     )
 
 

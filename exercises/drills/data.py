@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from exercises.drill import Drill, Outcome
+from exercises.drill import Drill, Outcome, replace_once
 
 _WIND = "wind_speed"
 
@@ -75,6 +75,20 @@ def _wind_is_quarantined(folder: Path, outcome: Outcome) -> str:
     )
 
 
+def _loosen_the_rule(folder: Path) -> list[str]:
+    replace_once(
+        folder / "configs/validate.yaml", "  wind_speed: [0, 100]", "  wind_speed: [0, 2000]"
+    )
+    return ["ingest", "validate", "features", "train"]
+
+
+def _refused_as_implausible(folder: Path, outcome: Outcome) -> str:
+    refused = re.search(r"FeatureRejected: (wind_speed of [^;]*)", outcome.words)
+    if outcome.code != 1 or not refused or (folder / "data/train/model.onnx").exists():
+        return ""
+    return f"{refused[1]}; nothing was trained"
+
+
 DRILLS = [
     Drill(
         slug="wind",
@@ -82,6 +96,13 @@ DRILLS = [
         guard="validate's range of wind_speed: the row is quarantined and reaches no feature",
         inject=_as_published,
         caught=_wind_is_quarantined,
+    ),
+    Drill(
+        slug="wind-let-through",
+        fault="the rule on wind_speed is loosened, and the real 1,048 mph pass on to training",
+        guard="the features' own ranges (features.store.require_plausible), the second line",
+        inject=_loosen_the_rule,
+        caught=_refused_as_implausible,
     ),
     Drill(
         slug="duplicated-month",

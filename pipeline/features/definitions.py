@@ -97,6 +97,23 @@ MONOTONE = {
 """Which way a feature may move the risk: worse weather or more delay never lowers it."""
 
 
+RANGES = {
+    **{w.name: (0.0, 1.0) for w in ROLLING if w.value in (LABEL, PROXY)},
+    "sched_minute": (0.0, 1439.0),
+    "day_of_week": (0.0, 6.0),
+    "humid": (0.0, 100.0),
+    "wind_dir": (0.0, 360.0),
+    "wind_speed": (0.0, 150.0),
+    "wind_gust": (0.0, 200.0),
+    "precip": (0.0, 5.0),
+    "precip_3h": (0.0, 15.0),
+    "visib": (0.0, 10.0),
+    "aircraft_age": (0.0, 24 * 60.0),
+    "aircraft_airborne": (0.0, 1.0),
+}
+"""What a feature can mean at all: shares are fractions, winds are of this planet."""
+
+
 def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
     """The model's input: float32, one row per flight, one column per name.
 

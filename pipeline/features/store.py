@@ -8,6 +8,7 @@ from pipeline.features.definitions import (
     ENTITIES,
     KNOWN_AT,
     NUMERIC,
+    RANGES,
     ROLLING,
     VIEWS,
     WEATHER,
@@ -24,7 +25,7 @@ from pipeline.shared.contracts import (
     read_record,
     snapshot_path,
 )
-from pipeline.shared.errors import LeakFound, TooLittleData
+from pipeline.shared.errors import FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import read_parquet, write_parquet
 
 ROWS = FEATURES / "rows.parquet"
@@ -149,6 +150,7 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
 
     Raises:
         LeakFound: some value was known only at or after its prediction.
+        FeatureRejected: some value is nothing that its feature can mean.
         TooLittleData: the window is empty, or reaches beyond what has arrived.
     """
     rows = read_parquet(ROWS, "features")
@@ -165,6 +167,7 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
         )
     frame = rows[chosen].reset_index(drop=True)
     require_point_in_time(frame)
+    require_plausible(frame)
     return frame
 
 
@@ -184,6 +187,25 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
                 f"{row['origin']} is predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values "
                 f"known at {row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make "
                 "answer Q=point-in-time`"
+            )
+
+
+def require_plausible(frame: pd.DataFrame) -> None:
+    """Refuse rows in which a feature has a value that it cannot mean: the second line of defence.
+
+    Raises:
+        FeatureRejected: names the feature, its range, how many rows, and one of them.
+    """
+    for name, (low, high) in RANGES.items():
+        wrong = (frame[name] < low) | (frame[name] > high)
+        if wrong.any():
+            row = frame[wrong].iloc[0]
+            raise FeatureRejected(
+                f"{name} of {int(wrong.sum()):,} of {len(frame):,} rows lies outside {low:g} to "
+                f"{high:g}: {row[name]:g} for {row['carrier']} {row['flight']} from "
+                f"{row['origin']} at {row['sched_dep_utc']:%Y-%m-%d %H:%M}Z; look for the raw "
+                "value in data/validate/, tighten its rule in configs/validate.yaml, then "
+                "`make features`"
             )
 
 
@@ -209,6 +231,7 @@ def run() -> str:
         config,
     )
     require_point_in_time(frame)
+    require_plausible(frame)
     write_parquet(ROWS, frame)
     missing = frame["aircraft_known_at"].isna().mean()
     return (

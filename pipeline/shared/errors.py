@@ -4,7 +4,8 @@ PipelineError                exit 1: the pipeline says no
 ├── SourceRejected           ingest: a published file is missing, changed or unreadable
 ├── SnapshotChanged          ingest, validate: a snapshot is not what its manifest says
 ├── DataRejected             validate: a month breaks a rule that refuses
-├── LeakFound                train, evaluate: a feature was known too late
+├── LeakFound                whoever reads features: a value was known too late
+├── FeatureRejected          whoever reads features: a value that the feature cannot mean
 ├── TooLittleData            features, train, evaluate, monitor: a window holds too few rows
 ├── ParityFailed             train: the stored model differs from the trained one
 ├── GateRefused              evaluate: the challenger may not be promoted
@@ -41,6 +42,10 @@ class DataRejected(PipelineError):
 
 class LeakFound(PipelineError):
     """A feature value was known only at or after the instant of the prediction."""
+
+
+class FeatureRejected(PipelineError):
+    """A feature has a value that it cannot mean: a share above 1, a wind of a thousand miles."""
 
 
 class TooLittleData(PipelineError):

@@ -15,7 +15,7 @@ from pipeline.features.store import ROWS
 from pipeline.shared import model as stored
 from pipeline.shared import tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
-from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, decide, read_record
+from pipeline.shared.contracts import EVALUATE, TRAIN, Verdict, decide, read_record
 from pipeline.shared.errors import (
     ArtifactTampered,
     ConfigError,
@@ -23,6 +23,7 @@ from pipeline.shared.errors import (
     RegistryRefused,
     TooLittleData,
 )
+from pipeline.shared.files import file_hash
 from tests.builders import feature_rows, training
 from tests.shared import project
 
@@ -160,6 +161,11 @@ def registered(tmp_path_factory, tmp_path, monkeypatch):
     return project.enter("registered", tmp_path_factory, tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def challenged(tmp_path_factory, tmp_path, monkeypatch):
+    return project.enter("challenged", tmp_path_factory, tmp_path, monkeypatch)
+
+
 def the_verdict():
     return read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
 
@@ -239,19 +245,15 @@ def test_a_model_that_changed_after_its_training_is_not_judged(trained, name):
         evaluate.run()
 
 
-def retrain(**changes):
-    project.configure("train", **changes)
-    train.run()
-    return read_record(Training, TRAIN / "training.json", "train").digest
-
-
 def test_a_second_challenger_is_compared_with_the_champion_too(registered):
     champion = the_verdict().challenger
-    challenger = retrain(**{"boosting.max_iter": 8})
+    project.configure("train", **{"boosting.max_iter": 8})
+    train.run()
     with pytest.raises(GateRefused, match="beats champion: found 0"):
         evaluate.run()
     verdict = the_verdict()
-    assert (verdict.challenger, verdict.champion) == (challenger, champion)
+    assert verdict.challenger == file_hash(TRAIN / "model.onnx") != champion
+    assert verdict.champion == champion
     names = {check.name for check in verdict.checks}
     assert {"window is new to the champion", "storm against champion"} <= names
 
@@ -274,19 +276,17 @@ def champions_file():
     return tracking.fetch(config, champion)
 
 
-def test_a_champion_whose_file_is_gone_stops_the_gate(registered):
+def test_a_champion_whose_file_is_gone_stops_the_gate(challenged):
     path = champions_file()
-    assert path.is_relative_to(registered)
+    assert path.is_relative_to(challenged)
     shutil.rmtree(path.parent)
-    retrain(**{"boosting.max_iter": 60})
     with pytest.raises(RegistryRefused, match=r"version 1, but .* no longer holds it: restore"):
         evaluate.run()
 
 
-def test_a_champion_whose_version_was_deleted_stops_the_gate(registered):
+def test_a_champion_whose_version_was_deleted_stops_the_gate(challenged):
     config, client = registry()
     client.delete_model_version(config.model_name, "1")
-    retrain(**{"boosting.max_iter": 60})
     with pytest.raises(RegistryRefused, match=r"champion is version 1, but .* no longer holds it"):
         evaluate.run()
 
@@ -298,10 +298,9 @@ def test_a_champion_whose_alias_was_deleted_stops_the_gate(registered):
         evaluate.run()
 
 
-def test_a_champion_whose_file_changed_in_the_store_stops_the_gate(registered):
+def test_a_champion_whose_file_changed_in_the_store_stops_the_gate(challenged):
     path = champions_file()
     path.write_bytes(path.read_bytes() + b"\0")
-    retrain(**{"boosting.max_iter": 60})
     with pytest.raises(ArtifactTampered, match=r"version 1 has SHA-256 .* was registered"):
         evaluate.run()
 

@@ -16,7 +16,7 @@ from pipeline.shared.contracts import (
     Snapshot,
     snapshot_path,
 )
-from pipeline.shared.errors import ArtifactMissing, LeakFound, TooLittleData
+from pipeline.shared.errors import ArtifactMissing, FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import file_hash, write_json, write_parquet
 from tests.features import oracle
 from tests.features.oracle import flight
@@ -502,3 +502,24 @@ def test_stored_rows_that_know_the_future_are_refused(stage):
     write_parquet(store.ROWS, rows.assign(aircraft_known_at=rows["late_known_at"]))
     with pytest.raises(LeakFound, match="aircraft features"):
         store.read(Window(first="2013-01-01", last="2013-02-04"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("wind_speed", 1048.36), ("origin_late_7d", 25.0), ("humid", -1.0), ("sched_minute", 1440.0)],
+)
+def test_a_value_that_a_feature_cannot_mean_is_refused_by_name(stage, name, value):
+    store.run()
+    rows = pd.read_parquet(store.ROWS)
+    rows.loc[7, name] = value
+    write_parquet(store.ROWS, rows)
+    with pytest.raises(FeatureRejected, match=rf"{name} of 1 of {len(rows):,} rows lies outside"):
+        store.read(Window(first="2013-01-01", last="2013-02-04"))
+
+
+def test_a_missing_value_is_nothing_implausible(stage):
+    store.run()
+    rows = pd.read_parquet(store.ROWS)
+    rows["wind_speed"] = np.float32("nan")
+    write_parquet(store.ROWS, rows)
+    assert store.read(Window(first="2013-01-01", last="2013-02-04"))["wind_speed"].isna().all()
