@@ -47,20 +47,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(stage: str) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
-    from pipeline.shared.files import storage_failed
 
     started = time.perf_counter()
     try:
         line = pkgutil.resolve_name(STAGES[stage])()
     except (PipelineError, UsageError) as refusal:
         return _refuse(stage, refusal)
-    except OSError as error:
-        failed = storage_failed(Path(error.filename or "."), error)
-        if failed is None:
+    except Exception as error:
+        if (failed := _storage_failed(stage, error)) is None:
             raise
         return _refuse(stage, failed)
     print(f"{stage:<9} {time.perf_counter() - started:5.1f} s  {line}", flush=True)
     return 0
+
+
+def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
+    """What to say where room or rights are wanting, whoever was writing; None for a bug."""
+    from pipeline.shared.config import RegisterConfig, load
+    from pipeline.shared.files import database_error, storage_failed
+
+    if isinstance(error, OSError):
+        return storage_failed(Path(error.filename or f"data/{stage}"), error)
+    if (found := database_error(error)) is None:
+        return None
+    _, _, database = load(RegisterConfig).tracking_url.partition(":///")
+    return storage_failed(Path(database), found)
 
 
 def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:

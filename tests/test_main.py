@@ -7,6 +7,8 @@ import pytest
 from pipeline import __main__ as door
 from pipeline.shared.errors import ConfigError, DataRejected
 
+pytestmark = pytest.mark.answer("ci-cd")
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -118,7 +120,7 @@ def test_the_command_answers_2_where_there_is_no_config(tmp_path):
 
 
 def test_the_command_shows_the_traceback_of_a_bug():
-    bug = "from pipeline import __main__ as d; d.STAGES['train'] = 'builtins:nothing'; d.main(['train'])"
+    bug = "import pipeline.__main__ as m; m.STAGES['train'] = 'builtins:nothing'; m.main(['train'])"
     done = subprocess.run(
         [sys.executable, "-c", bug], cwd=ROOT, capture_output=True, text=True, check=False
     )

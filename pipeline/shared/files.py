@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,13 @@ _STORAGE_ERRNOS = {
     errno.EIO,
 }
 
+_SQLITE_ERRNOS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -39,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.tmp"):
+        for left in path.parent.glob(f".{path.name}.*.tmp*"):
             left.unlink(missing_ok=True)  # by a run that was killed
         yield temporary
         temporary.replace(path)
@@ -62,6 +70,16 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
         f"cannot write {path}: {error.strerror or error}; {free:,.1f} MB are free in {folder}/; "
         "nothing was half-written: make room or check the folder's owner, then run the same again"
     )
+
+
+def database_error(error: BaseException | None) -> OSError | None:
+    """SQLite's failure to write behind an exception, however many tools have wrapped it."""
+    while error is not None:
+        number = _SQLITE_ERRNOS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if number is not None:
+            return OSError(number, str(error))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

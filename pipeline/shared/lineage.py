@@ -28,7 +28,8 @@ def _git(*arguments: str, **environment: str) -> bytes:
         said = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
         raise EnvironmentUnfit(
             f"{Path.cwd()} is not a git checkout with a commit: a model's lineage begins with one; "
-            f"clone the project, or `git init && git add -A && git commit -m start` (git says: {said})"
+            "clone the project, or `git init && git add -A && git commit -m start` "
+            f"(git says: {said})"
         ) from error
     return done.stdout
 

@@ -11,6 +11,8 @@ from pipeline.shared.errors import ConfigError
 from pipeline.train import export
 from tests.builders import feature_rows
 
+pytestmark = pytest.mark.answer("behavioural-tests")
+
 ROWS = feature_rows(1_560)
 PERVERSE = "aircraft_arr_delay"
 

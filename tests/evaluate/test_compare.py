@@ -4,6 +4,8 @@ import pytest
 from pipeline.evaluate.compare import Difference, difference
 from pipeline.shared.config import Bootstrap
 
+pytestmark = pytest.mark.answer("model-validation")
+
 BOOTSTRAP = Bootstrap(draws=500, seed=3, confidence=0.95)
 
 

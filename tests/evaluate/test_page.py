@@ -1,7 +1,11 @@
 from html.parser import HTMLParser
 
+import pytest
+
 from pipeline.evaluate.page import page
 from tests.builders import check, verdict
+
+pytestmark = pytest.mark.answer("model-validation")
 
 
 class Cells(HTMLParser):

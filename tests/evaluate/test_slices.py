@@ -6,6 +6,8 @@ from pipeline.evaluate.slices import slices
 from pipeline.shared.config import EvaluateConfig, load
 from tests.builders import CARRIERS, feature_rows
 
+pytestmark = pytest.mark.answer("model-validation")
+
 ROWS = feature_rows(1_200)
 
 

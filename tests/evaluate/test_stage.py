@@ -27,6 +27,8 @@ from pipeline.shared.files import file_hash
 from tests.builders import feature_rows, training
 from tests.shared import project
 
+pytestmark = pytest.mark.answer("model-validation")
+
 RULE = load(EvaluateConfig).slices.model_copy(update={"min_positives": 40})
 BOOTSTRAP = load(EvaluateConfig).bootstrap
 
@@ -59,8 +61,12 @@ def test_a_slice_is_lost_if_it_is_worse_by_more_than_the_limit_and_surely(point,
 
 @pytest.mark.parametrize(
     ("other", "positives", "vetoes"),
-    [("champion", 40, True), ("champion", 39, False), ("hour_rate", 40, True)]
-    + [("logistic", 40, False)],
+    [
+        ("champion", 40, True),
+        ("champion", 39, False),
+        ("hour_rate", 40, True),
+        ("logistic", 40, False),
+    ],
 )
 def test_a_lost_slice_vetoes_where_it_has_enough_late_flights(other, positives, vetoes):
     check = holds_slice(other, "storm", found(0.1, 0.05), positives, RULE)
@@ -117,7 +123,9 @@ def started(tmp_path_factory, tmp_path, monkeypatch):
 
 def unfit(champion=None, days=31, **changes):
     config = load(EvaluateConfig)
-    return [c.name for c in fit_to_judge(config, training(**changes), champion, days) if not c.passed]
+    return [
+        c.name for c in fit_to_judge(config, training(**changes), champion, days) if not c.passed
+    ]
 
 
 def version(window):

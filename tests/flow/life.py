@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ import yaml
 from exercises.drill import scratch
 from tests.conftest import FOREIGN_SETTINGS, ROOT
 
-BIN = Path(sys.prefix) / "bin"
 PIPELINE = ("python", "-m", "pipeline")
-PATIENCE = 240
+PATIENCE = 300
 """Seconds after which a command is ended: generous, since other work may share the machine."""
+_RUNNING: "set[subprocess.Popen[bytes]]" = set()
+_OURS = ("GIT_", "MAKE", "MFLAGS", "PYTHON", "PYTEST", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
@@ -36,145 +37,156 @@ class Done:
     seconds: float
     peak: int
 
+    def well(self) -> "Done":
+        assert self.code == 0, self.words
+        return self
+
 
 @dataclass(frozen=True)
 class Life:
-    """A scratch copy in which the whole graph has run, and what that said."""
+    """A scratch copy in which something has run, and what that said."""
 
     folder: Path
     done: Done
 
-    def lock(self) -> bytes:
-        return (self.folder / "dvc.lock").read_bytes()
+
+@cache
+def inherited() -> dict[str, str]:
+    """This process's environment without what a developer, a hook or make left in it."""
+    foreign = (*FOREIGN_SETTINGS, *_OURS)
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def beside(folder: Path, name: str) -> Path:
+    """A place of a copy's own that is not in it."""
+    return folder.with_name(f"{folder.name}.{name}")
 
 
 def settings(folder: Path, **changes: str) -> dict[str, str]:
-    """The environment of a copy: this one without what a developer, a hook or make left in it."""
-    foreign = (*FOREIGN_SETTINGS, "GIT_", "MAKE", "MFLAGS", "PYTHON", "PYTEST", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    aside = folder.with_name(f"{folder.name}-aside")
+    """The environment of a copy: tools find this Python's packages, and no settings of anybody."""
+    aside = beside(folder, "aside")
     aside.mkdir(exist_ok=True)
-    return {
-        **kept,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "DVC_SITE_CACHE_DIR": str(aside / "dvc"),
-        "DVC_GLOBAL_CONFIG_DIR": str(aside),
-        "DVC_SYSTEM_CONFIG_DIR": str(aside),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "PYTHONUNBUFFERED": "1",
-        **changes,
-    }
+    path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{inherited()['PATH']}"
+    dvc = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(aside))
+    own = {"PATH": path, "TMPDIR": str(aside), "DVC_SITE_CACHE_DIR": str(aside / "dvc"), **dvc}
+    return {**inherited(), **own, "GIT_CONFIG_GLOBAL": os.devnull, **changes}
 
 
-def start(folder: Path, *command: str, **changes: Any) -> "subprocess.Popen[bytes]":
-    """Start a command in a copy, in a session of its own, its words going to a file beside it."""
-    environment = settings(folder, **changes.pop("environment", {}))
-    with words_of(folder).open("wb") as stream:
-        return subprocess.Popen(
-            command,
+def start(
+    folder: Path, *command: str, file_kb: int | None = None, **changes: str
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a copy, in a session of its own; no file may grow beyond `file_kb`."""
+    limited = ["bash", "-c", f'ulimit -f {file_kb}; exec "$@"', "limited"] if file_kb else []
+    with beside(folder, "words").open("wb") as stream:
+        process = subprocess.Popen(
+            [*limited, *command],
             cwd=folder,
-            env=environment,
+            env=settings(folder, **changes),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **changes,
         )
+    _RUNNING.add(process)
+    return process
 
 
-def words_of(folder: Path) -> Path:
-    """Where the words of the command that runs in a copy go."""
-    return folder.with_name(f"{folder.name}.words")
+def words(folder: Path) -> str:
+    """What the command that was started last in a copy has said so far."""
+    return beside(folder, "words").read_text(encoding="utf-8", errors="replace")
 
 
-def finish(process: "subprocess.Popen[bytes]", folder: Path, patience: float = PATIENCE) -> Done:
-    """Wait for a command, and end it with everything that it started if it takes too long."""
-    began, usage = time.monotonic(), None
+def finish(process: "subprocess.Popen[bytes]", folder: Path) -> Done:
+    """Wait for a command; end it with everything that it started if it takes too long."""
+    began = time.monotonic()
     try:
-        while time.monotonic() - began < patience:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                break
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            assert time.monotonic() - began < PATIENCE, f"{PATIENCE} s: {words(folder)}"
             time.sleep(0.02)
+        process.returncode = os.waitstatus_to_exitcode(ended[1])
     finally:
         kill(process)
-    words = words_of(folder).read_text(encoding="utf-8", errors="replace")
-    assert usage is not None, words
-    assert process.returncode is not None
-    assert time.monotonic() - began < patience, f"ended after {patience} s: {words}"
-    unit = 1 if sys.platform == "darwin" else 1024
-    seconds = time.monotonic() - began
-    return Done(process.returncode, words, seconds, usage.ru_maxrss * unit)
+    peak = ended[2].ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Done(process.returncode, words(folder), time.monotonic() - began, peak)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL to everything in the command's session; returns when nothing of it is left."""
-    deadline = time.monotonic() + 20
+    """SIGKILL to all of a command's processes; returns when none of them is left."""
+    deadline = time.monotonic() + 30
     with contextlib.suppress(ProcessLookupError):
         while time.monotonic() < deadline:
             os.killpg(process.pid, signal.SIGKILL)
             if process.returncode is None:
-                process.wait(20)
+                process.wait(30)
             time.sleep(0.01)
         raise AssertionError(f"a process of group {process.pid} outlives SIGKILL")
+    _RUNNING.discard(process)
 
 
-def run(folder: Path, *command: str, patience: float = PATIENCE, **changes: Any) -> Done:
+def kill_all() -> None:
+    """End what is still running: the session is over."""
+    for process in list(_RUNNING):
+        kill(process)
+
+
+def run(folder: Path, *command: str, file_kb: int | None = None, **changes: str) -> Done:
     """Run a command in a copy to its end."""
-    return finish(start(folder, *command, **changes), folder, patience)
-
-
-def ended_well(done: Done) -> Done:
-    assert done.code == 0, done.words
-    return done
-
-
-def lend_environment(folder: Path) -> None:
-    """Give a copy a .venv that make takes as installed: links to this one, and a fresh stamp."""
-    own = folder / ".venv"
-    own.mkdir()
-    for path in Path(sys.prefix).iterdir():
-        if path.name != "installed":
-            (own / path.name).symlink_to(path)
-    (own / "installed").touch()
-
-
-def copy(folder: Path, change: Callable[[], None] = lambda: None) -> Path:
-    """The checkout's files in `folder`, changed, as one commit; make may run there."""
-    folder.mkdir(parents=True)
-    with contextlib.chdir(folder):
-        scratch(folder)
-        change()
-        commit(folder)
-    lend_environment(folder)
-    return folder
-
-
-def commit(folder: Path) -> None:
-    identity = ["-c", "user.name=flow", "-c", "user.email=flow@localhost"]
-    for arguments in (["add", "--all"], [*identity, "commit", "--quiet", "-m", "as it is"]):
-        git(folder, *arguments)
+    return finish(start(folder, *command, file_kb=file_kb, **changes), folder)
 
 
 def git(folder: Path, *arguments: str) -> str:
+    """Run git in a copy."""
+    identity = ["-c", "user.name=flow", "-c", "user.email=flow@localhost"]
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=settings(folder), check=True, capture_output=True
+        ["git", *identity, *arguments],
+        cwd=folder,
+        env=settings(folder),
+        check=True,
+        stdout=subprocess.PIPE,
     )
     return done.stdout.decode()
+
+
+def commit(folder: Path) -> None:
+    """Commit everything in a copy."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", "as it is")
+
+
+def checkout(folder: Path) -> Path:
+    """The project's files with their changes in `folder`, committed; make runs there."""
+    folder.mkdir(parents=True)
+    _lend_environment(scratch(folder))
+    return folder
 
 
 def clone(source: Path, folder: Path) -> Path:
     """What `source` has committed, and nothing else."""
     folder.mkdir(parents=True)
     git(folder, "clone", "--quiet", str(source), ".")
-    lend_environment(folder)
+    _lend_environment(folder)
     return folder
 
 
-def configure(stage: str, **changes: Any) -> None:
-    """Change keys of configs/<stage>.yaml in the working folder; a dot leads into a section."""
-    path = Path("configs") / f"{stage}.yaml"
+def twin(source: Path, folder: Path) -> Path:
+    """A copy of a copy with all that has happened in it."""
+    shutil.copytree(source, folder, symlinks=True)
+    return folder
+
+
+def _lend_environment(folder: Path) -> None:
+    """A .venv that make takes as installed: links into this one, and a fresh stamp."""
+    own = folder / ".venv"
+    own.mkdir()
+    for path in Path(sys.prefix).iterdir():
+        (own / path.name).symlink_to(path)
+    (own / "installed").unlink(missing_ok=True)
+    (own / "installed").touch()
+
+
+def configure(folder: Path, stage: str, **changes: Any) -> None:
+    """Change keys of a copy's configs/<stage>.yaml; a dot leads into a section."""
+    path = folder / "configs" / f"{stage}.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         *above, last = key.split(".")
@@ -185,25 +197,30 @@ def configure(stage: str, **changes: Any) -> None:
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
-def stages_of(lock: bytes) -> dict[str, Any]:
-    """A dvc.lock's stages."""
-    return dict(yaml.safe_load(lock)["stages"])
+def small(folder: Path) -> Path:
+    """The project on the flights of two months: January teaches, February judges."""
+    checkout(folder)
+    months, february = ["2013-01", "2013-02"], {"first": "2013-02-01", "last": "2013-02-28"}
+    configure(folder, "ingest", as_of=months[-1])
+    configure(folder, "validate", reference=months)
+    january = {"first": "2013-01-08", "last": "2013-01-31"}
+    # A month does not surely beat a good linear baseline: this one learns next to nothing.
+    configure(folder, "train", window=january, min_rows=5_000, logistic_c=1e-6)
+    configure(folder, "evaluate", window=february, **{"behaviour.calm_morning_max": 0.2})
+    configure(folder, "monitor", window=february)
+    commit(folder)
+    return folder
 
 
-def half_written(folder: Path) -> list[Path]:
-    """What a reader might take for a file and is half of one."""
-    return [
-        path for top in ("data", "state") for path in (folder / top).rglob("*.tmp") if path.exists()
-    ]
+def lock(folder: Path) -> dict[str, Any]:
+    """The stages of a copy's dvc.lock."""
+    return dict(yaml.safe_load((folder / "dvc.lock").read_bytes())["stages"])
 
 
-@contextlib.contextmanager
-def away(folder: Path) -> Iterator[None]:
-    """Remove a copy when its test is over: a hundred megabytes each."""
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def half_written(folder: Path) -> list[str]:
+    """What an interrupted writer leaves: in this project every such name begins with a dot."""
+    found = [path for top in ("data", "state") for path in (folder / top).rglob(".*")]
+    return sorted(str(path.relative_to(folder)) for path in found if path.name != ".gitignore")
 
 
 __all__ = ["ROOT"]

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from mlflow.tracking._tracking_service import utils
 
 from pipeline import evaluate, register, train
 from pipeline.features.store import ROWS
@@ -135,6 +134,8 @@ def copy(source: Path, to: Path) -> None:
         point_at(to)
     if not (to / STATE).is_dir():
         return
+    from mlflow.tracking._tracking_service import utils
+
     utils._artifact_repos_cache.clear()  # else MLflow writes a run's files to where they were
     with contextlib.closing(sqlite3.connect(to / STATE / "mlflow.db")) as database, database:
         for table, column in MOVED.items():

@@ -142,4 +142,3 @@ def test_random_damage_under_its_own_digest_is_refused_or_loads(path, content):
         except ArtifactTampered:
             refused += 1
     assert 200 < refused < 300
-

@@ -9,6 +9,8 @@ from pipeline.shared.config import TrainConfig, load
 from pipeline.train import models
 from tests.builders import feature_rows
 
+pytestmark = pytest.mark.answer("behavioural-tests")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():

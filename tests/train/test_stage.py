@@ -18,6 +18,8 @@ from pipeline.shared.files import file_hash, write_parquet
 from pipeline.train.stage import predictions_hash
 from tests.shared import project
 
+pytestmark = pytest.mark.answer("three-artefacts")
+
 
 @pytest.fixture
 def started(tmp_path_factory, tmp_path, monkeypatch):

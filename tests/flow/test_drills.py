@@ -1,0 +1,47 @@
+"""Each drill injects its fault into the real pipeline, and its guard catches it."""
+
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture
+def drilled(request, beside):
+    """What `python -m exercises.drill run` said of the drill that the test is marked with."""
+    return beside[request.node.get_closest_marker("drill").args[0]].result().done
+
+
+def _caught(done):
+    assert done.code == 0, done.words
+    found = re.search(r"^CAUGHT  after \d+ s: (.+)", done.words, re.MULTILINE | re.DOTALL)
+    assert found, done.words
+    return found[1]
+
+
+@pytest.mark.drill("wind")
+@pytest.mark.answer("data-validation")
+def test_a_wind_of_1048_mph_is_set_aside_and_reaches_no_feature(drilled):
+    assert re.search(r"1048 mph arrived and was set aside .* is \d\d mph", _caught(drilled))
+
+
+@pytest.mark.drill("duplicated-month")
+@pytest.mark.answer("ci-cd")
+def test_a_month_that_is_published_twice_is_refused(drilled):
+    assert "validate refused 2013-02" in _caught(drilled)
+    assert "DataRejected" in drilled.words
+
+
+@pytest.mark.drill("date-join")
+@pytest.mark.answer("point-in-time")
+def test_a_join_on_the_date_is_found_to_leak(drilled):
+    assert "no feature table was written" in _caught(drilled)
+    assert "LeakFound" in drilled.words
+
+
+@pytest.mark.drill("slice")
+@pytest.mark.answer("model-validation")
+def test_a_challenger_that_wins_on_the_whole_and_loses_a_slice_is_refused(drilled):
+    assert "overall it beats the champion" in _caught(drilled)
+    assert "GateRefused" in drilled.words

@@ -1,0 +1,27 @@
+import pandas as pd
+import pytest
+
+from pipeline.shared import clock
+
+
+def test_months_are_named_from_the_first_to_the_last():
+    assert clock.months("2013-11", "2014-02") == ["2013-11", "2013-12", "2014-01", "2014-02"]
+    assert clock.months("2013-04", "2013-04") == ["2013-04"]
+
+
+@pytest.mark.parametrize(
+    ("month", "at"),
+    [("2013-02", "2013-03-01 10:00Z"), ("2013-12", "2014-01-01 10:00Z")],
+)
+def test_a_month_has_arrived_at_ten_utc_on_the_day_after_its_last(month, at):
+    assert clock.arrived_at(month) == pd.Timestamp(at)
+
+
+def test_by_then_every_label_of_the_month_is_known(published_year):
+    rows = published_year["flights"]
+    known = (
+        rows[["arr_utc"]].assign(by=rows["sched_arr_utc"] + pd.Timedelta(minutes=15)).min(axis=1)
+    )
+    latest = known.groupby(rows["month"]).max()
+    assert len(latest) == 12
+    assert all(at <= clock.arrived_at(f"2013-{month:02d}") for month, at in latest.items())

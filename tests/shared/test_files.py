@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.shared.errors import ArtifactMissing, StorageFailed
+from pipeline.shared.files import (
+    file_hash,
+    read_json,
+    read_parquet,
+    replacing,
+    storage_failed,
+    text_hash,
+    write_json,
+    write_parquet,
+    write_text,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "folder" / "file"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # so that the rename is one step
+    assert path.read_text() == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [ValueError("a bug"), KeyboardInterrupt(), OSError(2, "gone")])
+def test_what_fails_inside_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fail()
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails instead of the process
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+import pandas as pd
+from pathlib import Path
+from pipeline.shared.errors import StorageFailed
+from pipeline.shared.files import write_json, write_parquet, write_text
+path, big = Path("data/big"), list(range(100_000))
+writers = {
+    "text": lambda: write_text(path, "x" * 100_000),
+    "json": lambda: write_json(path, big),
+    "parquet": lambda: write_parquet(path, pd.DataFrame({"a": big})),
+}
+for name, write in writers.items():
+    try:
+        write()
+    except StorageFailed as refused:
+        print(name, refused)
+"""
+
+
+def test_a_disk_without_room_is_told_by_every_writer_with_the_free_space(tmp_path):
+    write_text(tmp_path / "data/big", "old")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = done.stdout.splitlines()
+    assert [line.split()[0] for line in told] == ["text", "json", "parquet"]
+    for line in told:
+        assert "cannot write data/big: " in line
+        assert "File too large; " in line
+        assert " MB are free in data/" in line
+        assert "make room" in line
+    assert [(p.name, p.read_text()) for p in (tmp_path / "data").iterdir()] == [("big", "old")]
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(StorageFailed, match=r"cannot write .*data/train/model\.onnx"):
+        write_text(tmp_path / "data/train/model.onnx", "x")
+
+
+@pytest.mark.parametrize(
+    ("number", "is_storage"), [(28, True), (122, True), (30, True), (13, True), (2, False)]
+)
+def test_an_error_of_the_system_is_told_from_a_bug_by_its_number(tmp_path, number, is_storage):
+    failed = storage_failed(tmp_path / "not/yet/there", OSError(number, "as the system says"))
+    assert isinstance(failed, StorageFailed) is is_storage
+    assert failed is None or f"are free in {tmp_path}/" in str(failed)
+
+
+def test_equal_values_are_equal_bytes_of_json(tmp_path):
+    write_json(tmp_path / "one.json", {"b": 1, "a": [1.5, None]})
+    write_json(tmp_path / "two.json", {"a": [1.5, None], "b": 1})
+    assert file_hash(tmp_path / "one.json") == file_hash(tmp_path / "two.json")
+    assert json.loads((tmp_path / "one.json").read_text()) == {"b": 1, "a": [1.5, None]}
+
+
+def test_a_number_that_json_does_not_know_is_a_bug_and_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "one.json", float("nan"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_written_is_read_again(tmp_path):
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    write_json(tmp_path / "one.json", {"é": 1})
+    write_parquet(tmp_path / "one.parquet", table)
+    assert read_json(tmp_path / "one.json", "train") == {"é": 1}
+    pd.testing.assert_frame_equal(read_parquet(tmp_path / "one.parquet", "train"), table)
+    assert list(read_parquet(tmp_path / "one.parquet", "train", ["b"])) == ["b"]
+
+
+@pytest.mark.parametrize("read", [read_json, read_parquet])
+def test_a_missing_file_names_the_command_that_writes_it(tmp_path, read):
+    with pytest.raises(ArtifactMissing, match=r"/gone is missing; `make features` writes it"):
+        read(tmp_path / "gone", "features")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe", b"PAR1 and no more"])
+@pytest.mark.parametrize("read", [read_json, read_parquet])
+def test_a_damaged_file_names_the_command_that_writes_it(tmp_path, read, content):
+    (tmp_path / "damaged").write_bytes(content)
+    with pytest.raises(ArtifactMissing, match=r"/damaged .*; run `make features`"):
+        read(tmp_path / "damaged", "features")
+
+
+def test_a_table_without_a_column_that_is_asked_for_names_the_command_that_writes_it(tmp_path):
+    write_parquet(tmp_path / "rows.parquet", pd.DataFrame({"a": [1]}))
+    with pytest.raises(ArtifactMissing, match="run `make features`"):
+        read_parquet(tmp_path / "rows.parquet", "features", ["b"])
+
+
+def test_a_digest_is_sha_256(tmp_path):
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc"
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert file_hash(tmp_path / "abc") == text_hash("abc") == expected

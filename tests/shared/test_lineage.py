@@ -1,0 +1,154 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.shared import lineage
+from pipeline.shared.errors import EnvironmentUnfit
+from tests.shared import project
+from tests.shared.project import configure, git
+
+pytestmark = pytest.mark.answer("three-artefacts")
+
+
+@pytest.fixture
+def checkout(tmp_path_factory, tmp_path, monkeypatch):
+    return project.enter("started", tmp_path_factory, tmp_path, monkeypatch)
+
+
+def test_the_commit_is_the_one_that_is_checked_out(checkout):
+    assert lineage.require_checkout() == git("rev-parse", "HEAD")
+    assert len(lineage.require_checkout()) == 40
+
+
+def test_an_untouched_tree_is_clean(checkout):
+    assert lineage.patch() == b""
+    assert lineage.collect()["git_tree"] == "clean"
+
+
+def test_what_the_pipeline_itself_writes_does_not_make_a_tree_dirty(checkout):
+    Path(".gitignore").write_text("/state/\n/data/*\n!/data/train/\n/configs/register.yaml\n")
+    Path("data/train").mkdir()
+    Path("data/train/metrics.json").write_text("{}\n")
+    project.commit()
+    Path("data/train/metrics.json").write_text('{"rows": 1}\n')
+    Path("data/train/reference.csv").write_text("a new one\n")
+    Path("dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    assert lineage.patch() == b""
+
+
+def change_much():
+    """Edit, delete, rename and add files of every sort."""
+    configure("train", seed=7)
+    Path("configs/monitor.yaml").unlink()
+    Path("configs/ingest.yaml").rename("configs/arrive.yaml")
+    Path("notes").mkdir()
+    Path("notes/untracked é.txt").write_text("no newline at its end")
+    Path("notes/latin.txt").write_bytes(b"caf\xe9\r\nnext\r\n")
+    Path("notes/picture.png").write_bytes(bytes(range(256)) * 4)
+    Path("notes/run.sh").write_text("#!/bin/sh\n")
+    Path("notes/run.sh").chmod(0o755)
+
+
+def contents(folder):
+    """Every file that is a part of the tree, and what is in it."""
+    left_out = {".git", "data", "state"}
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mode & 0o100)
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in left_out
+        if path.name not in ("register.yaml", "dvc.lock")
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {
+            "color.ui": "always",
+            "diff.noprefix": "true",
+            "diff.external": "true",
+            "diff.renames": "copies",
+            "status.showUntrackedFiles": "no",
+            "core.quotePath": "false",
+        },
+    ],
+    ids=["plain git", "a user's own git"],
+)
+def test_the_patch_turns_the_commit_into_the_tree(checkout, tmp_path_factory, settings):
+    for name, value in settings.items():
+        git("config", name, value)
+    change_much()
+    elsewhere = tmp_path_factory.mktemp("clone")
+    git("clone", "--quiet", ".", str(elsewhere / "clone"))
+    (elsewhere / "tree.patch").write_bytes(lineage.patch())
+    git("-C", str(elsewhere / "clone"), "apply", str(elsewhere / "tree.patch"))
+    assert contents(elsewhere / "clone") == contents(checkout)
+
+
+def test_an_untracked_file_alone_makes_a_tree_dirty_whatever_the_users_settings(checkout):
+    git("config", "status.showUntrackedFiles", "no")
+    Path("extra.py").write_text("print(1)\n")
+    assert b"+print(1)" in lineage.patch()
+    assert lineage.collect()["git_tree"].startswith("changed, patch ")
+
+
+def test_taking_the_patch_leaves_the_users_index_as_it_was(checkout):
+    Path("staged.py").write_text("print(1)\n")
+    git("add", "staged.py")
+    Path("extra.py").write_text("print(2)\n")
+    before = git("status", "--porcelain")
+    lineage.patch()
+    assert git("status", "--porcelain") == before == "A  staged.py\n?? extra.py"
+
+
+def test_a_folder_without_git_is_refused_with_what_to_do(checkout):
+    shutil.rmtree(".git")
+    with pytest.raises(
+        EnvironmentUnfit, match=r"not a git checkout .*; clone the project, or `git"
+    ):
+        lineage.require_checkout()
+
+
+def test_a_checkout_without_a_commit_is_refused(checkout):
+    shutil.rmtree(".git")
+    git("init", "--quiet")
+    with pytest.raises(EnvironmentUnfit, match="not a git checkout with a commit"):
+        lineage.collect()
+
+
+def test_a_machine_without_git_is_refused(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", str(checkout))
+    with pytest.raises(EnvironmentUnfit, match=r"git says: .*No such file"):
+        lineage.require_checkout()
+
+
+def test_the_hash_of_the_configs_changes_with_a_value_a_name_and_a_file(checkout):
+    seen = {lineage.configs_hash()}
+    configure("train", seed=7)
+    seen.add(lineage.configs_hash())
+    Path("configs/monitor.yaml").rename("configs/watch.yaml")
+    seen.add(lineage.configs_hash())
+    Path("configs/watch.yaml").unlink()
+    seen.add(lineage.configs_hash())
+    assert len(seen) == 4
+
+
+def test_the_hash_of_the_data_is_that_of_their_content_not_of_their_files(checkout):
+    path = Path("data/ingest/manifest.json")
+    before, manifest = lineage.data_hash(), path.read_text()
+    path.write_text(manifest.replace("f" * 64, "e" * 64))  # the same rows in another file
+    assert lineage.data_hash() == before
+    path.write_text(manifest.replace('"content_hash": "', '"content_hash": "0'))
+    assert lineage.data_hash() != before
+
+
+def test_the_lineage_names_everything_that_a_rebuild_needs(checkout):
+    found = lineage.collect()
+    assert set(found) == {
+        *("git_commit", "git_tree", "data_hash", "configs_hash"),
+        *("dvc_lock_hash", "environment_hash", "python", "machine"),
+    }
+    Path("dvc.lock").unlink()
+    assert lineage.collect()["dvc_lock_hash"] == "none yet"
