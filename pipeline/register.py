@@ -5,10 +5,10 @@ later one becomes challenger, and `promote` makes it champion; a staged rollout 
 """
 
 from pipeline.shared import lineage, tracking
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config import RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import RegistryRefused
-from pipeline.shared.files import file_hash, read_json
+from pipeline.shared.files import file_hash, read_json, text_hash
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
 
 
@@ -30,7 +30,9 @@ def register(
         return _judged_again(config, known, champion, judged), False
     run_id = tracking.find_run(config, training.digest) or tracking.record(config, training)
     tags = {
+        # The commit and its patch are those of the run; dvc.lock was complete only after it.
         **lineage.collect(),
+        **tracking.origin(config, run_id),
         "window": training.window,
         "predictions_hash": training.predictions_hash,
         "seed": str(training.seed),
@@ -46,7 +48,7 @@ def _judged_again(
 ) -> Version:
     """A registered model keeps its lineage; a newer verdict takes the place of the one it had."""
     is_champion = champion is not None and champion.digest == known.digest
-    if is_champion or known.tags["verdict_hash"] == judged["verdict_hash"]:
+    if is_champion or known.tag("verdict_hash") == judged["verdict_hash"]:
         return known
     _log_verdict(config, known.run_id)
     return tracking.set_tags(config, known, judged)
@@ -68,12 +70,27 @@ def _require(verdict: Verdict, training: Training, champion: Version | None) -> 
             f"the verdict is about {verdict.challenger[:12]}, {TRAIN}/ holds "
             f"{file_hash(TRAIN / 'model.onnx')[:12]}; run `make evaluate`"
         )
+    _require_same_origin(training)
     live = champion.digest if champion else None
     if live not in (verdict.champion, verdict.challenger):
         raise RegistryRefused(
             f"the verdict compared with {(verdict.champion or 'no champion')[:12]}, the champion "
             f"is {(live or 'none')[:12]}; run `make evaluate`"
         )
+
+
+def _require_same_origin(training: Training) -> None:
+    """The lineage that is recorded must be that of the training, not of a later checkout."""
+    config = text_hash(load(TrainConfig).model_dump_json())
+    for what, then, now in (
+        ("data", training.data_hash, lineage.data_hash()),
+        ("configs/train.yaml", training.config_hash, config),
+    ):
+        if then != now:
+            raise RegistryRefused(
+                f"the model was trained with {what} {then[:12]}, the checkout holds {now[:12]}; "
+                "run `make train evaluate`, or bring back what it was trained with"
+            )
 
 
 def run() -> str:
@@ -110,10 +127,10 @@ def promote() -> str:
     if champion is not None and challenger.digest == champion.digest:
         return f"version {champion.number} is champion already: nothing to do"
     live = champion.digest if champion else "baselines only"
-    if challenger.tags["compared_with"] != live:
+    if challenger.tag("compared_with") != live:
         raise RegistryRefused(
             f"challenger version {challenger.number} was compared with "
-            f"{challenger.tags['compared_with'][:12]}, the champion is {live[:12]}; "
+            f"{challenger.tag('compared_with')[:12]}, the champion is {live[:12]}; "
             "run `make evaluate register`"
         )
     tracking.fetch(config, challenger)

@@ -173,6 +173,8 @@ def training(**changes: Any) -> Training:
         "features": FEATURES,
         "parity": {"model": 1e-7, "logistic": 1e-7, "hour_rate": 0.0},
         "predictions_hash": "d" * 64,
+        "data_hash": "e" * 64,
+        "config_hash": "f" * 64,
         "seed": 0,
         "threads": 1,
     }

@@ -10,7 +10,15 @@ from pipeline import evaluate, register, train
 from pipeline.register import promote
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
-from pipeline.shared.contracts import EVALUATE, TRAIN, Manifest, Training, Verdict, read_record
+from pipeline.shared.contracts import (
+    EVALUATE,
+    INGEST,
+    TRAIN,
+    Manifest,
+    Training,
+    Verdict,
+    read_record,
+)
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit, RegistryRefused
 from pipeline.shared.files import file_hash, write_json
 from tests.builders import check
@@ -327,3 +335,25 @@ def test_a_challenger_whose_file_is_gone_is_not_promoted(challenged):
     with pytest.raises(RegistryRefused, match="no longer holds it: restore"):
         promote()
     assert alias("champion") == "1"
+
+
+def test_a_config_that_changed_after_training_is_not_recorded_as_its_lineage(judged):
+    project.configure("train", seed=1)
+    with pytest.raises(
+        RegistryRefused, match=r"trained with configs/train\.yaml \w+, the checkout"
+    ):
+        register.run()
+
+
+def test_data_that_arrived_after_training_are_not_recorded_as_its_lineage(judged):
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    write_json(INGEST / "manifest.json", manifest.model_copy(update={"snapshots": []}).model_dump())
+    with pytest.raises(RegistryRefused, match=r"trained with data \w+, .*`make train evaluate`"):
+        register.run()
+
+
+def test_a_champion_that_was_registered_by_other_means_is_told(registered):
+    client().delete_model_version_tag("flight-delay", "1", "window")
+    champion = tracking.aliased(load(RegisterConfig), "champion")
+    with pytest.raises(RegistryRefused, match="version 1 has no tag 'window'"):
+        champion.tag("window")

@@ -22,7 +22,7 @@ from pipeline.shared.contracts import (
     decide,
     read_record,
 )
-from pipeline.shared.errors import GateRefused
+from pipeline.shared.errors import GateRefused, TooLittleData
 from pipeline.shared.files import write_json, write_text
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
@@ -46,7 +46,7 @@ def beats(other: str, found: Difference) -> Check:
 
 def holds_slice(other: str, name: str, found: Difference, positives: int, rule: SliceRule) -> Check:
     """On a slice it may not be worse by more than the veto's point and surely worse at all."""
-    small = positives < rule.min_positives
+    small = positives < rule.min_positives or found.days < rule.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
     return Check(
         name=f"{name} against {other}",
@@ -79,6 +79,19 @@ def compared(
     return checks
 
 
+def are_probabilities(risk: np.ndarray) -> Check:
+    """Every risk must be a number from 0 to 1; with one that is not, nothing can be compared."""
+    wrong = float((~((risk >= 0) & (risk <= 1))).mean())
+    return Check(
+        name="risks are probabilities",
+        passed=wrong == 0,
+        blocking=True,
+        found=wrong,
+        limit=0.0,
+        detail=f"share of {len(risk):,} risks that are no number from 0 to 1",
+    )
+
+
 def fit_to_judge(
     config: EvaluateConfig, training: Training, champion: tracking.Version | None, days: int
 ) -> list[Check]:
@@ -106,7 +119,7 @@ def fit_to_judge(
         _held_out("challenger", training.window, config),
     ]
     if champion is not None:
-        checks.append(_held_out("champion", champion.tags["window"], config))
+        checks.append(_held_out("champion", champion.tag("window"), config))
     return checks
 
 
@@ -132,14 +145,19 @@ def run() -> str:
         champion = None  # it became champion by this very verdict, which is remade
     models = _models(training, registry, champion)
     frame = read(config.window)
+    if frame[LABEL].nunique() < 2:
+        raise TooLittleData(
+            f"all {len(frame):,} flights from {config.window.first} to {config.window.last} have "
+            f"the same label ({frame[LABEL].iloc[0]}): widen the window in configs/evaluate.yaml"
+        )
     risks = {name: model.predict(frame) for name, model in models.items()}
     challenger = risks.pop("challenger")
     days = len(frame[["month", "day"]].drop_duplicates())
-    checks = [
-        *fit_to_judge(config, training, champion, days),
-        *compared(frame, challenger, risks, config.slices, config.bootstrap),
-        *behaviour(models["challenger"], frame, config.behaviour),
-    ]
+    valid = are_probabilities(challenger)
+    checks = [*fit_to_judge(config, training, champion, days), valid]
+    if valid.passed:
+        checks += compared(frame, challenger, risks, config.slices, config.bootstrap)
+        checks += behaviour(models["challenger"], frame, config.behaviour)
     verdict = Verdict(
         challenger=training.digest,
         champion=champion.digest if champion else None,
@@ -149,7 +167,10 @@ def run() -> str:
         checks=checks,
         passed=decide(checks),
     )
-    _write(verdict, frame, challenger)
+    if valid.passed:
+        _write_figures(verdict, frame, challenger)
+    write_text(EVALUATE / "verdict.html", page(verdict))
+    write_json(EVALUATE / "verdict.json", verdict.model_dump())
     return _answer(verdict)
 
 
@@ -164,7 +185,7 @@ def _models(
     return models
 
 
-def _write(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
+def _write_figures(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
     labels = frame[LABEL].to_numpy()
     blocking = [check for check in verdict.checks if check.blocking]
     metrics = {
@@ -179,8 +200,6 @@ def _write(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
     write_json(EVALUATE / "metrics.json", metrics)
     write_json(EVALUATE / "roc.json", _roc(labels, risk))
     write_json(EVALUATE / "calibration.json", _calibration(labels, risk))
-    write_text(EVALUATE / "verdict.html", page(verdict))
-    write_json(EVALUATE / "verdict.json", verdict.model_dump())
 
 
 def _roc(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]:

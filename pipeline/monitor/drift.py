@@ -76,14 +76,18 @@ def judge(column: str, psi: float, config: MonitorConfig) -> ColumnDrift:
 
 
 def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
-    """Each column's PSI by Evidently; its HTML report goes to data/monitor/ if asked for."""
+    """Each column's PSI: Evidently's of its values, or that of its missing share if larger.
+
+    Evidently's HTML report goes to data/monitor/ if asked for.
+    """
     os.environ.setdefault("DO_NOT_TRACK", "true")
     warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    emptied = _emptied(reference, current)
-    numbers = [column for column in reference if column not in [*CATEGORIES, *emptied]]
+    missing = missing_psi(reference, current)
+    filled = [c for c in reference if reference[c].notna().any() and current[c].notna().any()]
+    numbers = [column for column in filled if column not in CATEGORIES]
     columns = DataDefinition(numerical_columns=numbers, categorical_columns=CATEGORIES)
     preset = DataDriftPreset(columns=[*numbers, *CATEGORIES], method="psi", threshold=0.1)
     snapshot = Report([preset]).run(
@@ -93,26 +97,25 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     if html:
         with replacing(PAGE) as temporary:
             snapshot.save_html(str(temporary))
-    return emptied | {
+    values = {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
+    return {column: max(values.get(column, 0.0), psi) for column, psi in missing.items()}
 
 
-def _emptied(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
-    """The columns without any value on one side, which Evidently cannot take: a feed that stopped.
+def missing_psi(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
+    """Each column's PSI of what is there against what is missing, which Evidently leaves out.
 
-    Their PSI is that of the shares of values that are there and that are missing.
+    Without it a feed that stops would look quiet: the values that are left have not moved.
     """
-    there = {
-        c: np.array([reference[c].notna().mean(), current[c].notna().mean()]) for c in reference
-    }
-    return {
-        str(column): sum(_psi_part(*np.clip(both, _LEAST_SHARE, 1)) for both in (kept, 1 - kept))
-        for column, kept in there.items()
-        if not kept.all()
-    }
+    found = {}
+    for column in reference:
+        kept = np.array([reference[column].notna().mean(), current[column].notna().mean()])
+        both = (np.clip(shares, _LEAST_SHARE, 1) for shares in (kept, 1 - kept))
+        found[str(column)] = sum(_psi_part(*shares) for shares in both)
+    return found
 
 
 def _psi_part(old: float, new: float) -> float:
@@ -131,7 +134,7 @@ def run() -> str:
     inputs = {"features": file_hash(ROWS), "config": text_hash(config.model_dump_json())}
     if (standing := _standing(config, champion.digest, inputs)) is not None:
         return _line(standing, "stands: nothing that it rests on has changed")
-    first, last = champion.tags["window"].split("..")
+    first, last = champion.tag("window").split("..")
     model = load_model(tracking.fetch(registry, champion), champion.digest)
     reference = _seen(model, Window(first=first, last=last))
     current = _seen(model, config.window)
@@ -139,7 +142,7 @@ def run() -> str:
     columns = [judge(column, psi, config) for column, psi in found.items()]
     drift = Drift(
         champion=champion.digest,
-        reference=champion.tags["window"],
+        reference=champion.tag("window"),
         window=f"{config.window.first}..{config.window.last}",
         reference_rows=len(reference),
         rows=len(current),

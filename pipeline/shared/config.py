@@ -196,6 +196,7 @@ class SliceRule(Section):
     named_carriers: list[str]
     storm_share: Share
     min_positives: int = Field(gt=0)
+    min_days: int = Field(gt=1)
     veto_point: float = Field(ge=0)
 
 

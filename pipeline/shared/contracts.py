@@ -103,6 +103,8 @@ class Training(Record):
     features: list[str]
     parity: dict[str, float]
     predictions_hash: str
+    data_hash: str
+    config_hash: str
     seed: int
     threads: int
 

@@ -33,6 +33,19 @@ class Version:
     run_id: str
     tags: dict[str, str]
 
+    def tag(self, name: str) -> str:
+        """A tag that `register` gives to every version.
+
+        Raises:
+            RegistryRefused: the version was put into the registry by other means.
+        """
+        if name not in self.tags:
+            raise RegistryRefused(
+                f"version {self.number} has no tag {name!r}, so `make register` did not write it; "
+                "point the alias at one that it wrote"
+            )
+        return self.tags[name]
+
 
 def _client(config: RegisterConfig) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -77,6 +90,12 @@ def find_run(config: RegisterConfig, digest: str) -> str | None:
         order_by=["attributes.start_time DESC"],
     )
     return str(runs[0].info.run_id) if runs else None
+
+
+def origin(config: RegisterConfig, run_id: str) -> dict[str, str]:
+    """The commit, and whether the tree was clean, of the training that a run records."""
+    tags = _client(config).get_run(run_id).data.tags
+    return {name: tags[name] for name in ("git_commit", "git_tree")}
 
 
 def record(config: RegisterConfig, training: Training) -> str:

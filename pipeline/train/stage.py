@@ -7,11 +7,11 @@ import pandas as pd
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.store import ROWS, read
-from pipeline.shared import tracking
+from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, Training
 from pipeline.shared.errors import ConfigError, TooLittleData
-from pipeline.shared.files import read_parquet, write_json, write_text
+from pipeline.shared.files import read_parquet, text_hash, write_json, write_text
 from pipeline.shared.model import Model
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.train import export, figures, models
@@ -77,6 +77,8 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
         features=names,
         parity={name: worst for name, (_, worst) in stored.items()},
         predictions_hash=predictions_hash(challenger, read_parquet(ROWS, "features")),
+        data_hash=lineage.data_hash(),
+        config_hash=text_hash(config.model_dump_json()),
         seed=config.seed,
         threads=config.threads,
     )

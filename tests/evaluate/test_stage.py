@@ -10,7 +10,13 @@ import sklearn.metrics
 
 from pipeline import evaluate, train
 from pipeline.evaluate.compare import Difference
-from pipeline.evaluate.stage import beats, compared, fit_to_judge, holds_slice
+from pipeline.evaluate.stage import (
+    are_probabilities,
+    beats,
+    compared,
+    fit_to_judge,
+    holds_slice,
+)
 from pipeline.features.store import ROWS
 from pipeline.shared import model as stored
 from pipeline.shared import tracking
@@ -321,3 +327,21 @@ def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion
     with pytest.raises(Exception, match=r"(?i)database|malformed|encrypted"):
         evaluate.run()
     assert the_verdict().champion is None
+
+
+@pytest.mark.parametrize(
+    ("risk", "wrong"),
+    [([0.0, 0.5, 1.0], 0), ([0.5, float("nan"), 0.1], 1), ([0.5, 1.2, -0.1], 2)],
+)
+def test_risks_that_are_no_probabilities_are_refused(risk, wrong):
+    check = are_probabilities(np.array(risk))
+    assert check.blocking
+    assert check.passed is (wrong == 0)
+    assert check.found == pytest.approx(wrong / 3)
+
+
+def test_a_slice_on_few_days_has_no_veto():
+    few = Difference(0.1, 0.05, 0.2, rows=500, days=RULE.min_days - 1)
+    enough = Difference(0.1, 0.05, 0.2, rows=500, days=RULE.min_days)
+    assert not holds_slice("champion", "storm", few, 500, RULE).blocking
+    assert holds_slice("champion", "storm", enough, 500, RULE).blocking

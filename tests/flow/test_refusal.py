@@ -33,7 +33,7 @@ def test_the_refusal_names_rule_column_rows_and_an_example(refused):
     assert "validate: DataRejected: 1 of 2 month(s) refused (2013-02)" in words
     line = next(line for line in words.splitlines() if "unique" in line)
     assert re.search(
-        r"2013-02 flights: rule \w+ on year, month, day, carrier, flight, origin", line
+        r"2013-02 flights: rule [\w-]+ on year, month, day, carrier, flight, origin", line
     )
     assert "49,902 of 49,902 rows, first year=2013 month=2 day=1 carrier=" in line
     assert "run `make validate`" in words

@@ -8,7 +8,7 @@ import pytest
 from pipeline import monitor
 from pipeline.features.definitions import NUMERIC
 from pipeline.features.store import ROWS
-from pipeline.monitor.drift import CATEGORIES, RISK, Drift, group_of, judge, measure
+from pipeline.monitor.drift import CATEGORIES, RISK, Drift, group_of, judge, measure, missing_psi
 from pipeline.shared import model as stored
 from pipeline.shared import tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, load
@@ -257,3 +257,11 @@ def test_the_report_for_people_is_written_where_it_is_asked_for(tmp_path, monkey
     measure(small, small, html=True)
     assert [path.name for path in Path("data/monitor").iterdir()] == ["drift.html"]
     assert "distance" in Path("data/monitor/drift.html").read_text()
+
+
+def test_a_feed_that_loses_half_of_its_values_drifts_though_the_rest_has_not_moved():
+    kept = pd.DataFrame({"aircraft_slack": np.arange(1000.0)})
+    lost = kept.assign(aircraft_slack=kept["aircraft_slack"].where(np.arange(1000) % 2 == 0))
+    expected = (0.5 - 1) * np.log(0.5) + (0.5 - 0.0001) * np.log(0.5 / 0.0001)
+    assert missing_psi(kept, lost)["aircraft_slack"] == pytest.approx(expected)
+    assert missing_psi(lost, lost)["aircraft_slack"] == 0
