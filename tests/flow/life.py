@@ -205,7 +205,8 @@ def small(folder: Path) -> Path:
     configure(folder, "validate", reference=months)
     january = {"first": "2013-01-08", "last": "2013-01-31"}
     # A month does not surely beat a good linear baseline: this one learns next to nothing.
-    configure(folder, "train", window=january, min_rows=5_000, logistic_c=1e-6)
+    less = {"min_rows": 5_000, "logistic_c": 1e-6, "boosting.max_iter": 60}
+    configure(folder, "train", window=january, **less)
     configure(folder, "evaluate", window=february, **{"behaviour.calm_morning_max": 0.2})
     configure(folder, "monitor", window=february)
     commit(folder)
