@@ -45,3 +45,10 @@ def test_a_join_on_the_date_is_found_to_leak(drilled):
 def test_a_challenger_that_wins_on_the_whole_and_loses_a_slice_is_refused(drilled):
     assert "overall it beats the champion" in _caught(drilled)
     assert "GateRefused" in drilled.words
+
+
+@pytest.mark.drill("wind-let-through")
+@pytest.mark.answer("data-validation")
+def test_a_wind_that_a_loosened_rule_lets_through_is_refused_before_training(drilled):
+    assert "nothing was trained" in _caught(drilled)
+    assert "FeatureRejected" in drilled.words
