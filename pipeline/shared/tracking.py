@@ -18,7 +18,7 @@ from pipeline.shared import lineage
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused
-from pipeline.shared.files import file_hash, read_json
+from pipeline.shared.files import file_hash, read_json, replacing
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = "model.onnx"
@@ -51,17 +51,25 @@ def _client(config: RegisterConfig) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
     os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
-    scheme, _, database = config.tracking_url.partition(":///")
-    if scheme == "sqlite":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    if not exists(config):
+        _make_store(Path(config.tracking_url.partition(":///")[2]))
     mlflow.set_tracking_uri(config.tracking_url)
     mlflow.set_registry_uri(config.tracking_url)
     return mlflow.MlflowClient()
+
+
+def _make_store(database: Path) -> None:
+    """Make an empty SQLite store in one step: MLflow cannot go on with one half made."""
+    from mlflow import MlflowClient
+
+    with replacing(database) as temporary:
+        url = f"sqlite:///{temporary}"
+        MlflowClient(url, url).search_experiments(max_results=1)
 
 
 def exists(config: RegisterConfig) -> bool:

@@ -23,6 +23,45 @@ MOMENTS = {
     "monitor": ("\nregister ", "data/monitor/*drift.html*", 0.0),
 }
 
+# Forks, so that MLflow is loaded once: each child makes a database of its own and is killed when it
+# is a fifth, two fifths ... of a whole one; then another child has to get on with what is there.
+DATABASE = """
+import contextlib, os, signal, sys, time
+from pathlib import Path
+from pipeline.shared import tracking
+from pipeline.shared.config import RegisterConfig, load
+
+def ask(place):
+    url = f"sqlite:///{place}/mlflow.db"
+    tracking.find_version(load(RegisterConfig).model_copy(update={"tracking_url": url}), "0" * 64)
+
+def child(place):
+    if not (pid := os.fork()):
+        ask(place)
+        os._exit(0)
+    return pid
+
+def size(place):
+    with contextlib.suppress(FileNotFoundError):
+        return max((path.stat().st_size for path in place.iterdir()), default=0)
+    return 0
+
+folder = Path(sys.argv[1])
+ask(folder / "whole")
+whole = size(folder / "whole")
+for part in (0.2, 0.35, 0.5, 0.65, 0.8):
+    place = folder / str(part)
+    place.mkdir()
+    first = child(place)
+    while size(place) < part * whole:
+        time.sleep(0.0005)
+    os.kill(first, signal.SIGKILL)
+    killed = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    again = os.waitstatus_to_exitcode(os.waitpid(child(place), 0)[1])
+    left = sorted(path.name for path in place.iterdir())
+    print("at", part, "killed", killed, "then", again, "with", *left, flush=True)
+"""
+
 
 @pytest.fixture(scope="module")
 def killed(small, shelf):
@@ -89,3 +128,9 @@ def test_there_is_one_version_and_it_is_champion(killed):
 
 def test_nothing_half_written_is_left(killed):
     assert life.half_written(killed[0].folder) == []
+
+
+def test_a_registry_that_was_killed_in_the_making_is_made_again(small, tmp_path):
+    done = life.run(small.folder, "python", "-c", DATABASE, str(tmp_path)).well()
+    said = re.findall(r"^at \S+ killed (\S+) then (\S+) with (.+)$", done.words, re.MULTILINE)
+    assert said == [("-9", "0", "mlflow.db")] * 5, done.words
