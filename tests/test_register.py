@@ -24,7 +24,7 @@ from pipeline.shared.files import file_hash, write_json
 from tests.builders import check
 from tests.shared import project
 
-pytestmark = pytest.mark.answer("ci-cd")
+pytestmark = [pytest.mark.answer("ci-cd"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChange
 from pipeline.shared.files import file_hash, write_json, write_parquet
 from tests.builders import flights, weather
 
-pytestmark = pytest.mark.answer("data-validation")
+pytestmark = [pytest.mark.answer("data-validation"), pytest.mark.slow]
 
 ROOT = Path(__file__).parents[1]
 # The months of the builders are small: everything else is judged by the limits that are shipped.

@@ -33,7 +33,7 @@ from pipeline.shared.files import file_hash
 from tests.builders import feature_rows, training
 from tests.shared import project
 
-pytestmark = pytest.mark.answer("model-validation")
+pytestmark = [pytest.mark.answer("model-validation"), pytest.mark.slow]
 
 RULE = load(EvaluateConfig).slices.model_copy(update={"min_positives": 40})
 BOOTSTRAP = load(EvaluateConfig).bootstrap

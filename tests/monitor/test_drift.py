@@ -17,7 +17,7 @@ from pipeline.shared.errors import RegistryRefused, TooLittleData
 from pipeline.shared.files import write_parquet
 from tests.shared import project
 
-pytestmark = pytest.mark.answer("data-drift")
+pytestmark = [pytest.mark.answer("data-drift"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
 from tests.shared import project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def registered(tmp_path_factory, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from pipeline.shared.files import file_hash, write_parquet
 from pipeline.train.stage import predictions_hash
 from tests.shared import project
 
-pytestmark = pytest.mark.answer("three-artefacts")
+pytestmark = [pytest.mark.answer("three-artefacts"), pytest.mark.slow]
 
 
 @pytest.fixture
