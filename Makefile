@@ -31,11 +31,12 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	  echo "setup: $$found cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 2; }; \
 	  awk '/^[a-z]/ {take = /^uv==/} take' requirements.lock > .venv/uv.lock; \
 	  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock; }; \
+	echo "setup: installing requirements.lock into .venv" >&2; \
 	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
 	touch .venv/installed
 
 run: setup checkout ## From the published data to a registered, gated champion and a drift report
-	@started=$$SECONDS; dvc repro && $(PIPELINE) register monitor && echo "run: done in $$((SECONDS - started)) s"
+	@started=$$SECONDS; dvc repro train && dvc repro --single-item --no-run-cache evaluate && $(PIPELINE) register monitor && echo "run: done in $$((SECONDS - started)) s"
 
 checkout:
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
@@ -99,7 +100,7 @@ lock: setup ## Remake requirements.lock from pyproject.toml
 	@$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
 	  --quiet --output-file requirements.lock
-clean: ## Remove what the pipeline wrote: data, state, caches of results
+clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
 	  data/train data/evaluate .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true

@@ -91,7 +91,7 @@ def find(words: str) -> Answer:
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:5] for word in re.findall(r"[a-z]{4,}", text.lower())}
+    return {word[:5] for word in re.findall(r"[a-z]{2,}", text.lower())}
 
 
 def place(symbol: str) -> str:

@@ -4,8 +4,9 @@ The first model that passes becomes champion at once: nothing is live that it co
 later one becomes challenger, and `promote` makes it champion; a staged rollout belongs between.
 """
 
+from pipeline.features.store import ROWS
 from pipeline.shared import lineage, tracking
-from pipeline.shared.config import RegisterConfig, TrainConfig, load
+from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash, read_json, text_hash
@@ -70,7 +71,7 @@ def _require(verdict: Verdict, training: Training, champion: Version | None) -> 
             f"the verdict is about {verdict.challenger[:12]}, {TRAIN}/ holds "
             f"{file_hash(TRAIN / 'model.onnx')[:12]}; run `make evaluate`"
         )
-    _require_same_origin(training)
+    _require_same_origin(training, verdict)
     live = champion.digest if champion else None
     if live not in (verdict.champion, verdict.challenger):
         raise RegistryRefused(
@@ -79,17 +80,21 @@ def _require(verdict: Verdict, training: Training, champion: Version | None) -> 
         )
 
 
-def _require_same_origin(training: Training) -> None:
-    """The lineage that is recorded must be that of the training, not of a later checkout."""
-    config = text_hash(load(TrainConfig).model_dump_json())
+def _require_same_origin(training: Training, verdict: Verdict) -> None:
+    """What is recorded must be what was trained and judged, not what the checkout holds later."""
+    trained = text_hash(load(TrainConfig).model_dump_json())
+    judged = text_hash(load(EvaluateConfig).model_dump_json())
     for what, then, now in (
         ("data", training.data_hash, lineage.data_hash()),
-        ("configs/train.yaml", training.config_hash, config),
+        ("configs/train.yaml", training.config_hash, trained),
+        ("configs/evaluate.yaml", verdict.config_hash, judged),
+        (str(ROWS), verdict.features_hash, file_hash(ROWS)),
     ):
         if then != now:
             raise RegistryRefused(
-                f"the model was trained with {what} {then[:12]}, the checkout holds {now[:12]}; "
-                "run `make train evaluate`, or bring back what it was trained with"
+                f"the model was trained or judged with {what} {then[:12]}, the checkout holds "
+                f"{now[:12]}; "
+                "run `make train evaluate`, or bring back what it was made with"
             )
 
 

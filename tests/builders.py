@@ -159,6 +159,7 @@ def verdict(**changes: Any) -> Verdict:
     checks = changes.get("checks", [check()])
     whole = {"challenger": "c" * 64, "champion": None, "window": "2013-03-01..2013-03-31"}
     whole |= {"rows": 1_860, "days": 31, "checks": checks, "passed": decide(checks)}
+    whole |= {"config_hash": "a" * 64, "features_hash": "b" * 64}
     return Verdict.model_validate(whole | changes)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import evaluate, register, train
+from pipeline.features.store import ROWS
 from pipeline.register import promote
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
@@ -20,7 +21,7 @@ from pipeline.shared.contracts import (
     read_record,
 )
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit, RegistryRefused
-from pipeline.shared.files import file_hash, write_json
+from pipeline.shared.files import file_hash, read_parquet, write_json, write_parquet
 from tests.builders import check
 from tests.shared import project
 
@@ -340,7 +341,7 @@ def test_a_challenger_whose_file_is_gone_is_not_promoted(challenged):
 def test_a_config_that_changed_after_training_is_not_recorded_as_its_lineage(judged):
     project.configure("train", seed=1)
     with pytest.raises(
-        RegistryRefused, match=r"trained with configs/train\.yaml \w+, the checkout"
+        RegistryRefused, match=r"trained or judged with configs/train\.yaml \w+, the checkout"
     ):
         register.run()
 
@@ -348,7 +349,9 @@ def test_a_config_that_changed_after_training_is_not_recorded_as_its_lineage(jud
 def test_data_that_arrived_after_training_are_not_recorded_as_its_lineage(judged):
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     write_json(INGEST / "manifest.json", manifest.model_copy(update={"snapshots": []}).model_dump())
-    with pytest.raises(RegistryRefused, match=r"trained with data \w+, .*`make train evaluate`"):
+    with pytest.raises(
+        RegistryRefused, match=r"trained or judged with data \w+, .*`make train evaluate`"
+    ):
         register.run()
 
 
@@ -357,3 +360,15 @@ def test_a_champion_that_was_registered_by_other_means_is_told(registered):
     champion = tracking.aliased(load(RegisterConfig), "champion")
     with pytest.raises(RegistryRefused, match="version 1 has no tag 'window'"):
         champion.tag("window")
+
+
+def test_a_gate_that_was_loosened_for_the_verdict_does_not_count(judged):
+    project.configure("evaluate", **{"behaviour.stormy_evening_min": 0.6})
+    with pytest.raises(RegistryRefused, match=r"judged with configs/evaluate\.yaml \w+, the"):
+        register.run()
+
+
+def test_features_that_changed_after_the_verdict_are_told(judged):
+    write_parquet(ROWS, read_parquet(ROWS, "features")[1:])
+    with pytest.raises(RegistryRefused, match=r"judged with data/features/rows\.parquet \w+, the"):
+        register.run()

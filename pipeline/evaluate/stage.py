@@ -8,7 +8,7 @@ from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
-from pipeline.features.store import read
+from pipeline.features.store import ROWS, read
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
 from pipeline.shared.contracts import (
@@ -23,7 +23,7 @@ from pipeline.shared.contracts import (
     read_record,
 )
 from pipeline.shared.errors import GateRefused, TooLittleData
-from pipeline.shared.files import write_json, write_text
+from pipeline.shared.files import file_hash, text_hash, write_json, write_text
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 from pipeline.shared.scores import log_loss, roc_auc
@@ -164,6 +164,8 @@ def run() -> str:
         window=f"{config.window.first}..{config.window.last}",
         rows=len(frame),
         days=days,
+        config_hash=text_hash(config.model_dump_json()),
+        features_hash=file_hash(ROWS),
         checks=checks,
         passed=decide(checks),
     )

@@ -197,7 +197,7 @@ class SliceRule(Section):
     storm_share: Share
     min_positives: int = Field(gt=0)
     min_days: int = Field(gt=1)
-    veto_point: float = Field(ge=0)
+    veto_point: float = Field(ge=0, le=0.05)
 
 
 class Behaviour(Section):
@@ -205,7 +205,7 @@ class Behaviour(Section):
 
     rows: int = Field(gt=0)
     seed: int = Field(ge=0)
-    tolerance: float = Field(ge=0)
+    tolerance: float = Field(ge=0, le=1e-3)
     raises: dict[str, float]
     lowers: dict[str, float]
     calm_morning: dict[str, float]

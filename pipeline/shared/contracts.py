@@ -82,6 +82,8 @@ class Verdict(Record):
     window: str
     rows: int
     days: int
+    config_hash: str
+    features_hash: str
     checks: list[Check]
     passed: bool
 

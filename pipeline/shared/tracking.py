@@ -54,6 +54,7 @@ def _client(config: RegisterConfig) -> Any:
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
+    os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     if not exists(config):

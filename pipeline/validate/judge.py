@@ -207,6 +207,8 @@ def _plain(value: Any) -> Value:
 def write_docs(context: Any, folder: Path) -> None:
     """Great Expectations' own pages of what was judged; they hold run times, so no digest does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(".docs.*"):
+        shutil.rmtree(left)  # by a run that was killed
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".docs.") as temporary:
         built = Path(temporary) / "docs"
         context.add_data_docs_site(
