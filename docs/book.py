@@ -115,13 +115,9 @@ def number(reference: str) -> str:
     value = json.loads((ROOT / path).read_text(encoding="utf-8"))
     for part in key.split("."):
         value = value[part]
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:.4g}"
-        if abs(value) < 1e-3
-        else f"{value:.4f}"
-    )
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
 
 
 def numbers_table(page: Answer) -> str:
@@ -162,7 +158,7 @@ def record() -> None:
                 lines.append(line)
         if process.returncode:
             sys.exit(process.returncode)
-    stages = "|".join([*(page for page in _stages()), "run:"])
+    stages = "|".join([*_stages(), "run:"])
     kept = [line.strip() for line in lines if re.match(rf"({stages})\s", line)]
     shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 19)]
     (ROOT / "docs/run.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")

@@ -68,10 +68,9 @@ def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
 
     if isinstance(error, OSError):
         return storage_failed(Path(error.filename or f"data/{stage}"), error)
-    if (found := database_error(error)) is None:
+    if (found := database_error(error)) is None or (path := load(RegisterConfig).database) is None:
         return None
-    _, _, database = load(RegisterConfig).tracking_url.partition(":///")
-    return storage_failed(Path(database), found)
+    return storage_failed(path, found)
 
 
 def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:

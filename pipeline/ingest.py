@@ -4,7 +4,6 @@ Nothing is corrected here: a snapshot holds the published columns as they came, 
 in UTC added. Judging them is the next stage's work.
 """
 
-import hashlib
 import importlib.util
 import io
 import zipfile
@@ -26,7 +25,14 @@ from pipeline.shared.contracts import (
     snapshot_path,
 )
 from pipeline.shared.errors import ArtifactMissing, SnapshotChanged, SourceRejected
-from pipeline.shared.files import content_hash, file_hash, read_parquet, write_json, write_parquet
+from pipeline.shared.files import (
+    bytes_hash,
+    content_hash,
+    file_hash,
+    read_parquet,
+    write_json,
+    write_parquet,
+)
 
 FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = PUBLISHED
 _TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour", "faa", "name", "dst", "tzone"}
@@ -71,7 +77,7 @@ def checked_bytes(folder: Path, name: str, expected: str) -> bytes:
     if not path.is_file():
         raise SourceRejected(f"{name} is missing in {folder}; run `make setup` to install it again")
     content = path.read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != expected:
+    if (found := bytes_hash(content)) != expected:
         raise SourceRejected(
             f"{name} has SHA-256 {found[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
             "reinstall it (`make setup`), or pin the new hash after looking at what changed"
@@ -252,13 +258,14 @@ def run() -> str:
         for month in arrived
     ]
     # Everything is checked before anything is written; the manifest comes last, then the clearing.
-    stored = {(t, m): snapshot_path(INGEST, t, m) for t, m, _ in months}
+    new = []
     for table, month, rows in months:
-        if stored[table, month].exists():
-            require_unchanged(stored[table, month], rows)
-    for table, month, rows in months:
-        if not stored[table, month].exists():
-            write_parquet(stored[table, month], rows)
+        if (path := snapshot_path(INGEST, table, month)).exists():
+            require_unchanged(path, rows)
+        else:
+            new.append((path, rows))
+    for path, rows in new:
+        write_parquet(path, rows)
     snapshots = [describe(*chosen) for chosen in months]
     manifest = Manifest(
         source=config.source, as_of=config.as_of, files=config.files, snapshots=snapshots

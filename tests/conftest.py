@@ -5,7 +5,7 @@ import ipaddress
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import ingest
 from pipeline.shared.config import IngestConfig, load
+from tests.shared import project
 
 ROOT = Path(__file__).parents[1]
 FOREIGN_SETTINGS = (
@@ -86,6 +87,21 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     random.seed(0)
     np.random.seed(0)
+
+
+def _at(step: str) -> Callable[..., Path]:
+    """A fixture: a small project that has come so far, as the working folder."""
+
+    def entered(
+        tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
+        return project.enter(step, tmp_path_factory, tmp_path, monkeypatch)
+
+    entered.__doc__ = f"A small project that is {step}, as the working folder."
+    return pytest.fixture(name=step)(entered)
+
+
+started, trained, judged, registered, challenged = map(_at, project.STEPS)
 
 
 @pytest.fixture(scope="session")

@@ -28,24 +28,6 @@ from tests.shared import project
 pytestmark = [pytest.mark.answer("ci-cd"), pytest.mark.slow]
 
 
-@pytest.fixture
-def judged(tmp_path_factory, tmp_path, monkeypatch):
-    """A project whose first model has a passed verdict."""
-    return project.enter("judged", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def registered(tmp_path_factory, tmp_path, monkeypatch):
-    """A project whose first model is champion."""
-    return project.enter("registered", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def challenged(tmp_path_factory, tmp_path, monkeypatch):
-    """A project with a champion and a challenger that is better."""
-    return project.enter("challenged", tmp_path_factory, tmp_path, monkeypatch)
-
-
 def client():
     url = load(RegisterConfig).tracking_url
     mlflow.set_tracking_uri(url)

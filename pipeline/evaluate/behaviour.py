@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.features.definitions import NUMERIC
 from pipeline.shared.config import Behaviour
-from pipeline.shared.contracts import Check
+from pipeline.shared.contracts import Check, at_least, at_most
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.model import Model
 
@@ -51,13 +51,11 @@ def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Beha
     order = np.random.default_rng(rule.seed).permutation(len(sample))
     shuffled = sample.assign(**{name: sample[name].to_numpy()[order] for name in NAMES})
     moved = float(np.abs(model.predict(shuffled) - risk).max())
-    return Check(
-        name="invariance: flight and tail codes",
-        passed=moved <= rule.tolerance,
-        blocking=True,
-        found=moved,
-        limit=rule.tolerance,
-        detail=f"largest move of {len(sample):,} risks when the codes are shuffled",
+    return at_most(
+        "invariance: flight and tail codes",
+        moved,
+        rule.tolerance,
+        f"largest move of {len(sample):,} risks when the codes are shuffled",
     )
 
 
@@ -72,36 +70,22 @@ def _direction(
 ) -> Check:
     moved = model.predict(sample.assign(**{name: sample[name] + by})) - risk
     wrong = float((sign * moved < -rule.tolerance).mean())
-    return Check(
-        name=f"direction: {name} {by:+g}",
-        passed=wrong == 0,
-        blocking=True,
-        found=wrong,
-        limit=0.0,
-        detail=f"share of {len(sample):,} flights whose risk "
+    return at_most(
+        f"direction: {name} {by:+g}",
+        wrong,
+        0.0,
+        f"share of {len(sample):,} flights whose risk "
         f"{'falls' if sign > 0 else 'rises'}; mean move {moved.mean():+.4f}",
     )
 
 
 def _calm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
     found = float(model.predict(sample.assign(**rule.calm_morning)).mean())
-    return Check(
-        name="minimum: calm morning",
-        passed=found <= rule.calm_morning_max,
-        blocking=True,
-        found=found,
-        limit=rule.calm_morning_max,
-        detail="mean risk, at most the limit",
-    )
+    detail = "mean risk, at most the limit"
+    return at_most("minimum: calm morning", found, rule.calm_morning_max, detail)
 
 
 def _storm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
     found = float(model.predict(sample.assign(**rule.stormy_evening)).mean())
-    return Check(
-        name="minimum: stormy evening",
-        passed=found >= rule.stormy_evening_min,
-        blocking=True,
-        found=found,
-        limit=rule.stormy_evening_min,
-        detail="mean risk, at least the limit",
-    )
+    detail = "mean risk, at least the limit"
+    return at_least("minimum: stormy evening", found, rule.stormy_evening_min, detail)

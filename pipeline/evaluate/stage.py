@@ -19,6 +19,8 @@ from pipeline.shared.contracts import (
     Manifest,
     Training,
     Verdict,
+    at_least,
+    at_most,
     decide,
     read_record,
 )
@@ -69,11 +71,12 @@ def compared(
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
     loss = log_loss(labels, challenger)
+    masks = slices(frame, rule)
     checks = []
     for other, risk in others.items():
         worse_by = loss - log_loss(labels, risk)
         checks.append(beats(other, difference(worse_by, day, bootstrap)))
-        for name, mask in slices(frame, rule).items():
+        for name, mask in masks.items():
             found = difference(worse_by[mask], day[mask], bootstrap)
             checks.append(holds_slice(other, name, found, int(labels[mask].sum()), rule))
     return checks
@@ -82,14 +85,8 @@ def compared(
 def are_probabilities(risk: np.ndarray) -> Check:
     """Every risk must be a number from 0 to 1; with one that is not, nothing can be compared."""
     wrong = float((~((risk >= 0) & (risk <= 1))).mean())
-    return Check(
-        name="risks are probabilities",
-        passed=wrong == 0,
-        blocking=True,
-        found=wrong,
-        limit=0.0,
-        detail=f"share of {len(risk):,} risks that are no number from 0 to 1",
-    )
+    detail = f"share of {len(risk):,} risks that are no number from 0 to 1"
+    return at_most("risks are probabilities", wrong, 0.0, detail)
 
 
 def fit_to_judge(
@@ -100,14 +97,7 @@ def fit_to_judge(
     last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
     age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
     checks = [
-        Check(
-            name="days judged",
-            passed=days >= config.min_days,
-            blocking=True,
-            found=days,
-            limit=config.min_days,
-            detail="days with flights, at least the limit",
-        ),
+        at_least("days judged", days, config.min_days, "days with flights, at least the limit"),
         Check(
             name="age of the training data",
             passed=age <= config.max_data_age_days,
@@ -126,14 +116,8 @@ def fit_to_judge(
 def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
     last = pd.Timestamp(trained_on.split("..")[1])
     ahead = (pd.Timestamp(config.window.first) - last) / pd.Timedelta(days=1)
-    return Check(
-        name=f"window is new to the {name}",
-        passed=ahead >= 1,
-        blocking=True,
-        found=ahead,
-        limit=1.0,
-        detail=f"days after its last training day, {last:%Y-%m-%d}",
-    )
+    detail = f"days after its last training day, {last:%Y-%m-%d}"
+    return at_least(f"window is new to the {name}", ahead, 1.0, detail)
 
 
 def run() -> str:

@@ -235,6 +235,12 @@ class RegisterConfig(StageConfig):
     tracking_url: str
     artifacts_url: str
 
+    @property
+    def database(self) -> Path | None:
+        """The embedded store's file; None where a server keeps it."""
+        scheme, _, path = self.tracking_url.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
 
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""

@@ -68,6 +68,18 @@ class Check(Record):
     detail: str
 
 
+def at_most(name: str, found: float, limit: float, detail: str) -> Check:
+    """A blocking check that passes up to its limit; a number that is none never does."""
+    passed = bool(found <= limit)
+    return Check(name=name, passed=passed, blocking=True, found=found, limit=limit, detail=detail)
+
+
+def at_least(name: str, found: float, limit: float, detail: str) -> Check:
+    """A blocking check that passes from its limit on; a number that is none never does."""
+    passed = bool(found >= limit)
+    return Check(name=name, passed=passed, blocking=True, found=found, limit=limit, detail=detail)
+
+
 def decide(checks: list[Check]) -> bool:
     """Whether every blocking check passed; no checks at all are a no."""
     blocking = [check for check in checks if check.blocking]

@@ -140,9 +140,14 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def bytes_hash(content: bytes) -> str:
+    """SHA-256 of bytes, as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def text_hash(text: str) -> str:
     """SHA-256 of a text's UTF-8 bytes, as 64 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return bytes_hash(text.encode())
 
 
 def content_hash(frame: pd.DataFrame) -> str:

@@ -4,13 +4,12 @@ import os
 import platform
 import subprocess
 import tempfile
-from hashlib import sha256
 from pathlib import Path
 
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.files import file_hash, text_hash
+from pipeline.shared.files import bytes_hash, file_hash, text_hash
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
@@ -75,7 +74,7 @@ def collect() -> dict[str, str]:
     changed = patch()
     return {
         "git_commit": require_checkout(),
-        "git_tree": f"changed, patch {sha256(changed).hexdigest()[:12]}" if changed else "clean",
+        "git_tree": f"changed, patch {bytes_hash(changed)[:12]}" if changed else "clean",
         "data_hash": data_hash(),
         "configs_hash": configs_hash(),
         "dvc_lock_hash": file_hash(Path("dvc.lock")) if Path("dvc.lock").is_file() else "none yet",

@@ -3,7 +3,6 @@
 The door to ONNX Runtime. The file is whole: the names of its inputs travel in its metadata.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 
 from pipeline.features.definitions import matrix
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
+from pipeline.shared.files import bytes_hash
 
 FEATURES_KEY = "features"
 
@@ -46,7 +46,7 @@ def load(path: Path, digest: str) -> Model:
     if not path.is_file():
         raise ArtifactMissing(f"{path} is missing; `make train` writes it")
     content = path.read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != digest:
+    if (found := bytes_hash(content)) != digest:
         raise ArtifactTampered(
             f"{path} has SHA-256 {found[:12]}…, {digest[:12]}… was recorded for it; "
             "it is not loaded: bring it back with `dvc checkout`, or train again"

@@ -57,8 +57,8 @@ def _client(config: RegisterConfig) -> Any:
     os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    if not exists(config):
-        _make_store(Path(config.tracking_url.partition(":///")[2]))
+    if config.database and not config.database.is_file():
+        _make_store(config.database)
     mlflow.set_tracking_uri(config.tracking_url)
     mlflow.set_registry_uri(config.tracking_url)
     return mlflow.MlflowClient()
@@ -75,8 +75,7 @@ def _make_store(database: Path) -> None:
 
 def exists(config: RegisterConfig) -> bool:
     """Whether there is a store at all; told without loading MLflow where it is a local file."""
-    scheme, _, database = config.tracking_url.partition(":///")
-    return scheme != "sqlite" or Path(database).is_file()
+    return config.database is None or config.database.is_file()
 
 
 def _experiment(client: Any, config: RegisterConfig) -> str:

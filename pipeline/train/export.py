@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.shared import model as stored
 from pipeline.shared.errors import ParityFailed
-from pipeline.shared.files import file_hash, replacing
+from pipeline.shared.files import bytes_hash, replacing
 
 
 def to_onnx(fitted: Any, features: list[str]) -> bytes:
@@ -43,7 +43,7 @@ def save(
     content = to_onnx(fitted, features)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-        model = stored.load(temporary, file_hash(temporary))
+        model = stored.load(temporary, bytes_hash(content))
         difference = np.abs(model.predict_matrix(inputs) - fitted.predict_proba(inputs)[:, 1])
         worst = float(difference.max())
         if not worst <= tolerance:  # a difference that is no number is no equality

@@ -1,7 +1,5 @@
 """The stage: reads feature rows, fits, stores, and records the run with its lineage."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 
@@ -11,7 +9,7 @@ from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, Training
 from pipeline.shared.errors import ConfigError, TooLittleData
-from pipeline.shared.files import read_parquet, text_hash, write_json, write_text
+from pipeline.shared.files import bytes_hash, read_parquet, text_hash, write_json, write_text
 from pipeline.shared.model import Model
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.train import export, figures, models
@@ -86,13 +84,13 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
 
 def predictions_hash(model: Model, rows: pd.DataFrame) -> str:
     """SHA-256 of the model's float32 predictions for every row of the feature table, in order."""
-    return hashlib.sha256(model.predict(rows).astype("float32").tobytes()).hexdigest()
+    return bytes_hash(model.predict(rows).astype("float32").tobytes())
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:
-    labels, risk = frame[LABEL].to_numpy(), model.predict(frame)
+    labels, inputs = frame[LABEL].to_numpy(), matrix(frame, model.features)
+    risk = model.predict_matrix(inputs)
     sample = np.random.default_rng(seed).choice(len(frame), min(8000, len(frame)), replace=False)
-    inputs = matrix(frame, model.features)
     worth = figures.importance(model, inputs[sample], labels[sample], seed)
     figures.draw(TRAIN / "figures", labels, risk, worth)
     write_json(TRAIN / "importance.json", worth)

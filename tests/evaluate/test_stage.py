@@ -122,11 +122,6 @@ def test_an_equal_challenger_does_not_beat_the_champion():
 # Is the evidence fit to judge with?
 
 
-@pytest.fixture
-def started(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("started", tmp_path_factory, tmp_path, monkeypatch)
-
-
 def unfit(champion=None, days=31, **changes):
     config = load(EvaluateConfig)
     return [
@@ -163,21 +158,6 @@ def test_training_data_that_are_older_than_the_limit_are_unfit(started):
 
 
 # The stage.
-
-
-@pytest.fixture
-def trained(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("trained", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def registered(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("registered", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def challenged(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("challenged", tmp_path_factory, tmp_path, monkeypatch)
 
 
 def the_verdict():

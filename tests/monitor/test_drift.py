@@ -138,11 +138,6 @@ def test_a_feed_that_stopped_is_the_drift_from_values_to_none(found):
 
 
 @pytest.fixture
-def registered(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("registered", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def watched(tmp_path_factory, registered):
     """A project whose served month was compared; measured once, since that takes seconds."""
     shelf = tmp_path_factory.getbasetemp() / "drift.json"

@@ -132,3 +132,9 @@ def test_imports_can_be_read_from_the_text(name: str) -> None:
     }
     allowed = {"resolve_name"} if Path(name).name == "__main__.py" else set()
     assert calls & late == allowed
+
+
+def test_the_gate_is_kept_out_of_the_run_cache() -> None:
+    """Else DVC brings back a verdict from before a promotion, which it cannot see."""
+    outs = [out for out in tree.graph()["evaluate"]["outs"] if isinstance(out, dict)]
+    assert {"data/evaluate/verdict.json": {"persist": True}} in outs

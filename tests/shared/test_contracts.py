@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.shared.contracts import Verdict, decide, read_record, snapshot_path
+from pipeline.shared.contracts import (
+    Verdict,
+    at_least,
+    at_most,
+    decide,
+    read_record,
+    snapshot_path,
+)
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.files import write_json
 from tests.builders import check, verdict
@@ -68,3 +75,12 @@ def test_a_snapshot_has_a_path_of_its_own():
     assert snapshot_path(Path("data/ingest"), "flights", "2013-01") == Path(
         "data/ingest/flights/2013-01.parquet"
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "up_to", "from_on"),
+    [(1.0, True, True), (0.9, True, False), (1.1, False, True), (float("nan"), False, False)],
+)
+def test_a_check_passes_up_to_or_from_its_limit_on(found, up_to, from_on):
+    assert at_most("a", found, 1.0, "").passed is up_to
+    assert at_least("a", found, 1.0, "").passed is from_on

@@ -8,11 +8,6 @@ from tests.shared import project
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def registered(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("registered", tmp_path_factory, tmp_path, monkeypatch)
-
-
 def test_asking_a_registry_that_is_not_there_does_not_make_one(
     tmp_path_factory, tmp_path, monkeypatch
 ):

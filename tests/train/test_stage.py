@@ -21,16 +21,6 @@ from tests.shared import project
 pytestmark = [pytest.mark.answer("three-artefacts"), pytest.mark.slow]
 
 
-@pytest.fixture
-def started(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("started", tmp_path_factory, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def trained(tmp_path_factory, tmp_path, monkeypatch):
-    return project.enter("trained", tmp_path_factory, tmp_path, monkeypatch)
-
-
 def test_an_unknown_feature_to_drop_is_refused_by_name(started):
     project.configure("train", drop_features=["aircraft_age", "wind_sped"])
     with pytest.raises(ConfigError, match=r"1 unknown feature\(s\) \['wind_sped'\]"):
