@@ -1,4 +1,4 @@
-"""The only command line: `python -m pipeline STAGE [STAGE ...]`."""
+"""The only command line: `python -m pipeline STAGE [STAGE ...] [--OPTION VALUE]`."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import pkgutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.shared.errors import PipelineError, UsageError
@@ -23,6 +23,9 @@ STAGES = {
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {}
+"""What a command may be told: its options by name, each as argparse takes it."""
+
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # MLflow compares with this very word
     "DO_NOT_TRACK": "true",
@@ -38,19 +41,28 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipeline", description="Run one stage, or several in the order given."
     )
     parser.add_argument("stage", nargs="+", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
+    for name, how in {n: h for options in OPTIONS.values() for n, h in options.items()}.items():
+        parser.add_argument(f"--{name}", dest=name, default=None, **how)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
-    for stage in parser.parse_args(arguments).stage:
-        if code := _run(stage):
+    chosen = vars(parser.parse_args(arguments))
+    stages = chosen.pop("stage")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    for stage in stages:
+        if unknown := sorted(given.keys() - OPTIONS.get(stage, {}).keys()):
+            parser.error(f"{stage} takes no --{unknown[0]}")
+    given = {name.replace("-", "_"): value for name, value in given.items()}
+    for stage in stages:
+        if code := _run(stage, given):
             return code
     return 0
 
 
-def _run(stage: str) -> int:
+def _run(stage: str, given: dict[str, Any]) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
 
     started = time.perf_counter()
     try:
-        line = pkgutil.resolve_name(STAGES[stage])()
+        line = pkgutil.resolve_name(STAGES[stage])(**given)
     except (PipelineError, UsageError) as refusal:
         return _refuse(stage, refusal)
     except Exception as error:

@@ -91,6 +91,21 @@ def test_a_wrong_call_answers_2_and_runs_nothing(stages, capsys, arguments):
     assert ran == []
 
 
+def test_an_option_reaches_the_command_that_takes_it_and_no_other(monkeypatch, capsys):
+    heard = []
+    here = sys.modules[__name__].__dict__
+    monkeypatch.setitem(here, "listen", lambda **given: heard.append(given) or "heard")
+    monkeypatch.setitem(door.STAGES, "train", f"{__name__}:listen")
+    monkeypatch.setitem(door.OPTIONS, "train", {"as-of": {}, "all": {"action": "store_true"}})
+    assert door.main(["train", "--as-of", "2013-05"]) == 0
+    assert door.main(["train"]) == 0
+    assert heard == [{"as_of": "2013-05"}, {}]
+    with pytest.raises(SystemExit) as left:
+        door.main(["register", "--as-of", "2013-05"])
+    assert left.value.code == 2
+    assert "register takes no --as-of" in capsys.readouterr().err
+
+
 def test_no_tool_calls_home_unless_the_user_said_so(stages, monkeypatch):
     for name in door.QUIET:
         monkeypatch.delenv(name, raising=False)
