@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
+VERSION ?= champion
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -56,6 +57,10 @@ register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion
 	@$(PIPELINE) promote
+reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
+	@$(PIPELINE) reproduce --version "$(VERSION)" $(if $(REBUILD_ENV),--rebuild-env) $(if $(THREADS),--threads "$(THREADS)")
+lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
+	@$(PIPELINE) lineage --version "$(VERSION)"
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
 
@@ -105,5 +110,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	  data/train data/evaluate .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
-.PHONY: help setup run checkout ingest validate features train evaluate register promote monitor \
-  push pull answers answer prove fill record drills drill bench check test fast rules ci lock clean
+.PHONY: help setup run checkout ingest validate features train evaluate register promote \
+  reproduce lineage monitor push pull answers answer prove fill record drills drill bench check test fast rules ci lock clean

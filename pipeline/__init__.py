@@ -6,8 +6,9 @@ features    accepted snapshots -> one row per flight, as known two hours before 
 train       features -> a challenger, its baselines, a run with its lineage
 evaluate    challenger against baselines and champion -> a Verdict: the gate
 register    a passed Verdict -> a version in the registry, and its alias
+reproduce   a registered version -> rebuilt from its record alone, compared, proven
 monitor     the live champion on the next month -> which inputs and predictions drifted
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
-register and monitor touch the registry, which lives outside the graph, and are plain commands.
+register, reproduce and monitor ask the registry, which lives outside the graph: plain commands.
 """

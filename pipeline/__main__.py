@@ -19,11 +19,21 @@ STAGES = {
     "evaluate": "pipeline.evaluate:run",
     "register": "pipeline.register:run",
     "promote": "pipeline.register:promote",
+    "reproduce": "pipeline.reproduce:run",
+    "lineage": "pipeline.reproduce:lineage",
     "monitor": "pipeline.monitor:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {}
+_VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "reproduce": {
+        "version": _VERSION,
+        "rebuild-env": {"action": "store_true", "help": "build the recorded environment"},
+        "threads": {"type": int, "metavar": "N", "help": "train with another number of threads"},
+    },
+    "lineage": {"version": _VERSION},
+}
 """What a command may be told: its options by name, each as argparse takes it."""
 
 QUIET = {

@@ -13,6 +13,7 @@ from pipeline.shared import clock, tracking
 from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
 from pipeline.shared.contracts import (
     EVALUATE,
+    FLIGHT_KEY,
     INGEST,
     TRAIN,
     Check,
@@ -25,8 +26,8 @@ from pipeline.shared.contracts import (
     read_record,
 )
 from pipeline.shared.errors import GateRefused, TooLittleData
-from pipeline.shared.files import file_hash, text_hash, write_json, write_text
-from pipeline.shared.model import Model
+from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet, write_text
+from pipeline.shared.model import Model, predictions_hash
 from pipeline.shared.model import load as load_model
 from pipeline.shared.scores import log_loss, roc_auc
 
@@ -121,7 +122,7 @@ def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
 
 
 def run() -> str:
-    """Judge data/train/ on the window and write verdict.json and verdict.html."""
+    """Judge data/train/ on the window; write verdict.json, verdict.html and every prediction."""
     config, registry = load(EvaluateConfig), load(RegisterConfig)
     training = read_record(Training, TRAIN / "training.json", "train")
     champion = tracking.aliased(registry, tracking.CHAMPION)
@@ -135,6 +136,8 @@ def run() -> str:
             f"the same label ({frame[LABEL].iloc[0]}): widen the window in configs/evaluate.yaml"
         )
     risks = {name: model.predict(frame) for name, model in models.items()}
+    scored = {name: risk.astype("float32") for name, risk in risks.items()}
+    write_parquet(EVALUATE / "predictions.parquet", frame[FLIGHT_KEY].assign(**scored))
     challenger = risks.pop("challenger")
     days = len(frame[["month", "day"]].drop_duplicates())
     valid = are_probabilities(challenger)
@@ -150,6 +153,7 @@ def run() -> str:
         days=days,
         config_hash=text_hash(config.model_dump_json()),
         features_hash=file_hash(ROWS),
+        predictions_hash=predictions_hash(challenger),
         checks=checks,
         passed=decide(checks),
     )

@@ -4,7 +4,10 @@ A prediction is made at T = scheduled departure - horizon, for the question: wil
 arrive 15 or more minutes late, or not at all? Every value was known strictly before T.
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -112,6 +115,28 @@ RANGES = {
     "aircraft_airborne": (0.0, 1.0),
 }
 """What a feature can mean at all: shares are fractions, winds are of this planet."""
+
+
+SERVICE = "flight_delay"
+"""The set of features that the model is served with."""
+
+
+def service_version(settings: Mapping[str, object]) -> str:
+    """The feature service's version, as "flight_delay-0123456789ab": new with any new meaning.
+
+    It covers what is declared here and the settings of configs/features.yaml. The code behind it is
+    covered by the graph's lock.
+    """
+    meaning = {
+        "settings": dict(settings),
+        "entities": ENTITIES,
+        "rolling": [asdict(rolling) for rolling in ROLLING],
+        "one_hot": ONE_HOT,
+        "features": FEATURES,
+        "ranges": RANGES,
+    }
+    digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+    return f"{SERVICE}-{digest[:12]}"
 
 
 def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.features import transform
+from pipeline.features import definitions, transform
 from pipeline.features.definitions import (
     ENTITIES,
     KNOWN_AT,
@@ -21,14 +21,16 @@ from pipeline.shared.contracts import (
     FLIGHT_KEY,
     INGEST,
     VALIDATE,
+    FeatureService,
     Manifest,
     read_record,
     snapshot_path,
 )
 from pipeline.shared.errors import FeatureRejected, LeakFound, TooLittleData
-from pipeline.shared.files import read_parquet, write_parquet
+from pipeline.shared.files import read_parquet, write_json, write_parquet
 
 ROWS = FEATURES / "rows.parquet"
+SERVICE = FEATURES / "service.json"
 
 
 def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
@@ -210,7 +212,10 @@ def require_plausible(frame: pd.DataFrame) -> None:
 
 
 def run() -> str:
-    """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time."""
+    """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time.
+
+    Beside it goes the version of the feature service, which says what the rows mean.
+    """
     config = load(FeaturesConfig)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     tables = {
@@ -233,6 +238,9 @@ def run() -> str:
     require_point_in_time(frame)
     require_plausible(frame)
     write_parquet(ROWS, frame)
+    version = definitions.service_version(config.model_dump())
+    service = FeatureService(version=version, features=definitions.FEATURES)
+    write_json(SERVICE, service.model_dump())
     missing = frame["aircraft_known_at"].isna().mean()
     return (
         f"{len(frame):,} flights x {len(NUMERIC)} features from {len(VIEWS)} views, each known "

@@ -242,6 +242,14 @@ class RegisterConfig(StageConfig):
         return Path(path) if scheme == "sqlite" else None
 
 
+class ReproduceConfig(StageConfig):
+    """How far a rebuilt version may be from the recorded one and still be the same."""
+
+    stage = "reproduce"
+    prediction_tolerance: float = Field(gt=0, le=1e-2)
+    figure_tolerance: float = Field(gt=0, le=1e-2)
+
+
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""
 

@@ -14,6 +14,7 @@ FEATURES = Path("data/features")
 TRAIN = Path("data/train")
 EVALUATE = Path("data/evaluate")
 REGISTER = Path("data/register")
+REPRODUCE = Path("data/reproduce")
 MONITOR = Path("data/monitor")
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
@@ -86,8 +87,18 @@ def decide(checks: list[Check]) -> bool:
     return bool(blocking) and all(check.passed for check in blocking)
 
 
+class FeatureService(Record):
+    """What a model is served with: features by name, and a version that changes with a meaning."""
+
+    version: str
+    features: list[str]
+
+
 class Verdict(Record):
-    """The gate's answer for exactly one challenger against exactly one champion (or none yet)."""
+    """The gate's answer for exactly one challenger against exactly one champion (or none yet).
+
+    `predictions_hash` is that of the challenger's predictions for every flight judged, in order.
+    """
 
     challenger: str
     champion: str | None
@@ -96,6 +107,7 @@ class Verdict(Record):
     days: int
     config_hash: str
     features_hash: str
+    predictions_hash: str
     checks: list[Check]
     passed: bool
 
@@ -107,7 +119,10 @@ class Verdict(Record):
 
 
 class Training(Record):
-    """What was trained: the model's digest, on what, and how equal its stored form is."""
+    """What was trained: the model's digest, on what, and how equal its stored form is.
+
+    `predictions_hash` is that of its predictions for every row of the feature table, in order.
+    """
 
     digest: str
     baselines: dict[str, str]
@@ -115,6 +130,7 @@ class Training(Record):
     rows: int
     positives: int
     features: list[str]
+    feature_service: str
     parity: dict[str, float]
     predictions_hash: str
     data_hash: str

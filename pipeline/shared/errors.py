@@ -10,12 +10,16 @@ PipelineError                exit 1: the pipeline says no
 ├── ParityFailed             train: the stored model differs from the trained one
 ├── GateRefused              evaluate: the challenger may not be promoted
 ├── RegistryRefused          register: no passed verdict for exactly this model
+├── ReleaseRefused           register, reproduce: parts of a release do not belong together
+├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
+├── NotReproduced            reproduce: what was rebuilt is not what was recorded
 ├── ArtifactTampered         whoever loads a file: its digest is not the recorded one
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
 └── StorageFailed            whoever writes: disk full, folder not writable
 UsageError                   exit 2: the call is wrong
 ├── ConfigError              a key or a value in configs/ is wrong
-└── EnvironmentUnfit         no git checkout, wrong Python
+├── VersionUnknown           the registry has no version or alias of this name
+└── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
 A message says what, the two numbers or names, and the next command. Any other exception is a bug
 and shows its traceback.
@@ -64,6 +68,18 @@ class RegistryRefused(PipelineError):
     """The registry takes only a passed verdict for exactly this model and champion."""
 
 
+class ReleaseRefused(PipelineError):
+    """Commit, data, model, feature service and config of a release do not belong together."""
+
+
+class DataUnavailable(PipelineError):
+    """The DVC remote does not hold what was recorded, or cannot be written."""
+
+
+class NotReproduced(PipelineError):
+    """A rebuilt version differs from its record by more than is tolerated."""
+
+
 class ArtifactTampered(PipelineError):
     """A file's digest differs from the one that was recorded for it."""
 
@@ -86,5 +102,9 @@ class ConfigError(UsageError):
     """A key or a value in configs/ is wrong."""
 
 
+class VersionUnknown(UsageError):
+    """The registry holds no such version of the model, and no such alias."""
+
+
 class EnvironmentUnfit(UsageError):
-    """The surroundings lack something: a git checkout, a supported Python."""
+    """The surroundings lack something: a git checkout, a commit, the packages of a lock."""

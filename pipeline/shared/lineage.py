@@ -1,10 +1,14 @@
 """Where a model comes from: the commit, the data, the configs and the environment, as digests."""
 
+import getpass
 import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
@@ -15,31 +19,34 @@ OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 
 
-def _git(*arguments: str, **environment: str) -> bytes:
+def _git(
+    *arguments: str, folder: Path | None = None, environment: dict[str, str] | None = None
+) -> bytes:
     try:
         done = subprocess.run(
             ["git", *arguments],
+            cwd=folder,
             capture_output=True,
             check=True,
-            env={**os.environ, **environment},
+            env={**os.environ, **(environment or {})},
         )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
         raise EnvironmentUnfit(
-            f"{Path.cwd()} is not a git checkout with a commit: a model's lineage begins with one; "
-            "clone the project, or `git init && git add -A && git commit -m start` "
+            f"{folder or Path.cwd()} is not a git checkout with a commit: a model's lineage begins "
+            "with one; clone the project, or `git init && git add -A && git commit -m start` "
             f"(git says: {said})"
         ) from error
     return done.stdout
 
 
-def require_checkout() -> str:
-    """The commit that is checked out, as 40 hex digits.
+def require_checkout(folder: Path | None = None) -> str:
+    """The commit that is checked out here, or in `folder`, as 40 hex digits.
 
     Raises:
         EnvironmentUnfit: this is not a git checkout, or it has no commit yet.
     """
-    return _git("rev-parse", "--verify", "HEAD").decode().strip()
+    return _git("rev-parse", "--verify", "HEAD", folder=folder).decode().strip()
 
 
 def patch() -> bytes:
@@ -51,10 +58,43 @@ def patch() -> bytes:
         return b""
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        _git("read-tree", "HEAD", **index)
-        _git("add", "--all", "--", ".", **index)  # an exclusion of what is ignored fails here
+        _git("read-tree", "HEAD", environment=index)
+        _git(
+            "add", "--all", "--", ".", environment=index
+        )  # an exclusion of what is ignored fails here
         compared = ["--patch", "--cached", "--binary", "HEAD", "--", ".", *OUTPUTS]
-        return _git("diff-index", *compared, **index)
+        return _git("diff-index", *compared, environment=index)
+
+
+@contextmanager
+def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
+    """A clean checkout of a commit, with its patch if there is one, in a temporary folder.
+
+    Raises:
+        EnvironmentUnfit: this clone does not hold the commit, or the patch does not fit it.
+    """
+    _git("worktree", "prune")  # what a killed command left
+    _require_known(commit)
+    with tempfile.TemporaryDirectory(prefix="worktree-") as name:
+        folder = Path(name) / "checkout"
+        # No hook of the user's may change what was recorded.
+        _git("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(folder), commit)
+        try:
+            if patch_file.is_file():
+                _git("apply", "--whitespace=nowarn", str(patch_file.absolute()), folder=folder)
+            yield folder
+        finally:
+            _git("worktree", "remove", "--force", str(folder))
+
+
+def _require_known(commit: str) -> None:
+    try:
+        _git("cat-file", "-e", f"{commit}^{{commit}}")
+    except EnvironmentUnfit as error:
+        raise EnvironmentUnfit(
+            f"this clone does not hold commit {commit[:12]}, from which the version was made: "
+            f"`git fetch origin {commit}`, or run the same in a clone that has it"
+        ) from error
 
 
 def configs_hash() -> str:
@@ -63,10 +103,34 @@ def configs_hash() -> str:
     return text_hash("\n".join(f"{path.as_posix()} {file_hash(path)}" for path in found))
 
 
+def data_version(snapshots: Iterable[Mapping[str, Any]]) -> str:
+    """One digest over the content of snapshots, as the manifest lists them."""
+    return text_hash("\n".join("{table} {month} {content_hash}".format(**s) for s in snapshots))
+
+
 def data_hash() -> str:
     """One digest over the content of every snapshot that has arrived."""
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
-    return text_hash("\n".join(f"{s.table} {s.month} {s.content_hash}" for s in manifest.snapshots))
+    return data_version(snapshot.model_dump() for snapshot in manifest.snapshots)
+
+
+def tree_words(patch_hash: str | None) -> str:
+    """How a working tree differs from its commit, in a few words."""
+    return f"changed, patch {patch_hash[:12]}" if patch_hash else "clean"
+
+
+def surroundings() -> dict[str, str]:
+    """The Python and the kind of machine that this runs on."""
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def who() -> str:
+    """Who acts: the CI's user, git's user, or the account's name."""
+    named = _git("var", "GIT_COMMITTER_IDENT").decode(errors="replace").split(" <")[0]
+    return os.environ.get("GITHUB_ACTOR") or named or getpass.getuser()
 
 
 def collect() -> dict[str, str]:
@@ -74,11 +138,10 @@ def collect() -> dict[str, str]:
     changed = patch()
     return {
         "git_commit": require_checkout(),
-        "git_tree": f"changed, patch {bytes_hash(changed)[:12]}" if changed else "clean",
+        "git_tree": tree_words(bytes_hash(changed) if changed else None),
         "data_hash": data_hash(),
         "configs_hash": configs_hash(),
         "dvc_lock_hash": file_hash(Path("dvc.lock")) if Path("dvc.lock").is_file() else "none yet",
         "environment_hash": file_hash(Path("requirements.lock")),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
+        **surroundings(),
     }

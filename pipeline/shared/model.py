@@ -36,6 +36,11 @@ class Model:
         return np.asarray(probabilities[:, 1], dtype="float64")
 
 
+def predictions_hash(risk: np.ndarray) -> str:
+    """SHA-256 of predictions as float32, in order: equal exactly where every prediction is."""
+    return bytes_hash(risk.astype("float32").tobytes())
+
+
 def load(path: Path, digest: str) -> Model:
     """Load a stored model once its bytes are known to be the recorded ones.
 

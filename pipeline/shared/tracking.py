@@ -7,9 +7,11 @@ a run of the same model from the same lineage is found, not repeated.
 import json
 import logging
 import os
+import re
 import tempfile
 import warnings
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from typing import Any
 from pipeline.shared import lineage
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
-from pipeline.shared.errors import ArtifactTampered, RegistryRefused
+from pipeline.shared.errors import ArtifactTampered, RegistryRefused, VersionUnknown
 from pipeline.shared.files import file_hash, read_json, replacing
 
+_APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = "model.onnx"
 
@@ -98,12 +101,6 @@ def find_run(config: RegisterConfig, digest: str) -> str | None:
         order_by=["attributes.start_time DESC"],
     )
     return str(runs[0].info.run_id) if runs else None
-
-
-def origin(config: RegisterConfig, run_id: str) -> dict[str, str]:
-    """The commit, and whether the tree was clean, of the training that a run records."""
-    tags = _client(config).get_run(run_id).data.tags
-    return {name: tags[name] for name in ("git_commit", "git_tree")}
 
 
 def record(config: RegisterConfig, training: Training) -> str:
@@ -284,10 +281,38 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     return path
 
 
+def named(config: RegisterConfig, name: str) -> Version:
+    """The version with this number or alias.
+
+    Raises:
+        VersionUnknown: the name cannot be one, or the registry has no such version.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,8}|[a-z][a-z0-9-]{0,60}", name):
+        raise VersionUnknown(
+            f"{name!r} is no version: name a number such as 1, or an alias such as {CHAMPION}, as "
+            "in `make lineage VERSION=1`"
+        )
+    registered = _registered_model(_client(config), config) if exists(config) else None
+    aliases = dict(registered.aliases) if registered else {}
+    versions = {version.number: version for version in _versions(config)} if registered else {}
+    found = versions.get(str(aliases.get(name, name)))
+    if found is None:
+        raise VersionUnknown(
+            f"{config.model_name} has no version {name!r} in {config.tracking_url}; it has "
+            f"{len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
+            f"{sorted(aliases)}; `make run` adds one"
+        )
+    return found
+
+
+def _versions(config: RegisterConfig) -> list[Version]:
+    found = _client(config).search_model_versions(f"name = '{config.model_name}'")
+    return [_version(one) for one in found]
+
+
 def find_version(config: RegisterConfig, digest: str) -> Version | None:
     """The registered version with this model digest, if there is one."""
-    found = _client(config).search_model_versions(f"name = '{config.model_name}'")
-    same = [v for v in map(_version, found) if v.digest == digest]
+    same = [version for version in _versions(config) if version.digest == digest]
     return min(same, key=lambda v: int(v.number)) if same else None
 
 
@@ -324,6 +349,57 @@ def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) 
     for name, value in tags.items():
         client.set_model_version_tag(config.model_name, registered.number, name, value)
     return replace(registered, tags={**registered.tags, **tags})
+
+
+def plant(config: RegisterConfig, champion: Version, model: Path) -> None:
+    """Make a copy of a version the champion of another, empty registry."""
+    client = _client(config)
+    run = client.create_run(_experiment(client, config))
+    client.log_artifact(run.info.run_id, str(model), "model")
+    client.create_registered_model(config.model_name)
+    source = f"{run.info.artifact_uri}/model"
+    added = client.create_model_version(
+        config.model_name, source=source, run_id=run.info.run_id, tags=champion.tags
+    )
+    client.set_terminated(run.info.run_id)
+    client.set_registered_model_alias(config.model_name, CHAMPION, added.version)
+
+
+def log_folder(config: RegisterConfig, run_id: str, folder: Path, place: str) -> None:
+    """Add the files of a folder to a run, below `place`."""
+    _client(config).log_artifacts(run_id, str(folder), place)
+
+
+def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Path:
+    """The folder `place` of a version's run, on this machine.
+
+    Raises:
+        RegistryRefused: it is gone from the store.
+    """
+    _client(config)
+    import mlflow
+
+    try:
+        found = mlflow.artifacts.download_artifacts(
+            run_id=registered.run_id, artifact_path=place, tracking_uri=config.tracking_url
+        )
+    except (OSError, mlflow.MlflowException) as error:
+        message = _gone(config, place, registered.number, config.artifacts_url)
+        raise RegistryRefused(message) from error
+    return Path(found)
+
+
+def approve(config: RegisterConfig, registered: Version, words: dict[str, str]) -> None:
+    """Add an approval to a version, with the instant at which it was given; none is replaced."""
+    given = {**words, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    name = f"{_APPROVAL}{len(approvals(registered)) + 1:03}"
+    set_tags(config, registered, {name: json.dumps(given, sort_keys=True)})
+
+
+def approvals(registered: Version) -> list[dict[str, str]]:
+    """Who made a version champion, and when: the oldest first."""
+    names = sorted(name for name in registered.tags if name.startswith(_APPROVAL))
+    return [json.loads(registered.tags[name]) for name in names]
 
 
 def log_verdict(

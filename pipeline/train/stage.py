@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.features.store import ROWS, read
+from pipeline.features.store import ROWS, SERVICE, read
 from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, load
-from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, Training
+from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
-from pipeline.shared.files import bytes_hash, read_parquet, text_hash, write_json, write_text
-from pipeline.shared.model import Model
+from pipeline.shared.files import read_parquet, text_hash, write_json, write_text
+from pipeline.shared.model import Model, predictions_hash
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.train import export, figures, models
 
@@ -73,18 +73,14 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
         rows=len(frame),
         positives=int(labels.sum()),
         features=names,
+        feature_service=read_record(FeatureService, SERVICE, "features").version,
         parity={name: worst for name, (_, worst) in stored.items()},
-        predictions_hash=predictions_hash(challenger, read_parquet(ROWS, "features")),
+        predictions_hash=predictions_hash(challenger.predict(read_parquet(ROWS, "features"))),
         data_hash=lineage.data_hash(),
         config_hash=text_hash(config.model_dump_json()),
         seed=config.seed,
         threads=config.threads,
     )
-
-
-def predictions_hash(model: Model, rows: pd.DataFrame) -> str:
-    """SHA-256 of the model's float32 predictions for every row of the feature table, in order."""
-    return bytes_hash(model.predict(rows).astype("float32").tobytes())
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:

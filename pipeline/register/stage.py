@@ -1,15 +1,27 @@
-"""A passed verdict, and nothing else, becomes a version in the registry, and its alias.
+"""The stage: refuses what was not judged or does not belong together, registers, promotes.
 
 The first model that passes becomes champion at once: nothing is live that it could harm. Every
 later one becomes challenger, and `promote` makes it champion; a staged rollout belongs between.
 """
 
+import tempfile
+from pathlib import Path
+
 from pipeline.features.store import ROWS
-from pipeline.shared import lineage, tracking
+from pipeline.register.card import card
+from pipeline.shared import graph, lineage, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
-from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
+from pipeline.shared.contracts import (
+    EVALUATE,
+    INGEST,
+    TRAIN,
+    Manifest,
+    Training,
+    Verdict,
+    read_record,
+)
 from pipeline.shared.errors import RegistryRefused
-from pipeline.shared.files import file_hash, read_json, text_hash
+from pipeline.shared.files import file_hash, read_json, text_hash, write_text
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
 
 
@@ -18,41 +30,51 @@ def register(
 ) -> tuple[Version, bool]:
     """The version that holds the model of a passed verdict, and whether it is new.
 
+    Its data are in the DVC remote and its release is sealed before the version is made.
+
     Raises:
         RegistryRefused: the verdict is a no, is about another model, or compared with another
             champion than the one that is live.
+        ReleaseRefused: commit, data, model, features and config come from different runs.
+        DataUnavailable: the remote cannot take the data.
     """
     _require(verdict, training, champion)
-    judged = {
-        "verdict_hash": file_hash(EVALUATE / "verdict.json"),
-        "compared_with": verdict.champion or "baselines only",
-    }
-    if (known := tracking.find_version(config, verdict.challenger)) is not None:
-        return _judged_again(config, known, champion, judged), False
-    run_id = tracking.find_run(config, training.digest) or tracking.record(config, training)
-    tags = {
-        # The commit and its patch are those of the run; dvc.lock was complete only after it.
-        **lineage.collect(),
-        **tracking.origin(config, run_id),
-        "window": training.window,
-        "predictions_hash": training.predictions_hash,
-        "seed": str(training.seed),
-        "threads": str(training.threads),
-        **judged,
-    }
-    _log_verdict(config, run_id)
+    known = tracking.find_version(config, verdict.challenger)
+    if known is not None and _stands(known, champion):
+        return known, False
+    with tempfile.TemporaryDirectory() as name:
+        papers = Path(name)
+        tags = _papers(config, papers, verdict, training)
+        graph.push()
+        if known is None:
+            run_id = tracking.find_run(config, training.digest) or tracking.record(config, training)
+        else:
+            run_id = known.run_id
+        _log_verdict(config, run_id)
+        tracking.log_folder(config, run_id, papers, release.place(tags["release"]))
+    if known is not None:
+        return tracking.set_tags(config, known, tags), False
     return tracking.add_version(config, run_id, training.digest, tags), True
 
 
-def _judged_again(
-    config: RegisterConfig, known: Version, champion: Version | None, judged: dict[str, str]
-) -> Version:
-    """A registered model keeps its lineage; a newer verdict takes the place of the one it had."""
+def _stands(known: Version, champion: Version | None) -> bool:
+    """A champion keeps its release; so does who is registered with this very verdict."""
     is_champion = champion is not None and champion.digest == known.digest
-    if is_champion or known.tag("verdict_hash") == judged["verdict_hash"]:
-        return known
-    _log_verdict(config, known.run_id)
-    return tracking.set_tags(config, known, judged)
+    return is_champion or known.tag("verdict_hash") == file_hash(EVALUATE / "verdict.json")
+
+
+def _papers(
+    config: RegisterConfig, folder: Path, verdict: Verdict, training: Training
+) -> dict[str, str]:
+    """Gather, describe and seal what the checkout holds; what the registry will show of it."""
+    release.gather(folder)
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    figures = read_json(EVALUATE / "metrics.json", "evaluate")
+    described = card(config.model_name, training, verdict, manifest, figures)
+    write_text(folder / release.CARD, described)
+    sealed = release.seal(folder)
+    release.require_in_step(sealed, folder, release.MODEL, Path())
+    return release.tags(sealed, folder)
 
 
 def _log_verdict(config: RegisterConfig, run_id: str) -> None:
@@ -111,6 +133,8 @@ def run() -> str:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION
     tracking.set_alias(config, alias, version.number)
+    if alias == CHAMPION:
+        _approve(config, version, None)
     done = "registered" if added else "was registered before"
     then = "; `make promote` makes it champion" if alias == CHALLENGER else ", the first"
     return f"{name} {done}, now {alias}{then}; lineage {version.tags['git_commit'][:8]}"
@@ -138,7 +162,21 @@ def promote() -> str:
             f"{challenger.tag('compared_with')[:12]}, the champion is {live[:12]}; "
             "run `make evaluate register`"
         )
-    tracking.fetch(config, challenger)
+    release.fetch(config, challenger)
     tracking.set_alias(config, CHAMPION, challenger.number)
+    _approve(config, challenger, champion)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
+
+
+def _approve(config: RegisterConfig, version: Version, before: Version | None) -> None:
+    """Write down who made a version champion, of which release, and what was champion before."""
+    tracking.approve(
+        config,
+        version,
+        {
+            "by": lineage.who(),
+            "release": version.tag("release")[:12],
+            "before": f"version {before.number}" if before else "none",
+        },
+    )

@@ -1,0 +1,8 @@
+"""A passed verdict, and nothing else, becomes a version in the registry, and its alias.
+
+`stage` refuses, registers and promotes; `card` says what the model is for, and what it is not.
+"""
+
+from pipeline.register.stage import promote, register, run
+
+__all__ = ["promote", "register", "run"]

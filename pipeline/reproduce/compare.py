@@ -1,0 +1,215 @@
+"""Is what was rebuilt what was recorded? Each output: equal, within a tolerance, or different.
+
+Everything is compared as files, without the code that wrote them: a version of months ago may have
+had other records and other features. Equal means equal bytes or equal rows. Only what training and
+judging compute has a tolerance; data and features have none.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.shared import graph
+from pipeline.shared.config import ReproduceConfig
+from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY, Record
+
+PREDICTIONS = EVALUATE / "predictions.parquet"
+Answer = Literal["equal", "within tolerance", "different"]
+COMPUTED = ("train", "evaluate")
+"""The stages whose floating-point results may differ on another processor."""
+WHY = {
+    "logistic.onnx": "a linear solver adds in the order of the processor's kernels and threads",
+    "importance.json": "means of logarithms, which vector instructions round each in their way",
+    "training.json": "holds digests and rounding errors of the models beside it",
+    "metrics.json": "holds differences to the linear baseline",
+    "verdict.json": "holds differences to the linear baseline",
+    "verdict.html": "shows verdict.json",
+    "predictions.parquet": "holds the predictions of the linear baseline too",
+    "figures": "pictures, drawn from what is compared itself",
+}
+"""What is not reproduced bit by bit everywhere, and why."""
+_TOKEN = re.compile(r"\b[0-9a-f]{12,64}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_DIGEST = re.compile(r"[0-9a-f]{12,64}")
+_PICTURES = {".png"}
+
+
+class Item(Record):
+    """One thing that was compared: what was recorded, what was found, and the answer."""
+
+    stage: str
+    what: str
+    answer: Answer
+    recorded: str
+    found: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A checkout in which the graph ran again, and the papers of what it had made before."""
+
+    folder: Path
+    papers: Path
+    lock: dict[str, graph.Stage]
+    expected: dict[str, str]
+    """Texts that were changed on purpose: what stands in a record, and what has to stand now."""
+
+    @property
+    def cache(self) -> Path:
+        """Where DVC keeps the recorded outputs that were pulled."""
+        return self.folder / ".dvc/cache"
+
+    def recorded(self, path: str, md5: str) -> Path:
+        """The recorded file: small figures are papers, everything else came from the remote."""
+        paper = self.papers / path
+        return paper if paper.is_file() else graph.cached(md5, self.cache)
+
+
+def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
+    """Every output of every stage against the recorded one, in the order of the flow."""
+    return [
+        _output(rebuilt, config, stage, path, md5)
+        for stage, entry in rebuilt.lock.items()
+        for path, md5 in entry.outs.items()
+    ]
+
+
+def same(stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different") -> Item:
+    """Two short texts that should be the same, such as digests, and the answer if they are not."""
+    answer = "equal" if recorded == found else otherwise
+    if answer == "equal" and recorded != found:
+        answer = "within tolerance"  # the same rows in other bytes
+    return Item(stage=stage, what=what, answer=answer, recorded=recorded, found=found)
+
+
+def _output(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
+    found = graph.md5(rebuilt.folder / path)
+    if found == md5:
+        return same(stage, path, md5, found)
+    answer, detail = _content(rebuilt, config, stage, path, md5)
+    why = WHY.get(Path(path).name, "") if answer == "within tolerance" else ""
+    told = f"{detail}; {why}" if why else detail
+    shown = found or "nothing"
+    return Item(stage=stage, what=path, answer=answer, recorded=md5, found=shown, detail=told)
+
+
+def _content(
+    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+) -> tuple[Answer, str]:
+    """What files of other bytes have in common: the first difference decides."""
+    new = rebuilt.folder / path
+    if not new.exists():
+        return "different", "it was not written: the graph stopped before"
+    if md5.endswith(".dir"):
+        return _folder(rebuilt, config, stage, path, md5)
+    old = rebuilt.recorded(path, md5)
+    if not old.is_file():
+        return "different", "other bytes, and the recorded file is not at hand"
+    tolerances = (config.prediction_tolerance, config.figure_tolerance)
+    predictions, figures = tolerances if stage in COMPUTED else (0.0, 0.0)
+    kind = Path(path).suffix
+    if kind == ".parquet":
+        return tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
+    if kind == ".onnx":
+        return _models(rebuilt, Path(path).stem, predictions)
+    if kind in _PICTURES:
+        return "within tolerance", "other bytes"
+    recorded = old.read_text(encoding="utf-8")
+    for was, now in rebuilt.expected.items():
+        recorded = recorded.replace(was, now)
+    return texts(recorded, new.read_text(encoding="utf-8"), figures)
+
+
+def _folder(
+    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+) -> tuple[Answer, str]:
+    old = graph.members(md5, rebuilt.cache)
+    folder = rebuilt.folder / path
+    new = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    if new != old.keys():
+        return "different", f"{len(old)} files were recorded, {len(new)} are there"
+    found = [
+        (name, _content(rebuilt, config, stage, f"{path}/{name}", member))
+        for name, member in old.items()
+        if graph.md5(folder / name) != member
+    ]
+    worst = max(found, key=lambda one: _rank(one[1][0]))
+    return worst[1][0], f"{len(found)} of {len(old)} files; {worst[0]}: {worst[1][1]}"
+
+
+def _rank(answer: Answer) -> int:
+    return ("equal", "within tolerance", "different").index(answer)
+
+
+def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
+    """Two tables: the same columns and rows, and numbers no further apart than `tolerance`."""
+    if list(old) != list(new) or len(old) != len(new):
+        extra = sorted(set(old) ^ set(new))
+        return "different", (
+            f"{len(old):,} rows of {old.shape[1]} columns were recorded, {len(new):,} of "
+            f"{new.shape[1]} are there{f'; columns {extra[:5]}' if extra else ''}"
+        )
+    apart = {str(name): _apart(old[name], new[name]) for name in old}
+    largest = max(apart, key=lambda name: apart[name], default="")
+    if not largest or apart[largest] == 0:
+        return "equal", "the same rows in other bytes"
+    differing = sum(value > 0 for value in apart.values())
+    detail = f"{differing} of {len(apart)} columns, largest difference {apart[largest]:.1e}"
+    answer: Answer = "within tolerance" if apart[largest] <= tolerance else "different"
+    return answer, f"{detail} in {largest}"
+
+
+def _apart(old: pd.Series, new: pd.Series) -> float:
+    """The largest difference of two columns; infinite where they cannot be subtracted."""
+    if old.dtype != new.dtype or (old.isna() != new.isna()).any():
+        return float("inf")
+    if not pd.api.types.is_float_dtype(old.dtype):
+        return 0.0 if old.equals(new) else float("inf")
+    return float(np.nanmax(np.abs(old.to_numpy() - new.to_numpy()), initial=0.0))
+
+
+def _models(rebuilt: Rebuilt, name: str, tolerance: float) -> tuple[Answer, str]:
+    """A model's bytes say little: how far are its predictions from the recorded ones?"""
+    column = "challenger" if name == "model" else name
+    md5 = next((e.outs.get(str(PREDICTIONS), "") for e in reversed(rebuilt.lock.values())), "")
+    old, new = rebuilt.recorded(str(PREDICTIONS), md5), rebuilt.folder / PREDICTIONS
+    if not (md5 and old.is_file() and new.is_file()):
+        return "different", "other bytes, and no predictions to compare"
+    columns = [*FLIGHT_KEY, column]
+    answer, detail = tables(
+        pd.read_parquet(old, columns=columns), pd.read_parquet(new, columns=columns), tolerance
+    )
+    same_predictions = "other bytes, the same predictions"
+    return (answer, same_predictions) if answer == "equal" else (answer, f"predictions: {detail}")
+
+
+def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
+    """Two texts: the same words, and numbers no further apart than `tolerance`.
+
+    Digests stand for files, which are compared themselves: that they differ is only counted.
+    """
+    told, telling = _TOKEN.findall(old), _TOKEN.findall(new)
+    if _TOKEN.sub("#", old) != _TOKEN.sub("#", new) or len(told) != len(telling):
+        return "different", "other words"
+    digests, largest = 0, 0.0
+    for was, now in zip(told, telling, strict=True):
+        if was == now:
+            continue
+        if _DIGEST.fullmatch(was) and _DIGEST.fullmatch(now):
+            digests += 1
+        else:
+            largest = max(largest, _distance(was, now))
+    follow = f", {digests} digest(s) of compared files" if digests else ""
+    answer: Answer = "within tolerance" if largest <= tolerance else "different"
+    return answer, f"largest difference of {len(told):,} numbers {largest:.1e}{follow}"
+
+
+def _distance(was: str, now: str) -> float:
+    try:
+        return abs(float(was.replace(",", "")) - float(now.replace(",", "")))
+    except ValueError:
+        return float("inf")

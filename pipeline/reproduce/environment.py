@@ -1,0 +1,87 @@
+"""The packages that a version was made with: are they the ones installed here, or to be built?"""
+
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.files import file_hash
+
+ENVIRONMENTS = Path("state/environments")
+
+
+def pinned(lock: str) -> dict[str, str]:
+    """What a lock file pins for this machine: canonical names and versions."""
+    entries = [line for line in lock.replace("\\\n", " ").splitlines() if line.strip()]
+    wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
+    return {
+        canonicalize_name(one.name): next(iter(one.specifier)).version
+        for one in wanted
+        if one.marker is None or one.marker.evaluate()
+    }
+
+
+def installed() -> dict[str, str]:
+    """What this Python can import, by canonical name."""
+    return {canonicalize_name(found.name): found.version for found in distributions()}
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Each package whose version is not the wanted one; what is there besides does not count."""
+    return [
+        f"{name} {found.get(name, 'nothing')} is installed, {version} was recorded"
+        for name, version in sorted(wanted.items())
+        if found.get(name) != version
+    ]
+
+
+def fitting(lock: Path, python: str, rebuild: bool) -> Path:
+    """The folder of the programs of an environment that is the lock's.
+
+    That is this one where it fits; else one that is built, if `rebuild` says so, and kept.
+
+    Raises:
+        EnvironmentUnfit: packages differ and may not be built, or cannot be.
+    """
+    differing = differences(pinned(lock.read_text(encoding="utf-8")), installed())
+    if not differing:
+        return Path(sys.executable).parent
+    if not rebuild:
+        raise EnvironmentUnfit(
+            f"{len(differing)} package(s) are not what the version was made with: "
+            f"{'; '.join(differing[:5])}; `make reproduce VERSION=... REBUILD_ENV=1` builds that "
+            "environment beside this one"
+        )
+    return _built(lock, python)
+
+
+def _built(lock: Path, python: str) -> Path:
+    """An environment with exactly the lock's packages; one that was built before is used again."""
+    folder = (ENVIRONMENTS / f"{file_hash(lock)[:12]}-python{_minor(python)}").absolute()
+    done = folder / "installed"
+    if not done.is_file():
+        here = ".".join(map(str, sys.version_info[:2]))
+        wanted = sys.executable if _minor(python) == here else _minor(python)
+        _uv("venv", "--quiet", "--no-python-downloads", "--clear", "--python", wanted, folder)
+        target = ("--python", folder / "bin/python")
+        _uv("pip", "sync", "--quiet", *target, "--require-hashes", "--compile-bytecode", lock)
+        done.touch()
+    return folder / "bin"
+
+
+def _minor(python: str) -> str:
+    return ".".join(python.split(".")[:2])
+
+
+def _uv(*arguments: str | Path) -> None:
+    command = [str(Path(sys.executable).parent / "uv"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EnvironmentUnfit(
+            f"the recorded environment cannot be built: uv says {done.stderr.strip()[-400:]!r}; "
+            "look at what it needs (a Python of that version, a package index), then run the same"
+        )

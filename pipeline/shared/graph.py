@@ -1,0 +1,210 @@
+"""The door to DVC: what dvc.lock says that each stage read and wrote, and moving those files.
+
+DVC names a file by the MD5 of its bytes, and a folder by that of its list. It is spoken to as a
+command, in whatever checkout and environment it is that has to move or to remake something.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.shared.errors import ArtifactTampered, DataUnavailable
+
+LOCK = Path("dvc.lock")
+_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of the graph was run with and what it wrote: paths and their MD5, and params."""
+
+    deps: dict[str, str]
+    params: dict[str, Any]
+    outs: dict[str, str]
+
+
+def read_lock(path: Path) -> dict[str, Stage]:
+    """The stages of a dvc.lock, in the order of the flow.
+
+    Raises:
+        ArtifactTampered: it is not what DVC writes.
+    """
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return {name: _stage(entry) for name, entry in (found.get("stages") or {}).items()}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ArtifactTampered(
+            f"{path} is not what DVC writes ({type(error).__name__}: {error}); "
+            "bring it back with `git checkout HEAD -- dvc.lock`, or run `make evaluate`"
+        ) from error
+
+
+def _stage(entry: dict[str, Any]) -> Stage:
+    deps, outs = (
+        {item["path"]: item["md5"] for item in entry.get(kind, [])} for kind in ("deps", "outs")
+    )
+    return Stage(deps, entry.get("params", {}), outs)
+
+
+def md5(path: Path) -> str | None:
+    """The MD5 by which DVC names a file or a folder; None where there is neither.
+
+    What .dvcignore leaves out of this project's folders (bytecode, temporary files) is left out.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+    if not path.is_dir():
+        return None
+    members = [
+        {"md5": md5(member), "relpath": member.relative_to(path).as_posix()}
+        for member in path.rglob("*")
+        if member.is_file() and "__pycache__" not in member.parts
+        if member.suffix not in (".pyc", ".tmp")
+    ]
+    listed = json.dumps(sorted(members, key=lambda member: str(member["relpath"])), sort_keys=True)
+    return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
+
+
+def cached(md5_of: str, cache: Path) -> Path:
+    """Where a cache keeps the file with this MD5."""
+    return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
+
+
+def members(md5_of: str, cache: Path) -> dict[str, str]:
+    """The files of a folder that is in a cache: their paths within it, and their MD5."""
+    listed = json.loads(cached(md5_of, cache).read_text(encoding="utf-8"))
+    return {entry["relpath"]: entry["md5"] for entry in listed}
+
+
+def push() -> None:
+    """Store everything that dvc.lock names in the remote.
+
+    Raises:
+        DataUnavailable: the remote cannot be written, or a file is in no cache.
+    """
+    done = _dvc(Path(), "push")
+    if done.returncode:
+        raise DataUnavailable(
+            "what dvc.lock names could not be stored in the DVC remote, and a model whose data are "
+            f"nowhere cannot be rebuilt: {_words(done)}; see `dvc remote list`, then `make push`"
+        )
+
+
+def pull(folder: Path) -> None:
+    """Fetch what the dvc.lock of a checkout names from its remote, and from nowhere else.
+
+    Raises:
+        DataUnavailable: a file is missing there, or is not what its name says.
+    """
+    done = _dvc(folder, "pull", "--force")
+    if not done.returncode:
+        return
+    lost = _lost(folder)
+    raise DataUnavailable(
+        f"{len(lost)} recorded file(s) are missing in the DVC remote, or are there not what their "
+        f"names say: {', '.join(lost[:5]) or _words(done)}; push them again from a checkout that "
+        "has them (`make push`), or restore the remote from a backup"
+    )
+
+
+def _lost(folder: Path) -> list[str]:
+    """The recorded files that a pull could not bring, each with its MD5."""
+    cache, lost = folder / ".dvc/cache", []
+    for stage in read_lock(folder / LOCK).values():
+        for path, name in stage.outs.items():
+            if path in uncached(folder):
+                continue
+            if md5(cached(name, cache)) != name.removesuffix(".dir"):
+                lost.append(f"{path} ({name})")
+            elif name.endswith(".dir"):
+                inside = members(name, cache).items()
+                lost += [f"{path}/{p} ({m})" for p, m in inside if md5(cached(m, cache)) != m]
+    return lost
+
+
+def uncached(folder: Path) -> list[str]:
+    """The outputs that a checkout's dvc.yaml leaves to git: small figures that people compare."""
+    graph = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
+    entries = [
+        entry
+        for stage in graph["stages"].values()
+        for kind in ("outs", "metrics", "plots")
+        for entry in stage.get(kind, [])
+        if isinstance(entry, dict)
+    ]
+    return [path for e in entries for path, how in e.items() if how.get("cache") is False]
+
+
+def rerun(folder: Path, bin_folder: Path) -> bool:
+    """Run every stage of a checkout's graph, cached or not, with the Python of `bin_folder`.
+
+    What the stages say goes where this process says it. Returns whether it came to its end.
+    """
+    path = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    command = [str(bin_folder / "python"), "-m", "dvc", "repro", "--force"]
+    settings = {**_settings(), "PATH": path}
+    return subprocess.run(command, cwd=folder, env=settings, check=False).returncode == 0
+
+
+def remote(folder: Path) -> dict[str, str]:
+    """The settings of a checkout's default remote, its address in full."""
+    listed = _dvc(folder, "config", "--list")
+    settings = dict(line.split("=", 1) for line in listed.stdout.splitlines() if "=" in line)
+    name = settings.get("core.remote", "")
+    start = f"remote.{name}."
+    found = {k.removeprefix(start): v for k, v in settings.items() if k.startswith(start)}
+    if "url" not in found:
+        raise DataUnavailable(
+            f"{folder.resolve()} names no DVC remote to fetch recorded data from; "
+            "add one with `dvc remote add --default NAME URL`"
+        )
+    return found | {"name": name, "url": _in_full(folder, found["url"])}
+
+
+def _in_full(folder: Path, url: str) -> str:
+    """A remote's address for another checkout: paths are relative to the folder .dvc."""
+    if "://" in url or Path(url).is_absolute():
+        return url
+    return str((folder / ".dvc" / url).resolve())
+
+
+def use_remote(folder: Path, settings: dict[str, str]) -> None:
+    """Let a checkout use another one's remote; no file of git changes."""
+    name = settings["name"]
+    _dvc(folder, "remote", "add", "--local", "--force", "--default", name, settings["url"])
+    for key, value in {**settings, "verify": "true"}.items():
+        if key not in ("name", "url"):
+            _dvc(folder, "remote", "modify", "--local", name, key, value)
+
+
+def _dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=_settings(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _settings() -> dict[str, str]:
+    """The environment without what would lead a command into another checkout."""
+    foreign = ("GIT_", "DVC_ROOT", "MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return own | _QUIET
+
+
+def _words(done: "subprocess.CompletedProcess[str]") -> str:
+    """What DVC said went wrong, on one line."""
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    kept = [line for line in said if not line.startswith(("Collecting", "Fetching", "Pushing"))]
+    return " ".join(kept[:12]) or f"exit code {done.returncode}"
