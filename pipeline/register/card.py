@@ -4,9 +4,9 @@ Written from the papers of its release and stored with them, so that it can't te
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.shared.contracts import Check, Manifest, Training, Verdict
+from pipeline.shared.markdown import table
 
 _PURPOSE = """## Intended use
 
@@ -84,10 +84,7 @@ _BEHAVIOUR = ("invariance:", "direction:", "minimum:")
 
 
 def _checks(checks: Iterable[Check]) -> str:
-    rows = [
-        (c.name, f"{c.found:.4g}", f"{c.limit:.4g}", _answer(c), c.detail.replace("|", "/"))
-        for c in checks
-    ]
+    rows = [(c.name, f"{c.found:.4g}", f"{c.limit:.4g}", _answer(c), c.detail) for c in checks]
     return table(["check", "found", "limit", "answer", "detail"], rows)
 
 
@@ -95,9 +92,3 @@ def _answer(check: Check) -> str:
     if not check.blocking:
         return "reported"
     return "pass" if check.passed else "FAIL"
-
-
-def table(head: list[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

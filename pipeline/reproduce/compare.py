@@ -148,7 +148,7 @@ def _rank(answer: Answer) -> int:
 def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
     """Two tables: the same columns and rows, and numbers no further apart than `tolerance`."""
     if list(old) != list(new) or len(old) != len(new):
-        extra = sorted(set(old) ^ set(new))
+        extra = sorted(map(str, set(old) ^ set(new)))
         return "different", (
             f"{len(old):,} rows of {old.shape[1]} columns were recorded, {len(new):,} of "
             f"{new.shape[1]} are there{f'; columns {extra[:5]}' if extra else ''}"

@@ -10,6 +10,7 @@ from pipeline.shared import release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE
 from pipeline.shared.files import read_json, write_text
+from pipeline.shared.markdown import table
 from pipeline.shared.release import Release
 from pipeline.shared.tracking import Version
 
@@ -72,22 +73,16 @@ flowchart LR
 
 
 def _parts(sealed: Release, training: dict[str, Any]) -> str:
+    patched = f"patch {sealed.patch}" if sealed.patch else "the tree was clean"
+    ran = f"seed {training['seed']}, {training['threads']} thread(s)"
     rows = [
-        (
-            "commit",
-            sealed.commit,
-            f"patch {sealed.patch}" if sealed.patch else "the tree was clean",
-        ),
+        ("commit", sealed.commit, patched),
         ("data", sealed.data, "content of every snapshot below"),
         ("model", sealed.model, f"ONNX; {len(training['features'])} inputs"),
         ("feature service", sealed.features, "what each feature means"),
         ("config", sealed.config, "configs of the stages that made it"),
         ("environment", sealed.papers[str(release.ENVIRONMENT)], f"Python {sealed.python}"),
-        (
-            "training",
-            training["window"],
-            f"seed {training['seed']}, {training['threads']} thread(s)",
-        ),
+        ("training", training["window"], ran),
         ("machine", sealed.machine, "where it was registered"),
     ]
     return "## Parts\n\n" + table(["part", "version", "what"], rows) + "\n"
@@ -108,11 +103,10 @@ def _judged(verdict: dict[str, Any]) -> str:
     blocking = [check for check in verdict["checks"] if check["blocking"]]
     overall = [check for check in verdict["checks"] if check["name"].startswith("beats ")]
     rows = [(check["name"], check["detail"]) for check in overall]
-    return (
-        f"## Verdict\n\n{sum(c['passed'] for c in blocking)} of {len(blocking)} blocking checks "
-        f"passed on {verdict['rows']:,} flights of {verdict['days']} days ({verdict['window']}).\n\n"
-        + table(["check", "difference of log loss"], rows)
-        + "\n"
+    passed = f"{sum(c['passed'] for c in blocking)} of {len(blocking)} blocking checks passed"
+    on = f"{verdict['rows']:,} flights of {verdict['days']} days ({verdict['window']})"
+    return f"## Verdict\n\n{passed} on {on}.\n\n" + (
+        table(["check", "difference of log loss"], rows) + "\n"
     )
 
 
@@ -120,9 +114,3 @@ def _approved(registered: Version) -> str:
     rows = [(a["at"], a["by"], a["before"], a["release"]) for a in tracking.approvals(registered)]
     told = table(["made champion at", "by", "before it", "release"], rows) if rows else "None yet."
     return f"## Approvals\n\n{told}\n"
-
-
-def table(head: list[str], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table."""
-    lines = [tuple(head), ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,4 +1,4 @@
-"""The stage: rebuilds a registered version in a clean checkout, compares, and says whether it is."""
+"""The stage: rebuilds a registered version in a clean checkout, compares, and answers."""
 
 import re
 import shutil
@@ -124,11 +124,11 @@ def headlines(sealed: Release, rebuilt: Rebuilt, outputs: list[Item]) -> list[It
     training, verdict = ([_json(s / p) for s in (before, after)] for p in (TRAINING, VERDICT))
     every, judged = ([str(p.get("predictions_hash")) for p in pair] for pair in (training, verdict))
     made = file_hash(after / MODEL) if (after / MODEL).is_file() else "nothing"
-    asked = [
+    asked: list[tuple[str, str, str, str, Path]] = [
         ("ingest", "snapshots", str(len(old)), str(len(kept)), MANIFEST),
         ("train", "model", sealed.model, made, MODEL),
-        ("train", "predictions, every flight", *every, compare.PREDICTIONS),
-        ("evaluate", "predictions, test set", *judged, compare.PREDICTIONS),
+        ("train", "predictions, every flight", every[0], every[1], compare.PREDICTIONS),
+        ("evaluate", "predictions, test set", judged[0], judged[1], compare.PREDICTIONS),
     ]
     answers = {output.what: output.answer for output in outputs}
     return [
