@@ -159,7 +159,7 @@ def verdict(**changes: Any) -> Verdict:
     checks = changes.get("checks", [check()])
     whole = {"challenger": "c" * 64, "champion": None, "window": "2013-03-01..2013-03-31"}
     whole |= {"rows": 1_860, "days": 31, "checks": checks, "passed": decide(checks)}
-    whole |= {"config_hash": "a" * 64, "features_hash": "b" * 64}
+    whole |= {"config_hash": "a" * 64, "features_hash": "b" * 64, "predictions_hash": "d" * 64}
     return Verdict.model_validate(whole | changes)
 
 
@@ -172,6 +172,7 @@ def training(**changes: Any) -> Training:
         "rows": 3_120,
         "positives": 900,
         "features": FEATURES,
+        "feature_service": "flight_delay-0123456789ab",
         "parity": {"model": 1e-7, "logistic": 1e-7, "hour_rate": 0.0},
         "predictions_hash": "d" * 64,
         "data_hash": "e" * 64,

@@ -53,6 +53,7 @@ class Version:
 def _client(config: RegisterConfig) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow

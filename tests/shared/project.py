@@ -1,8 +1,9 @@
 """A small project in a folder of its own: a git checkout with configs, data and a planted signal.
 
-Nothing in it is faked but the flights: MLflow keeps its registry in SQLite below state/, models are
-real ONNX files. MLflow remembers each database by its URL, so every project names its own in full,
-and a copy of a project is a moved store: the paths in its database move with it.
+Nothing in it is faked but the flights: DVC has a graph and a remote in its folder, MLflow keeps its
+registry in SQLite below state/, models are real ONNX files. MLflow remembers each database by its
+URL, so every project names its own in full, and a copy of a project is a moved store: the paths in
+its database move with it.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ import pytest
 import yaml
 
 from pipeline import evaluate, register, train
-from pipeline.features.store import ROWS
-from pipeline.shared.contracts import INGEST, Manifest, Snapshot
+from pipeline.features.definitions import FEATURES
+from pipeline.features.store import ROWS, SERVICE
+from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot
 from pipeline.shared.files import content_hash, write_json, write_parquet
 from tests.builders import feature_rows
 
@@ -80,6 +83,32 @@ def commit() -> str:
     return git("rev-parse", "HEAD")
 
 
+def dvc(*arguments: str) -> None:
+    """Run DVC in the working folder."""
+    settings = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    subprocess.run(command, env=settings, capture_output=True, check=True)
+
+
+def small_graph() -> dict[str, Any]:
+    """The project's graph without the stage and the files that a planted table does not have."""
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    del graph["validate"]
+    graph["ingest"]["outs"] = ["data/ingest/manifest.json"]
+    for stage in graph.values():
+        stage["deps"] = [
+            path
+            for path in stage["deps"]
+            if not path.startswith(("pipeline/", "data/validate/", "data/ingest/flights"))
+        ]
+    return {"stages": graph}
+
+
+def locked() -> None:
+    """Let dvc.lock say what the stages have read and written, as `dvc repro` would have."""
+    dvc("commit", "--force")
+
+
 def arrive(months: dict[str, pd.DataFrame]) -> None:
     """Write a manifest of these months and their rows as the table of features."""
     snapshots = [
@@ -98,6 +127,7 @@ def arrive(months: dict[str, pd.DataFrame]) -> None:
     manifest = Manifest(source="builders", as_of=max(months), files={}, snapshots=snapshots)
     write_json(INGEST / "manifest.json", manifest.model_dump())
     write_parquet(ROWS, pd.concat(months.values(), ignore_index=True))
+    write_json(SERVICE, FeatureService(version="planted-1", features=FEATURES).model_dump())
 
 
 def start(folder: Path) -> None:
@@ -107,7 +137,12 @@ def start(folder: Path) -> None:
         configure(stage, **changes)
     point_at(folder)
     Path("requirements.lock").write_text("numpy==2.4.0\n")
+    Path("dvc.yaml").write_text(yaml.safe_dump(small_graph()))
     Path("dvc.lock").write_text("schema: '2.0'\n")
+    Path(".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, Path(".dvc") / name)
+    shutil.copy(ROOT / ".dvcignore", ".dvcignore")
     # Where the registry is says nothing about a model, and every copy has its own.
     Path(".gitignore").write_text("/state/\n/data/\n/configs/register.yaml\n")
     rows = pd.concat(
@@ -148,7 +183,13 @@ def judge(iterations: int) -> None:
     """Train a challenger of so many trees, and let the gate judge it."""
     configure("train", **{"boosting.max_iter": iterations})
     train.run()
+    settle()
+
+
+def settle() -> None:
+    """Let the gate judge what was trained, and the graph's lock say so."""
     evaluate.run()
+    locked()
 
 
 def challenge() -> None:
@@ -160,7 +201,7 @@ def challenge() -> None:
 STEPS: dict[str, Callable[[], Any]] = {
     "started": lambda: start(Path.cwd()),
     "trained": train.run,
-    "judged": evaluate.run,
+    "judged": settle,
     "registered": register.run,
     "challenged": challenge,
 }

@@ -15,7 +15,6 @@ from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import ConfigError, LeakFound, TooLittleData
 from pipeline.shared.files import file_hash, write_parquet
-from pipeline.train.stage import predictions_hash
 from tests.shared import project
 
 pytestmark = [pytest.mark.answer("three-artefacts"), pytest.mark.slow]
@@ -119,7 +118,7 @@ def test_the_hash_of_the_predictions_is_that_of_their_float32_bytes_in_any_porti
     model, rows = stored.load(TRAIN / "model.onnx", training.digest), pd.read_parquet(ROWS)
     portions = [model.predict(rows[start : start + 97]) for start in range(0, len(rows), 97)]
     risks = np.concatenate(portions).astype("float32")
-    assert predictions_hash(model, rows) == training.predictions_hash
+    assert stored.predictions_hash(model.predict(rows)) == training.predictions_hash
     assert hashlib.sha256(risks.tobytes()).hexdigest() == training.predictions_hash
 
 
@@ -127,7 +126,7 @@ def test_the_hash_of_the_predictions_notices_one_row(trained):
     training = read_record(Training, TRAIN / "training.json", "train")
     model, rows = stored.load(TRAIN / "model.onnx", training.digest), pd.read_parquet(ROWS)
     rows.loc[5, "system_dep_late_3h"] = 1 - rows.loc[5, "system_dep_late_3h"]
-    assert predictions_hash(model, rows) != training.predictions_hash
+    assert stored.predictions_hash(model.predict(rows)) != training.predictions_hash
 
 
 def test_the_predictions_do_not_depend_on_the_number_of_threads(trained):
@@ -137,6 +136,7 @@ def test_the_predictions_do_not_depend_on_the_number_of_threads(trained):
     training = read_record(Training, TRAIN / "training.json", "train")
     assert (before.threads, training.threads) == (1, 2)
     assert training.predictions_hash == before.predictions_hash
+    assert training.digest == before.digest
 
 
 def test_training_records_where_the_registry_is_configured_to_be(trained):

@@ -6,7 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline import evaluate, register, train
+from pipeline import register, train
 from pipeline.features.store import ROWS
 from pipeline.register import promote
 from pipeline.shared import tracking
@@ -174,7 +174,7 @@ def test_a_version_carries_its_lineage(judged):
         "threads": "1",
         "compared_with": "baselines only",
     }
-    assert len(tags["data_hash"]) == len(tags["configs_hash"]) == 64
+    assert len(tags["data_hash"]) == len(tags["config_hash"]) == 64
 
 
 # The run behind a version.
@@ -233,7 +233,7 @@ def test_a_changed_tree_leaves_its_patch_in_the_run(judged, tmp_path_factory):
     Path("extra.py").write_text("print('an untracked file')\n")
     project.configure("train", **{"boosting.max_iter": 11})
     train.run()
-    evaluate.run()
+    project.settle()
     register.run()
     champion = tracking.aliased(load(RegisterConfig), "champion")
     assert champion.tags["git_tree"].startswith("changed, patch ")
@@ -302,6 +302,7 @@ def test_a_registered_model_that_is_judged_anew_can_be_promoted(overtaken):
     project.configure("train", **{"boosting.max_iter": 10})
     train.run()
     judge_as(challenger=the_training().digest, champion=champion.digest)
+    project.locked()
     assert "version 1" in (closing := register.run())
     assert "was registered before, now challenger" in closing
     version = tracking.aliased(load(RegisterConfig), "challenger")
