@@ -83,5 +83,5 @@ def _uv(*arguments: str | Path) -> None:
     if done.returncode:
         raise EnvironmentUnfit(
             f"the recorded environment cannot be built: uv says {done.stderr.strip()[-400:]!r}; "
-            "look at what it needs (a Python of that version, a package index), then run the same"
+            "make what it needs reachable (that Python, a package index), then run the same again"
         )

@@ -41,7 +41,7 @@ def read_lock(path: Path) -> dict[str, Stage]:
         return {name: _stage(entry) for name, entry in (found.get("stages") or {}).items()}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
-            f"{path} is not what DVC writes ({type(error).__name__}: {error}); "
+            f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
             "bring it back with `git checkout HEAD -- dvc.lock`, or run `make evaluate`"
         ) from error
 

@@ -377,13 +377,12 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     Raises:
         RegistryRefused: it is gone from the store.
     """
-    _client(config)
+    client = _client(config)
     import mlflow
 
     try:
-        found = mlflow.artifacts.download_artifacts(
-            run_id=registered.run_id, artifact_path=place, tracking_uri=config.tracking_url
-        )
+        kept = client.get_run(registered.run_id).info.artifact_uri
+        found = mlflow.artifacts.download_artifacts(f"{kept}/{place}")
     except (OSError, mlflow.MlflowException) as error:
         message = _gone(config, place, registered.number, config.artifacts_url)
         raise RegistryRefused(message) from error

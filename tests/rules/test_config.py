@@ -21,6 +21,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "train": ("boosting.learning_rate", 5),
     "evaluate": ("bootstrap.draws", 10),
     "register": ("model_name", "Two Words"),
+    "reproduce": ("prediction_tolerance", 1),
     "monitor": ("prediction_alert", -1),
 }
 

@@ -74,8 +74,10 @@ def test_every_command_of_mlflow_names_known_stages() -> None:
     for name, point in tree.load("MLproject")["entry_points"].items():
         *before, last = point["command"].split(" && ")
         assert set(before) <= {"dvc repro"}
+        last, _, options = last.partition(" --")
         program, words = last[: len("python -m pipeline")], last.split()[3:]
         assert program == "python -m pipeline"
+        assert options == " --".join(f"{o} {{{o}}}" for o in point.get("parameters", {}))
         assert words == [name] if name != "main" else set(words) <= set(tree.commands())
 
 

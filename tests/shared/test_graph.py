@@ -1,0 +1,120 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.shared import graph
+from pipeline.shared.errors import ArtifactTampered, DataUnavailable
+from tests.shared import project
+
+pytestmark = pytest.mark.answer("three-artefacts")
+
+
+def test_the_lock_of_the_project_itself_is_read_in_the_order_of_the_flow():
+    lock = graph.read_lock(project.ROOT / "dvc.lock")
+    assert list(lock) == ["ingest", "validate", "features", "train", "evaluate"]
+    assert lock["train"].outs["data/train/model.onnx"]
+    assert lock["train"].params["configs/train.yaml"]["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["stages: [", "- a list", "stages: {train: 3}", "stages: {train: {outs: [{}]}}", "\x00"]
+)
+def test_what_dvc_did_not_write_is_refused(tmp_path, text):
+    path = tmp_path / "dvc.lock"
+    path.write_text(text)
+    with pytest.raises(ArtifactTampered, match=r"is not what DVC writes .*`make evaluate`"):
+        graph.read_lock(path)
+
+
+def test_a_graph_that_never_ran_has_no_stages(tmp_path):
+    path = tmp_path / "dvc.lock"
+    path.write_text("schema: '2.0'\n")
+    assert graph.read_lock(path) == {}
+
+
+def test_small_figures_are_left_to_git(monkeypatch):
+    monkeypatch.chdir(project.ROOT)
+    assert {"data/train/metrics.json", "data/evaluate/metrics.json"} <= set(graph.uncached(Path()))
+    assert "data/train/model.onnx" not in graph.uncached(Path())
+
+
+def test_there_is_no_md5_of_nothing(tmp_path):
+    assert graph.md5(tmp_path / "gone") is None
+
+
+@pytest.mark.slow
+def test_every_md5_is_the_one_that_dvc_gives(judged):
+    (judged / "data/train/figures/__pycache__").mkdir()
+    (judged / "data/train/figures/__pycache__/left.pyc").write_bytes(b"by a run")
+    seen = 0
+    for stage in graph.read_lock(judged / "dvc.lock").values():
+        for path, md5 in {**stage.deps, **stage.outs}.items():
+            assert graph.md5(judged / path) == md5, path
+            seen += md5.endswith(".dir")
+    assert seen == 1  # a folder is among them
+
+
+@pytest.mark.slow
+def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_named(
+    judged, tmp_path_factory
+):
+    graph.push()
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "clone"
+    project.git("clone", "--quiet", ".", str(elsewhere))
+    shutil.copy("dvc.lock", elsewhere)
+    graph.use_remote(elsewhere, graph.remote(Path()))
+    graph.pull(elsewhere)
+    lock = graph.read_lock(Path("dvc.lock"))
+    model = lock["train"].outs["data/train/model.onnx"]
+    assert graph.md5(elsewhere / "data/train/model.onnx") == model
+    figures = graph.members(lock["train"].outs["data/train/figures"], elsewhere / ".dvc/cache")
+    stored = [
+        graph.cached(figures["roc.png"], judged / ".dvc/remote"),
+        graph.cached(model, judged / ".dvc/remote"),
+    ]
+    stored[0].chmod(0o644)
+    stored[0].write_bytes(b"another picture")
+    stored[1].unlink()
+    for folder in (".dvc/cache", "data"):
+        shutil.rmtree(elsewhere / folder)
+    with pytest.raises(DataUnavailable) as refused:
+        graph.pull(elsewhere)
+    assert str(refused.value).startswith("2 recorded file(s) are missing in the DVC remote, or")
+    assert f"data/train/model.onnx ({model})" in str(refused.value)
+    assert f"data/train/figures/roc.png ({figures['roc.png']})" in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_remote_that_cannot_be_written_is_a_refusal_in_dvcs_words(judged):
+    (judged / ".dvc/remote").write_text("a file where the remote should be")
+    with pytest.raises(
+        DataUnavailable, match=r"could not be stored in the DVC remote.*`make push`"
+    ):
+        graph.push()
+
+
+@pytest.mark.slow
+def test_a_checkout_without_a_remote_is_told_how_to_name_one(judged):
+    (judged / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    with pytest.raises(DataUnavailable, match="`dvc remote add --default NAME URL`"):
+        graph.remote(Path())
+
+
+def test_the_settings_of_a_command_lead_into_no_other_checkout(monkeypatch):
+    for name in ("GIT_DIR", "PYTHONPATH", "PIPELINE_TRACKING_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("AWS_PROFILE", "of the remote")
+    settings = graph._settings()
+    assert "elsewhere" not in settings.values()
+    assert settings["AWS_PROFILE"] == "of the remote"
+
+
+def test_the_graph_of_the_small_project_is_the_real_one_without_what_it_lacks():
+    real = yaml.safe_load((project.ROOT / "dvc.yaml").read_text())["stages"]
+    small = project.small_graph()["stages"]
+    assert set(real) - set(small) == {"validate"}
+    assert {name: stage["cmd"] for name, stage in small.items()}.items() <= {
+        name: stage["cmd"] for name, stage in real.items()
+    }.items()
