@@ -129,7 +129,7 @@ def surroundings() -> dict[str, str]:
 
 def who() -> str:
     """Who acts: the CI's user, git's user, or the account's name."""
-    named = _git("var", "GIT_COMMITTER_IDENT").decode(errors="replace").split(" <")[0]
+    named = _git("config", "--get", "--default", "", "user.name").decode(errors="replace").strip()
     return os.environ.get("GITHUB_ACTOR") or named or getpass.getuser()
 
 

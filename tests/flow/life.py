@@ -13,13 +13,17 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
+from exercises import drill
 from exercises.drill import scratch
 from tests.conftest import FOREIGN_SETTINGS, ROOT
+from tests.shared import project
 
 PIPELINE = ("python", "-m", "pipeline")
 PATIENCE = 300
@@ -171,6 +175,7 @@ def clone(source: Path, folder: Path) -> Path:
 def twin(source: Path, folder: Path) -> Path:
     """A copy of a copy with all that has happened in it."""
     shutil.copytree(source, folder, symlinks=True)
+    project.relocate(source, folder)
     return folder
 
 
@@ -211,6 +216,28 @@ def small(folder: Path) -> Path:
     configure(folder, "monitor", window=february)
     commit(folder)
     return folder
+
+
+def grow(folder: Path) -> Done:
+    """Three promotions: months arrive, with a config that nobody committed, and with other code."""
+    months = ["2013-01", "2013-02", "2013-03", "2013-04", "2013-05"]
+    for learned, judged in pairwise(months[1:]):
+        configure(folder, "ingest", as_of=judged)
+        configure(folder, "train", window={"first": "2013-01-08", "last": _last_day(learned)})
+        configure(folder, "evaluate", window={"first": f"{judged}-01", "last": _last_day(judged)})
+        if judged == "2013-04":
+            code, old = folder / "pipeline/train/models.py", "early_stopping=False,"
+            drill.replace_once(code, old, f"{old}\n        max_bins=250,")
+            configure(folder, "train", **{"boosting.max_iter": 150})
+        if judged != "2013-03":
+            commit(folder)
+        done = run(folder, "make", "run").well()
+        run(folder, "make", "promote").well()
+    return done
+
+
+def _last_day(month: str) -> str:
+    return f"{pd.Period(month, freq='M').end_time:%Y-%m-%d}"
 
 
 def lock(folder: Path) -> dict[str, Any]:

@@ -172,6 +172,14 @@ def copy(source: Path, to: Path) -> None:
     from mlflow.tracking._tracking_service import utils
 
     utils._artifact_repos_cache.clear()  # else MLflow writes a run's files to where they were
+    relocate(source, to)
+
+
+def relocate(source: Path, to: Path) -> None:
+    """Let the registry of a copied folder name the copy's files, not the ones it was copied from.
+
+    MLflow's database holds them by their full paths.
+    """
     with contextlib.closing(sqlite3.connect(to / STATE / "mlflow.db")) as database, database:
         for table, column in MOVED.items():
             database.execute(
