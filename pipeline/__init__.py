@@ -7,7 +7,9 @@ train       features -> a challenger, its baselines, a run with its lineage
 evaluate    challenger against baselines and champion -> a Verdict: the gate
 register    a passed Verdict -> a version in the registry, and its alias
 monitor     the live champion on the next month -> which inputs and predictions drifted
+retrain     another month arrives -> the windows of the configs follow; not when to ask for it
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
-register and monitor touch the registry, which lives outside the graph, and are plain commands.
+register and monitor touch the registry, which lives outside the graph, and retrain changes the
+configs: they are plain commands.
 """

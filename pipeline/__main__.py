@@ -20,10 +20,13 @@ STAGES = {
     "register": "pipeline.register:run",
     "promote": "pipeline.register:promote",
     "monitor": "pipeline.monitor:run",
+    "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {}
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
+}
 """What a command may be told: its options by name, each as argparse takes it."""
 
 QUIET = {

@@ -15,6 +15,7 @@ TRAIN = Path("data/train")
 EVALUATE = Path("data/evaluate")
 REGISTER = Path("data/register")
 MONITOR = Path("data/monitor")
+RETRAIN = Path("data/retrain")
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
 """What tells one flight from every other; without the origin, 24 keys of the year occur twice."""

@@ -15,6 +15,7 @@ PipelineError                exit 1: the pipeline says no
 └── StorageFailed            whoever writes: disk full, folder not writable
 UsageError                   exit 2: the call is wrong
 ├── ConfigError              a key or a value in configs/ is wrong
+├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout, wrong Python
 
 A message says what, the two numbers or names, and the next command. Any other exception is a bug
@@ -84,6 +85,10 @@ class UsageError(Exception):
 
 class ConfigError(UsageError):
     """A key or a value in configs/ is wrong."""
+
+
+class WrongMonth(UsageError):
+    """A month that has arrived already, or that the replayed year does not have."""
 
 
 class EnvironmentUnfit(UsageError):
