@@ -96,6 +96,7 @@ def test_a_config_that_is_written_in_another_style_is_edited_too():
     text = "# why\nwindow:\n  last: '2013-02-28'  # until here\n  first: '2013-02-01'\nlast: 1\n"
     to = {"window.first": "2013-03-01", "window.last": "2013-03-31"}
     assert retrain.edited(text, to) == text.replace("02-28", "03-31").replace("02-01", "03-01")
+    assert retrain.edited("{a: 1, b: 2} # c", {"a": "100", "b": "x"}) == "{a: 100, b: x} # c"
 
 
 @pytest.mark.parametrize("month", ["2013-04", "2013-01", "2012-12"])
@@ -162,6 +163,17 @@ def test_a_config_that_is_wrong_already_stops_the_move_before_anything_is_writte
         stream.write("mispelt: 1\n")
     before = _texts(configs)
     with pytest.raises(ConfigError, match="mispelt"):
+        retrain.run()
+    assert _texts(configs) == before
+    assert not retrain.DECISIONS.exists()
+
+
+def test_every_new_config_is_checked_before_the_first_is_written(configs, monkeypatch):
+    whole, before = retrain.edited, _texts(configs)
+    monkeypatch.setattr(
+        retrain, "edited", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
+    )
+    with pytest.raises(ValueError, match="as_of"):
         retrain.run()
     assert _texts(configs) == before
     assert not retrain.DECISIONS.exists()

@@ -92,6 +92,7 @@ def test_a_comment_is_never_larger_than_github_takes(files, monkeypatch, checks)
     monkeypatch.setattr(report, "changes", lambda base: {"é" * 300: {"…" * 300: {}}})
     monkeypatch.setattr(report, "revision", lambda base: ("HEAD", "…" * 100_000))
     _judged(files, checks=[check("x" * 300, passed=False, detail="…" * 300)] * checks)
+    assert ("… and 1950 more" in report.judged()) is (checks == 2_000)
     said = report.write("HEAD")
     assert len(said.encode()) <= report.MOST_BYTES < 65_536
     assert report.REPORT.read_text(encoding="utf-8") == said
@@ -104,7 +105,7 @@ def test_a_base_that_does_not_exist_is_told(files):
     )
 
 
-@pytest.mark.parametrize("base", ["--output=x", "-h", "", "HEAD;touch x", "$(touch x)"])
+@pytest.mark.parametrize("base", ["--output=x", "--since=2013-01-01", "-h", "", "HEAD;touch x", "$(touch x)"])
 def test_a_base_is_a_name_and_nothing_that_runs(files, base):
     revision, said = report.revision(base)
     assert revision == "HEAD"
