@@ -105,7 +105,9 @@ def test_a_base_that_does_not_exist_is_told(files):
     )
 
 
-@pytest.mark.parametrize("base", ["--output=x", "--since=2013-01-01", "-h", "", "HEAD;touch x", "$(touch x)"])
+@pytest.mark.parametrize(
+    "base", ["--output=x", "--since=2013-01-01", "-h", "", "HEAD;touch x", "$(touch x)"]
+)
 def test_a_base_is_a_name_and_nothing_that_runs(files, base):
     revision, said = report.revision(base)
     assert revision == "HEAD"
