@@ -5,9 +5,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
-VERSION ?= champion
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
+COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # No tool calls home, no tool asks for updates, every tool keeps its bytecode.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -58,11 +59,15 @@ register: setup checkout ## A passed verdict -> a version and its alias
 promote: setup ## Make the registered challenger champion
 	@$(PIPELINE) promote
 reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
-	@$(PIPELINE) reproduce --version "$(VERSION)" $(if $(REBUILD_ENV),--rebuild-env) $(if $(THREADS),--threads "$(THREADS)")
+	@$(PIPELINE) reproduce --version="$${VERSION:-champion}" $${REBUILD_ENV:+--rebuild-env} \
+	  $${THREADS:+"--threads=$$THREADS"}
 lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
-	@$(PIPELINE) lineage --version "$(VERSION)"
+	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
+retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
+	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
+	@$(MAKE) run
 
 push: setup ## Store the versioned data in the DVC remote
 	@dvc push
@@ -99,16 +104,35 @@ fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow"
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
-ci: check test ## What the CI runs
+small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
+	@python -m tests.flow.small
+report: setup ## What changed since BASE=origin/main, and the verdict, for a pull request: state/report.md
+	@python -m docs.report
+comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
+	@command -v gh >/dev/null || { echo "comment: no gh here; install GitHub's CLI, or read state/report.md" >&2; exit 2; }; \
+	[[ "$${PULL_REQUEST-}" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
+	[ -s state/report.md ] || { echo "comment: no state/report.md; make report writes it" >&2; exit 2; }; \
+	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
+ci: check test small report ## What the CI runs on a pull request, in its order
 
 lock: setup ## Remake requirements.lock from pyproject.toml
-	@$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
-	  --quiet --output-file requirements.lock
+	@$(COMPILE) --output-file requirements.lock
+latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
+	@rm -rf state/latest && mkdir -p state/latest
+	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock
+	@$(UV) venv --quiet --python .venv/bin/python state/latest/venv
+	@$(UV) pip sync --quiet --python state/latest/venv/bin/python --require-hashes \
+	  --compile-bytecode state/latest/requirements.lock
+	@diff {,state/latest/}requirements.lock | grep -oE '^[<>] [a-z0-9-]+==[^ ;]+' || true
+	@export PATH="$(CURDIR)/state/latest/venv/bin:$$PATH"; \
+	pytest -n 2 --ignore=tests/flow && pytest tests/flow/test_small.py
+audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
+	@python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
-	  data/train data/evaluate .dvc/cache .dvc/tmp
+	  data/train data/evaluate data/reproduce data/retrain .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage monitor push pull answers answer prove fill record drills drill bench check test fast rules ci lock clean
+  reproduce lineage monitor retrain push pull answers answer prove fill record drills drill bench \
+  check test fast rules small report comment ci lock latest audit clean

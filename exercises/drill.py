@@ -30,8 +30,9 @@ class Outcome:
 class Drill:
     """A fault, the guard that must catch it, and how to inject and recognise both.
 
-    `inject` prepares the scratch copy and returns the stages to run in it; the drill is passed when
-    `caught` says so of their outcome, looking at the scratch copy if it needs to.
+    `inject` prepares the scratch copy and returns the stages to run in it (or what another
+    `command` of Python takes); the drill is passed when `caught` says so of their outcome, looking
+    at the scratch copy if it needs to.
     """
 
     slug: str
@@ -39,13 +40,15 @@ class Drill:
     guard: str
     inject: Callable[[Path], list[str]]
     caught: Callable[[Path, Outcome], str]
+    command: tuple[str, ...] = ("-m", "pipeline")
 
 
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
-    from exercises.drills import data, features, models
+    from exercises.drills import data, delivery, features, models
 
-    return {drill.slug: drill for drill in [*data.DRILLS, *features.DRILLS, *models.DRILLS]}
+    modules = [data, features, models, delivery]
+    return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 
 def scratch(folder: Path) -> Path:
@@ -67,12 +70,19 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def run_stages(folder: Path, stages: list[str]) -> Outcome:
+def tree_of(folder: Path, revision: str = "HEAD") -> str:
+    """The hash of all files of a revision: two checkouts with the same files have the same."""
+    return _git(folder, "rev-parse", f"{revision}^{{tree}}").strip()
+
+
+def run_stages(
+    folder: Path, stages: list[str], command: tuple[str, ...] = Drill.command
+) -> Outcome:
     """Run stages of the pipeline in a scratch copy, showing what they say."""
     lines: list[str] = []
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *stages],
+        [sys.executable, *command, *stages],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -99,7 +109,7 @@ def run(drill: Drill) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=f"drill-{drill.slug}-") as name:
         folder = scratch(Path(name))
-        outcome = run_stages(folder, drill.inject(folder))
+        outcome = run_stages(folder, drill.inject(folder), drill.command)
         evidence = drill.caught(folder, outcome)
     seconds = time.perf_counter() - started
     print(f"{'CAUGHT' if evidence else 'MISSED'}  after {seconds:.0f} s: {evidence or drill.guard}")

@@ -22,6 +22,7 @@ STAGES = {
     "reproduce": "pipeline.reproduce:run",
     "lineage": "pipeline.reproduce:lineage",
     "monitor": "pipeline.monitor:run",
+    "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
@@ -33,6 +34,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "threads": {"type": int, "metavar": "N", "help": "train with another number of threads"},
     },
     "lineage": {"version": _VERSION},
+    "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""
 

@@ -270,6 +270,14 @@ class MonitorConfig(StageConfig):
         return self
 
 
+class RetrainConfig(StageConfig):
+    """How the training window grows when a month arrives, and what stays out of it."""
+
+    stage = "retrain"
+    first_training_day: Day
+    held_out_months: int = Field(ge=1, le=11)
+
+
 C = TypeVar("C", bound=StageConfig)
 
 

@@ -16,6 +16,7 @@ EVALUATE = Path("data/evaluate")
 REGISTER = Path("data/register")
 REPRODUCE = Path("data/reproduce")
 MONITOR = Path("data/monitor")
+RETRAIN = Path("data/retrain")
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
 """What tells one flight from every other; without the origin, 24 keys of the year occur twice."""

@@ -19,6 +19,7 @@ PipelineError                exit 1: the pipeline says no
 UsageError                   exit 2: the call is wrong
 ├── ConfigError              a key or a value in configs/ is wrong
 ├── VersionUnknown           the registry has no version or alias of this name
+├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
 A message says what, the two numbers or names, and the next command. Any other exception is a bug
@@ -104,6 +105,10 @@ class ConfigError(UsageError):
 
 class VersionUnknown(UsageError):
     """The registry holds no such version of the model, and no such alias."""
+
+
+class WrongMonth(UsageError):
+    """A month that has arrived already, or that the replayed year does not have."""
 
 
 class EnvironmentUnfit(UsageError):

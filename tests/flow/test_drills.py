@@ -47,6 +47,18 @@ def test_a_challenger_that_wins_on_the_whole_and_loses_a_slice_is_refused(drille
     assert "GateRefused" in drilled.words
 
 
+@pytest.mark.drill("unknown-target")
+@pytest.mark.answer("ci-cd")
+def test_a_workflow_that_calls_no_target_is_found_by_the_rules(drilled):
+    assert "test_a_workflow_runs_nothing_but_make fails for .github/" in _caught(drilled)
+
+
+@pytest.mark.drill("own-month")
+@pytest.mark.answer("retraining")
+def test_a_challenger_that_has_seen_the_month_it_is_judged_on_is_refused(drilled):
+    assert "window is new to the challenger: found -30, limit 1" in _caught(drilled)
+
+
 @pytest.mark.drill("wind-let-through")
 @pytest.mark.answer("data-validation")
 def test_a_wind_that_a_loosened_rule_lets_through_is_refused_before_training(drilled):

@@ -23,6 +23,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "register": ("model_name", "Two Words"),
     "reproduce": ("prediction_tolerance", 1),
     "monitor": ("prediction_alert", -1),
+    "retrain": ("held_out_months", 0),
 }
 
 

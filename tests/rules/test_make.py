@@ -14,21 +14,43 @@ from tests.rules import tree
 WORKFLOWS = [name for name in tree.files() if re.match(r"\.github/workflows/.+\.ya?ml$", name)]
 PINNED = re.compile(r"uses: +([\w-]+/[\w.-]+)@([0-9a-f]{40}) +# v\d+\.\d+\.\d+$")
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+PULL_REQUEST = ".github/workflows/pull-request.yml"
+ONLY_HOSTED = ["make comment"]
+"""What a pull request's workflow does beyond `make ci`."""
 
 
-def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _make(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", *arguments],
+        [shutil.which("make") or "make", *arguments],
         cwd=folder,
-        env=tree.environment(GIT_CEILING_DIRECTORIES=str(folder.parent)),
+        env=tree.environment(GIT_CEILING_DIRECTORIES=str(folder.parent), **changes),
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+def _jobs(workflow: str) -> dict[str, dict[str, Any]]:
+    return dict(tree.load(workflow)["jobs"])
+
+
 def _steps(workflow: str) -> list[dict[str, Any]]:
-    return [step for job in tree.load(workflow)["jobs"].values() for step in job["steps"]]
+    return [step for job in _jobs(workflow).values() for step in job["steps"]]
+
+
+def _commands(steps: list[dict[str, Any]]) -> list[str]:
+    return [step["run"] for step in steps if "run" in step]
+
+
+def _no_targets(commands: list[str]) -> list[str]:
+    """Those commands of a workflow that are anything but make with targets that exist."""
+    return [
+        command
+        for command in commands
+        if command.split()[:1] != ["make"]
+        or not command.split()[1:]
+        or set(command.split()[1:]) - set(tree.targets())
+    ]
 
 
 @pytest.fixture
@@ -81,18 +103,26 @@ def test_every_command_of_mlflow_names_known_stages() -> None:
         assert words == [name] if name != "main" else set(words) <= set(tree.commands())
 
 
-def test_there_is_a_workflow() -> None:
-    assert WORKFLOWS
+def test_there_is_a_workflow_for_each_occasion() -> None:
+    names = [name.split("/")[-1].removesuffix(".yml") for name in WORKFLOWS]
+    assert names == ["main", "nightly", "pull-request", "retrain"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_workflow_runs_nothing_but_make(workflow: str) -> None:
-    commands = [step["run"] for step in _steps(workflow) if "run" in step]
+    commands = _commands(_steps(workflow))
     assert commands
-    for command in commands:
-        program, *words = command.split()
-        assert program == "make"
-        assert set(words) - set(tree.targets()) == set()
+    assert _no_targets(commands) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["make tset", "make", "make test; curl x", "make test AS_OF=$X", "pytest", "make check tset"],
+)
+def test_a_step_that_names_no_target_would_be_found(wrong: str) -> None:
+    right = _commands(_steps(PULL_REQUEST))
+    for place in range(len(right)):
+        assert _no_targets([*right[:place], wrong, *right[place + 1 :]]) == [wrong]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
@@ -106,9 +136,9 @@ def test_a_workflow_uses_actions_by_commit_and_says_which_release_it_is(workflow
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_workflow_may_read_and_nothing_else(workflow: str) -> None:
-    content = tree.load(workflow)
-    assert content["permissions"] == {"contents": "read"}
-    assert [job for job in content["jobs"].values() if "permissions" in job] == []
+    assert tree.load(workflow)["permissions"] == {"contents": "read"}
+    writers = [name for name, job in _jobs(workflow).items() if "permissions" in job]
+    assert writers == (["comment"] if workflow == PULL_REQUEST else [])
     checkouts = [s for s in _steps(workflow) if s.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
@@ -122,11 +152,98 @@ def test_a_workflow_ends_and_is_overtaken(workflow: str) -> None:
     assert all(job["timeout-minutes"] <= 60 for job in content["jobs"].values())
 
 
-def test_the_workflow_and_the_ci_script_check_and_test() -> None:
-    commands = [step["run"] for step in _steps(".github/workflows/ci.yml") if "run" in step]
-    assert commands == ["make check", "make test"]
-    assert re.findall(r"^make .*$", tree.read(".ci/run"), re.MULTILINE)[-2:] == commands
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_no_stranger_gets_the_rights_of_the_project(workflow: str) -> None:
+    """These two triggers run with the base's rights on what a fork brings."""
+    occasions = tree.load(workflow)[True]  # YAML 1.1 takes `on` for a truth
+    assert set(occasions) & {"pull_request_target", "workflow_run"} == set()
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_what_others_may_write_reaches_make_through_its_environment(workflow: str) -> None:
+    assert [command for command in _commands(_steps(workflow)) if "${{" in command] == []
+
+
+def test_the_job_that_may_comment_does_nothing_else() -> None:
+    """It installs nothing and runs no package, so none can take its token."""
+    job = _jobs(PULL_REQUEST)["comment"]
+    assert job["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    assert _commands(job["steps"]) == ONLY_HOSTED
+    assert re.search(r"^comment: ##", tree.read("Makefile"), re.MULTILINE)
+
+
+def test_the_pull_request_runs_what_make_ci_and_the_ci_script_run() -> None:
+    hosted = _commands(_steps(PULL_REQUEST))
+    ci = re.search(r"^ci: ([a-z ]+) ##", tree.read("Makefile"), re.MULTILINE)
+    assert ci
+    local = [f"make {target}" for target in ci[1].split()]
+    script = re.findall(r"^make .*$", tree.read(".ci/run"), re.MULTILINE)
+    assert hosted == local + ONLY_HOSTED
+    assert script == [script[0], *local]
+    assert script[0].startswith("make setup ")
     assert os.access(tree.ROOT / ".ci/run", os.X_OK)
+
+
+def _gh(folder: Path) -> Path:
+    """A gh that writes down what it was asked to do."""
+    (folder / ".venv/bin").mkdir(parents=True)
+    gh = folder / ".venv/bin/gh"
+    gh.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > asked\n')
+    gh.chmod(0o755)
+    (folder / "state").mkdir()
+    (folder / "state/report.md").write_text("# What this changes\n")
+    return folder / "asked"
+
+
+def test_a_comment_replaces_the_one_before(folder: Path) -> None:
+    asked = _gh(folder)
+    assert _make(folder, "comment", PULL_REQUEST="12").returncode == 0
+    assert asked.read_text().split() == (
+        "pr comment 12 --edit-last --create-if-none --body-file state/report.md".split()
+    )
+
+
+@pytest.mark.parametrize("number", ["", "twelve", "12; touch x", "$(touch x)", "--web", "1\n2"])
+def test_a_comment_needs_the_number_of_a_pull_request(folder: Path, number: str) -> None:
+    asked = _gh(folder)
+    done = _make(folder, "comment", PULL_REQUEST=number)
+    assert done.returncode == 2
+    assert "no pull request: make comment PULL_REQUEST=12" in done.stderr
+    assert not asked.exists()
+    assert not (folder / "x").exists()
+
+
+def test_a_comment_needs_a_report(folder: Path) -> None:
+    asked = _gh(folder)
+    (folder / "state/report.md").unlink()
+    done = _make(folder, "comment", PULL_REQUEST="12")
+    assert done.returncode == 2
+    assert "make report writes it" in done.stderr
+    assert not asked.exists()
+
+
+def test_a_comment_needs_gh(folder: Path) -> None:
+    done = _make(folder, "comment", PULL_REQUEST="12", PATH=str(folder / "nowhere"))
+    assert done.returncode == 2
+    assert "comment: no gh here" in done.stderr
+
+
+@pytest.mark.parametrize("month", ["", "2013-05", "2013-05; touch x", "$(touch x)", "--help"])
+def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str) -> None:
+    """What a person types into a form is an argument, never a command."""
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/installed").touch()
+    python = folder / ".venv/bin/python"
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@" > asked\nexit 1\n')
+    python.chmod(0o755)
+    for command in ("git init --quiet", "git add Makefile", "commit"):
+        words = [*GIT, "commit", "--quiet", "-m", "x"] if command == "commit" else command.split()
+        subprocess.run(words, cwd=folder, env=tree.environment(), check=True)
+    assert _make(folder, "retrain", AS_OF=month).returncode == 2
+    as_of = f"<--as-of={month}>" if month else ""
+    assert (folder / "asked").read_text() == f"<-m><pipeline><retrain>{as_of}"
+    assert not (folder / "x").exists()
 
 
 def test_hooks_call_make() -> None:

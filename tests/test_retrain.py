@@ -1,0 +1,202 @@
+import json
+import re
+
+import pytest
+import yaml
+
+from pipeline import __main__ as door
+from pipeline import retrain
+from pipeline.shared.config import (
+    EvaluateConfig,
+    IngestConfig,
+    MonitorConfig,
+    RetrainConfig,
+    TrainConfig,
+    Window,
+    load,
+)
+from pipeline.shared.errors import ConfigError, StorageFailed, WrongMonth
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.answer("retraining")
+
+STAGES = ["ingest", "train", "evaluate", "monitor"]
+
+
+@pytest.fixture
+def configs(tmp_path, monkeypatch):
+    """A copy of the configs as they are committed, but in April, as the working folder."""
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    for path in (ROOT / "configs").glob("*.yaml"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    april = retrain.windows(RetrainConfig.model_validate(_asked()), "2013-04")
+    for stage in STAGES:
+        path = folder / f"{stage}.yaml"
+        path.write_text(retrain.edited(path.read_text(), april[stage]))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def _asked(**changes):
+    return {"first_training_day": "2013-01-08", "held_out_months": 1} | changes
+
+
+def _texts(configs):
+    return {path.name: path.read_text() for path in configs.glob("*.yaml")}
+
+
+def _decisions():
+    return [json.loads(line) for line in retrain.DECISIONS.read_text().splitlines()]
+
+
+def test_the_next_month_arrives_and_stays_out_of_training(configs):
+    said = retrain.run()
+    assert load(IngestConfig).as_of == "2013-05"
+    assert load(TrainConfig).window == Window(first="2013-01-08", last="2013-04-30")
+    may = Window(first="2013-05-01", last="2013-05-31")
+    assert load(EvaluateConfig).window == load(MonitorConfig).window == may
+    assert said.startswith("2013-04 -> 2013-05: learn from 2013-01-08..2013-04-30, judge and watch")
+
+
+def test_a_named_month_arrives_with_all_before_it(configs):
+    retrain.run("2013-09")
+    assert load(IngestConfig).as_of == "2013-09"
+    assert load(TrainConfig).window.last == "2013-08-31"
+    assert load(EvaluateConfig).window == Window(first="2013-09-01", last="2013-09-30")
+
+
+def test_the_calendar_can_be_walked_to_the_end_of_the_year_and_no_further(configs):
+    for _ in range(8):
+        retrain.run()
+    assert load(IngestConfig).as_of == "2013-12"
+    assert load(EvaluateConfig).window.last == "2013-12-31"
+    before = _texts(configs)
+    with pytest.raises(WrongMonth, match=r"2014-01 is after 2013-12"):
+        retrain.run()
+    assert _texts(configs) == before
+    assert [decision["month"] for decision in _decisions()][-2:] == ["2013-11", "2013-12"]
+
+
+def test_nothing_but_the_values_changes_in_a_config(configs):
+    before = _texts(configs)
+    retrain.run("2013-05")
+    for name, text in _texts(configs).items():
+        changed = [
+            (old, new)
+            for old, new in zip(before[name].splitlines(), text.splitlines(), strict=True)
+            if old != new
+        ]
+        assert len(changed) == (name.removesuffix(".yaml") in STAGES), name
+        for old, new in changed:
+            assert re.sub(r"2013[\d-]+", "", old) == re.sub(r"2013[\d-]+", "", new)
+
+
+def test_a_config_that_is_written_in_another_style_is_edited_too():
+    text = "# why\nwindow:\n  last: '2013-02-28'  # until here\n  first: '2013-02-01'\nlast: 1\n"
+    to = {"window.first": "2013-03-01", "window.last": "2013-03-31"}
+    assert retrain.edited(text, to) == text.replace("02-28", "03-31").replace("02-01", "03-01")
+    assert retrain.edited("{a: 1, b: 2} # c", {"a": "100", "b": "x"}) == "{a: 100, b: x} # c"
+
+
+@pytest.mark.parametrize("month", ["2013-04", "2013-01", "2012-12"])
+def test_a_month_that_has_arrived_is_refused_with_both_months(configs, month):
+    with pytest.raises(WrongMonth, match=rf"{month} is not after 2013-04"):
+        retrain.run(month)
+
+
+@pytest.mark.parametrize("month", ["2013-13", "2013-5", "May", "", "2013-05; rm"])
+def test_what_is_no_month_is_refused(configs, month):
+    before = _texts(configs)
+    with pytest.raises(WrongMonth, match="is no month as 2013-05 is"):
+        retrain.run(month)
+    assert _texts(configs) == before
+    assert not retrain.DECISIONS.exists()
+
+
+def test_the_command_answers_a_wrong_month_with_2(configs, capsys):
+    assert door.main(["retrain", "--as-of", "2014-01"]) == 2
+    assert "2014-01 is after 2013-12" in capsys.readouterr().err
+    assert door.main(["retrain", "--as-of", "2013-06"]) == 0
+
+
+def test_a_decision_says_what_moved_from_where_to_where_and_why(configs):
+    retrain.run()
+    retrain.run("2013-08")
+    first, second = _decisions()
+    assert (first["month"], first["why"]) == ("2013-05", "scheduled")
+    assert (second["month"], second["why"]) == ("2013-08", "asked")
+    assert first["moved"] == {
+        "ingest.as_of": ["2013-04", "2013-05"],
+        "train.window.last": ["2013-03-31", "2013-04-30"],
+        "evaluate.window.first": ["2013-04-01", "2013-05-01"],
+        "evaluate.window.last": ["2013-04-30", "2013-05-31"],
+        "monitor.window.first": ["2013-04-01", "2013-05-01"],
+        "monitor.window.last": ["2013-04-30", "2013-05-31"],
+    }
+    assert second["moved"]["ingest.as_of"] == ["2013-05", "2013-08"]
+
+
+@pytest.mark.parametrize(
+    ("held_out", "learned_until", "judged_from"),
+    [(1, "2013-05-31", "2013-06-01"), (2, "2013-04-30", "2013-05-01")],
+)
+def test_as_many_months_stay_out_as_the_config_says(held_out, learned_until, judged_from):
+    config = RetrainConfig.model_validate(_asked(held_out_months=held_out))
+    moves = retrain.windows(config, "2013-06")
+    assert moves["train"]["window.last"] == learned_until
+    assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
+    assert moves["monitor"] == moves["evaluate"]
+
+
+def test_a_calendar_that_leaves_no_day_to_learn_from_is_refused(configs):
+    (configs / "retrain.yaml").write_text(yaml.safe_dump(_asked(held_out_months=5)))
+    before = _texts(configs)
+    with pytest.raises(ConfigError, match="ends the training on 2012-12-31, before its first day"):
+        retrain.run()
+    assert _texts(configs) == before
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "retrain"])
+def test_a_config_that_is_wrong_already_stops_the_move_before_anything_is_written(configs, stage):
+    with (configs / f"{stage}.yaml").open("a") as stream:
+        stream.write("mispelt: 1\n")
+    before = _texts(configs)
+    with pytest.raises(ConfigError, match="mispelt"):
+        retrain.run()
+    assert _texts(configs) == before
+    assert not retrain.DECISIONS.exists()
+
+
+def test_every_new_config_is_checked_before_the_first_is_written(configs, monkeypatch):
+    whole, before = retrain.edited, _texts(configs)
+    monkeypatch.setattr(
+        retrain, "edited", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
+    )
+    with pytest.raises(ValueError, match="as_of"):
+        retrain.run()
+    assert _texts(configs) == before
+    assert not retrain.DECISIONS.exists()
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_a_move_that_was_cut_short_is_finished_by_the_same_command(configs, monkeypatch, written):
+    """Three windows, the decision, then as_of: wherever it stops, again gives the same configs."""
+    left = iter(range(written))
+    whole = retrain.write_text
+
+    def cut(path, text):
+        if next(left, None) is None:
+            raise StorageFailed(f"cannot write {path}")
+        whole(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain, "write_text", cut)
+        with pytest.raises(StorageFailed):
+            retrain.run()
+    assert load(IngestConfig).as_of == "2013-04"
+    retrain.run()
+    assert load(IngestConfig).as_of == "2013-05"
+    assert load(TrainConfig).window.last == "2013-04-30"
+    assert load(MonitorConfig).window == load(EvaluateConfig).window
+    assert _decisions()[-1]["month"] == "2013-05"
