@@ -43,9 +43,10 @@ class Drill:
 
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
-    from exercises.drills import data, features, models
+    from exercises.drills import data, features, models, security
 
-    return {drill.slug: drill for drill in [*data.DRILLS, *features.DRILLS, *models.DRILLS]}
+    modules = [data, features, models, security]
+    return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 
 def scratch(folder: Path) -> Path:

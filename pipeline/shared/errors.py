@@ -10,7 +10,7 @@ PipelineError                exit 1: the pipeline says no
 ├── ParityFailed             train: the stored model differs from the trained one
 ├── GateRefused              evaluate: the challenger may not be promoted
 ├── RegistryRefused          register: no passed verdict for exactly this model
-├── ArtifactTampered         whoever loads a file: its digest is not the recorded one
+├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
 └── StorageFailed            whoever writes: disk full, folder not writable
 UsageError                   exit 2: the call is wrong
@@ -65,7 +65,7 @@ class RegistryRefused(PipelineError):
 
 
 class ArtifactTampered(PipelineError):
-    """A file's digest differs from the one that was recorded for it."""
+    """A file is not the one that was recorded, or not of the kind that belongs in its place."""
 
 
 class ArtifactMissing(PipelineError):

@@ -165,7 +165,11 @@ about_security = pytest.mark.answer("model-security")
     ("key", "value", "kind"),
     [
         ("tracking_url", URL, "a URL with a password"),
-        ("artifacts_url", f"s3://bucket/path?secret={HUNTER}", "a URL with a secret in its query"),
+        (
+            "artifacts_url",
+            "s3://bucket/path?" + f"secret={HUNTER}",
+            "a URL with a secret in its query",
+        ),
         ("model_name", "AKIA" + "ABCDEFGH12345678", "the id of an AWS key"),
         ("password", HUNTER, "a key for a secret"),
         ("experiment", {"deep": [{"api_key": HUNTER}]}, "a key for a secret"),
