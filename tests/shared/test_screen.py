@@ -57,6 +57,12 @@ def test_a_pickle_of_any_protocol_is_named_and_does_not_run(protocol):
     assert not exploded()
 
 
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_is_cut_off_is_named_by_its_beginning(protocol):
+    """What stands before the cut would run."""
+    assert screen.refusal(pickle.dumps(Bomb(), protocol)[:-1]).startswith("a pickle, ")
+
+
 @pytest.mark.parametrize("packer", ["zlib", "gzip", "bz2", "xz", "lzma"])
 def test_a_pickle_that_joblib_packed_is_named_and_does_not_run(packer):
     joblib.dump({"model": Bomb()}, "model", compress=(packer, 3))
@@ -141,6 +147,14 @@ def test_a_skops_file_that_skops_would_trust_is_named_all_the_same():
 def test_a_zip_archive_is_named(content, named):
     assert screen.refusal(content).startswith(named)
     assert not exploded()
+
+
+def test_a_schema_that_would_unpack_to_much_more_is_unpacked_only_a_little():
+    content = archive(schema__json=b"{}" + b" " * 100_000_000)
+    tracemalloc.start()
+    assert "schema.json has more than 1,000,000 bytes" in screen.refusal(content)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
 
 
 # ONNX.
@@ -364,6 +378,11 @@ def test_what_protobuf_cannot_read_is_malformed_and_told_with_its_place(content,
     assert screen.refusal(content).endswith(f" of {len(content):,}")
     with pytest.raises(DecodeError):
         onnx.ModelProto.FromString(content)
+
+
+@pytest.mark.timeout(20)
+def test_a_number_that_never_ends_is_told_at_once():
+    assert "a number without an end at byte 1" in screen.refusal(b"\x08" + b"\xff" * 4_000_000)
 
 
 def test_a_group_is_no_part_of_onnx_though_protobuf_would_pass_over_it():

@@ -60,6 +60,15 @@ def test_a_secret_is_found_by_its_kind_and_taken_out(kind, around):
     assert "hunter2" not in cleared
 
 
+@pytest.mark.parametrize(
+    "password", ["hunter2", "p/hunter2", "p@hunter2", "p:hunter2", "p#hunter2"]
+)
+def test_a_password_is_found_whatever_signs_it_is_made_of(password):
+    text = f"see {'://'.join(['mysql', f'bob:{password}@db.example/x'])}, they said"
+    assert secrets.kinds(text) == ["a URL with a password"]
+    assert secrets.redact(text) == f"see {'://'.join(['mysql', '***@db.example/x'])}, they said"
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_is_no_secret_is_left_as_it_is(text):
     assert secrets.kinds(text) == []
