@@ -9,6 +9,7 @@ import pytest
 from pipeline import register
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.contracts import Training, read_record
 from pipeline.shared.errors import RegistryRefused
 from tests.shared import project
 
@@ -83,6 +84,9 @@ def test_a_registry_is_kept_from_everybody_though_the_checkout_is_open(judged, n
         path.chmod(0o777)
     shutil.rmtree("state")  # of the training: this one is made by a process without a mask
     os.umask(0)
+    config = load(RegisterConfig)
+    tracking.record(config, read_record(Training, Path("data/train/training.json"), "train"))
+    assert open_to_everybody(Path.cwd() / "state") == []
     register.run()
     assert len(list(Path("state").rglob("*"))) > 30
     assert open_to_everybody(Path.cwd() / "state") == []
