@@ -45,9 +45,9 @@ class Drill:
 
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
-    from exercises.drills import data, delivery, features, models
+    from exercises.drills import data, delivery, features, models, security
 
-    modules = [data, features, models, delivery]
+    modules = [data, features, models, delivery, security]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

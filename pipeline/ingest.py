@@ -44,6 +44,10 @@ _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, IndexError),
     RuntimeError,  # an archive that claims to be encrypted, or of an unknown kind
 )
+MAX_UNPACKED_BYTES = 200_000_000
+"""Six times the year of flights; as a table in memory it takes several times as much."""
+MAX_RATIO = 100
+"""The year shrinks to a quarter; what shrinks to a hundredth is one thing over and over."""
 FLIGHT_COLUMNS = (
     "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
     "flight tailnum origin dest air_time distance hour minute time_hour"
@@ -93,8 +97,7 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     """
     try:
         if name.endswith(".zip"):
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read(archive.namelist()[0])
+            content = _unpacked(name, content)
         table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, "str"))
     except _UNREADABLE as error:
         raise SourceRejected(
@@ -102,6 +105,27 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
             "reinstall it with `make setup`"
         ) from error
     return _typed(name, _with_columns(name, table, columns))
+
+
+def _unpacked(name: str, content: bytes) -> bytes:
+    """The one member of an archive, read up to its limit, whatever size its header claims."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if len(members) != 1:
+            raise SourceRejected(
+                f"{name} holds {len(members):,} files, 1 was agreed: reinstall it with `make setup`"
+            )
+        limit = min(MAX_UNPACKED_BYTES, MAX_RATIO * len(content))
+        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"packed by method {members[0].compress_type}, agreed are 0 and 8")
+        with archive.open(members[0]) as member:
+            unpacked = member.read(limit + 1)
+    if len(unpacked) > limit:
+        raise SourceRejected(
+            f"{name} unpacks to more than {limit:,} bytes from {len(content):,}, the limit is "
+            f"{MAX_UNPACKED_BYTES:,} and {MAX_RATIO} times its size: reinstall it with `make setup`"
+        )
+    return unpacked
 
 
 def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

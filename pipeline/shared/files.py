@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared.errors import ArtifactMissing, StorageFailed
+
+MAX_JSON_BYTES = 4_000_000
+"""Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""
+MAX_JSON_DEPTH = 50
+"""No stage nests ten deep; far deeper, Python's own parser runs out of stack."""
+_JSON_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 _STORAGE_ERRNOS = {
     errno.ENOSPC,
@@ -103,13 +110,41 @@ def read_json(path: Path, made_by: str) -> Any:
     """Read JSON written by the stage `made_by`.
 
     Raises:
-        ArtifactMissing: the file is not there, or is not JSON.
+        ArtifactMissing: the file is not there, is not JSON, or too much of it.
     """
     _require(path, made_by)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_at_most(path, MAX_JSON_BYTES))
     except ValueError as error:
         raise ArtifactMissing(f"{path} is not JSON ({error}); run `make {made_by}`") from error
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A file's bytes, if they are no more than `limit`; a larger file is not read to its end.
+
+    Raises:
+        ValueError: it is larger; says both sizes.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it has {path.stat().st_size:,} bytes, at most {limit:,} are read")
+    return content
+
+
+def parse_json(content: bytes) -> Any:
+    """Parse JSON that is not nested deeper than anything that the pipeline writes.
+
+    Raises:
+        ValueError: it is not JSON, or it is nested too deeply.
+    """
+    depth = deepest = 0
+    for mark in _JSON_MARKS.finditer(content):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark[0], 0)
+        deepest = max(deepest, depth)
+    if deepest > MAX_JSON_DEPTH:
+        raise ValueError(f"it is nested {deepest:,} deep, at most {MAX_JSON_DEPTH} are read")
+    return json.loads(content.decode("utf-8"))
 
 
 def read_parquet(path: Path, made_by: str, columns: list[str] | None = None) -> pd.DataFrame:

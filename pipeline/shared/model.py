@@ -1,9 +1,10 @@
 """A stored model: loaded only when its digest is the recorded one, and unable to run code.
 
+First its size, then its digest, then what its bytes are (screen.py); only then is it parsed.
+
 The door to ONNX Runtime. The file is whole: the names of its inputs travel in its metadata.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import matrix
+from pipeline.shared import screen
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
-from pipeline.shared.files import bytes_hash
+from pipeline.shared.files import bytes_hash, parse_json, read_at_most
 
 FEATURES_KEY = "features"
 
@@ -50,29 +52,46 @@ def load(path: Path, digest: str) -> Model:
     """
     if not path.is_file():
         raise ArtifactMissing(f"{path} is missing; `make train` writes it")
-    content = path.read_bytes()
+    try:
+        content = read_at_most(path, screen.MAX_BYTES)
+    except ValueError as error:
+        raise _no_model(path, f": {error}") from error
     if (found := bytes_hash(content)) != digest:
         raise ArtifactTampered(
             f"{path} has SHA-256 {found[:12]}…, {digest[:12]}… was recorded for it; "
             "it is not loaded: bring it back with `dvc checkout`, or train again"
         )
+    if what := screen.refusal(content):
+        raise _no_model(path, f" but {what}")
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     failures = [kind for kind in vars(state).values() if _is_failure(kind)]
     try:
         session = _session(content)
-        names = json.loads(session.get_modelmeta().custom_metadata_map[FEATURES_KEY])
-    except (KeyError, ValueError, *failures) as error:
-        raise ArtifactTampered(
-            f"{path} is no model of this pipeline ({type(error).__name__}); `make train` writes one"
-        ) from error
+    except (ValueError, *failures) as error:  # its own words need not be UTF-8
+        raise _no_model(path, f" but malformed ONNX ({type(error).__name__})") from error
+    names = _features(session, path)
     shapes = {i.name: i.shape[1:] for i in session.get_inputs()}
     if shapes != {"inputs": [len(names)]} or "probabilities" not in _names(session.get_outputs()):
-        raise ArtifactTampered(
-            f"{path} takes {shapes} and names {len(names)} features: it is no model of this "
-            "pipeline; `make train` writes one"
-        )
+        raise _no_model(path, f": it takes {shapes} and names {len(names)} features")
     return Model(digest, names, session)
+
+
+def _no_model(path: Path, why: str) -> ArtifactTampered:
+    return ArtifactTampered(
+        f"{path} is no model of this pipeline{why}; it is not loaded: `make train` writes one"
+    )
+
+
+def _features(session: Any, path: Path) -> list[str]:
+    try:
+        told = session.get_modelmeta().custom_metadata_map.get(FEATURES_KEY, "")
+        names = parse_json(told.encode())
+    except ValueError as error:
+        raise _no_model(path, f": its {FEATURES_KEY} cannot be read ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _no_model(path, f": its {FEATURES_KEY} are no list of names")
+    return names
 
 
 def _session(content: bytes) -> Any:
@@ -82,6 +101,8 @@ def _session(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Else bytes that say so are taken for a file in its own format, which nothing here has read.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator
 
 from pipeline.shared import graph, lineage, tracking
-from pipeline.shared.config import CONFIGS, RegisterConfig, Sha256
+from pipeline.shared.config import CONFIGS, RegisterConfig, Sha256, read_values
 from pipeline.shared.contracts import EVALUATE, FEATURES, INGEST, TRAIN, Record, read_record
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, read_json, text_hash, write_json
@@ -179,7 +178,7 @@ def _features_differ(release: Release, folder: Path, lock: dict[str, graph.Stage
 
 def _config_differs(release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
     for path, ran in _params(lock):
-        if _plain(yaml.safe_load((folder / path).read_text(encoding="utf-8"))) != _plain(ran):
+        if _plain(read_values(folder / path)) != _plain(ran):
             return f"{path} holds other values than the graph ran with"
     return _named("configs/", release.config, _config_version(folder, lock))
 
@@ -273,7 +272,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {shown!r}, "
                 f"its sealed release says {sealed!r}: the registry was rewritten; restore "
-                f"{config.tracking_url} from a backup, or register anew with `make run`"
+                f"{shown(config.tracking_url)} from a backup, or register anew with `make run`"
             )
     model = tracking.fetch(config, registered)
     require_in_step(release, folder, model)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import stat
 import tempfile
 import warnings
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pipeline.shared import lineage
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused, VersionUnknown
 from pipeline.shared.files import file_hash, read_json, replacing
+from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -61,11 +64,42 @@ def _client(config: RegisterConfig) -> Any:
     os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    _keep_to_its_owner(config)
     if config.database and not config.database.is_file():
         _make_store(config.database)
-    mlflow.set_tracking_uri(config.tracking_url)
-    mlflow.set_registry_uri(config.tracking_url)
+    address = _without_password(config.tracking_url)
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
     return mlflow.MlflowClient()
+
+
+def _keep_to_its_owner(config: RegisterConfig) -> None:
+    """Whoever can write the files of a registry can make any model champion.
+
+    Raises:
+        RegistryRefused: everybody may write the database, its folder or the artifacts.
+    """
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # for all that MLflow makes from here on
+    folders = [config.database and config.database.parent, config.artifacts]
+    for path in filter(None, [config.database, *folders]):
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
+        sticky = path.is_dir() and mode & stat.S_ISVTX  # as /tmp is: each changes only their own
+        if mode & stat.S_IWOTH and not sticky:
+            raise RegistryRefused(
+                f"everybody may write {path}: its mode is {mode:04o}, at most "
+                f"{mode & ~stat.S_IWOTH:04o} is trusted; look for what is not yours in it, then "
+                f"`chmod -R o-w {path}`"
+            )
+
+
+def _without_password(url: str) -> str:
+    """A server's address for MLflow, which would repeat a password in it; it takes one apart."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.username is None:
+        return url
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _make_store(database: Path) -> None:
@@ -125,6 +159,7 @@ def record(config: RegisterConfig, training: Training) -> str:
         )
         _log_data(client, active.info.run_id, training)
         _log_files()
+        _take_writing_from_everybody(active.info.artifact_uri)
         _log_model(training)
         return str(active.info.run_id)
 
@@ -204,6 +239,15 @@ def _log_files() -> None:
             mlflow.log_artifact(str(path), "lineage")
 
 
+def _take_writing_from_everybody(artifacts: str) -> None:
+    """MLflow copies files with their modes, which the checkout's owner may have left open."""
+    url = urlsplit(artifacts)
+    if url.scheme in ("", "file"):
+        for path in Path(unquote(url.path)).rglob("*"):
+            if (mode := stat.S_IMODE(path.stat().st_mode)) & stat.S_IWOTH:
+                path.chmod(mode & ~stat.S_IWOTH)
+
+
 def aliased(config: RegisterConfig, alias: str) -> Version | None:
     """The version that an alias names, or None where the alias is not set.
 
@@ -251,8 +295,8 @@ def _version(found: Any) -> Version:
 def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
-        f"{config.tracking_url} and {config.artifacts_url} from a backup, or begin anew with "
-        "`make clean`"
+        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup, or begin "
+        "anew with `make clean`"
     )
 
 
@@ -271,13 +315,13 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
         found = file_hash(path)
     except (OSError, mlflow.MlflowException) as error:
-        message = _gone(config, "in use", registered.number, config.artifacts_url)
+        message = _gone(config, "in use", registered.number, shown(config.artifacts_url))
         raise RegistryRefused(message) from error
     if found != registered.digest:
         raise ArtifactTampered(
             f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
             f"{registered.digest[:12]}… was registered; it is not loaded: restore "
-            f"{config.artifacts_url} from a backup, or begin anew with `make clean`"
+            f"{shown(config.artifacts_url)} from a backup, or begin anew with `make clean`"
         )
     return path
 
@@ -299,8 +343,8 @@ def named(config: RegisterConfig, name: str) -> Version:
     found = versions.get(str(aliases.get(name, name)))
     if found is None:
         raise VersionUnknown(
-            f"{config.model_name} has no version {name!r} in {config.tracking_url}; it has "
-            f"{len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
+            f"{config.model_name} has no version {name!r} in {shown(config.tracking_url)}; it "
+            f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
             f"{sorted(aliases)}; `make run` adds one"
         )
     return found
@@ -408,5 +452,6 @@ def log_verdict(
     """Add the gate's verdict to the run that it judged."""
     client = _client(config)
     client.log_artifacts(run_id, str(folder), "verdict")
+    _take_writing_from_everybody(client.get_run(run_id).info.artifact_uri)
     for name, value in figures.items():
         client.log_metric(run_id, name, value)

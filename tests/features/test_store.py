@@ -434,9 +434,10 @@ def stage(tmp_path, monkeypatch, published):
             path = snapshot_path(VALIDATE, table, f"2013-0{month}")
             some = rows[(rows["month"] == month) & (rows["day"] <= 4)]
             write_parquet(path, some)
-            told = {"table": table, "month": f"2013-0{month}", "path": str(path)}
-            told |= {"rows": len(some), "file_hash": file_hash(path)}
-            snapshots.append(Snapshot(first="", last="", content_hash="", **told))
+            told = {"table": table, "month": f"2013-0{month}", "rows": len(some)}
+            told |= {"path": str(snapshot_path(INGEST, table, told["month"]))}
+            told |= {"content_hash": "c" * 64, "file_hash": file_hash(path)}
+            snapshots.append(Snapshot(first="", last="", **told))
     manifest = Manifest(source="", as_of="2013-02", files={}, snapshots=snapshots)
     write_json(INGEST / "manifest.json", manifest.model_dump())
     return tmp_path

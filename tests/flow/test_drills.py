@@ -64,3 +64,17 @@ def test_a_challenger_that_has_seen_the_month_it_is_judged_on_is_refused(drilled
 def test_a_wind_that_a_loosened_rule_lets_through_is_refused_before_training(drilled):
     assert "nothing was trained" in _caught(drilled)
     assert "FeatureRejected" in drilled.words
+
+
+@pytest.mark.drill("pickle")
+@pytest.mark.answer("model-security")
+def test_a_pickle_in_the_models_place_is_refused_by_name_and_does_not_run(drilled):
+    assert re.search(r"but a pickle, .*; its command did not run", _caught(drilled))
+    assert "ArtifactTampered" in drilled.words
+
+
+@pytest.mark.drill("secret")
+@pytest.mark.answer("model-security")
+def test_a_password_in_a_config_is_refused_and_not_repeated(drilled):
+    assert "holds a URL with a password at tracking_url" in _caught(drilled)
+    assert "ConfigError" in drilled.words

@@ -1,10 +1,13 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from pipeline.shared.contracts import (
+    Manifest,
+    Training,
     Verdict,
     at_least,
     at_most,
@@ -14,7 +17,7 @@ from pipeline.shared.contracts import (
 )
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.files import write_json
-from tests.builders import check, verdict
+from tests.builders import check, training, verdict
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,98 @@ def test_a_record_that_was_changed_by_hand_is_refused(tmp_path, change, told):
     path.write_text(json.dumps(verdict().model_dump() | change))
     with pytest.raises(ArtifactTampered, match=rf"verdict\.json .*{told}.*; run `make evaluate`"):
         read_record(Verdict, path, "evaluate")
+
+
+NO_DIGESTS = [
+    *("", "c", "c" * 63, "c" * 65, "C" * 64, "g" * 64, "c" * 64 + "\n", "\n" + "c" * 64),
+    *("' OR '1'='1", "c" * 64 + "' OR tags.model_digest != '", "c" * 63 + "'", "c" * 63 + '"'),
+    *("../" + "c" * 61, "c" * 63 + "\u0663", "c" * 63 + "%"),
+]
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize("digest", NO_DIGESTS)
+@pytest.mark.parametrize(
+    ("kind", "made", "key"),
+    [
+        (Verdict, verdict, "challenger"),
+        (Verdict, verdict, "champion"),
+        (Verdict, verdict, "config_hash"),
+        (Verdict, verdict, "features_hash"),
+        (Training, training, "digest"),
+        (Training, training, "predictions_hash"),
+        (Training, training, "data_hash"),
+        (Training, training, "config_hash"),
+    ],
+)
+def test_what_is_no_digest_is_no_part_of_a_record(tmp_path, kind, made, key, digest):
+    """It would become part of a query to the registry."""
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(made().model_dump() | {key: digest}))
+    with pytest.raises(ArtifactTampered, match=rf"{key}: String should match pattern"):
+        read_record(kind, path, "train")
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize(
+    "baselines",
+    [
+        {"../../x": "a" * 64},
+        {"/etc/x": "a" * 64},
+        {"a\n": "a" * 64},
+        {"A": "a" * 64},
+        {"": "a" * 64},
+        {"logistic": "a"},
+    ],
+)
+def test_a_baseline_is_named_by_a_word_that_leads_nowhere_else(tmp_path, baselines):
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps(training().model_dump() | {"baselines": baselines}))
+    with pytest.raises(ArtifactTampered, match="baselines"):
+        read_record(Training, path, "train")
+
+
+def manifest(**changes):
+    """What a manifest of one snapshot says, with something in the snapshot changed."""
+    snapshot = {"table": "flights", "month": "2013-01", "rows": 1, "first": "", "last": ""}
+    snapshot |= {"path": "data/ingest/flights/2013-01.parquet"}
+    snapshot |= {"content_hash": "a" * 64, "file_hash": "b" * 64}
+    return {"source": "s", "as_of": "2013-01", "files": {}, "snapshots": [snapshot | changes]}
+
+
+@pytest.mark.answer("model-security")
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"month": "../../../etc/passwd"}, "month: String should match pattern"),
+        ({"month": "2013-01/../../x"}, "month: String should match pattern"),
+        ({"month": "2013-13"}, "month: String should match pattern"),
+        ({"month": "2013-01\n"}, "month: String should match pattern"),
+        ({"month": "２０１３-01"}, "month: String should match pattern"),
+        ({"table": "../flights"}, "table: Input should be 'flights' or 'weather'"),
+        ({"path": "/etc/passwd"}, "path is '/etc/passwd', its table and month say 'data/ingest/fl"),
+        ({"path": "data/ingest/../../x"}, "path is 'data/ingest/../../x', its table and month "),
+        ({"path": "data/ingest/weather/2013-01.parquet"}, "path is 'data/ingest/weather/2013-01"),
+        ({"month": "2013-02"}, "its table and month say 'data/ingest/flights/2013-02.parquet'"),
+        ({"content_hash": "a"}, "content_hash: String should match pattern"),
+        ({"file_hash": "a"}, "file_hash: String should match pattern"),
+    ],
+)
+def test_a_manifest_leads_nowhere_but_to_where_ingest_writes(tmp_path, changes, told):
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest()))
+    assert read_record(Manifest, path, "ingest").snapshots[0].month == "2013-01"
+    path.write_text(json.dumps(manifest(**changes)))
+    with pytest.raises(ArtifactTampered, match=re.escape(told)):
+        read_record(Manifest, path, "ingest")
+
+
+@pytest.mark.parametrize("changes", [{"as_of": "../x"}, {"files": {"flights.csv.zip": "a"}}])
+def test_the_rest_of_a_manifest_is_months_and_digests_too(tmp_path, changes):
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest() | changes))
+    with pytest.raises(ArtifactTampered, match="String should match pattern"):
+        read_record(Manifest, path, "ingest")
 
 
 def test_a_record_that_is_not_there_names_the_stage_that_writes_it(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from pipeline.shared.errors import ArtifactMissing, StorageFailed
 from pipeline.shared.files import (
+    MAX_JSON_BYTES,
+    MAX_JSON_DEPTH,
     file_hash,
     read_json,
     read_parquet,
@@ -138,6 +141,45 @@ def test_a_damaged_file_names_the_command_that_writes_it(tmp_path, read, content
     (tmp_path / "damaged").write_bytes(content)
     with pytest.raises(ArtifactMissing, match=r"/damaged .*; run `make features`"):
         read(tmp_path / "damaged", "features")
+
+
+def test_json_that_is_larger_than_any_of_ours_is_refused_with_both_sizes(tmp_path):
+    path = tmp_path / "large.json"
+    path.touch()
+    os.truncate(path, 10**12)  # a hole, which takes no room on the disk
+    told = r"large\.json .*1,000,000,000,000 bytes, at most 4,000,000 .*; run `make train`"
+    with pytest.raises(ArtifactMissing, match=told):
+        read_json(path, "train")
+
+
+def test_json_as_large_as_allowed_is_read(tmp_path):
+    path = tmp_path / "large.json"
+    path.write_text('"' + "x" * (MAX_JSON_BYTES - 2) + '"')
+    assert len(read_json(path, "train")) == MAX_JSON_BYTES - 2
+
+
+@pytest.mark.parametrize("nest", ["[{}]", '{{"a": {}}}', '[0, "]", {}]', '["\\"]", {}]'])
+def test_json_that_is_nested_deeper_than_any_of_ours_is_refused_with_both_depths(tmp_path, nest):
+    path = tmp_path / "deep.json"
+    before, after = (part.replace("{{", "{").replace("}}", "}") for part in nest.split("{}"))
+    path.write_text(before * MAX_JSON_DEPTH + "0" + after * MAX_JSON_DEPTH)
+    read_json(path, "train")
+    path.write_text(before * 100_000 + "0" + after * 100_000)
+    told = r"deep\.json .* nested 100,000 deep, at most 50 are read\); run `make train`"
+    with pytest.raises(ArtifactMissing, match=told):
+        read_json(path, "train")
+
+
+@pytest.mark.parametrize("text", ['"' + "[" * 100_000 + '"', '["\\\\", "' + "{" * 99 + '"]'])
+def test_brackets_within_texts_nest_nothing(tmp_path, text):
+    (tmp_path / "flat.json").write_text(text)
+    assert read_json(tmp_path / "flat.json", "train") == json.loads(text)
+
+
+def test_a_text_that_never_ends_is_told_at_once(tmp_path):
+    (tmp_path / "endless.json").write_text('"' + '\\"' * 1_900_000)
+    with pytest.raises(ArtifactMissing, match="Unterminated string"):
+        read_json(tmp_path / "endless.json", "train")
 
 
 def test_a_table_without_a_column_that_is_asked_for_names_the_command_that_writes_it(tmp_path):

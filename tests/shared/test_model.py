@@ -1,17 +1,22 @@
+import os
 import pickle
 import random
 from hashlib import sha256
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.shared import model as stored
+from pipeline.shared import screen
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.files import file_hash
 from pipeline.train import export
 from tests.builders import feature_rows
+
+pytestmark = pytest.mark.answer("model-security")
 
 NAMES = ["system_dep_late_3h", "origin_is_JFK"]
 
@@ -93,6 +98,94 @@ def test_what_is_no_model_is_refused_even_under_its_own_digest(path, content, ch
     with pytest.raises(ArtifactTampered, match=r"is no model of this pipeline .*`make train`"):
         load(path, change(content))
     assert [p.name for p in path.parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("a pickle", "a pickle, which runs code when it is loaded"),
+        ("garbage", "malformed ONNX: .* at byte 0 of 700"),
+        ("half a model", r"malformed ONNX: .* at byte \d+ of \d+"),
+        ("a model without its end", r"malformed ONNX: .* at byte [\d,]+ of [\d,]+"),
+        ("nothing", r"malformed ONNX \(\w+\)"),
+    ],
+)
+def test_what_is_no_model_is_refused_by_its_name(path, content, change, named):
+    told = rf"model\.onnx is no model of this pipeline but {named}; it is not loaded: `make train`"
+    with pytest.raises(ArtifactTampered, match=told):
+        load(path, FOREIGN[change](content))
+    assert not (path.parent / "exploded").exists()
+
+
+def test_the_digest_is_checked_before_anything_looks_into_the_file(path, content):
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ArtifactTampered, match=r"has SHA-256 ") as refused:
+        stored.load(path, sha256(content).hexdigest())
+    assert "pickle" not in str(refused.value)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read_whole(path):
+    path.touch()
+    os.truncate(path, 10**12)  # a hole, which takes no room on the disk
+    with pytest.raises(ArtifactTampered, match=r"has 1,000,000,000,000 bytes, at most 8,000,000 "):
+        stored.load(path, "0" * 64)
+    path.write_bytes(bytes(screen.MAX_BYTES))
+    with pytest.raises(ArtifactTampered, match="has SHA-256 "):
+        stored.load(path, "0" * 64)
+
+
+def test_a_model_that_reads_another_file_is_refused_though_the_runtime_would_load_it(path, content):
+    """The first tensor of the tree becomes one that stands in a file beside it."""
+    (path.parent / "side.bin").write_bytes(bytes(8))
+
+    def move_out(model):
+        tensor = model.graph.initializer.add(name="unused", data_type=1, dims=[2], data_location=1)
+        tensor.external_data.add(key="location", value="side.bin")
+
+    content = changed(content, move_out)
+    assert onnxruntime.InferenceSession(content).get_inputs()
+    with pytest.raises(ArtifactTampered, match="but ONNX that would read another file"):
+        load(path, content)
+
+
+def test_operators_of_a_domain_of_their_own_are_refused_with_it(path, content):
+    def rename(model):
+        model.graph.node[0].domain = "com.example"
+
+    with pytest.raises(ArtifactTampered, match=r"but ONNX with operators of the domain 'com\.ex"):
+        load(path, changed(content, rename))
+
+
+def test_a_file_in_the_runtimes_own_format_is_refused(path, content):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(content, options)
+    assert onnxruntime.InferenceSession(path.read_bytes()).get_inputs()  # it would be loaded
+    with pytest.raises(ArtifactTampered, match="but malformed ONNX"):
+        load(path, path.read_bytes())
+
+
+def test_a_model_cannot_pass_itself_off_as_the_runtimes_own_format(path, content):
+    """The mark of that format stands at the fifth byte; here it is the name of a producer."""
+
+    def sign(model):
+        model.ir_version, model.producer_name = 8, "ORTM"
+
+    content = changed(content, sign)
+    assert content[4:8] == b"ORTM"
+    assert load(path, content).features == NAMES
+
+
+@pytest.mark.parametrize("told", ["[" * 100_000, "3", "[1, 2]", '{"a": 1, "b": 2}', "NaN", '"ab"'])
+def test_features_that_are_no_list_of_names_are_refused(path, content, told):
+    def rewrite(model):
+        model.metadata_props[0].value = told
+
+    with pytest.raises(
+        ArtifactTampered, match=r"its features (cannot be read|are no list of name)"
+    ):
+        load(path, changed(content, rewrite))
 
 
 def changed(content, change):

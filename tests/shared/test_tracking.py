@@ -1,8 +1,16 @@
+import os
+import shutil
+import traceback
+from pathlib import Path
+
 import mlflow
 import pytest
 
+from pipeline import register
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.contracts import Training, read_record
+from pipeline.shared.errors import RegistryRefused
 from tests.shared import project
 
 pytestmark = pytest.mark.slow
@@ -48,3 +56,92 @@ def test_tags_that_are_set_again_are_replaced_and_the_others_kept(registered):
     changed = tracking.set_tags(config, champion, {"compared_with": "another"})
     assert changed == tracking.aliased(config, tracking.CHAMPION)
     assert changed.tags == champion.tags | {"compared_with": "another"}
+
+
+# Who may write the registry, and what its messages show.
+
+about_security = pytest.mark.answer("model-security")
+HUNTER = "hunter" + "2"
+
+
+def open_to_everybody(folder):
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.stat().st_mode & 0o002
+    )
+
+
+@pytest.fixture
+def no_mask():
+    """A process that keeps nothing from anybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@about_security
+def test_a_registry_is_kept_from_everybody_though_the_checkout_is_open(judged, no_mask):
+    for path in [*Path("configs").rglob("*"), *Path("data").rglob("*")]:
+        path.chmod(0o777)
+    shutil.rmtree("state")  # of the training: this one is made by a process without a mask
+    os.umask(0)
+    config = load(RegisterConfig)
+    tracking.record(config, read_record(Training, Path("data/train/training.json"), "train"))
+    assert open_to_everybody(Path.cwd() / "state") == []
+    register.run()
+    assert len(list(Path("state").rglob("*"))) > 30
+    assert open_to_everybody(Path.cwd() / "state") == []
+    assert Path("state").stat().st_mode & 0o002 == 0
+
+
+@about_security
+@pytest.mark.parametrize(
+    ("path", "mode", "most"),
+    [
+        ("state/mlflow.db", 0o666, "0664"),
+        ("state/mlflow.db", 0o1646, "1644"),  # sticky says nothing about a file
+        ("state/artifacts", 0o777, "0775"),
+        ("state", 0o757, "0755"),
+    ],
+)
+def test_a_registry_that_everybody_may_write_is_refused_with_the_command(
+    registered, path, mode, most
+):
+    (registered / path).chmod(mode)
+    told = rf"may write {registered}/{path}: its mode is {mode:04o}, at most {most} is trusted; .*"
+    with pytest.raises(RegistryRefused, match=rf"{told}`chmod -R o-w {registered}/{path}`"):
+        tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+    (registered / path).chmod(mode & ~0o002)
+    assert tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+
+
+@about_security
+def test_a_folder_in_which_each_changes_only_their_own_is_trusted(registered):
+    (registered / "state").chmod(0o1777)
+    assert tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+
+
+@about_security
+def test_a_server_that_does_not_answer_is_told_without_the_password(registered, monkeypatch):
+    """MLflow repeats the address that it was given, so it is given none with a password."""
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    url = "://".join(["http", f"bob%40home:a%2F{HUNTER}@localhost:1/path"])
+    monkeypatch.setenv("PIPELINE_TRACKING_URL", url)
+    with pytest.raises(mlflow.MlflowException, match="http://localhost:1/path/api") as failed:
+        tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+    assert HUNTER not in "".join(traceback.format_exception(failed.value))
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "bob@home"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == f"a/{HUNTER}"
+
+
+@about_security
+def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
+    urls = {
+        "tracking_url": "://".join(["postgresql", f"bob:{HUNTER}@db.example/mlflow"]),
+        "artifacts_url": "://".join(["ftp", f"bob:a {HUNTER}@files.example/mlflow"]),
+    }
+    config = load(RegisterConfig).model_copy(update=urls)
+    told = tracking._gone(config, "champion", "1", "the registry")
+    assert "restore postgresql://***@db.example/mlflow and ftp://***@files.example/mlflow" in told
+    assert HUNTER not in told

@@ -1,0 +1,73 @@
+"""What a secret looks like: said once for configs, for committed files and for messages."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_WORDS = r"passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)[_-]?key"
+_KEY = re.compile(_WORDS, re.IGNORECASE)
+
+PATTERNS = {
+    "a URL with a password": re.compile(r"(?<=:/{2})[^\s:/@]{0,200}:\S{1,500}(?=@)"),
+    "a URL with a secret in its query": re.compile(
+        rf"(?i)(?<=[?&;])[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}=[^\s&;]+"
+    ),
+    "the id of an AWS key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    "what may be an AWS key": re.compile(
+        r"(?<![\w/+=.-])(?!/)(?=[\w/+]*[a-z])(?=[\w/+]*[A-Z])(?=[\w/+]*[0-9])"
+        r"[A-Za-z0-9/+]{40}(?![\w/+=.-])"
+    ),
+    "a private key": re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY(?s:.*?-----END [A-Z ]*PRIVATE KEY|)"
+    ),
+    "a GitHub token": re.compile(r"\b(?:gh[pousr]_|github_pat_)\w{20,}"),
+    "a GitLab token": re.compile(r"\bglpat-[\w-]{20,}"),
+    "a Slack token": re.compile(r"\bxox[a-z]-[\w-]{10,}"),
+    "a Google key": re.compile(r"\bAIza[\w-]{35}"),
+    "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{30,}"),
+    "a Databricks token": re.compile(r"\bdapi[0-9a-f]{32}"),
+    "a PyPI token": re.compile(r"\bpypi-[\w-]{30,}"),
+    "an npm token": re.compile(r"\bnpm_[A-Za-z0-9]{30,}"),
+    "an API key": re.compile(r"\bsk-(?:[a-z]+-)*[A-Za-z0-9_]{20,}"),
+    "a signed web token": re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
+}
+"""Each kind of secret by its name; what its pattern finds is never shown.
+
+Bounded repetitions: a text can be made so that an unbounded one takes hours.
+"""
+
+
+def kinds(text: str) -> list[str]:
+    """The kinds of secret that a text holds."""
+    return [kind for kind, pattern in PATTERNS.items() if pattern.search(text)]
+
+
+def redact(text: str) -> str:
+    """A text with *** for every secret in it."""
+    for pattern in PATTERNS.values():
+        text = pattern.sub("***", text)
+    return text
+
+
+def shown(url: str) -> str:
+    """An address as a message may show it: without who calls and their password."""
+    scheme, found, rest = url.partition("://")
+    caller, at, host = rest.rpartition("@")
+    called = at and (":" in caller or "/" not in caller)
+    return redact(f"{scheme}{found}***@{host}" if called else url)
+
+
+def find(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Where a table of values holds a secret, as a dotted key, and of what kind it is."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            place = f"{where}.{redact(str(key))}".lstrip(".")
+            if _KEY.search(str(key)):
+                yield place, "a key for a secret"
+            yield from ((place, kind) for kind in kinds(str(key)))
+            yield from find(inner, place)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from find(inner, f"{where}.{number}".lstrip("."))
+    elif isinstance(value, str):
+        yield from ((where, kind) for kind in kinds(value))
