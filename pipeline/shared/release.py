@@ -18,6 +18,7 @@ from pipeline.shared.config import CONFIGS, RegisterConfig, Sha256, read_values
 from pipeline.shared.contracts import EVALUATE, FEATURES, INGEST, TRAIN, Record, read_record
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, read_json, text_hash, write_json
+from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import Version
 
 RECORD, PATCH, CARD = "release.json", "tree.patch", "card.md"
@@ -268,9 +269,9 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     folder = tracking.fetch_folder(config, registered, place(digest))
     release = read(folder, digest)
     for name, sealed in tags(release, folder).items():
-        if (shown := registered.tags.get(name, "nothing")) != sealed:
+        if (told := registered.tags.get(name, "nothing")) != sealed:
             raise ArtifactTampered(
-                f"tag {name} of {config.model_name} version {registered.number} says {shown!r}, "
+                f"tag {name} of {config.model_name} version {registered.number} says {told!r}, "
                 f"its sealed release says {sealed!r}: the registry was rewritten; restore "
                 f"{shown(config.tracking_url)} from a backup, or register anew with `make run`"
             )
