@@ -18,6 +18,7 @@ from pipeline.shared.config import IngestConfig, load
 from tests.shared import project
 
 ROOT = Path(__file__).parents[1]
+FLOW = ROOT / "tests/flow"
 FOREIGN_SETTINGS = (
     "MLFLOW_",
     "AWS_",
@@ -36,7 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what the asked answer is proven by."""
+    """Keep what the asked answer is proven by; a file's tests share one worker, and so do lives."""
+    for item in items:
+        lived = FLOW in item.path.parents
+        item.add_marker(pytest.mark.xdist_group("flow" if lived else item.path.name))
     slug = config.getoption("--answer")
     if slug is None:
         return

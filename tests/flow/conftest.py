@@ -94,3 +94,10 @@ def small(shelf: Path, cut_off: list[str]) -> life.Life:
     done = life.run(folder, *cut_off, "bash", "-c", both).well()
     life.commit(folder)
     return life.Life(folder, done)
+
+
+@pytest.fixture(scope="session")
+def aged(small: life.Life, shelf: Path) -> life.Life:
+    """The small project after two more promotions."""
+    folder = life.twin(small.folder, shelf / "aged")
+    return life.Life(folder, life.grow(folder))

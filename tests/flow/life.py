@@ -13,7 +13,6 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -219,9 +218,8 @@ def small(folder: Path) -> Path:
 
 
 def grow(folder: Path) -> Done:
-    """Three promotions: months arrive, with a config that nobody committed, and with other code."""
-    months = ["2013-01", "2013-02", "2013-03", "2013-04", "2013-05"]
-    for learned, judged in pairwise(months[1:]):
+    """Two promotions: a month arrives and nobody commits it; then another does, with new code."""
+    for learned, judged in (("2013-02", "2013-03"), ("2013-03", "2013-04")):
         configure(folder, "ingest", as_of=judged)
         configure(folder, "train", window={"first": "2013-01-08", "last": _last_day(learned)})
         configure(folder, "evaluate", window={"first": f"{judged}-01", "last": _last_day(judged)})
@@ -229,11 +227,14 @@ def grow(folder: Path) -> Done:
             code, old = folder / "pipeline/train/models.py", "early_stopping=False,"
             drill.replace_once(code, old, f"{old}\n        max_bins=250,")
             configure(folder, "train", **{"boosting.max_iter": 150})
-        if judged != "2013-03":
             commit(folder)
-        done = run(folder, "make", "run").well()
-        run(folder, "make", "promote").well()
+        done = run(folder, "bash", "-c", PROMOTED).well()
+    commit(folder)
     return done
+
+
+PROMOTED = "dvc repro --quiet && python -m pipeline register promote"
+"""What takes a copy to its next champion, if the gate lets it."""
 
 
 def _last_day(month: str) -> str:
