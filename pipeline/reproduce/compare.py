@@ -55,6 +55,8 @@ class Rebuilt:
     folder: Path
     papers: Path
     lock: dict[str, graph.Stage]
+    files: dict[str, str]
+    """Every recorded file and its MD5, those in folders too."""
     expected: dict[str, str]
     """Texts that were changed on purpose: what stands in a record, and what has to stand now."""
 
@@ -105,7 +107,7 @@ def _content(
     if not new.exists():
         return "different", "it was not written: the graph stopped before"
     if md5.endswith(".dir"):
-        return _folder(rebuilt, config, stage, path, md5)
+        return _folder(rebuilt, config, stage, path)
     old = rebuilt.recorded(path, md5)
     if not old.is_file():
         return "different", "other bytes, and the recorded file is not at hand"
@@ -124,11 +126,10 @@ def _content(
     return texts(recorded, new.read_text(encoding="utf-8"), figures)
 
 
-def _folder(
-    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
-) -> tuple[Answer, str]:
-    old = graph.members(md5, rebuilt.cache)
+def _folder(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str) -> tuple[Answer, str]:
     folder = rebuilt.folder / path
+    inside = len(f"{path}/")
+    old = {p[inside:]: m for p, m in rebuilt.files.items() if p.startswith(f"{path}/")}
     new = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     if new != old.keys():
         return "different", f"{len(old)} files were recorded, {len(new)} are there"

@@ -50,10 +50,15 @@ def run(version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: in
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
         release.require_in_step(sealed, papers, model, folder)
         graph.use_remote(folder, graph.remote(Path()))
-        graph.pull(folder)
+        recorded = _json(papers / release.OUTPUTS)
+        graph.pull(folder, recorded)
         _set_apart(registry, folder, papers)
         rebuilt = Rebuilt(
-            folder, papers, graph.read_lock(papers / graph.LOCK), _trained_with(folder, threads)
+            folder=folder,
+            papers=papers,
+            lock=graph.read_lock(papers / graph.LOCK),
+            files=recorded,
+            expected=_trained_with(folder, threads),
         )
         finished = graph.rerun(folder, programs)
         outputs = compare.outputs(rebuilt, config)

@@ -54,10 +54,7 @@ def _stage(entry: dict[str, Any]) -> Stage:
 
 
 def md5(path: Path) -> str | None:
-    """The MD5 by which DVC names a file or a folder; None where there is neither.
-
-    What .dvcignore leaves out of this project's folders (bytecode, temporary files) is left out.
-    """
+    """The MD5 by which DVC names a file or a folder; None where there is neither."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "md5").hexdigest()
@@ -65,9 +62,7 @@ def md5(path: Path) -> str | None:
         return None
     members = [
         {"md5": md5(member), "relpath": member.relative_to(path).as_posix()}
-        for member in path.rglob("*")
-        if member.is_file() and "__pycache__" not in member.parts
-        if member.suffix not in (".pyc", ".tmp")
+        for member in _members(path)
     ]
     listed = json.dumps(sorted(members, key=lambda member: str(member["relpath"])), sort_keys=True)
     return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
@@ -78,10 +73,21 @@ def cached(md5_of: str, cache: Path) -> Path:
     return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
 
 
-def members(md5_of: str, cache: Path) -> dict[str, str]:
-    """The files of a folder that is in a cache: their paths within it, and their MD5."""
-    listed = json.loads(cached(md5_of, cache).read_text(encoding="utf-8"))
-    return {entry["relpath"]: entry["md5"] for entry in listed}
+def written(folder: Path) -> dict[str, str]:
+    """Every file that the graph of a checkout has written, those in its folders too: its MD5."""
+    outs = [folder / path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
+    found = [file for out in outs for file in ([out] if out.is_file() else _members(out))]
+    return {file.relative_to(folder).as_posix(): str(md5(file)) for file in found}
+
+
+def _members(folder: Path) -> list[Path]:
+    """The files of a folder that DVC counts; what .dvcignore leaves out is left out."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+        if path.suffix not in (".pyc", ".tmp")
+    ]
 
 
 def push() -> None:
@@ -98,8 +104,10 @@ def push() -> None:
         )
 
 
-def pull(folder: Path) -> None:
+def pull(folder: Path, recorded: dict[str, str]) -> None:
     """Fetch what the dvc.lock of a checkout names from its remote, and from nowhere else.
+
+    `recorded` holds the MD5 of every file behind that lock, so that what is lost can be named.
 
     Raises:
         DataUnavailable: a file is missing there, or is not what its name says.
@@ -107,27 +115,17 @@ def pull(folder: Path) -> None:
     done = _dvc(folder, "pull", "--force")
     if not done.returncode:
         return
-    lost = _lost(folder)
+    cache, elsewhere = folder / ".dvc/cache", uncached(folder)
+    lost = [
+        f"{path} ({name})"
+        for path, name in recorded.items()
+        if path not in elsewhere and md5(cached(name, cache)) != name
+    ]
     raise DataUnavailable(
-        f"{len(lost)} recorded file(s) are missing in the DVC remote, or are there not what their "
-        f"names say: {', '.join(lost[:5]) or _words(done)}; push them again from a checkout that "
-        "has them (`make push`), or restore the remote from a backup"
+        f"{len(lost)} of {len(recorded)} recorded files are missing in the DVC remote, or are "
+        f"there not what their names say: {', '.join(lost[:5]) or _words(done)}; push them again "
+        "from a checkout that has them (`make push`), or restore the remote from a backup"
     )
-
-
-def _lost(folder: Path) -> list[str]:
-    """The recorded files that a pull could not bring, each with its MD5."""
-    cache, lost = folder / ".dvc/cache", []
-    for stage in read_lock(folder / LOCK).values():
-        for path, name in stage.outs.items():
-            if path in uncached(folder):
-                continue
-            if md5(cached(name, cache)) != name.removesuffix(".dir"):
-                lost.append(f"{path} ({name})")
-            elif name.endswith(".dir"):
-                inside = members(name, cache).items()
-                lost += [f"{path}/{p} ({m})" for p, m in inside if md5(cached(m, cache)) != m]
-    return lost
 
 
 def uncached(folder: Path) -> list[str]:

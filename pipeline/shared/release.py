@@ -21,7 +21,7 @@ from pipeline.shared.files import file_hash, read_json, text_hash, write_json
 from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import Version
 
-RECORD, PATCH, CARD = "release.json", "tree.patch", "card.md"
+RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
 PARTS = ("commit", "data", "model", "features", "config")
 """What must stay in step."""
 ENVIRONMENT = Path("requirements.lock")
@@ -61,6 +61,7 @@ def gather(folder: Path) -> None:
     for path in {*named, *figures, *CONFIGS.glob("*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
+    write_json(folder / OUTPUTS, graph.written(Path()))
     if changed := lineage.patch():
         (folder / PATCH).write_bytes(changed)
 
