@@ -1,0 +1,110 @@
+"""How long does it take to rebuild a champion of four promotions ago, and is it the same?
+
+In a scratch copy the real project lives from May to October: four times a challenger passes the
+gate and is promoted, once one is refused, configs move, code changes. Then the cache is emptied and
+the first champion is rebuilt from the registry, git and the remote. Takes some eight minutes.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from exercises.drill import replace_once, scratch
+
+FOUND = Path(__file__).with_name("reproduce.json")
+MONTHS = {  # what arrives, the last day to learn from, and the trees that the model gets
+    "2013-04": ("2013-03-31", 150),
+    "2013-05": ("2013-04-30", 150),
+    "2013-06": ("2013-05-31", 300),
+    "2013-08": ("2013-07-31", 300),
+    "2013-09": ("2013-08-31", 300),
+}
+"""July is left out: its challenger is refused, which `make retrain AS_OF=2013-07` shows."""
+
+
+def main() -> None:
+    """Live, rebuild, and write down the times and answers."""
+    with tempfile.TemporaryDirectory(prefix="reproduce-bench-") as name:
+        folder = scratch(Path(name))
+        for month, (last, trees) in MONTHS.items():
+            _move(folder, month, last, trees)
+            _run(folder, "dvc", "repro", "--quiet")
+            print(_run(folder, "python", "-m", "pipeline", "register", "promote"))
+            _commit(folder, month)
+        replace_once(  # the code moves on, too
+            folder / "pipeline/features/definitions.py",
+            '"dep_late": [1, 3],',
+            '"dep_late": [1, 2],',
+        )
+        _commit(folder, "another feature")
+        _run(folder, "rm", "-rf", ".dvc/cache")
+        found = {"promotions": len(MONTHS) - 1, "rebuilt": [_rebuild(folder, v) for v in (1, 4)]}
+    FOUND.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(FOUND.read_text(encoding="utf-8"))
+
+
+def _move(folder: Path, month: str, last: str, trees: int) -> None:
+    """Let a month arrive, as `make retrain` does, and give the model so many trees."""
+    judged = f'window: {{first: "{month}-01", last: "{_last_day(month)}"}}'
+    changes = {
+        "ingest": [(r"^as_of: .*", f"as_of: {month}")],
+        "evaluate": [(r"^window: .*", judged)],
+        "monitor": [(r"^window: .*", judged)],
+        "train": [
+            (r"^window: .*", f'window: {{first: "2013-01-08", last: "{last}"}}'),
+            (r"^  max_iter: .*", f"  max_iter: {trees}"),
+        ],
+    }
+    for stage, pairs in changes.items():
+        path = folder / "configs" / f"{stage}.yaml"
+        text = path.read_text(encoding="utf-8")
+        for old, new in pairs:
+            text, count = re.subn(old, new, text, flags=re.MULTILINE)
+            assert count == 1, (stage, old)
+        path.write_text(text, encoding="utf-8")
+
+
+def _last_day(month: str) -> str:
+    import pandas as pd
+
+    return f"{pd.Period(month, freq='M').end_time:%Y-%m-%d}"
+
+
+def _run(folder: Path, *command: str) -> str:
+    settings = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=folder, env=settings, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _commit(folder: Path, message: str) -> None:
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    _run(folder, "git", "add", "--all")
+    _run(folder, "git", *identity, "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def _rebuild(folder: Path, version: int) -> dict[str, object]:
+    started = time.perf_counter()
+    _run(folder, "python", "-m", "pipeline", "reproduce", "--version", str(version))
+    seconds = time.perf_counter() - started
+    report = json.loads((folder / f"data/reproduce/version-{version}.json").read_text())
+    answers = [item["answer"] for item in [*report["headlines"], *report["outputs"]]]
+    return {
+        "version": version,
+        "promotions_ago": len(MONTHS) - version,
+        "seconds": round(seconds, 1),
+        "compared": len(answers),
+        "equal": answers.count("equal"),
+    }
+
+
+if __name__ == "__main__":
+    main()
