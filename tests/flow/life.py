@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from exercises import drill
-from exercises.drill import scratch
+from exercises.drill import configure, scratch
 from tests.conftest import FOREIGN_SETTINGS, ROOT
 from tests.shared import project
 
@@ -188,31 +188,10 @@ def _lend_environment(folder: Path) -> None:
     (own / "installed").touch()
 
 
-def configure(folder: Path, stage: str, **changes: Any) -> None:
-    """Change keys of a copy's configs/<stage>.yaml; a dot leads into a section."""
-    path = folder / "configs" / f"{stage}.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        *above, last = key.split(".")
-        section = values
-        for part in above:
-            section = section[part]
-        section[last] = value
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-
-
 def small(folder: Path) -> Path:
     """The project on the flights of two months: January teaches, February judges."""
     checkout(folder)
-    months, february = ["2013-01", "2013-02"], {"first": "2013-02-01", "last": "2013-02-28"}
-    configure(folder, "ingest", as_of=months[-1])
-    configure(folder, "validate", reference=months)
-    january = {"first": "2013-01-08", "last": "2013-01-31"}
-    # A month does not surely beat a good linear baseline: this one learns next to nothing.
-    less = {"min_rows": 5_000, "logistic_c": 1e-6, "boosting.max_iter": 60}
-    configure(folder, "train", window=january, **less)
-    configure(folder, "evaluate", window=february, **{"behaviour.calm_morning_max": 0.2})
-    configure(folder, "monitor", window=february)
+    drill.two_months(folder)
     commit(folder)
     return folder
 
