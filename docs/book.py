@@ -114,7 +114,7 @@ def number(reference: str) -> str:
     path, _, key = reference.partition(":")
     value = json.loads((ROOT / path).read_text(encoding="utf-8"))
     for part in key.split("."):
-        value = value[part]
+        value = value[int(part) if isinstance(value, list) else part]
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"

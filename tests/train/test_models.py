@@ -1,14 +1,21 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
 from threadpoolctl import threadpool_limits
 
+from pipeline.features import store, transform
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config import FeaturesConfig, ReproduceConfig, TrainConfig, load
 from pipeline.train import models
 from tests.builders import feature_rows
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.answer("behavioural-tests")
 
 
@@ -94,3 +101,43 @@ def test_a_missing_value_is_the_median_to_the_logistic_regression(config, rows, 
     missing, filled = inputs.copy(), inputs.copy()
     missing[:, column], filled[:, column] = np.nan, pd.Series(inputs[:, column]).median()
     assert model.predict_proba(missing) == pytest.approx(model.predict_proba(filled))
+
+
+OTHER_PROCESSOR = {
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL "
+    "AVX2 FMA3",
+}
+"""What makes the libraries add as on a processor of fifteen years ago; without effect on ARM."""
+FIT = """
+import sys
+import numpy as np
+from pipeline.features.definitions import FEATURES
+from pipeline.shared.config import TrainConfig, load
+from pipeline.train import models
+rows, config = np.load(sys.argv[1]), load(TrainConfig)
+inputs, labels = rows["inputs"], rows["labels"]
+line = models.logistic(config, inputs, labels)
+trees = models.boosting(config, FEATURES, inputs, labels)
+np.save(sys.argv[2], [model.predict_proba(inputs)[:, 1] for model in (line, trees)])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.answer("three-artefacts")
+def test_another_processor_gives_the_same_trees_and_almost_the_same_line(published, tmp_path):
+    """On real flights: planted ones are too simple for a solver to stop at different places."""
+    known = load(FeaturesConfig)
+    flights = published["flights"].sort_values("sched_dep_utc", ignore_index=True)
+    views = transform.views(flights, published["weather"], known)
+    rows = store.historical(transform.requests(flights, known), views, known)
+    given = tmp_path / "rows.npz"
+    np.savez(given, inputs=matrix(rows, FEATURES), labels=rows[LABEL].to_numpy())
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for name, changes in (("here", {}), ("there", OTHER_PROCESSOR)):
+        command = [sys.executable, "-W", "ignore", "-c", FIT, given, tmp_path / f"{name}.npy"]
+        subprocess.run(command, cwd=ROOT, env=settings | changes, check=True)
+    here, there = (np.load(tmp_path / f"{name}.npy") for name in ("here", "there"))
+    line, trees = np.abs(here - there).max(axis=1)
+    assert trees == 0
+    assert line < load(ReproduceConfig).prediction_tolerance / 5
