@@ -89,7 +89,7 @@ def _rebuild(folder: Path, version: int) -> dict[str, object]:
     return {
         "version": version,
         "promotions_ago": len(MONTHS) - version,
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds),
         "compared": len(answers),
         "equal": answers.count("equal"),
     }

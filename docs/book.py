@@ -160,7 +160,7 @@ def record() -> None:
             sys.exit(process.returncode)
     stages = "|".join([*_stages(), "run:"])
     kept = [line.strip() for line in lines if re.match(rf"({stages})\s", line)]
-    shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 19)]
+    shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 11)]
     (ROOT / "docs/run.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
 
 
