@@ -17,10 +17,15 @@ UNREACHED = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError",
 """What pip-audit's last words hold where its service cannot be reached."""
 
 
+def _tool(name: str) -> str:
+    """A program of this Python's own environment, whatever the path says."""
+    return str(Path(sys.executable).parent / name)
+
+
 def bill() -> str:
     """Write the bill of materials, checked against CycloneDX's own schema by its own tool."""
     BILL.parent.mkdir(exist_ok=True)
-    command = ["cyclonedx-py", "requirements", str(LOCK), "--pyproject", "pyproject.toml"]
+    command = [_tool("cyclonedx-py"), "requirements", str(LOCK), "--pyproject", "pyproject.toml"]
     output = ["--of", "JSON", "--sv", "1.6", "--output-reproducible", "-o", str(BILL), "--validate"]
     subprocess.run([*command, *output], check=True, stderr=subprocess.PIPE)
     packages = json.loads(BILL.read_text(encoding="utf-8"))["components"]
@@ -36,7 +41,7 @@ def _hashes(package: dict[str, Any]) -> list[str]:
 
 def ask() -> tuple[int, str, str]:
     """pip-audit on the lock, with nothing installed: its exit code, its answer, its last words."""
-    command = ["pip-audit", "--requirement", str(LOCK), "--require-hashes", "--disable-pip"]
+    command = [_tool("pip-audit"), "--requirement", str(LOCK), "--require-hashes", "--disable-pip"]
     output = ["--format", "json", "--desc", "off", "--progress-spinner", "off"]
     done = subprocess.run([*command, *output], check=False, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr

@@ -96,7 +96,7 @@ def _stems(text: str) -> set[str]:
 
 def place(symbol: str) -> str:
     """Where a symbol such as "pipeline.evaluate.compare:difference" stands: file:line, and what."""
-    target: Any = pkgutil.resolve_name(symbol)
+    target: Any = inspect.unwrap(pkgutil.resolve_name(symbol))
     module, _, name = symbol.partition(":")
     if not (inspect.isclass(target) or inspect.isfunction(target) or inspect.ismodule(target)):
         source = Path(str(pkgutil.resolve_name(module).__file__))
