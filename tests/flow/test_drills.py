@@ -78,3 +78,31 @@ def test_a_pickle_in_the_models_place_is_refused_by_name_and_does_not_run(drille
 def test_a_password_in_a_config_is_refused_and_not_repeated(drilled):
     assert "holds a URL with a password at tracking_url" in _caught(drilled)
     assert "ConfigError" in drilled.words
+
+
+@pytest.mark.drill("mixed-release")
+@pytest.mark.answer("release")
+def test_a_model_that_was_trained_beside_the_graph_is_not_registered(drilled):
+    assert "model: data/train/training.json is" in _caught(drilled)
+    assert "ReleaseRefused" in drilled.words
+
+
+@pytest.mark.drill("swapped-model")
+@pytest.mark.answer("lineage")
+def test_a_model_that_was_swapped_in_the_registry_is_told(drilled):
+    assert "was registered" in _caught(drilled)
+    assert "ArtifactTampered" in drilled.words
+
+
+@pytest.mark.drill("lost-snapshot")
+@pytest.mark.answer("three-artefacts")
+def test_a_snapshot_that_the_remote_lost_is_named(drilled):
+    assert "data/ingest/weather/2013-01.parquet (" in _caught(drilled)
+    assert "DataUnavailable" in drilled.words
+
+
+@pytest.mark.drill("forged-verdict")
+@pytest.mark.answer("three-artefacts")
+def test_a_forged_verdict_is_found_by_the_rebuild(drilled):
+    assert "evaluate is the first stage that differs" in _caught(drilled)
+    assert "NotReproduced" in drilled.words
