@@ -45,12 +45,14 @@ def run(version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: in
     config, registry = load(ReproduceConfig), load(RegisterConfig)
     registered = tracking.named(registry, version)
     sealed, papers, model = release.fetch(registry, registered)
-    programs = environment.fitting(papers / release.ENVIRONMENT, sealed.python, rebuild_env)
     with lineage.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
         release.require_in_step(sealed, papers, model, folder)
+        # The commit's lock: what is built and run from the registry's would be the registry's.
+        programs = environment.fitting(folder / release.ENVIRONMENT, sealed.python, rebuild_env)
         graph.use_remote(folder, graph.remote(Path()))
         graph.pull(folder)
+        shutil.rmtree(folder / "data")  # it is in the cache; here stands only what is made anew
         _set_apart(registry, folder, papers)
         rebuilt = Rebuilt(
             folder, papers, graph.read_lock(papers / graph.LOCK), _trained_with(folder, threads)
@@ -155,7 +157,8 @@ def _answer(found: Reproduction, path: Path) -> str:
     counted = f"{equal} of {len(found.outputs)} outputs equal byte for byte"
     differing = [item.stage for item in items if item.answer == "different"]
     if differing or not found.finished:
-        first = next((o.stage for o in found.outputs if o.stage in differing), "evaluate")
+        ordered = [o.stage for o in found.outputs if o.stage in differing]
+        first = next(iter([*ordered, *differing, "evaluate"]))
         how = "" if found.finished else "; the graph did not come to its end"
         raise NotReproduced(
             f"version {found.version} is not what was registered: {first} is the first stage that "
