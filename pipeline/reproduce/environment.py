@@ -27,7 +27,11 @@ def pinned(lock: str) -> dict[str, str]:
 
 def installed() -> dict[str, str]:
     """What this Python can import, by canonical name."""
-    return {canonicalize_name(found.name): found.version for found in distributions()}
+    found: dict[str, str] = {}
+    for one in distributions():
+        if one.name:  # a broken installation leaves one without
+            found.setdefault(canonicalize_name(one.name), one.version)  # the path's first wins
+    return found
 
 
 def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
