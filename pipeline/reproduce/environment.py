@@ -16,7 +16,7 @@ ENVIRONMENTS = Path("state/environments")
 
 def pinned(lock: str) -> dict[str, str]:
     """What a lock file pins for this machine: canonical names and versions."""
-    entries = [line for line in lock.replace("\\\n", " ").splitlines() if line.strip()]
+    entries = filter(None, map(str.strip, lock.replace("\\\n", " ").splitlines()))
     wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
     return {
         canonicalize_name(one.name): next(iter(one.specifier)).version
@@ -29,8 +29,7 @@ def installed() -> dict[str, str]:
     """What this Python can import, by canonical name."""
     found: dict[str, str] = {}
     for one in distributions():
-        if one.name:  # a broken installation leaves one without
-            found.setdefault(canonicalize_name(one.name), one.version)  # the path's first wins
+        found.setdefault(canonicalize_name(one.name), one.version)  # the first on the path wins
     return found
 
 
