@@ -7,6 +7,7 @@ judging compute has a tolerance; data and features have none.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,10 @@ WHY = {
     "figures": "pictures, drawn from what is compared itself",
 }
 """What is not reproduced bit by bit everywhere, and why."""
-_TOKEN = re.compile(r"\b[0-9a-f]{12,64}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_DIGEST = re.compile(r"[0-9a-f]{12,64}")
+_DIGEST = re.compile(r"(?=[0-9]*[a-f])[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{64}")
+_NUMBER = r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_TOKEN = re.compile(rf"(?<!\w)(?<!\w[.-])(?:{_DIGEST.pattern}|{_NUMBER})(?!\w)")
+"""What stands by itself; digits within a name, or joined to one, are a part of it."""
 _PICTURES = {".png"}
 
 
@@ -55,8 +58,6 @@ class Rebuilt:
     folder: Path
     papers: Path
     lock: dict[str, graph.Stage]
-    files: dict[str, str]
-    """Every recorded file and its MD5, those in folders too."""
     expected: dict[str, str]
     """Texts that were changed on purpose: what stands in a record, and what has to stand now."""
 
@@ -104,32 +105,43 @@ def _content(
 ) -> tuple[Answer, str]:
     """What files of other bytes have in common: the first difference decides."""
     new = rebuilt.folder / path
-    if not new.exists():
+    is_folder = md5.endswith(".dir")
+    if not (new.is_dir() if is_folder else new.is_file()):
         return "different", "it was not written: the graph stopped before"
-    if md5.endswith(".dir"):
-        return _folder(rebuilt, config, stage, path)
     old = rebuilt.recorded(path, md5)
     if not old.is_file():
         return "different", "other bytes, and the recorded file is not at hand"
+    if is_folder:
+        return _folder(rebuilt, config, stage, path, md5)
     tolerances = (config.prediction_tolerance, config.figure_tolerance)
     predictions, figures = tolerances if stage in COMPUTED else (0.0, 0.0)
-    kind = Path(path).suffix
+    try:
+        return _file(rebuilt, old, path, predictions, figures)
+    except ValueError as error:
+        return "different", f"other bytes, and one cannot be read ({str(error).splitlines()[0]})"
+
+
+def _file(
+    rebuilt: Rebuilt, old: Path, path: str, predictions: float, figures: float
+) -> tuple[Answer, str]:
+    new, kind = rebuilt.folder / path, Path(path).suffix
     if kind == ".parquet":
         return tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
     if kind == ".onnx":
         return _models(rebuilt, Path(path).stem, predictions)
     if kind in _PICTURES:
-        return "within tolerance", "other bytes"
+        return "within tolerance" if figures else "different", "other bytes"
     recorded = old.read_text(encoding="utf-8")
     for was, now in rebuilt.expected.items():
         recorded = recorded.replace(was, now)
     return texts(recorded, new.read_text(encoding="utf-8"), figures)
 
 
-def _folder(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str) -> tuple[Answer, str]:
+def _folder(
+    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+) -> tuple[Answer, str]:
+    old = graph.members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
-    inside = len(f"{path}/")
-    old = {p[inside:]: m for p, m in rebuilt.files.items() if p.startswith(f"{path}/")}
     new = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     if new != old.keys():
         return "different", f"{len(old)} files were recorded, {len(new)} are there"
@@ -138,6 +150,8 @@ def _folder(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str) ->
         for name, member in old.items()
         if graph.md5(folder / name) != member
     ]
+    if not found:
+        return "equal", "the same files, listed otherwise"
     worst = max(found, key=lambda one: _rank(one[1][0]))
     return worst[1][0], f"{len(found)} of {len(old)} files; {worst[0]}: {worst[1][1]}"
 
@@ -148,7 +162,7 @@ def _rank(answer: Answer) -> int:
 
 def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
     """Two tables: the same columns and rows, and numbers no further apart than `tolerance`."""
-    if list(old) != list(new) or len(old) != len(new):
+    if list(old) != list(new) or not old.index.equals(new.index):
         extra = sorted(map(str, set(old) ^ set(new)))
         return "different", (
             f"{len(old):,} rows of {old.shape[1]} columns were recorded, {len(new):,} of "
@@ -170,14 +184,17 @@ def _apart(old: pd.Series, new: pd.Series) -> float:
         return float("inf")
     if not pd.api.types.is_float_dtype(old.dtype):
         return 0.0 if old.equals(new) else float("inf")
-    return float(np.nanmax(np.abs(old.to_numpy() - new.to_numpy()), initial=0.0))
+    was, now = old.to_numpy("float64"), new.to_numpy("float64")
+    differing = (was != now) & ~np.isnan(was)
+    return float(np.abs(was[differing] - now[differing]).max(initial=0.0))
 
 
 def _models(rebuilt: Rebuilt, name: str, tolerance: float) -> tuple[Answer, str]:
     """A model's bytes say little: how far are its predictions from the recorded ones?"""
     column = "challenger" if name == "model" else name
-    md5 = next((e.outs.get(str(PREDICTIONS), "") for e in reversed(rebuilt.lock.values())), "")
-    old, new = rebuilt.recorded(str(PREDICTIONS), md5), rebuilt.folder / PREDICTIONS
+    path = str(PREDICTIONS)
+    md5 = next((e.outs[path] for e in rebuilt.lock.values() if path in e.outs), "")
+    old, new = rebuilt.recorded(path, md5), rebuilt.folder / path
     if not (md5 and old.is_file() and new.is_file()):
         return "different", "other bytes, and no predictions to compare"
     columns = [*FLIGHT_KEY, column]
@@ -194,13 +211,13 @@ def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
     Digests stand for files, which are compared themselves: that they differ is only counted.
     """
     told, telling = _TOKEN.findall(old), _TOKEN.findall(new)
-    if _TOKEN.sub("#", old) != _TOKEN.sub("#", new) or len(told) != len(telling):
+    if _TOKEN.split(old) != _TOKEN.split(new):
         return "different", "other words"
     digests, largest = 0, 0.0
     for was, now in zip(told, telling, strict=True):
         if was == now:
             continue
-        if _DIGEST.fullmatch(was) and _DIGEST.fullmatch(now):
+        if len(was) == len(now) and _DIGEST.fullmatch(was) and _DIGEST.fullmatch(now):
             digests += 1
         else:
             largest = max(largest, _distance(was, now))
@@ -210,7 +227,8 @@ def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
 
 
 def _distance(was: str, now: str) -> float:
+    """How far two numbers are apart, exactly: as floats, two large ones may be the same."""
     try:
-        return abs(float(was.replace(",", "")) - float(now.replace(",", "")))
-    except ValueError:
+        return float(abs(Decimal(was) - Decimal(now)))
+    except ArithmeticError:  # one is a digest, or larger than anything
         return float("inf")

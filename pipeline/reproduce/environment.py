@@ -16,7 +16,7 @@ ENVIRONMENTS = Path("state/environments")
 
 def pinned(lock: str) -> dict[str, str]:
     """What a lock file pins for this machine: canonical names and versions."""
-    entries = [line for line in lock.replace("\\\n", " ").splitlines() if line.strip()]
+    entries = filter(None, map(str.strip, lock.replace("\\\n", " ").splitlines()))
     wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
     return {
         canonicalize_name(one.name): next(iter(one.specifier)).version
@@ -27,7 +27,10 @@ def pinned(lock: str) -> dict[str, str]:
 
 def installed() -> dict[str, str]:
     """What this Python can import, by canonical name."""
-    return {canonicalize_name(found.name): found.version for found in distributions()}
+    found: dict[str, str] = {}
+    for one in distributions():
+        found.setdefault(canonicalize_name(one.name), one.version)  # the first on the path wins
+    return found
 
 
 def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:

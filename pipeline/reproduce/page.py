@@ -3,6 +3,7 @@
 Everything on it is read from the sealed release; the model card beside it was sealed with it.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipeline.shared import release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE
 from pipeline.shared.files import read_json, write_text
-from pipeline.shared.markdown import table
+from pipeline.shared.markdown import cell, table
 from pipeline.shared.release import Release
 from pipeline.shared.tracking import Version
 
@@ -54,22 +55,28 @@ def page(name: str, registered: Version, sealed: Release, papers: Path, card: st
 
 
 def _graph(sealed: Release, training: dict[str, Any], verdict: dict[str, Any]) -> str:
-    against = (verdict["champion"] or "")[:12]
-    opponent = f"champion {against}" if against else "no champion yet"
+    opponent = f"champion {verdict['champion'][:12]}" if verdict["champion"] else "no champion yet"
+    tree = "patched" if sealed.patch else "clean"
+    installed = sealed.papers[str(release.ENVIRONMENT)]
     return f"""```mermaid
 flowchart LR
-  commit["commit {sealed.commit[:12]}<br/>{"patched" if sealed.patch else "clean"}"] --> features
+  commit["commit {_label(sealed.commit[:12])}<br/>{tree}"] --> features
   commit --> model
   data["data {sealed.data[:12]}"] --> features
   config["config {sealed.config[:12]}"] --> features
   config --> model
-  features["{sealed.features}"] --> model
-  environment["Python {sealed.python}<br/>{sealed.papers[str(release.ENVIRONMENT)][:12]}"] --> model
+  features["{_label(sealed.features)}"] --> model
+  environment["Python {_label(sealed.python)}<br/>{installed[:12]}"] --> model
   model["model {sealed.model[:12]}<br/>{training["rows"]:,} flights"] --> verdict
-  opponent["{opponent}"] --> verdict
+  opponent["{_label(opponent)}"] --> verdict
   verdict["verdict: {"passed" if verdict["passed"] else "refused"}"] --> release
 ```
 """
+
+
+def _label(text: str) -> str:
+    """A text that cannot end the box of the graph in which it stands."""
+    return re.sub(r"[^\w .,:+-]", "_", text)
 
 
 def _parts(sealed: Release, training: dict[str, Any]) -> str:
@@ -94,7 +101,7 @@ def _data(manifest: dict[str, Any]) -> str:
         for s in manifest["snapshots"]
     ]
     head = ["table", "month", "rows", "first", "last", "content"]
-    return f"## Data\n\nFrom {manifest['source']}, arrived to {manifest['as_of']}.\n\n" + (
+    return f"## Data\n\nFrom {cell(manifest['source'])}, arrived to {manifest['as_of']}.\n\n" + (
         table(head, rows) + "\n"
     )
 

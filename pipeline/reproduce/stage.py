@@ -45,19 +45,19 @@ def run(version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: in
     config, registry = load(ReproduceConfig), load(RegisterConfig)
     registered = tracking.named(registry, version)
     sealed, papers, model = release.fetch(registry, registered)
-    programs = environment.fitting(papers / release.ENVIRONMENT, sealed.python, rebuild_env)
     with lineage.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
         release.require_in_step(sealed, papers, model, folder)
+        # The commit's lock: what is built and run from the registry's would be the registry's.
+        programs = environment.fitting(folder / release.ENVIRONMENT, sealed.python, rebuild_env)
         graph.use_remote(folder, graph.remote(Path()))
-        recorded = _json(papers / release.OUTPUTS)
-        graph.pull(folder, recorded)
+        graph.pull(folder, _json(papers / release.OUTPUTS))
+        shutil.rmtree(folder / "data")  # it is in the cache; here stands only what is made anew
         _set_apart(registry, folder, papers)
         rebuilt = Rebuilt(
             folder=folder,
             papers=papers,
             lock=graph.read_lock(papers / graph.LOCK),
-            files=recorded,
             expected=_trained_with(folder, threads),
         )
         finished = graph.rerun(folder, programs)
@@ -160,7 +160,8 @@ def _answer(found: Reproduction, path: Path) -> str:
     counted = f"{equal} of {len(found.outputs)} outputs equal byte for byte"
     differing = [item.stage for item in items if item.answer == "different"]
     if differing or not found.finished:
-        first = next((o.stage for o in found.outputs if o.stage in differing), "evaluate")
+        ordered = [o.stage for o in found.outputs if o.stage in differing]
+        first = next(iter([*ordered, *differing, "evaluate"]))
         how = "" if found.finished else "; the graph did not come to its end"
         raise NotReproduced(
             f"version {found.version} is not what was registered: {first} is the first stage that "

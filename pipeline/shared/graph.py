@@ -73,6 +73,12 @@ def cached(md5_of: str, cache: Path) -> Path:
     return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
 
 
+def members(md5_of: str, cache: Path) -> dict[str, str]:
+    """The files of a folder that is in a cache: their paths within it, and their MD5."""
+    listed = json.loads(cached(md5_of, cache).read_text(encoding="utf-8"))
+    return {entry["relpath"]: entry["md5"] for entry in listed}
+
+
 def written(folder: Path) -> dict[str, str]:
     """Every file that the graph of a checkout has written, those in its folders too: its MD5."""
     outs = [folder / path for stage in read_lock(folder / LOCK).values() for path in stage.outs]

@@ -15,7 +15,15 @@ from pydantic import AfterValidator
 
 from pipeline.shared import graph, lineage, tracking
 from pipeline.shared.config import CONFIGS, RegisterConfig, Sha256, read_values
-from pipeline.shared.contracts import EVALUATE, FEATURES, INGEST, TRAIN, Record, read_record
+from pipeline.shared.contracts import (
+    EVALUATE,
+    FEATURES,
+    INGEST,
+    TRAIN,
+    VALIDATE,
+    Record,
+    read_record,
+)
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, read_json, text_hash, write_json
 from pipeline.shared.secrets import shown
@@ -28,6 +36,13 @@ ENVIRONMENT = Path("requirements.lock")
 MANIFEST, SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
 TRAINING, VERDICT = TRAIN / "training.json", EVALUATE / "verdict.json"
 MODEL = TRAIN / tracking.MODEL_FILE
+NEEDED = [graph.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
+WRITTEN = {
+    "data": (f"{INGEST}/", f"{VALIDATE}/"),
+    "model": (f"{TRAIN}/", f"{EVALUATE}/"),
+    "features": (f"{FEATURES}/",),
+}
+"""Where the graph writes what belongs to a part."""
 
 
 def _inside(name: str) -> str:
@@ -56,9 +71,8 @@ class Release(Record):
 
 def gather(folder: Path) -> None:
     """Copy the papers of what the checkout holds into `folder`, and the patch of its tree."""
-    named = [graph.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
     figures = [path for path in map(Path, graph.uncached(Path())) if path.is_file()]
-    for path in {*named, *figures, *CONFIGS.glob("*.yaml")}:
+    for path in {*NEEDED, *figures, *CONFIGS.glob("*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
     write_json(folder / OUTPUTS, graph.written(Path()))
@@ -86,28 +100,38 @@ def seal(folder: Path) -> Release:
 
 
 def read(folder: Path, digest: str) -> Release:
-    """The release whose record has this SHA-256, once every paper is the one that it names.
+    """The release whose record has this SHA-256, once the papers are exactly those that it names.
 
     Raises:
-        ArtifactTampered: the record or a paper is another than was sealed, or is gone.
+        ArtifactTampered: the record or a paper is another than was sealed, is gone, or was added.
     """
     record = folder / RECORD
     found = file_hash(record) if record.is_file() else "nothing"
     if found != digest:
-        raise ArtifactTampered(_changed(RECORD, found, digest))
+        raise ArtifactTampered(_rewritten(_changed(RECORD, found, digest)))
     release = read_record(Release, record, "register")
     for name, sealed in release.papers.items():
         path = folder / name
         found = file_hash(path) if path.is_file() else "nothing"
         if found != sealed:
-            raise ArtifactTampered(_changed(name, found, sealed))
+            raise ArtifactTampered(_rewritten(_changed(name, found, sealed)))
+    for path in _files(folder):
+        if (name := path.relative_to(folder).as_posix()) not in release.papers:
+            raise ArtifactTampered(_rewritten(_changed(name, file_hash(path), "nothing")))
+    for name in map(str, [*NEEDED, CARD]):
+        if name not in release.papers:
+            raise ArtifactTampered(_rewritten(f"{RECORD} of the release names no {name}"))
     return release
 
 
 def _changed(name: str, found: str, sealed: str) -> str:
+    return f"{name} of the release has SHA-256 {found[:12]}, {sealed[:12]} was sealed"
+
+
+def _rewritten(told: str) -> str:
     return (
-        f"{name} of the release has SHA-256 {found[:12]}, {sealed[:12]} was sealed; the registry's "
-        "files were changed: restore them from a backup, or register anew with `make run`"
+        f"{told}; the registry's files were changed: restore them from a backup, or register anew "
+        "with `make run`"
     )
 
 
@@ -124,9 +148,10 @@ def disagreements(
         "model": _model_differs(release, folder, model, lock),
         "features": _features_differ(release, folder, lock),
         "config": _config_differs(release, folder, lock),
+        "commit": _tree_differs(release, folder, lock),
     }
     if checkout is not None:
-        reasons["commit"] = _commit_differs(release, lock, checkout)
+        reasons["commit"] = reasons["commit"] or _commit_differs(release, lock, checkout)
     return {part: reasons[part] for part in PARTS if reasons.get(part)}
 
 
@@ -146,43 +171,73 @@ def require_in_step(
         )
 
 
+def _tree_differs(release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
+    """Whether the papers that are files of the commit are those that the graph ran with."""
+    if (sealed := release.papers.get(PATCH)) != release.patch:
+        return f"the release names the patch {_short(release.patch)}, {PATCH} is {_short(sealed)}"
+    for path, ran in _deps(lock):
+        is_code = path in release.papers and not path.startswith("data/")
+        if is_code and (held := graph.md5(folder / path)) != ran:
+            return f"{path} is {_short(held)}, the graph ran {_short(ran)}"
+    return ""
+
+
 def _commit_differs(release: Release, lock: dict[str, graph.Stage], checkout: Path) -> str:
     if (here := lineage.require_checkout(checkout)) != release.commit:
         return f"the release names {release.commit[:12]}, the checkout is {here[:12]}"
-    deps = {path: md5 for stage in lock.values() for path, md5 in stage.deps.items()}
-    for path, ran in deps.items():
+    for path, ran in _deps(lock):
         if not path.startswith("data/") and (held := graph.md5(checkout / path)) != ran:
             return f"{path} is {_short(held)} in {release.commit[:12]}, the graph ran {_short(ran)}"
-    return ""
+    return _values_differ(checkout, lock)
 
 
 def _data_differs(release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
     told = _data_version(folder)
-    return _named("the manifest", release.data, told) or _written(MANIFEST, folder, lock)
+    return _named("the manifest", release.data, told) or _run_differs("data", release, folder, lock)
 
 
 def _model_differs(
     release: Release, folder: Path, model: Path, lock: dict[str, graph.Stage]
 ) -> str:
-    told = _json(folder / TRAINING)["digest"]
+    told, judged = _json(folder / TRAINING)["digest"], _json(folder / VERDICT)["challenger"]
     return (
         _named("the file", release.model, file_hash(model))
         or _named(TRAINING.name, release.model, told)
-        or _written(TRAINING, folder, lock)
+        or _named(VERDICT.name, release.model, judged)
+        or _run_differs("model", release, folder, lock)
         or _written(MODEL, folder, lock, model)
     )
 
 
 def _features_differ(release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
     told = _json(folder / SERVICE)["version"]
-    return _named(SERVICE.name, release.features, told) or _written(SERVICE, folder, lock)
+    return _named(SERVICE.name, release.features, told) or (
+        _run_differs("features", release, folder, lock)
+    )
 
 
 def _config_differs(release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
+    told = _config_version(folder, lock)
+    return _values_differ(folder, lock) or _named("configs/", release.config, told)
+
+
+def _values_differ(folder: Path, lock: dict[str, graph.Stage]) -> str:
     for path, ran in _params(lock):
         if _plain(read_values(folder / path)) != _plain(ran):
             return f"{path} holds other values than the graph ran with"
-    return _named("configs/", release.config, _config_version(folder, lock))
+    return ""
+
+
+def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, graph.Stage]) -> str:
+    """Whether the graph wrote each paper of a part, and later stages ran with what it wrote."""
+    outs = _outs(lock)
+    for paper in sorted(release.papers):
+        if paper.startswith(WRITTEN[part]) and (why := _written(Path(paper), folder, lock)):
+            return why
+    for path, ran in _deps(lock):
+        if path.startswith(WRITTEN[part]) and (wrote := outs.get(path, ran)) != ran:
+            return f"the graph wrote {path} {_short(wrote)}, a later stage ran with {_short(ran)}"
+    return ""
 
 
 def _named(who: str, named: str, told: str) -> str:
@@ -191,13 +246,22 @@ def _named(who: str, named: str, told: str) -> str:
 
 def _written(path: Path, folder: Path, lock: dict[str, graph.Stage], at: Path | None = None) -> str:
     """Whether an output of the graph is the one that the lock says it wrote."""
-    outs = {name: md5 for stage in lock.values() for name, md5 in stage.outs.items()}
-    held, ran = graph.md5(at or folder / path), outs.get(path.as_posix())
+    held, ran = graph.md5(at or folder / path), _outs(lock).get(path.as_posix())
     return "" if held == ran else f"{path} is {_short(held)}, the graph wrote {_short(ran)}"
 
 
 def _short(digest: str | None) -> str:
     return (digest or "nothing")[-25:] if "-" in (digest or "") else (digest or "nothing")[:12]
+
+
+def _outs(lock: dict[str, graph.Stage]) -> dict[str, str]:
+    return {path: md5 for stage in lock.values() for path, md5 in stage.outs.items()}
+
+
+def _deps(lock: dict[str, graph.Stage]) -> Iterator[tuple[str, str]]:
+    """What each stage read: the same file more than once, as it was when each of them ran."""
+    for stage in lock.values():
+        yield from stage.deps.items()
 
 
 def _params(lock: dict[str, graph.Stage]) -> Iterator[tuple[str, Any]]:
@@ -232,7 +296,7 @@ def _json(path: Path) -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / RECORD)
 
 
 def tags(release: Release, folder: Path) -> dict[str, str]:

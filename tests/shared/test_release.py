@@ -36,6 +36,7 @@ def make(shelf, name):
     papers, checkout = shelf / name / "papers", shelf / name / "checkout"
     papers.mkdir(parents=True)
     release.gather(papers)
+    (papers / release.CARD).write_text(f"the card of {name}\n")
     record = release.seal(papers)
     project.git("clone", "--quiet", ".", str(checkout))
     model = shelf / name / "model.onnx"
@@ -252,7 +253,7 @@ def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
 
     train.run()
     evaluate.run()  # the graph's lock knows of neither
-    with pytest.raises(ReleaseRefused, match=r"2 of 5 parts .* model: .* config: configs/train"):
+    with pytest.raises(ReleaseRefused, match=r"3 of 5 parts .* commit: .* model: .* config: confi"):
         register_it()
     assert tracking.aliased(load(RegisterConfig), "champion") is None
 
