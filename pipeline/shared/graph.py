@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,25 @@ def read_lock(path: Path) -> dict[str, Stage]:
     """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        return {name: _stage(entry) for name, entry in (found.get("stages") or {}).items()}
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        return _in_order({n: _stage(entry) for n, entry in (found.get("stages") or {}).items()})
+    except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
             f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
             "bring it back with `git checkout HEAD -- dvc.lock`, or run `make evaluate`"
         ) from error
+
+
+def _in_order(stages: dict[str, Stage]) -> dict[str, Stage]:
+    """The stages, each after those whose outputs it read; DVC lists them in any order."""
+    needed = {
+        name: [
+            maker
+            for maker, made in stages.items()
+            if any(out == dep or out.startswith(f"{dep}/") for out in made.outs for dep in one.deps)
+        ]
+        for name, one in stages.items()
+    }
+    return {name: stages[name] for name in TopologicalSorter(needed).static_order()}
 
 
 def _stage(entry: dict[str, Any]) -> Stage:

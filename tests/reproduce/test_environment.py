@@ -8,8 +8,9 @@ import pytest
 from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
-from pipeline.reproduce.environment import differences, fitting, installed, pinned
+from pipeline.reproduce.environment import ENVIRONMENTS, differences, fitting, installed, pinned
 from pipeline.shared.errors import EnvironmentUnfit, UsageError
+from pipeline.shared.files import file_hash
 from tests.shared import project
 
 pytestmark = pytest.mark.answer("three-artefacts")
@@ -130,6 +131,15 @@ def test_an_environment_that_is_not_the_locks_is_refused_with_what_to_do(lock):
     assert "`make reproduce VERSION=... REBUILD_ENV=1` builds that environment" in words
     assert isinstance(refused.value, UsageError)
     assert refused.value.exit_code == 2
+
+
+def test_an_environment_that_was_built_for_a_lock_is_used_again(lock, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = lock("of-this-test==7\n")
+    built = tmp_path / ENVIRONMENTS / f"{file_hash(path)[:12]}-python3.12"
+    built.mkdir(parents=True)
+    (built / "installed").touch()
+    assert fitting(path, "3.12.1", True) == built / "bin"
 
 
 def test_of_many_packages_that_differ_five_are_named(lock):

@@ -168,18 +168,27 @@ def test_a_version_is_named_by_its_number_or_its_alias(challenged):
 @pytest.mark.parametrize(
     "name",
     [
-        *("3", "0", "-1", "1.0", "01", "1 ", " 1", "1\n", "", "٣", "1" * 20),
-        *("archived", "Champion", "champion\n", "champion@1", "latest", "a" * 80),
+        *("0", "-1", "1.0", "01", "1 ", " 1", "1\n", "", "٣", "1" * 20),
+        *("Champion", "champion\n", "champion@1", "a" * 80),
         *("../1", "/etc/passwd", "1/../2", "..", ".", "1\0"),
         *("1' OR '1'='1", "1; DROP TABLE model_versions", "name = 'x'", "%", "*", "--help"),
     ],
 )
-def test_what_names_no_version_is_refused_and_writes_nothing(registered, name):
-    with pytest.raises(VersionUnknown, match=r"`make (lineage VERSION=1|run)`"):
+def test_what_can_name_no_version_is_refused_and_writes_nothing(registered, name):
+    with pytest.raises(VersionUnknown, match=r"is no version: .*`make lineage VERSION=1`"):
         lineage(name)
     assert VersionUnknown.exit_code == 2
     assert not REPRODUCE.exists()
     assert tracking.named(load(RegisterConfig), "1").number == "1"
+
+
+@pytest.mark.parametrize("name", ["2", "999999999", "challenger", "latest"])
+def test_a_version_that_is_not_there_is_refused_and_writes_nothing(registered, name):
+    with pytest.raises(
+        VersionUnknown, match=r"it has 1 version\(s\) \[1\] .*\['champion'\]; `make"
+    ):
+        lineage(name)
+    assert not REPRODUCE.exists()
 
 
 def test_a_wrong_version_is_wrong_usage_on_the_command_line(registered, capsys):

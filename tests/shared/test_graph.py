@@ -28,6 +28,36 @@ def test_what_dvc_did_not_write_is_refused(tmp_path, text):
         graph.read_lock(path)
 
 
+def lock_of(path, **stages):
+    """Write a lock in which each stage reads and writes what is said of it."""
+    entries = {
+        name: {
+            kind: [{"path": f"data/{file}", "md5": "0" * 32} for file in files]
+            for kind, files in (("deps", deps), ("outs", outs))
+        }
+        for name, (deps, outs) in stages.items()
+    }
+    path.write_text(yaml.safe_dump({"stages": entries}, sort_keys=False))
+    return path
+
+
+def test_the_order_is_the_flows_whatever_the_order_in_the_file(tmp_path):
+    lock = lock_of(
+        tmp_path / "dvc.lock",
+        evaluate=(["train/model.onnx"], ["evaluate/verdict.json"]),
+        validate=(["ingest"], ["validate/flights"]),
+        train=(["validate/flights"], ["train/model.onnx"]),
+        ingest=([], ["ingest/manifest.json"]),
+    )
+    assert list(graph.read_lock(lock)) == ["ingest", "validate", "train", "evaluate"]
+
+
+def test_a_lock_whose_stages_need_each_other_is_refused(tmp_path):
+    lock = lock_of(tmp_path / "dvc.lock", a=(["b"], ["a"]), b=(["a"], ["b"]))
+    with pytest.raises(ArtifactTampered, match=r"is not what DVC writes .*cycle"):
+        graph.read_lock(lock)
+
+
 def test_a_graph_that_never_ran_has_no_stages(tmp_path):
     path = tmp_path / "dvc.lock"
     path.write_text("schema: '2.0'\n")

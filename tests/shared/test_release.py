@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 
 from pipeline import register
 from pipeline.features.store import SERVICE
@@ -179,6 +180,160 @@ def test_a_record_cannot_name_a_paper_outside_its_folder(releases, sealed, name)
     write_json(papers / release.RECORD, record | {"papers": {name: "0" * 64}})
     with pytest.raises(ArtifactTampered, match="leads out of the folder"):
         release.read(papers, file_hash(papers / release.RECORD))
+
+
+@pytest.mark.parametrize("name", ["tree.patch", "pipeline/__main__.py", "configs/release.json"])
+def test_a_paper_that_was_added_is_told(sealed, name):
+    papers, digest = sealed
+    (papers / name).parent.mkdir(exist_ok=True)
+    (papers / name).write_text("what nobody sealed")
+    with pytest.raises(ArtifactTampered, match=rf"^{name} of the release .* nothing was sealed"):
+        release.read(papers, digest)
+
+
+# A forger, who writes records and papers anew and seals them so that every digest is right.
+
+
+def forge(papers, change_lock=None, **changes):
+    """Seal other papers: each keyword changes a part of the record; returns the new seal."""
+    if change_lock:
+        lock = yaml.safe_load((papers / graph.LOCK).read_text())
+        change_lock(lock["stages"])
+        (papers / graph.LOCK).write_text(yaml.safe_dump(lock, sort_keys=False))
+    named = {p.relative_to(papers).as_posix(): file_hash(p) for p in release._files(papers)}
+    record = json.loads((papers / release.RECORD).read_text())
+    write_json(papers / release.RECORD, record | {"papers": named} | changes)
+    return file_hash(papers / release.RECORD)
+
+
+def forged(releases, papers, **changes):
+    """What is said of forged papers, without and with a checkout of their commit."""
+    record = release.read(papers, forge(papers, **changes))
+    first = releases[0]
+    return [
+        release.disagreements(record, papers, first.model, place)
+        for place in (None, first.checkout)
+    ]
+
+
+def rewrite(path, **values):
+    write_json(path, json.loads(path.read_text()) | values)
+
+
+@pytest.mark.parametrize("paper", [*map(str, release.NEEDED), release.CARD])
+def test_a_record_that_names_too_few_papers_is_refused(sealed, paper):
+    papers, _ = sealed
+    (papers / paper).unlink()
+    with pytest.raises(ArtifactTampered, match=rf"^release\.json of the release names no {paper};"):
+        release.read(papers, forge(papers))
+
+
+@pytest.mark.parametrize(
+    ("paper", "part"),
+    [
+        ("data/evaluate/verdict.json", "model"),
+        ("data/evaluate/metrics.json", "model"),
+        ("data/train/metrics.json", "model"),
+        ("data/ingest/manifest.json", "data"),
+        ("data/features/service.json", "features"),
+        ("requirements.lock", "commit"),
+    ],
+)
+def test_a_forged_paper_is_not_the_one_that_the_graph_wrote_or_read(releases, sealed, paper, part):
+    papers, _ = sealed
+    (papers / paper).write_bytes((papers / paper).read_bytes() + b"\n")
+    for found in forged(releases, papers):
+        assert list(found) == [part]
+        assert found[part].startswith(f"{paper} is ")
+
+
+def test_a_verdict_about_another_model_is_refused_though_the_lock_says_so_too(releases, sealed):
+    papers, _ = sealed
+    rewrite(papers / release.VERDICT, challenger="9" * 64)
+
+    def admit(stages):
+        (out,) = [o for o in stages["evaluate"]["outs"] if o["path"] == str(release.VERDICT)]
+        out["md5"] = graph.md5(papers / release.VERDICT)
+
+    for found in forged(releases, papers, change_lock=admit):
+        assert found["model"].endswith("verdict.json is 999999999999")
+
+
+def test_a_patch_that_the_record_does_not_name_is_refused(releases, sealed):
+    papers, _ = sealed
+    (papers / release.PATCH).write_text("a patch")
+    for found in forged(releases, papers):
+        assert found["commit"].startswith("the release names the patch nothing, tree.patch is ")
+
+
+def test_a_patch_that_the_record_names_and_that_is_gone_is_refused(releases, sealed):
+    papers, _ = sealed
+    for found in forged(releases, papers, patch="9" * 64):
+        assert list(found) == ["commit"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "part"),
+    [
+        ("evaluate", "data/train/model.onnx", "model"),
+        ("train", "data/features/rows.parquet", "features"),
+        ("train", "data/ingest/manifest.json", "data"),
+    ],
+)
+def test_a_stage_that_ran_with_what_no_earlier_one_wrote_is_told(
+    releases, sealed, stage, path, part
+):
+    papers, _ = sealed
+
+    def stale(stages):
+        (dep,) = [dep for dep in stages[stage]["deps"] if dep["path"] == path]
+        dep["md5"] = "9" * 32
+
+    for found in forged(releases, papers, change_lock=stale):
+        assert list(found) == [part]
+        assert found[part].endswith("a later stage ran with 999999999999")
+
+
+def test_one_stage_that_ran_with_other_code_than_the_others_is_told(releases, sealed):
+    papers, _ = sealed
+
+    def stale(stages):
+        (dep,) = [d for d in stages["ingest"]["deps"] if d["path"] == "requirements.lock"]
+        dep["md5"] = "9" * 32
+
+    for found in forged(releases, papers, change_lock=stale):
+        assert list(found) == ["commit"]
+
+
+def test_configs_that_are_not_the_commits_are_told_once_it_is_checked_out(releases, sealed):
+    papers, _ = sealed
+    path = papers / "configs/evaluate.yaml"
+    path.write_text(path.read_text().replace("draws: 500", "draws: 501"))
+
+    def admit(stages):
+        stages["evaluate"]["params"]["configs/evaluate.yaml"]["bootstrap"]["draws"] = 501
+
+    forge(papers, change_lock=admit)
+    lock = graph.read_lock(papers / graph.LOCK)
+    config = release._config_version(papers, lock)
+    without, checked_out = forged(releases, papers, config=config)
+    assert without == {}  # only the commit knows
+    assert checked_out["commit"].startswith("configs/evaluate.yaml holds other values")
+
+
+def test_what_is_forged_in_the_record_the_papers_and_the_lock_alike_only_a_rebuild_can_tell(
+    releases, sealed
+):
+    papers, _ = sealed
+    rewrite(papers / "data/evaluate/metrics.json", roc_auc=0.99)
+
+    def admit(stages):
+        (out,) = [
+            o for o in stages["evaluate"]["outs"] if o["path"] == "data/evaluate/metrics.json"
+        ]
+        out["md5"] = graph.md5(papers / "data/evaluate/metrics.json")
+
+    assert forged(releases, papers, change_lock=admit) == [{}, {}]
 
 
 # In the registry.
