@@ -294,6 +294,19 @@ def test_a_stage_that_ran_with_what_no_earlier_one_wrote_is_told(
         assert found[part].endswith("a later stage ran with 999999999999")
 
 
+def test_a_model_that_the_graph_did_not_write_is_told_though_every_stage_agrees(releases, sealed):
+    papers, _ = sealed
+
+    def another(stages):
+        listed = [*stages["train"]["outs"], *stages["evaluate"]["deps"]]
+        for entry in (entry for entry in listed if entry["path"] == str(release.MODEL)):
+            entry["md5"] = "9" * 32
+
+    for found in forged(releases, papers, change_lock=another):
+        assert list(found) == ["model"]
+        assert found["model"].endswith("the graph wrote 999999999999")
+
+
 def test_one_stage_that_ran_with_other_code_than_the_others_is_told(releases, sealed):
     papers, _ = sealed
 
