@@ -195,7 +195,8 @@ def _in_full(folder: Path, url: str) -> str:
 
 
 def use_remote(folder: Path, settings: dict[str, str]) -> None:
-    """Let a checkout use another one's remote; no file of git changes."""
+    """Let a checkout use another one's remote, and no cache but its own; no file of git changes."""
+    _dvc(folder, "config", "--local", "cache.dir", "cache")
     name = settings["name"]
     _dvc(folder, "remote", "add", "--local", "--force", "--default", name, settings["url"])
     for key, value in {**settings, "verify": "true"}.items():

@@ -65,6 +65,10 @@ def _full(shelf: Path) -> life.Life:
 
 def _drilled(shelf: Path, name: str) -> life.Life:
     folder = life.checkout(shelf / f"drill-{name}")
+    # What one drill has run, the next one finds: their graphs begin alike.
+    settings = life.beside(folder, "aside") / "config"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(f"[cache]\n    dir = {shelf / 'drilled'}\n")
     return life.Life(folder, life.run(folder, "python", "-m", "exercises.drill", "run", name))
 
 
@@ -98,6 +102,6 @@ def small(shelf: Path, cut_off: list[str]) -> life.Life:
 
 @pytest.fixture(scope="session")
 def aged(small: life.Life, shelf: Path) -> life.Life:
-    """The small project after two more promotions."""
+    """The small project after another promotion, and after its code and config have moved on."""
     folder = life.twin(small.folder, shelf / "aged")
     return life.Life(folder, life.grow(folder))

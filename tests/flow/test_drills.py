@@ -83,7 +83,7 @@ def test_a_password_in_a_config_is_refused_and_not_repeated(drilled):
 @pytest.mark.drill("mixed-release")
 @pytest.mark.answer("release")
 def test_a_model_that_was_trained_beside_the_graph_is_not_registered(drilled):
-    assert "model: data/train/training.json is" in _caught(drilled)
+    assert "config: configs/train.yaml holds other values" in _caught(drilled)
     assert "ReleaseRefused" in drilled.words
 
 

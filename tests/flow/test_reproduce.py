@@ -1,6 +1,6 @@
 """An old version is rebuilt from its record, git and the remote; and whatever was changed is named.
 
-By then the code, the data and the config have moved on twice, the cache is gone, and it happens in
+By then the code, the data and the config have moved on, the cache is gone, and it happens in
 another clone.
 """
 

@@ -10,7 +10,8 @@ from pipeline.__main__ import STAGES
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-RUN = [stage for stage in STAGES if stage not in ("promote", "retrain")]
+ASKED_FOR = ("promote", "reproduce", "lineage", "retrain")
+RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
 
 def test_a_run_ends_with_a_champion_and_each_stage_says_what_it_did(small):
