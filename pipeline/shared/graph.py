@@ -196,7 +196,7 @@ def _in_full(folder: Path, url: str) -> str:
 
 def use_remote(folder: Path, settings: dict[str, str]) -> None:
     """Let a checkout use another one's remote, and no cache but its own; no file of git changes."""
-    _dvc(folder, "config", "--local", "cache.dir", "cache")
+    _dvc(folder, "cache", "dir", "--local", str((folder / ".dvc/cache").absolute()))
     name = settings["name"]
     _dvc(folder, "remote", "add", "--local", "--force", "--default", name, settings["url"])
     for key, value in {**settings, "verify": "true"}.items():

@@ -88,9 +88,12 @@ def test_every_md5_is_the_one_that_dvc_gives(judged):
 
 @pytest.mark.slow
 def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_named(
-    judged, tmp_path_factory
+    judged, tmp_path_factory, monkeypatch
 ):
     graph.push()
+    shared = tmp_path_factory.mktemp("shared")  # a user's cache for all checkouts, which has it all
+    (shared / "config").write_text(f"[cache]\n    dir = {judged / '.dvc/cache'}\n")
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(shared))
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "clone"
     project.git("clone", "--quiet", ".", str(elsewhere))
     shutil.copy("dvc.lock", elsewhere)
