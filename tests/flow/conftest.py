@@ -13,6 +13,7 @@ from tests.flow import life
 
 HERE = Path(__file__).parent
 _INTERFACES = "import socket; print('interfaces:', *[name for _, name in socket.if_nameindex()])"
+LIVED_BESIDE = ("full", "called", "called_in_vain")
 Lived = Callable[[str], life.Life]
 
 
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _beside(item: pytest.Item) -> list[str]:
     """The lives beside that a test asks for by its mark or its fixtures."""
     drills = [mark.args[0] for mark in item.iter_markers("drill")]
-    return drills + (["full"] if "full" in getattr(item, "fixturenames", []) else [])
+    return drills + [name for name in LIVED_BESIDE if name in getattr(item, "fixturenames", [])]
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +51,8 @@ def beside(request: pytest.FixtureRequest, shelf: Path) -> Iterator[dict[str, Fu
     asked = {name for item in request.session.items for name in _beside(item)}
     lives: dict[str, Callable[[], life.Life]] = {"slice": lambda: _drilled(shelf, "slice")}
     lives["full"] = lambda: _full(shelf)
+    lives["called"] = lambda: _called(life.checkout(shelf / "called"))
+    lives["called_in_vain"] = lambda: _called(_demanding(shelf / "called-in-vain"))
     lives |= {name: lambda name=name: _drilled(shelf, name) for name in drill.drills()}
     with ThreadPoolExecutor(1) as executor:
         yield {name: executor.submit(live) for name, live in lives.items() if name in asked}
@@ -61,6 +64,17 @@ def _full(shelf: Path) -> life.Life:
     """The whole thing, from what is committed, with the limits and months of the project."""
     folder = life.clone(life.ROOT, shelf / "full")
     return life.Life(folder, life.run(folder, "make", "run"))
+
+
+def _called(folder: Path) -> life.Life:
+    """A checkout in which `make small` was called."""
+    return life.Life(folder, life.run(folder, "python", "-m", "tests.flow.small"))
+
+
+def _demanding(folder: Path) -> Path:
+    """A gate that asks for more than the small model can do."""
+    life.configure(life.checkout(folder), "evaluate", **{"behaviour.stormy_evening_min": 0.99})
+    return folder
 
 
 def _drilled(shelf: Path, name: str) -> life.Life:
@@ -76,6 +90,18 @@ def _drilled(shelf: Path, name: str) -> life.Life:
 def full(beside: dict[str, "Future[life.Life]"]) -> life.Life:
     """`make run` in a fresh clone of what is committed."""
     return beside["full"].result()
+
+
+@pytest.fixture(scope="session")
+def called(beside: dict[str, "Future[life.Life]"]) -> life.Life:
+    """`make small` in a checkout."""
+    return beside["called"].result()
+
+
+@pytest.fixture(scope="session")
+def called_in_vain(beside: dict[str, "Future[life.Life]"]) -> life.Life:
+    """`make small` in a checkout whose gate refuses."""
+    return beside["called_in_vain"].result()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.shared import graph
-from pipeline.shared.files import file_hash, write_json
 from pipeline.shared.release import TRAINING, place
 from tests.flow import life
 
@@ -186,30 +185,3 @@ def test_a_config_that_was_changed_in_the_store_is_named(copy):
     path = papers / "configs/train.yaml"
     path.write_text(path.read_text().replace("seed: 0", "seed: 1"))
     _refused(copy, "ArtifactTampered", "configs/train.yaml of the release has SHA-256")
-
-
-@pytest.mark.answer("three-artefacts")
-def test_a_record_that_was_rewritten_everywhere_is_found_by_the_rebuild(copy):
-    """Whoever may write the whole registry can seal a lie, but cannot make git and data agree."""
-    papers = _papers(copy, 1)
-    training = json.loads((papers / TRAINING).read_text())
-    write_json(papers / TRAINING, training | {"rows": training["rows"] + 1})
-    old = graph.read_lock(papers / "dvc.lock")["train"].outs[str(TRAINING)]
-    lock = papers / "dvc.lock"
-    lock.write_text(lock.read_text().replace(old, graph.md5(papers / TRAINING)))
-    record = json.loads((papers / "release.json").read_text())
-    for name in ("dvc.lock", str(TRAINING)):
-        record["papers"][name] = file_hash(papers / name)
-    write_json(papers / "release.json", record)
-    sealed = file_hash(papers / "release.json")
-    papers_now = papers.rename(papers.with_name(place(sealed).split("/")[1]))
-    with sqlite3.connect(copy / "state/mlflow.db") as database:
-        for key, value in (("release", sealed), ("dvc_lock_hash", record["papers"]["dvc.lock"])):
-            database.execute(
-                "UPDATE model_version_tags SET value = ? WHERE key = ? AND version = 1",
-                (value, key),
-            )
-    pretended = graph.cached(graph.md5(papers_now / TRAINING), copy / ".dvc/remote")
-    pretended.parent.mkdir(exist_ok=True)
-    shutil.copy(papers_now / TRAINING, pretended)
-    _refused(copy, "NotReproduced", "train is the first stage that differs")

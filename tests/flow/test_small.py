@@ -9,14 +9,13 @@ from tests.flow import life, small
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.answer("ci-cd")]
 
-CALL = ("python", "-m", "tests.flow.small")
 REPORT = ("python", "-m", "docs.report")
 
 
-def _called(folder):
-    """A checkout in which the small run was called, and what it answered."""
-    done = life.run(life.checkout(folder) if not folder.exists() else folder, *CALL)
-    return done, json.loads((folder / "state/small.json").read_text())
+def _answered(lived):
+    """A checkout in which the small run was called, what that said, and what it answered."""
+    answer = json.loads((lived.folder / "state/small.json").read_text())
+    return lived.folder, lived.done, answer
 
 
 def _left(folder):
@@ -26,17 +25,13 @@ def _left(folder):
 
 
 @pytest.fixture(scope="module")
-def passed(shelf):
-    folder = shelf / "called"
-    return folder, *_called(folder)
+def passed(called):
+    return _answered(called)
 
 
 @pytest.fixture(scope="module")
-def refused(shelf):
-    """A gate that asks for more than the small model can do."""
-    folder = life.checkout(shelf / "called-in-vain")
-    life.configure(folder, "evaluate", **{"behaviour.stormy_evening_min": 0.99})
-    return folder, *_called(folder)
+def refused(called_in_vain):
+    return _answered(called_in_vain)
 
 
 def test_the_whole_graph_runs_and_the_verdict_is_kept(passed):
