@@ -82,13 +82,19 @@ def run_stages(
     folder: Path, stages: list[str], command: tuple[str, ...] = Drill.command
 ) -> Outcome:
     """Run stages of the pipeline in a scratch copy, showing what they say."""
-    lines: list[str] = []
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": programs}
+    return shown([sys.executable, *command, *stages], folder, environment)
+
+
+def shown(command: list[str], folder: Path, environment: dict[str, str]) -> Outcome:
+    """Run a command in a folder, showing each line as it is said, and keeping them all."""
+    lines: list[str] = []
     with subprocess.Popen(
-        [sys.executable, *command, *stages],
+        command,
         cwd=folder,
         env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,14 +7,13 @@ changes; what is kept is the answer, state/small.json, with the files that it is
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from exercises.drill import tree_of
+from exercises.drill import shown, tree_of
 from pipeline.shared.files import read_json, write_json
 from tests.flow import life
 
@@ -25,20 +24,8 @@ _REFUSAL = re.compile(r"^([a-z]+: [A-Z]\w+: .+?)(?=^ERROR: |\Z)", re.MULTILINE |
 
 def live(folder: Path) -> tuple[int, str]:
     """Run the graph in a copy, showing what it says; DVC's exit code, and all that was said."""
-    said = []
-    with subprocess.Popen(
-        ["dvc", "repro"],
-        cwd=folder,
-        env=life.settings(folder),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        for line in process.stdout or []:
-            print(f"  | {line}", end="", flush=True)
-            said.append(line)
-    return process.returncode, "".join(said)
+    outcome = shown(["dvc", "repro"], folder, life.settings(folder))
+    return outcome.code, outcome.words
 
 
 def answer(folder: Path, code: int, said: str) -> dict[str, Any]:
