@@ -100,7 +100,7 @@ DRILLS = [
     Drill(
         slug="wind-let-through",
         fault="the rule on wind_speed is loosened, and the real 1,048 mph pass on to training",
-        guard="the features' own ranges (features.store.require_plausible), the second line",
+        guard="the features' own ranges (features.rows.require_plausible), the second line",
         inject=_loosen_the_rule,
         caught=_refused_as_implausible,
     ),

@@ -7,9 +7,9 @@ from exercises.drill import Drill, Outcome, replace_once
 
 def _join_on_the_date(folder: Path) -> list[str]:
     replace_once(
-        folder / "pipeline/features/store.py",
-        "found = as_of(rows, _entity(asked, view), at)",
-        "found = as_of(rows, _entity(asked, view), at // 1440 * 1440 + 1439)",
+        folder / "pipeline/features/join.py",
+        "found = as_of(rows, entity_names(asked, view), at)",
+        "found = as_of(rows, entity_names(asked, view), at // 1440 * 1440 + 1439)",
     )
     return ["ingest", "validate", "features"]
 
@@ -26,7 +26,7 @@ DRILLS = [
     Drill(
         slug="date-join",
         fault="features are joined on the date of the flight instead of the instant of prediction",
-        guard="features.store.require_point_in_time, before a feature table is written",
+        guard="features.rows.require_point_in_time, before a feature table is written",
         inject=_join_on_the_date,
         caught=_refused_as_leak,
     )

@@ -8,7 +8,7 @@ from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
-from pipeline.features.store import ROWS, read
+from pipeline.features.rows import ROWS, read
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
 from pipeline.shared.contracts import (

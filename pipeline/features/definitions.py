@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ class Rolling:
     value: str
     hours: int
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The feature's name, as "origin_dep_late_3h"; days where the hours are whole days > 1."""
         days = self.hours // 24
@@ -85,7 +86,9 @@ ONE_HOT = {
 FEATURES = [*NUMERIC, *ONE_HOT]
 """Every input of the model, in its order."""
 
-VIEWS = [*ENTITIES, "weather", "aircraft"]
+KEYS = {**ENTITIES, "weather": ["origin"], "aircraft": ["tailnum"]}
+"""Every view and the columns of a request that name its entity."""
+VIEWS = list(KEYS)
 KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
 """For each view, the instant at which the newest raw row behind its values became known (UTC)."""
 

@@ -1,248 +1,275 @@
-"""The point-in-time store: rows of features joined to requests as of each prediction's instant."""
+"""The feature store: one value for training and for serving, as it was known at that time.
+
+The door to Feast (with repository.py). What its stores do not do is done here, on the replay's
+clock and never on the wall clock: an older push may not replace a newer value, a view that fell
+behind is withheld instead of served, and what is missing is flagged and counted, never filled in.
+"""
+
+import contextlib
+import io
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
 
-from pipeline.features import definitions, transform
-from pipeline.features.definitions import (
-    ENTITIES,
-    KNOWN_AT,
-    NUMERIC,
-    RANGES,
-    ROLLING,
-    VIEWS,
-    WEATHER,
-    Rolling,
+from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, VIEWS
+from pipeline.features.join import with_features
+from pipeline.features.on_demand import Columns, sources
+from pipeline.features.repository import (
+    DERIVED,
+    VIEW_ROWS,
+    WATERMARK,
+    Repository,
+    keys_of,
+    on_demand_values,
+    repository,
+    table,
 )
-from pipeline.features.transform import NEVER, Minutes, entity_names, instants, minutes
-from pipeline.shared.config import FeaturesConfig, Window, load
-from pipeline.shared.contracts import (
-    FEATURES,
-    FLIGHT_KEY,
-    INGEST,
-    VALIDATE,
-    FeatureService,
-    Manifest,
-    read_record,
-    snapshot_path,
-)
-from pipeline.shared.errors import FeatureRejected, LeakFound, TooLittleData
-from pipeline.shared.files import read_parquet, write_json, write_parquet
+from pipeline.features.transform import NEVER, filled, minutes
+from pipeline.shared.config import FeaturesConfig, ServeConfig
 
-ROWS = FEATURES / "rows.parquet"
-SERVICE = FEATURES / "service.json"
+PROJECT = "flights"
+STALE, MISSING, LATE = "stale", "missing", "late"
 
 
-def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
-    """For each request, the position of its entity's last row available at `at`, or -1.
+@dataclass(frozen=True)
+class Vectors:
+    """What the online store gave to requests, one entry per request in their order.
 
-    `rows` holds `entity` (a categorical) and `available_at`, sorted by both; `at` is in minutes.
+    `values` holds NUMERIC and KNOWN_AT (minutes, NEVER where there is none). `flags` says for each
+    view why its values are missing: STALE, the store fell behind and they are withheld; MISSING,
+    nothing recent enough is known of the entity; "" where they are there.
     """
-    if rows.empty:
-        return np.full(len(entity), -1)
-    entities = rows["entity"].cat
-    codes = entities.codes.to_numpy(dtype="int64")
-    asked = entities.categories.get_indexer(pd.Index(entity))
-    span = int(max(rows["available_at"].max(), at.max())) + 1
-    available = codes * span + rows["available_at"].to_numpy()
-    found = np.searchsorted(available, asked * span + at, "right") - 1
-    return np.where((asked >= 0) & (found >= 0) & (codes[found] == asked), found, -1)
+
+    values: Columns
+    flags: dict[str, np.ndarray]
+
+    def frame(self, asked: pd.DataFrame) -> pd.DataFrame:
+        """The requests with these features, as the historical join gives them."""
+        return with_features(asked, self.values)
 
 
-def historical(
-    asked: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
-) -> pd.DataFrame:
-    """The requests with every feature as it was known at `predict_at`, and when each was known."""
-    at = minutes(asked["predict_at"])
-    joined: dict[str, np.ndarray] = {}
-    for view, rows in views.items():
-        found = as_of(rows, _entity(asked, view), at)
-        for column in rows.columns.difference(["entity", "available_at"]):
-            values = _taken(rows[column].to_numpy(), found)
-            name = f"{view}_known_at" if column == "known_at" else column
-            joined[name] = values
-    _expire(joined, joined["weather_known_at"], _WEATHER, at, config.weather_hours)
-    _expire(joined, joined["aircraft_known_at"], _AIRCRAFT, at, config.aircraft_hours)
-    _expire(joined, joined["landed_at"], _LANDING, at, config.aircraft_hours)
-    return _derived(asked, joined, at, config)
+class Store:
+    """Feast over one folder of view rows and one online store; `opened` makes one."""
 
+    def __init__(self, feast: Any, told: Repository, config: FeaturesConfig, serve: ServeConfig):
+        """`told` is what `feast` was told of `config`."""
+        from feast.infra.provider import get_provider
 
-_WEATHER = ["weather_known_at", *WEATHER]
-_AIRCRAFT = ["aircraft_known_at", "aircraft_dep_delay", "aircraft_airborne", "ready"]
-_LANDING = ["aircraft_arr_delay", "landed_at"]
+        self._feast, self._told = feast, told
+        self._provider = get_provider(feast.config)
+        self._config, self._serve = config, serve
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """How often, by view, values were STALE or MISSING, and pushed rows were LATE."""
 
-
-def _entity(asked: pd.DataFrame, view: str) -> pd.Series:
-    if view in ENTITIES:
-        return entity_names(asked, view)
-    return asked["origin"] if view == "weather" else asked["tailnum"].fillna("")
-
-
-def _taken(values: np.ndarray, found: np.ndarray) -> np.ndarray:
-    if not len(values):
-        return np.full(len(found), _absent(values))
-    return np.where(found < 0, _absent(values), values[found])
-
-
-def _absent(values: np.ndarray) -> float | int:
-    return NEVER if values.dtype.kind == "i" and values.dtype.itemsize == 8 else np.nan
-
-
-def _expire(
-    joined: dict[str, np.ndarray], known: np.ndarray, names: list[str], at: Minutes, hours: int
-) -> None:
-    """Turn values known longer ago than so many hours into missing ones, never into a default."""
-    fresh = known >= at - hours * 60
-    for name in names:
-        joined[name] = np.where(fresh, joined[name], _absent(joined[name]))
-
-
-def _derived(
-    asked: pd.DataFrame, joined: dict[str, np.ndarray], at: Minutes, config: FeaturesConfig
-) -> pd.DataFrame:
-    """What can only be said at the request: shrunken means, ages, the aircraft's slack."""
-    means = _baseline_means(joined, config)
-    values = {w.name: _shrunken(w, joined, means, config) for w in ROLLING}
-    departure = at + config.horizon_minutes
-    values |= {
-        "aircraft_age": at - joined["landed_at"],
-        "aircraft_slack": departure - joined["ready"],
-    }
-    frame = asked.assign(**{view: instants(joined[view]).array for view in KNOWN_AT})
-    numeric = {
-        name: np.asarray(
-            values[name] if name in values else joined.get(name, asked.get(name)), dtype="float32"
+    def historical(self, asked: pd.DataFrame) -> pd.DataFrame:
+        """The requests with every feature as known at `predict_at`, by the store's own join."""
+        entities = pd.DataFrame(requests(asked)).assign(
+            row=np.arange(len(asked)), event_timestamp=asked["predict_at"].array
         )
-        for name in NUMERIC
-    }
-    return pd.concat(
-        [
-            frame.drop(columns=frame.columns.intersection(NUMERIC)),
-            pd.DataFrame(numeric, index=frame.index),
-        ],
-        axis=1,
-    )
-
-
-def _baseline_means(joined: dict[str, np.ndarray], config: FeaturesConfig) -> dict[str, np.ndarray]:
-    means = {}
-    for base in transform.baselines(config):
-        count, total = joined[f"{base.name}_count"], joined[f"{base.name}_sum"]
-        there = np.nan_to_num(count) > 0
-        means[base.value] = np.where(
-            there, total / np.where(there, count, 1), config.prior[base.value]
-        )
-    return means
-
-
-def _shrunken(
-    window: Rolling,
-    joined: dict[str, np.ndarray],
-    means: dict[str, np.ndarray],
-    config: FeaturesConfig,
-) -> np.ndarray:
-    weight, mean = config.shrink_flights[window.view], means[window.value]
-    count = np.nan_to_num(joined[f"{window.name}_count"])
-    total = np.nan_to_num(joined[f"{window.name}_sum"])
-    return np.asarray((total + weight * mean) / (count + weight))
-
-
-def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFrame:
-    """The rows of flights scheduled in `window`, labelled before an instant, checked for leaks.
-
-    Raises:
-        LeakFound: some value was known only at or after its prediction.
-        FeatureRejected: some value is nothing that its feature can mean.
-        TooLittleData: the window is empty, or reaches beyond what has arrived.
-    """
-    rows = read_parquet(ROWS, "features")
-    day = rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]
-    first, last = (int(date.replace("-", "")) for date in (window.first, window.last))
-    chosen = day.between(first, last)
-    if known_before is not None:
-        chosen &= rows["late_known_at"] < known_before
-    if not chosen.any() or day.min() > first or day.max() < last:
-        raise TooLittleData(
-            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {ROWS} holds "
-            f"{len(rows):,} rows from {day.min()} to {day.max()}: "
-            "raise as_of in configs/ingest.yaml, or move the window"
-        )
-    frame = rows[chosen].reset_index(drop=True)
-    require_point_in_time(frame)
-    require_plausible(frame)
-    return frame
-
-
-def require_point_in_time(frame: pd.DataFrame) -> None:
-    """Refuse rows in which a value was known at or after the instant of the prediction.
-
-    Raises:
-        LeakFound: names the view, how many rows, and one of them.
-    """
-    for column in KNOWN_AT:
-        leaks = frame[column] >= frame["predict_at"]
-        if leaks.any():
-            row = frame[leaks].iloc[0]
-            raise LeakFound(
-                f"{column.removesuffix('_known_at')} features of {int(leaks.sum()):,} of "
-                f"{len(frame):,} rows use the future; {row['carrier']} {row['flight']} from "
-                f"{row['origin']} is predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values "
-                f"known at {row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make "
-                "answer Q=point-in-time`"
+        with _quiet():
+            job = self._feast.get_historical_features(
+                entity_df=entities, features=self._told.service
             )
+            found = job.to_df().sort_values("row")
+        return with_features(asked, _values(found, asked))
 
+    def materialize(self, views: list[str], since: pd.Timestamp, until: pd.Timestamp) -> None:
+        """Bring the rows of views that became available in [since, until] online, then say so.
 
-def require_plausible(frame: pd.DataFrame) -> None:
-    """Refuse rows in which a feature has a value that it cannot mean: the second line of defence.
+        A view's rows are written before its watermark moves: who is killed in between leaves values
+        that are right, and a watermark that claims too little.
+        """
+        with _quiet():
+            self._feast.materialize(since.to_pydatetime(), until.to_pydatetime(), views)
+        self.complete(views, until)
 
-    Raises:
-        FeatureRejected: names the feature, its range, how many rows, and one of them.
-    """
-    for name, (low, high) in RANGES.items():
-        wrong = (frame[name] < low) | (frame[name] > high)
-        if wrong.any():
-            row = frame[wrong].iloc[0]
-            raise FeatureRejected(
-                f"{name} of {int(wrong.sum()):,} of {len(frame):,} rows lies outside {low:g} to "
-                f"{high:g}: {row[name]:g} for {row['carrier']} {row['flight']} from "
-                f"{row['origin']} at {row['sched_dep_utc']:%Y-%m-%d %H:%M}Z; look for the raw "
-                "value in data/validate/, tighten its rule in configs/validate.yaml, then "
-                "`make features`"
-            )
-
-
-def run() -> str:
-    """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time.
-
-    Beside it goes the version of the feature service, which says what the rows mean.
-    """
-    config = load(FeaturesConfig)
-    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
-    tables = {
-        table: pd.concat(
-            [
-                read_parquet(snapshot_path(VALIDATE, table, s.month), "validate")
-                for s in manifest.snapshots
-                if s.table == table
-            ],
-            ignore_index=True,
+    def complete(self, views: list[str], until: pd.Timestamp) -> None:
+        """Say that everything that became available in views up to an instant is online."""
+        at = int(minutes(pd.Series([until]))[0])
+        self._push(
+            WATERMARK, pd.DataFrame({"view": views, "complete_to": at, "event_timestamp": until})
         )
-        for table in ("flights", "weather")
+
+    def push(self, view: str, rows: pd.DataFrame) -> int:
+        """Write rows of a view online at once; how many were older than what is there, and left."""
+        newest = rows.sort_values("available_at").groupby("entity", observed=True).tail(1)
+        told = table(view, newest, self._config)
+        known = self._found(view, told.to_dict("list"))[f"{view}_available_at"]
+        newer = told[f"{view}_available_at"].to_numpy() >= filled(known)
+        if newer.any():
+            self._push(view, told[newer])
+        late = int((~newer).sum())
+        self.counts[view, LATE] += late
+        return late
+
+    def online(self, asked: pd.DataFrame) -> Vectors:
+        """What `read` gives, for requests as a table."""
+        return self.read(requests(asked))
+
+    def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
+        """Features as the online store has them now, withheld where it fell behind `predict_at`.
+
+        `request` holds, by column, every key, REQUEST, and `predict_at` in minutes since EPOCH.
+        """
+        found = {name: of for view in VIEWS for name, of in self._found(view, request).items()}
+        values = on_demand_values({**request, **found}, self._config)
+        at, complete = request["predict_at"], self.watermarks()
+        stale = {view: self._behind(at, complete[view]) for view in VIEWS}
+        return Vectors(_withheld(values, stale), self._flags(values, stale))
+
+    def read_by_feast(self, request: dict[str, list[Any]]) -> Columns:
+        """The same values by Feast's own read and on-demand view: several times as slow."""
+        return _values(
+            self._feast.get_online_features(self._told.service, request).to_dict(), request
+        )
+
+    def watermarks(self) -> dict[str, int]:
+        """For each view, the minute up to which it is complete online; NEVER if it is not there."""
+        found = self._found(WATERMARK, {"view": VIEWS})["complete_to"]
+        return dict(zip(VIEWS, filled(found).tolist(), strict=True))
+
+    def _found(self, view: str, request: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """What the online store holds of each request's entity, by column; None where nothing."""
+        names, told = keys_of(view), self._told.views[view]
+        entities = list(zip(*(request[name] for name in names), strict=True))
+        keys = {entity: _key(names, entity) for entity in entities}
+        columns = [field.name for field in told.features]
+        rows = self._provider.online_read(self._feast.config, told, list(keys.values()), columns)
+        found = {entity: values or {} for entity, (_, values) in zip(keys, rows, strict=True)}
+        return {
+            column: [_value(found[entity].get(column)) for entity in entities] for column in columns
+        }
+
+    def _behind(self, at: Sequence[int], complete_to: int) -> np.ndarray:
+        lag = self._serve.max_lag_minutes
+        return np.array([complete_to == NEVER or minute - complete_to > lag for minute in at])
+
+    def _flags(self, values: Columns, stale: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        flags = {}
+        for view in VIEWS:
+            missing = np.where(values[f"{view}_known_at"] == NEVER, MISSING, "")
+            flags[view] = np.where(stale[view], STALE, missing)
+            for reason in (STALE, MISSING):
+                self.counts[view, reason] += int((flags[view] == reason).sum())
+        return flags
+
+    def _push(self, view: str, told: pd.DataFrame) -> None:
+        with _quiet():
+            self._feast.push(f"{view}_events", told)
+
+
+def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
+    """Requests as the store takes them, by column: keys, REQUEST, `predict_at` in minutes."""
+    names = dict.fromkeys(name for names in KEYS.values() for name in names)
+    named = asked[list(names)].astype(object)
+    return {
+        "system": ["all"] * len(asked),
+        **named.where(named.notna(), "").to_dict("list"),
+        **{name: asked[name].astype("int64").tolist() for name in REQUEST},
+        "predict_at": minutes(asked["predict_at"]).tolist(),
     }
-    flights = tables["flights"].sort_values(["sched_dep_utc", *FLIGHT_KEY], ignore_index=True)
-    frame = historical(
-        transform.requests(flights, config),
-        transform.views(flights, tables["weather"], config),
-        config,
+
+
+def _key(names: list[str], entity: tuple[Any, ...]) -> Any:
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    kinds = ({"int64_val" if isinstance(part, int) else "string_val": part} for part in entity)
+    return EntityKey(join_keys=names, entity_values=[Value(**kind) for kind in kinds])
+
+
+def _value(stored: Any) -> Any:
+    kind = stored and stored.WhichOneof("val")
+    return getattr(stored, kind) if kind else None
+
+
+def _values(found: Any, asked: Any) -> Columns:
+    values = {name: np.array(found[name], dtype="float32") for name in DERIVED}
+    values |= {name: np.array(asked[name], dtype="float32") for name in REQUEST}
+    return values | {name: filled(found[f"last_{name}"]) for name in KNOWN_AT}
+
+
+def _withheld(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
+    """Values without those that rest on a view that fell behind: missing, whatever was read."""
+    if not any(behind.any() for behind in stale.values()):
+        return values
+    kept = dict(values)
+    for name in DERIVED:
+        behind = np.logical_or.reduce([stale[view] for view in sources(name)])
+        kept[name] = np.where(behind, np.float32("nan"), values[name])
+    for view in VIEWS:
+        kept[f"{view}_known_at"] = np.where(stale[view], NEVER, values[f"{view}_known_at"])
+    return kept
+
+
+@contextlib.contextmanager
+def opened(config: FeaturesConfig, serve: ServeConfig, folder: Path = VIEW_ROWS) -> Iterator[Store]:
+    """A store over the view rows in `folder`, told of today's definitions.
+
+    Feast's registry holds the on-demand view as a pickle, which would be run when read. So each
+    process writes a registry of its own from its own code, and loads no other; what has to outlive
+    a process, the watermarks, is in the online store.
+    """
+    told = repository(config, folder.resolve())
+    with tempfile.TemporaryDirectory(prefix="feast-registry-") as registry:
+        with _quiet():
+            feast = _feast(Path(registry), serve.online_url)
+            feast.apply(told.objects)
+        yield Store(feast, told, config, serve)
+
+
+def _feast(registry: Path, url: str) -> Any:
+    from feast import FeatureStore, RepoConfig
+
+    return FeatureStore(
+        config=RepoConfig(
+            project=PROJECT,
+            provider="local",
+            registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
+            offline_store={"type": "duckdb"},
+            online_store=online_store(url),
+            entity_key_serialization_version=3,
+            repo_path=registry,
+        )
     )
-    require_point_in_time(frame)
-    require_plausible(frame)
-    write_parquet(ROWS, frame)
-    version = definitions.service_version(config.model_dump())
-    service = FeatureService(version=version, features=definitions.FEATURES)
-    write_json(SERVICE, service.model_dump())
-    missing = frame["aircraft_known_at"].isna().mean()
-    return (
-        f"{len(frame):,} flights x {len(NUMERIC)} features from {len(VIEWS)} views, each known "
-        f"before its prediction; {missing:.0%} without a recent aircraft -> {ROWS}"
-    )
+
+
+def online_store(url: str) -> dict[str, Any]:
+    """Feast's settings for an address: sqlite:///file, redis://host:port/number or postgresql://."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(url.removeprefix("sqlite:///")).resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"type": "sqlite", "path": str(path)}
+    if parts.scheme == "redis":
+        secret = f",password={unquote(parts.password)}" if parts.password else ""
+        number = parts.path.strip("/") or "0"
+        where = f"{parts.hostname}:{parts.port or 6379},db={number}{secret}"
+        return {"type": "redis", "connection_string": where}
+    return {
+        "type": "postgres",
+        "host": parts.hostname,
+        "port": parts.port or 5432,
+        "database": parts.path.strip("/"),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "sslmode": "prefer",
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Feast's progress on stdout and stderr, and its libraries' warnings of themselves."""
+    said = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stderr(said):
+            yield

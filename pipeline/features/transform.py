@@ -6,6 +6,7 @@ A prediction at T uses, for each entity, the last row with available_at <= T: th
 feature store, so the same rows feed one. Instants are whole minutes (UTC) since EPOCH.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import ENTITIES, LABEL, PROXY, ROLLING, WEATHER, Rolling
+from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, ROLLING, WEATHER, Rolling
 from pipeline.shared.config import FeaturesConfig
 
 EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
@@ -35,6 +36,11 @@ def instants(since: Minutes) -> pd.Series:
     """The inverse of `minutes`."""
     elapsed = pd.to_timedelta(np.where(since == NEVER, 0, since), unit="min").as_unit("us")
     return pd.Series(EPOCH.as_unit("us") + elapsed).mask(since == NEVER)
+
+
+def filled(minutes: Sequence[int | None]) -> Minutes:
+    """Minutes as a store returns them, None where there is none."""
+    return np.array([NEVER if at is None else at for at in minutes], dtype="int64")
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,8 @@ def requests(flights: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
 
 
 def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
-    """The entity of each row in a rolling view, as text: "EWR/UA" for an origin and carrier."""
-    parts = [frame[column].astype(str) for column in ENTITIES[view]]
+    """The entity of each row in a view, as text: "EWR/UA" for an origin and carrier."""
+    parts = [frame[column].fillna("").astype(str) for column in KEYS[view]]
     if not parts:
         return pd.Series("all", index=frame.index)
     return reduce(lambda left, right: left + "/" + right, parts)
@@ -153,6 +159,12 @@ def baselines(config: FeaturesConfig) -> list[Rolling]:
     ]
 
 
+def windows(view: str, config: FeaturesConfig) -> list[Rolling]:
+    """Everything that a rolling view's rows hold: its features' windows, and the system's means."""
+    own = [w for w in ROLLING if w.view == view]
+    return own + (baselines(config) if view == "system" else [])
+
+
 def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
     """One row per origin and hour, with the rain of three hours and the pressure's change in them.
 
@@ -178,7 +190,12 @@ def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
 
 
 def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
-    """One row per aircraft and event: what its last departure and last landing told.
+    """One row per aircraft and event: what its last departure and last landing told."""
+    return folded(aircraft_events(flights))
+
+
+def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
+    """Every departure and every landing of an aircraft, by itself.
 
     `ready` is when it landed, or will by its schedule if still in the air.
     """
@@ -200,9 +217,16 @@ def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
         aircraft_airborne=0.0,
         ready=arr.astype("float64"),
     ).assign(landed_at=arr)
-    rows = pd.concat([left, landed[arr != NEVER]], ignore_index=True)
+    return pd.concat([left, landed[arr != NEVER]], ignore_index=True)
+
+
+def folded(events: pd.DataFrame) -> pd.DataFrame:
+    """Events of aircraft as rows of the view: each departure knows the landing before it.
+
+    A row of the view is an event too, so a stored one and what came after it fold into the next.
+    """
     told = ["aircraft_airborne", "ready", "aircraft_dep_delay", "aircraft_arr_delay"]
-    rows = rows.sort_values(["entity", "known_at", *told], kind="stable")
+    rows = events.sort_values(["entity", "known_at", *told], kind="stable")
     carried = ["aircraft_arr_delay", "landed_at"]
     rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
     rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
@@ -219,8 +243,7 @@ def views(
         view: rolling_rows(
             entity_names(frame, view),
             known,
-            [w for w in ROLLING if w.view == view]
-            + (baselines(config) if view == "system" else []),
+            windows(view, config),
             config.grid_minutes,
         )
         for view in ENTITIES

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import AIRCRAFT, NUMERIC, REQUEST, WEATHER
-from pipeline.features.store import ROWS, read
+from pipeline.features.rows import ROWS, read
 from pipeline.shared import tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, Window, load
 from pipeline.shared.contracts import MONITOR, Record, read_record

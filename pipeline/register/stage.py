@@ -7,7 +7,7 @@ later one becomes challenger, and `promote` makes it champion; a staged rollout 
 import tempfile
 from pathlib import Path
 
-from pipeline.features.store import ROWS
+from pipeline.features.rows import ROWS
 from pipeline.register.card import card
 from pipeline.shared import graph, lineage, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load

@@ -273,6 +273,16 @@ class ReproduceConfig(StageConfig):
     figure_tolerance: float = Field(gt=0, le=1e-2)
 
 
+class ServeConfig(StageConfig):
+    """Where the online store is, when what it holds is stale, how far ahead a batch scores."""
+
+    stage = "serve"
+    environment = {"online_url": "PIPELINE_ONLINE_URL"}
+    online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
+    max_lag_minutes: int = Field(gt=0)
+    batch_horizon_minutes: int = Field(gt=0)
+
+
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""
 

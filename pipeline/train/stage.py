@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.features.store import ROWS, SERVICE, read
+from pipeline.features.rows import ROWS, SERVICE, read
 from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record

@@ -17,7 +17,7 @@ from pipeline.evaluate.stage import (
     fit_to_judge,
     holds_slice,
 )
-from pipeline.features.store import ROWS
+from pipeline.features.rows import ROWS
 from pipeline.shared import model as stored
 from pipeline.shared import tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, load

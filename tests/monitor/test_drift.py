@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import monitor
 from pipeline.features.definitions import NUMERIC
-from pipeline.features.store import ROWS
+from pipeline.features.rows import ROWS
 from pipeline.monitor.drift import CATEGORIES, RISK, Drift, group_of, judge, measure, missing_psi
 from pipeline.shared import model as stored
 from pipeline.shared import tracking

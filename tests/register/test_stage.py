@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import register, train
-from pipeline.features.store import ROWS
+from pipeline.features.rows import ROWS
 from pipeline.register import promote
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load

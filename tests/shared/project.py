@@ -22,7 +22,7 @@ import yaml
 
 from pipeline import evaluate, register, train
 from pipeline.features.definitions import FEATURES
-from pipeline.features.store import ROWS, SERVICE
+from pipeline.features.rows import ROWS, SERVICE
 from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot
 from pipeline.shared.files import content_hash, write_json, write_parquet
 from tests.builders import feature_rows

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline import register
-from pipeline.features.store import SERVICE
+from pipeline.features.rows import SERVICE
 from pipeline.shared import graph, release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, PipelineError, RegistryRefused, ReleaseRefused

@@ -9,7 +9,7 @@ import pytest
 import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
 from threadpoolctl import threadpool_limits
 
-from pipeline.features import store, transform
+from pipeline.features import join, transform
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
 from pipeline.shared.config import FeaturesConfig, ReproduceConfig, TrainConfig, load
 from pipeline.train import models
@@ -130,7 +130,7 @@ def test_another_processor_gives_the_same_trees_and_almost_the_same_line(publish
     known = load(FeaturesConfig)
     flights = published["flights"].sort_values("sched_dep_utc", ignore_index=True)
     views = transform.views(flights, published["weather"], known)
-    rows = store.historical(transform.requests(flights, known), views, known)
+    rows = join.historical(transform.requests(flights, known), views, known)
     given = tmp_path / "rows.npz"
     np.savez(given, inputs=matrix(rows, FEATURES), labels=rows[LABEL].to_numpy())
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

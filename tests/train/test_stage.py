@@ -9,7 +9,7 @@ import sklearn.metrics
 
 from pipeline import train
 from pipeline.features.definitions import FEATURES
-from pipeline.features.store import ROWS
+from pipeline.features.rows import ROWS
 from pipeline.shared import model as stored
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Training, read_record

@@ -1,23 +1,15 @@
-import shutil
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features import store, transform
+from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
-from pipeline.shared.config import FeaturesConfig, Window, load
-from pipeline.shared.contracts import (
-    FLIGHT_KEY,
-    INGEST,
-    VALIDATE,
-    Manifest,
-    Snapshot,
-    snapshot_path,
-)
-from pipeline.shared.errors import ArtifactMissing, FeatureRejected, LeakFound, TooLittleData
-from pipeline.shared.files import file_hash, write_json, write_parquet
+from pipeline.features.join import as_of, historical
+from pipeline.features.rows import require_point_in_time
+from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.errors import LeakFound
 from tests.features import oracle
 from tests.features.oracle import flight
 
@@ -33,7 +25,7 @@ def config():
 
 def features_of(flights, weather, config):
     requests = transform.requests(flights, config)
-    return store.historical(requests, transform.views(flights, weather, config), config)
+    return historical(requests, transform.views(flights, weather, config), config)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +132,7 @@ def around(published, at):
 def features_at(at, flights, weather, config):
     scheduled = flights["sched_dep_utc"] == at + timedelta(minutes=config.horizon_minutes)
     asked = transform.requests(flights[scheduled], config)
-    return store.historical(asked, transform.views(flights, weather, config), config)
+    return historical(asked, transform.views(flights, weather, config), config)
 
 
 @pytest.mark.parametrize("number", range(INSTANTS))
@@ -171,7 +163,7 @@ def test_poison_just_before_the_prediction_moves_every_feature_that_looks_back(
 
 
 def test_the_features_of_three_months_pass_the_leak_check(frame):
-    store.require_point_in_time(frame)
+    require_point_in_time(frame)
 
 
 def test_a_join_on_the_date_is_refused_as_a_leak(frame):
@@ -182,18 +174,18 @@ def test_a_join_on_the_date_is_refused_as_a_leak(frame):
         origin_known_at=by_day["late_known_at"].transform("max"),
     )
     with pytest.raises(LeakFound, match=r"origin features of .* rows use the future"):
-        store.require_point_in_time(naive)
+        require_point_in_time(naive)
 
 
 def test_a_value_known_at_the_very_instant_of_the_prediction_is_a_leak(frame):
     one = frame[:1]
     with pytest.raises(LeakFound, match="1 of 1 rows"):
-        store.require_point_in_time(one.assign(weather_known_at=one["predict_at"]))
+        require_point_in_time(one.assign(weather_known_at=one["predict_at"]))
 
 
 def test_a_view_that_knows_nothing_is_no_leak(frame):
     never = frame["weather_known_at"].where(frame["distance"] < 0)
-    store.require_point_in_time(frame.assign(**dict.fromkeys(KNOWN_AT, never)))
+    require_point_in_time(frame.assign(**dict.fromkeys(KNOWN_AT, never)))
 
 
 # The edges, on tables made by hand. The asked flight is the last; T is 12:00Z on May 20.
@@ -212,7 +204,7 @@ def departures_seen(config, *departed, at=ASKED):
     table = oracle.flights(*departed, flight(at, flight=99))
     requests = transform.requests(table, config)
     rows = transform.views(table, CLEAR, config)["origin"]
-    found = store.as_of(rows, requests["origin"], transform.minutes(requests["predict_at"]))[-1]
+    found = as_of(rows, requests["origin"], transform.minutes(requests["predict_at"]))[-1]
     return 0 if found < 0 else int(rows["origin_dep_late_1h_count"].iloc[found])
 
 
@@ -393,7 +385,7 @@ def rows_of(**available):
 )
 def test_a_request_meets_its_entitys_last_available_row(entity, at, position):
     rows = rows_of(a=[5, 20], b=[10, 30])
-    assert store.as_of(rows, pd.Series([entity]), np.array([at])).tolist() == [position]
+    assert as_of(rows, pd.Series([entity]), np.array([at])).tolist() == [position]
 
 
 def test_requests_keep_their_order_and_index(published, config):
@@ -418,109 +410,3 @@ def test_the_order_of_the_raw_rows_is_of_no_account(published, config):
 
 def test_flights_without_any_weather_have_missing_weather(config):
     assert asked(config, weather=CLEAR[:0])[oracle.WEATHER].isna().all()
-
-
-# What is stored and read back.
-
-
-@pytest.fixture
-def stage(tmp_path, monkeypatch, published):
-    """An empty project in which the first four days of January and of February were accepted."""
-    shutil.copytree("configs", tmp_path / "configs")
-    monkeypatch.chdir(tmp_path)
-    snapshots = []
-    for table, rows in published.items():
-        for month in (1, 2):
-            path = snapshot_path(VALIDATE, table, f"2013-0{month}")
-            some = rows[(rows["month"] == month) & (rows["day"] <= 4)]
-            write_parquet(path, some)
-            told = {"table": table, "month": f"2013-0{month}", "rows": len(some)}
-            told |= {"path": str(snapshot_path(INGEST, table, told["month"]))}
-            told |= {"content_hash": "c" * 64, "file_hash": file_hash(path)}
-            snapshots.append(Snapshot(first="", last="", **told))
-    manifest = Manifest(source="", as_of="2013-02", files={}, snapshots=snapshots)
-    write_json(INGEST / "manifest.json", manifest.model_dump())
-    return tmp_path
-
-
-def test_the_stage_writes_one_row_per_accepted_flight_by_time(stage, published):
-    store.run()
-    rows = pd.read_parquet(store.ROWS)
-    accepted = published["flights"].query("month <= 2 and day <= 4")
-    assert rows["sched_dep_utc"].is_monotonic_increasing
-    assert len(rows.merge(accepted, on=FLIGHT_KEY)) == len(rows) == len(accepted)
-
-
-def test_shuffled_snapshots_give_the_same_bytes(stage):
-    store.run()
-    before = file_hash(store.ROWS)
-    for path in VALIDATE.glob("*/*.parquet"):
-        write_parquet(path, pd.read_parquet(path).sample(frac=1, random_state=7))
-    store.run()
-    assert file_hash(store.ROWS) == before
-
-
-def test_a_snapshot_that_was_not_accepted_is_asked_for(stage):
-    snapshot_path(VALIDATE, "weather", "2013-02").unlink()
-    with pytest.raises(ArtifactMissing, match=r"2013-02\.parquet is missing; `make validate`"):
-        store.run()
-
-
-def test_a_window_holds_its_first_and_last_day(stage):
-    store.run()
-    rows = store.read(Window(first="2013-01-02", last="2013-02-01"))
-    days = sorted(set(rows["month"] * 100 + rows["day"]))
-    assert days == [102, 103, 104, 201]
-
-
-def test_rows_labelled_at_the_cut_or_later_are_left_out(stage):
-    store.run()
-    window = Window(first="2013-01-01", last="2013-02-04")
-    everything = store.read(window)
-    cut = everything["late_known_at"].sort_values().iloc[1000]
-    assert len(store.read(window, cut)) == (everything["late_known_at"] < cut).sum() <= 1000
-
-
-@pytest.mark.parametrize("last", ["2013-02-05", "2013-06-30"])
-def test_a_window_beyond_what_has_arrived_is_refused(stage, last):
-    store.run()
-    with pytest.raises(
-        TooLittleData, match=f"to {last}; .* holds .* rows from 20130101 to 20130204"
-    ):
-        store.read(Window(first="2013-02-01", last=last))
-
-
-def test_a_window_in_which_nothing_is_labelled_yet_is_refused(stage):
-    store.run()
-    window = Window(first="2013-02-01", last="2013-02-04")
-    with pytest.raises(TooLittleData, match=f"0 flights from {window.first} to {window.last}"):
-        store.read(window, pd.Timestamp("2013-02-01", tz="UTC"))
-
-
-def test_stored_rows_that_know_the_future_are_refused(stage):
-    store.run()
-    rows = pd.read_parquet(store.ROWS)
-    write_parquet(store.ROWS, rows.assign(aircraft_known_at=rows["late_known_at"]))
-    with pytest.raises(LeakFound, match="aircraft features"):
-        store.read(Window(first="2013-01-01", last="2013-02-04"))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("wind_speed", 1048.36), ("origin_late_7d", 25.0), ("humid", -1.0), ("sched_minute", 1440.0)],
-)
-def test_a_value_that_a_feature_cannot_mean_is_refused_by_name(stage, name, value):
-    store.run()
-    rows = pd.read_parquet(store.ROWS)
-    rows.loc[7, name] = value
-    write_parquet(store.ROWS, rows)
-    with pytest.raises(FeatureRejected, match=rf"{name} of 1 of {len(rows):,} rows lies outside"):
-        store.read(Window(first="2013-01-01", last="2013-02-04"))
-
-
-def test_a_missing_value_is_nothing_implausible(stage):
-    store.run()
-    rows = pd.read_parquet(store.ROWS)
-    rows["wind_speed"] = np.float32("nan")
-    write_parquet(store.ROWS, rows)
-    assert store.read(Window(first="2013-01-01", last="2013-02-04"))["wind_speed"].isna().all()

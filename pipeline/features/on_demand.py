@@ -1,0 +1,95 @@
+"""What can only be said at the request: means pulled towards all flights, ages, slack.
+
+Pure, and the one definition for training, for the store's offline join and its online read: each
+hands over the rows that it found, and none expires or shrinks a value by itself.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from pipeline.features import transform
+from pipeline.features.definitions import (
+    AIRCRAFT,
+    ENTITIES,
+    KNOWN_AT,
+    NUMERIC,
+    ROLLING,
+    WEATHER,
+    Rolling,
+)
+from pipeline.features.transform import NEVER, Minutes
+from pipeline.shared.config import FeaturesConfig
+
+Columns = dict[str, np.ndarray]
+
+
+def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig) -> Columns:
+    """Every numeric feature (float32) and every view's `known_at` (minutes) of requests at `at`.
+
+    `joined` holds, by name, what the last available row of each view says: counts and sums of
+    every window, the weather, the aircraft, and when each was known. A value known too long ago is
+    missing here, whatever a store returned, and a view whose windows are all empty knows nothing.
+    """
+    joined = {name: np.asarray(values) for name, values in joined.items()}
+    _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
+    _expire(joined, "aircraft_known_at", _DEPARTURE, at, config.aircraft_hours)
+    _expire(joined, "landed_at", ["aircraft_arr_delay"], at, config.aircraft_hours)
+    values = {**joined, **request, **_shrunken(joined, config)}
+    values["aircraft_age"] = _since(at, joined["landed_at"])
+    values["aircraft_slack"] = at + config.horizon_minutes - joined["ready"]
+    known = {name: joined[name] for name in KNOWN_AT}
+    known |= {f"{view}_known_at": _if_any(view, joined, config) for view in ENTITIES}
+    return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
+
+
+_DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
+
+
+@cache
+def sources(name: str) -> set[str]:
+    """The views that a numeric feature is made from; none for what the schedule says."""
+    rolling = {w.name: {w.view, "system"} for w in ROLLING}
+    weather = {feature: {"weather"} for feature in WEATHER}
+    return (rolling | weather | {feature: {"aircraft"} for feature in AIRCRAFT}).get(name, set())
+
+
+def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: int) -> None:
+    """Turn values known longer ago than so many hours into missing ones, never into a default."""
+    fresh = joined[known] >= at - hours * 60
+    joined[known] = np.where(fresh, joined[known], NEVER)
+    for name in names:
+        joined[name] = np.where(fresh, joined[name], np.nan)
+
+
+def _since(at: Minutes, instants: Minutes) -> np.ndarray:
+    return np.where(instants == NEVER, np.nan, at - instants)
+
+
+def _if_any(view: str, joined: Columns, config: FeaturesConfig) -> Minutes:
+    counts = _stacked(joined, transform.windows(view, config), "count")
+    return np.where(counts.any(axis=0), joined[f"{view}_known_at"], NEVER)
+
+
+def _shrunken(joined: Columns, config: FeaturesConfig) -> Columns:
+    """The mean of every window, pulled towards that of all flights by so many imaginary ones."""
+    count, total = (_stacked(joined, ROLLING, part) for part in ("count", "sum"))
+    means = _baseline_means(joined, config)
+    weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])
+    mean = np.stack([means[w.value] for w in ROLLING])
+    shrunken = (total + weight * mean) / (count + weight)
+    return {w.name: values for w, values in zip(ROLLING, shrunken, strict=True)}
+
+
+def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
+    bases = transform.baselines(config)
+    count, total = (_stacked(joined, bases, part) for part in ("count", "sum"))
+    prior = np.array([[config.prior[base.value]] for base in bases])
+    means = np.where(count > 0, total / np.where(count > 0, count, 1), prior)
+    return {base.value: values for base, values in zip(bases, means, strict=True)}
+
+
+def _stacked(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
+    """The counts or sums of windows, a row for each; an entity without a row had no flights."""
+    values = np.stack([joined[f"{w.name}_{part}"] for w in windows]).astype("float64", copy=False)
+    return np.where(np.isnan(values), 0.0, values)

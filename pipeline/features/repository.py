@@ -1,0 +1,226 @@
+"""The feature repository: what `definitions` says, as Feast's entities, views and feature service.
+
+A view's rows lie in data/features/views/ as Feast's offline store reads them. `event_timestamp` is
+the first instant at which a prediction may use the row, and not when something happened: in Feast
+`created` only breaks ties, and a late arrival would be served as if it had been known in time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features import on_demand
+from pipeline.features.definitions import (
+    ENTITIES,
+    KEYS,
+    KNOWN_AT,
+    NUMERIC,
+    REQUEST,
+    VIEWS,
+    WEATHER,
+    service_version,
+)
+from pipeline.features.transform import filled, instants, windows
+from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.contracts import FEATURES
+
+VIEW_ROWS = FEATURES / "views"
+WATERMARK = "watermark"
+"""The view that says, for every other, up to which instant it is complete in the online store."""
+DERIVED = [name for name in NUMERIC if name not in REQUEST]
+_WHOLE_NUMBERS = {"sched_hour"}
+_LANDING = ["aircraft_arr_delay", "landed_at"]
+_DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
+
+
+def keys_of(view: str) -> list[str]:
+    """The columns that name a view's entity; the whole system has a name too, for the store."""
+    return ["view"] if view == WATERMARK else KEYS[view] or ["system"]
+
+
+def columns(view: str, config: FeaturesConfig) -> list[str]:
+    """What a view's rows hold beside their keys and instants."""
+    if view in ENTITIES:
+        names = [w.name for w in windows(view, config)]
+        return [f"{name}_{part}" for name in names for part in ("count", "sum")]
+    return WEATHER if view == "weather" else [*_DEPARTURE, *_LANDING]
+
+
+def stored(column: str) -> str:
+    """A column's name in the store: what a feature is called is kept for the on-demand view."""
+    return f"last_{column}" if column in DERIVED else column
+
+
+def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
+    """A view's rows as the store takes them: keys, values, and the instants as UTC timestamps."""
+    available = instants(rows["available_at"].to_numpy())
+    return pd.DataFrame(
+        _keys(view, rows["entity"].cat)
+        | {stored(name): rows[name].astype(_dtype(name)).array for name in columns(view, config)}
+        | {f"{view}_{at}": rows[at].array for at in ("known_at", "available_at")}
+        | {"event_timestamp": available.array, "created": available.array}
+    )
+
+
+def _keys(view: str, entity: Any) -> dict[str, np.ndarray]:
+    parts = [str(name).split("/") for name in entity.categories]
+    by_key = {
+        name: np.array([part[place] for part in parts], dtype=object)[entity.codes]
+        for place, name in enumerate(keys_of(view))
+    }
+    return {
+        name: values.astype("int64") if name in _WHOLE_NUMBERS else values
+        for name, values in by_key.items()
+    }
+
+
+def _dtype(column: str) -> str:
+    return "int32" if column.endswith("_count") else "float64"
+
+
+def lifetime(view: str, config: FeaturesConfig) -> timedelta:
+    """Feast's TTL: how old a row may be; whole days, or less than one, as its join demands.
+
+    A rolling row older than its longest window has been followed by others, down to empty windows.
+    """
+    if view in ENTITIES:
+        return timedelta(days=max(w.hours for w in windows(view, config)) // 24 + 1)
+    return timedelta(hours=config.weather_hours if view == "weather" else config.aircraft_hours)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What Feast is told; `service` bears a versioned name, and is what a model is served with."""
+
+    entities: list[Any]
+    views: dict[str, Any]
+    flight: Any
+    service: Any
+
+    @property
+    def objects(self) -> list[Any]:
+        """All of it, in an order that Feast takes."""
+        return [*self.entities, *self.views.values(), self.flight, self.service]
+
+
+def repository(config: FeaturesConfig, folder: Path) -> Repository:
+    """Entities, feature views, the on-demand view and the service, over the rows in `folder`."""
+    from feast import Entity, FeatureService, Field, RequestSource, ValueType
+    from feast.types import Int64
+
+    names = sorted({key for keys in KEYS.values() for key in keys} | {"system", "view"})
+    entities = {
+        name: Entity(
+            name=name,
+            join_keys=[name],
+            value_type=ValueType.INT64 if name in _WHOLE_NUMBERS else ValueType.STRING,
+        )
+        for name in names
+    }
+    views = {view: _view(view, entities, config, folder) for view in VIEWS}
+    request = RequestSource(
+        name="request", schema=[Field(name=name, dtype=Int64) for name in ("predict_at", *REQUEST)]
+    )
+    flight = _on_demand([*views.values(), request], config)
+    service = FeatureService(name=service_version(config.model_dump()), features=[flight])
+    views[WATERMARK] = _watermark(entities["view"], folder)
+    return Repository(list(entities.values()), views, flight, service)
+
+
+def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, folder: Path) -> Any:
+    from feast import FeatureView, Field, FileSource, PushSource
+    from feast.types import Float64, Int32, Int64, String
+
+    keys = keys_of(view)
+    kinds = {
+        **{key: Int64 if key in _WHOLE_NUMBERS else String for key in keys},
+        **{stored(n): Int32 if n.endswith("_count") else Float64 for n in columns(view, config)},
+        **{f"{view}_{at}": Int64 for at in ("known_at", "available_at")},
+    }
+    source = FileSource(
+        name=f"{view}_rows",
+        path=str(folder / f"{view}.parquet"),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+    return FeatureView(
+        name=view,
+        entities=[entities[key] for key in keys],
+        ttl=lifetime(view, config),
+        schema=[Field(name=name, dtype=kind) for name, kind in kinds.items()],
+        source=PushSource(name=f"{view}_events", batch_source=source),
+    )
+
+
+def _watermark(entity: Any, folder: Path) -> Any:
+    from feast import FeatureView, Field, FileSource, PushSource
+    from feast.types import Int64, String
+
+    source = FileSource(
+        name="watermark_rows",
+        path=str(folder / "watermark.parquet"),
+        timestamp_field="event_timestamp",
+    )
+    return FeatureView(
+        name=WATERMARK,
+        entities=[entity],
+        ttl=timedelta(days=1),
+        schema=[Field(name="view", dtype=String), Field(name="complete_to", dtype=Int64)],
+        source=PushSource(name="watermark_events", batch_source=source),
+    )
+
+
+def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
+    """The on-demand view: `derived`, found by name.
+
+    Feast runs the source of a transformation in an empty module, so it has to import what it uses.
+    """
+    from feast import Field, OnDemandFeatureView
+    from feast.transformation.python_transformation import PythonTransformation
+    from feast.types import Float64, Int64
+
+    source = (
+        "def flight(inputs):\n"
+        "    from pipeline.features.repository import as_feast_calls\n"
+        f"    return as_feast_calls(inputs, {config.model_dump_json()!r})\n"
+    )
+    numbers = [Field(name=name, dtype=Float64) for name in DERIVED]
+    known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return OnDemandFeatureView(
+        name="flight",
+        sources=sources,
+        schema=[*numbers, *known],
+        feature_transformation=PythonTransformation(scope["flight"], source),
+        mode="python",
+    )
+
+
+def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
+    """`on_demand_values` as lists of what the on-demand view declares."""
+    values = on_demand_values(inputs, _settings(settings))
+    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED}
+    return numbers | {f"last_{name}": values[name].tolist() for name in KNOWN_AT}
+
+
+@cache
+def _settings(text: str) -> FeaturesConfig:
+    return FeaturesConfig.model_validate_json(text)
+
+
+def on_demand_values(
+    inputs: Mapping[str, Sequence[Any]], config: FeaturesConfig
+) -> on_demand.Columns:
+    """What `derived` says of a store's columns and a request's; None where the store has no row."""
+    names = [name for view in VIEWS for name in columns(view, config)]
+    joined = {name: np.array(inputs[stored(name)], dtype="float64") for name in names}
+    joined |= {name: filled(inputs[name]) for name in KNOWN_AT}
+    request = {name: np.array(inputs[name]) for name in REQUEST}
+    return on_demand.derived(joined, request, np.array(inputs["predict_at"]), config)
