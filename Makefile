@@ -63,6 +63,14 @@ reproduce: setup checkout ## Rebuild a version from its record and compare: make
 	  $${THREADS:+"--threads=$$THREADS"}
 lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
 	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
+serve: setup ## Serve a day through the online store as time passes: make serve DAY=2013-04-18
+	@$(PIPELINE) serve $${DAY:+"--day=$$DAY"}
+materialize: setup ## Bring the live online store up to an instant: UNTIL=2013-04-18T10:00Z
+	@$(PIPELINE) materialize $${UNTIL:+"--until=$$UNTIL"}
+skew: setup ## Is what was served what training would read? make skew DAY=2013-04-18
+	@$(PIPELINE) skew $${DAY:+"--day=$$DAY"}
+batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
+	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
@@ -135,5 +143,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage monitor retrain push pull answers answer prove fill record drills drill bench \
+  reproduce lineage serve materialize skew batch monitor retrain push pull answers answer prove fill record drills drill bench \
   check test fast rules small report comment ci lock latest audit clean

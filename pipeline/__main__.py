@@ -21,12 +21,17 @@ STAGES = {
     "promote": "pipeline.register:promote",
     "reproduce": "pipeline.reproduce:run",
     "lineage": "pipeline.reproduce:lineage",
+    "serve": "pipeline.serve:run",
+    "materialize": "pipeline.serve:materialize",
+    "skew": "pipeline.serve:skew",
+    "batch": "pipeline.serve:batch",
     "monitor": "pipeline.monitor:run",
     "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
+_DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "reproduce": {
         "version": _VERSION,
@@ -34,6 +39,9 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "threads": {"type": int, "metavar": "N", "help": "train with another number of threads"},
     },
     "lineage": {"version": _VERSION},
+    "serve": {"day": _DAY},
+    "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
+    "skew": {"day": _DAY},
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""

@@ -30,13 +30,17 @@ def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
 
 
 def historical(
-    asked: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
+    asked: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig, lag: int = 0
 ) -> pd.DataFrame:
-    """The requests with every feature as it was known at `predict_at`, and when each was known."""
+    """The requests with every feature as it was known at `predict_at`, and when each was known.
+
+    With a `lag`, they meet the rows that a store had so many minutes before: what it would serve if
+    it had stood still since then.
+    """
     at = minutes(asked["predict_at"])
     joined: dict[str, np.ndarray] = {}
     for view, rows in views.items():
-        found = as_of(rows, entity_names(asked, view), at)
+        found = as_of(rows, entity_names(asked, view), at - lag)
         for column in rows.columns.difference(["entity", "available_at"]):
             values = _taken(rows[column].to_numpy(), found)
             name = f"{view}_known_at" if column == "known_at" else column

@@ -62,7 +62,7 @@ def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame
     available = instants(rows["available_at"].to_numpy())
     return pd.DataFrame(
         _keys(view, rows["entity"].cat)
-        | {stored(name): rows[name].astype(_dtype(name)).array for name in columns(view, config)}
+        | {stored(name): rows[name].array for name in columns(view, config)}
         | {f"{view}_{at}": rows[at].array for at in ("known_at", "available_at")}
         | {"event_timestamp": available.array, "created": available.array}
     )
@@ -78,10 +78,6 @@ def _keys(view: str, entity: Any) -> dict[str, np.ndarray]:
         name: values.astype("int64") if name in _WHOLE_NUMBERS else values
         for name, values in by_key.items()
     }
-
-
-def _dtype(column: str) -> str:
-    return "int32" if column.endswith("_count") else "float64"
 
 
 def lifetime(view: str, config: FeaturesConfig) -> timedelta:

@@ -27,15 +27,18 @@ from pipeline.features.repository import (
     VIEW_ROWS,
     WATERMARK,
     Repository,
+    columns,
     keys_of,
     on_demand_values,
     repository,
+    stored,
     table,
 )
 from pipeline.features.transform import NEVER, filled, minutes
 from pipeline.shared.config import FeaturesConfig, ServeConfig
 
-PROJECT = "flights"
+LIVE, REPLAY = "flights", "replay"
+"""The store's projects: what is served from, and what a day is lived again in."""
 STALE, MISSING, LATE = "stale", "missing", "late"
 
 
@@ -50,10 +53,6 @@ class Vectors:
 
     values: Columns
     flags: dict[str, np.ndarray]
-
-    def frame(self, asked: pd.DataFrame) -> pd.DataFrame:
-        """The requests with these features, as the historical join gives them."""
-        return with_features(asked, self.values)
 
 
 class Store:
@@ -102,7 +101,8 @@ class Store:
         """Write rows of a view online at once; how many were older than what is there, and left."""
         newest = rows.sort_values("available_at").groupby("entity", observed=True).tail(1)
         told = table(view, newest, self._config)
-        known = self._found(view, told.to_dict("list"))[f"{view}_available_at"]
+        keys = {name: told[name].tolist() for name in keys_of(view)}
+        known = self._found(view, keys)[f"{view}_available_at"]
         newer = told[f"{view}_available_at"].to_numpy() >= filled(known)
         if newer.any():
             self._push(view, told[newer])
@@ -130,6 +130,14 @@ class Store:
         return _values(
             self._feast.get_online_features(self._told.service, request).to_dict(), request
         )
+
+    def rows(self, view: str, entities: list[str]) -> pd.DataFrame:
+        """What is online of these entities, as rows that `transform` makes, where there are any."""
+        told = self._found(view, {keys_of(view)[0]: entities})
+        there = told.pop(f"{view}_available_at")
+        values = {name: told[stored(name)] for name in columns(view, self._config)}
+        frame = pd.DataFrame({"entity": entities, "known_at": told[f"{view}_known_at"], **values})
+        return frame.assign(available_at=there).dropna(subset=["available_at"])
 
     def watermarks(self) -> dict[str, int]:
         """For each view, the minute up to which it is complete online; NEVER if it is not there."""
@@ -162,8 +170,8 @@ class Store:
         return flags
 
     def _push(self, view: str, told: pd.DataFrame) -> None:
-        with _quiet():
-            self._feast.push(f"{view}_events", told)
+        with _quiet():  # what Feast's push ends in, without its tour of the registry
+            self._provider.ingest_df(self._told.views[view], told)
 
 
 def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
@@ -172,7 +180,7 @@ def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
     named = asked[list(names)].astype(object)
     return {
         "system": ["all"] * len(asked),
-        **named.where(named.notna(), "").to_dict("list"),
+        **{name: named[name].where(named[name].notna(), "").tolist() for name in names},
         **{name: asked[name].astype("int64").tolist() for name in REQUEST},
         "predict_at": minutes(asked["predict_at"]).tolist(),
     }
@@ -211,44 +219,57 @@ def _withheld(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
 
 
 @contextlib.contextmanager
-def opened(config: FeaturesConfig, serve: ServeConfig, folder: Path = VIEW_ROWS) -> Iterator[Store]:
-    """A store over the view rows in `folder`, told of today's definitions.
+def opened(
+    config: FeaturesConfig,
+    serve: ServeConfig,
+    folder: Path = VIEW_ROWS,
+    project: str = LIVE,
+    empty: bool = False,
+) -> Iterator[Store]:
+    """A store over the view rows in `folder`, as the definitions say; `empty` empties it first.
 
-    Feast's registry holds the on-demand view as a pickle, which would be run when read. So each
-    process writes a registry of its own from its own code, and loads no other; what has to outlive
-    a process, the watermarks, is in the online store.
+    Feast's registry holds the on-demand view as code, which would be run when read. So each process
+    writes a registry of its own from its own definitions, and reads no other; what has to outlive a
+    process, the watermarks, is in the online store.
     """
     told = repository(config, folder.resolve())
     with tempfile.TemporaryDirectory(prefix="feast-registry-") as registry:
         with _quiet():
-            feast = _feast(Path(registry), serve.online_url)
+            feast = _feast(Path(registry), project, online_store(serve.online_url, project))
             feast.apply(told.objects)
+            if empty:
+                feast.teardown()
+                feast = _feast(Path(registry), project, online_store(serve.online_url, project))
+                feast.apply(told.objects)
         yield Store(feast, told, config, serve)
 
 
-def _feast(registry: Path, url: str) -> Any:
+def _feast(registry: Path, project: str, online: dict[str, Any]) -> Any:
     from feast import FeatureStore, RepoConfig
 
     return FeatureStore(
         config=RepoConfig(
-            project=PROJECT,
+            project=project,
             provider="local",
             registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
             offline_store={"type": "duckdb"},
-            online_store=online_store(url),
+            online_store=online,
             entity_key_serialization_version=3,
             repo_path=registry,
         )
     )
 
 
-def online_store(url: str) -> dict[str, Any]:
-    """Feast's settings for an address: sqlite:///file, redis://host:port/number or postgresql://."""
+def online_store(url: str, project: str) -> dict[str, Any]:
+    """Feast's settings for an address: sqlite:///file, redis://host:port/number or postgresql://.
+
+    Feast empties a whole SQLite file at once, so each project has a file of its own.
+    """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         path = Path(url.removeprefix("sqlite:///")).resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        return {"type": "sqlite", "path": str(path)}
+        return {"type": "sqlite", "path": str(path.with_stem(f"{path.stem}-{project}"))}
     if parts.scheme == "redis":
         secret = f",password={unquote(parts.password)}" if parts.password else ""
         number = parts.path.strip("/") or "0"

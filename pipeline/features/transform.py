@@ -18,6 +18,8 @@ from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, ROLLING,
 from pipeline.shared.config import FeaturesConfig
 
 EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
+ZONE = "America/New_York"
+"""In which the schedule's hours and days are told."""
 LATE_MINUTES = 15
 OBSERVATION_MINUTES = 60
 """The row of hour H is observed at up to H:51, so it is known at the end of its hour."""
@@ -36,6 +38,11 @@ def instants(since: Minutes) -> pd.Series:
     """The inverse of `minutes`."""
     elapsed = pd.to_timedelta(np.where(since == NEVER, 0, since), unit="min").as_unit("us")
     return pd.Series(EPOCH.as_unit("us") + elapsed).mask(since == NEVER)
+
+
+def instant(minute: int) -> pd.Timestamp:
+    """A minute since EPOCH as an instant in UTC."""
+    return EPOCH + pd.Timedelta(minutes=minute)
 
 
 def filled(minutes: Sequence[int | None]) -> Minutes:
@@ -73,9 +80,9 @@ def _first(happened: Minutes, at_the_latest: Minutes) -> Minutes:
     return np.where(happened == NEVER, at_the_latest, np.minimum(happened, at_the_latest))
 
 
-def requests(flights: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
+def requests(flights: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) -> pd.DataFrame:
     """One row per flight: its key, when it is predicted, what the schedule says, its outcomes."""
-    local = flights["sched_dep_utc"].dt.tz_convert("America/New_York")
+    local = flights["sched_dep_utc"].dt.tz_convert(zone)
     known = outcomes(flights)
     block = (flights["sched_arr_utc"] - flights["sched_dep_utc"]).dt.total_seconds() / 60
     identity = ["year", "month", "day", "carrier", "flight", "origin", "dest", "tailnum"]
@@ -234,10 +241,16 @@ def folded(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def views(
-    flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig
+    flights: pd.DataFrame,
+    weather: pd.DataFrame,
+    config: FeaturesConfig,
+    known: dict[str, Event] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Every view's rows from raw flights and weather, sorted by entity and `available_at`."""
-    known = outcomes(flights)
+    """Every view's rows from raw flights and weather, sorted by entity and `available_at`.
+
+    `known` replaces `outcomes` for who asks what a wrong idea of when they were known would do.
+    """
+    known = outcomes(flights) if known is None else known
     frame = requests(flights, config)
     tables = {
         view: rolling_rows(

@@ -16,6 +16,7 @@ TRAIN = Path("data/train")
 EVALUATE = Path("data/evaluate")
 REGISTER = Path("data/register")
 REPRODUCE = Path("data/reproduce")
+SERVE = Path("data/serve")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
 

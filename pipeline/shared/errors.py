@@ -13,12 +13,14 @@ PipelineError                exit 1: the pipeline says no
 ├── ReleaseRefused           register, reproduce: parts of a release do not belong together
 ├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
 ├── NotReproduced            reproduce: what was rebuilt is not what was recorded
+├── SkewFound                serve: what was served is not what training would have read
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
 └── StorageFailed            whoever writes: disk full, folder not writable
 UsageError                   exit 2: the call is wrong
 ├── ConfigError              a key or a value in configs/ is wrong
 ├── VersionUnknown           the registry has no version or alias of this name
+├── DayUnknown               serve: a day that is none, or that has not arrived
 ├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
@@ -81,6 +83,10 @@ class NotReproduced(PipelineError):
     """A rebuilt version differs from its record by more than is tolerated."""
 
 
+class SkewFound(PipelineError):
+    """Features were served that differ from those that training reads for the same flight and T."""
+
+
 class ArtifactTampered(PipelineError):
     """A file is not the one that was recorded, or not of the kind that belongs in its place."""
 
@@ -105,6 +111,10 @@ class ConfigError(UsageError):
 
 class VersionUnknown(UsageError):
     """The registry holds no such version of the model, and no such alias."""
+
+
+class DayUnknown(UsageError):
+    """A day, month or instant that is none, or that lies outside what has arrived."""
 
 
 class WrongMonth(UsageError):

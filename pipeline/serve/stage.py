@@ -1,0 +1,278 @@
+"""The commands: serve days through the online store, hold them against training, materialize."""
+
+import re
+import sys
+import time
+from collections.abc import Callable
+
+import pandas as pd
+
+from pipeline.features import transform
+from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
+from pipeline.features.repository import lifetime
+from pipeline.features.rows import ROWS
+from pipeline.features.stage import accepted
+from pipeline.features.store import MISSING, REPLAY, STALE, Store, opened
+from pipeline.features.transform import NEVER, instant
+from pipeline.serve.replay import feed_of, replayed
+from pipeline.serve.skew import Damage, Mismatch, Truth, damage, described, mismatches
+from pipeline.shared import tracking
+from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, Sha256, load
+from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
+from pipeline.shared.errors import (
+    ArtifactMissing,
+    ArtifactTampered,
+    DayUnknown,
+    RegistryRefused,
+    ReleaseRefused,
+    SkewFound,
+)
+from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_parquet
+from pipeline.shared.model import Model
+from pipeline.shared.model import load as load_model
+from pipeline.shared.secrets import shown
+
+VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
+OFFLINE_ROWS = 3_000
+"""Requests a call of the store's own offline join, whose work grows with their square."""
+
+
+class Served(Record):
+    """What was served: for which days, by which model and service, and how often a view lacked.
+
+    `flags` counts, for each view, the flights for which its values were stale or missing.
+    """
+
+    days: str
+    champion: Sha256
+    feature_service: str
+    online_store: str
+    flights: int
+    flags: dict[str, dict[str, int]]
+    inputs: dict[str, str]
+
+
+class Skew(Record):
+    """What the comparison of a replay with the offline store and with the training table found."""
+
+    days: str
+    flights: int
+    features: int
+    mismatches: list[Mismatch]
+    offline_differs: int
+    damage: Damage
+
+
+def run(day: str | None = None) -> str:
+    """Serve the flights of a day or a month as time passes, and log every vector that was served.
+
+    Raises:
+        DayUnknown: it is neither, or has not arrived.
+        RegistryRefused: there is no champion to serve with.
+        ReleaseRefused: the champion was trained with another feature service.
+    """
+    served = _replay(day)
+    lacking = [
+        f"{view} {counts[MISSING] / served.flights:.0%}"
+        for view, counts in served.flags.items()
+        if counts[MISSING]
+    ]
+    stale = sum(counts[STALE] for counts in served.flags.values())
+    return (
+        f"{served.days}: {served.flights:,} flights, each read at its T from "
+        f"{served.online_store}, scored by {served.champion[:12]}; nothing recent known: "
+        f"{', '.join(lacking) or 'never'}; withheld as stale: {stale} -> {VECTORS}"
+    )
+
+
+def skew(day: str | None = None) -> str:
+    """Serve a day or a month, and hold every value against what training reads.
+
+    Raises:
+        SkewFound: some value differs; names the features and the mistake that they look like.
+    """
+    config = load(FeaturesConfig)
+    served = _standing(day, config) or _replay(day)
+    flights, weather = accepted()
+    vectors = read_parquet(VECTORS, "serve").set_index("row")
+    asked = _asked(flights, config, served.days).loc[vectors.index]
+    truth = Truth(asked, flights, weather, config)
+    with opened(config, load(ServeConfig), project=REPLAY) as store:
+        recomputed = _offline(store, asked)
+    found = mismatches(vectors, recomputed, truth)
+    model = _champion(config)[1]
+    skew = Skew(
+        days=served.days,
+        flights=len(asked),
+        features=len(NUMERIC),
+        mismatches=found,
+        offline_differs=_against_training(recomputed),
+        damage=damage(
+            asked[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(recomputed)
+        ),
+    )
+    write_json(SKEW, skew.model_dump())
+    return _verdict(skew)
+
+
+def materialize(until: str | None = None) -> str:
+    """Bring the live online store up to an instant, from where it stands.
+
+    Raises:
+        DayUnknown: it is no instant, or lies beyond what has arrived.
+    """
+    config, serve = load(FeaturesConfig), load(ServeConfig)
+    flights, _ = accepted()
+    end = _midnight_after(flights)
+    wanted = end if until is None else _instant(until, end)
+    with opened(config, serve) as store:
+        stands = min(store.watermarks().values())
+        longest = max(lifetime(view, config) for view in VIEWS)
+        since = wanted - longest if stands == NEVER else instant(stands)
+        if since > wanted:
+            raise DayUnknown(
+                f"the online store stands at {since:%Y-%m-%d %H:%M}Z, after {wanted:%Y-%m-%d %H:%M}"
+                "Z: time does not run backwards there; `make clean` empties it"
+            )
+        store.materialize(VIEWS, max(since, wanted - longest), wanted)
+    return (
+        f"{len(VIEWS)} views complete to {wanted:%Y-%m-%d %H:%M}Z, from {since:%Y-%m-%d %H:%M}Z, "
+        f"in {shown(serve.online_url)}"
+    )
+
+
+def _replay(day: str | None) -> Served:
+    config, serve = load(FeaturesConfig), load(ServeConfig)
+    champion, model = _champion(config)
+    flights, weather = accepted()
+    days = str(_midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
+    asked = _asked(flights, config, days)
+    feed = feed_of(flights, weather, config)
+    with opened(config, serve, project=REPLAY, empty=True) as store:
+        vectors = replayed(store, asked, feed, config, _progress())
+    vectors = vectors.assign(risk=model.predict(vectors))
+    served = Served(
+        days=days,
+        champion=champion.digest,
+        feature_service=service_version(config.model_dump()),
+        online_store=serve.online_url.partition(":")[0],
+        flights=len(vectors),
+        flags={view: _counts(vectors[f"{view}_flag"]) for view in VIEWS},
+        inputs=_inputs(config, serve),
+    )
+    SERVED.unlink(missing_ok=True)  # no record is better than one of other vectors
+    write_parquet(VECTORS, vectors.reset_index(names="row"))
+    write_json(SERVED, served.model_dump())
+    return served
+
+
+def _standing(day: str | None, config: FeaturesConfig) -> Served | None:
+    """What was served before, if it is of these days and rests on the same; else it is redone."""
+    try:
+        served = read_record(Served, SERVED, "serve")
+    except (ArtifactMissing, ArtifactTampered):
+        return None
+    same = served.inputs == _inputs(config, load(ServeConfig)) and day in (None, served.days)
+    return served if same and VECTORS.is_file() else None
+
+
+def _inputs(config: FeaturesConfig, serve: ServeConfig) -> dict[str, str]:
+    champion, _ = _champion(config)
+    settings = text_hash(config.model_dump_json() + serve.model_dump_json())
+    return {"rows": file_hash(ROWS), "settings": settings, "champion": champion.digest}
+
+
+def _champion(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
+    registry = load(RegisterConfig)
+    champion = tracking.aliased(registry, tracking.CHAMPION)
+    if champion is None:
+        raise RegistryRefused(
+            f"{registry.model_name} has no champion to serve with in "
+            f"{shown(registry.tracking_url)}; `make run` registers one"
+        )
+    trained, today = champion.tag("feature_service"), service_version(config.model_dump())
+    if trained != today:
+        raise ReleaseRefused(
+            f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
+            f"check out its commit ({champion.tag('commit')[:8]}), or train again with `make run`"
+        )
+    return champion, load_model(tracking.fetch(registry, champion), champion.digest)
+
+
+def _asked(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
+    """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates."""
+    asked = transform.requests(flights, config)
+    date = pd.to_datetime(asked[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
+    chosen = asked[date.str.startswith(days)]
+    if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", days) or chosen.empty:
+        raise DayUnknown(
+            f"{days!r} is no day or month that has arrived, as 2013-04-18 or 2013-04 is: "
+            f"{date.min()} to {date.max()} have; `make retrain` lets the next month arrive"
+        )
+    return chosen
+
+
+def _midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
+    """The end of the last day that has arrived, in New York, as UTC."""
+    last = flights["sched_dep_utc"].max().tz_convert(transform.ZONE)
+    return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")
+
+
+def _instant(text: str, end: pd.Timestamp) -> pd.Timestamp:
+    wanted = pd.to_datetime(text, errors="coerce")
+    if pd.isna(wanted) or wanted.tzinfo is None or wanted > end:
+        raise DayUnknown(
+            f"{text!r} is no instant up to {end:%Y-%m-%dT%H:%M}Z, to which data have arrived, as "
+            "2013-04-18T10:00Z is; `make retrain` lets the next month arrive"
+        )
+    return pd.Timestamp(wanted).tz_convert("UTC")
+
+
+def _counts(flags: pd.Series) -> dict[str, int]:
+    return {reason: int((flags == reason).sum()) for reason in (MISSING, STALE)}
+
+
+def _offline(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
+    """The same requests by the store's own offline join, in pieces that it can take."""
+    pieces = range(0, len(asked), OFFLINE_ROWS)
+    return pd.concat([store.historical(asked[at : at + OFFLINE_ROWS]) for at in pieces])
+
+
+def _against_training(recomputed: pd.DataFrame) -> int:
+    """How many flights have another value in the table that training reads."""
+    trained = read_parquet(ROWS, "features").merge(recomputed[FLIGHT_KEY], on=FLIGHT_KEY)
+    key = pd.MultiIndex.from_frame
+    trained = trained.set_index(key(trained[FLIGHT_KEY])).reindex(key(recomputed[FLIGHT_KEY]))
+    names = [*NUMERIC, *KNOWN_AT]
+    ours, theirs = trained[names].reset_index(drop=True), recomputed[names].reset_index(drop=True)
+    return int(((ours != theirs) & ~(ours.isna() & theirs.isna())).any(axis=1).sum())
+
+
+def _verdict(skew: Skew) -> str:
+    compared = f"{skew.days}: {{}} of {skew.flights:,} flights x {skew.features} features"
+    if not skew.mismatches and not skew.offline_differs:
+        return (
+            f"{compared.format(0)} differ between online, offline store and training table; ROC "
+            f"AUC {skew.damage.roc_auc[0]:.4f}, log loss {skew.damage.log_loss[0]:.4f} -> {SKEW}"
+        )
+    worst = max((m.differ for m in skew.mismatches), default=skew.offline_differs)
+    (auc, honest_auc), (loss, honest_loss) = skew.damage.roc_auc, skew.damage.log_loss
+    mistakes = sorted({m.mistake for m in skew.mismatches}) or ["offline store against training"]
+    raise SkewFound(
+        f"{compared.format(f'{worst:,}')} differ; it looks like: {', '.join(mistakes)}\n"
+        f"{described(skew.mismatches, skew.flights)}\n"
+        f"ROC AUC {auc:.4f}, {honest_auc:.4f} without; log loss {loss:.4f}, {honest_loss:.4f} "
+        f"without -> {SKEW}; look at pipeline/serve/replay.py and `make answer Q=skew`"
+    )
+
+
+def _progress() -> Callable[[str], None]:
+    """Say where a replay is, at most every other second, on the terminal's other channel."""
+    said = [time.monotonic()]
+
+    def say(instant: str) -> None:
+        if time.monotonic() - said[0] > 2:
+            said[0] = time.monotonic()
+            sys.stderr.write(f"serve: {instant}\n")
+
+    return say
