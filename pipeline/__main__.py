@@ -42,6 +42,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "serve": {"day": _DAY},
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
     "skew": {"day": _DAY},
+    "batch": {"month": {"metavar": "YYYY-MM", "help": "batch: a month that has arrived"}},
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""

@@ -1,35 +1,29 @@
 """The commands: serve days through the online store, hold them against training, materialize."""
 
-import re
 import sys
 import time
 from collections.abc import Callable
 
 import pandas as pd
 
-from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
 from pipeline.features.repository import lifetime
 from pipeline.features.rows import ROWS
 from pipeline.features.stage import accepted
 from pipeline.features.store import MISSING, REPLAY, STALE, Store, opened
 from pipeline.features.transform import NEVER, instant
+from pipeline.serve.asked import asked_of, champion_of, midnight_after
 from pipeline.serve.replay import feed_of, replayed
 from pipeline.serve.skew import Damage, Mismatch, Truth, damage, described, mismatches
-from pipeline.shared import tracking
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, Sha256, load
+from pipeline.shared.config import FeaturesConfig, ServeConfig, Sha256, load
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
 from pipeline.shared.errors import (
     ArtifactMissing,
     ArtifactTampered,
     DayUnknown,
-    RegistryRefused,
-    ReleaseRefused,
     SkewFound,
 )
 from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_parquet
-from pipeline.shared.model import Model
-from pipeline.shared.model import load as load_model
 from pipeline.shared.secrets import shown
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
@@ -95,12 +89,12 @@ def skew(day: str | None = None) -> str:
     served = _standing(day, config) or _replay(day)
     flights, weather = accepted()
     vectors = read_parquet(VECTORS, "serve").set_index("row")
-    asked = _asked(flights, config, served.days).loc[vectors.index]
+    asked = asked_of(flights, config, served.days).loc[vectors.index]
     truth = Truth(asked, flights, weather, config)
     with opened(config, load(ServeConfig), project=REPLAY) as store:
         recomputed = _offline(store, asked)
     found = mismatches(vectors, recomputed, truth)
-    model = _champion(config)[1]
+    model = champion_of(config)[1]
     skew = Skew(
         days=served.days,
         flights=len(asked),
@@ -123,7 +117,7 @@ def materialize(until: str | None = None) -> str:
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     flights, _ = accepted()
-    end = _midnight_after(flights)
+    end = midnight_after(flights)
     wanted = end if until is None else _instant(until, end)
     with opened(config, serve) as store:
         stands = min(store.watermarks().values())
@@ -143,10 +137,10 @@ def materialize(until: str | None = None) -> str:
 
 def _replay(day: str | None) -> Served:
     config, serve = load(FeaturesConfig), load(ServeConfig)
-    champion, model = _champion(config)
+    champion, model = champion_of(config)
     flights, weather = accepted()
-    days = str(_midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
-    asked = _asked(flights, config, days)
+    days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
+    asked = asked_of(flights, config, days)
     feed = feed_of(flights, weather, config)
     with opened(config, serve, project=REPLAY, empty=True) as store:
         vectors = replayed(store, asked, feed, config, _progress())
@@ -177,45 +171,9 @@ def _standing(day: str | None, config: FeaturesConfig) -> Served | None:
 
 
 def _inputs(config: FeaturesConfig, serve: ServeConfig) -> dict[str, str]:
-    champion, _ = _champion(config)
+    champion, _ = champion_of(config)
     settings = text_hash(config.model_dump_json() + serve.model_dump_json())
     return {"rows": file_hash(ROWS), "settings": settings, "champion": champion.digest}
-
-
-def _champion(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
-    registry = load(RegisterConfig)
-    champion = tracking.aliased(registry, tracking.CHAMPION)
-    if champion is None:
-        raise RegistryRefused(
-            f"{registry.model_name} has no champion to serve with in "
-            f"{shown(registry.tracking_url)}; `make run` registers one"
-        )
-    trained, today = champion.tag("feature_service"), service_version(config.model_dump())
-    if trained != today:
-        raise ReleaseRefused(
-            f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
-            f"check out its commit ({champion.tag('commit')[:8]}), or train again with `make run`"
-        )
-    return champion, load_model(tracking.fetch(registry, champion), champion.digest)
-
-
-def _asked(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
-    """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates."""
-    asked = transform.requests(flights, config)
-    date = pd.to_datetime(asked[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
-    chosen = asked[date.str.startswith(days)]
-    if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", days) or chosen.empty:
-        raise DayUnknown(
-            f"{days!r} is no day or month that has arrived, as 2013-04-18 or 2013-04 is: "
-            f"{date.min()} to {date.max()} have; `make retrain` lets the next month arrive"
-        )
-    return chosen
-
-
-def _midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
-    """The end of the last day that has arrived, in New York, as UTC."""
-    last = flights["sched_dep_utc"].max().tz_convert(transform.ZONE)
-    return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")
 
 
 def _instant(text: str, end: pd.Timestamp) -> pd.Timestamp:
