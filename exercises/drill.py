@@ -48,9 +48,9 @@ class Drill:
 
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
-    from exercises.drills import data, delivery, features, models, release, security
+    from exercises.drills import data, delivery, features, models, release, security, serving
 
-    modules = [data, features, models, delivery, release, security]
+    modules = [data, features, models, delivery, release, security, serving]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

@@ -9,7 +9,7 @@ from exercises.drill import Drill, Outcome, configure, run_stages, two_months
 DVC = ("-m", "dvc")
 
 
-def _ran(folder: Path, *stages: str) -> Path:
+def ran(folder: Path, *stages: str) -> Path:
     """The scratch copy on two months, after the graph and these stages."""
     two_months(folder)
     for words, command in (["repro", "--quiet"], DVC), (list(stages), Drill.command):
@@ -26,7 +26,7 @@ def _refusal(outcome: Outcome, kind: str) -> str:
 
 def _train_by_hand(folder: Path) -> list[str]:
     """The graph ran; then somebody tries another config without it, and registers what came out."""
-    configure(_ran(folder), "train", **{"boosting.max_iter": 61})
+    configure(ran(folder), "train", **{"boosting.max_iter": 61})
     return ["train", "evaluate", "register"]
 
 
@@ -36,7 +36,7 @@ def _not_in_step(_: Path, outcome: Outcome) -> str:
 
 
 def _swap_the_model(folder: Path) -> list[str]:
-    _ran(folder, "register")
+    ran(folder, "register")
     (stored,) = (folder / "state/artifacts").rglob("model.onnx")
     stored.write_bytes((folder / "data/train/hour_rate.onnx").read_bytes())
     return ["lineage"]
@@ -48,7 +48,7 @@ def _found_in_the_store(folder: Path, outcome: Outcome) -> str:
 
 
 def _lose_a_snapshot(folder: Path) -> list[str]:
-    _ran(folder, "register")
+    ran(folder, "register")
     snapshot = folder / "data/ingest/weather/2013-01.parquet"
     from pipeline.shared.graph import cached, md5
 

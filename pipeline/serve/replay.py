@@ -113,7 +113,8 @@ def _push(store: Store, feed: Feed, since: int, until: int) -> None:
         rows["weather"] = _available(hours, since, until)
     if len(events := _available(feed.aircraft, since, until)):
         known = store.rows("aircraft", sorted(set(events["entity"])))
-        folded = transform.folded(pd.concat([known, events], ignore_index=True))
+        history = [known, events] if len(known) else [events]
+        folded = transform.folded(pd.concat(history, ignore_index=True))
         rows["aircraft"] = _available(folded, since, until)
     for view, new in rows.items():
         if len(new):

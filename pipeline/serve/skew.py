@@ -1,22 +1,24 @@
 """Whether what was served is what training would have read, and if not, which mistake it is.
 
 Features are compared, not scores: trees shrug off most unit errors, and a metric that has not moved
-proves nothing. Each known mistake is made on purpose on the recomputed side; the one that gives
-exactly the served values is named.
+proves nothing. Each known mistake is made on purpose with training's own code; the one that gives
+what was served is named.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from pipeline.features import transform
-from pipeline.features.definitions import NUMERIC, RANGES
+from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS
 from pipeline.features.join import historical
+from pipeline.features.on_demand import sources
+from pipeline.features.store import STALE
 from pipeline.features.transform import Event, minutes
 from pipeline.shared.config import FeaturesConfig
-from pipeline.shared.contracts import Record
+from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.scores import log_loss, roc_auc
 
 LAGS = [15, 30, 45, 60, 90, *range(120, 24 * 60 + 1, 60)]
@@ -25,19 +27,17 @@ UNEXPLAINED = "unexplained"
 _ENOUGH = 0.99
 """The share of differing values that a mistake must give to be named."""
 
-Remake = Callable[[], pd.DataFrame]
-
 
 class Mismatch(Record):
     """One feature that was served otherwise: how often, one example, and the mistake it looks like.
 
-    `served` and `recomputed` are None where the value was missing.
+    `served` and `trained` are None where the value was missing.
     """
 
     feature: str
     differ: int
     served: float | None
-    recomputed: float | None
+    trained: float | None
     mistake: str
 
 
@@ -50,23 +50,22 @@ class Damage(Record):
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What training reads: the requests of some flights with their features, and raw tables."""
+class Raw:
+    """What every mistake is made from: the raw tables that training's features came from."""
 
-    asked: pd.DataFrame
     flights: pd.DataFrame
     weather: pd.DataFrame
     config: FeaturesConfig
 
 
-def mismatches(served: pd.DataFrame, recomputed: pd.DataFrame, truth: Truth) -> list[Mismatch]:
+def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mismatch]:
     """Every feature that differs in a single bit, the most frequent first, each with its mistake.
 
-    `served` and `recomputed` hold the same flights in the same order.
+    `served` and `trained` hold the same flights in the same order and with the same index.
     """
-    differ = {name: ~_same(served[name], recomputed[name]) for name in NUMERIC}
+    differ = {name: ~_same(served[name], trained[name]) for name in NUMERIC}
     wrong = {name: where for name, where in differ.items() if where.any()}
-    mistakes = _named(served, recomputed, wrong, truth) if wrong else {}
+    named = _withheld(served, wrong) | _named(served, trained, wrong, raw)
     found = []
     for name, where in wrong.items():
         first = int(np.argmax(where))
@@ -75,70 +74,77 @@ def mismatches(served: pd.DataFrame, recomputed: pd.DataFrame, truth: Truth) -> 
                 feature=name,
                 differ=int(where.sum()),
                 served=_number(served[name].iloc[first]),
-                recomputed=_number(recomputed[name].iloc[first]),
-                mistake=mistakes.get(name, UNEXPLAINED),
+                trained=_number(trained[name].iloc[first]),
+                mistake=named.get(name, UNEXPLAINED),
             )
         )
     return sorted(found, key=lambda mismatch: (-mismatch.differ, mismatch.feature))
 
 
-def damage(labels: np.ndarray, served: np.ndarray, recomputed: np.ndarray) -> Damage:
-    """ROC AUC and log loss of two sets of predictions of the same flights: served, recomputed."""
+def damage(labels: np.ndarray, served: np.ndarray, honest: np.ndarray) -> Damage:
+    """ROC AUC and log loss of predictions of the same flights: as served, and honest."""
     return Damage(
-        roc_auc=(round(roc_auc(labels, served), 6), round(roc_auc(labels, recomputed), 6)),
+        roc_auc=(round(roc_auc(labels, served), 6), round(roc_auc(labels, honest), 6)),
         log_loss=(
             round(float(log_loss(labels, served).mean()), 6),
-            round(float(log_loss(labels, recomputed).mean()), 6),
+            round(float(log_loss(labels, honest).mean()), 6),
         ),
         flights=len(labels),
     )
 
 
-def _same(served: pd.Series, recomputed: pd.Series) -> np.ndarray:
-    both = served.isna().to_numpy() & recomputed.isna().to_numpy()
-    return np.asarray(both | (served == recomputed).to_numpy())
+def _same(served: pd.Series, trained: pd.Series) -> np.ndarray:
+    both = served.isna() & trained.isna()
+    return np.asarray(both | (served == trained))
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
+    """Of wrong features those that were withheld wherever they differ: known, and no mystery."""
+    behind = {view: (served[f"{view}_flag"] == STALE).to_numpy() for view in VIEWS}
+    return {
+        name: "withheld as stale"
+        for name, where in wrong.items()
+        if sources(name) and np.logical_or.reduce([behind[v] for v in sources(name)])[where].all()
+    }
+
+
 def _named(
-    served: pd.DataFrame, recomputed: pd.DataFrame, wrong: dict[str, np.ndarray], truth: Truth
+    served: pd.DataFrame, trained: pd.DataFrame, wrong: dict[str, np.ndarray], raw: Raw
 ) -> dict[str, str]:
     """For each wrong feature the first mistake that gives what was served."""
     named: dict[str, str] = {}
-    for mistake, remade in _mistakes(recomputed, truth):
+    for mistake, remade in mistakes(trained, raw) if wrong else ():
         for name in wrong.keys() - named.keys():
             given = np.isclose(served[name], remade[name], rtol=1e-6, atol=0, equal_nan=True)
-            if given[wrong[name]].mean() >= _ENOUGH and given.mean() >= _ENOUGH:
+            if min(given[wrong[name]].mean(), given.mean()) >= _ENOUGH:
                 named[name] = mistake
         if len(named) == len(wrong):
             break
     return named
 
 
-def _mistakes(recomputed: pd.DataFrame, truth: Truth) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The mistakes that are known by name, each with the features that it gives; cheap ones first.
+def mistakes(
+    trained: pd.DataFrame, raw: Raw, lags: list[int] = LAGS
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The mistakes known by name, each with the features that it gives the same flights.
 
-    None may hide another: a feature is given to the first that explains it.
+    A feature is given to the first that explains it; the cheap ones come first.
     """
-    shares = [name for name, (_, high) in RANGES.items() if high == 1.0]
-    yield "percent for fraction", recomputed.assign(**{n: recomputed[n] * 100 for n in shares})
-    yield "zero for missing", recomputed.fillna(dict.fromkeys(NUMERIC, 0.0))
-    keys = truth.asked.index
-    flights = truth.flights.loc[keys]
-    config, views = truth.config, transform.views(truth.flights, truth.weather, truth.config)
-    yield (
-        "UTC for local time",
-        historical(transform.requests(flights, config, "UTC"), views, config),
-    )
-    for lag in LAGS:
-        yield f"stale by {_span(lag)}", historical(truth.asked, views, config, lag)
-    early = transform.views(
-        truth.flights, truth.weather, config, known_when_scheduled(truth.flights)
-    )
-    yield "flights not yet landed", historical(truth.asked, early, config)
+    shares = [w.name for w in ROLLING if w.value in (LABEL, PROXY)]
+    yield "percent for fraction", trained.assign(**{n: trained[n] * 100 for n in shares})
+    yield "zero for missing", trained.fillna(dict.fromkeys(NUMERIC, 0.0))
+    config, views = raw.config, transform.views(raw.flights, raw.weather, raw.config)
+    utc = transform.requests(raw.flights, config, "UTC")
+    told = trained[FLIGHT_KEY].merge(utc, "left", FLIGHT_KEY).set_index(trained.index)
+    yield "UTC for local time", historical(told, views, config)
+    for lag in lags:
+        yield f"stale by {_span(lag)}", historical(trained, views, config, lag)
+    early = transform.views(raw.flights, raw.weather, config, known_when_scheduled(raw.flights))
+    yield "flights not yet landed", historical(trained, early, config)
 
 
 def known_when_scheduled(flights: pd.DataFrame) -> dict[str, Event]:
@@ -156,9 +162,9 @@ def _span(lag: int) -> str:
 
 def described(found: list[Mismatch], flights: int) -> str:
     """The mismatches as an aligned table."""
-    head = f"{'feature':<24} {'differ':>7} {'served':>10} {'recomputed':>10}  looks like"
+    head = f"{'feature':<24} {'differ':>7} {'served':>10} {'trained':>10}  looks like"
     rows = [
-        f"{m.feature:<24} {m.differ:>7,} {_shown(m.served):>10} {_shown(m.recomputed):>10}  "
+        f"{m.feature:<24} {m.differ:>7,} {_shown(m.served):>10} {_shown(m.trained):>10}  "
         f"{m.mistake}"
         for m in found
     ]

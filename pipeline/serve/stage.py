@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,11 +11,12 @@ from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, servi
 from pipeline.features.repository import lifetime
 from pipeline.features.rows import ROWS
 from pipeline.features.stage import accepted
-from pipeline.features.store import MISSING, REPLAY, STALE, Store, opened
+from pipeline.features.store import LATE, MISSING, REPLAY, STALE, Store, opened
 from pipeline.features.transform import NEVER, instant
 from pipeline.serve.asked import asked_of, champion_of, midnight_after
 from pipeline.serve.replay import feed_of, replayed
-from pipeline.serve.skew import Damage, Mismatch, Truth, damage, described, mismatches
+from pipeline.serve.skew import Damage, Mismatch, Raw, damage, described, mismatches
+from pipeline.shared import tracking
 from pipeline.shared.config import FeaturesConfig, ServeConfig, Sha256, load
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
 from pipeline.shared.errors import (
@@ -24,6 +26,7 @@ from pipeline.shared.errors import (
     SkewFound,
 )
 from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_parquet
+from pipeline.shared.model import Model
 from pipeline.shared.secrets import shown
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
@@ -34,7 +37,8 @@ OFFLINE_ROWS = 3_000
 class Served(Record):
     """What was served: for which days, by which model and service, and how often a view lacked.
 
-    `flags` counts, for each view, the flights for which its values were stale or missing.
+    `flags` counts, for each view, the flights for which its values were stale or missing, `late`
+    the pushed rows that were older than what was there.
     """
 
     days: str
@@ -43,6 +47,7 @@ class Served(Record):
     online_store: str
     flights: int
     flags: dict[str, dict[str, int]]
+    late: int
     inputs: dict[str, str]
 
 
@@ -65,7 +70,8 @@ def run(day: str | None = None) -> str:
         RegistryRefused: there is no champion to serve with.
         ReleaseRefused: the champion was trained with another feature service.
     """
-    served = _replay(day)
+    config = load(FeaturesConfig)
+    served = _replay(day, config, *champion_of(config))
     lacking = [
         f"{view} {counts[MISSING] / served.flights:.0%}"
         for view, counts in served.flags.items()
@@ -75,7 +81,8 @@ def run(day: str | None = None) -> str:
     return (
         f"{served.days}: {served.flights:,} flights, each read at its T from "
         f"{served.online_store}, scored by {served.champion[:12]}; nothing recent known: "
-        f"{', '.join(lacking) or 'never'}; withheld as stale: {stale} -> {VECTORS}"
+        f"{', '.join(lacking) or 'never'}; withheld as stale: {stale}; "
+        f"older rows left: {served.late} -> {VECTORS}"
     )
 
 
@@ -86,23 +93,21 @@ def skew(day: str | None = None) -> str:
         SkewFound: some value differs; names the features and the mistake that they look like.
     """
     config = load(FeaturesConfig)
-    served = _standing(day, config) or _replay(day)
-    flights, weather = accepted()
-    vectors = read_parquet(VECTORS, "serve").set_index("row")
-    asked = asked_of(flights, config, served.days).loc[vectors.index]
-    truth = Truth(asked, flights, weather, config)
+    champion, model = champion_of(config)
+    inputs = _inputs(config, champion)
+    served = _standing(day, inputs) or _replay(day, config, champion, model)
+    vectors = read_parquet(VECTORS, "serve")
+    trained = _trained(vectors)
     with opened(config, load(ServeConfig), project=REPLAY) as store:
-        recomputed = _offline(store, asked)
-    found = mismatches(vectors, recomputed, truth)
-    model = champion_of(config)[1]
+        offline = _offline(store, trained)
     skew = Skew(
         days=served.days,
-        flights=len(asked),
+        flights=len(trained),
         features=len(NUMERIC),
-        mismatches=found,
-        offline_differs=_against_training(recomputed),
+        mismatches=mismatches(vectors, trained, Raw(*accepted(), config)),
+        offline_differs=_differ(offline, trained),
         damage=damage(
-            asked[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(recomputed)
+            trained[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(trained)
         ),
     )
     write_json(SKEW, skew.model_dump())
@@ -135,15 +140,17 @@ def materialize(until: str | None = None) -> str:
     )
 
 
-def _replay(day: str | None) -> Served:
-    config, serve = load(FeaturesConfig), load(ServeConfig)
-    champion, model = champion_of(config)
+def _replay(
+    day: str | None, config: FeaturesConfig, champion: tracking.Version, model: Model
+) -> Served:
+    serve = load(ServeConfig)
     flights, weather = accepted()
     days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
     asked = asked_of(flights, config, days)
     feed = feed_of(flights, weather, config)
     with opened(config, serve, project=REPLAY, empty=True) as store:
         vectors = replayed(store, asked, feed, config, _progress())
+        late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
     vectors = vectors.assign(risk=model.predict(vectors))
     served = Served(
         days=days,
@@ -152,28 +159,35 @@ def _replay(day: str | None) -> Served:
         online_store=serve.online_url.partition(":")[0],
         flights=len(vectors),
         flags={view: _counts(vectors[f"{view}_flag"]) for view in VIEWS},
-        inputs=_inputs(config, serve),
+        late=late,
+        inputs=_inputs(config, champion),
     )
     SERVED.unlink(missing_ok=True)  # no record is better than one of other vectors
-    write_parquet(VECTORS, vectors.reset_index(names="row"))
+    write_parquet(VECTORS, vectors.reset_index(drop=True))
     write_json(SERVED, served.model_dump())
     return served
 
 
-def _standing(day: str | None, config: FeaturesConfig) -> Served | None:
+def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
     """What was served before, if it is of these days and rests on the same; else it is redone."""
     try:
         served = read_record(Served, SERVED, "serve")
     except (ArtifactMissing, ArtifactTampered):
         return None
-    same = served.inputs == _inputs(config, load(ServeConfig)) and day in (None, served.days)
-    return served if same and VECTORS.is_file() else None
+    stands = served.inputs == inputs and day in (None, served.days) and VECTORS.is_file()
+    return served if stands else None
 
 
-def _inputs(config: FeaturesConfig, serve: ServeConfig) -> dict[str, str]:
-    champion, _ = champion_of(config)
-    settings = text_hash(config.model_dump_json() + serve.model_dump_json())
-    return {"rows": file_hash(ROWS), "settings": settings, "champion": champion.digest}
+def _inputs(config: FeaturesConfig, champion: tracking.Version) -> dict[str, str]:
+    """What the served vectors rest on; the code too: who changes it wants to see what follows."""
+    code = sorted(path for path in Path(__file__).parents[1].rglob("*.py"))
+    settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
+    return {
+        "rows": file_hash(ROWS),
+        "settings": text_hash(settings),
+        "champion": champion.digest,
+        "code": text_hash("".join(file_hash(path) for path in code)),
+    }
 
 
 def _instant(text: str, end: pd.Timestamp) -> pd.Timestamp:
@@ -190,20 +204,23 @@ def _counts(flags: pd.Series) -> dict[str, int]:
     return {reason: int((flags == reason).sum()) for reason in (MISSING, STALE)}
 
 
+def _trained(vectors: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the same flights, in their order, in the table that training reads."""
+    rows = read_parquet(ROWS, "features")
+    return vectors[FLIGHT_KEY].merge(rows, "left", FLIGHT_KEY, validate="one_to_one")
+
+
 def _offline(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
     """The same requests by the store's own offline join, in pieces that it can take."""
     pieces = range(0, len(asked), OFFLINE_ROWS)
     return pd.concat([store.historical(asked[at : at + OFFLINE_ROWS]) for at in pieces])
 
 
-def _against_training(recomputed: pd.DataFrame) -> int:
-    """How many flights have another value in the table that training reads."""
-    trained = read_parquet(ROWS, "features").merge(recomputed[FLIGHT_KEY], on=FLIGHT_KEY)
-    key = pd.MultiIndex.from_frame
-    trained = trained.set_index(key(trained[FLIGHT_KEY])).reindex(key(recomputed[FLIGHT_KEY]))
+def _differ(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
+    """How many flights have another value, or another instant, in one table than in the other."""
     names = [*NUMERIC, *KNOWN_AT]
-    ours, theirs = trained[names].reset_index(drop=True), recomputed[names].reset_index(drop=True)
-    return int(((ours != theirs) & ~(ours.isna() & theirs.isna())).any(axis=1).sum())
+    same = (offline[names] == trained[names]) | (offline[names].isna() & trained[names].isna())
+    return int((~same.all(axis=1)).sum())
 
 
 def _verdict(skew: Skew) -> str:
