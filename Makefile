@@ -93,6 +93,8 @@ bench: setup ## Measure the champion on the year and the cost of its features
 	@python -m benchmarks.year
 leak: setup ## What a leaky join gains offline, and what is left of it in service
 	@python -m benchmarks.leak
+horizon: setup ## What it costs to predict earlier than two hours before departure
+	@python -m benchmarks.horizon
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -138,4 +140,4 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage monitor retrain push pull answers answer prove fill record drills drill bench \
-  leak check test fast rules small report comment ci lock latest audit clean
+  leak horizon check test fast rules small report comment ci lock latest audit clean
