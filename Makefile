@@ -99,6 +99,10 @@ drill: setup ## Inject a fault into a scratch copy and see it caught: make drill
 
 bench: setup ## Measure the champion on the year and the cost of its features
 	@python -m benchmarks.year
+leak: setup ## What a leaky join gains offline, and what is left of it in service
+	@python -m benchmarks.leak
+horizon: setup ## What it costs to predict earlier than two hours before departure
+	@python -m benchmarks.horizon
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -143,5 +147,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve materialize skew batch monitor retrain push pull answers answer prove fill record drills drill bench \
-  check test fast rules small report comment ci lock latest audit clean
+  reproduce lineage serve materialize skew batch monitor retrain push pull answers answer prove \
+  fill record drills drill bench leak horizon check test fast rules small report comment ci lock \
+  latest audit clean
