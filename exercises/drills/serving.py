@@ -11,9 +11,11 @@ from exercises.drills.release import ran
 REPLAY, STORE = "pipeline/serve/replay.py", "pipeline/features/store.py"
 DAY = "--day=2013-02-14"
 """A day of the scratch copy's second month; any other would do."""
-WRONG_ROWS = (
-    "transform.views(flights, weather, config)",
-    "transform.views(flights, weather, config, known_when_scheduled(flights))",
+RIGHT = "    views = transform.views(flights, weather, config)\n"
+WRONG = (
+    "    from pipeline.serve.skew import known_when_scheduled\n\n"
+    "    known = known_when_scheduled(flights)\n"
+    "    views = transform.views(flights, weather, config, known)\n"
 )
 
 
@@ -66,15 +68,16 @@ def _utc(folder: Path) -> list[str]:
 
 
 def _not_landed(folder: Path) -> list[str]:
-    """A second implementation of the rolling shares, for serving, knows an outcome too soon."""
-    told = _served(folder, (REPLAY, *WRONG_ROWS))
-    known = "from pipeline.serve.skew import known_when_scheduled\n"
-    replace_once(folder / REPLAY, "from datetime import", f"{known}from datetime import")
+    """A second implementation of the rolling rows, for serving, knows an outcome too soon.
+
+    Training keeps the table that it has; the rows that the store serves from are made anew.
+    """
+    told = _served(folder, (REPLAY, RIGHT, WRONG))
     stage = folder / "pipeline/features/stage.py"
     right = stage.read_text(encoding="utf-8")
-    replace_once(stage, *WRONG_ROWS)
-    replace_once(stage, "import pandas as pd\n", f"import pandas as pd\n{known}")
-    replace_once(stage, "    write_parquet(ROWS, frame)\n", "")  # training keeps what it has
+    replace_once(stage, RIGHT, WRONG)
+    replace_once(stage, "    write_parquet(ROWS, frame)\n", "")
+    replace_once(stage, "    require_point_in_time(frame)\n", "")
     if run_stages(folder, ["features"]).code:
         raise SystemExit("the drill's own features did not pass: run `make run` first")
     stage.write_text(right, encoding="utf-8")
