@@ -101,6 +101,10 @@ bench: setup ## Measure the champion on the year and the cost of its features
 	@python -m benchmarks.year
 leak: setup ## What a leaky join gains offline, and what is left of it in service
 	@python -m benchmarks.leak
+skews: setup ## What each mistake of serving costs the model
+	@python -m benchmarks.skew
+store: setup ## Measure what the feature store costs, offline and online
+	@python -m benchmarks.store
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
 
@@ -148,5 +152,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve materialize skew batch monitor retrain push pull answers answer prove \
-  fill record drills drill bench leak horizon check test fast rules small report comment ci lock \
-  latest audit clean
+  fill record drills drill bench leak skews store horizon check test fast rules small report \
+  comment ci lock latest audit clean

@@ -61,11 +61,11 @@ class Raw:
         return historical(self.asked, self.views | instead, self.config)
 
 
-def published() -> Raw:
-    """The published files until June, through the real ingest and validate in a scratch copy."""
+def published(last_month: str = SCORED[1][:7]) -> Raw:
+    """The published files until a month, through the real ingest and validate in a scratch copy."""
     with tempfile.TemporaryDirectory(prefix="study-") as name:
         folder = scratch(Path(name))
-        replace_once(folder / "configs/ingest.yaml", "as_of: 2013-04", f"as_of: {SCORED[1][:7]}")
+        replace_once(folder / "configs/ingest.yaml", "as_of: 2013-04", f"as_of: {last_month}")
         for stage in ("ingest", "validate"):
             timed(folder, stage)
         with contextlib.chdir(folder):

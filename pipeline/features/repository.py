@@ -181,20 +181,23 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
     from feast.transformation.python_transformation import PythonTransformation
     from feast.types import Float64, Int64
 
+    settings = config.model_dump_json()
     source = (
         "def flight(inputs):\n"
         "    from pipeline.features.repository import as_feast_calls\n"
-        f"    return as_feast_calls(inputs, {config.model_dump_json()!r})\n"
+        f"    return as_feast_calls(inputs, {settings!r})\n"
     )
+
+    def flight(inputs: dict[str, Any]) -> dict[str, Any]:
+        return as_feast_calls(inputs, settings)
+
     numbers = [Field(name=name, dtype=Float64) for name in DERIVED]
     known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
-    scope: dict[str, Any] = {}
-    exec(source, scope)
     return OnDemandFeatureView(
         name="flight",
         sources=sources,
         schema=[*numbers, *known],
-        feature_transformation=PythonTransformation(scope["flight"], source),
+        feature_transformation=PythonTransformation(flight, source),
         mode="python",
     )
 

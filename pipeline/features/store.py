@@ -1,6 +1,6 @@
 """The feature store: one value for training and for serving, as it was known at that time.
 
-The door to Feast (with repository.py). What its stores do not do is done here, on the replay's
+The door to Feast, with repository.py. What its stores do not do is done here, on the replay's
 clock and never on the wall clock: an older push may not replace a newer value, a view that fell
 behind is withheld instead of served, and what is missing is flagged and counted, never filled in.
 """
@@ -36,9 +36,12 @@ from pipeline.features.repository import (
 )
 from pipeline.features.transform import NEVER, filled, minutes
 from pipeline.shared.config import FeaturesConfig, ServeConfig
+from pipeline.shared.errors import RowsLost
 
 LIVE, REPLAY = "flights", "replay"
 """The store's projects: what is served from, and what a day is lived again in."""
+OFFLINE = "duckdb"
+"""Feast's default, dask, drops requests without a word and takes minutes."""
 STALE, MISSING, LATE = "stale", "missing", "late"
 
 
@@ -73,11 +76,16 @@ class Store:
         entities = pd.DataFrame(requests(asked)).assign(
             row=np.arange(len(asked)), event_timestamp=asked["predict_at"].array
         )
+        service = self._told.service
         with _quiet():
-            job = self._feast.get_historical_features(
-                entity_df=entities, features=self._told.service
-            )
+            job = self._feast.get_historical_features(entity_df=entities, features=service)
             found = job.to_df().sort_values("row")
+        if found["row"].tolist() != entities["row"].tolist():
+            raise RowsLost(
+                f"the {OFFLINE} offline store gave {len(found):,} rows for {len(asked):,} requests "
+                "and said nothing; restore OFFLINE in pipeline/features/store.py to duckdb, which "
+                "keeps every request"
+            )
         return with_features(asked, _values(found, asked))
 
     def materialize(self, views: list[str], since: pd.Timestamp, until: pd.Timestamp) -> None:
@@ -252,7 +260,7 @@ def _feast(registry: Path, project: str, online: dict[str, Any]) -> Any:
             project=project,
             provider="local",
             registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
-            offline_store={"type": "duckdb"},
+            offline_store={"type": OFFLINE},
             online_store=online,
             entity_key_serialization_version=3,
             repo_path=registry,

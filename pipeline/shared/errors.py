@@ -13,6 +13,7 @@ PipelineError                exit 1: the pipeline says no
 ├── ReleaseRefused           register, reproduce: parts of a release do not belong together
 ├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
 ├── NotReproduced            reproduce: what was rebuilt is not what was recorded
+├── RowsLost                 features: the offline store gave other rows than it was asked for
 ├── SkewFound                serve: what was served is not what training would have read
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
@@ -81,6 +82,10 @@ class DataUnavailable(PipelineError):
 
 class NotReproduced(PipelineError):
     """A rebuilt version differs from its record by more than is tolerated."""
+
+
+class RowsLost(PipelineError):
+    """A join gave back fewer or more rows than there were requests."""
 
 
 class SkewFound(PipelineError):

@@ -22,6 +22,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "evaluate": ("bootstrap.draws", 10),
     "register": ("model_name", "Two Words"),
     "reproduce": ("prediction_tolerance", 1),
+    "serve": ("max_lag_minutes", 0),
     "monitor": ("prediction_alert", -1),
     "retrain": ("held_out_months", 0),
 }
