@@ -1,8 +1,8 @@
 """What each mistake of serving costs: `make skews` writes benchmarks/skew.json.
 
-The honest model is fed what each known mistake would serve it, on three months; the drills plant the
-same mistakes in the real online path and see them found by name. Beside them stands what withholding
-costs: the values of a store that fell behind, missing instead of old.
+The honest model is fed what each known mistake would serve it, on three months; the drills plant
+the same mistakes in the real online path and see them found by name. Beside them stands what
+withholding costs: the values of a store that fell behind, missing instead of old.
 """
 
 import sys
@@ -15,7 +15,8 @@ import pandas as pd
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.features.definitions import NUMERIC
 from pipeline.features.on_demand import sources
-from pipeline.serve import skew
+from pipeline.serve.skew import Raw as Tables
+from pipeline.serve.skew import mistakes
 
 LAG = 360
 """How many minutes the stale store of the drill lies behind."""
@@ -23,20 +24,18 @@ LAG = 360
 
 def served(raw: Raw) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every mistake by its name, with the feature table that it would serve."""
-    tables = skew.Raw(raw.flights, raw.weather, raw.config)
-    yield from skew.mistakes(raw.honest, tables, [LAG])
+    yield from mistakes(raw.honest, Tables(raw.flights, raw.weather, raw.config), [LAG])
     behind = [name for name in NUMERIC if sources(name)]
     yield "withheld as stale", raw.honest.assign(**dict.fromkeys(behind, np.float32("nan")))
 
 
-def table(honest: dict[str, float], mistakes: dict[str, Any]) -> str:
+def table(honest: dict[str, float], found: dict[str, Any]) -> str:
     """The mistakes as lines of text."""
     lines = [f"{'served':<24}{'AUC':>6}{'loss':>8}  loss less the honest one, 95% days"]
     lines.append(f"{'honest':<24}{honest['roc_auc']:6.4f}{honest['log_loss']:8.4f}")
     lines += [
-        f"{name:<24}{found['roc_auc']:6.4f}{found['log_loss']:8.4f}  "
-        f"{interval(found['minus_honest'])}"
-        for name, found in mistakes.items()
+        f"{name:<24}{of['roc_auc']:6.4f}{of['log_loss']:8.4f}  {interval(of['minus_honest'])}"
+        for name, of in found.items()
     ]
     return "\n".join([*lines, UNITS])
 

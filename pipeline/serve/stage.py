@@ -31,7 +31,7 @@ from pipeline.shared.secrets import shown
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 OFFLINE_ROWS = 3_000
-"""Requests a call of the store's own offline join, which matches each with every row of its lifetime."""
+"""Requests a call of the store's own offline join: it meets every row of a lifetime with each."""
 
 
 class Served(Record):
