@@ -65,7 +65,9 @@ def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mi
     """
     differ = {name: ~_same(served[name], trained[name]) for name in NUMERIC}
     wrong = {name: where for name, where in differ.items() if where.any()}
-    named = _withheld(served, wrong) | _named(served, trained, wrong, raw)
+    named = _withheld(served, wrong)
+    riddles = {name: where for name, where in wrong.items() if name not in named}
+    named |= _named(served, trained, riddles, raw)
     found = []
     for name, where in wrong.items():
         first = int(np.argmax(where))
@@ -105,11 +107,12 @@ def _number(value: float) -> float | None:
 def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
     """Of wrong features those that were withheld wherever they differ: known, and no mystery."""
     behind = {view: (served[f"{view}_flag"] == STALE).to_numpy() for view in VIEWS}
-    return {
-        name: "withheld as stale"
-        for name, where in wrong.items()
-        if sources(name) and np.logical_or.reduce([behind[v] for v in sources(name)])[where].all()
-    }
+    named = {}
+    for name in (name for name in wrong if sources(name)):
+        held = np.logical_or.reduce([behind[view] for view in sources(name)])
+        if (held & served[name].isna())[wrong[name]].all():
+            named[name] = "withheld as stale"
+    return named
 
 
 def _named(

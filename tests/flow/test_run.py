@@ -10,7 +10,9 @@ from pipeline.__main__ import STAGES
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-ASKED_FOR = ("promote", "reproduce", "lineage", "retrain")
+ASKED_FOR = (
+    *("promote", "reproduce", "lineage", "serve", "materialize", "skew", "batch", "retrain"),
+)
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
 

@@ -1,0 +1,196 @@
+"""Days served by the real commands: the real store, on a file and on the servers that are there."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.flow import life
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+DAY = "2013-02-14"
+SERVE = ("python", "-m", "pipeline")
+
+
+@pytest.fixture(scope="module")
+def served(small, shelf) -> life.Life:
+    """The small project after a day was served and held against training."""
+    folder = life.twin(small.folder, shelf / "served")
+    return life.Life(folder, life.run(folder, "make", "skew", f"DAY={DAY}").well())
+
+
+@pytest.mark.answer("skew")
+def test_no_value_of_a_whole_day_differs_between_online_offline_and_training(served):
+    told = re.search(r"(\d+) of (\d+) flights x (\d+) features differ", served.done.words)
+    assert told
+    assert int(told[1]) == 0
+    assert int(told[2]) >= 900
+    assert int(told[3]) == 41
+
+
+@pytest.mark.answer("skew")
+def test_every_vector_that_was_served_is_in_the_log_with_its_instant_and_its_score(served):
+    vectors = pd.read_parquet(served.folder / "data/serve/served.parquet")
+    record = json.loads((served.folder / "data/serve/served.json").read_text())
+    assert len(vectors) == record["flights"] >= 900
+    assert vectors["risk"].between(0, 1).all()
+    assert (vectors["system_known_at"] < vectors["predict_at"]).all()
+    assert record["flags"]["aircraft"]["missing"] == (vectors["aircraft_flag"] == "missing").sum()
+    assert record["online_store"] == "sqlite"
+
+
+@pytest.mark.answer("skew")
+def test_a_second_comparison_serves_nothing_again_and_says_the_same(served):
+    before = (served.folder / "data/serve/served.parquet").stat().st_mtime_ns
+    done = life.run(served.folder, *SERVE, "skew", f"--day={DAY}").well()
+    assert (served.folder / "data/serve/served.parquet").stat().st_mtime_ns == before
+    assert re.search(r" 0 of \d+ flights x 41 features differ", done.words)
+
+
+@pytest.mark.answer("skew")
+def test_whoever_changes_the_code_is_served_anew(served, shelf):
+    folder = life.twin(served.folder, shelf / "changed")
+    code = folder / "pipeline/features/store.py"
+    then = "        at, complete = "
+    text = code.read_text()
+    assert text.count(then) == 1
+    code.write_text(text.replace(then, f'        values["humid"] = values["humid"] + 1\n{then}'))
+    done = life.run(folder, *SERVE, "skew", f"--day={DAY}")
+    assert done.code == 1
+    assert "SkewFound" in done.words
+    assert re.search(r"^humid +\d+ .* unexplained$", done.words, re.MULTILINE)
+
+
+@pytest.mark.answer("online-or-batch")
+def test_a_batch_a_day_ahead_is_worse_than_the_online_path_and_says_both(served):
+    done = life.run(served.folder, "make", "batch", "MONTH=2013-02").well()
+    assert re.search(r"24 h ahead: ROC AUC 0\.\d+.*2 h ahead: ROC AUC 0\.\d+", done.words)
+    found = json.loads((served.folder / "data/serve/batch.json").read_text())
+    assert found["ahead"]["roc_auc"] < found["online"]["roc_auc"]
+    assert found["ahead"]["log_loss"] > found["online"]["log_loss"]
+    scores = pd.read_parquet(served.folder / "data/serve/batch.parquet")
+    assert len(scores) == found["flights"]
+    assert not scores.duplicated(["year", "month", "day", "carrier", "flight", "origin"]).any()
+
+
+@pytest.mark.answer("feature-store")
+def test_a_materialization_that_was_killed_ends_as_one_that_was_not(served, shelf):
+    undisturbed = life.twin(served.folder, shelf / "undisturbed")
+    killed = life.twin(served.folder, shelf / "killed")
+    until = [*SERVE, "materialize", f"--until={DAY}T12:00Z"]
+    took = life.run(undisturbed, *until).well().seconds
+    for share in (0.5, 0.7, 0.8, 0.9):
+        process = life.start(killed, *until)
+        time.sleep(took * share)
+        life.kill(process)
+    life.run(killed, *until).well()
+    assert online(killed) == online(undisturbed)
+
+
+def online(folder: Path) -> dict[str, list[tuple]]:
+    """Every row of every table of the online store; when it was written is left out."""
+    import sqlite3
+
+    with closing(sqlite3.connect(folder / "state/feast/online-flights.db")) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: sorted(
+                connection.execute(f"SELECT entity_key, feature_name, value FROM [{name}]")
+            )
+            for (name,) in names
+        }
+
+
+@pytest.mark.answer("feature-store")
+def test_time_does_not_run_backwards_in_the_online_store(served, shelf):
+    folder = life.twin(served.folder, shelf / "backwards")
+    life.run(folder, *SERVE, "materialize", f"--until={DAY}T12:00Z").well()
+    before = online(folder)
+    done = life.run(folder, *SERVE, "materialize", f"--until={DAY}T10:00Z")
+    assert done.code == 2
+    assert "time does not run backwards" in done.words
+    assert online(folder) == before
+
+
+def _port() -> int:
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing answers at 127.0.0.1:{port}")
+
+
+@contextmanager
+def _running(command: list[str], port: int, **options: object) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
+    try:
+        _wait_for(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def _redis(folder: Path) -> Iterator[str]:
+    port = _port()
+    settings = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with _running(["redis-server", "--port", str(port), *settings], port):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def _postgresql(folder: Path) -> Iterator[str]:
+    """PostgreSQL refuses to be run by root, so root lends it a user without rights."""
+    port, data = _port(), folder / "data"
+    who = {"user": "nobody"} if os.geteuid() == 0 else {}
+    if who:
+        shutil.chown(folder, "nobody")
+    subprocess.run(
+        ["initdb", "-D", data, "-U", "flights", "-A", "trust"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        **who,
+    )
+    settings = ["-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    command = ["postgres", "-D", str(data), "-p", str(port), *settings]
+    with _running(command, port, stderr=subprocess.DEVNULL, cwd=folder, **who):
+        yield f"postgresql://flights@127.0.0.1:{port}/postgres"
+
+
+SERVERS = {"redis-server": _redis, "postgres": _postgresql}
+
+
+@pytest.mark.answer("feature-store")
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
+    if shutil.which(server) is None:
+        pytest.skip(f"no {server} on this machine: install it, as .ci/run does for redis-server")
+    folder = life.twin(served.folder, shelf / server)
+    with tempfile.TemporaryDirectory(prefix=server) as name, SERVERS[server](Path(name)) as url:
+        done = life.run(folder, *SERVE, "skew", f"--day={DAY}", PIPELINE_ONLINE_URL=url).well()
+    assert re.search(r" 0 of 956 flights x 41 features differ", done.words)
+    record = json.loads((folder / "data/serve/served.json").read_text())
+    assert record["online_store"] == url.partition(":")[0]
+    ours, theirs = (
+        pd.read_parquet(place / "data/serve/served.parquet") for place in (served.folder, folder)
+    )
+    assert ours.equals(theirs)
