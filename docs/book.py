@@ -110,11 +110,13 @@ def place(symbol: str) -> str:
 
 
 def number(reference: str) -> str:
-    """A number of a recorded run: "data/evaluate/metrics.json:roc_auc" -> "0.7598"."""
+    """A figure of a recorded run: "data/evaluate/metrics.json:roc_auc" -> "0.7598"."""
     path, _, key = reference.partition(":")
     value = json.loads((ROOT / path).read_text(encoding="utf-8"))
     for part in key.split("."):
         value = value[int(part) if isinstance(value, list) else part]
+    if isinstance(value, str):
+        return value
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
@@ -129,14 +131,22 @@ def numbers_table(page: Answer) -> str:
     return "\n".join(["| what | value | from |", "|---|---|---|", *rows])
 
 
-def questions_table(prefix: str) -> str:
-    """The table question -> code -> command of the README and of the book's own list."""
+def questions_table() -> str:
+    """The table question -> code -> command of the book's own list."""
     rows = [
-        f"| [{page.question}]({prefix}{page.slug}.md) "
+        f"| [{page.question}]({page.slug}.md) "
         f"| `{page.code[0].partition(':')[0]}` | `{page.command}` |"
         for page in pages()
     ]
     return "\n".join(["| question | code | command |", "|---|---|---|", *rows])
+
+
+def readme_table() -> str:
+    """The same without the code, which each page names: the README is to be read."""
+    rows = [
+        f"| [{page.question}](docs/answers/{page.slug}.md) | `{page.command}` |" for page in pages()
+    ]
+    return "\n".join(["| question | command |", "|---|---|", *rows])
 
 
 def recorded() -> str:
@@ -167,8 +177,8 @@ def record() -> None:
 def generated() -> dict[Path, str]:
     """Every page that holds generated parts, with those parts as they should read."""
     wanted = {
-        ROOT / "README.md": {"questions": questions_table("docs/answers/"), "run": recorded()},
-        ANSWERS / "README.md": {"questions": questions_table("")},
+        ROOT / "README.md": {"questions": readme_table(), "run": recorded()},
+        ANSWERS / "README.md": {"questions": questions_table()},
     }
     wanted |= {
         ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
