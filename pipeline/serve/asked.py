@@ -32,7 +32,7 @@ def champion_of(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
     if trained != today:
         raise ReleaseRefused(
             f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
-            f"check out its commit ({champion.tag('git_commit')[:8]}), or train again with `make run`"
+            f"check out its commit ({champion.tag('git_commit')[:8]}), or `make run` to train again"
         )
     return champion, load_model(tracking.fetch(registry, champion), champion.digest)
 

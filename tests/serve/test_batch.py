@@ -21,8 +21,9 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def tables(published):
-    flights = published["flights"].query("month == 1 and day <= 20")
-    weather = published["weather"].query("month == 1 and day <= 20")
+    flights, weather = (
+        published[table].query("month == 1 and day <= 10") for table in ("flights", "weather")
+    )
     return flights, weather, load(FeaturesConfig)
 
 

@@ -19,9 +19,10 @@ HOUR = pd.Timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def raw(published):
-    """The raw tables of January and of half of February."""
-    flights = published["flights"].query("month == 1 or (month == 2 and day <= 15)")
-    weather = published["weather"].query("month == 1 or (month == 2 and day <= 16)")
+    """The raw tables of two weeks of February: enough for values that differ from hour to hour."""
+    flights, weather = (
+        published[table].query("month == 2 and 2 <= day <= 15") for table in ("flights", "weather")
+    )
     return Raw(flights.reset_index(drop=True), weather, load(FeaturesConfig))
 
 
