@@ -1,4 +1,4 @@
-"""What the pages say of the store and of skew is what benchmarks/store.json and skew.json measured."""
+"""What pages say of the store and of skew is what the benchmarks have measured."""
 
 import json
 import re
