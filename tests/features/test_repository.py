@@ -146,7 +146,7 @@ def test_entities_stay_with_their_rows_whatever_the_order(views, config):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("hours", [1, 6, 23, 24, 48])
+@pytest.mark.parametrize("hours", [1, 6, 23, 24, 25, 30, 48, 49])
 def test_a_lifetime_is_whole_days_or_less_than_one(config, view, hours):
     """Feast's join takes no mixture of days and hours."""
     changed = config.model_copy(update={"weather_hours": hours, "aircraft_hours": hours})
@@ -155,7 +155,7 @@ def test_a_lifetime_is_whole_days_or_less_than_one(config, view, hours):
 
 
 @pytest.mark.parametrize("view", ["weather", "aircraft"])
-@pytest.mark.parametrize("hours", [1, 6, 23, 24, 48])
+@pytest.mark.parametrize("hours", [1, 6, 23, 24, 25, 30, 48, 49])
 def test_feast_drops_no_row_that_is_recent_enough(config, view, hours):
     changed = config.model_copy(update={"weather_hours": hours, "aircraft_hours": hours})
     assert timedelta(hours=hours) <= lifetime(view, changed) < timedelta(hours=hours) + DAY
