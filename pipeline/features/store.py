@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -287,7 +287,7 @@ def online_store(url: str, project: str) -> dict[str, Any]:
         "database": parts.path.strip("/"),
         "user": user,
         "password": password,
-        "sslmode": "prefer",
+        "sslmode": dict(parse_qsl(parts.query)).get("sslmode", "prefer"),
     }
 
 

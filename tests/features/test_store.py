@@ -1035,6 +1035,11 @@ def test_a_password_reaches_postgresql_whatever_it_is_made_of(password):
     }
 
 
+def test_who_demands_an_encrypted_connection_gets_no_other():
+    told = online_store("postgresql://base.example/features?sslmode=verify-full", "flights")
+    assert (told["database"], told["sslmode"]) == ("features", "verify-full")
+
+
 @pytest.mark.parametrize("password", ["h@unter2", "h:unter2", "h/unter2", "h#unter2", "h[unter2"])
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
 def test_a_password_that_nobody_quoted_is_understood_all_the_same(scheme, password):
