@@ -81,13 +81,15 @@ def _keys(view: str, entity: Any) -> dict[str, np.ndarray]:
 
 
 def lifetime(view: str, config: FeaturesConfig) -> timedelta:
-    """Feast's TTL: how old a row may be; whole days, or less than one, as its join demands.
+    """Feast's TTL: how old a row may be at most; whole days, or less than one, as its join demands.
 
-    A rolling row older than its longest window has been followed by others, down to empty windows.
+    What it lets through, `on_demand` takes by the minute. A rolling row older than its longest
+    window has been followed by others, down to empty windows.
     """
     if view in ENTITIES:
         return timedelta(days=max(w.hours for w in windows(view, config)) // 24 + 1)
-    return timedelta(hours=config.weather_hours if view == "weather" else config.aircraft_hours)
+    hours = config.weather_hours if view == "weather" else config.aircraft_hours
+    return timedelta(hours=hours) if hours < 24 else timedelta(days=-(-hours // 24))
 
 
 @dataclass(frozen=True)

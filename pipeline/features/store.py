@@ -7,6 +7,7 @@ behind is withheld instead of served, and what is missing is flagged and counted
 
 import contextlib
 import io
+import json
 import tempfile
 import warnings
 from collections import Counter
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -273,25 +274,34 @@ def online_store(url: str, project: str) -> dict[str, Any]:
 
     Feast empties a whole SQLite file at once, so each project has a file of its own.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
+    scheme, _, address = url.partition("://")
+    if scheme == "sqlite":
         path = Path(url.removeprefix("sqlite:///")).resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         return {"type": "sqlite", "path": str(path.with_stem(f"{path.stem}-{project}"))}
-    if parts.scheme == "redis":
-        secret = f",password={unquote(parts.password)}" if parts.password else ""
-        number = parts.path.strip("/") or "0"
-        where = f"{parts.hostname}:{parts.port or 6379},db={number}{secret}"
-        return {"type": "redis", "connection_string": where}
+    caller, _, server = address.rpartition("@")
+    user, _, password = (unquote(part) for part in caller.partition(":"))
+    parts = urlsplit(f"//{server}")  # by itself: an error of its shows what it was given
+    if scheme == "redis":
+        told = {"db": parts.path.strip("/") or "0"}
+        told |= {"username": _quoted(user)} if user else {}
+        told |= {"password": _quoted(password)} if password else {}
+        where = [f"{parts.hostname}:{parts.port or 6379}", *map("=".join, told.items())]
+        return {"type": "redis", "connection_string": ",".join(where)}
     return {
         "type": "postgres",
         "host": parts.hostname,
         "port": parts.port or 5432,
         "database": parts.path.strip("/"),
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "sslmode": "prefer",
+        "user": user,
+        "password": password,
+        "sslmode": dict(parse_qsl(parts.query)).get("sslmode", "prefer"),
     }
+
+
+def _quoted(text: str) -> str:
+    """A text within the settings of a Redis, which Feast splits at commas and reads as JSON."""
+    return json.dumps(text).replace(",", "\\u002c")
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ class Oracle:
         self, flight: pd.Series, at: pd.Timestamp, view: str, value: str, span: str
     ) -> float:
         grid, known = at.floor(GRID), f"{value}_known"
-        window = int(span[:-1]) * (DAY if span.endswith("d") else HOUR)
+        window = _length(span)
         rows = self.flights[[value, known, *ENTITY[view]]]
         everyone = rows[(rows[known] >= grid - BASELINE) & (rows[known] < grid)]
         mine = _of(flight, everyone[everyone[known] >= grid - window], view)
@@ -105,11 +105,16 @@ class Oracle:
         return (mine[value].sum() + SHRINK[view] * mean) / (len(mine) + SHRINK[view])
 
     def _newest(self, flight: pd.Series, at: pd.Timestamp, view: str) -> pd.Timestamp:
-        values = {window.rsplit("_", 1)[0] for window in WINDOWS[view].split()}
+        """Of every outcome that the view looks at; none if each of its windows is empty."""
+        grid, mine = at.floor(GRID), _of(flight, self.flights, view)
+        windows = [window.rsplit("_", 1) for window in WINDOWS[view].split()]
+        lengths = [(f"{value}_known", _length(span)) for value, span in windows]
         if view == "system":
-            values = set(PRIOR)
-        known = _of(flight, self.flights, view)[[f"{value}_known" for value in values]]
-        return known.where(known < at.floor(GRID)).max().max()
+            lengths += [(f"{value}_known", BASELINE) for value in PRIOR]
+        if not any(((mine[k] >= grid - length) & (mine[k] < grid)).any() for k, length in lengths):
+            return pd.NaT
+        known = mine[list(dict(lengths))]
+        return known.where(known < grid).max().max()
 
     def _weather(self, origin: str, at: pd.Timestamp, name: str) -> float | pd.Timestamp:
         rows = self.weather[(self.weather["origin"] == origin).to_numpy()]
@@ -153,6 +158,10 @@ class Oracle:
             "aircraft_arr_delay": leg.arr_delay,
             "aircraft_age": (at - when) / MINUTE,
         }[name]
+
+
+def _length(span: str) -> timedelta:
+    return int(span[:-1]) * (DAY if span.endswith("d") else HOUR)
 
 
 def _of(flight: pd.Series, rows: pd.DataFrame, view: str) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.errors import LeakFound
 from tests.features import oracle
 from tests.features.oracle import flight
+from tests.features.poison import SEES, around, instants_of, poisoned
 
 pytestmark = pytest.mark.answer("point-in-time")
-DAY = timedelta(days=1)
 NAN = float("nan")
 
 
@@ -89,44 +89,12 @@ def test_the_oracle_notices_a_window_that_is_one_grid_step_off(frame, truth):
 
 # Poison: what becomes known at or after T must not move a single bit at T.
 
-
-@pytest.fixture(scope="module")
-def instants(frame):
-    """Prediction instants of February and March at random, and one on each night of the DST."""
-    later = frame.loc[frame["month"] > 1, "predict_at"].drop_duplicates()
-    night = later[later > pd.Timestamp("2013-03-10 07:00Z")].min()
-    return [*later.sample(INSTANTS - 1, random_state=2013), night]
-
-
 INSTANTS = 20
 
 
-def poisoned(flights, weather, at):
-    """Raw tables in which every outcome known at or after `at` is absurd, and known no earlier.
-
-    A flight that is late by then stays so: that much was known.
-    """
-    flights, weather = flights.copy(), weather.copy()
-    for leg in ("dep", "arr"):
-        open_ = ~(flights[f"{leg}_utc"] < at)
-        overdue = flights[f"sched_{leg}_utc"] + timedelta(minutes=15) < at
-        flights.loc[open_, f"{leg}_utc"] = at
-        flights.loc[open_ & overdue, f"{leg}_delay"] = 9999.0
-        flights.loc[open_ & ~overdue, f"{leg}_delay"] = -9999.0
-    late = weather["observed_utc"] + timedelta(hours=1) >= at
-    absurd = {"wind_speed": 1e6, "humid": -1e9, "wind_dir": 1e6, "wind_gust": 1e6}
-    absurd |= {"precip": 1e6, "visib": -1e6, "pressure": 1e6}
-    weather.loc[late, list(absurd)] = list(absurd.values())
-    return flights, weather
-
-
-def around(published, at):
-    """The raw rows of 30 days before an instant and half a day after it."""
-    columns = {"flights": "sched_dep_utc", "weather": "observed_utc"}
-    return [
-        published[table][published[table][column].between(at - 30 * DAY, at + DAY / 2)]
-        for table, column in columns.items()
-    ]
+@pytest.fixture(scope="module")
+def instants(frame):
+    return instants_of(frame, INSTANTS)
 
 
 def features_at(at, flights, weather, config):
@@ -143,8 +111,8 @@ def test_nothing_known_at_or_after_the_prediction_moves_a_feature(
     flights, weather = poisoned(*around(published, at), at)
     after = features_at(at, flights, weather, config)
     before = frame[frame["predict_at"] == at]
-    recent = before[KNOWN_AT].where(before[KNOWN_AT] > at - 29 * DAY)
-    same = after[KNOWN_AT].where(after[KNOWN_AT] > at - 29 * DAY)
+    recent = before[KNOWN_AT].where(before[KNOWN_AT] > at - SEES)
+    same = after[KNOWN_AT].where(after[KNOWN_AT] > at - SEES)
     assert len(after) == len(before) > 0
     assert after[NUMERIC].to_numpy().tobytes() == before[NUMERIC].to_numpy().tobytes()
     assert same.reset_index(drop=True).equals(recent.reset_index(drop=True))
