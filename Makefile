@@ -147,7 +147,7 @@ audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneD
 	@python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
-	  data/train data/evaluate data/reproduce data/retrain .dvc/cache .dvc/tmp
+	  data/train data/evaluate data/reproduce data/retrain data/serve .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
