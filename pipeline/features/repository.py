@@ -26,6 +26,7 @@ from pipeline.features.definitions import (
     WEATHER,
     service_version,
 )
+from pipeline.features.spark import SPARK
 from pipeline.features.transform import filled, instants, windows
 from pipeline.shared.config import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
@@ -107,8 +108,11 @@ class Repository:
         return [*self.entities, *self.views.values(), self.flight, self.service]
 
 
-def repository(config: FeaturesConfig, folder: Path) -> Repository:
-    """Entities, feature views, the on-demand view and the service, over the rows in `folder`."""
+def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") -> Repository:
+    """Entities, feature views, the on-demand view and the service, over the rows in `folder`.
+
+    `compute` is who reads them, as in configs/serve.yaml; no name or meaning rests on it.
+    """
     from feast import Entity, FeatureService, Field, RequestSource, ValueType
     from feast.types import Int64
 
@@ -121,18 +125,35 @@ def repository(config: FeaturesConfig, folder: Path) -> Repository:
         )
         for name in names
     }
-    views = {view: _view(view, entities, config, folder) for view in VIEWS}
+    views = {view: _view(view, entities, config, _source(view, folder, compute)) for view in VIEWS}
     request = RequestSource(
         name="request", schema=[Field(name=name, dtype=Int64) for name in ("predict_at", *REQUEST)]
     )
     flight = _on_demand([*views.values(), request], config)
     service = FeatureService(name=service_version(config.model_dump()), features=[flight])
-    views[WATERMARK] = _watermark(entities["view"], folder)
+    views[WATERMARK] = _watermark(entities["view"], _source(WATERMARK, folder, compute))
     return Repository(list(entities.values()), views, flight, service)
 
 
-def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, folder: Path) -> Any:
-    from feast import FeatureView, Field, FileSource, PushSource
+def _source(view: str, folder: Path, compute: str) -> Any:
+    """A view's file, as the offline store that is asked for it reads it."""
+    from feast import FileSource
+
+    told = {
+        "name": f"{view}_rows",
+        "path": str(folder / f"{view}.parquet"),
+        "timestamp_field": "event_timestamp",
+        "created_timestamp_column": "" if view == WATERMARK else "created",
+    }
+    if compute != SPARK:
+        return FileSource(**told)
+    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+    return SparkSource(file_format="parquet", **told)
+
+
+def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, source: Any) -> Any:
+    from feast import FeatureView, Field, PushSource
     from feast.types import Float64, Int32, Int64, String
 
     keys = keys_of(view)
@@ -141,12 +162,6 @@ def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, folder: P
         **{stored(n): Int32 if n.endswith("_count") else Float64 for n in columns(view, config)},
         **{f"{view}_{at}": Int64 for at in ("known_at", "available_at")},
     }
-    source = FileSource(
-        name=f"{view}_rows",
-        path=str(folder / f"{view}.parquet"),
-        timestamp_field="event_timestamp",
-        created_timestamp_column="created",
-    )
     return FeatureView(
         name=view,
         entities=[entities[key] for key in keys],
@@ -156,15 +171,10 @@ def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, folder: P
     )
 
 
-def _watermark(entity: Any, folder: Path) -> Any:
-    from feast import FeatureView, Field, FileSource, PushSource
+def _watermark(entity: Any, source: Any) -> Any:
+    from feast import FeatureView, Field, PushSource
     from feast.types import Int64, String
 
-    source = FileSource(
-        name="watermark_rows",
-        path=str(folder / "watermark.parquet"),
-        timestamp_field="event_timestamp",
-    )
     return FeatureView(
         name=WATERMARK,
         entities=[entity],

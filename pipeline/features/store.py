@@ -35,6 +35,7 @@ from pipeline.features.repository import (
     stored,
     table,
 )
+from pipeline.features.spark import SPARK, demand_spark, session, settings
 from pipeline.features.transform import NEVER, filled, minutes
 from pipeline.shared.config import FeaturesConfig, ServeConfig
 from pipeline.shared.errors import RowsLost
@@ -42,7 +43,7 @@ from pipeline.shared.errors import RowsLost
 LIVE, REPLAY = "flights", "replay"
 """The store's projects: what is served from, and what a day is lived again in."""
 OFFLINE = "duckdb"
-"""Feast's default, dask, drops requests without a word and takes minutes."""
+"""Without Spark. Feast's default, dask, drops requests without a word and takes minutes."""
 STALE, MISSING, LATE = "stale", "missing", "late"
 
 
@@ -83,9 +84,9 @@ class Store:
             found = job.to_df().sort_values("row")
         if found["row"].tolist() != entities["row"].tolist():
             raise RowsLost(
-                f"the {OFFLINE} offline store gave {len(found):,} rows for {len(asked):,} requests "
-                "and said nothing; restore OFFLINE in pipeline/features/store.py to duckdb, which "
-                "keeps every request"
+                f"the {self._feast.config.offline_store.type} offline store gave {len(found):,} "
+                f"rows for {len(asked):,} requests and said nothing; restore duckdb, which keeps "
+                "every request: compute in configs/serve.yaml or OFFLINE in this package's store.py"
             )
         return with_features(asked, _values(found, asked))
 
@@ -241,19 +242,26 @@ def opened(
     writes a registry of its own from its own definitions, and reads no other; what has to outlive a
     process, the watermarks, is in the online store.
     """
-    told = repository(config, folder.resolve())
-    with tempfile.TemporaryDirectory(prefix="feast-registry-") as registry:
+    on_spark = serve.compute == SPARK
+    if on_spark:
+        demand_spark()
+    with contextlib.ExitStack() as until_closed:
+        enter = until_closed.enter_context
+        registry = Path(enter(tempfile.TemporaryDirectory(prefix="feast-registry-")))
         with _quiet():
-            feast = _feast(Path(registry), project, online_store(serve.online_url, project))
+            told = repository(config, folder.resolve(), serve.compute)
+            if on_spark:
+                enter(session(registry))
+            feast = _feast(registry, project, serve)
             feast.apply(told.objects)
             if empty:
                 feast.teardown()
-                feast = _feast(Path(registry), project, online_store(serve.online_url, project))
+                feast = _feast(registry, project, serve)
                 feast.apply(told.objects)
         yield Store(feast, told, config, serve)
 
 
-def _feast(registry: Path, project: str, online: dict[str, Any]) -> Any:
+def _feast(registry: Path, project: str, serve: ServeConfig) -> Any:
     from feast import FeatureStore, RepoConfig
 
     return FeatureStore(
@@ -261,12 +269,23 @@ def _feast(registry: Path, project: str, online: dict[str, Any]) -> Any:
             project=project,
             provider="local",
             registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
-            offline_store={"type": OFFLINE},
-            online_store=online,
+            online_store=online_store(serve.online_url, project),
             entity_key_serialization_version=3,
             repo_path=registry,
+            **_compute(registry, serve),
         )
     )
+
+
+def _compute(registry: Path, serve: ServeConfig) -> dict[str, Any]:
+    """Feast's settings of who joins and who materializes."""
+    if serve.compute != SPARK:
+        return {"offline_store": {"type": OFFLINE}}
+    conf = {"spark_conf": settings(registry)}
+    return {
+        "offline_store": {"type": "spark", **conf},
+        "batch_engine": {"type": "spark.engine", **conf},
+    }
 
 
 def online_store(url: str, project: str) -> dict[str, Any]:

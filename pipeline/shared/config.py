@@ -274,11 +274,12 @@ class ReproduceConfig(StageConfig):
 
 
 class ServeConfig(StageConfig):
-    """Where the online store is, when what it holds is stale, how far ahead a batch scores."""
+    """Where the online store is, who computes, when a value is stale, how far ahead a batch is."""
 
     stage = "serve"
     environment = {"online_url": "PIPELINE_ONLINE_URL"}
     online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
+    compute: Literal["duckdb", "spark"]
     max_lag_minutes: int = Field(gt=0)
     batch_horizon_minutes: int = Field(gt=0)
 

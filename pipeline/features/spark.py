@@ -1,0 +1,86 @@
+"""Spark as the store's compute, where configs/serve.yaml asks for it: one JVM, for one open store.
+
+The door to pyspark, which is not in the lock: it weighs a gigabyte, and nothing else here needs it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeline.shared.errors import ConfigError
+
+SPARK = "spark"
+
+
+def demand_spark() -> None:
+    """Refuse `compute: spark` where it cannot run.
+
+    Raises:
+        ConfigError: pyspark or Java is missing.
+    """
+    if find_spec("pyspark") is None:
+        raise ConfigError(
+            "configs/serve.yaml: compute is spark, and pyspark is not installed; "
+            "`python -m uv pip install pyspark==4.3.0` adds it, or restore compute to duckdb"
+        )
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which("java", path=f"{home}/bin" if home else None) is None:
+        raise ConfigError(
+            f"configs/serve.yaml: compute is spark, and no java is in "
+            f"{'JAVA_HOME' if home else 'PATH'}; `apt-get install openjdk-17-jre-headless` adds "
+            "one, or restore compute to duckdb"
+        )
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """Spark's configuration: this machine alone, and whatever it writes below `folder`.
+
+    One core: what is materialized goes into one online store, and SQLite takes one writer.
+    """
+    java = {"java.io.tmpdir": folder, "derby.system.home": folder, "user.timezone": "UTC"}
+    options = [*(f"-D{name}={value}" for name, value in java.items()), "-XX:-UsePerfData"]
+    return {
+        "spark.master": "local[1]",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": " ".join(options),
+        "spark.local.dir": str(folder),
+        "spark.ui.enabled": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }
+
+
+@contextmanager
+def session(folder: Path) -> Iterator[None]:
+    """A Spark session, which Feast finds and takes; it and its JVM end with the block."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    if SparkSession.getActiveSession() is not None:
+        yield  # a store is open around this one: it has what both need, and ends it
+        return
+    conf = SparkConf(loadDefaults=False).setAll(list(settings(folder).items()))
+    unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    gateway = launch_gateway(conf, unheard)
+    try:
+        SparkContext._ensure_initialized(gateway=gateway)
+        spark = SparkSession.builder.config(conf=conf).getOrCreate()
+        spark.sparkContext.pythonExec = sys.executable  # its workers' default is any python3
+        try:
+            yield
+        finally:
+            spark.stop()
+    finally:
+        SparkContext._gateway = SparkContext._jvm = None
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # the JVM ends with it
+        gateway.proc.wait()

@@ -1,0 +1,124 @@
+"""The store on Spark: the values that DuckDB gives, on this machine alone, nothing left over."""
+
+import os
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.features import spark, transform
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
+from pipeline.features.join import historical
+from pipeline.features.repository import table
+from pipeline.features.store import opened
+from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.errors import ConfigError
+from pipeline.shared.files import write_parquet
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.answer("feature-store")]
+NAMES = [*NUMERIC, *KNOWN_AT]
+UNTIL = pd.Timestamp("2013-01-14 17:00Z")
+needs_spark = pytest.mark.skipif(
+    find_spec("pyspark") is None or shutil.which("java") is None,
+    reason="no pyspark or no java here: configs/serve.yaml says what `compute: spark` needs",
+)
+
+
+class World:
+    """Two weeks of raw tables, every view's rows on disk, and some hundred requests."""
+
+    def __init__(self, published, folder):
+        self.config, self.folder = load(FeaturesConfig), folder
+        tables = (published[name].query("month == 1 and day <= 14") for name in published)
+        flights, weather = tables
+        self.views = transform.views(flights, weather, self.config)
+        for view, rows in self.views.items():
+            write_parquet(folder / f"{view}.parquet", table(view, rows, self.config))
+        self.asked = transform.requests(flights, self.config).sample(300, random_state=1)
+
+    def store(self, compute, online):
+        told = {"online_url": f"sqlite:///{online}/online.db", "compute": compute}
+        return opened(self.config, load(ServeConfig).model_copy(update=told), self.folder)
+
+
+@pytest.fixture(scope="module")
+def world(published, tmp_path_factory):
+    return World(published, tmp_path_factory.mktemp("rows"))
+
+
+def online(folder: Path) -> dict[str, list[tuple]]:
+    """Every row of every table of the online store; when it was written is left out."""
+    columns = "entity_key, feature_name, value, event_ts, created_ts"
+    with closing(sqlite3.connect(folder / "online-flights.db")) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: sorted(connection.execute(f"SELECT {columns} FROM [{name}]"), key=repr)
+            for (name,) in names
+        }
+
+
+def java() -> dict[int, list[str]]:
+    """The JVMs below this process, with their arguments."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            told = (place / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+        if parent == os.getpid() and Path(told[0]).name == "java":
+            found[int(place.name)] = told
+    return found
+
+
+@needs_spark
+def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(world, tmp_path, capfd):
+    homes = {name: tmp_path / name for name in ("duckdb", "spark")}
+    here = set(Path.cwd().iterdir())
+    joined = {}
+    for compute, home in homes.items():
+        home.mkdir()
+        with world.store(compute, home) as store:
+            assert bool(java()) == (compute == "spark")
+            with world.store(compute, tmp_path / "within"):
+                assert len(java()) == (compute == "spark")
+            joined[compute] = store.historical(world.asked)
+            store.materialize(VIEWS, UNTIL - pd.Timedelta(days=10), UNTIL)
+            assert set(store.watermarks().values()) == {transform.minutes(pd.Series([UNTIL]))[0]}
+    assert joined["spark"].equals(joined["duckdb"])
+    trained = historical(world.asked, world.views, world.config)
+    assert joined["spark"][NAMES].equals(trained[NAMES])
+    ours = online(homes["duckdb"])
+    assert online(homes["spark"]) == ours
+    assert all(len(rows) > 1 for rows in ours.values())
+    assert java() == {}
+    assert set(Path.cwd().iterdir()) == here
+    assert capfd.readouterr() == ("", "")
+
+
+def test_spark_listens_to_this_machine_only_and_writes_below_its_folder(tmp_path):
+    told = spark.settings(tmp_path)
+    assert {told[f"spark.driver.{name}"] for name in ("host", "bindAddress")} == {"127.0.0.1"}
+    assert told["spark.ui.enabled"] == "false"
+    assert told["spark.sql.session.timeZone"] == "UTC"
+    places = [told["spark.local.dir"], told["spark.sql.warehouse.dir"]]
+    assert all(Path(place).is_relative_to(tmp_path) for place in places)
+
+
+@pytest.mark.parametrize("lacks", ["pyspark", "java"])
+def test_spark_without_what_it_needs_is_refused_before_anything_is_written(
+    lacks, world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(spark, "find_spec", lambda name: None if name == lacks else sys)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    with (
+        pytest.raises(ConfigError, match=rf"compute is spark, and .*{lacks}.*; `.*duckdb"),
+        world.store("spark", tmp_path / "state"),
+    ):
+        pass
+    assert not (tmp_path / "state").exists()
