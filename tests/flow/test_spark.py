@@ -33,7 +33,7 @@ class World:
     """Two weeks of raw tables, every view's rows on disk, and some hundred requests."""
 
     def __init__(self, published, folder):
-        self.config, self.folder = load(FeaturesConfig), folder
+        self.config, self.serve, self.folder = load(FeaturesConfig), load(ServeConfig), folder
         tables = (published[name].query("month == 1 and day <= 14") for name in published)
         flights, weather = tables
         self.views = transform.views(flights, weather, self.config)
@@ -43,7 +43,7 @@ class World:
 
     def store(self, compute, online):
         told = {"online_url": f"sqlite:///{online}/online.db", "compute": compute}
-        return opened(self.config, load(ServeConfig).model_copy(update=told), self.folder)
+        return opened(self.config, self.serve.model_copy(update=told), self.folder)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,13 @@ def java() -> dict[int, list[str]]:
 
 
 @needs_spark
-def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(world, tmp_path, capfd):
+def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(
+    world, tmp_path, capfd, monkeypatch
+):
     homes = {name: tmp_path / name for name in ("duckdb", "spark")}
-    here = set(Path.cwd().iterdir())
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     joined = {}
     for compute, home in homes.items():
         home.mkdir()
@@ -97,7 +101,7 @@ def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(world, tmp
     assert online(homes["spark"]) == ours
     assert all(len(rows) > 1 for rows in ours.values())
     assert java() == {}
-    assert set(Path.cwd().iterdir()) == here
+    assert list(here.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 
 
