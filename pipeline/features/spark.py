@@ -1,6 +1,6 @@
 """Spark as the store's compute, where configs/serve.yaml asks for it: one JVM, for one open store.
 
-The door to pyspark, which is not in the lock: it weighs a gigabyte, and nothing else here needs it.
+The door to pyspark, which is not in the lock: half a gigabyte that nothing else here needs.
 """
 
 import os
