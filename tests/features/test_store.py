@@ -185,6 +185,16 @@ def test_feast_joins_as_training_does_bit_by_bit(adversarial, by_feast, config):
     assert same(by_feast, historical(adversarial.asked, adversarial.views, config))
 
 
+def test_feast_takes_lifetimes_of_more_than_a_day_that_are_no_whole_number_of_them(
+    adversarial, by_feast, config, tmp_path
+):
+    longer = config.model_copy(update={"aircraft_hours": 30, "weather_hours": 25})
+    with opened(longer, at_place(tmp_path), adversarial.folder) as store:
+        found = store.historical(adversarial.asked)
+    assert same(found, historical(adversarial.asked, adversarial.views, longer))
+    assert found["aircraft_age"].notna().sum() > by_feast["aircraft_age"].notna().sum()
+
+
 def test_as_many_rows_come_back_as_went_in_in_their_order_and_with_their_index(
     adversarial, by_feast
 ):
@@ -622,8 +632,12 @@ def test_a_view_behind_by_exactly_the_limit_is_served(march, live, view, config)
 def test_each_request_of_a_batch_is_held_against_its_own_instant(march, live):
     asked = asked_at(march, NOW, 2)
     asked["predict_at"] = [NOW, NOW + LAG, NOW + LAG + MINUTE, NOW - DAY]
-    flags = live.online(asked).flags
-    assert [(flags[view] == STALE).tolist() for view in VIEWS] == [[0, 0, 1, 0]] * len(VIEWS)
+    answer = live.online(asked)
+    stale = [(answer.flags[view] == STALE).tolist() for view in VIEWS]
+    assert stale == [[False, False, True, False]] * len(VIEWS)
+    alone = [live.online(asked[place : place + 1]).values for place in range(len(asked))]
+    for name, values in answer.values.items():
+        assert values.tobytes() == b"".join(each[name].tobytes() for each in alone), name
 
 
 def test_a_system_that_fell_behind_takes_every_rolling_feature_with_it(march, live):
