@@ -8,7 +8,7 @@ from exercises.drill import Drill, Outcome, replace_once
 def _join_on_the_date(folder: Path) -> list[str]:
     replace_once(
         folder / "pipeline/features/join.py",
-        "found = as_of(rows, entity_names(asked, view), at)",
+        "found = as_of(rows, entity_names(asked, view), at - lag)",
         "found = as_of(rows, entity_names(asked, view), at // 1440 * 1440 + 1439)",
     )
     return ["ingest", "validate", "features"]

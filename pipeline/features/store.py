@@ -73,6 +73,14 @@ class Store:
         self.counts: Counter[tuple[str, str]] = Counter()
         """How often, by view, values were STALE or MISSING, and pushed rows were LATE."""
 
+    def close(self) -> None:
+        """Let go of the connections that Feast would keep for as long as the process lives."""
+        for provider in (self._provider, self._feast._get_provider()):
+            held = getattr(provider.online_store, "_conn", None)
+            if held is not None:
+                held.close()
+                provider.online_store._conn = None
+
     def historical(self, asked: pd.DataFrame) -> pd.DataFrame:
         """The requests with every feature as known at `predict_at`, by the store's own join."""
         entities = pd.DataFrame(requests(asked)).assign(
@@ -258,7 +266,9 @@ def opened(
                 feast.teardown()
                 feast = _feast(registry, project, serve)
                 feast.apply(told.objects)
-        yield Store(feast, told, config, serve)
+        store = Store(feast, told, config, serve)
+        until_closed.callback(store.close)
+        yield store
 
 
 def _feast(registry: Path, project: str, serve: ServeConfig) -> Any:

@@ -82,8 +82,8 @@ def test_a_batch_a_day_ahead_is_worse_than_the_online_path_and_says_both(served)
 
 @pytest.mark.answer("feature-store")
 def test_a_killed_materialization_ends_as_any_other_and_time_runs_only_forward(served, shelf):
-    undisturbed = life.twin(served.folder, shelf / "undisturbed")
-    killed = life.twin(served.folder, shelf / "killed")
+    undisturbed = life.twin(served.folder, shelf / "undisturbed-online")
+    killed = life.twin(served.folder, shelf / "killed-online")
     until = [*SERVE, "materialize", f"--until={DAY}T12:00Z"]
     took = life.run(undisturbed, *until).well().seconds
     for share in (0.6, 0.85):
