@@ -33,7 +33,7 @@ def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConf
     """
     joined = {name: np.asarray(values) for name, values in joined.items()}
     _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
-    _expire(joined, "aircraft_known_at", _DEPARTURE, at, config.aircraft_hours)
+    _expire(joined, "aircraft_known_at", DEPARTURE, at, config.aircraft_hours)
     _expire(joined, "landed_at", ["aircraft_arr_delay"], at, config.aircraft_hours)
     values = {**joined, **request, **_shrunken(joined, config)}
     values["aircraft_age"] = _since(at, joined["landed_at"])
@@ -43,7 +43,8 @@ def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConf
     return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
 
 
-_DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
+DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
+"""What an aircraft's last event tells; a landing tells more, and is forgotten by itself."""
 
 
 @cache

@@ -37,7 +37,6 @@ WATERMARK = "watermark"
 DERIVED = [name for name in NUMERIC if name not in REQUEST]
 _WHOLE_NUMBERS = {"sched_hour"}
 _LANDING = ["aircraft_arr_delay", "landed_at"]
-_DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
 
 
 def keys_of(view: str) -> list[str]:
@@ -50,7 +49,7 @@ def columns(view: str, config: FeaturesConfig) -> list[str]:
     if view in ENTITIES:
         names = [w.name for w in windows(view, config)]
         return [f"{name}_{part}" for name in names for part in ("count", "sum")]
-    return WEATHER if view == "weather" else [*_DEPARTURE, *_LANDING]
+    return WEATHER if view == "weather" else [*on_demand.DEPARTURE, *_LANDING]
 
 
 def stored(column: str) -> str:
