@@ -15,6 +15,11 @@ PipelineError                exit 1: the pipeline says no
 ├── NotReproduced            reproduce: what was rebuilt is not what was recorded
 ├── RowsLost                 features: the offline store gave other rows than it was asked for
 ├── SkewFound                serve: what was served is not what training would have read
+├── RolloutRefused           rollout: this challenger, or this moment, may not be rolled out
+├── RolledBack               rollout: the challenger was taken out, and why
+├── NotPromoted              rollout: no reason to take it out, and none to let it in
+├── ServersFailed            rollout: what should serve does not start, or does not answer
+├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
 └── StorageFailed            whoever writes: disk full, folder not writable
@@ -90,6 +95,26 @@ class RowsLost(PipelineError):
 
 class SkewFound(PipelineError):
     """Features were served that differ from those that training reads for the same flight and T."""
+
+
+class RolloutRefused(PipelineError):
+    """This challenger, or this moment, may not be rolled out."""
+
+
+class RolledBack(PipelineError):
+    """The challenger was taken out of the traffic; the champion serves as before."""
+
+
+class NotPromoted(PipelineError):
+    """A rollout ended without an alarm and without the evidence that a promotion needs."""
+
+
+class ServersFailed(PipelineError):
+    """A server or the proxy does not start, or does not answer."""
+
+
+class LedgerRefused(PipelineError):
+    """A transition lies before the last one in the ledger."""
 
 
 class ArtifactTampered(PipelineError):

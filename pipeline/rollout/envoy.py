@@ -1,0 +1,316 @@
+"""The door to Envoy: its configuration as files, changed live by renaming one over the other.
+
+Envoy watches a folder. Clusters and listener are written once; the route is what a rollout changes.
+A flight's arm follows from a hash of its name and the rollout's salt, within Envoy: the challenger
+takes the hashes from the bottom up, the control as many from the top down, so a share that grows
+only ever moves flights out of the champion's middle, and no flight changes between the two.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
+from pipeline.shared.files import write_json
+from pipeline.shared.ledger import WHOLE
+
+ARMS = ("challenger", "champion", "control")
+"""In the order in which Envoy lays them over the hashes."""
+TESTER = "tester"
+ACCESS = "access.jsonl"
+ROUTE = "route.json"
+_PATIENCE_SECONDS = 5.0
+_TYPES = "type.googleapis.com/envoy"
+_HTTP = f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER = f"{_TYPES}.extensions.filters.http.router.v3.Router"
+_PRIORITIES = f"{_TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where who listens, all on 127.0.0.1: users' port, Envoy's own, and each arm's server."""
+
+    users: int
+    admin: int
+    servers: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Route:
+    """Who gets how much of the traffic, in ten-thousandths, and whether it is mirrored."""
+
+    shares: dict[str, int]
+    salt: str
+    mirrored: bool = False
+
+    @property
+    def main(self) -> str:
+        """The arm for who names no flight and so cannot be assigned to one."""
+        return max(ARMS, key=lambda arm: (self.shares.get(arm, 0), arm == "champion"))
+
+
+def arm_of(flight: str, route: Route) -> str:
+    """The arm that Envoy assigns to a flight: its own hash, computed again."""
+    bucket = xxhash.xxh64_intdigest(f"{route.salt}/{flight}".encode()) % WHOLE
+    for arm in ARMS:
+        if (bucket := bucket - route.shares.get(arm, 0)) < 0:
+            return arm
+    raise ValueError(f"shares of {route.shares} are not {WHOLE} in all")
+
+
+def binary() -> str:
+    """The program: ENVOY_BIN, or the one that the lock installs.
+
+    Raises:
+        EnvironmentUnfit: there is none.
+    """
+    beside = Path(sys.executable).with_name("envoy")
+    found = os.environ.get("ENVOY_BIN") or (str(beside) if beside.is_file() else "envoy")
+    path = shutil.which(found)
+    if path is None:
+        raise EnvironmentUnfit(
+            f"there is no Envoy at {found!r}: `make setup` installs it for Linux and for macOS 15 "
+            "on arm64; elsewhere name one: ENVOY_BIN=/path/to/envoy"
+        )
+    return path
+
+
+def command(folder: Path) -> list[str]:
+    """How Envoy is started on a folder that `write` has filled."""
+    quiet = ["--log-level", "error", "--log-path", str(folder / "envoy.log")]
+    pace = ["--concurrency", "1", "--file-flush-interval-msec", "20", "--use-dynamic-base-id"]
+    drain = ["--drain-time-s", "2", "--parent-shutdown-time-s", "3"]
+    return [binary(), "--config-path", str(folder / "envoy.json"), *quiet, *pace, *drain]
+
+
+def write(folder: Path, ports: Ports, route: Route) -> None:
+    """Everything that Envoy reads, the route included; the access log is begun, or kept."""
+    watched = folder.resolve()
+    write_json(folder / "clusters.json", _resources("1", [_cluster(a, ports) for a in ARMS]))
+    write_json(folder / "listener.json", _resources("1", [_listener(watched, ports.users)]))
+    dynamic = {f"{name}_config": _watched(watched, file) for name, file in _FILES.items()}
+    admin = {"address": _address(ports.admin)}
+    node = {"id": "rollout", "cluster": "rollout"}
+    write_json(
+        folder / "envoy.json", {"node": node, "admin": admin, "dynamic_resources": dynamic}
+    )
+    (folder / ACCESS).touch(mode=0o600)
+    set_route(folder, route)
+
+
+_FILES = {"cds": "clusters.json", "lds": "listener.json"}
+
+
+def set_route(folder: Path, route: Route) -> str:
+    """Change the traffic by one rename; the version by which Envoy will say that it has."""
+    content = _route(route)
+    version = f"{xxhash.xxh64_hexdigest(json.dumps(content, sort_keys=True))}-{time.time_ns()}"
+    write_json(folder / ROUTE, _resources(version, [content]))
+    return version
+
+
+def confirm(ports: Ports, version: str) -> float:
+    """Wait until Envoy routes by a version; the seconds that it took.
+
+    Raises:
+        ServersFailed: it does not within five seconds, or refuses the route.
+    """
+    started = time.monotonic()
+    while (took := time.monotonic() - started) < _PATIENCE_SECONDS:
+        told = admin(ports, "/config_dump?resource=dynamic_route_configs")
+        if told is not None and version in told:
+            return took
+        time.sleep(0.005)
+    raise ServersFailed(
+        f"Envoy at 127.0.0.1:{ports.admin} does not take route {version} within "
+        f"{_PATIENCE_SECONDS:g} s; the one before stays: see envoy.log beside {ROUTE}"
+    )
+
+
+def admin(ports: Ports, path: str) -> str | None:
+    """What Envoy says of itself; None where it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.admin}{path}", timeout=2) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return None
+
+
+def is_ready(ports: Ports) -> bool:
+    """Whether Envoy takes requests, and has a server that answers behind every arm it routes to."""
+    told = admin(ports, "/ready")
+    return told is not None and told.startswith("LIVE")
+
+
+def healthy(ports: Ports) -> dict[str, int]:
+    """How many servers behind each arm answer, by Envoy's own checks; a spare one counts."""
+    told = admin(ports, "/stats?filter=membership_healthy") or ""
+    found = [line.partition(": ") for line in told.splitlines()]
+    return {name.split(".")[1]: int(value) for name, _, value in found if name.count(".") == 2}
+
+
+def in_flight(ports: Ports, arm: str) -> int:
+    """Requests that an arm is answering now: what is left to drain."""
+    told = admin(ports, f"/stats?filter=cluster.{arm}.upstream_rq_active") or ""
+    return int(told.rpartition(": ")[2] or 0) if told.strip() else 0
+
+
+def _resources(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"version_info": version, "resources": resources}
+
+
+def _watched(folder: Path, name: str) -> dict[str, Any]:
+    """Watch the folder, not the file, which is another one after every rename."""
+    source = {"path": str(folder / name), "watched_directory": {"path": str(folder)}}
+    return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _cluster(arm: str, ports: Ports) -> dict[str, Any]:
+    """An arm's server first; if it does not answer, the champion, or for the champion its control.
+
+    Who is spare is never asked while the first one answers, and shows in what was answered.
+    """
+    spare = "control" if arm == "champion" else "champion"
+    endpoints = [
+        {
+            "priority": priority,
+            "lb_endpoints": [{"endpoint": {"address": _address(ports.servers[name])}}],
+        }
+        for priority, name in enumerate((arm, spare))
+        if name in ports.servers
+    ]
+    return {
+        "@type": f"{_TYPES}.config.cluster.v3.Cluster",
+        "name": arm,
+        "type": "STATIC",
+        "connect_timeout": "0.5s",
+        "load_assignment": {"cluster_name": arm, "endpoints": endpoints},
+        # Without the first line a cluster that fell out would be used all the same.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "health_checks": [_health_check()],
+    }
+
+
+def _health_check() -> dict[str, Any]:
+    return {
+        "timeout": "2s",
+        "interval": "0.5s",
+        "no_traffic_interval": "0.5s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": "/v2/health/ready"},
+    }
+
+
+def _listener(folder: Path, port: int) -> dict[str, Any]:
+    manager = {
+        "@type": _HTTP,
+        "stat_prefix": "users",
+        "rds": {"route_config_name": "rollout", "config_source": _watched(folder, ROUTE)},
+        "generate_request_id": True,
+        "always_set_request_id_in_response": True,
+        "access_log": [_access_log(folder / ACCESS)],
+        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+    }
+    users = {"filters": [{"name": "users", "typed_config": manager}]}
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": "users",
+        "address": _address(port),
+        "filter_chains": [users],
+    }
+
+
+def _access_log(path: Path) -> dict[str, Any]:
+    """One line a request, with the arm that it was given, and who answered."""
+    told = {
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "flight": "%REQ(X-FLIGHT)%",
+        "arm": "%REQ(X-ARM)%",
+        "code": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "microseconds": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+        "release": "%RESP(X-RELEASE)%",
+        "at": "%START_TIME(%s.%6f)%",
+    }
+    return {
+        "name": "file",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(path),
+            "log_format": {"json_format": told},
+        },
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    """Testers by their header, who names no flight to the main arm, every flight by its hash."""
+    tester = {"name": "x-tester", "string_match": {"exact": "challenger"}}
+    no_flight = {"name": "x-flight", "present_match": True, "invert_match": True}
+    routes = [
+        _sent([tester], {"cluster": "challenger"}, TESTER),
+        _sent([no_flight], {"cluster": route.main}, route.main),
+        _sent([], _weighted(route)),
+    ]
+    host = {"name": "all", "domains": ["*"], "routes": routes}
+    return {
+        "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
+        "name": "rollout",
+        "validate_clusters": True,  # else a route to nowhere is taken, and answers 503
+        "virtual_hosts": [host],
+    }
+
+
+def _sent(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
+    sent = {"match": {"prefix": "/", "headers": headers}, "route": action | _retried()}
+    return sent | ({"request_headers_to_add": [_named(arm)]} if arm else {})
+
+
+def _named(arm: str) -> dict[str, Any]:
+    """The header by which a server knows the arm; what a user wrote there is replaced."""
+    return {
+        "header": {"key": "x-arm", "value": arm},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+
+
+def _weighted(route: Route) -> dict[str, Any]:
+    weighted = [
+        {"name": arm, "weight": route.shares.get(arm, 0), "request_headers_to_add": [_named(arm)]}
+        for arm in ARMS
+    ]
+    salted = {"pattern": {"regex": "^(.*)$"}, "substitution": rf"{route.salt}/\1"}
+    action: dict[str, Any] = {
+        "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
+        "hash_policy": [{"header": {"header_name": "x-flight", "regex_rewrite": salted}}],
+    }
+    if route.mirrored:
+        action["request_mirror_policies"] = [{"cluster": "challenger"}]
+    return action
+
+
+def _retried() -> dict[str, Any]:
+    """A server that is gone is passed over; an answer is an answer, a bad one too."""
+    return {
+        "timeout": "3s",
+        "retry_policy": {
+            "retry_on": "connect-failure,refused-stream,reset",
+            "num_retries": 2,
+            "retry_priority": {
+                "name": "previous",
+                "typed_config": {"@type": _PRIORITIES, "update_frequency": 1},
+            },
+        },
+    }

@@ -1,0 +1,176 @@
+"""The ledger: which release served from when on, who decided it, and on what evidence.
+
+Only ever appended to: the database refuses changes, and each entry carries the hash of the one
+before it, so that a ledger rewritten by other means is told when it is read. Instants are the
+replay's, not the wall clock's: time runs forward in it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline.shared.config import Sha256
+from pipeline.shared.contracts import Record
+from pipeline.shared.errors import ArtifactTampered, LedgerRefused
+from pipeline.shared.files import text_hash
+
+LEDGER = Path("state/rollout/ledger.db")
+NOTHING = "0" * 64
+"""The hash before the first entry."""
+WHOLE = 10_000
+"""All traffic; shares are told in ten-thousandths."""
+Event = Literal[
+    *("registered", "promoted by hand"),
+    *("shadow", "shadow passed", "shadow held", "shadow failed"),
+    *("canary", "step", "paused", "inconclusive", "rolled back", "promoted", "baked"),
+    *("blue-green", "switched", "switched back"),
+]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, entry TEXT NOT NULL, hash TEXT);
+CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON ledger
+  BEGIN SELECT RAISE(ABORT, 'the ledger is only appended to'); END;
+CREATE TRIGGER IF NOT EXISTS no_loss BEFORE DELETE ON ledger
+  BEGIN SELECT RAISE(ABORT, 'the ledger is only appended to'); END;
+"""
+
+
+class Side(Record):
+    """A release in a rollout: the version's number, its sealed record, its feature service.
+
+    `fault` names what was injected into it for a demonstration; nothing, as a rule.
+    """
+
+    version: str
+    release: Sha256
+    features: str
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a rollout remembers it by: a fault that was injected is another challenger."""
+        return self.release + (f"+{self.fault}" if self.fault else "")
+
+    @property
+    def shown(self) -> str:
+        """As a person names it."""
+        injected = f", with an injected fault: {self.fault}" if self.fault else ""
+        return f"version {self.version} ({self.release[:8]}{injected})"
+
+
+class Move(Record):
+    """What a transition says: what happened, when, and who serves how much from then on.
+
+    `shares` gives each side's part of the traffic in ten-thousandths, "control" among them: a
+    second set of the champion. `plan` and `evidence` are hashes of what was decided by and from.
+    """
+
+    at: datetime
+    event: Event
+    rollout: str
+    champion: Side
+    challenger: Side | None = None
+    shares: dict[Literal["champion", "control", "challenger"], int]
+    mirrored: bool = False
+    step: int = 0
+    salt: str = ""
+    plan: Sha256 | None = None
+    evidence: dict[str, Sha256] = Field(default_factory=dict)
+    decision: dict[str, Any] | None = None
+    by: str
+
+
+class Entry(Record):
+    """A move in its place: its number, the hash before it, and its own."""
+
+    number: int
+    move: Move
+    before: Sha256
+    hash: Sha256
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_SCHEMA)
+        yield connection
+    finally:
+        connection.close()
+
+
+def append(move: Move, path: Path = LEDGER) -> Entry:
+    """Add a transition; when this returns, it is on disk.
+
+    Raises:
+        LedgerRefused: it lies before the last one.
+        ArtifactTampered: what is there was rewritten.
+    """
+    with _opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        known = _read(connection)
+        last = known[-1] if known else None
+        if last is not None and move.at < last.move.at:
+            raise LedgerRefused(
+                f"{move.event!r} is of {move.at:%Y-%m-%d %H:%M}Z, the ledger stands at "
+                f"{last.move.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; begin "
+                "later, or anew with `make clean`"
+            )
+        before = last.hash if last else NOTHING
+        number, told = len(known) + 1, move.model_dump_json()
+        digest = text_hash(f"{before} {number} {told}")
+        connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, told, digest))
+        connection.execute("COMMIT")
+    return Entry(number=number, move=move, before=before, hash=digest)
+
+
+def entries(path: Path = LEDGER) -> list[Entry]:
+    """Every transition, the oldest first; none where nothing was ever released.
+
+    Raises:
+        ArtifactTampered: an entry was changed, taken out, or put in by other means.
+    """
+    if not path.is_file():
+        return []
+    with _opened(path) as connection:
+        return _read(connection)
+
+
+def _read(connection: sqlite3.Connection) -> list[Entry]:
+    found, before = [], NOTHING
+    rows = connection.execute("SELECT number, entry, hash FROM ledger ORDER BY number")
+    for place, (number, told, digest) in enumerate(rows, 1):
+        if number != place or digest != text_hash(f"{before} {number} {told}"):
+            raise ArtifactTampered(
+                f"entry {number} of {LEDGER} is not what was written there: its hash is "
+                f"{str(digest)[:12]}, its content gives "
+                f"{text_hash(f'{before} {number} {told}')[:12]} in place {place}; restore the "
+                "ledger from a backup, or begin anew with `make clean`"
+            )
+        move = Move.model_validate(json.loads(told))
+        found.append(Entry(number=number, move=move, before=before, hash=digest))
+        before = digest
+    return found
+
+
+def at(instant: datetime, path: Path = LEDGER) -> Entry | None:
+    """The last transition up to an instant: it says who served then; None before the first."""
+    earlier = [entry for entry in entries(path) if entry.move.at <= instant]
+    return earlier[-1] if earlier else None
+
+
+def serving(move: Move) -> list[tuple[Side, int]]:
+    """Who answers after a move, and how much of the traffic; the control is the champion."""
+    ours = move.shares.get("champion", 0) + move.shares.get("control", 0)
+    theirs = move.shares.get("challenger", 0)
+    sides = [(move.champion, ours), (move.challenger, theirs)]
+    return [(side, share) for side, share in sides if side is not None and share]
