@@ -284,6 +284,144 @@ class ServeConfig(StageConfig):
     batch_horizon_minutes: int = Field(gt=0)
 
 
+Alpha = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class PassMargin(Section):
+    """How much log loss (nats) a challenger may surely not cost: a refresh, or a change."""
+
+    refresh: float = Field(ge=0, le=0.05)
+    change: float = Field(ge=0, le=0.05)
+
+
+class ShadowPlan(Section):
+    """On which days with labels a shadow is judged, and by what margins of log loss in nats."""
+
+    looks: list[Annotated[int, Field(ge=3)]] = Field(min_length=1)
+    rollback_margin: float = Field(ge=0, le=0.05)
+    rollback_alpha: Alpha
+    pass_margin: PassMargin
+    pass_alpha: Alpha
+    min_pairs: int = Field(gt=0)
+    errors_alpha: Alpha
+
+    @model_validator(mode="after")
+    def _looks_rise(self) -> "ShadowPlan":
+        if any(a >= b for a, b in pairwise(self.looks)):
+            raise ValueError(f"looks {self.looks} do not rise")
+        return self
+
+
+class CanaryStep(Section):
+    """A share of traffic in percent, held for days and for requests of each arm."""
+
+    set_weight: int = Field(gt=0, le=50)
+    days: float = Field(ge=0)
+    min_requests: int = Field(gt=0)
+
+
+class Guardrail(Section):
+    """A rate that may not rise: its part of alpha, and how many times the control's it may be."""
+
+    alpha: Alpha
+    max_ratio: float = Field(ge=1, le=10)
+    required: bool
+
+
+class Guardrails(Section):
+    """Every rate that is compared between challenger and control."""
+
+    errors: Guardrail
+    slow: Guardrail
+    missing: Guardrail
+    stale: Guardrail
+    fallback: Guardrail
+
+
+class ScoreGuard(Section):
+    """The mean risk, for a redeploy of the same model; requests are those of one arm."""
+
+    alpha: Alpha
+    sharpest_at: int = Field(gt=0)
+    min_requests: int = Field(ge=30)
+
+
+class SampleRatio(Section):
+    """Whether the arms get equal parts; the prior's weight in requests."""
+
+    alpha: Alpha
+    concentration: float = Field(ge=1)
+
+
+class Failing(Section):
+    """So many failures among so many requests in a row."""
+
+    failed: int = Field(gt=0)
+    of: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _can_happen(self) -> "Failing":
+        if self.failed > self.of:
+            raise ValueError(f"{self.failed} failures are more than {self.of} requests")
+        return self
+
+
+class Breakers(Section):
+    """What stops a canary at once, without a sample size."""
+
+    failing: Failing
+    invalid_allowed: int = Field(ge=0)
+    parity_tolerance: float = Field(gt=0, le=1e-3)
+    parity_allowed: int = Field(ge=0)
+
+
+class CanaryPlan(Section):
+    """The steps of a canary, its guardrails and breakers, and when it ends without an answer."""
+
+    steps: list[CanaryStep] = Field(min_length=1)
+    max_days: float = Field(gt=0)
+    look_every: int = Field(gt=0)
+    total_alpha: Alpha
+    guardrails: Guardrails
+    score: ScoreGuard
+    sample_ratio: SampleRatio
+    breakers: Breakers
+    max_run: int = Field(ge=30)
+    slices: list[str]
+    bake_days: float = Field(ge=0)
+    cooldown_days: float = Field(ge=0)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """Every alarm's own chance on a challenger that is no different."""
+        rates = {name: getattr(self.guardrails, name).alpha for name in Guardrails.model_fields}
+        return {**rates, "score": self.score.alpha, "sample_ratio": self.sample_ratio.alpha}
+
+    @model_validator(mode="after")
+    def _spends_no_more_than_it_has(self) -> "CanaryPlan":
+        spent = round(sum(self.alphas.values()), 12)
+        if spent > self.total_alpha:
+            raise ValueError(f"the alphas add up to {spent}, total_alpha is {self.total_alpha}")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_rise_and_fit(self) -> "CanaryPlan":
+        weights = [step.set_weight for step in self.steps]
+        if any(a >= b for a, b in pairwise(weights)):
+            raise ValueError(f"the steps' weights {weights} do not rise")
+        if (days := sum(step.days for step in self.steps)) > self.max_days:
+            raise ValueError(f"the steps take {days} days, max_days is {self.max_days}")
+        return self
+
+
+class RolloutConfig(StageConfig):
+    """The plan of a rollout, made before it starts: a shadow, then a canary in steps."""
+
+    stage = "rollout"
+    shadow: ShadowPlan
+    canary: CanaryPlan
+
+
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""
 

@@ -23,6 +23,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "register": ("model_name", "Two Words"),
     "reproduce": ("prediction_tolerance", 1),
     "serve": ("max_lag_minutes", 0),
+    "rollout": ("canary.max_days", -14),
     "monitor": ("prediction_alert", -1),
     "retrain": ("held_out_months", 0),
 }

@@ -1,0 +1,173 @@
+"""Go on, stop, or let a person look: what a canary's requests say, and nothing done about it.
+
+A challenger is compared with a control of the same size at the same time, never with the champion's
+other traffic or with yesterday: hours differ by more than models. Evidence is followed through
+every request and kept over the steps, so that it does not matter how often anybody looks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.rollout import guardrails
+from pipeline.rollout.decision import (
+    At,
+    Breaker,
+    Decision,
+    Metric,
+    Outcome,
+    Side,
+    Start,
+    plan_hash,
+)
+from pipeline.rollout.guardrails import RATES, Requests, compared
+from pipeline.shared.config import CanaryPlan, RolloutConfig
+
+Answer = tuple[Outcome, list[str]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that an outcome follows from."""
+
+    plan: CanaryPlan
+    at: At
+    requests: Requests
+    metrics: list[Metric]
+    breakers: list[Breaker]
+
+
+def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
+    """What the canary's requests so far say, by a plan that was made before.
+
+    `observed` has a row per request at the edge, in order: flight, arm, step, code (HTTP, 0 without
+    an answer), seconds, release (who answered), risk (NaN without one), missing, stale, parity
+    (|served - recomputed|, NaN where not compared), and the columns of the plan's slices.
+    """
+    canary = plan.canary
+    requests = compared(observed, start, canary)
+    metrics = _metrics(requests, canary, start.same_model, at.step)
+    breakers = _breakers(requests, canary, at.alive)
+    outcome, reasons = _outcome(Seen(canary, at, requests, metrics, breakers))
+    return Decision(
+        plan=plan_hash(plan),
+        start=start,
+        at=at,
+        outcome=outcome,
+        reasons=reasons,
+        metrics=metrics,
+        breakers=breakers,
+        slices=guardrails.slices(requests),
+    )
+
+
+def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int) -> list[Metric]:
+    least = canary.steps[step].min_requests
+    return [
+        *(
+            guardrails.rate(requests, name, getattr(canary.guardrails, name), step, least)
+            for name in RATES
+        ),
+        guardrails.score(requests, canary, same_model, step, least),
+        guardrails.sample_ratio(requests, canary, step, least),
+    ]
+
+
+def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Breaker]:
+    """The limits that need no sample size, on the challenger's requests alone."""
+    rule, mine = canary.breakers, requests.is_challenger
+    failed = np.cumsum(
+        np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
+    )
+    worst = int(np.max(failed[rule.failing.of :] - failed[: -rule.failing.of], initial=0))
+    risk = requests.risk[mine & requests.answered]
+    unlike = int(np.count_nonzero(requests.parity[mine] > rule.parity_tolerance))
+    return [
+        _breaker("challenger process gone", int(not alive), 0),
+        _breaker(f"failed of {rule.failing.of} in a row", worst, rule.failing.failed - 1),
+        _breaker(
+            "answers that are no probability",
+            int(np.count_nonzero(~((risk >= 0) & (risk <= 1)))),
+            rule.invalid_allowed,
+        ),
+        _breaker("answers unlike the recomputed ones", unlike, rule.parity_allowed),
+    ]
+
+
+def _breaker(name: str, found: int, allowed: int) -> Breaker:
+    return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
+
+
+def _outcome(seen: Seen) -> Answer:
+    """The first that applies: stopping comes before all, and doubt before going on."""
+    if tripped := [breaker for breaker in seen.breakers if breaker.tripped]:
+        return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
+    if flaws := _flaws(seen):
+        return "pause", flaws
+    if alarmed := [metric for metric in seen.metrics if metric.alarmed]:
+        uneven = all(metric.name == "sample_ratio" for metric in alarmed)
+        return "pause" if uneven else "rollback", [_alarm(metric) for metric in alarmed]
+    lacking, last = _lacking(seen), seen.at.step == len(seen.plan.steps) - 1
+    if last and not lacking:
+        return "promote", ["no alarm in any step, and every step had its requests and days"]
+    if seen.at.days >= seen.plan.max_days:
+        over = f"{seen.at.days:g} days of at most {seen.plan.max_days:g} in step {seen.at.step}"
+        return "inconclusive", [over, *lacking]
+    if lacking:
+        return "hold", lacking
+    to = seen.plan.steps[seen.at.step + 1].set_weight
+    return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
+
+
+def _flaws(seen: Seen) -> list[str]:
+    """Why the arms can't be compared at all, whatever they show."""
+    found, run = [], _longest_run(seen.requests.is_challenger)
+    if run > seen.plan.max_run:
+        found.append(
+            f"{run} requests in a row are one arm's, by chance at most {seen.plan.max_run}: "
+            "challenger and control are not concurrent"
+        )
+    if switched := seen.requests.switched:
+        found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
+    return found
+
+
+def _longest_run(arm: np.ndarray) -> int:
+    changes = np.flatnonzero(np.diff(arm)) + 1
+    return int(np.diff(np.concatenate([[0], changes, [len(arm)]])).max())
+
+
+def _lacking(seen: Seen) -> list[str]:
+    """What the step still lacks: requests, days, what a required metric has not seen."""
+    at, requests, step = seen.at, seen.requests, seen.plan.steps[seen.at.step]
+    here, needed = requests.step == at.step, step.min_requests
+    smaller = min(requests.per_arm(here))
+    compared, _ = requests.per_arm(here & ~np.isnan(requests.parity))
+    found = []
+    if smaller < needed:
+        found.append(f"{smaller} requests of the smaller arm in step {at.step}, needed {needed}")
+    if at.days_at_step < step.days:
+        found.append(f"{at.days_at_step:g} days in step {at.step}, needed {step.days:g}")
+    found += [
+        f"{metric.name} seen {metric.seen} times in the arm that shows less, needed {needed}"
+        for metric in seen.metrics
+        if metric.required and not metric.enough
+    ]
+    if compared < needed:
+        found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
+    return found
+
+
+def _alarm(metric: Metric) -> str:
+    challenger, control = _shown(metric.challenger), _shown(metric.control)
+    return (
+        f"{metric.name}: challenger {challenger}, control {control}; "
+        f"p {metric.p:.2g}, alpha {metric.alpha:g}"
+    )
+
+
+def _shown(side: Side) -> str:
+    if side.bad is not None:
+        return f"{side.bad:,} of {side.of:,}"
+    return f"{side.of:,}" if side.mean is None else f"{side.mean:.4g} over {side.of:,}"

@@ -1,0 +1,111 @@
+"""Tests at a few looks agreed beforehand, on days: for a loss whose labels come a day later.
+
+Flights of one day are late together, so the day is the unit and there are few of them. Each look
+may spend a part of alpha that grows as in Lan and DeMets (Biometrika 1983), close to the limits of
+O'Brien and Fleming (Biometrics 1979): next to nothing early, nearly all at the end. The limits are
+those of a normal process, referred to Student's t for the days that there are.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+NODES = 400
+"""Points of the quadrature over the paths that have not crossed: changes no printed digit."""
+REACH = 9.0
+"""Standard deviations below zero at which a path is forgotten."""
+
+
+@lru_cache(maxsize=64)
+def limits(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
+    """For each look, the one-sided p below which it decides; together they spend alpha.
+
+    The part spent by a share t of the last look's days is 2 - 2 Phi(z / sqrt t), z at alpha/2.
+    """
+    from scipy.stats import norm
+
+    times = np.array(looks) / looks[-1]
+    spent = 2 * norm.sf(norm.isf(alpha / 2) / np.sqrt(times))
+    found: list[float] = []
+    # A path is a sum of normal steps; before the first look all are at 0.
+    density, paths = np.ones(1), np.zeros(1)
+    for time, step, part in zip(
+        times, np.diff(times, prepend=0), np.diff(spent, prepend=0), strict=True
+    ):
+        limit = _crossed_by(part, density, paths, step)
+        found.append(float(norm.sf(limit / np.sqrt(time))))
+        density, paths = _below(limit, density, paths, time, step)
+    return tuple(found)
+
+
+def _below(
+    limit: float, density: np.ndarray, paths: np.ndarray, time: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The paths still below the limit, one step later, and their weighted density."""
+    from scipy.stats import norm
+
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    half = (limit + REACH * np.sqrt(time)) / 2
+    to = limit + half * (nodes - 1)
+    moved = norm.pdf((to[:, None] - paths[None, :]) / np.sqrt(step)) / np.sqrt(step)
+    return (moved @ density) * half * weights, to
+
+
+def _crossed_by(part: float, density: np.ndarray, paths: np.ndarray, step: float) -> float:
+    """The limit that a part of alpha crosses for the first time."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    def excess(limit: float) -> float:
+        return float(density @ norm.sf((limit - paths) / np.sqrt(step))) - part
+
+    return float(brentq(excess, -REACH, REACH, xtol=1e-12))
+
+
+def p_above(days: np.ndarray, margin: float) -> float:
+    """The one-sided p of Student's t against "the mean over days is at most `margin`".
+
+    Days that are all alike leave no doubt: 0 if they are above the margin, else 1.
+    """
+    from scipy.stats import t
+
+    mean, error = _mean_and_error(days)
+    if error == 0:
+        return 0.0 if mean > margin else 1.0
+    return float(t.sf((mean - margin) / error, len(days) - 1))
+
+
+def end(days: np.ndarray, p: float) -> float:
+    """The end of the interval for the mean over days that a one-sided test at `p` gives.
+
+    Below the mean for the test of "worse", by symmetry as far above it for "better".
+    """
+    from scipy.stats import t
+
+    mean, error = _mean_and_error(days)
+    return mean - float(t.isf(p, len(days) - 1)) * error if error > 0 else mean
+
+
+def log_e_days(days: np.ndarray, margin: float, r: float = 0.3) -> np.ndarray:
+    """Log e after each day against "the mean over days is at most `margin`", for a dashboard.
+
+    A t test with a half-normal prior of variance `r` on the mean in standard deviations, for normal
+    days without memory; Wang and Ramdas (2023). Days are neither, so nothing acts on it.
+    """
+    from scipy.stats import t
+
+    x = np.asarray(days, "float64") - margin
+    n = np.arange(1, len(x) + 1)
+    mean = np.cumsum(x) / n
+    spread = np.maximum(np.cumsum(x**2) - n * mean**2, 0.0)
+    q = n * r / (1 + n * r)
+    rest = np.maximum(spread + n * mean**2 / (1 + n * r), 1e-300)
+    ratio = np.maximum(spread + n * mean**2, 1e-300) / rest
+    side = t.logcdf(q * mean / np.sqrt(q * rest / n**2), n)
+    return np.asarray(np.log(2) - 0.5 * np.log1p(n * r) + n / 2 * np.log(ratio) + side)
+
+
+def _mean_and_error(days: np.ndarray) -> tuple[float, float]:
+    error = float(days.std(ddof=1) / np.sqrt(len(days)))
+    # A spread that rounding alone explains is none.
+    return float(days.mean()), error if error > 1e-12 * max(1.0, abs(float(days.mean()))) else 0.0
