@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.features.rows import ROWS
 from pipeline.register.card import card
-from pipeline.shared import graph, lineage, release, tracking
+from pipeline.shared import clock, graph, ledger, lineage, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import (
     EVALUATE,
@@ -132,6 +132,8 @@ def run() -> str:
     if champion is not None and champion.digest == version.digest:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION
+    if alias == CHAMPION:
+        _write_down("registered", version, None)
     tracking.set_alias(config, alias, version.number)
     if alias == CHAMPION:
         _approve(config, version, None)
@@ -163,10 +165,33 @@ def promote() -> str:
             "run `make evaluate register`"
         )
     release.fetch(config, challenger)
+    _write_down("promoted by hand", challenger, champion)
     tracking.set_alias(config, CHAMPION, challenger.number)
     _approve(config, challenger, champion)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
+
+
+def _write_down(event: ledger.Event, version: Version, before: Version | None) -> None:
+    """Say in the ledger who serves from now on: without a rollout, all at once."""
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    now = ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())
+    serves = _side(version)
+    move = ledger.Move(
+        at=now,
+        event=event,
+        rollout=f"{ledger.rollouts() + 1:04}-register",
+        champion=serves if before is None else _side(before),
+        challenger=None if before is None else serves,
+        shares={"champion" if before is None else "challenger": ledger.WHOLE},
+        by=lineage.who(),
+    )
+    ledger.append(move)
+
+
+def _side(version: Version) -> ledger.Side:
+    number, service = version.number, version.tag("feature_service")
+    return ledger.Side(version=number, release=version.tag("release"), features=service)
 
 
 def _approve(config: RegisterConfig, version: Version, before: Version | None) -> None:

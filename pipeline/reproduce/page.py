@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import release, tracking
+from pipeline.shared import ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE
 from pipeline.shared.files import read_json, write_text
@@ -50,6 +50,7 @@ def page(name: str, registered: Version, sealed: Release, papers: Path, card: st
             _data(manifest),
             _judged(verdict),
             _approved(registered),
+            _rolled_out(registered),
         ]
     )
 
@@ -121,3 +122,20 @@ def _approved(registered: Version) -> str:
     rows = [(a["at"], a["by"], a["before"], a["release"]) for a in tracking.approvals(registered)]
     told = table(["made champion at", "by", "before it", "release"], rows) if rows else "None yet."
     return f"## Approvals\n\n{told}\n"
+
+
+def _rolled_out(registered: Version) -> str:
+    """The transitions of the ledger in which the version had a part, as champion or challenger."""
+    rows = [
+        (
+            f"{move.at:%Y-%m-%d %H:%M}Z",
+            move.rollout,
+            move.event,
+            ", ".join(f"{arm} {share / 100:g}%" for arm, share in move.shares.items() if share),
+            "champion" if move.champion.version == registered.number else "challenger",
+            move.by,
+        )
+        for move in ledger.told_of(registered.tag("release"))
+    ]
+    told = table(["at", "rollout", "event", "traffic", "as", "by"], rows) if rows else "None yet."
+    return f"## Rollouts\n\n{told}\n"

@@ -9,10 +9,10 @@ import yaml
 
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt
-from pipeline.shared import graph, lineage, release, tracking
+from pipeline.shared import graph, ledger, lineage, release, tracking
 from pipeline.shared.config import RegisterConfig, ReproduceConfig, load, read_values
 from pipeline.shared.contracts import REPRODUCE, Record
-from pipeline.shared.errors import EnvironmentUnfit, NotReproduced
+from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, read_json, write_json
 from pipeline.shared.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.shared.secrets import shown
@@ -33,17 +33,19 @@ class Reproduction(Record):
     outputs: list[Item]
 
 
-def run(version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: int = 0) -> str:
+def run(
+    version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: int = 0, at: str = ""
+) -> str:
     """Rebuild a version from the registry, git and the DVC remote alone, and compare it.
 
-    `rebuild_env` builds the recorded environment where this one differs. `threads` trains with
+    With `at`, an instant, it is the version that served most of the traffic then. `rebuild_env` builds the recorded environment where this one differs. `threads` trains with
     another number of threads than was recorded, to show that the model does not depend on it.
 
     Raises:
         NotReproduced: something differs; the first stage that does is named.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = tracking.named(registry, version)
+    registered = tracking.named(registry, _served(at) if at else version)
     sealed, papers, model = release.fetch(registry, registered)
     with lineage.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
@@ -75,6 +77,14 @@ def run(version: str = tracking.CHAMPION, rebuild_env: bool = False, threads: in
     path = REPRODUCE / f"version-{registered.number}.json"
     write_json(path, found.model_dump())
     return _answer(found, path)
+
+
+def _served(at: str) -> str:
+    """The number of the version that served most of the traffic at an instant."""
+    entry = ledger.at(ledger.moment(at))
+    if entry is None:
+        raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
+    return max(ledger.serving(entry.move), key=lambda pair: pair[1])[0].version
 
 
 def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:

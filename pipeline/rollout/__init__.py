@@ -1,5 +1,13 @@
-"""How a challenger gets traffic: in the shadow, then as a canary, judged on evidence at each step.
+"""A challenger takes over: in the shadow, by a canary, or at once; and can always be taken back.
 
-`canary` and `shadow` decide and do nothing else, so that a recorded decision can be made again;
-`statistics` is what they rest on, `decision` what they answer with.
+`canary` and `shadow` decide and do nothing; `controller` acts; `envoy` and `keeper` serve; every
+transition goes through the ledger, with its evidence.
 """
+
+from pipeline.rollout.bluegreen import bluegreen
+from pipeline.rollout.history import replay_decision, run, who_served
+from pipeline.rollout.mirror import shadow
+from pipeline.rollout.rollback import rollback
+from pipeline.rollout.stage import canary
+
+__all__ = ["bluegreen", "canary", "replay_decision", "rollback", "run", "shadow", "who_served"]

@@ -62,6 +62,22 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) ->
     )
 
 
+def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
+    """Whether a new champion breaks a limit while the old one is kept warm: no control is left."""
+    canary = plan.canary
+    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
+    tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
+    return Decision(
+        plan=plan_hash(plan),
+        start=start,
+        at=at,
+        outcome="rollback" if tripped else "hold",
+        reasons=tripped or ["no limit is broken"],
+        metrics=[],
+        breakers=breakers,
+    )
+
+
 def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int) -> list[Metric]:
     least = canary.steps[step].min_requests
     return [

@@ -7,17 +7,146 @@ Everything that comes of such a server is called injected, in the ledger too.
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-SLOW_SECONDS = 0.03
+from pipeline.features.definitions import FEATURES, ROLLING
+from pipeline.serve.loaded import Loaded
+from pipeline.serve.predictor import Answers, Predicts
+from pipeline.shared.errors import ConfigError
+
+SLOW_SECONDS = 0.02
 """What a slow server adds to each answer: several times what it takes."""
 FAILING_SHARE = 0.2
-CRASH_AFTER = 40
+CRASH_AFTER = 30
 """Requests that a crashing server answers before it is gone."""
 BIAS = 0.25
 """What a biased model adds to the log odds."""
 EVENING = 17 * 60
-"""The minute of the day from which a model that is bad on one slice is so."""
+"""The minute of the day from which a model that is bad on one slice says half the risk."""
+LACKING = "weather"
+"""The view that a server without a connection to it does not get."""
+Vectors = Callable[[np.ndarray], np.ndarray]
+
+
+class Injected(RuntimeError):
+    """What a failing server fails with."""
+
+
+class Faulty:
+    """A predictor with something wrong about it; what is not overridden is as it was."""
+
+    def __init__(self, sound: Predicts):
+        """`sound` answers as it should."""
+        self._sound, self._answered = sound, 0
+
+    @property
+    def loaded(self) -> Loaded:
+        """The release that answers."""
+        return self._sound.loaded
+
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+        """The risks of flights, from the online store."""
+        self._before()
+        found = self._sound.online(requests)
+        matrix = self._wrong_matrix(_matrix(found, requests))
+        risk = self._wrong_risk(matrix, self._sound.vectors(matrix))
+        return self._wrong_answers(replace(found, risk=risk))
+
+    def vectors(self, matrix: np.ndarray) -> np.ndarray:
+        """The risks of rows of FEATURES."""
+        wrong = self._wrong_matrix(matrix)
+        return self._wrong_risk(wrong, self._sound.vectors(wrong))
+
+    def _before(self) -> None:
+        """What happens before an answer."""
+
+    def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        return matrix
+
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return risk
+
+    def _wrong_answers(self, answers: Answers) -> Answers:
+        return answers
+
+
+class _Slow(Faulty):
+    def _before(self) -> None:
+        time.sleep(SLOW_SECONDS)
+
+
+class _Failing(Faulty):
+    def _before(self) -> None:
+        if random.random() < FAILING_SHARE:
+            raise Injected(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
+
+
+class _Crashing(Faulty):
+    def _before(self) -> None:
+        self._answered += 1
+        if self._answered > CRASH_AFTER:
+            os._exit(1)
+
+
+class _Percent(Faulty):
+    """Shares come in percent, as after a change of units in the features' code."""
+
+    def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        shares = [FEATURES.index(w.name) for w in ROLLING if "late" in w.value]
+        wrong = matrix.copy()
+        wrong[:, shares] *= 100
+        return wrong
+
+
+class _Biased(Faulty):
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        odds = risk / (1 - risk) * np.exp(BIAS)
+        return np.asarray(odds / (1 + odds))
+
+
+class _BadEvenings(Faulty):
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:
+        evening = matrix[:, FEATURES.index("sched_minute")] >= EVENING
+        return np.where(evening, risk / 2, risk)
+
+
+class _Lacking(Faulty):
+    def _wrong_answers(self, answers: Answers) -> Answers:
+        return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
+
+
+FAULTS: dict[str, type[Faulty]] = {
+    "slow": _Slow,
+    "failing": _Failing,
+    "crashing": _Crashing,
+    "units": _Percent,
+    "biased": _Biased,
+    "slice": _BadEvenings,
+    "missing": _Lacking,
+}
+
+
+def injected(fault: str) -> Callable[[Predicts], Predicts]:
+    """What wraps a predictor so that it has a fault; "" leaves it as it is.
+
+    Raises:
+        ConfigError: no such fault is known.
+    """
+    if not fault:
+        return lambda sound: sound
+    if fault not in FAULTS:
+        raise ConfigError(
+            f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
+            f"{', '.join(FAULTS)}; as in `make canary BAD=slow`"
+        )
+    return FAULTS[fault]
+
+
+def _matrix(found: Answers, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    from pipeline.serve.predictor import one_hot
+
+    return np.column_stack([found.values, one_hot(requests)])

@@ -17,6 +17,7 @@ EVALUATE = Path("data/evaluate")
 REGISTER = Path("data/register")
 REPRODUCE = Path("data/reproduce")
 SERVE = Path("data/serve")
+ROLLOUT = Path("data/rollout")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
 

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pipeline.shared.config import Sha256
 from pipeline.shared.contracts import Record
-from pipeline.shared.errors import ArtifactTampered, LedgerRefused
+from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
 from pipeline.shared.files import text_hash
 
 LEDGER = Path("state/rollout/ledger.db")
@@ -68,7 +68,7 @@ class Move(Record):
     """What a transition says: what happened, when, and who serves how much from then on.
 
     `shares` gives each side's part of the traffic in ten-thousandths, "control" among them: a
-    second set of the champion. `plan` and `evidence` are hashes of what was decided by and from.
+    second set of the champion. `first` is when the traffic of a rollout begins. `plan` and `evidence` are hashes of what was decided by and from.
     """
 
     at: datetime
@@ -80,6 +80,7 @@ class Move(Record):
     mirrored: bool = False
     step: int = 0
     salt: str = ""
+    first: datetime | None = None
     plan: Sha256 | None = None
     evidence: dict[str, Sha256] = Field(default_factory=dict)
     decision: dict[str, Any] | None = None
@@ -162,10 +163,42 @@ def _read(connection: sqlite3.Connection) -> list[Entry]:
     return found
 
 
+def rollouts(path: Path = LEDGER) -> int:
+    """How many rollouts and registrations there have been."""
+    return len({entry.move.rollout for entry in entries(path)})
+
+
+def now(arrived: datetime, path: Path = LEDGER) -> datetime:
+    """The replay's instant: when the last month had arrived, or where the ledger stands, if later."""
+    return max([arrived, *(entry.move.at for entry in entries(path)[-1:])])
+
+
+def moment(text: str) -> datetime:
+    """An instant as it is typed, in UTC.
+
+    Raises:
+        DayUnknown: it is none, or has no zone.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise DayUnknown(f"{text!r} is no instant with its zone, as 2013-05-18T10:00Z is")
+    return found.astimezone(UTC)
+
+
 def at(instant: datetime, path: Path = LEDGER) -> Entry | None:
     """The last transition up to an instant: it says who served then; None before the first."""
     earlier = [entry for entry in entries(path) if entry.move.at <= instant]
     return earlier[-1] if earlier else None
+
+
+def told_of(release: str, path: Path = LEDGER) -> list[Move]:
+    """Every transition in which a release had a part."""
+    moves = [entry.move for entry in entries(path)]
+    sides = [(move, (move.champion, move.challenger)) for move in moves]
+    return [move for move, both in sides if any(s and s.release == release for s in both)]
 
 
 def serving(move: Move) -> list[tuple[Side, int]]:

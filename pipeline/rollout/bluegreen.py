@@ -1,0 +1,102 @@
+"""Blue-green: two full sets, one switch of everything at once, and the same switch back.
+
+Blue is the champion's set, green the challenger's. Requests in flight end where they began: the
+switch is shown with what was left to drain, under traffic that does not pause.
+"""
+
+import threading
+import time
+
+from pipeline.rollout import envoy
+from pipeline.rollout.controller import Stage, staged
+from pipeline.rollout.promotion import point_at
+from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
+from pipeline.shared.errors import RolledBack
+
+WATCHED = 300
+"""Requests for which a set is watched after each switch."""
+_FEW = 5
+_PATIENCE_SECONDS = 20.0
+
+
+def bluegreen(bad: str = "", force: bool = False) -> str:
+    """Switch all traffic to the challenger's set, back, and to it again; or back for good.
+
+    Raises:
+        RolledBack: green broke a limit; blue serves all.
+        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+    """
+    with alone():
+        rollout, known = begun("bluegreen", bad, force)
+        arms = {"champion": rollout.champion, "challenger": rollout.challenger}
+        with staged(rollout, 3, arms, known) as stage, _under_traffic(stage):
+            _watch(stage, WATCHED)
+            if not known:
+                stage.change("blue-green", _minute(stage), ALL_CHAMPION)
+            told = [_switched(stage, "switched", ALL_CHALLENGER, "champion")]
+            told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger"))
+            told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion"))
+            stage.change("promoted", _minute(stage), ALL_CHALLENGER)
+            point_at(rollout.challenger, rollout.champion, rollout.name)
+            return (
+                f"{rollout.name}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
+                f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
+            )
+
+
+class _under_traffic:  # noqa: N801 - used as a function
+    """Users ask in the background for as long as the block lasts."""
+
+    def __init__(self, stage: Stage):
+        self._stage, self._over = stage, threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def _live(self) -> None:
+        for _ in self._stage.lived():
+            if self._over.is_set():
+                return
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
+    """One switch under traffic: how long it took, what there was to drain, and how it went."""
+    before = len(stage.replies)
+    took = stage.change(event, _minute(stage), shares)
+    started, most = time.monotonic(), 0
+    while (open_requests := envoy.in_flight(stage.live.wanted.ports, left)) and (
+        time.monotonic() - started < _PATIENCE_SECONDS
+    ):
+        most = max(most, open_requests)
+        time.sleep(0.002)
+    drained = time.monotonic() - started
+    _watch(stage, WATCHED)
+    new = stage.replies[before:]
+    failed = sum(reply.code == 0 or reply.code >= 500 for reply in new)
+    if "challenger" in shares and (failed >= _FEW or stage.live.starts("challenger") > 1):
+        back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
+        raise RolledBack(
+            f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
+            f"{len(new)} requests, allowed {_FEW - 1}; blue serves all again after "
+            f"{1000 * back:.0f} ms -> {stage.rollout.folder}/"
+        )
+    return (
+        f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
+    )
+
+
+def _minute(stage: Stage) -> int:
+    place = min(len(stage.replies), len(stage.traffic.at) - 1)
+    return int(stage.traffic.at[place])
+
+
+def _watch(stage: Stage, requests: int) -> None:
+    """Let so many more requests be answered."""
+    until, deadline = len(stage.replies) + requests, time.monotonic() + _PATIENCE_SECONDS
+    while len(stage.replies) < until and time.monotonic() < deadline:
+        time.sleep(0.01)

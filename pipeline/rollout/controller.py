@@ -1,0 +1,223 @@
+"""Actuation: what a rollout does with traffic, step by step, on what the analysis says.
+
+Traffic is the year's next flights. Every hour or so of theirs the analysis is asked; what it says
+is written down with its evidence, and only then is anything changed.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.store import Store, opened
+from pipeline.rollout import live as serving_live
+from pipeline.rollout.canary import decide
+from pipeline.rollout.decision import At, Decision, Start
+from pipeline.rollout.evidence import Evidence, with_steps
+from pipeline.rollout.fault import injected
+from pipeline.rollout.live import PROJECT, Live
+from pipeline.rollout.rollout import ALL_CHAMPION, Rollout
+from pipeline.rollout.traffic import DAY, Reply, Traffic, Users, lived, traffic
+from pipeline.rollout.view import View, weights, when
+from pipeline.serve.loaded import loaded
+from pipeline.serve.log import newest
+from pipeline.serve.predictor import Predictor
+from pipeline.shared import ledger
+from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.errors import RolloutRefused
+from pipeline.shared.ledger import WHOLE, Entry, Side
+
+BASELINE = 200
+"""The champion's requests from which its 99th percentile of seconds is frozen: two of them are
+slower, as two in a hundred of its later ones may be."""
+_LOOK_MINUTES = 6 * 60
+"""A look at the least this often, in the traffic's time, however few requests there were."""
+
+
+@dataclass
+class Stage:
+    """Everything that a rollout acts with; made by `staged`."""
+
+    rollout: Rollout
+    live: Live
+    users: Users
+    evidence: Evidence
+    view: View
+    store: Store
+    traffic: Traffic
+    grid: int
+    replies: list[Reply] = field(default_factory=list)
+    pending: set[str] = field(default_factory=set)
+    shadowed: bool = False
+
+    def lived(self) -> Iterator[int]:
+        """Send the traffic; the minute after each few requests."""
+        names, bodies = self.traffic.asked["name"].tolist(), self.traffic.asked["body"].tolist()
+        for places in lived(self.traffic, self.store, self.grid):
+            answers = self.users.ask([names[i] for i in places], [bodies[i] for i in places])
+            self.replies += answers
+            self.pending |= {reply.request_id for reply in answers if reply.request_id}
+            yield int(self.traffic.at[places[-1]])
+
+    @property
+    def failures(self) -> int:
+        """How many users got no answer, or one that says that the server failed."""
+        return sum(reply.code == 0 or reply.code >= 500 for reply in self.replies)
+
+    def observed(self) -> pd.DataFrame:
+        """What was observed of everything that was sent."""
+        self.evidence.wait_for(self.pending, self.shadowed)
+        self.pending.clear()
+        return self.evidence.observed()
+
+    def change(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> float:
+        """Write a transition down, then make it so; the seconds that the proxy took.
+
+        Raises:
+            RolloutRefused: somebody else has ended the rollout meanwhile.
+        """
+        known = ledger.entries()
+        if known and known[-1].move.rollout == self.rollout.name:
+            _require_going_on(known[-1])
+        self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
+        took = self.live.route(self.rollout.route(shares, self.shadowed))
+        self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
+        return took
+
+
+def _require_going_on(last: Entry) -> None:
+    if last.move.event in ("rolled back", "shadow failed"):
+        raise RolloutRefused(
+            f"{last.move.rollout} was {last.move.event} by {last.move.by} (entry {last.number}); 1 "
+            "transition more is refused: begin another rollout"
+        )
+
+
+@contextlib.contextmanager
+def staged(rollout: Rollout, days: int, arms: dict[str, Side], known: list[Entry]) -> Iterator[Stage]:
+    """Servers, proxy, store, users and traffic for so many days; all ended with the block.
+
+    Where the rollout goes on after an interruption, its requests are known and not sent again.
+    """
+    config, serve = load(FeaturesConfig), load(ServeConfig)
+    if not known:
+        serving_live.begin()
+    route = rollout.route(ALL_CHAMPION)
+    if known:
+        last = known[-1].move
+        route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
+    ahead = traffic(rollout.first, days)
+    evidence = Evidence(
+        ahead,
+        recomputed(rollout, ahead),
+        serving_live.KEPT / "access.jsonl",
+        serve.log_url,
+        0 if known else newest(serve.log_url),
+    )
+    with contextlib.ExitStack() as until_over:
+        enter = until_over.enter_context
+        store = enter(opened(config, serve, project=PROJECT, empty=not known))
+        live = enter(serving_live.serving(arms, route))
+        users = Users(live.wanted.users)
+        until_over.callback(users.close)
+        view = enter(View(rollout.name))
+        left = ahead.since(_sent(evidence)) if known else ahead
+        yield Stage(rollout, live, users, evidence, view, store, left, config.grid_minutes)
+
+
+def _sent(evidence: Evidence) -> int:
+    """How many flights were asked for before the interruption."""
+    evidence.wait_for(set())
+    observed = evidence.observed()
+    return int((evidence.traffic.at <= observed["minute"].max()).sum()) if len(observed) else 0
+
+
+def recomputed(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
+    """The risk of each flight by each side's release, from the offline join: what is right."""
+    found = {}
+    for side in {rollout.champion.release, rollout.challenger.release}:
+        found[side[:12]] = loaded(side).model.predict(traffic.asked)
+    return found
+
+
+def wrong(side: Side, traffic: Traffic) -> np.ndarray:
+    """The risks that a side's server gives to flights, with what is injected into it."""
+    from pipeline.features.definitions import FEATURES, matrix
+
+    predictor = injected(side.fault)(Predictor(loaded(side.release), _NoStore()))
+    return predictor.vectors(matrix(traffic.asked, FEATURES))
+
+
+class _NoStore:
+    def read(self, request: Any) -> Any:
+        """Nothing is read: the features are in the request."""
+        raise NotImplementedError(f"{len(request)} columns were asked of no store")
+
+
+@dataclass
+class Canary:
+    """A canary's course: its steps with the minute at which each began, and how it stands."""
+
+    stage: Stage
+    start: Start
+    steps: list[tuple[float, int]]
+    decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
+    looked_at: int = 0
+    looked_requests: int = 0
+
+    @property
+    def step(self) -> int:
+        """The step that goes on."""
+        return self.steps[-1][1]
+
+    def due(self, minute: int) -> bool:
+        """Whether it is time to look: enough new requests, enough time, or a server that died."""
+        arms = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
+        new = len(self.stage.replies) - self.looked_requests
+        enough = arms * new >= self.stage.rollout.plan.canary.look_every
+        died = self.stage.live.starts("challenger") > 1
+        return enough or died or minute - self.looked_at >= _LOOK_MINUTES
+
+    def observed(self) -> pd.DataFrame:
+        """What was observed since the first step began, each request with its step."""
+        return with_steps(self.stage.observed(), self.steps)
+
+    def at(self, minute: int) -> At:
+        """How far the canary is."""
+        return At(
+            step=self.step,
+            days=(minute - self.steps[0][0]) / DAY,
+            days_at_step=(minute - self.steps[-1][0]) / DAY,
+            alive=self.stage.live.starts("challenger") == 1,
+        )
+
+    def look(self, minute: int) -> tuple[Decision, pd.DataFrame]:
+        """Ask the analysis."""
+        observed = self.observed()
+        decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
+        self.looked_at, self.looked_requests = minute, len(self.stage.replies)
+        shares = shares_at(self.stage.rollout, self.step)
+        self.decisions.append((minute, shares, decision))
+        self.stage.view.show(when(minute), shares, decision)
+        return decision, observed
+
+
+def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
+    """Who gets how much at a step: the control as much as the challenger."""
+    weight = rollout.plan.canary.steps[step].set_weight * WHOLE // 100
+    return {"challenger": weight, "champion": WHOLE - 2 * weight, "control": weight}
+
+
+def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
+    """What a canary compares with, from the champion's requests so far."""
+    rollout = stage.rollout
+    return Start(
+        challenger=rollout.challenger.release[:12],
+        control=rollout.champion.release[:12],
+        slow_seconds=round(float(np.quantile(observed["seconds"], 0.99)), 6),
+        same_model=loaded(rollout.challenger.release).model.digest
+        == loaded(rollout.champion.release).model.digest,
+    )

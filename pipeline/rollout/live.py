@@ -1,0 +1,191 @@
+"""What serves while a rollout goes on: a keeper with servers and Envoy, found again or started."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.rollout import envoy, keeper
+from pipeline.rollout.envoy import Route
+from pipeline.rollout.keeper import KEPT, Server, Wanted
+from pipeline.shared.errors import ServersFailed
+from pipeline.shared.files import write_json
+from pipeline.shared.ledger import Side
+
+PROJECT = "rollout"
+"""The online store's project that servers of a rollout read."""
+_READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Live:
+    """Servers and Envoy that run."""
+
+    folder: Path
+    wanted: Wanted
+
+    @property
+    def access_log(self) -> Path:
+        """Where Envoy writes a line for each request."""
+        return self.folder / envoy.ACCESS
+
+    def route(self, route: Route) -> float:
+        """Change the traffic; the seconds until Envoy routes by it."""
+        version = envoy.set_route(self.folder, route)
+        return envoy.confirm(self.wanted.ports, version)
+
+    def starts(self, name: str) -> int:
+        """How often a server had to be started; a server that never died, once."""
+        kept = keeper.status(self.folder).get(name, {"pid": 0, "starts": 0})
+        return int(kept["starts"]) + (kept["pid"] == 0)
+
+
+def begin(folder: Path = KEPT) -> None:
+    """Start a keeper that has nothing to keep yet, after ending whatever one was left."""
+    end(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    _start_keeper(folder)
+
+
+def _start_keeper(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "lease").touch()
+    with (folder / "keeper.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "pipeline.rollout.keeper"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # what ends the one that decides does not end who serves
+        )
+
+
+def end(folder: Path = KEPT) -> None:
+    """End the keeper of a folder, if there is one, with all that it keeps."""
+    deadline = time.monotonic() + 20
+    while is_kept(folder) and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
+            os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def is_kept(folder: Path = KEPT) -> bool:
+    """Whether a keeper lives: it holds the lock for as long as it does."""
+    if not (folder / "lock").is_file():
+        return False
+    with (folder / "lock").open("r+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def serving(sides: dict[str, Side], route: Route, folder: Path = KEPT) -> Iterator[Live]:
+    """Servers for each arm and Envoy before them, all ready; ended with the block.
+
+    Whoever is killed leaves them running for `keeper.LEASE_SECONDS`, and finds them again.
+
+    Raises:
+        ServersFailed: one of them does not get ready.
+    """
+    wanted = _wanted(folder, sides)
+    (folder / "lease").touch()
+    if not is_kept(folder):
+        _start_keeper(folder)
+    envoy.write(folder, wanted.ports, route)
+    write_json(folder / "wanted.json", wanted.model_dump())
+    live, over = Live(folder, wanted), threading.Event()
+    beating = threading.Thread(target=_beat, args=(folder, over), daemon=True)
+    beating.start()
+    try:
+        _wait(live)
+        yield live
+    finally:
+        over.set()
+        beating.join()
+        end(folder)
+
+
+def _beat(folder: Path, over: threading.Event) -> None:
+    """Show that somebody decides; and where the keeper itself was killed, start another."""
+    while not over.wait(1.0):
+        with contextlib.suppress(OSError):
+            (folder / "lease").touch()
+            if not is_kept(folder):
+                _start_keeper(folder)
+
+
+def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
+    """What is to run; on the ports of before, if somebody runs it already."""
+    known: Wanted | None = None
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        known = Wanted.model_validate_json((folder / "wanted.json").read_bytes())
+    free = _free_ports(len(sides) + 2)
+    ports = dict(zip(sides, free, strict=False))
+    if known is not None:
+        ports |= {arm: server.port for arm, server in known.servers.items() if arm in sides}
+    servers = {
+        arm: Server(release=side.release, port=ports[arm], arm=arm, fault=side.fault)
+        for arm, side in sides.items()
+    }
+    users, admin = (known.users, known.admin) if known else free[-2:]
+    return Wanted.model_validate(
+        {"servers": servers, "users": users, "admin": admin, "project": PROJECT}
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _wait(live: Live) -> None:
+    """Until Envoy takes requests and each arm's own server answers, by its own word."""
+    deadline = time.monotonic() + _READY_SECONDS
+    missing = set(live.wanted.servers)
+    while time.monotonic() < deadline:
+        missing = {arm for arm, s in live.wanted.servers.items() if not _answers(s.port)}
+        counted = envoy.healthy(live.wanted.ports)
+        if not missing and counted and all(counted.get(arm, 0) for arm in live.wanted.servers):
+            return
+        if worst := [arm for arm in missing if live.starts(arm) > 3]:
+            raise ServersFailed(_failed(live, worst))
+        time.sleep(0.1)
+    raise ServersFailed(_failed(live, sorted(missing) or ["envoy"]))
+
+
+def _failed(live: Live, arms: list[str]) -> str:
+    log = live.folder / f"{arms[0]}.log"
+    words = log.read_text(errors="replace").strip() if log.is_file() else ""
+    last = words.splitlines()[-1] if words else "it said nothing"
+    return (
+        f"{', '.join(arms)} of {len(live.wanted.servers)} servers did not get ready within "
+        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: {last} ({log})"
+    )
+
+
+def _answers(port: int) -> bool:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,153 @@
+"""The shadow: the challenger gets a copy of every request and answers nobody.
+
+A day of traffic is mirrored through the proxy, which shows at once whether the challenger fails, is
+slow, or says something else. Its log loss takes weeks of labels: the days after the first are
+scored in a batch, from the offline join that the mirrored day was just held against.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL
+from pipeline.features.transform import ZONE
+from pipeline.rollout import shadow as analysis
+from pipeline.rollout.controller import Stage, recomputed, staged, wrong
+from pipeline.rollout.decision import Decision
+from pipeline.rollout.evidence import SHADOW
+from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
+from pipeline.rollout.traffic import DAY, Traffic
+from pipeline.rollout.view import when
+from pipeline.shared.errors import NotPromoted, RolledBack
+from pipeline.shared.scores import log_loss
+
+_MATURE = DAY + 10 * 60
+"""A day's labels are complete at 10:00 of the next, UTC."""
+
+
+def shadow(bad: str = "", force: bool = False) -> str:
+    """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
+
+    Raises:
+        RolledBack: it fails where the champion does not, answers otherwise than it should, or its
+            log loss is surely worse by more than the plan's margin.
+        NotPromoted: four weeks show neither.
+        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+    """
+    with alone():
+        rollout, known = begun("shadow", bad, force)
+        arms = {"champion": rollout.champion, "challenger": rollout.challenger}
+        with staged(rollout, max(rollout.plan.shadow.looks), arms, known) as stage:
+            stage.shadowed = True
+            minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
+            if not known:
+                stage.change("shadow", minute, ALL_CHAMPION)
+            pairs = _mirrored(stage)
+            return _judged(stage, pairs)
+
+
+def _mirrored(stage: Stage) -> pd.DataFrame:
+    """The first day, live: each request as the champion answered it and as the challenger did."""
+    first = stage.evidence.traffic.at[0]
+    for minute in stage.lived():
+        if minute - first >= DAY:
+            break
+    observed = stage.observed()
+    answers = stage.evidence.answers()
+    theirs = answers[answers["arm"] == SHADOW].drop_duplicates("request_id")
+    theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
+    ours = answers[answers["arm"] != SHADOW].drop_duplicates("request_id")
+    timed = ours[["request_id", "seconds"]].rename(columns={"seconds": "champion_seconds"})
+    pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
+    pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
+    pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
+    # A server that logs no answer gave none: the proxy throws a mirrored answer away unread.
+    return pairs.assign(challenger_code=np.where(pairs["challenger_risk"].isna(), 0, 200))
+
+
+def _judged(stage: Stage, pairs: pd.DataFrame) -> str:
+    rollout, traffic = stage.rollout, stage.evidence.traffic
+    compared = analysis.compare(rollout.plan, pairs)
+    stage.view.say(_at_once(compared))
+    unlike = _unlike(stage, pairs)
+    if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
+        return _stopped(stage, compared, unlike, pairs)
+    days = daily(rollout, traffic)
+    decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
+    return _concluded(stage, days, decision)
+
+
+def _at_once(compared: analysis.Comparison) -> str:
+    ours, theirs = compared.seconds or ([], [])
+    medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
+    return (
+        f"{compared.pairs:,} pairs, failed alone {compared.failed_alone[0]} and "
+        f"{compared.failed_alone[1]}, median seconds {medians}, equal risks "
+        f"{compared.equal if compared.equal is not None else 0:.1%}, mean difference "
+        f"{compared.moved_mean or 0:.4f}, largest distance of the distributions "
+        f"{compared.ks or 0:.3f} (challenger, champion)"
+    )
+
+
+def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
+    """How many of the challenger's answers differ from what its model gives on the right rows."""
+    rollout = stage.rollout
+    asked = stage.evidence.traffic.asked
+    right = pd.Series(
+        stage.evidence.recomputed[rollout.challenger.release[:12]], index=asked["name"]
+    )
+    apart = (pairs["challenger_risk"] - pairs["flight"].map(right)).abs()
+    return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
+
+
+def _stopped(
+    stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame
+) -> str:
+    rollout, minute = stage.rollout, int(pairs["minute"].max())
+    stage.shadowed = False
+    stage.change("shadow failed", minute, ALL_CHAMPION)
+    fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
+    raise RolledBack(
+        f"{rollout.name}: {rollout.challenger.shown} on its first day: {fails}"
+        f"{compared.failed_alone[1]} (p {compared.p_fails_more:.2g}, limit "
+        f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
+        f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
+        f"failures of {len(stage.replies):,}; repair it, then `make shadow`"
+    )
+
+
+def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
+    """For each day how many flights, and by how much the challenger's mean log loss is worse."""
+    asked = traffic.asked
+    labels = asked[LABEL].to_numpy()
+    ours = log_loss(labels, wrong(rollout.challenger, traffic))
+    theirs = log_loss(labels, recomputed(rollout, traffic)[rollout.champion.release[:12]])
+    date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
+    worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
+    found = worse.groupby("date")
+    means = found[["worse_by", "champion"]].mean()
+    return means.assign(flights=found.size()).reset_index()
+
+
+def _is_refresh(rollout: Rollout) -> bool:
+    """A retrained model with the features of the champion; else it is a change, held to more."""
+    return rollout.champion.features == rollout.challenger.features
+
+
+def _concluded(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
+    rollout, last = stage.rollout, decision.metrics[0].seen
+    minute = int(stage.evidence.traffic.at[0]) // DAY * DAY + (last - 1) * DAY + _MATURE
+    kept = rollout.keep(days, decision)
+    stage.shadowed = False
+    event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
+        decision.outcome, "shadow held"
+    )
+    stage.change(event, minute, ALL_CHAMPION, **kept)
+    words = (
+        f"{rollout.name}: {rollout.challenger.shown}, {last} days with labels, "
+        f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
+    )
+    if event == "shadow failed":
+        raise RolledBack(f"{words}; it answered nobody -> {rollout.folder}/; train another")
+    if event == "shadow held":
+        raise NotPromoted(f"{words}; a person looks -> {rollout.folder}/, or `make canary`")
+    return f"{words}; {when(minute)}: may go to `make canary` -> {rollout.folder}/"

@@ -1,0 +1,104 @@
+"""Back to the version before: from any state, by one command, checked before and after.
+
+A release goes back as a whole: model, feature service and config are one record, so an older model
+is never fed by younger features. A version that does not load here is refused before the switch.
+"""
+
+import time
+from dataclasses import dataclass
+
+from pipeline.rollout import envoy
+from pipeline.rollout import live as serving_live
+from pipeline.rollout.keeper import Wanted
+from pipeline.rollout.promotion import point_at
+from pipeline.rollout.rollout import ALL_CHAMPION, FAILED, UNFINISHED
+from pipeline.serve.loaded import loaded
+from pipeline.serve.predictor import unready
+from pipeline.shared import clock, ledger, lineage
+from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.errors import ReleaseRefused, RolloutRefused
+from pipeline.shared.ledger import Entry, Move, Side
+
+
+@dataclass(frozen=True)
+class Back:
+    """Who is taken out, and who serves instead."""
+
+    target: Side
+    out: Side
+
+
+def rollback() -> str:
+    """End what is going on, or take back the last promotion; doing it twice changes nothing.
+
+    Raises:
+        RolloutRefused: there is nothing to go back to.
+        ReleaseRefused: the version before does not load, or does not answer as it did.
+    """
+    started = time.perf_counter()
+    known = ledger.entries()
+    back = _back(known)
+    if back is None:
+        move = known[-1].move
+        return f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
+    _require_answers(back.target)
+    last = known[-1].move
+    ledger.append(
+        Move(
+            at=ledger.now(clock.arrived_at(load(IngestConfig).as_of)),
+            event="rolled back",
+            rollout=last.rollout,
+            champion=back.target,
+            challenger=back.out,
+            shares=ALL_CHAMPION,  # type: ignore[arg-type]
+            salt=last.salt,
+            by=f"hand of {lineage.who()}",
+        )
+    )
+    switched = _switched(back, last)
+    point_at(back.target, back.out, f"rollback of {last.rollout}")
+    return (
+        f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
+        f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
+        f"{switched}; entry {len(known) + 1} of the ledger"
+    )
+
+
+def _back(known: list[Entry]) -> Back | None:
+    """Where a rollback leads from where the ledger stands; None where it has led already."""
+    if not known:
+        raise RolloutRefused(
+            "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
+        )
+    move = known[-1].move
+    if move.event in FAILED or move.event in ("paused", "inconclusive", "switched back"):
+        return None
+    if move.challenger is None:
+        raise RolloutRefused(
+            f"{move.champion.shown} is the first of 1 champion(s): there is none to go back to; "
+            "`make reproduce` rebuilds it, `make run` trains another"
+        )
+    if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
+        return Back(move.champion, move.challenger)
+    return None
+
+
+def _require_answers(target: Side) -> None:
+    """The old version loads from its sealed release, and predicts what it predicted."""
+    if why := unready(loaded(target.release)):
+        raise ReleaseRefused(f"{target.shown} cannot be served again: {why}")
+
+
+def _switched(back: Back, last: Move) -> str:
+    """Change the traffic of whoever serves now; nothing to do where nobody does."""
+    path = serving_live.KEPT / "wanted.json"
+    if not serving_live.is_kept() or not path.is_file():
+        return "; nothing serves now, so no traffic had to change"
+    wanted = Wanted.model_validate_json(path.read_bytes())
+    arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
+    if arm is None:
+        return "; what serves now does not hold it: it is served from the next start on"
+    route = envoy.Route({arm: ledger.WHOLE}, last.salt)
+    version = envoy.set_route(serving_live.KEPT, route)
+    took = envoy.confirm(wanted.ports, version)
+    return f", traffic switched in {1000 * took:.0f} ms"

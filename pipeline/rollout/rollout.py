@@ -1,0 +1,207 @@
+"""One rollout: who against whom, by which plan, since when; its transitions go through the ledger.
+
+A transition is written down before the traffic changes, so whoever is killed in between leaves a
+ledger that says where the traffic belongs; a share only ever grows on evidence that is on disk.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.features.transform import ZONE, instant, minutes
+from pipeline.rollout.decision import Decision, plan_hash
+from pipeline.rollout.envoy import Route
+from pipeline.rollout.fault import injected
+from pipeline.rollout.promotion import mended
+from pipeline.serve.loaded import export
+from pipeline.shared import clock, ledger, lineage, tracking
+from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
+from pipeline.shared.contracts import ROLLOUT
+from pipeline.shared.errors import RegistryRefused, RolloutRefused
+from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
+from pipeline.shared.ledger import WHOLE, Entry, Move, Side
+from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
+
+LOCK = ledger.LEDGER.with_name("controller.lock")
+UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched"}
+"""After these somebody is still deciding."""
+FAILED = {"rolled back", "shadow failed"}
+ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
+_EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What does not change while it goes on; `first` is a midnight in New York."""
+
+    name: str
+    champion: Side
+    challenger: Side
+    plan: RolloutConfig
+    first: pd.Timestamp
+
+    @property
+    def folder(self) -> Path:
+        """Where its evidence is kept."""
+        return ROLLOUT / self.name
+
+    @property
+    def salt(self) -> str:
+        """What flights are hashed with: others meet the challenger in another rollout."""
+        return text_hash(f"{self.name} {self.challenger.name}")[:12]
+
+    def route(self, shares: dict[str, int], mirrored: bool = False) -> Route:
+        """The traffic with these shares."""
+        return Route(shares, self.salt, mirrored)
+
+    def move(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> Entry:
+        """Write a transition into the ledger."""
+        move = {
+            "at": instant(minute).to_pydatetime(),
+            "event": event,
+            "rollout": self.name,
+            "champion": self.champion,
+            "challenger": self.challenger,
+            "shares": shares,
+            "salt": self.salt,
+            "first": self.first.to_pydatetime(),
+            "plan": plan_hash(self.plan),
+            "by": f"{self.name.partition('-')[2]} for {lineage.who()}",
+        }
+        return ledger.append(Move.model_validate(move | told))
+
+    def keep(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+        """Put the evidence of a decision on disk; what its transition says of it."""
+        path = self.folder / _EVIDENCE.format(len(list(self.folder.glob("evidence-*"))) + 1)
+        write_parquet(path, observed)
+        write_json(self.folder / _PLAN, self.plan.model_dump(mode="json"))
+        return {"evidence": {path.name: file_hash(path)}, "decision": decision.model_dump()}
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Be the only one who decides.
+
+    Raises:
+        RolloutRefused: another does.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with LOCK.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RolloutRefused(
+                f"another rollout is going on, 1 at a time is allowed ({LOCK} is held); wait for "
+                "it, or end it with `make rollback`"
+            ) from error
+        yield
+
+
+def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[Entry]]:
+    """A new rollout of this kind, or the one that was interrupted, with its transitions.
+
+    Raises:
+        RegistryRefused: there is no champion.
+        RolloutRefused: another is unfinished, or this challenger was rolled back before.
+    """
+    injected(bad)
+    plan, known = load(RolloutConfig), ledger.entries()
+    mended(known)
+    champion, challenger = sides(bad)
+    if known and known[-1].move.event in UNFINISHED:
+        return _resumed(kind, plan, challenger, known)
+    if not force:
+        _require_not_rolled_back(challenger, known)
+    name = f"{ledger.rollouts() + 1:04}-{kind}"
+    first = midnight_from(_since(plan, known))
+    return Rollout(name, champion, challenger, plan, first), []
+
+
+def _resumed(
+    kind: str, plan: RolloutConfig, challenger: Side, known: list[Entry]
+) -> tuple[Rollout, list[Entry]]:
+    last = known[-1].move
+    mine = [entry for entry in known if entry.move.rollout == last.rollout]
+    same = last.challenger is not None and last.challenger.name == challenger.name
+    if last.rollout.partition("-")[2] != kind or not same or last.challenger is None:
+        raise RolloutRefused(
+            f"{last.rollout} of {last.challenger.shown if last.challenger else 'nobody'} is "
+            f"unfinished at {last.event!r}, this would be a {kind} of {challenger.shown}: go on "
+            "with the former as it was called, or end it with `make rollback`"
+        )
+    if last.plan != plan_hash(plan):
+        raise RolloutRefused(
+            f"{last.rollout} was begun with plan {(last.plan or '')[:12]}, configs/rollout.yaml "
+            f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
+        )
+    first = pd.Timestamp(mine[0].move.first)
+    return Rollout(last.rollout, last.champion, last.challenger, plan, first), mine
+
+
+def sides(bad: str = "") -> tuple[Side, Side]:
+    """The champion, and the challenger of the registry, or the champion again if it has none."""
+    registry = load(RegisterConfig)
+    champion = tracking.aliased(registry, CHAMPION)
+    if champion is None:
+        raise RegistryRefused(
+            f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
+        )
+    challenger = tracking.aliased(registry, CHALLENGER)
+    if challenger is None or _compared_with_another(challenger, champion):
+        challenger = champion
+    return side_of(champion), side_of(challenger, bad)
+
+
+def _compared_with_another(challenger: Version, champion: Version) -> bool:
+    """Whether a version's verdict is about another champion: it may not be promoted now."""
+    return challenger.tags.get("compared_with", "") != champion.digest
+
+
+def side_of(version: Version, fault: str = "") -> Side:
+    """A version as a side of a rollout, with its release where servers find it."""
+    release = export(version.number)
+    return Side(
+        version=version.number,
+        release=release,
+        features=version.tag("feature_service"),
+        fault=fault,
+    )
+
+
+def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
+    for entry in known:
+        told = entry.move
+        same = told.challenger is not None and told.challenger.name == challenger.name
+        if same and told.event in FAILED:
+            raise RolloutRefused(
+                f"{challenger.shown} was {told.event} in {told.rollout} at "
+                f"{told.at:%Y-%m-%d %H:%M}Z (entry {entry.number} of {len(known)}); the same does "
+                "not get better: train another, or insist with FORCE=1"
+            )
+
+
+def _since(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
+    """From when on a rollout may begin: after a rollback things are left alone for a while."""
+    rested = pd.Timedelta(days=plan.canary.cooldown_days)
+    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED]
+    stands = ledger.now(clock.arrived_at(load(IngestConfig).as_of))
+    return max([pd.Timestamp(stands), *fell])
+
+
+def minute_of(at: datetime) -> int:
+    """An instant in whole minutes since EPOCH, as features tell time."""
+    return int(minutes(pd.Series([pd.Timestamp(at)]))[0])
+
+
+def midnight_from(at: pd.Timestamp) -> pd.Timestamp:
+    """The first midnight in New York that is not before an instant, as UTC."""
+    local = at.tz_convert(ZONE)
+    midnight = local.normalize()
+    later = midnight if midnight == local else midnight + pd.DateOffset(days=1)
+    return pd.Timestamp(later).tz_convert("UTC")

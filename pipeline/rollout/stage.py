@@ -1,0 +1,137 @@
+"""The commands of a rollout; what they change, and on what evidence, is in the ledger."""
+
+from collections.abc import Iterator
+
+from pipeline.rollout import canary as analysis
+from pipeline.rollout import plot
+from pipeline.rollout.controller import BASELINE, Canary, Stage, frozen, shares_at, staged
+from pipeline.rollout.decision import Decision, Start
+from pipeline.rollout.promotion import point_at
+from pipeline.rollout.rollout import (
+    ALL_CHALLENGER,
+    ALL_CHAMPION,
+    alone,
+    begun,
+    minute_of,
+)
+from pipeline.rollout.traffic import DAY
+from pipeline.rollout.view import when
+from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
+from pipeline.shared.ledger import Entry
+
+_ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
+"""The outcomes that take the challenger out, and what the ledger calls them."""
+
+
+def canary(bad: str = "", force: bool = False) -> str:
+    """Let the challenger answer a growing share of the traffic, and decide by what is seen.
+
+    `bad` injects a fault into its server. One that was interrupted goes on where it was.
+
+    Raises:
+        RolledBack: the challenger was worse than its control, or broke a limit.
+        NotPromoted: nothing against it was found, and not enough for it.
+        RolloutRefused: another rollout goes on, or this challenger was rolled back before.
+    """
+    with alone():
+        rollout, known = begun("canary", bad, force)
+        arms = {"champion": rollout.champion, "control": rollout.champion}
+        arms["challenger"] = rollout.challenger
+        plan = rollout.plan.canary
+        with staged(rollout, int(plan.max_days + plan.bake_days) + 1, arms, known) as stage:
+            minutes = stage.lived()
+            course = _taken_up(stage, known) if known else _started(stage, minutes)
+            return _through(course, minutes)
+
+
+def _through(course: Canary, minutes: Iterator[int]) -> str:
+    """Step by step until it is decided."""
+    stage = course.stage
+    for minute in minutes:
+        if not course.due(minute):
+            continue
+        decision, observed = course.look(minute)
+        if decision.outcome == "hold":
+            continue
+        kept = stage.rollout.keep(observed, decision)
+        if decision.outcome == "promote":
+            stage.change("promoted", minute, ALL_CHALLENGER, **kept)
+            point_at(stage.rollout.challenger, stage.rollout.champion, stage.rollout.name)
+            return _baked(course, minutes, minute)
+        if decision.outcome != "advance":
+            stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
+            raise _ended(course, decision)
+        course.steps.append((minute, course.step + 1))
+        shares = shares_at(stage.rollout, course.step)
+        stage.change("step", minute, shares, step=course.step, **kept)
+    raise NotPromoted(
+        f"{stage.rollout.name}: the traffic ended in step {course.step} of "
+        f"{len(stage.rollout.plan.canary.steps)}, undecided; the champion stays"
+    )
+
+
+def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
+    """Begin the first step, once enough is known of how fast the champion answers."""
+    minute = next(minute for minute in minutes if len(stage.replies) >= BASELINE)
+    start = frozen(stage, stage.observed())
+    told = {"decision": {"start": start.model_dump()}}
+    stage.change("canary", minute, shares_at(stage.rollout, 0), **told)
+    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=BASELINE)
+
+
+def _taken_up(stage: Stage, known: list[Entry]) -> Canary:
+    """Go on with a canary that was interrupted, with all its evidence."""
+    moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
+    start = Start.model_validate((moves[0].decision or {})["start"])
+    steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
+    stage.view.say(f"goes on in step {moves[-1].step}: ledger and logs are where they were")
+    return Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+
+
+def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
+    """Watch the new champion with the old one warm beside it; only a limit can end this."""
+    stage, plan = course.stage, course.stage.rollout.plan
+    for minute in minutes:
+        alive = stage.live.starts("challenger") == 1
+        over = minute - promoted >= plan.canary.bake_days * DAY
+        if alive and not over and len(stage.replies) - course.looked_requests < BASELINE:
+            continue
+        course.looked_requests = len(stage.replies)
+        observed = course.observed()
+        decision = analysis.baking(plan, course.start, observed, course.at(minute))
+        if decision.outcome == "rollback":
+            kept = stage.rollout.keep(observed, decision)
+            stage.change("rolled back", minute, ALL_CHAMPION, **kept)
+            point_at(stage.rollout.champion, stage.rollout.challenger, stage.rollout.name)
+            raise _ended(course, decision)
+        if over:
+            stage.change("baked", minute, ALL_CHALLENGER)
+            return _promoted(course)
+    raise NotPromoted(f"{stage.rollout.name}: the traffic ended before the promotion had baked")
+
+
+def _promoted(course: Canary) -> str:
+    stage, decision = course.stage, course.decisions[-1][2]
+    errors = decision.metric("errors")
+    plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    return (
+        f"{stage.rollout.name}: {stage.rollout.challenger.shown} is champion, after "
+        f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
+        f"{len(course.decisions)} looks; provisional until labels mature; users: "
+        f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"
+    )
+
+
+def _ended(course: Canary, decision: Decision) -> PipelineError:
+    """What to say of a challenger that was taken out."""
+    stage, (minute, shares, _) = course.stage, course.decisions[-1]
+    plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    met = int((course.observed()["arm"] == "challenger").sum())
+    words = (
+        f"{stage.rollout.name}: {stage.rollout.challenger.shown} at {when(minute)} with "
+        f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "
+        f"{'; '.join(decision.reasons)}; it met {met} of {len(stage.replies):,} requests, users "
+        f"saw {stage.failures} failures; {stage.rollout.champion.shown} serves all -> "
+        f"{stage.rollout.folder}/; `make replay-decision` decides it again"
+    )
+    return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)

@@ -1,0 +1,195 @@
+"""Traffic that nobody has seen: the flights after what has arrived, asked for as time passes.
+
+No label of theirs is known to anybody here before its time. What becomes known goes into the online
+store when it does, and each flight is asked for at its T, over HTTP and through the proxy.
+"""
+
+import http.client
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import local
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from pipeline import ingest
+from pipeline.features import transform
+from pipeline.features.definitions import VIEWS
+from pipeline.features.join import as_of, historical
+from pipeline.features.stage import accepted
+from pipeline.features.store import Store
+from pipeline.features.transform import entity_names, instant, minutes
+from pipeline.shared import clock
+from pipeline.shared.config import FeaturesConfig, IngestConfig, load
+from pipeline.shared.errors import DayUnknown
+
+DAY = 24 * 60
+CLIENTS = 6
+"""Users that ask at once; each keeps its connection."""
+_BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Some days of flights in the order in which they are asked for, and what is known by when.
+
+    `asked` has a row per flight, its features as the offline join gives them, `name` (its id) and
+    `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
+    flight meets, each with the minute at which it is `pushed`.
+    """
+
+    asked: pd.DataFrame
+    at: np.ndarray
+    feed: dict[str, pd.DataFrame]
+
+    def since(self, place: int) -> "Traffic":
+        """What is left after so many flights; what was pushed before is pushed at once."""
+        at = self.at[place:]
+        now = int(at.min()) // 15 * 15
+        feed = {v: rows.assign(pushed=rows["pushed"].clip(lower=now)) for v, rows in self.feed.items()}
+        return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
+
+
+def traffic(first: pd.Timestamp, days: int) -> Traffic:
+    """The flights of so many days from an instant on, a midnight in New York.
+
+    Raises:
+        DayUnknown: the published year ends before.
+    """
+    config = load(FeaturesConfig)
+    last = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
+    flights, weather = _until(pd.Timestamp(last).tz_convert("UTC"))
+    views = transform.views(flights, weather, config)
+    asked = transform.requests(flights, config)
+    chosen = asked["sched_dep_utc"].between(first, pd.Timestamp(last), inclusive="left")
+    asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
+    frame = historical(asked.reset_index(drop=True), views, config)
+    at = minutes(frame["predict_at"])
+    return Traffic(_told(frame), at, _feed(frame, at, views, config.grid_minutes))
+
+
+def _until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What has arrived and was accepted, and after it what was published, raw, up to an instant."""
+    config = load(IngestConfig)
+    arrived = clock.months(config.first_month, config.as_of)
+    flights, weather = accepted()
+    tables = ingest.read_source(config)
+    parts = []
+    for known, table, column in (
+        (flights, tables["flights"], "sched_dep_utc"),
+        (weather, tables["weather"], "observed_utc"),
+    ):
+        month = table["year"] * 100 + table["month"]
+        later = table[(month > int(arrived[-1].replace("-", ""))) & (table[column] < last)]
+        parts.append(pd.concat([known, later], ignore_index=True))
+    if tables["flights"]["sched_dep_utc"].max() < last - pd.Timedelta(days=1):
+        raise DayUnknown(
+            f"the published flights end on {tables['flights']['sched_dep_utc'].max():%Y-%m-%d}, "
+            f"traffic is wanted until {last:%Y-%m-%d}; `make clean run` begins the year anew"
+        )
+    return parts[0], parts[1]
+
+
+def _told(frame: pd.DataFrame) -> pd.DataFrame:
+    """With each flight's name, and the body of its request."""
+    local_date = frame["sched_dep_utc"].dt.tz_convert(transform.ZONE).dt.strftime("%Y-%m-%d")
+    name = local_date + "/" + frame["carrier"] + "/" + frame["flight"].astype(str)
+    departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = frame[_BODY].astype(object).itertuples(index=False, name=None)
+    told = [
+        {k: v for k, v in zip(_BODY, row, strict=True) if not _is_missing(v)}
+        | {"scheduled_departure": departure}
+        for row, departure in zip(rows, departures, strict=True)
+    ]
+    bodies = [orjson.dumps({"flights": [flight]}) for flight in told]
+    return frame.assign(name=name + "/" + frame["origin"], body=bodies)
+
+
+def _is_missing(value: object) -> bool:
+    return isinstance(value, float) and np.isnan(value)
+
+
+def _feed(
+    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], grid: int
+) -> dict[str, pd.DataFrame]:
+    """Of each view the rows that some request meets; another row would be replaced unread.
+
+    A row is pushed at the last mark of the grid before its first reader, or in between if it
+    becomes available only then.
+    """
+    feed = {}
+    for view, rows in views.items():
+        met = as_of(rows, entity_names(asked, view), at)
+        first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
+        chosen = rows.iloc[first.index]
+        mark = first.to_numpy() // grid * grid
+        available = chosen["available_at"].to_numpy()
+        feed[view] = chosen.assign(pushed=np.where(available <= mark, mark, available))
+    return feed
+
+
+def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+    """Let time pass: push what becomes known, then give the places of who asks until the next."""
+    marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
+    times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
+    ends = np.append(times[1:], np.iinfo("int64").max)
+    for now, end in zip(times.tolist(), ends.tolist(), strict=True):
+        for view, rows in traffic.feed.items():
+            if len(new := rows[rows["pushed"] == now]):
+                store.push(view, new.drop(columns="pushed"))
+        if now % grid == 0:
+            store.complete(VIEWS, instant(now))
+        if (found := np.flatnonzero((traffic.at >= now) & (traffic.at < end))).size:
+            yield found
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a user got: code 0 is no answer at all."""
+
+    code: int
+    seconds: float
+    request_id: str
+    version: str
+
+
+class Users:
+    """Users at their end of the proxy, a few at a time, each with a connection that stays."""
+
+    def __init__(self, port: int, clients: int = CLIENTS):
+        """`port` is the proxy's; nothing is sent yet."""
+        self._port, self._held = port, local()
+        self._pool = ThreadPoolExecutor(clients)
+
+    def ask(self, names: list[str], bodies: list[bytes]) -> list[Reply]:
+        """Ask for flights, as many at a time as there are users; the replies in their order."""
+        return list(self._pool.map(self._one, names, bodies))
+
+    def close(self) -> None:
+        """No more requests."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _one(self, name: str, body: bytes) -> Reply:
+        headers = {"content-type": "application/json", "x-flight": name}
+        started = time.perf_counter()
+        try:
+            connection = self._connection()
+            connection.request("POST", "/predict", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            self._held.connection = None
+            return Reply(0, time.perf_counter() - started, "", "")
+        seconds, told = time.perf_counter() - started, answer.headers
+        return Reply(
+            answer.status, seconds, told.get("x-request-id", ""), told.get("x-version", "")
+        )
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if getattr(self._held, "connection", None) is None:
+            self._held.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection: http.client.HTTPConnection = self._held.connection
+        return connection
