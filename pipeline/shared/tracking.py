@@ -357,13 +357,13 @@ def sealed(config: RegisterConfig, release: str) -> Version:
         VersionUnknown: there is none.
     """
     versions = _versions(config) if exists(config) else []
-    for version in versions:
-        if version.tags.get("release") == release:
-            return version
+    for registered in versions:
+        if registered.tags.get("release") == release:
+            return registered
     raise VersionUnknown(
         f"{config.model_name} has no version with the release {release[:12]} in "
-        f"{shown(config.tracking_url)}; it has {len(versions)} version(s), and `make lineage` shows "
-        "the champion's"
+        f"{shown(config.tracking_url)}; it has {len(versions)} version(s), and `make lineage` "
+        "shows the champion's"
     )
 
 
