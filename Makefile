@@ -65,6 +65,8 @@ lineage: setup ## Where a version comes from, and its model card: make lineage V
 	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
 serve: setup ## Serve a day through the online store as time passes: make serve DAY=2013-04-18
 	@$(PIPELINE) serve $${DAY:+"--day=$$DAY"}
+server: setup ## Answer over HTTP until Ctrl-C: make server VERSION=champion PORT=8080
+	@$(PIPELINE) server --version="$${VERSION:-champion}" $${PORT:+"--port=$$PORT"}
 materialize: setup ## Bring the live online store up to an instant: UNTIL=2013-04-18T10:00Z
 	@$(PIPELINE) materialize $${UNTIL:+"--until=$$UNTIL"}
 skew: setup ## Is what was served what training would read? make skew DAY=2013-04-18
@@ -151,6 +153,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve materialize skew batch monitor retrain push pull answers answer prove \
+  reproduce lineage serve server materialize skew batch monitor retrain push pull answers answer prove \
   fill record drills drill bench leak skews store horizon check test fast rules small report \
   comment ci lock latest audit clean

@@ -22,6 +22,7 @@ STAGES = {
     "reproduce": "pipeline.reproduce:run",
     "lineage": "pipeline.reproduce:lineage",
     "serve": "pipeline.serve:run",
+    "server": "pipeline.serve:server",
     "materialize": "pipeline.serve:materialize",
     "skew": "pipeline.serve:skew",
     "batch": "pipeline.serve:batch",
@@ -40,6 +41,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "lineage": {"version": _VERSION},
     "serve": {"day": _DAY},
+    "server": {
+        "version": _VERSION,
+        "port": {"type": int, "metavar": "PORT", "help": "server: where it listens, 0 for any"},
+    },
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
     "skew": {"day": _DAY},
     "batch": {"month": {"metavar": "YYYY-MM", "help": "batch: a month that has arrived"}},

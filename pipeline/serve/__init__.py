@@ -1,10 +1,15 @@
 """What a model is served with, online as time passes and in a batch, and whether it is the same.
 
 `replay` lives a day again through the online store; `skew` holds what was served against what
-training would have read; `batch` scores a whole schedule ahead; `stage` has the commands.
+training would have read; `batch` scores a whole schedule ahead; `stage` has their commands.
+
+`server` answers over HTTP: `loaded` is the release, `request` what may be asked, `predictor` what
+answers, `protocol` how tensors travel, `app` the routes over a `desk`, each within an `envelope`,
+`log` what was answered, `metrics` what was counted, `kserve` the same predictor for a cluster.
 """
 
 from pipeline.serve.batch import batch
+from pipeline.serve.server import server
 from pipeline.serve.stage import materialize, run, skew
 
-__all__ = ["batch", "materialize", "run", "skew"]
+__all__ = ["batch", "materialize", "run", "server", "skew"]

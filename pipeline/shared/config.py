@@ -274,14 +274,21 @@ class ReproduceConfig(StageConfig):
 
 
 class ServeConfig(StageConfig):
-    """Where the online store is, who computes, when a value is stale, how far ahead a batch is."""
+    """Where the online store and the log are, when a value is stale, what a server may be asked."""
 
     stage = "serve"
-    environment = {"online_url": "PIPELINE_ONLINE_URL"}
+    environment = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
     online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
     compute: Literal["duckdb", "spark"]
     max_lag_minutes: int = Field(gt=0)
     batch_horizon_minutes: int = Field(gt=0)
+    port: int = Field(ge=1, le=65_535)
+    log_url: str = Field(pattern=r"^(sqlite:///|postgresql://).+", repr=False)
+    log_queue: int = Field(ge=1, le=1_000_000)
+    max_body_bytes: int = Field(ge=1_000, le=64_000_000)
+    max_rows: int = Field(ge=1, le=100_000)
+    timeout_ms: int = Field(ge=1, le=60_000)
+    max_waiting: int = Field(ge=1, le=10_000)
 
 
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]

@@ -152,6 +152,28 @@ class Training(Record):
     threads: int
 
 
+class WarmUp(Record):
+    """What a fresh server has to answer: a few rows of inputs (None: missing), and their risks.
+
+    scikit-learn predicted them when the model was trained; `tolerance` is that of the config.
+    """
+
+    features: list[str]
+    inputs: list[list[float | None]]
+    risk: list[float]
+    tolerance: float
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "WarmUp":
+        widths = {len(row) for row in self.inputs}
+        if widths != {len(self.features)} or len(self.inputs) != len(self.risk):
+            raise ValueError(
+                f"{len(self.inputs)} rows of {sorted(widths)} inputs for {len(self.risk)} risks "
+                f"and {len(self.features)} features"
+            )
+        return self
+
+
 R = TypeVar("R", bound=Record)
 
 

@@ -350,6 +350,23 @@ def named(config: RegisterConfig, name: str) -> Version:
     return found
 
 
+def sealed(config: RegisterConfig, release: str) -> Version:
+    """The version whose release has this digest.
+
+    Raises:
+        VersionUnknown: there is none.
+    """
+    versions = _versions(config) if exists(config) else []
+    for registered in versions:
+        if registered.tags.get("release") == release:
+            return registered
+    raise VersionUnknown(
+        f"{config.model_name} has no version with the release {release[:12]} in "
+        f"{shown(config.tracking_url)}; it has {len(versions)} version(s), and `make lineage` "
+        "shows the champion's"
+    )
+
+
 def _versions(config: RegisterConfig) -> list[Version]:
     found = _client(config).search_model_versions(f"name = '{config.model_name}'")
     return [_version(one) for one in found]

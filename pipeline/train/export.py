@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.shared import model as stored
+from pipeline.shared.contracts import WarmUp
 from pipeline.shared.errors import ParityFailed
 from pipeline.shared.files import bytes_hash, replacing
+
+_WARM_UP_ROWS = 5
 
 
 def to_onnx(fitted: Any, features: list[str]) -> bytes:
@@ -30,6 +33,20 @@ def to_onnx(fitted: Any, features: list[str]) -> bytes:
     entry = converted.metadata_props.add()
     entry.key, entry.value = stored.FEATURES_KEY, json.dumps(features)
     return bytes(converted.SerializeToString(deterministic=True))
+
+
+def warm_up(fitted: Any, features: list[str], inputs: np.ndarray, tolerance: float) -> WarmUp:
+    """A few rows, far apart, with what the fitted classifier predicts: no part of the stored model.
+
+    A server that has loaded the model compares with them before it says that it is ready.
+    """
+    rows = inputs[np.linspace(0, len(inputs) - 1, _WARM_UP_ROWS).astype("int64")]
+    return WarmUp(
+        features=features,
+        inputs=[[None if np.isnan(x) else float(x) for x in row] for row in rows],
+        risk=fitted.predict_proba(rows)[:, 1].tolist(),
+        tolerance=tolerance,
+    )
 
 
 def save(

@@ -66,6 +66,8 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
         for name, model in fitted.items()
     }
     challenger = stored["model"][0]
+    warm = export.warm_up(*fitted["model"], config.parity_tolerance)
+    write_json(TRAIN / "warmup.json", warm.model_dump())
     return challenger, Training(
         digest=challenger.digest,
         baselines={name: stored[name][0].digest for name in BASELINES},

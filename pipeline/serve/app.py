@@ -1,0 +1,189 @@
+"""The HTTP server's app: the Open Inference Protocol for machines, `/predict` for people.
+
+Every refusal says why, and nothing that is asked makes an error of the server.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from pipeline.serve import protocol
+from pipeline.serve.desk import Desk
+from pipeline.serve.envelope import Envelope, refusal
+from pipeline.serve.log import Log
+from pipeline.serve.metrics import CONTENT_TYPE, Metrics
+from pipeline.serve.openapi import BODIES, answers, described, page
+from pipeline.serve.predictor import Predicts
+from pipeline.serve.protocol import FROM_STORE, INPUTS, Refused
+from pipeline.serve.request import Asked, flight_id, instant_of
+from pipeline.shared.config import ServeConfig
+
+JSON, BYTES = "application/json", "application/octet-stream"
+
+
+def create_app(
+    predictor: Predicts,
+    log: Log,
+    config: ServeConfig,
+    metrics: Metrics,
+    ready: Callable[[], str],
+    model_name: str = "flight-delay",
+    arm: str = "direct",
+) -> FastAPI:
+    """The app over a predictor; `ready` says why it is not, or nothing.
+
+    `arm` is what answers are logged under where the caller, a proxy, names none.
+    """
+    desk = Desk(predictor, log, config, metrics)
+    _shown(metrics, desk, log)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    app = FastAPI(
+        title="Flight delay",
+        version=desk.version,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    about = {"x-version": desk.version, "x-release": desk.release[:12]}
+    app.add_middleware(Envelope, metrics=metrics, about=about, arm=arm)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _no_route)
+    _for_people(app, desk, metrics)
+    kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
+    _for_machines(app, _Machines(desk, ready, kinds))
+    described(app, list(kinds))
+    return app
+
+
+def _shown(metrics: Metrics, desk: Desk, log: Log) -> None:
+    metrics.model(version=desk.version, release=desk.release[:12])
+    metrics.shown("flight_waiting", "Requests that wait for the store", lambda: desk.waiting)
+    metrics.shown("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
+    metrics.shown("flight_log_written", "Answers in the log", lambda: log.written)
+    metrics.shown("flight_log_known", "Answers that were in the log", lambda: log.known)
+    metrics.shown("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
+    metrics.shown("flight_log_failed", "Attempts to log that failed", lambda: log.failed)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal(error.code, error.reason, error.headers)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
+    return refusal(error.status_code, told, dict(error.headers or {}))
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type=JSON)
+
+
+def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+    """`/predict`, the documentation, and the metrics."""
+
+    @app.post("/predict", openapi_extra=BODIES["predict"], responses=answers("Predictions"))
+    async def predict(request: Request) -> Response:
+        """The risk that flights arrive 15 or more minutes late, or not at all."""
+        body = await desk.body(request, JSON)
+        try:
+            asked = Asked.model_validate(protocol.parsed(body))
+        except ValidationError as error:
+            raise Refused(400, protocol.explained(error)) from None
+        instants, found = await desk.from_store(asked.flights, request)
+        rows = zip(asked.flights, instants, found.risk.tolist(), found.flags, strict=True)
+        predictions = [
+            {"flight": flight_id(f), "predict_at": instant_of(at), "risk": risk, "flags": flags}
+            for f, at, risk, flags in rows
+        ]
+        told = {"request_id": request.state.id, "version": desk.version, "release": desk.release}
+        return _json({**told, "predictions": predictions})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        """The documentation as a page that loads nothing from elsewhere."""
+        return Response(page(app.openapi()), media_type="text/html")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def counted() -> Response:
+        """What Prometheus reads."""
+        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+class _Machines:
+    """The Open Inference Protocol for the models in `kinds`, each with its tensors."""
+
+    def __init__(self, desk: Desk, ready: Callable[[], str], kinds: dict[str, dict[str, str]]):
+        self._desk, self._ready, self._kinds = desk, ready, kinds
+
+    async def infer(self, request: Request) -> Response:
+        """The risks of rows, as tensors."""
+        name, header = self._named(request), request.headers.get(protocol.HEADER)
+        body = await self._desk.body(request, *([BYTES, JSON, ""] if header else [JSON]))
+        asked = protocol.tensors(body, header, self._kinds[name])
+        if INPUTS in self._kinds[name]:
+            risk = self._desk.from_features(protocol.matrix(asked), request)
+        else:
+            risk = (await self._desk.from_store(protocol.flights(asked), request))[1].risk
+        told = asked.id if asked.id is not None else request.state.id
+        content, headers = protocol.inferred(name, self._desk.version, told, risk, asked.binary)
+        return Response(content, headers=headers)
+
+    async def ready(self) -> Response:
+        """Whether a warm-up prediction was the recorded one; if not, why."""
+        return self._readiness({})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Whether a model answers."""
+        return self._readiness({"name": self._named(request)})
+
+    async def model(self, request: Request) -> Response:
+        """What a model takes and gives."""
+        name = self._named(request)
+        return _json(protocol.metadata(name, self._desk.version, self._kinds[name]))
+
+    async def live(self) -> Response:
+        """Whether the process answers at all."""
+        return _json({"live": True})
+
+    async def server(self) -> Response:
+        """What answers here."""
+        told = {"name": "flight-delay-server", "version": self._desk.version}
+        return _json({**told, "extensions": protocol.EXTENSIONS})
+
+    def _named(self, request: Request) -> str:
+        """The model that a path names, if it is served in the version that the path names."""
+        name, version = request.path_params["name"], request.path_params.get("version")
+        if name not in self._kinds or version not in (None, self._desk.version):
+            told = f"{name}/versions/{version}" if version else name
+            served = f"{', '.join(self._kinds)}, version {self._desk.version}"
+            raise Refused(404, f"there is no model {told[:80]!r}; served are {served}")
+        return str(name)
+
+    def _readiness(self, about: dict[str, Any]) -> Response:
+        if reason := self._ready():
+            raise Refused(503, f"not ready: {reason}")
+        return _json({**about, "ready": True})
+
+
+def _for_machines(app: FastAPI, to: _Machines) -> None:
+    """The routes of the protocol, with and without a version."""
+    app.get("/v2", responses=answers("Server"))(to.server)
+    app.get("/v2/health/live", responses=answers("Live"))(to.live)
+    app.get("/v2/health/ready", responses=answers("Ready"))(to.ready)
+    for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        app.get(base, responses=answers("Metadata"))(to.model)
+        app.get(f"{base}/ready", responses=answers("Ready"))(to.model_ready)
+        said = answers("Inferred")
+        app.post(f"{base}/infer", openapi_extra=BODIES["infer"], responses=said)(to.infer)

@@ -1,0 +1,131 @@
+"""Between a request and its answer: limits, the store's one thread, the log and the metrics.
+
+The event loop does what takes microseconds. The online store is read by one thread, which owns its
+connection: requests wait for it in turn, only so many and only so long.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import orjson
+from starlette.requests import Request
+
+from pipeline.serve.log import Answer, Log, packed
+from pipeline.serve.metrics import Metrics
+from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
+from pipeline.serve.protocol import Refused
+from pipeline.serve.request import Flight, flight_id, requests
+from pipeline.shared.config import ServeConfig
+
+
+class Desk:
+    """Takes what was asked to the predictor, and what was answered to the log and the metrics."""
+
+    def __init__(self, predictor: Predicts, log: Log, config: ServeConfig, metrics: Metrics):
+        """One thread reads the store; it begins with the first request."""
+        self._predictor, self._log = predictor, log
+        self._config, self._metrics = config, metrics
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._lock, self.waiting = threading.Lock(), 0
+        self.version, self.release = predictor.loaded.number, predictor.loaded.release
+        self.horizon_minutes = predictor.loaded.features.horizon_minutes
+
+    async def body(self, request: Request, *kinds: str) -> bytes:
+        """The body of a request, if it is of one of these kinds and not too large."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in kinds:
+            raise Refused(415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}")
+        limit, found = self._config.max_body_bytes, bytearray()
+        told = request.headers.get("content-length", "0")
+        if told.isascii() and told.isdigit() and int(told[:18]) > limit:
+            raise Refused(413, f"the body has {told[:18]} bytes, at most {limit} are read")
+        async for chunk in request.stream():
+            found += chunk
+            if len(found) > limit:
+                raise Refused(413, f"the body has more than {limit} bytes, which are read at most")
+        return bytes(found)
+
+    def _limited(self, rows: int) -> None:
+        if not 0 < rows <= self._config.max_rows:
+            raise Refused(
+                413 if rows else 400, f"{rows} rows; 1 to {self._config.max_rows} are answered"
+            )
+
+    async def from_store(
+        self, flights: Sequence[Flight], request: Request
+    ) -> tuple[list[int], Answers]:
+        """T of each flight and its risk, logged."""
+        self._limited(len(flights))
+        asked = requests(flights, self.horizon_minutes)
+        found: Answers = await self._in_turn(lambda: self._sound(self._predictor.online, asked))
+        at = asked["predict_at"]
+        columns = [
+            [flight_id(flight) for flight in flights],
+            at,
+            packed(found.values, "<f4"),
+            packed(found.known_at, "<i8"),
+            [orjson.dumps(flags).decode() for flags in found.flags],
+            found.risk.tolist(),
+        ]
+        self._logged(request, zip(*columns, strict=True))
+        self._metrics.features(at, found.known_at, found.flags)
+        self._metrics.risks(found.risk)
+        return at, found
+
+    def from_features(self, matrix: np.ndarray, request: Request) -> np.ndarray:
+        """The risks of rows of FEATURES, logged."""
+        self._limited(len(matrix))
+        started = time.perf_counter()
+        risk: np.ndarray = self._sound(self._predictor.vectors, matrix)
+        if time.perf_counter() - started > self._config.timeout_ms / 1000:
+            raise self._late()
+        self._logged(request, ((None, None, None, None, "{}", one) for one in risk.tolist()))
+        self._metrics.risks(risk)
+        return risk
+
+    def _logged(self, request: Request, rows: Iterable[tuple[Any, ...]]) -> None:
+        now, told = time.time(), request.state
+        who = (told.arm, self.version, self.release)
+        logged = [(told.id, row, *who, *one, now) for row, one in enumerate(rows)]
+        self._log.add([Answer(*columns) for columns in logged])
+
+    def _sound(self, predict: Callable[[Any], Any], asked: Any) -> Any:
+        try:
+            return predict(asked)
+        except InvalidRisk as error:
+            self._metrics.invalid()
+            raise Refused(500, f"version {self.version} gave no probability: {error}") from error
+
+    async def _in_turn(self, work: Callable[[], Any]) -> Any:
+        """Work done by the store's thread, unless too many wait for it, or it takes too long."""
+        with self._lock:
+            if self.waiting >= self._config.max_waiting:
+                raise Refused(
+                    503,
+                    f"{self.waiting} requests wait for the store already",
+                    **{"retry-after": "1"},
+                )
+            self.waiting += 1
+        future = self._worker.submit(work)
+        future.add_done_callback(self._left)
+        try:
+            async with asyncio.timeout(self._config.timeout_ms / 1000):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise self._late() from None
+
+    def _left(self, _: "Future[Any]") -> None:
+        with self._lock:  # only now: who has given up still keeps the thread busy
+            self.waiting -= 1
+
+    def _late(self) -> Refused:
+        return Refused(504, f"no answer within {self._config.timeout_ms} ms")
+
+    def close(self) -> None:
+        """Let the store's thread end."""
+        self._worker.shutdown(wait=True, cancel_futures=True)

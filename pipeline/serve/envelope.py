@@ -1,0 +1,76 @@
+"""What goes around every answer: who asked, which release answered, how long it took.
+
+As ASGI itself, since what frameworks offer for this costs more than a prediction does.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.serve.metrics import Metrics
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_ARM = re.compile(r"[a-z0-9-]{1,32}")
+
+
+def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that says why there is no answer."""
+    content = orjson.dumps({"error": reason.encode(errors="replace").decode()})
+    return Response(content, code, headers=headers, media_type="application/json")
+
+
+class Envelope:
+    """Around an app: reads who asks, adds what answered, counts what was asked."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], arm: str):
+        """`about` goes with every response; `arm` is that of a request which names none."""
+        self._app, self._metrics, self._arm = app, metrics, arm
+        self._about = [(name.encode(), value.encode()) for name, value in about.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, code = time.perf_counter(), None
+        headers = Headers(scope=scope)
+        told = headers.get("x-request-id", "")
+        request_id = told if _REQUEST_ID.fullmatch(told) else uuid.uuid4().hex
+        added = [*self._about, (b"x-request-id", request_id.encode())]
+
+        async def enveloped(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message.get("headers", []), *added]
+            await send(message)
+
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state |= {"id": request_id, "arm": headers.get("x-arm", self._arm)}
+        try:
+            if reason := self._unfit(told, state["arm"]):
+                await refusal(400, reason)(scope, receive, enveloped)
+            else:
+                await self._app(scope, receive, enveloped)
+        except Exception as error:
+            if code is None:
+                reason = f"the server failed ({type(error).__name__}); its own output says how"
+                await refusal(500, reason)(scope, receive, enveloped)
+            raise
+        finally:
+            route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
+            self._metrics.request(route, code or 500, time.perf_counter() - started)
+
+    def _unfit(self, request_id: str, arm: str) -> str:
+        if request_id and not _REQUEST_ID.fullmatch(request_id):
+            return f"x-request-id is no id: at most 64 of {_REQUEST_ID.pattern[:16]}"
+        if not _ARM.fullmatch(arm):
+            return f"x-arm is no arm: at most 32 of {_ARM.pattern[:10]}"
+        return ""

@@ -1,0 +1,135 @@
+"""A release ready to be served: exported from the registry once, and loaded without it ever after.
+
+A server must start while the registry is down, so `export` puts what it needs beside it. What lies
+there is checked again at every start: the papers, the model, and that they belong together.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.features.definitions import service_version
+from pipeline.shared import release, tracking
+from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.contracts import TRAIN, Record, WarmUp, read_record
+from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
+from pipeline.shared.files import write_json
+from pipeline.shared.model import Model
+from pipeline.shared.model import load as load_model
+
+RELEASES = Path("state/serve/releases")
+PAPERS, PLACED = Path("papers"), Path("placed.json")
+WARM_UP = TRAIN / "warmup.json"
+
+
+class Placed(Record):
+    """Which version of the registry an exported release is."""
+
+    number: str
+    release: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version of the model with its release, once everything in it was found to be as sealed.
+
+    `folder` holds the papers. `warm_up` is None in a release older than that record.
+    """
+
+    number: str
+    release: str
+    model: Model
+    features: FeaturesConfig
+    service: str
+    folder: Path
+    warm_up: WarmUp | None
+
+
+def place(digest: str) -> Path:
+    """Where the release with this digest is exported to."""
+    return RELEASES / digest[:12]
+
+
+def export(name: str) -> str:
+    """Put a registered release where servers load it from, and return its digest.
+
+    `name` is a version's number or alias, or the digest of its release. What is already there stays
+    as it is: `loaded` checks it.
+
+    Raises:
+        VersionUnknown: the registry has no such version.
+        ArtifactTampered: a tag, a paper or the model is another than was registered.
+        ReleaseRefused: the parts do not belong together.
+    """
+    registry = load(RegisterConfig)
+    version = _named(registry, name)
+    digest = version.tag("release")
+    to = place(digest)
+    if not to.is_dir():
+        _, papers, model = release.fetch(registry, version)
+        _copy(to, papers, model, Placed(number=version.number, release=digest))
+    return digest
+
+
+def _named(registry: RegisterConfig, name: str) -> tracking.Version:
+    if re.fullmatch(r"[0-9a-f]{64}", name):
+        return tracking.sealed(registry, name)
+    return tracking.named(registry, name)
+
+
+def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
+    """A folder is there as a whole or not at all, whoever is killed or comes second."""
+    RELEASES.parent.parent.mkdir(exist_ok=True)
+    for folder in (RELEASES.parent, RELEASES):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(papers, temporary / PAPERS)
+    shutil.copyfile(model, temporary / tracking.MODEL_FILE)
+    write_json(temporary / PLACED, placed.model_dump())
+    temporary.chmod(0o700)
+    try:
+        temporary.rename(to)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not to.is_dir():
+            raise
+
+
+def loaded(digest: str) -> Loaded:
+    """The exported release with this digest, everything in it checked; exported if it is not there.
+
+    Raises:
+        ArtifactTampered: a paper or the model is another than was sealed.
+        ReleaseRefused: the parts do not belong together, or it was trained with other features than
+            this checkout serves.
+    """
+    folder = place(digest)
+    if not folder.is_dir():
+        export(digest)
+    papers, file = folder / PAPERS, folder / tracking.MODEL_FILE
+    placed = read_record(Placed, folder / PLACED, "server")
+    try:
+        sealed = release.read(papers, digest)
+        model = load_model(file, sealed.model)
+    except ArtifactTampered as error:
+        raise ArtifactTampered(
+            f"{folder} is not what was exported: {str(error).partition(';')[0]}; remove it, "
+            f"`rm -r {folder}`, and the next start exports it anew"
+        ) from error
+    release.require_in_step(sealed, papers, file)
+    config = load(FeaturesConfig)
+    _require_service(placed.number, sealed, service_version(config.model_dump()))
+    recorded = papers / WARM_UP
+    warm_up = read_record(WarmUp, recorded, "train") if recorded.is_file() else None
+    return Loaded(placed.number, digest, model, config, sealed.features, papers, warm_up)
+
+
+def _require_service(number: str, sealed: release.Release, today: str) -> None:
+    if sealed.features != today:
+        raise ReleaseRefused(
+            f"version {number} was trained with {sealed.features}, this checkout serves {today}: "
+            f"check out its commit ({sealed.commit[:8]}), or `make run` to train again"
+        )

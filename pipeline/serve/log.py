@@ -1,0 +1,295 @@
+"""The request log: every prediction that was answered, once, written beside the answering.
+
+An answer waits in memory until one thread writes it with others, so a slow disk slows no answer;
+when too many wait, the newest are counted instead of kept. Rows are only ever added: of a request
+that is answered twice by one arm of one release, the first answer stays.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.shared.errors import StorageFailed
+from pipeline.shared.files import database_error, storage_failed
+from pipeline.shared.secrets import shown
+
+FLUSH_SECONDS = 0.05
+_BATCH = 1_000
+_BUSY_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One prediction as it is logged.
+
+    `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
+    in the request. `flags` is JSON. `answered_at` (seconds since 1970) is for operations only: what
+    was known at an instant is asked of `predict_at` (minutes since EPOCH).
+    """
+
+    request_id: str
+    row: int
+    arm: str
+    version: str
+    release: str
+    flight: str | None
+    predict_at: int | None
+    features: bytes | None
+    known_at: bytes | None
+    flags: str
+    risk: float
+    answered_at: float
+
+
+TABLE = sa.Table(
+    "answers",
+    sa.MetaData(),
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("release", sa.String(64), nullable=False),
+    sa.Column("flight", sa.Text),
+    sa.Column("predict_at", sa.Integer),
+    sa.Column("features", sa.LargeBinary),
+    sa.Column("known_at", sa.LargeBinary),
+    sa.Column("flags", sa.Text, nullable=False),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("answered_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("request_id", "row", "arm", "release"),
+    sqlite_autoincrement=True,
+)
+"""`id` only grows, so that a reader can go on where it was."""
+_APPEND_ONLY = [
+    f"CREATE TRIGGER answers_no_{what.lower()} BEFORE {what} ON answers "
+    "BEGIN SELECT RAISE(ABORT, 'answers are only ever added'); END"
+    for what in ("UPDATE", "DELETE")
+]
+"""SQLite's table refuses even who may write the file; a server's is kept by its grants."""
+
+
+class Log:
+    """A log that is open for writing; `opened` makes one and closes it."""
+
+    def __init__(self, url: str, limit: int):
+        """At most `limit` answers wait at a time."""
+        self._engine, self._limit = _engine(url), limit
+        self._insert = _ignoring(self._engine.dialect.name)
+        self._waiting: list[Answer] = []
+        self._lock, self._some = threading.Lock(), threading.Event()
+        self._enough, self._closing = threading.Event(), False
+        self.written = self.known = self.dropped = self.failed = 0
+        """Answers written, left because they were there, given up, and attempts that failed."""
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Take answers to be written soon; returns at once."""
+        with self._lock:
+            room = max(0, self._limit - len(self._waiting))
+            self._waiting.extend(answers[:room])
+            self.dropped += max(0, len(answers) - room)
+            enough = len(self._waiting) >= _BATCH
+        self._some.set()
+        if enough:
+            self._enough.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait to be written."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Write what waits, and end; what cannot be written then is dropped and counted."""
+        self._closing = True
+        self._some.set()
+        self._enough.set()
+        self._thread.join()
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        self._engine.dispose()
+
+    def _write(self) -> None:
+        while not self._closing or self._waiting:
+            self._some.wait()
+            self._enough.wait(FLUSH_SECONDS)
+            self._some.clear()
+            self._enough.clear()
+            batch = self._waiting[:_BATCH]
+            if not batch:
+                continue
+            done = self._insert_all(batch)
+            with self._lock:
+                del self._waiting[: len(batch) if done else 0]
+                left = bool(self._waiting)
+            if not done and self._closing:
+                return
+            if left:
+                self._some.set()
+
+    def _insert_all(self, batch: list[Answer]) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                found = connection.execute(self._insert, [asdict(answer) for answer in batch])
+        except sa.exc.DBAPIError as error:
+            self.failed += 1
+            if self.failed == 1:  # once: the metrics say how often
+                sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
+            return False
+        new = found.rowcount if found.rowcount >= 0 else len(batch)
+        self.written += new
+        self.known += len(batch) - new
+        return True
+
+
+@contextlib.contextmanager
+def opened(url: str, limit: int) -> Iterator[Log]:
+    """A log that is closed, and so written, at the end.
+
+    Raises:
+        StorageFailed: it cannot be made or opened.
+    """
+    prepare(url)
+    log = Log(url, limit)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def prepare(url: str) -> None:
+    """Make the log if there is none; any number of servers may do so at once.
+
+    Raises:
+        StorageFailed: it cannot be made or opened.
+    """
+    try:
+        if (path := _file(url)) is not None:
+            _make_file(path)
+            return
+        engine = _engine(url)
+        with contextlib.closing(engine.raw_connection()), engine.begin() as connection:
+            connection.execute(CreateTable(TABLE, if_not_exists=True))
+        engine.dispose()
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise _unwritable(url, error) from None  # it may repeat an address
+
+
+def _make_file(path: Path) -> None:
+    """A whole database appears under its name, or the one that was there first stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.is_file():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    engine = sa.create_engine(f"sqlite:///{temporary}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.execute(CreateTable(TABLE))
+        for statement in _APPEND_ONLY:
+            connection.exec_driver_sql(statement)
+    engine.dispose()  # which folds the journal into the file
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+
+
+def _unwritable(url: str, error: Exception) -> StorageFailed:
+    cause = error if isinstance(error, OSError) else database_error(error)
+    path = _file(url)
+    told = storage_failed(path, cause) if cause is not None and path is not None else None
+    return told or StorageFailed(
+        f"the request log {shown(url)} cannot be opened ({type(error).__name__}); see log_url in "
+        "configs/serve.yaml and PIPELINE_LOG_URL, then run the same again"
+    )
+
+
+def _file(url: str) -> Path | None:
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _patient)
+    return engine
+
+
+def _patient(connection: Any, _: Any) -> None:
+    """Champion and challenger write to one file: each waits for the other."""
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _ignoring(dialect: str) -> Any:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(TABLE).on_conflict_do_nothing()
+
+
+def packed(values: np.ndarray, kind: str) -> list[bytes]:
+    """Each row of a matrix as bytes, little-endian: "<f4" for features, "<i8" for known_at."""
+    return [row.tobytes() for row in np.ascontiguousarray(values, dtype=kind)]
+
+
+def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -> pd.DataFrame:
+    """The answers with an `id` above `since`, in its order; `equal` names columns and values.
+
+    There are none where no log was begun.
+    """
+    wanted = sa.select(TABLE).where(TABLE.c.id > since).order_by(TABLE.c.id).limit(limit)
+    for name, value in equal.items():
+        wanted = wanted.where(TABLE.c[name] == value)
+    path = _file(url)
+    if path is not None and not path.is_file():
+        return pd.DataFrame(columns=TABLE.c.keys())
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(wanted).all()
+    except sa.exc.DBAPIError as error:
+        raise _unwritable(url, error) from None
+    finally:
+        engine.dispose()
+    return pd.DataFrame(found, columns=TABLE.c.keys())
+
+
+def newest(url: str) -> int:
+    """The `id` of the last answer; 0 where there is none."""
+    if (path := _file(url)) is not None and not path.is_file():
+        return 0
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
+    finally:
+        engine.dispose()
+
+
+def features_of(answers: pd.DataFrame) -> np.ndarray:
+    """What the answers rest on: a row of NUMERIC each, NaN where it came in the request."""
+    return _unpacked(answers["features"], "<f4", len(NUMERIC), np.nan)
+
+
+def known_at_of(answers: pd.DataFrame) -> np.ndarray:
+    """When that was known: a row of VIEWS each, NEVER where nothing was."""
+    return _unpacked(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
+
+
+def _unpacked(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
+    nothing = np.full(width, absent, dtype=kind)
+    rows = [nothing if content is None else np.frombuffer(content, kind) for content in column]
+    return np.array(rows, dtype=kind).reshape(len(rows), width)

@@ -1,0 +1,122 @@
+"""The online server: a release, the live store, HTTP on this machine, until it is told to end.
+
+Nothing is opened before `serve` is called, so a process that has loaded the libraries may fork
+children which each serve a release of their own.
+"""
+
+import contextlib
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.features.store import LIVE, opened
+from pipeline.shared.config import RegisterConfig, ServeConfig, load
+from pipeline.shared.errors import EnvironmentUnfit
+
+if TYPE_CHECKING:
+    from pipeline.serve.predictor import Predicts
+
+HOST = "127.0.0.1"
+DRAIN_SECONDS = 10
+"""How long requests that were begun may take to end."""
+
+
+def server(version: str = "champion", port: str | int | None = None) -> str:
+    """Serve a registered version from the live online store, until SIGTERM or SIGINT.
+
+    Raises:
+        VersionUnknown: the registry has no such version.
+        ArtifactTampered: something in it is another than was registered or exported.
+        ReleaseRefused: its parts do not belong together, or it has other features than are served.
+        EnvironmentUnfit: the port is taken.
+    """
+    from pipeline.serve.loaded import export
+
+    return serve(export(version), None if port is None else int(port))
+
+
+def serve(
+    digest: str,
+    port: int | None = None,
+    project: str = LIVE,
+    log_url: str | None = None,
+    wrap: "Callable[[Predicts], Predicts]" = lambda predictor: predictor,
+    arm: str = "direct",
+) -> str:
+    """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
+
+    `wrap` may put something before the predictor; whether it is ready is asked of what is behind.
+    `arm` is what answers are logged under where the caller names none.
+    """
+    from pipeline.serve import log as request_log
+    from pipeline.serve.app import create_app
+    from pipeline.serve.loaded import loaded
+    from pipeline.serve.metrics import Metrics
+    from pipeline.serve.predictor import Predictor, unready
+
+    config, began = load(ServeConfig), time.monotonic()
+    release = loaded(digest)
+    url = config.log_url if log_url is None else log_url
+    with (
+        _listening(config.port if port is None else port) as listener,
+        opened(release.features, config, project=project) as store,
+        request_log.opened(url, config.log_queue) as log,
+    ):
+        reason = unready(release)
+        predictor, metrics = wrap(Predictor(release, store)), Metrics()
+        name = load(RegisterConfig).model_name
+        app = create_app(predictor, log, config, metrics, lambda: reason, name, arm)
+        at = "http://{}:{}".format(*listener.getsockname())
+        state = f"not ready: {reason}" if reason else "ready"
+        _say(f"{at} serves version {release.number} ({digest[:12]}) as {arm}, {state}")
+        _until_told(app, listener)
+    lost = f", {log.dropped:,} lost" if log.dropped else ""
+    minutes = (time.monotonic() - began) / 60
+    return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """A socket of this machine's own, bound before anything slow begins."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise EnvironmentUnfit(
+                f"{HOST}:{port} cannot be listened at ({error}); end what is there, or name "
+                "another port: `make server PORT=8081`"
+            ) from error
+        yield listener
+
+
+def _until_told(app: object, listener: socket.socket) -> None:
+    """Answer until a signal, then end what was begun."""
+    import uvicorn
+
+    settings = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=60,
+    )
+    told = [signal.SIGTERM, signal.SIGINT]
+    before = {name: signal.signal(name, lambda *_: None) for name in told}
+    try:  # uvicorn takes the signals, and raises them again once it has ended
+        uvicorn.Server(settings).run(sockets=[listener])
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"server: {line}\n")
+    sys.stdout.flush()
