@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?=
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
+ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -19,7 +20,7 @@ export AWS_EC2_METADATA_DISABLED := true
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## List the targets, in the order of the flow
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed ## Create .venv and install requirements.lock into it
 
@@ -60,7 +61,7 @@ promote: setup ## Make the registered challenger champion
 	@$(PIPELINE) promote
 reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
 	@$(PIPELINE) reproduce --version="$${VERSION:-champion}" $${REBUILD_ENV:+--rebuild-env} \
-	  $${THREADS:+"--threads=$$THREADS"}
+	  $${THREADS:+"--threads=$$THREADS"} $${AT:+"--at=$$AT"}
 lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
 	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
 serve: setup ## Serve a day through the online store as time passes: make serve DAY=2013-04-18
@@ -73,6 +74,20 @@ skew: setup ## Is what was served what training would read? make skew DAY=2013-0
 	@$(PIPELINE) skew $${DAY:+"--day=$$DAY"}
 batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
 	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
+rollout: setup ## Who serves, and every transition so far, from the ledger
+	@$(PIPELINE) rollout
+shadow: setup ## Mirror the traffic to the challenger and judge it: make shadow BAD=slice
+	@$(PIPELINE) shadow $(ROLLED)
+canary: setup ## A growing share to the challenger, decided by what is seen: make canary BAD=slow
+	@$(PIPELINE) canary $(ROLLED)
+bluegreen: setup ## Two full sets and one switch of all traffic: make bluegreen BAD=failing
+	@$(PIPELINE) bluegreen $(ROLLED)
+rollback: setup ## Back to the version before, from any state
+	@$(PIPELINE) rollback
+who-served: setup ## Which version served at an instant: make who-served AT=2013-05-18T10:00Z
+	@$(PIPELINE) who-served $${AT:+"--at=$$AT"}
+replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-canary
+	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
@@ -149,10 +164,11 @@ audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneD
 	@python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
-	  data/train data/evaluate data/reproduce data/retrain data/serve .dvc/cache .dvc/tmp
+	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch monitor retrain push pull answers answer prove \
+  reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback who-served replay-decision \
+  monitor retrain push pull answers answer prove \
   fill record drills drill bench leak skews store horizon check test fast rules small report \
   comment ci lock latest audit clean

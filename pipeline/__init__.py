@@ -8,10 +8,11 @@ evaluate    challenger against baselines and champion -> a Verdict: the gate
 register    a passed Verdict -> a version in the registry, and its alias
 reproduce   a registered version -> rebuilt from its record alone, compared, proven
 serve       the champion and the store -> what is answered, online as time passes and in a batch
+rollout     a challenger and live traffic -> shadow, canary, blue-green: promoted, or taken back
 monitor     the live champion on the next month -> which inputs and predictions drifted
 retrain     another month arrives -> the windows of the configs follow; not when to ask for it
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
-register, reproduce, serve and monitor ask the registry, which lives outside the graph, and retrain
+register, reproduce, serve, rollout and monitor ask the registry, which lives outside the graph, and retrain
 changes the configs: they are plain commands.
 """

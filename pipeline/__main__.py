@@ -26,6 +26,13 @@ STAGES = {
     "materialize": "pipeline.serve:materialize",
     "skew": "pipeline.serve:skew",
     "batch": "pipeline.serve:batch",
+    "rollout": "pipeline.rollout:run",
+    "shadow": "pipeline.rollout:shadow",
+    "canary": "pipeline.rollout:canary",
+    "bluegreen": "pipeline.rollout:bluegreen",
+    "rollback": "pipeline.rollout:rollback",
+    "who-served": "pipeline.rollout:who_served",
+    "replay-decision": "pipeline.rollout:replay_decision",
     "monitor": "pipeline.monitor:run",
     "retrain": "pipeline.retrain:run",
 }
@@ -33,9 +40,15 @@ STAGES = {
 
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
 _DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
+_AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
+_ROLLOUT = {
+    "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
+    "force": {"action": "store_true", "help": "try again what was rolled back"},
+}
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "reproduce": {
         "version": _VERSION,
+        "at": _AT,
         "rebuild-env": {"action": "store_true", "help": "build the recorded environment"},
         "threads": {"type": int, "metavar": "N", "help": "train with another number of threads"},
     },
@@ -48,6 +61,9 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
     "skew": {"day": _DAY},
     "batch": {"month": {"metavar": "YYYY-MM", "help": "batch: a month that has arrived"}},
+    **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
+    "who-served": {"at": _AT},
+    "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""

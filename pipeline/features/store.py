@@ -69,6 +69,7 @@ class Store:
 
         self._feast, self._told = feast, told
         self._provider = get_provider(feast.config)
+        _write_ahead(self._provider.online_store, feast.config)
         self._config, self._serve = config, serve
         self.counts: Counter[tuple[str, str]] = Counter()
         """How often, by view, values were STALE or MISSING, and pushed rows were LATE."""
@@ -118,7 +119,10 @@ class Store:
     def push(self, view: str, rows: pd.DataFrame) -> int:
         """Write rows of a view online at once; how many were older than what is there, and left."""
         newest = rows.sort_values("available_at").groupby("entity", observed=True).tail(1)
-        told = table(view, newest, self._config)
+        return self.put(view, table(view, newest, self._config))
+
+    def put(self, view: str, told: pd.DataFrame) -> int:
+        """The same for rows that are a `table` already, one an entity."""
         keys = {name: told[name].tolist() for name in keys_of(view)}
         known = self._found(view, keys)[f"{view}_available_at"]
         newer = told[f"{view}_available_at"].to_numpy() >= filled(known)
@@ -190,6 +194,18 @@ class Store:
     def _push(self, view: str, told: pd.DataFrame) -> None:
         with _quiet():  # what Feast's push ends in, without its tour of the registry
             self._provider.ingest_df(self._told.views[view], told)
+
+
+def _write_ahead(online_store: Any, config: Any) -> None:
+    """Let an SQLite file be read while it is written, and a write be done without the disk's word.
+
+    A killed process loses nothing by it; a machine that loses power may lose the last minutes,
+    which the next materialization brings again.
+    """
+    if config.online_store.type == "sqlite":
+        connection = online_store._get_conn(config)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:

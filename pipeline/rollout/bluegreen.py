@@ -67,7 +67,7 @@ class _under_traffic:  # noqa: N801 - used as a function
 def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
     """One switch under traffic: how long it took, what there was to drain, and how it went."""
     before = len(stage.replies)
-    took = stage.change(event, _minute(stage), shares)
+    took = stage.change(event, _minute(stage), shares, busy=left)
     started, most = time.monotonic(), 0
     while (open_requests := envoy.in_flight(stage.live.wanted.ports, left)) and (
         time.monotonic() - started < _PATIENCE_SECONDS
@@ -77,7 +77,7 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
     drained = time.monotonic() - started
     _watch(stage, WATCHED)
     new = stage.replies[before:]
-    failed = sum(reply.code == 0 or reply.code >= 500 for reply in new)
+    failed = sum(reply.failed for reply in new)
     if "challenger" in shares and (failed >= _FEW or stage.live.starts("challenger") > 1):
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
@@ -85,9 +85,7 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
             f"{len(new)} requests, allowed {_FEW - 1}; blue serves all again after "
             f"{1000 * back:.0f} ms -> {stage.rollout.folder}/"
         )
-    return (
-        f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
-    )
+    return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
 
 def _minute(stage: Stage) -> int:

@@ -5,6 +5,7 @@ is written down with its evidence, and only then is anything changed.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.store import Store, opened
+from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.canary import decide
 from pipeline.rollout.decision import At, Decision, Start
@@ -27,12 +29,14 @@ from pipeline.serve.log import newest
 from pipeline.serve.predictor import Predictor
 from pipeline.shared import ledger
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
-from pipeline.shared.errors import RolloutRefused
+from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.ledger import WHOLE, Entry, Side
 
 BASELINE = 200
 """The champion's requests from which its 99th percentile of seconds is frozen: two of them are
 slower, as two in a hundred of its later ones may be."""
+_COPIES_SECONDS = 5.0
+_BUSY_SECONDS = 2.0
 _LOOK_MINUTES = 6 * 60
 """A look at the least this often, in the traffic's time, however few requests there were."""
 
@@ -60,12 +64,25 @@ class Stage:
             answers = self.users.ask([names[i] for i in places], [bodies[i] for i in places])
             self.replies += answers
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
+            if self.shadowed:
+                self._until_copied()
             yield int(self.traffic.at[places[-1]])
+
+    def _until_copied(self) -> None:
+        """Let copies be answered before time goes on: in a replay a minute lasts a millisecond.
+
+        A copy that is read after the store has moved on gets other features than its original.
+        """
+        deadline = time.monotonic() + _COPIES_SECONDS
+        while envoy.in_flight(self.live.wanted.ports, "challenger") and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.002)
 
     @property
     def failures(self) -> int:
-        """How many users got no answer, or one that says that the server failed."""
-        return sum(reply.code == 0 or reply.code >= 500 for reply in self.replies)
+        """How many users got no prediction."""
+        return sum(reply.failed for reply in self.replies)
 
     def observed(self) -> pd.DataFrame:
         """What was observed of everything that was sent."""
@@ -73,8 +90,12 @@ class Stage:
         self.pending.clear()
         return self.evidence.observed()
 
-    def change(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> float:
+    def change(
+        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **told: Any
+    ) -> float:
         """Write a transition down, then make it so; the seconds that the proxy took.
+
+        With `busy`, an arm, it is made so while that arm has requests to answer, if it ever has.
 
         Raises:
             RolloutRefused: somebody else has ended the rollout meanwhile.
@@ -83,6 +104,10 @@ class Stage:
         if known and known[-1].move.rollout == self.rollout.name:
             _require_going_on(known[-1])
         self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while busy and time.monotonic() < deadline:
+            if envoy.in_flight(self.live.wanted.ports, busy):
+                break
         took = self.live.route(self.rollout.route(shares, self.shadowed))
         self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
@@ -97,7 +122,9 @@ def _require_going_on(last: Entry) -> None:
 
 
 @contextlib.contextmanager
-def staged(rollout: Rollout, days: int, arms: dict[str, Side], known: list[Entry]) -> Iterator[Stage]:
+def staged(
+    rollout: Rollout, days: int, arms: dict[str, Side], known: list[Entry]
+) -> Iterator[Stage]:
     """Servers, proxy, store, users and traffic for so many days; all ended with the block.
 
     Where the rollout goes on after an interruption, its requests are known and not sent again.
@@ -212,7 +239,16 @@ def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
 
 
 def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
-    """What a canary compares with, from the champion's requests so far."""
+    """What a canary compares with, from the champion's requests so far.
+
+    Raises:
+        ServersFailed: the champion itself does not answer: nothing can be compared with it.
+    """
+    if failed := int((observed["code"] != 200).sum()):
+        raise ServersFailed(
+            f"{stage.rollout.champion.shown} failed {failed} of {len(observed)} requests before "
+            f"the canary began, 0 are allowed; see {stage.live.folder}/champion.log"
+        )
     rollout = stage.rollout
     return Start(
         challenger=rollout.challenger.release[:12],

@@ -14,9 +14,9 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from pipeline.features.definitions import VIEWS
 from pipeline.features.store import MISSING, STALE
 from pipeline.rollout.traffic import DAY, Traffic
+from pipeline.serve.envelope import SHADOW
 from pipeline.serve.log import answered
 from pipeline.shared.errors import ServersFailed
 
@@ -24,7 +24,6 @@ ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
 """Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which a band of the day begins."""
-SHADOW = "shadow"
 _PATIENCE_SECONDS = 5.0
 _EDGE = {"request_id": "str", "flight": "str", "arm": "str", "code": "int64", "release": "str"}
 
@@ -108,7 +107,7 @@ class Evidence:
 
     def answers(self) -> pd.DataFrame:
         """What the servers logged, the shadow's answers too."""
-        columns = ["request_id", "arm", "release", "risk", "flags"]
+        columns = ["request_id", "arm", "release", "risk", "flags", "seconds"]
         return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
 
     def _flights(self) -> pd.DataFrame:
@@ -147,6 +146,3 @@ def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.Dat
     number = np.array([number for _, number in steps])
     place = np.searchsorted(begun, observed["minute"].to_numpy(), "right") - 1
     return observed[place >= 0].assign(step=number[place[place >= 0]])
-
-
-__all__ = ["VIEWS", "Evidence", "with_steps"]

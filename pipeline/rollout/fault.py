@@ -128,6 +128,9 @@ FAULTS: dict[str, type[Faulty]] = {
     "slice": _BadEvenings,
     "missing": _Lacking,
 }
+OF_THE_MODEL = {"biased", "slice"}
+"""What a model could have learned: in the shadow it is taken for the model's own, so only labels
+tell; in a canary for the server's, which the model's file contradicts."""
 
 
 def injected(fault: str) -> Callable[[Predicts], Predicts]:

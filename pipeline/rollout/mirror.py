@@ -13,10 +13,11 @@ from pipeline.features.transform import ZONE
 from pipeline.rollout import shadow as analysis
 from pipeline.rollout.controller import Stage, recomputed, staged, wrong
 from pipeline.rollout.decision import Decision
-from pipeline.rollout.evidence import SHADOW
+from pipeline.rollout.fault import OF_THE_MODEL
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.rollout.view import when
+from pipeline.serve.envelope import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
 
@@ -91,17 +92,16 @@ def _at_once(compared: analysis.Comparison) -> str:
 def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
     """How many of the challenger's answers differ from what its model gives on the right rows."""
     rollout = stage.rollout
-    asked = stage.evidence.traffic.asked
-    right = pd.Series(
-        stage.evidence.recomputed[rollout.challenger.release[:12]], index=asked["name"]
-    )
+    traffic = stage.evidence.traffic
+    risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
+    if rollout.challenger.fault in OF_THE_MODEL:
+        risk = wrong(rollout.challenger, traffic)
+    right = pd.Series(risk, index=traffic.asked["name"])
     apart = (pairs["challenger_risk"] - pairs["flight"].map(right)).abs()
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
-def _stopped(
-    stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame
-) -> str:
+def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
     rollout, minute = stage.rollout, int(pairs["minute"].max())
     stage.shadowed = False
     stage.change("shadow failed", minute, ALL_CHAMPION)

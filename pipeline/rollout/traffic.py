@@ -20,6 +20,7 @@ from pipeline.features import transform
 from pipeline.features.definitions import VIEWS
 from pipeline.features.join import as_of, historical
 from pipeline.features.stage import accepted
+from pipeline.features.repository import keys_of, table
 from pipeline.features.store import Store
 from pipeline.features.transform import entity_names, instant, minutes
 from pipeline.shared import clock
@@ -49,7 +50,10 @@ class Traffic:
         """What is left after so many flights; what was pushed before is pushed at once."""
         at = self.at[place:]
         now = int(at.min()) // 15 * 15
-        feed = {v: rows.assign(pushed=rows["pushed"].clip(lower=now)) for v, rows in self.feed.items()}
+        feed = {
+            view: rows.assign(pushed=rows["pushed"].clip(lower=now))
+            for view, rows in self.feed.items()
+        }
         return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
 
 
@@ -68,7 +72,7 @@ def traffic(first: pd.Timestamp, days: int) -> Traffic:
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
     frame = historical(asked.reset_index(drop=True), views, config)
     at = minutes(frame["predict_at"])
-    return Traffic(_told(frame), at, _feed(frame, at, views, config.grid_minutes))
+    return Traffic(_told(frame), at, _feed(frame, at, views, config))
 
 
 def _until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -98,11 +102,13 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
     local_date = frame["sched_dep_utc"].dt.tz_convert(transform.ZONE).dt.strftime("%Y-%m-%d")
     name = local_date + "/" + frame["carrier"] + "/" + frame["flight"].astype(str)
     departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    rows = frame[_BODY].astype(object).itertuples(index=False, name=None)
+    schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
     told = [
         {k: v for k, v in zip(_BODY, row, strict=True) if not _is_missing(v)}
         | {"scheduled_departure": departure}
-        for row, departure in zip(rows, departures, strict=True)
+        for *row, departure in zip(
+            *(schedule[name].tolist() for name in _BODY), departures, strict=True
+        )
     ]
     bodies = [orjson.dumps({"flights": [flight]}) for flight in told]
     return frame.assign(name=name + "/" + frame["origin"], body=bodies)
@@ -113,7 +119,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _feed(
-    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], grid: int
+    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> dict[str, pd.DataFrame]:
     """Of each view the rows that some request meets; another row would be replaced unread.
 
@@ -125,25 +131,33 @@ def _feed(
         met = as_of(rows, entity_names(asked, view), at)
         first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
         chosen = rows.iloc[first.index]
-        mark = first.to_numpy() // grid * grid
+        mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
         available = chosen["available_at"].to_numpy()
-        feed[view] = chosen.assign(pushed=np.where(available <= mark, mark, available))
+        pushed = np.where(available <= mark, mark, available)
+        feed[view] = table(view, chosen, config).assign(pushed=pushed)
     return feed
 
 
 def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     """Let time pass: push what becomes known, then give the places of who asks until the next."""
-    marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
-    times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
+    due: dict[int, dict[str, pd.DataFrame]] = {}
+    for view, rows in traffic.feed.items():
+        for now, new in rows.drop(columns="pushed").groupby(rows["pushed"].to_numpy()):
+            due.setdefault(int(now), {})[view] = new
+    times = np.unique(np.concatenate([list(due), traffic.at // grid * grid]))
     ends = np.append(times[1:], np.iinfo("int64").max)
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):
-        for view, rows in traffic.feed.items():
-            if len(new := rows[rows["pushed"] == now]):
-                store.push(view, new.drop(columns="pushed"))
+        for view, rows in due.get(now, {}).items():
+            store.put(view, _newest(view, rows))
         if now % grid == 0:
             store.complete(VIEWS, instant(now))
         if (found := np.flatnonzero((traffic.at >= now) & (traffic.at < end))).size:
             yield found
+
+
+def _newest(view: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each entity the last row: the first of all is the newest of a long time."""
+    return rows.drop_duplicates(keys_of(view), keep="last")
 
 
 @dataclass(frozen=True)
@@ -154,6 +168,11 @@ class Reply:
     seconds: float
     request_id: str
     version: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it holds no prediction."""
+        return self.code != 200
 
 
 class Users:

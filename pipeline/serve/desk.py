@@ -91,7 +91,8 @@ class Desk:
     def _logged(self, request: Request, rows: Iterable[tuple[Any, ...]]) -> None:
         now, told = time.time(), request.state
         who = (told.arm, self.version, self.release)
-        logged = [(told.id, row, *who, *one, now) for row, one in enumerate(rows)]
+        when = (now, time.perf_counter() - told.began)
+        logged = [(told.id, row, *who, *one, *when) for row, one in enumerate(rows)]
         self._log.add([Answer(*columns) for columns in logged])
 
     def _sound(self, predict: Callable[[Any], Any], asked: Any) -> Any:

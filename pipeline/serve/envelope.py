@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.serve.metrics import Metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+SHADOW, _MIRRORED = "shadow", "-shadow"
 _ARM = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -53,7 +54,7 @@ class Envelope:
             await send(message)
 
         state: dict[str, Any] = scope.setdefault("state", {})
-        state |= {"id": request_id, "arm": headers.get("x-arm", self._arm)}
+        state |= {"id": request_id, "arm": self._arm_of(headers), "began": started}
         try:
             if reason := self._unfit(told, state["arm"]):
                 await refusal(400, reason)(scope, receive, enveloped)
@@ -67,6 +68,11 @@ class Envelope:
         finally:
             route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
             self._metrics.request(route, code or 500, time.perf_counter() - started)
+
+    def _arm_of(self, headers: Headers) -> str:
+        """The arm that the proxy names; a copy of a request, which it marks in the host, is none."""
+        host = headers.get("host", "").partition(":")[0]
+        return SHADOW if host.endswith(_MIRRORED) else headers.get("x-arm", self._arm)
 
     def _unfit(self, request_id: str, arm: str) -> str:
         if request_id and not _REQUEST_ID.fullmatch(request_id):

@@ -35,7 +35,8 @@ class Answer:
     """One prediction as it is logged.
 
     `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
-    in the request. `flags` is JSON. `answered_at` (seconds since 1970) is for operations only: what
+    in the request. `flags` is JSON. `answered_at` (seconds since 1970) and
+    `seconds` (from the request's first byte here to its answer) are for operations only: what
     was known at an instant is asked of `predict_at` (minutes since EPOCH).
     """
 
@@ -51,6 +52,7 @@ class Answer:
     flags: str
     risk: float
     answered_at: float
+    seconds: float
 
 
 TABLE = sa.Table(
@@ -69,6 +71,7 @@ TABLE = sa.Table(
     sa.Column("flags", sa.Text, nullable=False),
     sa.Column("risk", sa.Double, nullable=False),
     sa.Column("answered_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
     sa.UniqueConstraint("request_id", "row", "arm", "release"),
     sqlite_autoincrement=True,
 )
