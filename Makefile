@@ -107,6 +107,8 @@ skews: setup ## What each mistake of serving costs the model
 	@python -m benchmarks.skew
 store: setup ## Measure what the feature store costs, offline and online
 	@python -m benchmarks.store
+serving: setup ## What an answer over HTTP costs, against mlflow models serve
+	@python -m benchmarks.serving
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
 
@@ -154,5 +156,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch monitor retrain push pull answers answer prove \
-  fill record drills drill bench leak skews store horizon check test fast rules small report \
+  fill record drills drill bench leak skews store serving horizon check test fast rules small report \
   comment ci lock latest audit clean
