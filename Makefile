@@ -122,6 +122,10 @@ skews: setup ## What each mistake of serving costs the model
 	@python -m benchmarks.skew
 store: setup ## Measure what the feature store costs, offline and online
 	@python -m benchmarks.store
+serving: setup ## What an answer over HTTP costs, against mlflow models serve
+	@python -m benchmarks.serving
+rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
+	@python -m benchmarks.rollout
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
 
@@ -168,7 +172,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback who-served replay-decision \
-  monitor retrain push pull answers answer prove \
-  fill record drills drill bench leak skews store horizon check test fast rules small report \
+  reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
+  who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
+  drill bench leak skews store serving rollouts horizon check test fast rules small report \
   comment ci lock latest audit clean

@@ -13,6 +13,6 @@ monitor     the live champion on the next month -> which inputs and predictions 
 retrain     another month arrives -> the windows of the configs follow; not when to ask for it
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
-register, reproduce, serve, rollout and monitor ask the registry, which lives outside the graph, and retrain
-changes the configs: they are plain commands.
+register, reproduce, serve, rollout and monitor ask the registry, which lives outside the graph, and
+retrain changes the configs: they are plain commands.
 """

@@ -38,8 +38,9 @@ def run(
 ) -> str:
     """Rebuild a version from the registry, git and the DVC remote alone, and compare it.
 
-    With `at`, an instant, it is the version that served most of the traffic then. `rebuild_env` builds the recorded environment where this one differs. `threads` trains with
-    another number of threads than was recorded, to show that the model does not depend on it.
+    With `at`, an instant, it is the version that served most of the traffic then. `rebuild_env`
+    builds the recorded environment where this one differs. `threads` trains with another number
+    of threads than was recorded, to show that the model does not depend on it.
 
     Raises:
         NotReproduced: something differs; the first stage that does is named.

@@ -20,6 +20,7 @@ from pipeline.rollout.canary import decide
 from pipeline.rollout.decision import At, Decision, Start
 from pipeline.rollout.evidence import Evidence, with_steps
 from pipeline.rollout.fault import injected
+from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout
 from pipeline.rollout.traffic import DAY, Reply, Traffic, Users, lived, traffic
@@ -140,7 +141,7 @@ def staged(
     evidence = Evidence(
         ahead,
         recomputed(rollout, ahead),
-        serving_live.KEPT / "access.jsonl",
+        KEPT / "access.jsonl",
         serve.log_url,
         0 if known else newest(serve.log_url),
     )

@@ -2,7 +2,7 @@
 
 Who decides and who serves are two processes, so that the one can be killed without the other. The
 keeper loads what every server needs once and forks; its children die with it. Without a sign of
-life from whoever decides it goes on for a while, to be found again, and then ends with all it keeps.
+life from whoever decides it goes on for a while, to be found again; then it ends with all it keeps.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.rollout import envoy
 from pipeline.shared.contracts import Record
@@ -44,7 +44,7 @@ class Server(Record):
 class Wanted(Record):
     """Everything that is to run; `project` is the online store's that the servers read."""
 
-    servers: dict[Literal["champion", "control", "challenger"], Server]
+    servers: dict[str, Server]
     users: int
     admin: int
     project: str
@@ -100,7 +100,7 @@ class Keeper:
     def _start(self, name: str, wanted: Wanted) -> int:
         if name == "envoy":
             return _spawned(envoy.command(self.folder), self.folder / "envoy.log")
-        server = wanted.servers[name]  # type: ignore[index]
+        server = wanted.servers[name]
         return _forked(lambda: _serve(server, wanted.project), self.folder / f"{name}.log")
 
     def _stop(self, names: list[str]) -> None:
@@ -123,7 +123,7 @@ class Keeper:
 
 
 def keep(folder: Path = KEPT) -> int:
-    """Be the keeper of a folder until it is told to end or left alone; 3 if there is one already."""
+    """Be the keeper of a folder until told to end or left alone; 3 if there is one already."""
     with _only_one(folder) as alone:
         if not alone:
             return 3
@@ -202,7 +202,7 @@ def _spawned(command: list[str], log: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - the keeper has one thread
+            preexec_fn=_die_with_parent,  # the keeper has one thread
         )
     return process.pid
 

@@ -46,7 +46,7 @@ class Live:
     def starts(self, name: str) -> int:
         """How often a server had to be started; a server that never died, once."""
         kept = keeper.status(self.folder).get(name, {"pid": 0, "starts": 0})
-        return int(kept["starts"]) + (kept["pid"] == 0)
+        return int(kept["starts"]) + int(kept["pid"] == 0)
 
 
 def begin(folder: Path = KEPT) -> None:
@@ -162,7 +162,7 @@ def _wait(live: Live) -> None:
         counted = envoy.healthy(live.wanted.ports)
         if not missing and counted and all(counted.get(arm, 0) for arm in live.wanted.servers):
             return
-        if worst := [arm for arm in missing if live.starts(arm) > 3]:
+        if worst := [str(arm) for arm in missing if live.starts(arm) > 3]:
             raise ServersFailed(_failed(live, worst))
         time.sleep(0.1)
     raise ServersFailed(_failed(live, sorted(missing) or ["envoy"]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
-from pipeline.rollout.keeper import Wanted
+from pipeline.rollout.keeper import KEPT, Wanted
 from pipeline.rollout.promotion import point_at
 from pipeline.rollout.rollout import ALL_CHAMPION, FAILED, UNFINISHED
 from pipeline.serve.loaded import loaded
@@ -91,7 +91,7 @@ def _require_answers(target: Side) -> None:
 
 def _switched(back: Back, last: Move) -> str:
     """Change the traffic of whoever serves now; nothing to do where nobody does."""
-    path = serving_live.KEPT / "wanted.json"
+    path = KEPT / "wanted.json"
     if not serving_live.is_kept() or not path.is_file():
         return "; nothing serves now, so no traffic had to change"
     wanted = Wanted.model_validate_json(path.read_bytes())
@@ -99,6 +99,6 @@ def _switched(back: Back, last: Move) -> str:
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
     route = envoy.Route({arm: ledger.WHOLE}, last.salt)
-    version = envoy.set_route(serving_live.KEPT, route)
+    version = envoy.set_route(KEPT, route)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

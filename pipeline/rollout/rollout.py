@@ -140,7 +140,7 @@ def _resumed(
             f"{last.rollout} was begun with plan {(last.plan or '')[:12]}, configs/rollout.yaml "
             f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
         )
-    first = pd.Timestamp(mine[0].move.first)
+    first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
     return Rollout(last.rollout, last.champion, last.challenger, plan, first), mine
 
 

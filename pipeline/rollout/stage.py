@@ -74,8 +74,8 @@ def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
     """Begin the first step, once enough is known of how fast the champion answers."""
     minute = next(minute for minute in minutes if len(stage.replies) >= BASELINE)
     start = frozen(stage, stage.observed())
-    told = {"decision": {"start": start.model_dump()}}
-    stage.change("canary", minute, shares_at(stage.rollout, 0), **told)
+    told = {"start": start.model_dump()}
+    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
     return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=BASELINE)
 
 

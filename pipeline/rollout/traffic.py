@@ -19,8 +19,8 @@ from pipeline import ingest
 from pipeline.features import transform
 from pipeline.features.definitions import VIEWS
 from pipeline.features.join import as_of, historical
-from pipeline.features.stage import accepted
 from pipeline.features.repository import keys_of, table
+from pipeline.features.stage import accepted
 from pipeline.features.store import Store
 from pipeline.features.transform import entity_names, instant, minutes
 from pipeline.shared import clock
@@ -82,12 +82,12 @@ def _until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     flights, weather = accepted()
     tables = ingest.read_source(config)
     parts = []
-    for known, table, column in (
+    for known, published, column in (
         (flights, tables["flights"], "sched_dep_utc"),
         (weather, tables["weather"], "observed_utc"),
     ):
-        month = table["year"] * 100 + table["month"]
-        later = table[(month > int(arrived[-1].replace("-", ""))) & (table[column] < last)]
+        month = published["year"] * 100 + published["month"]
+        later = published[(month > int(arrived[-1].replace("-", ""))) & (published[column] < last)]
         parts.append(pd.concat([known, later], ignore_index=True))
     if tables["flights"]["sched_dep_utc"].max() < last - pd.Timedelta(days=1):
         raise DayUnknown(
@@ -143,7 +143,7 @@ def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     due: dict[int, dict[str, pd.DataFrame]] = {}
     for view, rows in traffic.feed.items():
         for now, new in rows.drop(columns="pushed").groupby(rows["pushed"].to_numpy()):
-            due.setdefault(int(now), {})[view] = new
+            due.setdefault(int(str(now)), {})[view] = new
     times = np.unique(np.concatenate([list(due), traffic.at // grid * grid]))
     ends = np.append(times[1:], np.iinfo("int64").max)
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""What a person sees while a rollout goes on: one line a look, and a table where there is a screen."""
+"""What a person sees while a rollout goes on: a line each look, a table where there is a screen."""
 
 import sys
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ class View:
     _said: list[str] = field(default_factory=list)
 
     def __enter__(self) -> "View":
+        """Begin to draw."""
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -27,6 +28,7 @@ class View:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """What was drawn last stays."""
         if self._live is not None:
             self._live.stop()
 

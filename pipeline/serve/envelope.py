@@ -70,7 +70,7 @@ class Envelope:
             self._metrics.request(route, code or 500, time.perf_counter() - started)
 
     def _arm_of(self, headers: Headers) -> str:
-        """The arm that the proxy names; a copy of a request, which it marks in the host, is none."""
+        """The arm that the proxy names; a copy, which it marks in the host, belongs to none."""
         host = headers.get("host", "").partition(":")[0]
         return SHADOW if host.endswith(_MIRRORED) else headers.get("x-arm", self._arm)
 

@@ -184,7 +184,7 @@ def prepare(url: str) -> None:
             _make_file(path)
             return
         engine = _engine(url)
-        with contextlib.closing(engine.raw_connection()), engine.begin() as connection:
+        with engine.begin() as connection:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
     except (OSError, sa.exc.DBAPIError) as error:
@@ -253,7 +253,7 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
 
     There are none where no log was begun.
     """
-    wanted = sa.select(TABLE).where(TABLE.c.id > since).order_by(TABLE.c.id).limit(limit)
+    wanted = sa.select(TABLE).where(TABLE.c.id > int(since)).order_by(TABLE.c.id).limit(limit)
     for name, value in equal.items():
         wanted = wanted.where(TABLE.c[name] == value)
     path = _file(url)

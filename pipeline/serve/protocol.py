@@ -67,12 +67,14 @@ class TensorIn(_Part):
 
 
 class Inference(_Part):
-    """The body of an inference request."""
+    """The body of an inference request; KServe's client repeats what the path says."""
 
     inputs: Annotated[list[TensorIn], Field(min_length=1)]
     outputs: list[TensorOut] = Field(default_factory=list)
     parameters: dict[str, Any] = Field(default_factory=dict)
     id: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.serve.predictor import Predicts
 
 HOST = "127.0.0.1"
+_BACKLOG = 2048
 DRAIN_SECONDS = 10
 """How long requests that were begun may take to end."""
 
@@ -80,11 +81,12 @@ def serve(
 
 @contextlib.contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """A socket of this machine's own, bound before anything slow begins."""
+    """A socket of this machine's own, taken before anything slow begins."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
+            listener.listen(_BACKLOG)
         except (OSError, OverflowError) as error:
             raise EnvironmentUnfit(
                 f"{HOST}:{port} cannot be listened at ({error}); end what is there, or name "

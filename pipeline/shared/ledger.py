@@ -32,6 +32,8 @@ Event = Literal[
     *("blue-green", "switched", "switched back"),
 ]
 
+Arm = Literal["champion", "control", "challenger"]
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, entry TEXT NOT NULL, hash TEXT);
 CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON ledger
@@ -68,7 +70,8 @@ class Move(Record):
     """What a transition says: what happened, when, and who serves how much from then on.
 
     `shares` gives each side's part of the traffic in ten-thousandths, "control" among them: a
-    second set of the champion. `first` is when the traffic of a rollout begins. `plan` and `evidence` are hashes of what was decided by and from.
+    second set of the champion. `first` is when the traffic of a rollout begins. `plan` and
+    `evidence` are hashes of what was decided by and from.
     """
 
     at: datetime
@@ -76,7 +79,7 @@ class Move(Record):
     rollout: str
     champion: Side
     challenger: Side | None = None
-    shares: dict[Literal["champion", "control", "challenger"], int]
+    shares: dict[Arm, int]
     mirrored: bool = False
     step: int = 0
     salt: str = ""
@@ -169,7 +172,7 @@ def rollouts(path: Path = LEDGER) -> int:
 
 
 def now(arrived: datetime, path: Path = LEDGER) -> datetime:
-    """The replay's instant: when the last month had arrived, or where the ledger stands, if later."""
+    """The replay's instant: when the last month had arrived, or where the ledger stands."""
     return max([arrived, *(entry.move.at for entry in entries(path)[-1:])])
 
 

@@ -1,0 +1,318 @@
+"""What an answer over HTTP costs: `make serving` writes benchmarks/serving.json.
+
+Our server with features from the online store and with features in the request, against `mlflow
+models serve` with the same registered model on the same rows, in alternating rounds of one run; and
+our server without its log and its metrics. One process each; the client is as thin as Python allows
+and shares the machine's processors with them.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from benchmarks.study import kept
+from exercises.drill import ROOT
+from pipeline.features import transform
+from pipeline.features.definitions import FEATURES, matrix
+from pipeline.features.rows import ROWS
+from pipeline.features.stage import accepted
+from pipeline.serve.asked import midnight_after
+from pipeline.serve.loaded import export
+from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.files import read_parquet
+
+SECONDS, ROUNDS, FLIGHTS = 2.0, 5, 500
+CONCURRENCY = (1, 8)
+UNITS = (
+    "milliseconds: from sending a request of one row to having read its answer, connections kept "
+    "open; requests_a_second: median of the rounds; ratios: median of the rounds' own ratios"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server at a port, and the requests that it is sent, as bytes."""
+
+    port: int
+    requests: list[bytes]
+
+
+def say(what: str) -> None:
+    """Progress, on the other channel."""
+    print(f"serving: {what}", file=sys.stderr, flush=True)
+
+
+def request(path: str, body: Any) -> bytes:
+    """A request as it goes over the wire."""
+    content = orjson.dumps(body)
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
+
+
+def answer(connection: socket.socket) -> bytes:
+    """An answer to its end; anything but 200 is a failure of the benchmark."""
+    found = b""
+    while (end := found.find(b"\r\n\r\n")) < 0:
+        found += connection.recv(65_536)
+    head = found[:end].lower()
+    assert b" 200 " in head[:20], found[:500]
+    size = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(found) < end + 4 + size:
+        found += connection.recv(65_536)
+    return found[end + 4 :]
+
+
+def taken(server: Server, seconds: float, first: int = 0) -> list[float]:
+    """How long each request took, one after the other on one connection."""
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found, until = [], time.perf_counter() + seconds
+        while (started := time.perf_counter()) < until:
+            connection.sendall(server.requests[(first + len(found)) % len(server.requests)])
+            answer(connection)
+            found.append(time.perf_counter() - started)
+        return found
+
+
+def round_of(server: Server, concurrency: int) -> list[float]:
+    """What every request of a round took, so many at a time."""
+    found: list[list[float]] = [[] for _ in range(concurrency)]
+
+    def client(place: int) -> None:
+        found[place] = taken(server, SECONDS, place * 37)
+
+    threads = [threading.Thread(target=client, args=[place]) for place in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [one for many in found for one in many]
+
+
+def compared(servers: dict[str, Server]) -> dict[str, dict[int, list[list[float]]]]:
+    """Every server in turn, in rounds, at every concurrency."""
+    found: dict[str, dict[int, list[list[float]]]] = {
+        n: {c: [] for c in CONCURRENCY} for n in servers
+    }
+    for server in servers.values():
+        taken(server, 1)  # connections and caches
+    for number in range(ROUNDS):
+        say(f"round {number + 1} of {ROUNDS}")
+        for concurrency in CONCURRENCY:
+            for name, server in servers.items():
+                found[name][concurrency].append(round_of(server, concurrency))
+    return found
+
+
+def figures(rounds: list[list[float]]) -> dict[str, Any]:
+    """Percentiles over all rounds, and the rate of the median round."""
+    every = 1000 * np.concatenate(rounds)
+    rates = [len(one) / SECONDS for one in rounds]
+    return {
+        "milliseconds": {f"p{q}": round(float(np.percentile(every, q)), 3) for q in (50, 99)},
+        "requests_a_second": round(float(np.median(rates))),
+        "requests": len(every),
+    }
+
+
+def ratio(one: list[list[float]], other: list[list[float]]) -> float:
+    """How many times as many requests one server answers in a round as the other."""
+    return round(float(np.median([len(a) / len(b) for a, b in zip(one, other, strict=True)])), 3)
+
+
+def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last flights that arrived, as the schedule has them, and as training's table has them."""
+    flights, _ = accepted()
+    table = transform.requests(flights, load(FeaturesConfig)).tail(FLIGHTS)
+    keys = ["year", "month", "day", "carrier", "flight", "origin"]
+    return table, table[keys].merge(read_parquet(ROWS, "features"), "left", keys)
+
+
+def bodies() -> dict[str, list[bytes]]:
+    """One row a request, as each server wants it."""
+    schedule, rows = asked()
+    name = load(RegisterConfig).model_name
+    names = ["carrier", "flight", "origin", "dest", "block_minutes", "distance", "tailnum"]
+    whole = schedule[names].astype({"distance": "int64"}).astype(object)
+    told = whole.where(whole.notna(), None).to_dict("records")
+    instants = schedule["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%MZ")
+    flights = [{**f, "scheduled_departure": at} for f, at in zip(told, instants, strict=True)]
+    # MLflow's server takes no missing value in a tensor, so neither server is sent one.
+    values = np.nan_to_num(matrix(rows, FEATURES)).astype("float64").tolist()
+    tensor = {"name": "inputs", "datatype": "FP32", "shape": [1, len(FEATURES)]}
+    infer = f"/v2/models/{name}-features/infer"
+    return {
+        "online": [request("/predict", {"flights": [flight]}) for flight in flights],
+        "features": [request(infer, {"inputs": [{**tensor, "data": row}]}) for row in values],
+        "mlflow": [request("/invocations", {"inputs": {"inputs": [row]}}) for row in values],
+    }
+
+
+def bare(digest: str, port: int) -> None:
+    """Our server without its log and its metrics."""
+    from pipeline.serve import log, metrics
+    from pipeline.serve.server import serve
+
+    class Nothing:
+        waiting = written = known = dropped = failed = 0
+
+        def add(self, _: object) -> None:
+            """Nothing is logged."""
+
+    log.opened = lambda *_: contextlib.nullcontext(Nothing())  # type: ignore[assignment]
+    for name in ("request", "risks", "features"):
+        setattr(metrics.Metrics, name, lambda *_: None)
+    serve(digest, port)
+
+
+def whole(digest: str, port: int) -> None:
+    """Our server as it is."""
+    from pipeline.serve.server import serve
+
+    serve(digest, port)
+
+
+def free() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_for(port: int, path: str) -> None:
+    """Until a server answers."""
+    ask = f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+    for _ in range(600):
+        with (
+            contextlib.suppress(OSError, AssertionError),
+            socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
+        ):
+            connection.sendall(ask)
+            if b" 200 " in connection.recv(100):
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing answers at 127.0.0.1:{port}")
+
+
+@contextlib.contextmanager
+def running(digest: str) -> Iterator[dict[str, int]]:
+    """Our server, the same without log and metrics, and MLflow's: the port of each."""
+    ports = {"ours": free(), "bare": free(), "mlflow": free()}
+    registry = load(RegisterConfig)
+    context = multiprocessing.get_context("spawn")
+    own = [
+        context.Process(target=whole, args=(digest, ports["ours"])),
+        context.Process(target=bare, args=(digest, ports["bare"])),
+    ]
+    for process in own:
+        process.start()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", f"models:/{registry.model_name}@champion", "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(ports["mlflow"])]
+    settings = {**os.environ, "MLFLOW_TRACKING_URI": registry.tracking_url}
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command, env=settings, stdout=said, stderr=said, start_new_session=True
+        ) as theirs,
+    ):
+        try:
+            for name, path in {"ours": "/v2", "bare": "/v2", "mlflow": "/ping"}.items():
+                wait_for(ports[name], path)
+            yield ports
+        finally:
+            os.killpg(theirs.pid, 15)
+            for process in own:
+                process.terminate()
+                process.join()
+
+
+def agree(servers: dict[str, Server]) -> None:
+    """Whether both servers give the same risk for the same row; a comparison of others is none."""
+    for ours, theirs in zip(
+        servers["features"].requests[:20], servers["mlflow"].requests[:20], strict=True
+    ):
+        told = []
+        for server, content in (("features", ours), ("mlflow", theirs)):
+            with socket.create_connection(("127.0.0.1", servers[server].port)) as connection:
+                connection.sendall(content)
+                told.append(json.loads(answer(connection)))
+        one = told[0]["outputs"][0]["data"][0]
+        other = told[1]["predictions"]["probabilities"][0][1]
+        assert abs(one - other) < 1e-7, (one, other)
+
+
+def measured(digest: str) -> dict[str, Any]:
+    """Every figure of the benchmark."""
+    content = bodies()
+    with running(digest) as ports:
+        servers = {
+            "online": Server(ports["ours"], content["online"]),
+            "features": Server(ports["ours"], content["features"]),
+            "mlflow": Server(ports["mlflow"], content["mlflow"]),
+            "online_bare": Server(ports["bare"], content["online"]),
+            "features_bare": Server(ports["bare"], content["features"]),
+        }
+        agree(servers)
+        rounds = compared(servers)
+    found: dict[str, Any] = {
+        name: {f"at_{c}": figures(by[c]) for c in CONCURRENCY} for name, by in rounds.items()
+    }
+    found["ratios"] = {
+        f"at_{c}": {
+            "features_to_mlflow": ratio(rounds["features"][c], rounds["mlflow"][c]),
+            "online_to_mlflow": ratio(rounds["online"][c], rounds["mlflow"][c]),
+            "features_to_bare": ratio(rounds["features"][c], rounds["features_bare"][c]),
+            "online_to_bare": ratio(rounds["online"][c], rounds["online_bare"][c]),
+        }
+        for c in CONCURRENCY
+    }
+    return found
+
+
+def main() -> int:
+    """Measure, print, and write benchmarks/serving.json."""
+    started, before = time.perf_counter(), os.getloadavg()[0]
+    os.chdir(ROOT)
+    with tempfile.TemporaryDirectory(prefix="serving-") as name:
+        os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{name}/online.db"
+        os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{Path(name).resolve()}/log.db"
+        flights, _ = accepted()
+        say(f"a store that is complete to {midnight_after(flights):%Y-%m-%d %H:%M}Z")
+        command = [sys.executable, "-m", "pipeline", "materialize"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        found = measured(export("champion"))
+    found["conditions"] = {
+        "units": UNITS,
+        "processors": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "load_before": round(before, 2),
+        "rounds": ROUNDS,
+        "seconds_a_round": SECONDS,
+        "flights": FLIGHTS,
+    }
+    found["seconds"] = round(time.perf_counter() - started, 1)
+    kept("serving", found)
+    print(json.dumps(found, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

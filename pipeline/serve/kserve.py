@@ -1,0 +1,102 @@
+"""The door to KServe: the same release and predictor as a custom predictor, for a cluster.
+
+`python -m pipeline.serve.kserve` is what configs/serve/inferenceservice.yaml runs. KServe has
+routes, metrics and a log of requests of its own, so only loading and predicting are ours.
+"""
+
+import argparse
+import contextlib
+
+import numpy as np
+from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.errors import InvalidInput
+
+from pipeline.features.store import opened
+from pipeline.serve import protocol
+from pipeline.serve.loaded import export, loaded
+from pipeline.serve.predictor import Predictor, unready
+from pipeline.serve.protocol import FROM_STORE, INPUTS, RISK, Refused
+from pipeline.serve.request import requests
+from pipeline.shared.config import RegisterConfig, ServeConfig
+from pipeline.shared.config import load as load_config
+from pipeline.shared.errors import ReleaseRefused
+
+
+class FlightDelay(Model):  # type: ignore[misc]
+    """The predictor of a release, by the names of its tensors: flights, or rows of FEATURES."""
+
+    def __init__(self, name: str, version: str):
+        """`version` is a number, an alias, or the digest of an exported release."""
+        super().__init__(name)
+        self._version, self._until_closed = version, contextlib.ExitStack()
+        self._predictor: Predictor
+
+    def load(self) -> bool:
+        """Load the release, checked as everywhere, and open the online store.
+
+        Raises:
+            ReleaseRefused: the model does not answer as it did when it was trained.
+        """
+        release = loaded(export(self._version))
+        if reason := unready(release):
+            raise ReleaseRefused(f"{reason}; see `make lineage VERSION={release.number}`")
+        store = opened(release.features, load_config(ServeConfig))
+        self._predictor = Predictor(release, self._until_closed.enter_context(store))
+        self.ready = True
+        return True
+
+    def stop(self) -> None:
+        """Close the store."""
+        self._until_closed.close()
+
+    async def predict(
+        self,
+        payload: InferRequest,
+        headers: dict[str, str] | None = None,  # noqa: ARG002  KServe's signature
+        response_headers: dict[str, str] | None = None,
+    ) -> InferResponse:
+        """The risks of rows, as our own server gives them."""
+        try:
+            risk = self._risk(payload)
+        except Refused as refused:
+            raise InvalidInput(refused.reason) from None
+        release = self._predictor.loaded
+        if response_headers is not None:
+            response_headers |= {"x-version": release.number, "x-release": release.release[:12]}
+        output = InferOutput(RISK, [len(risk)], "FP32", data=risk.tolist())
+        return InferResponse(payload.id, self.name, [output], model_version=release.number)
+
+    def _risk(self, payload: InferRequest) -> np.ndarray:
+        asked = _tensors(payload)
+        if INPUTS in asked.values:
+            return self._predictor.vectors(protocol.matrix(asked))
+        horizon = self._predictor.loaded.features.horizon_minutes
+        return self._predictor.online(requests(protocol.flights(asked), horizon)).risk
+
+
+def _tensors(payload: InferRequest) -> protocol.Tensors:
+    """KServe's tensors as our protocol reads them."""
+    kinds = FROM_STORE | {INPUTS: "FP32"}
+    values = {}
+    for tensor in payload.inputs:
+        if kinds.get(tensor.name) != tensor.datatype:
+            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}")
+        flat = tensor.as_numpy().ravel().tolist()
+        values[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in flat]
+    shapes = {tensor.name: [int(n) for n in tensor.shape] for tensor in payload.inputs}
+    return protocol.Tensors(payload.id, values, shapes, binary=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve a version by KServe's model server until it is told to end."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.serve.kserve")
+    parser.add_argument("--release", default="champion", help="a number, an alias or a digest")
+    parser.add_argument("--http_port", type=int, default=8080)
+    told, _ = parser.parse_known_args(arguments)
+    model = FlightDelay(load_config(RegisterConfig).model_name, told.release)
+    model.load()
+    ModelServer(http_port=told.http_port, enable_grpc=False, workers=1).start([model])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.features.definitions import VIEWS
+from pipeline.features.transform import NEVER
+from pipeline.serve.metrics import Metrics
+from tests.conftest import ROOT
+
+KNOWN = np.array([[NEVER] + [980] * (len(VIEWS) - 1), [990] * len(VIEWS)])
+
+
+def test_it_counts_requests_features_risks_and_what_others_keep():
+    metrics = Metrics()
+    metrics.request("/predict", 200, 0.003)
+    metrics.features([1000, 1000], KNOWN, [{"system": "missing"}, {}])
+    metrics.risks(np.array([0.2, 0.4]))
+    metrics.invalid()
+    metrics.shown("flight_waiting", "as it is", lambda: 3)
+    metrics.model(version="7", release="f" * 12)
+    assert metrics.value("flight_requests_total", route="/predict", code="200") == 1
+    assert metrics.value("flight_seconds_bucket", route="/predict", le="0.005") == 1
+    assert metrics.value("flight_features_total", view="system", flag="missing") == 1
+    assert metrics.value("flight_features_age_minutes_count", view="system") == 1
+    assert metrics.value("flight_features_age_minutes_sum", view="weather") == 30
+    assert metrics.value("flight_risk_sum") == 0.2 + 0.4
+    assert metrics.value("flight_invalid_predictions_total") == 1
+    assert metrics.value("flight_waiting") == 3
+    assert b'flight_model_info{release="ffffffffffff",version="7"} 1.0' in metrics.text()
+
+
+def test_two_servers_count_apart():
+    one, other = Metrics(), Metrics()
+    one.invalid()
+    assert other.value("flight_invalid_predictions_total") == 0
+
+
+@pytest.mark.slow
+def test_a_process_counts_for_itself_though_feast_was_imported_first(tmp_path):
+    """Feast says that numbers are to be kept in files; whichever comes first, ours are not."""
+    script = (
+        "import feast, feast.metrics, os, prometheus_client\n"
+        "assert os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "from pipeline.serve.metrics import Metrics\n"
+        "metrics = Metrics(); metrics.request('/predict', 200, 0.1)\n"
+        "kept = [name for name in os.listdir(os.environ['PROMETHEUS_MULTIPROC_DIR'])\n"
+        "        if b'flight_' in open(os.environ['PROMETHEUS_MULTIPROC_DIR'] + '/' + name, 'rb')"
+        ".read()]\n"
+        "print(kept, metrics.value('flight_requests_total', route='/predict', code='200'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[-2] == "[] 1.0"

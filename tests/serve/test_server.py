@@ -1,0 +1,28 @@
+"""The process around the app; what it answers is in tests/flow/test_server.py."""
+
+import socket
+
+import pytest
+
+from pipeline.serve.server import HOST, _listening
+from pipeline.shared.errors import EnvironmentUnfit
+
+
+def test_a_port_that_is_taken_is_refused_at_once():
+    with (
+        _listening(0) as first,
+        pytest.raises(EnvironmentUnfit, match=r"cannot be listened at .*`make server PORT=8081`"),
+        _listening(first.getsockname()[1]),
+    ):
+        pass
+
+
+def test_a_port_that_is_none_is_refused():
+    with pytest.raises(EnvironmentUnfit), _listening(70_000):
+        pass
+
+
+def test_only_this_machine_is_listened_to():
+    with _listening(0) as found:
+        assert found.getsockname()[0] == HOST == "127.0.0.1"
+        assert found.family == socket.AF_INET
