@@ -1,4 +1,4 @@
-"""Requests as the edge saw them: a clean canary, in which a test plants the one thing it is about."""
+"""Requests as the edge saw them: a clean canary, in which a test plants what it is about."""
 
 from typing import Any
 
