@@ -164,40 +164,38 @@ def risks(observed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def alike(plan: RolloutConfig, traffic: Flights, world: World, runs: int, days: int | None) -> Any:
-    """Canaries of a challenger that is no different: how many each rule stops."""
-    ends = {"at_the_plans_end": sum(step.days for step in plan.canary.steps)}
+    """Canaries of a challenger that is no different: how many each rule stops, by when."""
+    ends = {"at_the_plans_end": int(sum(step.days for step in plan.canary.steps))}
     if days:
         ends["at_20000_requests"] = days
-    stopped: dict[str, dict[str, int]] = {
-        end: dict.fromkeys(["ours", *RIVALS, MEANS], 0) for end in ends
-    }
-    guard: dict[str, int] = {}
-    sizes: dict[str, list[int]] = {end: [] for end in ends}
+    rows, guards = [], []
     for seed in range(runs):
         observed = canary(traffic, plan.canary, world, seed, days)
         decision = judged(plan, observed)
         assert not any(breaker.tripped for breaker in decision.breakers)
-        ours, theirs = windows(observed)
-        looks = {name: rule(ours, theirs, WINDOW) for name, rule in RIVALS.items()}
-        looks[MEANS] = repeated_mean(*risks(observed), WINDOW)
+        guards.append({metric.name: metric.alarmed for metric in decision.metrics})
+        looks = others(observed)
         for end, length in ends.items():
             mine = observed["arm"][observed["day"] < length] == "challenger"
             size = min(int(mine.sum()), LONG_REQUESTS)
-            sizes[end].append(size)
-            stopped[end]["ours"] += alarm(decision, size) is not None
-            for name, look in looks.items():
-                stopped[end][name] += look is not None and (look + 1) * WINDOW <= size
-        for metric in decision.metrics:
-            guard[metric.name] = guard.get(metric.name, 0) + metric.alarmed
+            stopped = {name: at is not None and at <= size for name, at in looks.items()}
+            ours = alarm(decision, size) is not None
+            rows.append({"end": end, "requests": size, "ours": ours, **stopped})
+    by_end = pd.DataFrame(rows).groupby("end", sort=False)
+    shares = by_end.mean().drop(columns="requests").round(4)
     return {
         "runs": runs,
-        "requests": {end: int(np.median(found)) for end, found in sizes.items()},
-        "alarmed": {
-            end: {name: round(of / runs, 4) for name, of in found.items()}
-            for end, found in stopped.items()
-        },
-        "by_guardrail": {name: round(of / runs, 4) for name, of in guard.items()},
+        "requests": by_end["requests"].median().astype(int).to_dict(),
+        "alarmed": shares.to_dict("index"),
+        "by_guardrail": pd.DataFrame(guards).mean().round(4).to_dict(),
     }
+
+
+def others(observed: pd.DataFrame) -> dict[str, int | None]:
+    """After how many of the challenger's requests each other rule stops a canary."""
+    looks = {name: rule(*windows(observed), WINDOW) for name, rule in RIVALS.items()}
+    looks[MEANS] = repeated_mean(*risks(observed), WINDOW)
+    return {name: None if at is None else (at + 1) * WINDOW for name, at in looks.items()}
 
 
 def replayed(plan: RolloutConfig, traffic: Flights, runs: int) -> dict[str, Any]:
@@ -296,6 +294,30 @@ def yesterdays(plan: RolloutConfig, traffic: Flights) -> dict[str, Any]:
     return {"runs": FAULT_RUNS, **found, "in_the_order_of_time": judged(plan, apart).outcome}
 
 
+def canaries(
+    plan: RolloutConfig, traffic: Flights, wrong: dict[str, tuple[World, str]], watch: Watch
+) -> dict[str, Any]:
+    """Everything about canaries: looks, faults, controls, and challengers that are no different."""
+    result: dict[str, Any] = {"looks_replayed": replayed(plan, traffic, REPLAYED)}
+    watch.said("canaries judged at every look")
+    result["faults"] = {name: detected(plan, traffic, *of) for name, of in wrong.items()}
+    retrained_model = wrong["a good retrained model"][0]
+    told = detected(plan, traffic, retrained_model, "errors", False)
+    result["retrained_not_the_same_model"] = told
+    watch.said("faulty canaries")
+    result["control"] = yesterdays(plan, traffic)
+    watch.said("controls of another day")
+    result["alike"] = {}
+    for name, world, runs, days in [
+        ("errors 0.1%", World(errors=0.001), RUNS, None),
+        ("errors in bursts", World(errors=0.001, bursts=True), RUNS, None),
+        ("errors 1%", World(), LONG_RUNS, LONG_DAYS),
+    ]:
+        result["alike"][name] = alike(plan, traffic, world, runs, days)
+        watch.said(f"{runs:,} canaries of a challenger that is no different, {name}")
+    return result
+
+
 def main() -> int:
     """Measure, print, and write benchmarks/rollout.json."""
     print("rollouts: canaries and shadows of the real flights, April to December", flush=True)
@@ -307,26 +329,7 @@ def main() -> int:
     traffic, order = flights(found)
     result: dict[str, Any] = {"units": UNITS, "flights": len(traffic.day), "days": traffic.days}
     result["shadow"] = shadows(plan, found, watch)
-    result["looks_replayed"] = replayed(plan, traffic, REPLAYED)
-    watch.said("canaries judged at every look")
-    result["faults"] = {
-        name: detected(plan, traffic, world, guard)
-        for name, (world, guard) in faults(found, order).items()
-    }
-    watch.said("faulty canaries")
-    result["retrained_not_the_same_model"] = detected(
-        plan, traffic, faults(found, order)["a good retrained model"][0], "errors", False
-    )
-    result["control"] = yesterdays(plan, traffic)
-    watch.said("controls of another day")
-    result["alike"] = {}
-    for name, world, runs, days in [
-        ("errors 0.1%", World(errors=0.001), RUNS, None),
-        ("errors in bursts", World(errors=0.001, bursts=True), RUNS, None),
-        ("errors 1%", World(), LONG_RUNS, LONG_DAYS),
-    ]:
-        result["alike"][name] = alike(plan, traffic, world, runs, days)
-        watch.said(f"{runs:,} canaries of a challenger that is no different, {name}")
+    result |= canaries(plan, traffic, faults(found, order), watch)
     result["seconds"] = watch.seconds()
     kept("rollout", result)
     print(f"rollouts: done in {watch.seconds():.0f} s -> benchmarks/rollout.json")

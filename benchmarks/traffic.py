@@ -109,13 +109,7 @@ def _observed(
         rate = getattr(world, name) + np.where(mine, world.more.get(name, 0.0), 0.0)
         return chance.random(len(rows)) < rate
 
-    failed = hit("errors")
-    if world.bursts:
-        burst = chance.random(int(flights.hour[-1]) + 1) < BURSTS
-        failed |= burst[flights.hour[asked]] & (chance.random(len(rows)) < BURST_RATE)
-    risk = flights.risk[asked]
-    theirs = risk if world.other_risk is None else world.other_risk[asked]
-    risk = np.where(mine, np.clip(world.risk(theirs), 0, 1), risk)
+    failed = hit("errors") | (world.bursts and _burst(flights, asked, chance))
     release = np.where(mine & ~hit("fallback"), "challenger", "champion")
     seconds = chance.lognormal(0, SIGMA, len(rows)) * np.where(mine, world.slower, 1)
     return pd.DataFrame(
@@ -127,7 +121,7 @@ def _observed(
             "code": np.where(failed, 503, 200),
             "seconds": seconds,
             "release": np.where(~mine & hit("fallback"), "other", release),
-            "risk": np.where(failed, np.nan, risk),
+            "risk": np.where(failed, np.nan, _risk(flights, world, asked, mine)),
             "missing": hit("missing"),
             "stale": hit("stale"),
             "parity": 0.0,
@@ -135,6 +129,16 @@ def _observed(
             "hour_band": flights.hour_band[rows],
         }
     )
+
+
+def _burst(flights: Flights, asked: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    burst = chance.random(int(flights.hour[-1]) + 1) < BURSTS
+    return burst[flights.hour[asked]] & (chance.random(len(asked)) < BURST_RATE)
+
+
+def _risk(flights: Flights, world: World, asked: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    told = (flights.risk if world.other_risk is None else world.other_risk)[asked]
+    return np.where(mine, np.clip(world.risk(told), 0, 1), flights.risk[asked])
 
 
 def _yesterday(flights: Flights, rows: np.ndarray, mine: np.ndarray) -> np.ndarray:
