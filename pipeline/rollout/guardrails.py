@@ -85,7 +85,7 @@ def _answers(
         "errors": ~answered,
         # A request without a time was not seen to be fast.
         "slow": ~(seconds <= start.slow_seconds),
-        **{name: answered & (flag == True).to_numpy(dtype=bool) for name, flag in flags.items()},  # noqa: E712  NaN is neither
+        **{name: answered & flag.isin([True]).to_numpy() for name, flag in flags.items()},
         "fallback": answered & other,
     }
     known = {

@@ -59,7 +59,7 @@ def _crossed_by(part: float, density: np.ndarray, paths: np.ndarray, step: float
     def excess(limit: float) -> float:
         return float(density @ norm.sf((limit - paths) / np.sqrt(step))) - part
 
-    return float(brentq(excess, -REACH, REACH, xtol=1e-12))
+    return float(brentq(excess, -REACH, 4 * REACH, xtol=1e-12))
 
 
 def p_above(days: np.ndarray, margin: float) -> float:

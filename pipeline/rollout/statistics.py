@@ -108,7 +108,7 @@ def mean_process(
     difference = ours[1] - theirs[1]
     error = np.sqrt(ours[2] / np.maximum(ours[0], 1) + theirs[2] / np.maximum(theirs[0], 1))
     # Two constants: equal is no evidence, different is all there can be.
-    exact = np.where(difference == 0, 0.0, 1e6)
+    exact = np.where(np.abs(difference) < 1e-12, 0.0, 1e6)
     z = np.where(error > 0, difference / np.where(error > 0, error, 1.0), exact)
     pairs = 2 * ours[0] * theirs[0] / np.maximum(ours[0] + theirs[0], 1)
     return np.where(counted, log_e_mean(z, pairs, alpha, sharpest_at), 0.0)
