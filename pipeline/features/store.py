@@ -196,6 +196,13 @@ class Store:
             self._provider.ingest_df(self._told.views[view], told)
 
 
+def load() -> None:
+    """Import what an open store needs, which takes seconds, for processes that are forked later."""
+    import feast
+    import feast.infra.online_stores.sqlite
+    import feast.infra.passthrough_provider  # noqa: F401
+
+
 def _write_ahead(online_store: Any, config: Any) -> None:
     """Let an SQLite file be read while it is written, and a write be done without the disk's word.
 

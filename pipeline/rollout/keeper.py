@@ -164,10 +164,11 @@ def _sign_of_life(folder: Path) -> float:
 
 def _load() -> None:
     """What every server imports, once: a fork shares it. Nothing of it may have started yet."""
-    import feast.infra.online_stores.sqlite  # noqa: F401 - seconds, and most of a server's memory
-
-    import pipeline.features.store
+    import pipeline.serve.app
     import pipeline.serve.server  # noqa: F401
+    from pipeline.features import store
+
+    store.load()
 
 
 def _serve(server: Server, project: str) -> None:

@@ -26,10 +26,22 @@ NOTHING = "0" * 64
 WHOLE = 10_000
 """All traffic; shares are told in ten-thousandths."""
 Event = Literal[
-    *("registered", "promoted by hand"),
-    *("shadow", "shadow passed", "shadow held", "shadow failed"),
-    *("canary", "step", "paused", "inconclusive", "rolled back", "promoted", "baked"),
-    *("blue-green", "switched", "switched back"),
+    "registered",
+    "promoted by hand",
+    "shadow",
+    "shadow passed",
+    "shadow held",
+    "shadow failed",
+    "canary",
+    "step",
+    "paused",
+    "inconclusive",
+    "rolled back",
+    "promoted",
+    "baked",
+    "blue-green",
+    "switched",
+    "switched back",
 ]
 
 Arm = Literal["champion", "control", "challenger"]
