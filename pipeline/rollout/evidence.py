@@ -16,8 +16,7 @@ import pandas as pd
 
 from pipeline.features.store import MISSING, STALE
 from pipeline.rollout.traffic import DAY, Traffic
-from pipeline.serve.envelope import SHADOW
-from pipeline.serve.log import answered
+from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
 
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,11 +188,9 @@ def _forked(work: Callable[[], None], log: Path) -> int:
         _become_child(log)
         work()
         code = 0
-    except BaseException:  # the child ends here, whatever it was
-        import traceback
-
-        traceback.print_exc()
-    finally:
+    finally:  # the child ends here, and never as a second keeper
+        if code:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)
 

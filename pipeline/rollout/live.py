@@ -174,7 +174,8 @@ def _failed(live: Live, arms: list[str]) -> str:
     last = words.splitlines()[-1] if words else "it said nothing"
     return (
         f"{', '.join(arms)} of {len(live.wanted.servers)} servers did not get ready within "
-        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: {last} ({log})"
+        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: {last} "
+        f"({log}); correct that, then run the same again"
     )
 
 

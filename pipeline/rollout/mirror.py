@@ -17,7 +17,7 @@ from pipeline.rollout.fault import OF_THE_MODEL
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.rollout.view import when
-from pipeline.serve.envelope import SHADOW
+from pipeline.serve.log import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
 
@@ -147,7 +147,9 @@ def _concluded(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
         f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
     )
     if event == "shadow failed":
-        raise RolledBack(f"{words}; it answered nobody -> {rollout.folder}/; train another")
+        raise RolledBack(
+            f"{words}; it answered nobody -> {rollout.folder}/; `make run` trains another"
+        )
     if event == "shadow held":
         raise NotPromoted(f"{words}; a person looks -> {rollout.folder}/, or `make canary`")
     return f"{words}; {when(minute)}: may go to `make canary` -> {rollout.folder}/"

@@ -4,16 +4,12 @@ from pathlib import Path
 
 from pipeline.features.transform import instant
 from pipeline.rollout.decision import Decision
-from pipeline.shared.files import replacing
+from pipeline.shared import figures
 
 
 def drawn(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]) -> None:
     """Draw the looks of a canary into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.blank(9, 6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     at = [instant(minute).to_pydatetime() for minute, _, _ in decisions]
     above.step(at, [shares.get("challenger", 0) / 100 for _, shares, _ in decisions], where="post")
@@ -27,5 +23,4 @@ def drawn(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Dec
     below.set(yscale="log", ylabel="anytime p / its limit (below 1: alarm)")
     below.legend(ncols=4, fontsize="small")
     below.tick_params(axis="x", rotation=20)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    figures.save(figure, path)

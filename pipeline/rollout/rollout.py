@@ -185,7 +185,7 @@ def require_answers(side: Side) -> None:
         ReleaseRefused: it has other features than this checkout, or answers otherwise.
     """
     if why := unready(loaded(side.release)):
-        raise ReleaseRefused(f"{side.shown} cannot be served: {why}")
+        raise ReleaseRefused(f"{side.shown} cannot be served: {why}; see `make rollout`")
 
 
 def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
@@ -196,7 +196,7 @@ def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
             raise RolloutRefused(
                 f"{challenger.shown} was {told.event} in {told.rollout} at "
                 f"{told.at:%Y-%m-%d %H:%M}Z (entry {entry.number} of {len(known)}); the same does "
-                "not get better: train another, or insist with FORCE=1"
+                "not get better: `make run` trains another, FORCE=1 insists"
             )
 
 

@@ -66,7 +66,7 @@ def _through(course: Canary, minutes: Iterator[int]) -> str:
         stage.change("step", minute, shares, step=course.step, **kept)
     raise NotPromoted(
         f"{stage.rollout.name}: the traffic ended in step {course.step} of "
-        f"{len(stage.rollout.plan.canary.steps)}, undecided; the champion stays"
+        f"{len(stage.rollout.plan.canary.steps)}, undecided; the champion stays: see `make rollout`"
     )
 
 
@@ -107,7 +107,9 @@ def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
         if over:
             stage.change("baked", minute, ALL_CHALLENGER)
             return _promoted(course)
-    raise NotPromoted(f"{stage.rollout.name}: the traffic ended before the promotion had baked")
+    raise NotPromoted(
+        f"{stage.rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
+    )
 
 
 def _promoted(course: Canary) -> str:

@@ -14,10 +14,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serve.log import SHADOW
 from pipeline.serve.metrics import Metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-SHADOW, _MIRRORED = "shadow", "-shadow"
+_MIRRORED = "-shadow"
 _ARM = re.compile(r"[a-z0-9-]{1,32}")
 
 

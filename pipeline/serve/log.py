@@ -25,6 +25,8 @@ from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import database_error, storage_failed
 from pipeline.shared.secrets import shown
 
+SHADOW = "shadow"
+"""The arm of a copy of a request: its answer reaches nobody."""
 FLUSH_SECONDS = 0.05
 _BATCH = 1_000
 _BUSY_MS = 10_000

@@ -199,7 +199,7 @@ def moment(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise DayUnknown(f"{text!r} is no instant with its zone, as 2013-05-18T10:00Z is")
+        raise DayUnknown(f"{text!r} is no instant with its zone; make it one, as 2013-05-18T10:00Z")
     return found.astimezone(UTC)
 
 

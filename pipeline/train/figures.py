@@ -1,11 +1,10 @@
 """Three pictures of a trained model: calibration, ROC, and what each feature is worth."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipeline.shared.files import replacing
+from pipeline.shared import figures
 from pipeline.shared.model import Model
 from pipeline.shared.scores import log_loss
 
@@ -24,7 +23,6 @@ def importance(model: Model, inputs: np.ndarray, labels: np.ndarray, seed: int) 
 
 def draw(folder: Path, labels: np.ndarray, risk: np.ndarray, worth: dict[str, float]) -> None:
     """Write calibration.png, roc.png and importance.png into `folder`."""
-    from matplotlib.figure import Figure
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import roc_curve
 
@@ -36,17 +34,12 @@ def draw(folder: Path, labels: np.ndarray, risk: np.ndarray, worth: dict[str, fl
         "roc": (false_rate, true_rate, "share of on-time flights flagged", "share of late flagged"),
     }
     for name, (x, y, x_label, y_label) in pictures.items():
-        figure = Figure(figsize=(5, 4), layout="constrained")
+        figure = figures.blank(5, 4)
         axes = figure.add_subplot(xlabel=x_label, ylabel=y_label, title=f"{name} (training window)")
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
         axes.plot(x, y, marker="o" if name == "calibration" else None)
-        _save(figure, folder / f"{name}.png")
-    figure = Figure(figsize=(6, 5), layout="constrained")
+        figures.save(figure, folder / f"{name}.png")
+    figure = figures.blank(6, 5)
     axes = figure.add_subplot(xlabel="growth of the log loss when shuffled", title="importance")
     axes.barh([name for name, _ in top], [value for _, value in top])
-    _save(figure, folder / "importance.png")
-
-
-def _save(figure: Any, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+    figures.save(figure, folder / "importance.png")

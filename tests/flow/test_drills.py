@@ -20,6 +20,7 @@ def _caught(done):
     return found[1]
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("wind")
 @pytest.mark.answer("data-validation")
 def test_a_wind_of_1048_mph_is_set_aside_and_reaches_no_feature(drilled):
@@ -40,6 +41,7 @@ def test_a_join_on_the_date_is_found_to_leak(drilled):
     assert "LeakFound" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("slice")
 @pytest.mark.answer("model-validation")
 def test_a_challenger_that_wins_on_the_whole_and_loses_a_slice_is_refused(drilled):
@@ -47,18 +49,21 @@ def test_a_challenger_that_wins_on_the_whole_and_loses_a_slice_is_refused(drille
     assert "GateRefused" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("unknown-target")
 @pytest.mark.answer("ci-cd")
 def test_a_workflow_that_calls_no_target_is_found_by_the_rules(drilled):
     assert "test_a_workflow_runs_nothing_but_make fails for .github/" in _caught(drilled)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("own-month")
 @pytest.mark.answer("retraining")
 def test_a_challenger_that_has_seen_the_month_it_is_judged_on_is_refused(drilled):
     assert "window is new to the challenger: found -30, limit 1" in _caught(drilled)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("wind-let-through")
 @pytest.mark.answer("data-validation")
 def test_a_wind_that_a_loosened_rule_lets_through_is_refused_before_training(drilled):
@@ -66,6 +71,7 @@ def test_a_wind_that_a_loosened_rule_lets_through_is_refused_before_training(dri
     assert "FeatureRejected" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("pickle")
 @pytest.mark.answer("model-security")
 def test_a_pickle_in_the_models_place_is_refused_by_name_and_does_not_run(drilled):
@@ -73,6 +79,7 @@ def test_a_pickle_in_the_models_place_is_refused_by_name_and_does_not_run(drille
     assert "ArtifactTampered" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("secret")
 @pytest.mark.answer("model-security")
 def test_a_password_in_a_config_is_refused_and_not_repeated(drilled):
@@ -80,6 +87,7 @@ def test_a_password_in_a_config_is_refused_and_not_repeated(drilled):
     assert "ConfigError" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("mixed-release")
 @pytest.mark.answer("release")
 def test_a_model_that_was_trained_beside_the_graph_is_not_registered(drilled):
@@ -87,6 +95,7 @@ def test_a_model_that_was_trained_beside_the_graph_is_not_registered(drilled):
     assert "ReleaseRefused" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("swapped-model")
 @pytest.mark.answer("lineage")
 def test_a_model_that_was_swapped_in_the_registry_is_told(drilled):
@@ -94,6 +103,7 @@ def test_a_model_that_was_swapped_in_the_registry_is_told(drilled):
     assert "ArtifactTampered" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("lost-snapshot")
 @pytest.mark.answer("three-artefacts")
 def test_a_snapshot_that_the_remote_lost_is_named(drilled):
@@ -101,6 +111,7 @@ def test_a_snapshot_that_the_remote_lost_is_named(drilled):
     assert "DataUnavailable" in drilled.words
 
 
+@pytest.mark.nightly
 @pytest.mark.drill("forged-verdict")
 @pytest.mark.answer("three-artefacts")
 def test_a_forged_verdict_is_found_by_the_rebuild(drilled):

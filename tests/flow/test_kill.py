@@ -9,7 +9,7 @@ import pytest
 
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 # What a stage has said or DVC says of it when it begins, what then shows that it is at work, and
 # how many seconds more it may have. Names that begin with a dot are files being written.

@@ -167,10 +167,14 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 
 SERVERS = {"redis-server": _redis, "postgres": _postgresql}
+TIERS = [
+    "redis-server",
+    pytest.param("postgres", marks=pytest.mark.nightly),
+]
 
 
 @pytest.mark.answer("feature-store")
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", TIERS)
 def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     if shutil.which(server) is None:
         pytest.skip(f"no {server} on this machine: install it, as .ci/run does for redis-server")

@@ -60,7 +60,7 @@ def commands() -> dict[str, str]:
 @cache
 def targets() -> dict[str, str]:
     """Each target of the Makefile that is a word, with its `## text` or an empty one."""
-    found = re.findall(r"^([a-z]+):(?!=)([^\n]*)", read("Makefile"), re.MULTILINE)
+    found = re.findall(r"^([a-z-]+):(?!=)([^\n]*)", read("Makefile"), re.MULTILINE)
     return {name: rest.partition("## ")[2] for name, rest in found}
 
 
