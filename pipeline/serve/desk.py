@@ -30,7 +30,7 @@ class Desk:
         """One thread reads the store; it begins with the first request."""
         self._predictor, self._log = predictor, log
         self._config, self._metrics = config, metrics
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._worker = _thread()
         self._lock, self.waiting = threading.Lock(), 0
         self.version, self.release = predictor.loaded.number, predictor.loaded.release
         self.horizon_minutes = predictor.loaded.features.horizon_minutes
@@ -111,8 +111,8 @@ class Desk:
                     f"{self.waiting} requests wait for the store already",
                     **{"retry-after": "1"},
                 )
+            future = self._worker.submit(work)
             self.waiting += 1
-        future = self._worker.submit(work)
         future.add_done_callback(self._left)
         try:
             async with asyncio.timeout(self._config.timeout_ms / 1000):
@@ -128,5 +128,10 @@ class Desk:
         return Refused(504, f"no answer within {self._config.timeout_ms} ms")
 
     def close(self) -> None:
-        """Let the store's thread end."""
+        """Let the store's thread end; the next request would begin another."""
         self._worker.shutdown(wait=True, cancel_futures=True)
+        self._worker = _thread()
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="store")

@@ -41,18 +41,23 @@ Instant = Annotated[
 ]
 
 
+def _whole(value: object) -> object:
+    """908.0 is a whole number to JSON, and to JSON Schema."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
 class Flight(BaseModel):
     """One flight as its schedule has it; `tailnum` is the aircraft, once it is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     carrier: Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$", examples=["UA"])]
-    flight: Annotated[int, Field(ge=1, le=9_999, examples=[1545])]
+    flight: Annotated[int, Field(ge=1, le=9_999, examples=[1545]), BeforeValidator(_whole)]
     origin: Literal["EWR", "JFK", "LGA"]
     dest: Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["IAH"])]
     scheduled_departure: Instant
-    block_minutes: Annotated[int, Field(ge=10, le=1_440, examples=[227])]
-    distance: Annotated[int, Field(ge=10, le=6_000, examples=[1400])]
+    block_minutes: Annotated[int, Field(ge=10, le=1_440, examples=[227]), BeforeValidator(_whole)]
+    distance: Annotated[int, Field(ge=10, le=6_000, examples=[1400]), BeforeValidator(_whole)]
     tailnum: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,8}$", examples=["N14228"])] | None = None
 
 

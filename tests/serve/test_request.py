@@ -104,6 +104,10 @@ def test_what_no_schedule_has_is_refused_by_name(field, value):
     assert refusal.value.errors()[0]["loc"] == (field,)
 
 
+def test_a_whole_number_may_be_written_with_a_point_as_json_has_it():
+    assert flight(flight=908.0).flight == 908
+
+
 @pytest.mark.parametrize("field", [name for name in FLIGHT if name != "tailnum"])
 def test_a_field_that_is_missing_is_named(field):
     with pytest.raises(ValidationError, match=rf"{field}\n  Field required"):
