@@ -153,13 +153,13 @@ def first_of(frame, arm, many, **to):
     return changed
 
 
-@pytest.mark.parametrize(("failed", "expected"), [(10, "rollback"), (9, "advance")])
-def test_half_of_twenty_requests_in_a_row_failing_is_the_end(failed, expected):
+@pytest.mark.parametrize(("failed", "expected"), [(15, "rollback"), (14, "advance")])
+def test_three_in_four_of_twenty_requests_in_a_row_failing_is_the_end(failed, expected):
     """The control fails as often, so that nothing but the breaker could say it."""
     seen = first_of(first_of(CLEAN, "challenger", failed, code=0), "control", failed, code=0)
     decision = judge(seen)
     assert decision.outcome == expected
-    assert trips(decision) == (["failed of 20 in a row"] if failed == 10 else [])
+    assert trips(decision) == (["failed of 20 in a row"] if failed == 15 else [])
 
 
 def test_failures_that_are_not_within_twenty_requests_do_not_trip_the_breaker():
@@ -168,7 +168,7 @@ def test_failures_that_are_not_within_twenty_requests_do_not_trip_the_breaker():
 
 
 def test_the_breaker_needs_no_more_than_the_failures_themselves():
-    few = CLEAN[CLEAN["arm"] == "challenger"][:10].assign(code=0)
+    few = CLEAN[CLEAN["arm"] == "challenger"][:15].assign(code=0)
     assert judge(few).outcome == "rollback"
 
 
