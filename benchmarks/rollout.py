@@ -172,14 +172,15 @@ def alike(plan: RolloutConfig, traffic: Flights, world: World, runs: int, days: 
     for seed in range(runs):
         observed = canary(traffic, plan.canary, world, seed, days)
         decision = judged(plan, observed)
-        assert not any(breaker.tripped for breaker in decision.breakers)
-        guards.append({metric.name: metric.alarmed for metric in decision.metrics})
+        tripped = any(breaker.tripped for breaker in decision.breakers)
+        told = {metric.name: metric.alarmed for metric in decision.metrics}
+        guards.append({**told, "breakers": tripped})
         looks = others(observed)
         for end, length in ends.items():
             mine = observed["arm"][observed["day"] < length] == "challenger"
             size = min(int(mine.sum()), LONG_REQUESTS)
             stopped = {name: at is not None and at <= size for name, at in looks.items()}
-            ours = alarm(decision, size) is not None
+            ours = tripped or alarm(decision, size) is not None
             rows.append({"end": end, "requests": size, "ours": ours, **stopped})
     by_end = pd.DataFrame(rows).groupby("end", sort=False)
     shares = by_end.mean().drop(columns="requests").round(4)

@@ -164,7 +164,7 @@ def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, lea
     return _metric(
         requests,
         "score",
-        log_e if same_model else np.zeros(0),
+        log_e,
         rows,
         rule.alpha if same_model else 0.0,
         direction="both ways",
