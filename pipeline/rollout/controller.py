@@ -38,6 +38,8 @@ BASELINE = 200
 slower, as two in a hundred of its later ones may be."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
+_FIRST_LOOK = 6
+"""Requests of both arms."""
 _LOOK_MINUTES = 6 * 60
 """A look at the least this often, in the traffic's time, however few requests there were."""
 
@@ -195,6 +197,7 @@ class Canary:
     decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
     looked_at: int = 0
     looked_requests: int = 0
+    compared: float = 0.0
 
     @property
     def step(self) -> int:
@@ -202,12 +205,19 @@ class Canary:
         return self.steps[-1][1]
 
     def due(self, minute: int) -> bool:
-        """Whether it is time to look: enough new requests, enough time, or a server that died."""
-        arms = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
-        new = len(self.stage.replies) - self.looked_requests
-        enough = arms * new >= self.stage.rollout.plan.canary.look_every
+        """Whether it is time to look: enough new requests, enough time, or a server that died.
+
+        Enough is a quarter more than before, up to the plan's number: gross faults show at once.
+        """
+        new, often = self._new(), self.stage.rollout.plan.canary.look_every
+        enough = new >= min(often, max(_FIRST_LOOK, self.compared / 4))
         died = self.stage.live.starts("challenger") > 1
         return enough or died or minute - self.looked_at >= _LOOK_MINUTES
+
+    def _new(self) -> float:
+        """About how many requests both arms have got since the last look."""
+        both = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
+        return both * (len(self.stage.replies) - self.looked_requests)
 
     def observed(self) -> pd.DataFrame:
         """What was observed since the first step began, each request with its step."""
@@ -226,6 +236,7 @@ class Canary:
         """Ask the analysis."""
         observed = self.observed()
         decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
+        self.compared += self._new()
         self.looked_at, self.looked_requests = minute, len(self.stage.replies)
         shares = shares_at(self.stage.rollout, self.step)
         self.decisions.append((minute, shares, decision))
