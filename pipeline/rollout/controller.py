@@ -35,7 +35,7 @@ from pipeline.shared.ledger import WHOLE, Entry, Side
 
 BASELINE = 200
 """The champion's requests from which its 99th percentile of seconds is frozen: two of them are
-slower, as two in a hundred of its later ones may be."""
+slower, as one in a hundred of its later ones may be."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
 _FIRST_LOOK = 6
