@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import re
 
 import pytest
 
@@ -10,8 +11,9 @@ from tests.rules import tree
 
 pytestmark = pytest.mark.answer("model-security")
 
-TABLES = [name for name in tree.files() if name.startswith("configs/") or name == "dvc.yaml"]
-ADDRESSES = {"tracking_url", "artifacts_url"}
+TABLES = [name for name in tree.files() if re.fullmatch(r"configs/\w+\.yaml|dvc\.yaml", name)]
+"""Not what clusters are told, which names the secrets that a cluster keeps, and holds none."""
+ADDRESSES = {"tracking_url", "artifacts_url", "online_url", "log_url"}
 
 
 def _text(name: str) -> str:
