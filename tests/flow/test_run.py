@@ -11,7 +11,9 @@ from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASKED_FOR = (
-    *("promote", "reproduce", "lineage", "serve", "materialize", "skew", "batch", "retrain"),
+    *("promote", "reproduce", "lineage", "serve", "server", "materialize", "skew", "batch"),
+    *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
+    "retrain",
 )
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
