@@ -9,7 +9,6 @@ import time
 
 from pipeline.rollout import envoy
 from pipeline.rollout.controller import Stage, staged
-from pipeline.rollout.promotion import point_at
 from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
 from pipeline.shared.errors import RolledBack
 
@@ -37,7 +36,6 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
             told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger"))
             told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion"))
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
-            point_at(rollout.challenger, rollout.champion, rollout.name)
             return (
                 f"{rollout.name}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
                 f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
@@ -49,12 +47,16 @@ class _under_traffic:  # noqa: N801 - used as a function
 
     def __init__(self, stage: Stage):
         self._stage, self._over = stage, threading.Event()
+        self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._live, daemon=True)
 
     def _live(self) -> None:
-        for _ in self._stage.lived():
-            if self._over.is_set():
-                return
+        try:
+            for _ in self._stage.lived():
+                if self._over.is_set():
+                    return
+        except Exception as error:  # raised where the block ends
+            self._failed = error
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -62,6 +64,8 @@ class _under_traffic:  # noqa: N801 - used as a function
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        if self._failed is not None:
+            raise self._failed
 
 
 def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
@@ -75,15 +79,16 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
         most = max(most, open_requests)
         time.sleep(0.002)
     drained = time.monotonic() - started
-    _watch(stage, WATCHED)
+    came = _watch(stage, WATCHED)
     new = stage.replies[before:]
     failed = sum(reply.failed for reply in new)
-    if "challenger" in shares and (failed >= _FEW or stage.live.starts("challenger") > 1):
+    bad = failed >= _FEW or came < WATCHED or stage.live.starts("challenger") > 1
+    if "challenger" in shares and bad:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
-            f"{len(new)} requests, allowed {_FEW - 1}; blue serves all again after "
-            f"{1000 * back:.0f} ms; `make rollout` has it all"
+            f"{len(new)} requests, allowed {_FEW - 1} of at least {WATCHED}; blue serves all again "
+            f"after {1000 * back:.0f} ms; `make rollout` has it all"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
@@ -93,8 +98,10 @@ def _minute(stage: Stage) -> int:
     return int(stage.traffic.at[place])
 
 
-def _watch(stage: Stage, requests: int) -> None:
-    """Let so many more requests be answered."""
+def _watch(stage: Stage, requests: int) -> int:
+    """Let so many more requests be answered; how many were before patience ended."""
+    before = len(stage.replies)
     until, deadline = len(stage.replies) + requests, time.monotonic() + _PATIENCE_SECONDS
     while len(stage.replies) < until and time.monotonic() < deadline:
         time.sleep(0.01)
+    return len(stage.replies) - before

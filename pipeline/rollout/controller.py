@@ -22,7 +22,8 @@ from pipeline.rollout.evidence import Evidence, with_steps
 from pipeline.rollout.fault import injected
 from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
-from pipeline.rollout.rollout import ALL_CHAMPION, Rollout
+from pipeline.rollout.promotion import point_at
+from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
 from pipeline.rollout.traffic import DAY, Reply, Traffic, Users, lived, traffic
 from pipeline.rollout.view import View, weights, when
 from pipeline.serve.loaded import loaded
@@ -59,6 +60,8 @@ class Stage:
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     shadowed: bool = False
+    stands: int = 0
+    proxy: int = 0
 
     def lived(self) -> Iterator[int]:
         """Send the traffic; the minute after each few requests."""
@@ -89,7 +92,13 @@ class Stage:
 
     def observed(self) -> pd.DataFrame:
         """What was observed of everything that was sent."""
-        self.evidence.wait_for(self.pending, self.shadowed)
+        try:
+            self.evidence.wait_for(self.pending, self.shadowed)
+        except ServersFailed:
+            # What a proxy had not written when it was killed is lost alike of every arm.
+            if self.proxy == self.live.pid("envoy"):
+                raise
+        self.proxy = self.live.pid("envoy")
         self.pending.clear()
         return self.evidence.observed()
 
@@ -103,24 +112,41 @@ class Stage:
         Raises:
             RolloutRefused: somebody else has ended the rollout meanwhile.
         """
-        known = ledger.entries()
-        if known and known[-1].move.rollout == self.rollout.name:
-            _require_going_on(known[-1])
-        self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while busy and time.monotonic() < deadline:
-            if envoy.in_flight(self.live.wanted.ports, busy):
-                break
-        took = self.live.route(self.rollout.route(shares, self.shadowed))
+        with changing() as mine:
+            self.require_going_on(mine)
+            entry = self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
+            self.stands = entry.number
+            deadline = time.monotonic() + _BUSY_SECONDS
+            while busy and time.monotonic() < deadline:
+                if envoy.in_flight(self.live.wanted.ports, busy):
+                    break
+            took = self.live.route(self.rollout.route(shares, self.shadowed))
+            self._point(event)
         self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
 
+    def _point(self, event: str) -> None:
+        """The alias follows the ledger."""
+        ours, theirs = self.rollout.champion, self.rollout.challenger
+        if event == "promoted":
+            point_at(theirs, ours, self.rollout.name)
+        elif event == "rolled back":
+            point_at(ours, theirs, self.rollout.name)
 
-def _require_going_on(last: Entry) -> None:
-    if last.move.event in ("rolled back", "shadow failed"):
+    def require_going_on(self, mine: bool = True) -> None:
+        """Nobody else has written down a transition since the last one of this rollout.
+
+        Raises:
+            RolloutRefused: somebody has, or is about to.
+        """
+        known = ledger.entries()
+        if mine and len(known) == self.stands:
+            return
+        last = known[-1].move if known else None
+        told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
-            f"{last.move.rollout} was {last.move.event} by {last.move.by} (entry {last.number}); 1 "
-            "transition more is refused: see `make rollout`, begin another"
+            f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.stands}; "
+            "1 transition more is refused: see `make rollout`, begin another"
         )
 
 
@@ -155,7 +181,9 @@ def staged(
         until_over.callback(users.close)
         view = enter(View(rollout.name))
         left = ahead.since(_sent(evidence)) if known else ahead
-        yield Stage(rollout, live, users, evidence, view, store, left, config.grid_minutes)
+        stage = Stage(rollout, live, users, evidence, view, store, left, config.grid_minutes)
+        stage.stands, stage.proxy = rollout.stands, live.pid("envoy")
+        yield stage
 
 
 def _sent(evidence: Evidence) -> int:

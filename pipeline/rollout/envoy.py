@@ -30,6 +30,7 @@ _PATIENCE_SECONDS = 5.0
 _TYPES = "type.googleapis.com/envoy"
 _HTTP = f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = f"{_TYPES}.extensions.filters.http.router.v3.Router"
+_EARLY = f"{_TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _PRIORITIES = f"{_TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
@@ -195,8 +196,11 @@ def _cluster(arm: str, ports: Ports) -> dict[str, Any]:
         "type": "STATIC",
         "connect_timeout": "0.5s",
         "load_assignment": {"cluster_name": arm, "endpoints": endpoints},
-        # Without the first line a cluster that fell out would be used all the same.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # Else a cluster that fell out would be used all the same, and who is ready a second late.
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},
+            "update_merge_window": "0s",
+        },
         "health_checks": [_health_check()],
     }
 
@@ -217,6 +221,13 @@ def _listener(folder: Path, port: int) -> dict[str, Any]:
         "@type": _HTTP,
         "stat_prefix": "users",
         "rds": {"route_config_name": "rollout", "config_source": _watched(folder, ROUTE)},
+        # A user's own id would let two requests be taken for one: the logs are joined by it.
+        "early_header_mutation_extensions": [
+            {
+                "name": "ids",
+                "typed_config": {"@type": _EARLY, "mutations": [{"remove": "x-request-id"}]},
+            }
+        ],
         "generate_request_id": True,
         "always_set_request_id_in_response": True,
         "access_log": [_access_log(folder / ACCESS)],

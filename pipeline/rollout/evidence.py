@@ -5,6 +5,7 @@ carry the request's id. Each answer is held against one that is computed again, 
 join and the release's model: the same flight must get the same risk.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,9 @@ class Evidence:
     seen_bytes: int = 0
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _answers: list[pd.DataFrame] = field(default_factory=list)
+    _codes: dict[str, int] = field(default_factory=dict)
+    _by_user: set[str] = field(default_factory=set)
+    _by_shadow: set[str] = field(default_factory=set)
 
     def wait_for(self, request_ids: set[str], shadowed: bool = False) -> None:
         """Read on until both logs know these requests; what never comes is taken as not answered.
@@ -52,28 +56,19 @@ class Evidence:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             self._read()
-            edge = {row["request_id"]: row for row in self._edge[-4 * len(request_ids) - 50 :]}
-            fine = {i for i in request_ids if edge.get(i, {"code": 0})["code"] == 200}
-            known = self._answered(shadowed, len(request_ids))
-            if request_ids <= edge.keys() and fine <= known:
+            edge = self._codes.keys()
+            fine = {i for i in request_ids if self._codes.get(i) == 200}
+            known = self._by_user & self._by_shadow if shadowed else self._by_user
+            if request_ids <= edge and fine <= known:
                 return
             if time.monotonic() > deadline:
                 break
             time.sleep(0.01)
-        if lost := request_ids - edge.keys():
+        if lost := request_ids - edge:
             raise ServersFailed(
                 f"{self.access_log} lacks {len(lost)} of {len(request_ids)} requests; nothing is "
                 "decided on half of the evidence: `make rollback`, then look at envoy.log beside it"
             )
-
-    def _answered(self, shadowed: bool, count: int) -> set[str]:
-        """The requests whose answers are in the servers' log, by both where they are mirrored."""
-        recent = pd.concat(self._answers[-count - 10 :]) if self._answers else pd.DataFrame()
-        if recent.empty:
-            return set()
-        is_shadow = recent["arm"] == SHADOW
-        by_user = set(recent.loc[~is_shadow, "request_id"])
-        return by_user & set(recent.loc[is_shadow, "request_id"]) if shadowed else by_user
 
     def _read(self) -> None:
         with self.access_log.open("rb") as stream:
@@ -81,11 +76,18 @@ class Evidence:
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
         self.seen_bytes += len(whole)
-        self._edge += [orjson.loads(line) for line in whole.splitlines()]
+        for line in whole.splitlines():
+            with contextlib.suppress(orjson.JSONDecodeError):  # half a line of a proxy that died
+                row = orjson.loads(line)
+                self._edge.append(row)
+                self._codes[row["request_id"]] = row["code"] or 0
         new = answered(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
             self._answers.append(new)
+            is_shadow = new["arm"] == SHADOW
+            self._by_user |= set(new.loc[~is_shadow, "request_id"])
+            self._by_shadow |= set(new.loc[is_shadow, "request_id"])
 
     def observed(self) -> pd.DataFrame:
         """A row per request at the edge, in order, with what was answered and what it should be."""

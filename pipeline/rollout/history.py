@@ -80,12 +80,12 @@ def _again(entry: Entry) -> Decision:
     folder = ROLLOUT / move.rollout
     (file, sealed), *_ = move.evidence.items()
     path = folder / file
-    evidence = read_parquet(path, "canary")
-    if (found := file_hash(path)) != sealed:
+    if path.is_file() and (found := file_hash(path)) != sealed:
         raise ArtifactTampered(
             f"{path} has SHA-256 {found[:12]}, the ledger recorded {sealed[:12]}: the evidence "
             "was changed; restore it from a backup"
         )
+    evidence = read_parquet(path, "canary")
     plan = RolloutConfig.model_validate(read_json(folder / "plan.json", "canary"))
     recorded = Decision.model_validate(move.decision)
     again = _decided(plan, evidence, recorded)

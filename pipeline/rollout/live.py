@@ -48,6 +48,10 @@ class Live:
         kept = keeper.status(self.folder).get(name, {"pid": 0, "starts": 0})
         return int(kept["starts"]) + int(kept["pid"] == 0)
 
+    def pid(self, name: str) -> int:
+        """The process that runs under a name; 0 where none does."""
+        return int(keeper.status(self.folder).get(name, {"pid": 0})["pid"])
+
 
 def begin(folder: Path = KEPT) -> None:
     """Start a keeper that has nothing to keep yet, after ending whatever one was left."""

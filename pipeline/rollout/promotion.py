@@ -19,8 +19,11 @@ def point_at(side: Side, before: Side, rollout: str) -> None:
 
 
 def mended(known: list[Entry]) -> None:
-    """Bring the alias to where the ledger says: somebody may have been killed in between."""
-    if not known:
+    """Bring the alias to where the ledger says: somebody may have been killed in between.
+
+    All traffic at a challenger makes no champion of it while blue and green are still switched.
+    """
+    if not known or known[-1].move.event in ("switched", "switched back"):
         return
     move = known[-1].move
     serves, _ = max(ledger.serving(move), key=lambda pair: pair[1], default=(move.champion, 0))

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.keeper import KEPT, Wanted
-from pipeline.rollout.promotion import point_at
-from pipeline.rollout.rollout import ALL_CHAMPION, FAILED, UNFINISHED, require_answers
+from pipeline.rollout.promotion import mended, point_at
+from pipeline.rollout.rollout import (
+    ALL_CHAMPION,
+    FAILED,
+    UNFINISHED,
+    changing,
+    require_answers,
+)
 from pipeline.shared import clock, ledger, lineage
 from pipeline.shared.config import IngestConfig, load
 from pipeline.shared.errors import RolloutRefused
 from pipeline.shared.ledger import Entry, Move, Side
+
+_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -33,11 +41,19 @@ def rollback() -> str:
         RolloutRefused: there is nothing to go back to.
         ReleaseRefused: the version before does not load, or does not answer as it did.
     """
+    with changing(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
+        return _taken_back()
+
+
+def _taken_back() -> str:
     started = time.perf_counter()
     known = ledger.entries()
     back = _back(known)
     if back is None:
         move = known[-1].move
+        if move.challenger is not None:  # whoever wrote it down may not have come any further
+            _switched(Back(move.champion, move.challenger), move)
+        mended(known)
         return f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
     require_answers(back.target)
     last = known[-1].move
@@ -69,7 +85,7 @@ def _back(known: list[Entry]) -> Back | None:
             "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
         )
     move = known[-1].move
-    if move.event in FAILED or move.event in ("paused", "inconclusive", "switched back"):
+    if move.event in FAILED or move.event in ("paused", "inconclusive"):
         return None
     if move.challenger is None:
         raise RolloutRefused(

@@ -6,6 +6,7 @@ ledger that says where the traffic belongs; a share only ever grows on evidence 
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,8 @@ from pipeline.shared.ledger import WHOLE, Entry, Move, Side
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
 
 LOCK = ledger.LEDGER.with_name("controller.lock")
-UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched"}
+TRAFFIC = ledger.LEDGER.with_name("traffic.lock")
+UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched back"}
 """After these somebody is still deciding."""
 FAILED = {"rolled back", "shadow failed"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
@@ -39,13 +41,17 @@ _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
 @dataclass(frozen=True)
 class Rollout:
-    """What does not change while it goes on; `first` is a midnight in New York."""
+    """What does not change while it goes on; `first` is a midnight in New York.
+
+    `stands` is how many transitions the ledger had when it was begun or taken up.
+    """
 
     name: str
     champion: Side
     challenger: Side
     plan: RolloutConfig
     first: pd.Timestamp
+    stands: int = 0
 
     @property
     def folder(self) -> Path:
@@ -104,6 +110,27 @@ def alone() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def changing(patience: float = 20.0) -> Iterator[bool]:
+    """Be the only one who changes ledger, traffic and alias; False if another still does.
+
+    The one who decides and the one who takes it back are two: without this the one could write
+    down what the other is about to undo, and both would be right.
+    """
+    TRAFFIC.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    deadline = time.monotonic() + patience
+    with TRAFFIC.open("w") as stream:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield True
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        yield False
+
+
 def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[Entry]]:
     """A new rollout of this kind, or the one that was interrupted, with its transitions.
 
@@ -123,7 +150,7 @@ def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[
         require_answers(side)
     name = f"{ledger.rollouts() + 1:04}-{kind}"
     first = midnight_from(_since(plan, known))
-    return Rollout(name, champion, challenger, plan, first), []
+    return Rollout(name, champion, challenger, plan, first, len(known)), []
 
 
 def _resumed(
@@ -144,7 +171,8 @@ def _resumed(
             f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
         )
     first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
-    return Rollout(last.rollout, last.champion, last.challenger, plan, first), mine
+    found = Rollout(last.rollout, last.champion, last.challenger, plan, first, len(known))
+    return found, mine
 
 
 def sides(bad: str = "") -> tuple[Side, Side]:

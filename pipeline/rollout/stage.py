@@ -6,7 +6,6 @@ from pipeline.rollout import canary as analysis
 from pipeline.rollout import plot
 from pipeline.rollout.controller import BASELINE, Canary, Stage, frozen, shares_at, staged
 from pipeline.rollout.decision import Decision, Start
-from pipeline.rollout.promotion import point_at
 from pipeline.rollout.rollout import (
     ALL_CHALLENGER,
     ALL_CHAMPION,
@@ -50,13 +49,13 @@ def _through(course: Canary, minutes: Iterator[int]) -> str:
     for minute in minutes:
         if not course.due(minute):
             continue
+        stage.require_going_on()
         decision, observed = course.look(minute)
         if decision.outcome == "hold":
             continue
         kept = stage.rollout.keep(observed, decision)
         if decision.outcome == "promote":
             stage.change("promoted", minute, ALL_CHALLENGER, **kept)
-            point_at(stage.rollout.challenger, stage.rollout.champion, stage.rollout.name)
             return _baked(course, minutes, minute)
         if decision.outcome != "advance":
             stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
@@ -96,13 +95,13 @@ def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
         over = minute - promoted >= plan.canary.bake_days * DAY
         if alive and not over and len(stage.replies) - course.looked_requests < BASELINE:
             continue
+        stage.require_going_on()
         course.looked_requests = len(stage.replies)
         observed = course.observed()
         decision = analysis.baking(plan, course.start, observed, course.at(minute))
         if decision.outcome == "rollback":
             kept = stage.rollout.keep(observed, decision)
             stage.change("rolled back", minute, ALL_CHAMPION, **kept)
-            point_at(stage.rollout.champion, stage.rollout.challenger, stage.rollout.name)
             raise _ended(course, decision)
         if over:
             stage.change("baked", minute, ALL_CHALLENGER)

@@ -120,6 +120,13 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(_SCHEMA)
         yield connection
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise
+        raise ArtifactTampered(
+            f"{path} is no ledger of {path.stat().st_size:,} bytes ({error}); restore it from a "
+            "backup, or begin anew with `make clean`"
+        ) from error
     finally:
         connection.close()
 

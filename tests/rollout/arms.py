@@ -1,0 +1,139 @@
+"""Servers that are only there to be reached, behind a real Envoy: who answered what."""
+
+import http.client
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from pipeline.rollout import envoy
+from pipeline.rollout.envoy import Ports, Route
+from pipeline.rollout.live import _free_ports
+
+SALT = "0123456789ab"
+
+
+class Arm(ThreadingHTTPServer):
+    """Answers everything with its name; `seen` are the headers of what it was asked."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, name: str, port: int):
+        self.name, self.code, self.hangs = name, 200, 0.0
+        self.seen: list[dict[str, str]] = []
+        self.open: list[socket.socket] = []
+        super().__init__(("127.0.0.1", port), _Answers)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Each connection is remembered, so that it can be cut."""
+        self.open.append(request)
+        super().process_request(request, client_address)
+
+    def cut(self) -> None:
+        """End as a killed process does, with every connection."""
+        self.shutdown()
+        self.server_close()
+        for one in self.open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever went away meanwhile is no error."""
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Arm
+
+    def do_GET(self) -> None:
+        code = 200
+        if self.path == "/ask":
+            self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
+            time.sleep(self.server.hangs)
+            code = self.server.code
+        self.send_response(code)
+        self.send_header("x-release", self.server.name)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is said."""
+
+
+@dataclass
+class Proxied:
+    """Envoy before three arms."""
+
+    folder: Path
+    ports: Ports
+    arms: dict[str, Arm]
+
+    def route(self, shares: dict[str, int], salt: str = SALT, mirrored: bool = False) -> Route:
+        """Change the traffic."""
+        route = Route(shares, salt, mirrored)
+        envoy.confirm(self.ports, envoy.set_route(self.folder, route))
+        return route
+
+    def ask(self, flights: list[str | None], **headers: str) -> list[tuple[int, str]]:
+        """Ask for flights over one connection: each code, and the arm that answered."""
+        return [(code, told.get("x-release", "")) for code, told in self.asked(flights, **headers)]
+
+    def asked(self, flights: list[str | None], **headers: str) -> list[tuple[int, Any]]:
+        """The same with all headers of the answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports.users, timeout=10)
+        found = []
+        for flight in flights:
+            named = {} if flight is None else {"x-flight": flight}
+            connection.request(
+                "GET", "/ask", headers=named | {k.replace("_", "-"): v for k, v in headers.items()}
+            )
+            answer = connection.getresponse()
+            answer.read()
+            found.append((answer.status, answer.headers))
+        connection.close()
+        return found
+
+    def start(self, name: str) -> Arm:
+        """Start an arm's server."""
+        arm = self.arms[name] = Arm(name, self.ports.servers[name])
+        threading.Thread(target=arm.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        return arm
+
+    def stop(self, name: str) -> None:
+        """End an arm's server: its port refuses."""
+        if (arm := self.arms.pop(name, None)) is not None:
+            arm.cut()
+
+    def healthy(self, **counts: int) -> None:
+        """Wait until Envoy counts so many servers behind arms."""
+        until = time.monotonic() + 20
+        while not counts.items() <= envoy.healthy(self.ports).items():
+            assert time.monotonic() < until, envoy.healthy(self.ports)
+            time.sleep(0.02)
+
+
+@contextmanager
+def proxied(folder: Path) -> Iterator[Proxied]:
+    """Three arms behind an Envoy of their own, all traffic at the champion."""
+    users, admin, *servers = _free_ports(2 + len(envoy.ARMS))
+    ports = Ports(users, admin, dict(zip(envoy.ARMS, servers, strict=True)))
+    found = Proxied(folder, ports, {})
+    envoy.write(folder, ports, Route({"champion": 10_000}, SALT))
+    for name in envoy.ARMS:
+        found.start(name)
+    process = subprocess.Popen(envoy.command(folder), stderr=subprocess.DEVNULL)
+    try:
+        found.healthy(**dict.fromkeys(envoy.ARMS, 2))
+        yield found
+    finally:
+        process.kill()
+        process.wait(10)
+        for name in list(found.arms):
+            found.stop(name)

@@ -1,0 +1,275 @@
+"""The door to Envoy: the arm of every flight, and what happens to it when an arm breaks."""
+
+import json
+import stat
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.rollout import envoy
+from pipeline.rollout.envoy import ARMS, Route, arm_of
+from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
+from tests.rollout.arms import SALT, proxied
+
+FLIGHTS = [f"2013-05-{day:02}/UA/{number}/EWR" for day in range(1, 21) for number in range(100)]
+CHAMPION = {"champion": 10_000}
+
+
+def shares(weight):
+    """A step of so many percent, with a control of the same size."""
+    part = 100 * weight
+    return {"challenger": part, "champion": 10_000 - 2 * part, "control": part}
+
+
+def arms(weight, salt=SALT):
+    return [arm_of(flight, Route(shares(weight), salt)) for flight in FLIGHTS]
+
+
+# What is computed.
+
+
+def test_every_arm_gets_about_its_share():
+    found = arms(25)
+    assert [found.count(arm) for arm in ARMS] == pytest.approx([500, 1_000, 500], rel=0.12)
+
+
+def test_a_growing_weight_moves_flights_out_of_the_champion_only():
+    weights = [0, 1, 5, 10, 25, 49, 50]
+    for few, many in zip(map(arms, weights), map(arms, weights[1:]), strict=False):
+        moved = {(a, b) for a, b in zip(few, many, strict=True) if a != b}
+        assert moved <= {("champion", "challenger"), ("champion", "control")}
+
+
+def test_another_rollouts_salt_deals_the_flights_anew():
+    one, other = np.array(arms(50)), np.array(arms(50, "another"))
+    assert (one == other).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_shares_that_are_not_everything_are_a_mistake():
+    with pytest.raises(ValueError, match="not 10000 in all"):
+        [arm_of(flight, Route({"champion": 5_000}, SALT)) for flight in FLIGHTS[:50]]
+
+
+@pytest.mark.parametrize(
+    ("given", "main"),
+    [
+        (CHAMPION, "champion"),
+        ({"challenger": 10_000}, "challenger"),
+        (shares(25), "champion"),
+        ({"challenger": 5_000, "champion": 5_000}, "champion"),
+        (shares(50), "challenger"),
+    ],
+)
+def test_who_names_no_flight_goes_where_most_do(given, main):
+    assert Route(given, SALT).main == main
+
+
+def test_a_program_that_is_not_there_is_told_with_how_to_name_one(monkeypatch):
+    monkeypatch.setenv("ENVOY_BIN", "/nowhere/envoy")
+    with pytest.raises(EnvironmentUnfit, match="ENVOY_BIN="):
+        envoy.binary()
+
+
+def test_the_access_log_is_its_owners_and_kept_when_the_rest_is_written_again(tmp_path):
+    ports = envoy.Ports(1, 2, dict.fromkeys(ARMS, 3))
+    envoy.write(tmp_path, ports, Route(CHAMPION, SALT))
+    log = tmp_path / envoy.ACCESS
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    log.write_text("a line\n")
+    envoy.write(tmp_path, ports, Route(CHAMPION, SALT))
+    assert log.read_text() == "a line\n"
+
+
+# What the real Envoy does.
+
+real = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    with proxied(tmp_path_factory.mktemp("envoy")) as found:
+        yield found
+
+
+@pytest.fixture
+def proxy(shelf):
+    """Envoy before three sound arms, all traffic at the champion."""
+    yield shelf
+    for arm in ARMS:
+        if arm not in shelf.arms:
+            shelf.start(arm)
+        shelf.arms[arm].code, shelf.arms[arm].hangs = 200, 0.0
+    shelf.healthy(**dict.fromkeys(ARMS, 2))
+    shelf.route(CHAMPION)
+    for arm in shelf.arms.values():
+        arm.seen.clear()
+
+
+@real
+@pytest.mark.parametrize("weight", [5, 25, 50])
+def test_envoy_assigns_two_thousand_flights_as_it_is_computed(proxy, weight):
+    proxy.route(shares(weight))
+    assert proxy.ask(FLIGHTS) == [(200, arm) for arm in arms(weight)]
+
+
+@real
+def test_envoy_moves_no_flight_between_challenger_and_control_as_the_weight_grows(proxy):
+    few, many = [(proxy.route(shares(w)), proxy.ask(FLIGHTS[:500]))[1] for w in (10, 40)]
+    moved = {(a[1], b[1]) for a, b in zip(few, many, strict=True) if a != b}
+    assert moved == {("champion", "challenger"), ("champion", "control")}
+
+
+@real
+def test_a_tester_meets_the_challenger_before_anybody_else_does(proxy):
+    assert set(proxy.ask(FLIGHTS[:20], x_tester="challenger")) == {(200, "challenger")}
+    assert {seen["x-arm"] for seen in proxy.arms["challenger"].seen} == {"tester"}
+
+
+@real
+def test_another_word_makes_no_tester(proxy):
+    assert set(proxy.ask(FLIGHTS[:20], x_tester="yes")) == {(200, "champion")}
+
+
+@real
+def test_an_arm_that_a_user_claims_is_written_over(proxy):
+    proxy.route(shares(50))
+    found = proxy.ask(FLIGHTS[:100], x_arm="nobody")
+    assert [arm for _, arm in found] == arms(50)[:100]
+    for name in ("challenger", "control"):
+        assert {seen["x-arm"] for seen in proxy.arms[name].seen} == {name}
+
+
+@real
+def test_who_names_no_flight_is_the_main_arms(proxy):
+    proxy.route(shares(25))
+    assert set(proxy.ask([None] * 20)) == {(200, "champion")}
+    proxy.route({"challenger": 10_000})
+    assert set(proxy.ask([None] * 20)) == {(200, "challenger")}
+    assert {seen["x-arm"] for seen in proxy.arms["challenger"].seen} == {"challenger"}
+
+
+@real
+def test_a_copy_reaches_the_challenger_marked_as_one(proxy):
+    proxy.route(CHAMPION, mirrored=True)
+    assert set(proxy.ask(FLIGHTS[:50])) == {(200, "champion")}
+    copies = waited_for(lambda: proxy.arms["challenger"].seen, 50)
+    assert all("-shadow" in seen["host"] for seen in copies)
+    originals = proxy.arms["champion"].seen
+    assert not any("-shadow" in seen["host"] for seen in originals)
+    ids = [sorted(seen["x-request-id"] for seen in of) for of in (copies, originals)]
+    assert ids[0] == ids[1]
+
+
+def waited_for(what, many, patience=10):
+    until = time.monotonic() + patience
+    while len(what()) < many:
+        assert time.monotonic() < until, f"{len(what())} of {many}"
+        time.sleep(0.01)
+    return what()
+
+
+@real
+@pytest.mark.parametrize("broken", ["fails", "hangs", "is gone"])
+def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(proxy, broken):
+    challenger = proxy.arms["challenger"]
+    challenger.code = 503
+    challenger.hangs = 2.0 if broken == "hangs" else 0.0
+    if broken == "is gone":
+        proxy.stop("challenger")
+    proxy.route(CHAMPION, mirrored=True)
+    started = time.monotonic()
+    assert set(proxy.ask(FLIGHTS[:50])) == {(200, "champion")}
+    assert time.monotonic() - started < 1.5
+
+
+@real
+def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it_is_back(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.stop("challenger")
+    assert set(proxy.ask(FLIGHTS[:200])) == {(200, "champion")}
+    proxy.healthy(challenger=1)
+    assert set(proxy.ask(FLIGHTS[:50])) == {(200, "champion")}
+    proxy.start("challenger")
+    proxy.healthy(challenger=2)
+    assert set(proxy.ask(FLIGHTS[:50])) == {(200, "challenger")}
+
+
+@real
+def test_a_champion_that_is_gone_is_stood_in_for_by_its_control_never_by_the_challenger(proxy):
+    proxy.route(shares(5))
+    proxy.stop("champion")
+    found = {arm: set() for arm in ARMS}
+    for arm, (code, answered) in zip(arms(5)[:500], proxy.ask(FLIGHTS[:500]), strict=True):
+        found[arm].add((code, answered))
+    assert found["champion"] == found["control"] == {(200, "control")}
+    assert found["challenger"] == {(200, "challenger")}
+
+
+@real
+def test_a_bad_answer_is_an_answer_and_is_not_asked_for_again(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.arms["challenger"].code = 500
+    assert set(proxy.ask(FLIGHTS[:20])) == {(500, "challenger")}
+    assert len(proxy.arms["challenger"].seen) == 20
+
+
+@real
+def test_a_server_that_hangs_ends_its_users_wait_after_three_seconds(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.arms["challenger"].hangs = 3.5
+    started = time.monotonic()
+    ((code, _),) = proxy.ask(FLIGHTS[:1])
+    assert code == 504
+    assert 2.5 < time.monotonic() - started < 4.5
+
+
+@real
+@pytest.mark.parametrize(
+    "content",
+    ['{"half', "{}", '{"version_info": "x", "resources": [{"@type": "nothing"}]}'],
+    ids=["half a file", "nothing", "nonsense"],
+)
+def test_a_broken_route_leaves_the_one_before(proxy, content):
+    proxy.route(shares(50))
+    broken = proxy.folder / "broken"
+    broken.write_text(content)
+    broken.replace(proxy.folder / envoy.ROUTE)
+    time.sleep(0.3)
+    assert [arm for _, arm in proxy.ask(FLIGHTS[:100])] == arms(50)[:100]
+
+
+@real
+def test_a_route_that_envoy_refuses_is_told_and_the_one_before_stays(proxy, monkeypatch):
+    monkeypatch.setattr(envoy, "_PATIENCE_SECONDS", 0.5)
+    version = envoy.set_route(proxy.folder, Route({"champion": 0}, SALT))  # weights of nothing
+    with pytest.raises(ServersFailed, match="the one before stays"):
+        envoy.confirm(proxy.ports, version)
+    assert set(proxy.ask(FLIGHTS[:20])) == {(200, "champion")}
+
+
+@real
+def test_the_same_route_twice_is_confirmed_twice(proxy):
+    for _ in range(3):
+        proxy.route(shares(25))
+
+
+@real
+def test_every_request_has_its_line_with_arm_code_time_and_who_answered(proxy):
+    proxy.route(shares(50))
+    before = len((proxy.folder / envoy.ACCESS).read_text().splitlines())
+    answers = proxy.asked(FLIGHTS[:50])
+    log = proxy.folder / envoy.ACCESS
+    lines = waited_for(lambda: log.read_text().splitlines()[before:], 50)
+    told = [json.loads(line) for line in lines]
+    assert [row["flight"] for row in told] == FLIGHTS[:50]
+    assert [row["arm"] for row in told] == [row["release"] for row in told] == arms(50)[:50]
+    assert [row["request_id"] for row in told] == [head["x-request-id"] for _, head in answers]
+    assert {row["code"] for row in told} == {200}
+    assert all(0 < row["microseconds"] < 3e6 for row in told)
+
+
+@real
+def test_two_requests_never_have_the_same_id_whatever_a_user_sends(proxy):
+    found = [head["x-request-id"] for _, head in proxy.asked(FLIGHTS[:10], x_request_id="mine")]
+    assert len(set(found)) == 10
