@@ -225,7 +225,8 @@ def running(digest: str) -> Iterator[dict[str, int]]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", f"models:/{registry.model_name}@champion", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(ports["mlflow"])]
-    settings = {**os.environ, "MLFLOW_TRACKING_URI": registry.tracking_url}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": registry.tracking_url}
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

@@ -11,6 +11,8 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from pipeline.serve import protocol
 from pipeline.serve.desk import Desk
@@ -24,6 +26,7 @@ from pipeline.serve.request import Asked, flight_id, instant_of
 from pipeline.shared.config import ServeConfig
 
 JSON, BYTES = "application/json", "application/octet-stream"
+_MODEL = "/v2/models/{name}"
 
 
 def create_app(
@@ -177,12 +180,22 @@ class _Machines:
         return _json({**about, "ready": True})
 
 
+class _Named(Route):
+    """A route of Starlette's that says which it is, for the metrics, as FastAPI's do."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return match, {**found, "route": self}
+
+
 def _for_machines(app: FastAPI, to: _Machines) -> None:
     """The routes of the protocol, with and without a version."""
     app.get("/v2", responses=answers("Server"))(to.server)
     app.get("/v2/health/live", responses=answers("Live"))(to.live)
     app.get("/v2/health/ready", responses=answers("Ready"))(to.ready)
-    for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+    # FastAPI's routes are for the document: they take as long as a prediction does.
+    app.router.routes.insert(0, _Named(f"{_MODEL}/infer", to.infer, methods=["POST"]))
+    for base in (_MODEL, f"{_MODEL}/versions/{{version}}"):
         app.get(base, responses=answers("Metadata"))(to.model)
         app.get(f"{base}/ready", responses=answers("Ready"))(to.model_ready)
         said = answers("Inferred")

@@ -10,9 +10,8 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,8 +29,7 @@ _BATCH = 1_000
 _BUSY_MS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One prediction as it is logged.
 
     `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
@@ -146,7 +144,7 @@ class Log:
     def _insert_all(self, batch: list[Answer]) -> bool:
         try:
             with self._engine.begin() as connection:
-                found = connection.execute(self._insert, [asdict(answer) for answer in batch])
+                found = connection.execute(self._insert, [answer._asdict() for answer in batch])
         except sa.exc.DBAPIError as error:
             self.failed += 1
             if self.failed == 1:  # once: the metrics say how often

@@ -4,6 +4,7 @@ KServe, Triton and Seldon speak it, so their clients work against this server, a
 before it need not know which of them answers.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from itertools import chain
@@ -118,7 +119,7 @@ def tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
             raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
                                f"{tensor.datatype!r:.20}")  # fmt: skip
         values[tensor.name], rest = _values(tensor, rest)
-        if len(values[tensor.name]) != (wanted := int(np.prod(tensor.shape, dtype="object"))):
+        if len(values[tensor.name]) != (wanted := math.prod(tensor.shape)):
             raise Refused(
                 400, f"{tensor.name} has {len(values[tensor.name])} values, its shape says {wanted}"
             )

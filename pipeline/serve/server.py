@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
 DRAIN_SECONDS = 10
 """How long requests that were begun may take to end."""
 
@@ -58,6 +60,7 @@ def serve(
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.predictor import Predictor, unready
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     config, began = load(ServeConfig), time.monotonic()
     release = loaded(digest)
     url = config.log_url if log_url is None else log_url

@@ -33,8 +33,10 @@ def test_a_command_is_a_stage_or_a_second_function_of_one(command: str) -> None:
 
 
 def test_every_stage_has_a_config_and_every_config_a_stage() -> None:
-    names = [name.split("/")[1] for name in tree.files() if name.startswith("configs/")]
+    """Beside its config, a stage may have a folder of what clusters are told about it."""
+    names = {name.split("/")[1] for name in tree.files() if name.startswith("configs/")}
     assert {name.removesuffix(".yaml") for name in names} == set(tree.stages())
+    assert {f"{name}.yaml" for name in names if not name.endswith(".yaml")} <= names
 
 
 def test_every_command_is_a_target_of_make_in_the_order_of_the_flow() -> None:

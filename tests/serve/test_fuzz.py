@@ -1,0 +1,62 @@
+"""Whatever the OpenAPI document allows or forbids is asked, in-process: nothing makes a 5xx."""
+
+from datetime import UTC, datetime
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis.checks import CHECKS, load_all_checks
+
+from pipeline.serve.app import create_app
+from pipeline.serve.metrics import Metrics
+from pipeline.serve.predictor import Predictor
+from pipeline.shared.config import ServeConfig, load
+from tests.serve.fakes import Store, loaded
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of other people's tools, about themselves
+]
+load_all_checks()
+TENSORS = {"positive_data_acceptance"}
+"""No schema can say that a tensor has as many values as its shape says."""
+_DEPARTURES = st.datetimes(datetime(2013, 1, 2), datetime(2099, 12, 30)).map(
+    lambda at: at.replace(second=0, microsecond=0, tzinfo=UTC).isoformat()
+)
+schemathesis.openapi.format("date-time", _DEPARTURES)
+
+
+class Nowhere:
+    """A log that keeps nothing."""
+
+    waiting = written = known = dropped = failed = 0
+
+    def add(self, answers):
+        pass
+
+
+@pytest.fixture
+def api():
+    """The server's own document, with the server behind it."""
+    config = load(ServeConfig).model_copy(update={"timeout_ms": 10_000})  # the machine may be busy
+    app = create_app(Predictor(loaded(), Store()), Nowhere(), config, Metrics(), lambda: "")
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_nothing_that_is_asked_makes_an_error_of_the_server(case):
+    left_out = TENSORS if case.operation.path.endswith("/infer") else set()
+    case.call_and_validate(
+        excluded_checks=[check for check in CHECKS.get_all() if check.__name__ in left_out]
+    )

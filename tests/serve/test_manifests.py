@@ -1,0 +1,142 @@
+"""The manifests for clusters: every key is one that the cluster's own types have."""
+
+import re
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tests.rules import tree
+
+FOLDER = "configs/serve"
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class Metadata(Part):
+    name: str
+
+
+class Candidate(Part):
+    name: str
+    weight: Percent
+
+
+class Mirror(Part):
+    name: str
+    percent: Percent
+
+
+class ExperimentSpec(Part):
+    candidates: Annotated[list[Candidate], Field(min_length=1)]
+    default: str | None = None
+    mirror: Mirror | None = None
+    resourceType: str | None = None  # noqa: N815  Seldon's word
+
+
+class ModelSpec(Part):
+    """Those fields of a model that one without an explainer or a language model may have."""
+
+    storageUri: str  # noqa: N815
+    artifactVersion: int | None = None  # noqa: N815
+    schemaUri: str | None = None  # noqa: N815
+    secretName: str | None = None  # noqa: N815
+    modelType: str | None = None  # noqa: N815
+    requirements: list[str] = []
+    memory: Annotated[str, Field(pattern=r"^[0-9]+([KMGTPE]i?)?$")] | None = None
+    server: str | None = None
+    replicas: int | None = None
+    minReplicas: int | None = None  # noqa: N815
+    maxReplicas: int | None = None  # noqa: N815
+
+
+SPECS = {"Model": ModelSpec, "Experiment": ExperimentSpec}
+
+
+def seldon(content: Any) -> Any:
+    """The spec of a manifest of Seldon Core 2, if it is one."""
+    assert set(content) == {"apiVersion", "kind", "metadata", "spec"}
+    assert content["apiVersion"] == "mlops.seldon.io/v1alpha1"
+    Metadata.model_validate(content["metadata"])
+    return SPECS[content["kind"]].model_validate(content["spec"])
+
+
+def unknown(value: Any, kind: str, models: Any, where: str = "") -> list[str]:
+    """The keys of a manifest that KServe's generated types do not have, as dotted paths."""
+    if found := re.fullmatch(r"list\[(.+)\]", kind):
+        items = enumerate(value)
+        return [key for n, item in items for key in unknown(item, found[1], models, f"{where}.{n}")]
+    model = getattr(models, kind, None)
+    if not hasattr(model, "openapi_types"):
+        return []
+    names = {name: attribute for attribute, name in model.attribute_map.items()}
+    return [key for key in value if key not in names] + [
+        key
+        for name, inner in value.items()
+        if name in names
+        for key in unknown(inner, model.openapi_types[names[name]], models, f"{where}.{name}")
+    ]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """The types of KServe, and those of Kubernetes within them."""
+    from types import SimpleNamespace
+
+    import kserve
+    from kubernetes import client
+
+    return SimpleNamespace(**vars(client), **{n: v for n, v in vars(kserve).items() if n[:2] == "V1"
+                                              and n not in vars(client)})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["seldon-model", "seldon-experiment"])
+def test_a_manifest_for_seldon_has_the_fields_that_there_are(name):
+    seldon(tree.load(f"{FOLDER}/{name}.yaml"))
+
+
+def test_the_experiment_gives_control_and_challenger_as_much_and_all_of_it_away():
+    spec = seldon(tree.load(f"{FOLDER}/seldon-experiment.yaml"))
+    assert sum(candidate.weight for candidate in spec.candidates) == 100
+    assert spec.candidates[1].weight == spec.candidates[2].weight
+    assert spec.default == spec.candidates[0].name
+    assert spec.mirror.name not in {candidate.name for candidate in spec.candidates}
+
+
+@pytest.mark.parametrize("change", [{"candidtes": []}, {"mirror": {"name": "x", "percent": "all"}}])
+def test_a_field_that_there_is_not_would_be_found(change):
+    content = tree.load(f"{FOLDER}/seldon-experiment.yaml")
+    content["spec"] |= change
+    with pytest.raises(ValidationError):
+        seldon(content)
+
+
+@pytest.mark.slow
+def test_the_manifest_for_kserve_has_the_fields_that_there_are(models):
+    content = tree.load(f"{FOLDER}/inferenceservice.yaml")
+    assert unknown(content, "V1beta1InferenceService", models) == []
+    content["spec"]["predictor"]["containers"][0]["readynessProbe"] = {}
+    content["spec"]["predictor"]["canaryTraffic"] = 10
+    assert unknown(content, "V1beta1InferenceService", models) == [
+        "canaryTraffic",
+        "readynessProbe",
+    ]
+
+
+def test_the_manifest_for_kserve_runs_what_there_is():
+    (container,) = tree.load(f"{FOLDER}/inferenceservice.yaml")["spec"]["predictor"]["containers"]
+    assert container["command"] == ["python", "-m", "pipeline.serve.kserve"]
+    assert container["name"] == "kserve-container"
+    settings = {entry["name"] for entry in container["env"]}
+    assert settings == {"PIPELINE_ONLINE_URL", "PIPELINE_TRACKING_URL", "PIPELINE_ARTIFACTS_URL"}
+    assert all("value" not in entry for entry in container["env"])
+
+
+@pytest.mark.parametrize("name", ["inferenceservice", "seldon-model", "seldon-experiment"])
+def test_a_manifest_says_that_it_was_not_run_here(name):
+    assert "# Not run here, for want of a cluster" in tree.read(f"{FOLDER}/{name}.yaml")
