@@ -11,12 +11,10 @@ from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.keeper import KEPT, Wanted
 from pipeline.rollout.promotion import point_at
-from pipeline.rollout.rollout import ALL_CHAMPION, FAILED, UNFINISHED
-from pipeline.serve.loaded import loaded
-from pipeline.serve.predictor import unready
+from pipeline.rollout.rollout import ALL_CHAMPION, FAILED, UNFINISHED, require_answers
 from pipeline.shared import clock, ledger, lineage
 from pipeline.shared.config import IngestConfig, load
-from pipeline.shared.errors import ReleaseRefused, RolloutRefused
+from pipeline.shared.errors import RolloutRefused
 from pipeline.shared.ledger import Entry, Move, Side
 
 
@@ -41,7 +39,7 @@ def rollback() -> str:
     if back is None:
         move = known[-1].move
         return f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
-    _require_answers(back.target)
+    require_answers(back.target)
     last = known[-1].move
     ledger.append(
         Move(
@@ -81,12 +79,6 @@ def _back(known: list[Entry]) -> Back | None:
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
         return Back(move.champion, move.challenger)
     return None
-
-
-def _require_answers(target: Side) -> None:
-    """The old version loads from its sealed release, and predicts what it predicted."""
-    if why := unready(loaded(target.release)):
-        raise ReleaseRefused(f"{target.shown} cannot be served again: {why}")
 
 
 def _switched(back: Back, last: Move) -> str:

@@ -19,11 +19,12 @@ from pipeline.rollout.decision import Decision, plan_hash
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.fault import injected
 from pipeline.rollout.promotion import mended
-from pipeline.serve.loaded import export
+from pipeline.serve.loaded import export, loaded
+from pipeline.serve.predictor import unready
 from pipeline.shared import clock, ledger, lineage, tracking
 from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
-from pipeline.shared.errors import RegistryRefused, RolloutRefused
+from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefused
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
 from pipeline.shared.ledger import WHOLE, Entry, Move, Side
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
@@ -118,6 +119,8 @@ def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[
         return _resumed(kind, plan, challenger, known)
     if not force:
         _require_not_rolled_back(challenger, known)
+    for side in (champion, challenger):
+        require_answers(side)
     name = f"{ledger.rollouts() + 1:04}-{kind}"
     first = midnight_from(_since(plan, known))
     return Rollout(name, champion, challenger, plan, first), []
@@ -172,6 +175,17 @@ def side_of(version: Version, fault: str = "") -> Side:
         features=version.tag("feature_service"),
         fault=fault,
     )
+
+
+def require_answers(side: Side) -> None:
+    """Refuse a version that does not load from its sealed release, or predicts something else.
+
+    Raises:
+        ArtifactTampered: a file of the release is not the one that was sealed.
+        ReleaseRefused: it has other features than this checkout, or answers otherwise.
+    """
+    if why := unready(loaded(side.release)):
+        raise ReleaseRefused(f"{side.shown} cannot be served: {why}")
 
 
 def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
