@@ -144,9 +144,11 @@ def questions_table() -> str:
 def readme_table() -> str:
     """The same without the code, which each page names: the README is to be read."""
     rows = [
-        f"| [{page.question}](docs/answers/{page.slug}.md) | `{page.command}` |" for page in pages()
+        f"| [{page.question}](docs/answers/{page.slug}.md) "
+        f"| `{page.command.removeprefix('make ')}` |"
+        for page in pages()
     ]
-    return "\n".join(["| question | command |", "|---|---|", *rows])
+    return "\n".join(["| question | make |", "|---|---|", *rows])
 
 
 def recorded() -> str:

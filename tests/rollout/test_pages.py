@@ -52,7 +52,7 @@ def written(*events, sides=(OLD, NEW)):
 def acted(monkeypatch):
     """A rollback whose registry is a list, whose releases load, and for which nothing serves."""
     done = []
-    monkeypatch.setattr(module, "_require_answers", lambda side: done.append(("loaded", side)))
+    monkeypatch.setattr(module, "require_answers", lambda side: done.append(("loaded", side)))
     monkeypatch.setattr(module, "point_at", lambda side, *_: done.append(("alias", side)))
     monkeypatch.setattr(module.ledger, "now", lambda _: ledger.entries()[-1].move.at)
     monkeypatch.setattr(module.clock, "arrived_at", lambda _: None)
@@ -101,7 +101,7 @@ def test_a_version_that_does_not_load_is_refused_before_anything_changes(acted, 
     def torn(side):
         raise ArtifactTampered(side.version)
 
-    monkeypatch.setattr(module, "_require_answers", torn)
+    monkeypatch.setattr(module, "require_answers", torn)
     written(("promoted", CHALLENGER))
     with pytest.raises(ArtifactTampered, match="1"):
         rollback()

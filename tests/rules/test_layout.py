@@ -28,7 +28,7 @@ def test_the_command_line_knows_the_stages_in_the_order_of_the_map() -> None:
 @pytest.mark.parametrize("command", tree.commands())
 def test_a_command_is_a_stage_or_a_second_function_of_one(command: str) -> None:
     module, _, function = tree.commands()[command].partition(":")
-    expected = "run" if command == module.removeprefix("pipeline.") else command
+    expected = "run" if command == module.removeprefix("pipeline.") else command.replace("-", "_")
     assert function == expected
 
 
