@@ -148,10 +148,10 @@ DRILLS = [
     ),
     Drill(
         slug="biased",
-        fault="the challenger is as sharp as the champion and too sure by a quarter in log odds",
+        fault="the challenger ranks as the champion does, and says a quarter too much in log odds",
         guard="rollout.shadow: it answers nobody, and days of labels decide on its loss",
         inject=_asked("shadow", "biased"),
-        caught=_ended("RolledBack|NotPromoted", "days with labels"),
+        caught=_ended("RolledBack", r"worse at day \d+: [^;]+: yes"),
     ),
     Drill(
         slug="lost-requests",
