@@ -111,10 +111,14 @@ def place(symbol: str) -> str:
 
 def number(reference: str) -> str:
     """A figure of a recorded run: "data/evaluate/metrics.json:roc_auc" -> "0.7598"."""
-    path, _, key = reference.partition(":")
+    path, _, left = reference.partition(":")
     value = json.loads((ROOT / path).read_text(encoding="utf-8"))
-    for part in key.split("."):
+    while left:
+        part = left.partition(".")[0]
+        if isinstance(value, dict):  # whose names may hold dots
+            part = next(name for name in value if f"{left}.".startswith(f"{name}."))
         value = value[int(part) if isinstance(value, list) else part]
+        left = left[len(part) + 1 :]
     if isinstance(value, str):
         return value
     if isinstance(value, int):
@@ -144,9 +148,11 @@ def questions_table() -> str:
 def readme_table() -> str:
     """The same without the code, which each page names: the README is to be read."""
     rows = [
-        f"| [{page.question}](docs/answers/{page.slug}.md) | `{page.command}` |" for page in pages()
+        f"| [{page.question}](docs/answers/{page.slug}.md) "
+        f"| `{page.command.removeprefix('make ')}` |"
+        for page in pages()
     ]
-    return "\n".join(["| question | command |", "|---|---|", *rows])
+    return "\n".join(["| question | make |", "|---|---|", *rows])
 
 
 def recorded() -> str:

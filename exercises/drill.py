@@ -48,9 +48,18 @@ class Drill:
 
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
-    from exercises.drills import data, delivery, features, models, release, security, serving
+    from exercises.drills import (
+        data,
+        delivery,
+        features,
+        models,
+        release,
+        rollout,
+        security,
+        serving,
+    )
 
-    modules = [data, features, models, delivery, release, security, serving]
+    modules = [data, features, models, delivery, release, security, serving, rollout]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

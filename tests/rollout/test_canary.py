@@ -10,6 +10,8 @@ from pipeline.rollout.decision import At, Decision, plan_hash
 from pipeline.shared.config import RolloutConfig
 from tests.rollout.edge import LAST, NOW, PLAN, SAME, START, STEPS, bad, requests, whole
 
+pytestmark = pytest.mark.answer("canary-decides")
+
 CLEAN = requests()
 RATES = ["errors", "slow", "missing", "stale", "fallback"]
 FAULTS = {
@@ -42,6 +44,7 @@ def changed(**canary):
 
 
 @pytest.mark.parametrize("start", [START, SAME])
+@pytest.mark.answer("safe-rollout")
 def test_a_clean_canary_goes_on_at_every_step_and_is_promoted_at_the_last(start):
     seen = whole()
     for number, expected in enumerate(["advance", "advance", "promote"]):
@@ -57,6 +60,7 @@ def test_no_request_at_all_is_no_reason_to_go_on():
     assert decision.reasons[0] == "0 requests of the smaller arm in step 0, needed 30"
 
 
+@pytest.mark.answer("safe-rollout")
 def test_a_step_needs_its_days_however_many_requests_came():
     decision = judge(CLEAN, At(step=0, days=0.9, days_at_step=0.9))
     assert (decision.outcome, decision.reasons) == ("hold", ["0.9 days in step 0, needed 1"])
@@ -179,6 +183,7 @@ def test_the_breaker_needs_no_more_than_the_failures_themselves():
     assert judge(few).outcome == "rollback"
 
 
+@pytest.mark.answer("safe-rollout")
 def test_a_challenger_that_is_gone_is_the_end_though_nothing_was_seen():
     decision = judge(CLEAN[:0], NOW.model_copy(update={"alive": False}))
     assert (decision.outcome, trips(decision)) == ("rollback", ["challenger process gone"])
@@ -222,6 +227,7 @@ def test_without_a_control_there_is_no_answer():
     assert judge(mine[:20]).outcome == "hold"
 
 
+@pytest.mark.answer("safe-rollout")
 def test_a_breaker_needs_no_control():
     alone = CLEAN[CLEAN["arm"] == "challenger"].assign(code=0)
     assert judge(alone).outcome == "rollback"
@@ -309,6 +315,7 @@ def test_a_redeploy_whose_risks_nobody_sees_never_passes():
     assert judge(blind, LAST, START).outcome == "promote"
 
 
+@pytest.mark.answer("safe-rollout")
 def test_the_last_day_ends_a_canary_that_is_not_done():
     few = requests(100)
     assert judge(few, At(step=1, days=13.9, days_at_step=9)).outcome == "hold"

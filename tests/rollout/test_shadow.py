@@ -8,6 +8,8 @@ from pipeline.rollout.shadow import Comparison, compare, decide
 from pipeline.shared.config import RolloutConfig
 from tests.rollout.edge import PLAN
 
+pytestmark = pytest.mark.answer("which-rollout")
+
 LOOKS = PLAN.shadow.looks
 
 
@@ -42,6 +44,7 @@ def test_before_the_first_look_nothing_is_decided(mean, number):
         (0.0055, False, "inconclusive"),
     ],
 )
+@pytest.mark.answer("safe-rollout")
 def test_the_last_look_ends_in_one_of_three_answers(mean, refresh, expected):
     assert outcome(days(mean), refresh) == expected
 
@@ -173,6 +176,7 @@ def test_the_same_risks_for_other_flights_show_only_pair_by_pair():
 
 
 @pytest.mark.parametrize(("failed", "more"), [(8, False), (9, True)])
+@pytest.mark.answer("safe-rollout")
 def test_failures_count_where_one_of_the_two_had_them_alone(failed, more):
     found = compare(PLAN, pairs(challenger_code=codes(400, failed)))
     assert (found.failed_alone, found.fails_more) == ((failed, 0), more)

@@ -15,6 +15,8 @@ from pipeline.rollout.statistics import (
     share_interval,
 )
 
+pytestmark = pytest.mark.answer("canary-decides")
+
 LOOKS = (7, 14, 21, 28)
 SHARES = pytest.mark.parametrize("share", [0.5, 0.25, 2 / 3])
 

@@ -99,3 +99,10 @@ def test_a_page_with_an_unknown_key_in_its_header_is_an_error(tmp_path):
     path.write_text(text.replace("stage:", "stages:"), encoding="utf-8")
     with pytest.raises(TypeError, match="stages"):
         book.read_page(path)
+
+
+def test_a_number_is_found_in_lists_and_under_names_with_dots(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    (tmp_path / "found.json").write_text('{"p below .05": [{"at": 0.25}], "p": 7000}')
+    assert book.number("found.json:p below .05.0.at") == "0.2500"
+    assert book.number("found.json:p") == "7,000"

@@ -168,6 +168,7 @@ def test_enough_was_simulated():
 
 
 @pytest.mark.parametrize("world", ALIKE)
+@pytest.mark.answer("canary-decides")
 def test_a_challenger_that_is_no_different_is_stopped_in_at_most_alpha(world):
     for alarmed in ALIKE[world]["alarmed"].values():
         assert alarmed["ours"] <= ALPHA
@@ -180,6 +181,7 @@ def test_the_decision_at_every_look_is_the_one_that_the_last_look_names():
     assert FOUND["looks_replayed"]["equal"] == FOUND["looks_replayed"]["looks"] > 500
 
 
+@pytest.mark.answer("canary-decides")
 def test_rules_that_are_right_once_are_wrong_when_they_are_looked_at_often():
     alarmed = ALIKE["errors 1%"]["alarmed"]["at_20000_requests"]
     assert alarmed["p below .05 at any look"] > 4 * ALPHA
@@ -187,6 +189,7 @@ def test_rules_that_are_right_once_are_wrong_when_they_are_looked_at_often():
     assert alarmed["mean risk, p below .05 at any look"] > 6 * ALPHA
 
 
+@pytest.mark.answer("canary-decides")
 def test_failed_checks_without_a_control_stop_what_everybody_has():
     calm, usual = (ALIKE[w]["alarmed"]["at_the_plans_end"] for w in ("errors 0.1%", "errors 1%"))
     assert calm["one failed check"] > 10 * ALPHA
@@ -195,6 +198,7 @@ def test_failed_checks_without_a_control_stop_what_everybody_has():
     assert usual["5 failed checks ever"] > 0.9
 
 
+@pytest.mark.answer("canary-decides")
 def test_kayentas_judge_has_no_answer_before_the_plans_end():
     alarmed = ALIKE["errors 1%"]["alarmed"]["at_the_plans_end"]
     assert alarmed["Mann-Whitney of 50 windows"] == 0
@@ -222,15 +226,18 @@ def test_few_more_errors_are_found_the_more_surely_the_fewer_there_were():
     assert FAULTS["errors 1.0% and 2% more"]["found"] > 0.8
 
 
+@pytest.mark.answer("canary-decides")
 def test_a_third_of_requests_failing_costs_about_ten_bad_ones():
     for base in ("0.1%", "1.0%"):
         assert 8 <= 0.3 * FAULTS[f"errors {base} and 30% more"]["requests_median"] <= 13
 
 
+@pytest.mark.answer("canary-decides")
 def test_lost_requests_are_often_not_found_by_the_sample_ratio():
     assert 0.2 < FAULTS["a tenth of its requests lost"]["found_by_it"] < 0.8
 
 
+@pytest.mark.answer("canary-decides")
 def test_a_good_retrained_model_would_fail_a_comparison_of_scores_and_is_not_held_to_it():
     assert FAULTS["a good retrained model"]["found_by_it"] > 0.3
     assert FOUND["retrained_not_the_same_model"]["found"] <= ALPHA
@@ -259,6 +266,7 @@ def test_the_margin_repairs_what_skewed_days_do():
 
 
 @pytest.mark.parametrize("noise", SHADOW["noise"])
+@pytest.mark.answer("which-rollout")
 def test_flights_are_no_independent_evidence_and_days_are_none_to_peek_at(noise):
     found = SHADOW["noise"][noise]["rolled_back_without_margin"]
     assert found["flights, every day"] > 0.5
@@ -281,11 +289,13 @@ def test_a_model_that_is_clearly_worse_is_stopped_in_every_real_month(name):
     assert SHADOW["bad"][name]["drawn"]["advance"] <= 0.05
 
 
+@pytest.mark.answer("which-rollout")
 def test_a_loss_of_less_than_a_hundredth_may_pass():
     assert SHADOW["bad"]["no weather"]["loss"] < 0.01
     assert SHADOW["bad"]["no weather"]["drawn"]["advance"] > 0.05
 
 
+@pytest.mark.answer("which-rollout")
 def test_half_a_year_at_a_twentieth_shows_less_than_retraining_gains():
     smallest = SHADOW["canary_log_loss"]["smallest"]
     assert smallest["5%"]["182 days"] > -SHADOW["retrained"]["loss"]

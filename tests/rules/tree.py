@@ -59,8 +59,8 @@ def commands() -> dict[str, str]:
 
 @cache
 def targets() -> dict[str, str]:
-    """Each target of the Makefile that is a word, with its `## text` or an empty one."""
-    found = re.findall(r"^([a-z-]+):(?!=)([^\n]*)", read("Makefile"), re.MULTILINE)
+    """Each target of the Makefile that is words, with its `## text` or an empty one."""
+    found = re.findall(r"^([a-z]+(?:-[a-z]+)*):(?!=)([^\n]*)", read("Makefile"), re.MULTILINE)
     return {name: rest.partition("## ")[2] for name, rest in found}
 
 

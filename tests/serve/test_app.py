@@ -19,6 +19,8 @@ from pipeline.serve.protocol import FROM_STORE, HEADER
 from pipeline.shared.config import ServeConfig, load
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
 
+pytestmark = pytest.mark.answer("model-server")
+
 JSON = {"content-type": "application/json"}
 FLIGHTS = "/v2/models/flight-delay/infer"
 ROWS = "/v2/models/flight-delay-features/infer"
@@ -95,6 +97,7 @@ def test_people_get_the_risk_of_each_flight_with_what_lacked(served):
     assert counted == 2
 
 
+@pytest.mark.answer("who-served")
 def test_every_answer_is_logged_once_with_what_it_rests_on(served):
     here = served(store=Store(aircraft="missing"))
     who = {"x-request-id": "mine", "x-arm": "control"}
@@ -112,6 +115,7 @@ def test_every_answer_is_logged_once_with_what_it_rests_on(served):
     assert logged["risk"][0] == pytest.approx(0.051)
 
 
+@pytest.mark.answer("who-served")
 def test_every_response_says_which_request_version_and_release_it_is_of(served):
     here = served()
     for done in (

@@ -17,6 +17,7 @@ from pipeline.shared.config import ServeConfig, load
 from tests.serve.fakes import Store, loaded
 
 pytestmark = [
+    pytest.mark.answer("model-server"),
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # of other people's tools, about themselves
 ]

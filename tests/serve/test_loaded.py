@@ -13,7 +13,7 @@ from pipeline.serve.predictor import unready
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused, VersionUnknown
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.answer("model-server")]
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def answer(number, arm="champion", **changes):
     return Answer(**told | changes)
 
 
+@pytest.mark.answer("who-served")
 def test_what_was_answered_is_read_again_as_it_was(url):
     with opened(url, 10) as log:
         log.add([answer(1), answer(2, features=None, known_at=None, flight=None)])
@@ -65,6 +66,7 @@ def test_no_log_has_no_answers(url):
     assert answered(url).empty
 
 
+@pytest.mark.answer("who-served")
 def test_an_answer_is_logged_once_however_often_it_is_given(url):
     with opened(url, 10) as log:
         log.add([answer(1), answer(1, risk=0.9), answer(1, "control"), answer(1, row=1)])
@@ -72,6 +74,7 @@ def test_an_answer_is_logged_once_however_often_it_is_given(url):
     assert answered(url)["risk"].tolist() == [0.25] * 3
 
 
+@pytest.mark.answer("model-server")
 def test_answers_beyond_the_limit_are_counted_not_kept_and_none_is_waited_for(url, monkeypatch):
     go_on = threading.Event()
     original = Log._insert_all
@@ -96,6 +99,7 @@ def test_it_is_written_soon_without_being_closed(url):
 
 
 @pytest.mark.parametrize("statement", ["UPDATE answers SET risk = 0", "DELETE FROM answers"])
+@pytest.mark.answer("who-served")
 def test_no_answer_is_changed_or_removed(url, statement):
     with opened(url, 10) as log:
         log.add([answer(1)])
@@ -139,6 +143,7 @@ def test_three_servers_write_to_one_file_at_once(url):
     assert found["id"].is_monotonic_increasing
 
 
+@pytest.mark.answer("model-server")
 def test_a_log_that_cannot_be_written_is_tried_again_and_then_counted(url, capsys):
     with opened(url, 10) as log:
         log.add([answer(1)])

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tests.rules import tree
 
+pytestmark = pytest.mark.answer("model-server")
+
 FOLDER = "configs/serve"
 
 

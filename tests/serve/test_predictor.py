@@ -7,6 +7,8 @@ from pipeline.serve.predictor import InvalidRisk, Predictor, unready
 from pipeline.serve.request import Flight, requests
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
 
+pytestmark = pytest.mark.answer("model-server")
+
 NAN = float("nan")
 ASKED = requests(
     [Flight.model_validate(FLIGHT), Flight.model_validate(FLIGHT | {"origin": "JFK"})], 120

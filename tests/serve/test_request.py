@@ -11,6 +11,8 @@ from pipeline.serve.request import Asked, Flight, flight_id, instant_of, request
 from pipeline.shared.config import FeaturesConfig, load
 from tests.serve.fakes import FLIGHT
 
+pytestmark = pytest.mark.answer("model-server")
+
 
 def flight(**changes):
     return Flight.model_validate(FLIGHT | changes)

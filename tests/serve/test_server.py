@@ -7,6 +7,8 @@ import pytest
 from pipeline.serve.server import HOST, _listening
 from pipeline.shared.errors import EnvironmentUnfit
 
+pytestmark = pytest.mark.answer("model-server")
+
 
 def test_a_port_that_is_taken_is_refused_at_once():
     with (
