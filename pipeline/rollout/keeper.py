@@ -123,12 +123,21 @@ class Keeper:
                 kept.pid = 0
 
 
-def keep(folder: Path = KEPT) -> int:
+def load() -> None:
+    """What every server imports, once: a fork shares it. Nothing of it may have started yet."""
+    import pipeline.serve.app
+    import pipeline.serve.server  # noqa: F401
+    from pipeline.features import store
+
+    store.load()
+
+
+def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
     """Be the keeper of a folder until told to end or left alone; 3 if there is one already."""
     with _only_one(folder) as alone:
         if not alone:
             return 3
-        _load()
+        prepared()
         ended: list[int] = []
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda number, _: ended.append(number))
@@ -161,15 +170,6 @@ def _sign_of_life(folder: Path) -> float:
     with contextlib.suppress(FileNotFoundError):
         return (folder / "lease").stat().st_mtime
     return 0.0
-
-
-def _load() -> None:
-    """What every server imports, once: a fork shares it. Nothing of it may have started yet."""
-    import pipeline.serve.app
-    import pipeline.serve.server  # noqa: F401
-    from pipeline.features import store
-
-    store.load()
 
 
 def _serve(server: Server, project: str) -> None:

@@ -49,7 +49,7 @@ class Traffic:
     def since(self, place: int) -> "Traffic":
         """What is left after so many flights; what was pushed before is pushed at once."""
         at = self.at[place:]
-        now = int(at.min()) // 15 * 15
+        now = int(at[0]) // 15 * 15 if len(at) else 0
         feed = {
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
@@ -63,12 +63,19 @@ def traffic(first: pd.Timestamp, days: int) -> Traffic:
     Raises:
         DayUnknown: the published year ends before.
     """
+    local = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
+    last = pd.Timestamp(local).tz_convert("UTC")
+    return between(*_until(last), first, last)
+
+
+def between(
+    flights: pd.DataFrame, weather: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
+) -> Traffic:
+    """The traffic of the flights that leave in [first, last), from tables that go on until then."""
     config = load(FeaturesConfig)
-    last = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
-    flights, weather = _until(pd.Timestamp(last).tz_convert("UTC"))
     views = transform.views(flights, weather, config)
     asked = transform.requests(flights, config)
-    chosen = asked["sched_dep_utc"].between(first, pd.Timestamp(last), inclusive="left")
+    chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
     frame = historical(asked.reset_index(drop=True), views, config)
     at = minutes(frame["predict_at"])
@@ -115,7 +122,7 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_missing(value: object) -> bool:
-    return isinstance(value, float) and np.isnan(value)
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _feed(
@@ -181,7 +188,7 @@ class Users:
     def __init__(self, port: int, clients: int = CLIENTS):
         """`port` is the proxy's; nothing is sent yet."""
         self._port, self._held = port, local()
-        self._pool = ThreadPoolExecutor(clients)
+        self._pool, self._open = ThreadPoolExecutor(clients), set[http.client.HTTPConnection]()
 
     def ask(self, names: list[str], bodies: list[bytes]) -> list[Reply]:
         """Ask for flights, as many at a time as there are users; the replies in their order."""
@@ -190,17 +197,18 @@ class Users:
     def close(self) -> None:
         """No more requests."""
         self._pool.shutdown(cancel_futures=True)
+        for connection in self._open:
+            connection.close()
 
     def _one(self, name: str, body: bytes) -> Reply:
         headers = {"content-type": "application/json", "x-flight": name}
-        started = time.perf_counter()
+        started, connection = time.perf_counter(), self._connection()
         try:
-            connection = self._connection()
             connection.request("POST", "/predict", body, headers)
             answer = connection.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException):
-            self._held.connection = None
+            connection.close()  # the next request opens it anew
             return Reply(0, time.perf_counter() - started, "", "")
         seconds, told = time.perf_counter() - started, answer.headers
         return Reply(
@@ -210,5 +218,6 @@ class Users:
     def _connection(self) -> http.client.HTTPConnection:
         if getattr(self._held, "connection", None) is None:
             self._held.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            self._open.add(self._held.connection)
         connection: http.client.HTTPConnection = self._held.connection
         return connection

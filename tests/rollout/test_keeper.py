@@ -1,0 +1,161 @@
+"""The keeper: what it keeps comes back when it is killed, and goes when it does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.rollout import envoy, keeper, live
+from pipeline.rollout.envoy import Route
+from pipeline.rollout.keeper import KEPT, Wanted
+from pipeline.shared.files import write_json
+from tests.conftest import ROOT
+from tests.rollout.arms import SALT
+
+pytestmark = pytest.mark.slow
+_KEEPS = """
+from pipeline.rollout import keeper
+keeper.LEASE_SECONDS = {}
+raise SystemExit(keeper.keep(prepared=lambda: None))
+"""
+
+
+def until(what, patience=30):
+    end = time.monotonic() + patience
+    while not (found := what()):
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+    return found
+
+
+def runs(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:  # noqa: PTH123 - a file of the kernel's
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start keepers in a folder of their own; all are gone with the test."""
+    monkeypatch.chdir(tmp_path)
+    KEPT.mkdir(parents=True)
+    (KEPT / "lease").touch()
+    processes = []
+
+    def started(lease=30.0):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", _KEEPS.format(lease)]
+        with (KEPT / "keeper.log").open("ab") as log:
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def wanted(start):
+    """A file that asks for an Envoy and no server."""
+    users, admin = live._free_ports(2)
+    found = Wanted(servers={}, users=users, admin=admin, project="rollout")
+    envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT))
+    write_json(KEPT / "wanted.json", found.model_dump())
+    return found
+
+
+def kept(wanted):
+    """Envoy's process, once it takes requests."""
+    until(lambda: envoy.is_ready(wanted.ports))
+    return keeper.status()["envoy"]
+
+
+def test_what_is_asked_for_runs_and_is_told(start, wanted):
+    start()
+    told = kept(wanted)
+    assert told["starts"] == 1
+    assert runs(told["pid"])
+
+
+def test_what_was_killed_is_started_again_and_counted(start, wanted):
+    start()
+    first = kept(wanted)["pid"]
+    for starts in (2, 3):
+        os.kill(keeper.status()["envoy"]["pid"], signal.SIGKILL)
+        until(lambda starts=starts: keeper.status()["envoy"]["starts"] == starts)
+        assert kept(wanted)["pid"] != first
+
+
+def test_there_is_one_keeper_and_a_second_leaves_with_three(start, wanted):
+    first = start()
+    kept(wanted)
+    assert start().wait(30) == 3
+    assert first.poll() is None
+    assert (KEPT / "pid").read_text() == str(first.pid)
+
+
+def test_a_keeper_that_is_told_to_end_ends_what_it_keeps(start, wanted):
+    process = start()
+    pid = kept(wanted)["pid"]
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not runs(pid)
+    assert keeper.status() == {}
+    assert not live.is_kept()
+
+
+def test_the_children_of_a_keeper_that_was_killed_die_with_it_and_another_starts_them(
+    start, wanted
+):
+    process = start()
+    pid = kept(wanted)["pid"]
+    process.kill()
+    process.wait()
+    until(lambda: not runs(pid))
+    assert not live.is_kept()
+    start()
+    until(lambda: keeper.status()["envoy"]["pid"] != pid)
+    kept(wanted)
+
+
+def test_left_alone_it_goes_on_for_a_while_and_then_ends_with_all_it_keeps(start, wanted):
+    process = start(lease=1.0)
+    seen = set()
+    ended = time.monotonic() + 3
+    while time.monotonic() < ended:
+        (KEPT / "lease").touch()
+        seen.add(keeper.status().get("envoy", {"pid": 0})["pid"])
+        time.sleep(0.05)
+    assert process.poll() is None
+    assert process.wait(30) == 0
+    assert not any(runs(pid) for pid in seen if pid)
+
+
+def test_without_a_sign_of_life_at_all_it_keeps_nothing(start, wanted):
+    (KEPT / "lease").unlink()
+    assert start().wait(30) == 0
+    assert keeper.status() == {}
+
+
+def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
+    start()
+    first = kept(wanted)["pid"]
+    (users, admin) = live._free_ports(2)
+    other = wanted.model_copy(update={"users": users, "admin": admin})
+    envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT))
+    write_json(KEPT / "wanted.json", other.model_dump())
+    until(lambda: keeper.status()["envoy"]["pid"] not in (first, 0))
+    assert kept(other)["starts"] == 1
+    assert not runs(first)
+
+
+def test_ending_what_is_not_there_is_nothing(start):
+    live.end()
+    assert not live.is_kept()

@@ -1,0 +1,61 @@
+"""A shadow's losses by day: the challenger's model against the champion's, on the same flights."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.features.definitions import LABEL
+from pipeline.rollout import controller
+from pipeline.rollout.mirror import daily
+from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.traffic import Traffic
+from pipeline.shared.scores import log_loss
+from tests import builders
+from tests.rollout.edge import PLAN
+from tests.serve.fakes import Session, loaded
+from tests.shared.moves import NEW, OLD
+
+RISKS = {OLD.release: 0.2, NEW.release: 0.3}
+
+
+@pytest.fixture
+def lost(monkeypatch):
+    """The losses of two models that always say the same, by day."""
+    models = {release: loaded(Session(risk)) for release, risk in RISKS.items()}
+    monkeypatch.setattr(controller, "loaded", models.__getitem__)
+    rows = builders.feature_rows(300, "2013-05-01", 3)
+
+    def told(challenger=NEW, rows=rows):
+        traffic = Traffic(rows, np.arange(len(rows)), {})
+        first = pd.Timestamp("2013-05-01 04:00Z")
+        return rows, daily(Rollout("0002-shadow", OLD, challenger, PLAN, first), traffic)
+
+    return told
+
+
+def test_each_day_says_how_much_worse_the_challenger_is_and_on_how_many_flights(lost):
+    rows, days = lost()
+    assert days["date"].tolist() == ["2013-05-01", "2013-05-02", "2013-05-03"]
+    assert days["flights"].tolist() == [100, 100, 100]
+    first = rows[LABEL].to_numpy()[:100]
+    ours, theirs = (log_loss(first, np.full(100, risk)).mean() for risk in (0.3, 0.2))
+    assert days["worse_by"][0] == pytest.approx(ours - theirs, abs=1e-6)
+    assert days["champion"][0] == pytest.approx(theirs, abs=1e-6)
+
+
+def test_the_same_model_is_no_worse_on_any_day(lost):
+    _, days = lost(OLD)
+    assert days["worse_by"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_fault_that_the_model_could_have_learned_is_in_its_loss(lost):
+    _, sound = lost(OLD)
+    _, faulty = lost(OLD.model_copy(update={"fault": "biased"}))
+    assert (faulty["worse_by"] != sound["worse_by"]).all()
+
+
+def test_a_flight_after_midnight_utc_belongs_to_the_day_it_leaves_in_new_york(lost):
+    rows = builders.feature_rows(20, "2013-05-01", 1)
+    late = pd.Timestamp("2013-05-01 23:30", tz="America/New_York").tz_convert("UTC")
+    _, days = lost(rows=rows.assign(sched_dep_utc=late))
+    assert days["date"].tolist() == ["2013-05-01"]

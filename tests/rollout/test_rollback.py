@@ -1,0 +1,103 @@
+"""Back to the version before, from wherever the ledger stands."""
+
+import pytest
+
+from pipeline.rollout import rollback
+from pipeline.rollout.rollout import sides
+from pipeline.serve import loaded as served
+from pipeline.serve.loaded import place
+from pipeline.shared import ledger, tracking
+from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.errors import ArtifactTampered, RolloutRefused
+from tests.rollout.test_rollout import champion, event
+
+pytestmark = pytest.mark.slow
+ALL, NEW_ALL = {"champion": 10_000}, {"challenger": 10_000}
+STEP = {"champion": 5_000, "control": 2_500, "challenger": 2_500}
+
+
+@pytest.fixture
+def both(challenged, monkeypatch):
+    """A champion of the features that this checkout serves, and its challenger."""
+    monkeypatch.setattr(served, "service_version", lambda _: "planted-1")
+    return sides()
+
+
+@pytest.mark.parametrize(
+    ("last", "shares"),
+    [
+        ("shadow", ALL),
+        ("canary", STEP),
+        ("step", STEP),
+        ("blue-green", ALL),
+        ("switched", NEW_ALL),
+        ("switched back", ALL),
+        ("promoted", NEW_ALL),
+        ("baked", NEW_ALL),
+        ("promoted by hand", NEW_ALL),
+    ],
+)
+def test_whatever_goes_on_or_was_promoted_is_taken_back(both, last, shares):
+    before = event(last, both, shares=shares)
+    if shares == NEW_ALL and last != "switched":
+        tracking.set_alias(load(RegisterConfig), "champion", "2")
+    told = rollback()
+    move = ledger.entries()[-1].move
+    assert (move.event, move.rollout, move.shares) == ("rolled back", before.move.rollout, ALL)
+    assert (move.champion, move.challenger) == both
+    assert move.by.startswith("hand of ")
+    assert "nothing serves now" in told
+    assert champion() == "1"
+
+
+@pytest.mark.parametrize("last", ["rolled back", "shadow failed", "paused", "inconclusive"])
+def test_where_the_champion_serves_all_already_there_is_nothing_to_take_back(both, last):
+    event(last, both)
+    assert "nothing to take back" in rollback()
+    assert len(ledger.entries()) == 2
+
+
+def test_twice_is_once(both):
+    event("promoted", both, shares=NEW_ALL)
+    rollback()
+    after = ledger.entries()
+    assert "nothing to take back" in rollback()
+    assert ledger.entries() == after
+
+
+def test_a_rollback_that_was_killed_before_the_alias_moved_is_completed_by_the_next(both):
+    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    event("rolled back", both)
+    rollback()
+    assert champion() == "1"
+
+
+def test_before_the_first_release_there_is_nothing_to_go_back_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RolloutRefused, match="0 entries, 2 are needed"):
+        rollback()
+
+
+def test_the_first_champion_has_none_before_it(both):
+    with pytest.raises(RolloutRefused, match="the first of 1 champion"):
+        rollback()
+    assert len(ledger.entries()) == 1
+
+
+def test_a_version_that_does_not_load_is_refused_before_anything_changes(both):
+    event("promoted", both, shares=NEW_ALL)
+    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    (place(both[0].release) / "model.onnx").write_bytes(b"another model")
+    with pytest.raises(ArtifactTampered):
+        rollback()
+    assert ledger.entries()[-1].move.event == "promoted"
+    assert champion() == "2"
+
+
+def test_a_version_that_is_not_exported_here_any_more_is_exported_again(both):
+    import shutil
+
+    event("promoted", both, shares=NEW_ALL)
+    shutil.rmtree(place(both[0].release))
+    rollback()
+    assert ledger.entries()[-1].move.event == "rolled back"
