@@ -4,8 +4,11 @@ Blue is the champion's set, green the challenger's. Requests in flight end where
 switch is shown with what was left to drain, under traffic that does not pause.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.rollout import envoy
 from pipeline.rollout.controller import Stage, staged
@@ -42,30 +45,23 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
             )
 
 
-class _under_traffic:  # noqa: N801 - used as a function
-    """Users ask in the background for as long as the block lasts."""
+@contextlib.contextmanager
+def _under_traffic(stage: Stage) -> Iterator[None]:
+    """Users ask in the background for as long as the block lasts; what ended them is raised."""
+    over = threading.Event()
 
-    def __init__(self, stage: Stage):
-        self._stage, self._over = stage, threading.Event()
-        self._failed: Exception | None = None
-        self._thread = threading.Thread(target=self._live, daemon=True)
+    def live() -> None:
+        for _ in stage.lived():
+            if over.is_set():
+                return
 
-    def _live(self) -> None:
+    with ThreadPoolExecutor(1) as background:
+        asking = background.submit(live)
         try:
-            for _ in self._stage.lived():
-                if self._over.is_set():
-                    return
-        except Exception as error:  # raised where the block ends
-            self._failed = error
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._failed is not None:
-            raise self._failed
+            yield
+        finally:
+            over.set()
+        asking.result()
 
 
 def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:

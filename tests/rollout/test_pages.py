@@ -1,28 +1,21 @@
-"""What the pages on rollbacks and on who served promise, on ledgers of a few entries."""
+"""What the page on who served promises, on ledgers of a few entries."""
 
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 
 from pipeline.rollout.history import run, who_served
-from pipeline.rollout.promotion import mended
-from pipeline.rollout.rollback import rollback
-from pipeline.rollout.rollout import FAILED, UNFINISHED
 from pipeline.shared import ledger
-from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused, RolloutRefused
+from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
 from pipeline.shared.ledger import WHOLE, Move, Side
 
-module = import_module("pipeline.rollout.rollback")  # the package has its function
 NOON = datetime(2013, 5, 18, 12, tzinfo=UTC)
 OLD = Side(version="1", release="a" * 64, features="flight_delay_aaaaaaaaaaaa")
 NEW = Side(version="2", release="b" * 64, features="flight_delay_bbbbbbbbbbbb")
 CHAMPION, CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
-about_rollback = pytest.mark.answer("rollback")
-about_serving = pytest.mark.answer("who-served")
+pytestmark = pytest.mark.answer("who-served")
 
 
 @pytest.fixture(autouse=True)
@@ -48,85 +41,6 @@ def written(*events, sides=(OLD, NEW)):
         )
 
 
-@pytest.fixture
-def acted(monkeypatch):
-    """A rollback whose registry is a list, whose releases load, and for which nothing serves."""
-    done = []
-    monkeypatch.setattr(module, "require_answers", lambda side: done.append(("loaded", side)))
-    monkeypatch.setattr(module, "point_at", lambda side, *_: done.append(("alias", side)))
-    monkeypatch.setattr(module.ledger, "now", lambda _: ledger.entries()[-1].move.at)
-    monkeypatch.setattr(module.clock, "arrived_at", lambda _: None)
-    monkeypatch.setattr(module, "load", lambda _: SimpleNamespace(as_of="2013-05"))
-    monkeypatch.setattr(module.lineage, "who", lambda: "a test")
-    return done
-
-
-@about_rollback
-@pytest.mark.parametrize("event", sorted(UNFINISHED | {"promoted", "baked", "promoted by hand"}))
-def test_from_every_state_in_which_a_challenger_has_a_part_it_leads_to_the_one_before(acted, event):
-    written((event, CHALLENGER))
-    assert rollback().startswith("version 1 (aaaaaaaa) with features ")
-    assert acted == [("loaded", OLD), ("alias", OLD)]
-    last = ledger.entries()[-1].move
-    assert (last.event, last.shares, last.champion) == ("rolled back", CHAMPION, OLD)
-
-
-@about_rollback
-def test_a_rollback_twice_changes_nothing_more(acted):
-    written(("promoted", CHALLENGER))
-    rollback()
-    told, entries = list(acted), ledger.entries()
-    assert "nothing to take back" in rollback()
-    assert (acted, ledger.entries()) == (told, entries)
-
-
-@about_rollback
-@pytest.mark.parametrize("event", sorted(FAILED | {"paused", "inconclusive", "switched back"}))
-def test_where_the_champion_serves_all_already_there_is_nothing_to_take_back(acted, event):
-    written((event, CHAMPION))
-    assert "nothing to take back" in rollback()
-    assert acted == []
-
-
-@about_rollback
-def test_the_first_champion_stays_since_nobody_was_before(acted):
-    written(("registered", CHAMPION), sides=(OLD, None))
-    with pytest.raises(RolloutRefused, match="there is none to go back to"):
-        rollback()
-    assert acted == []
-
-
-@about_rollback
-def test_a_version_that_does_not_load_is_refused_before_anything_changes(acted, monkeypatch):
-    def torn(side):
-        raise ArtifactTampered(side.version)
-
-    monkeypatch.setattr(module, "require_answers", torn)
-    written(("promoted", CHALLENGER))
-    with pytest.raises(ArtifactTampered, match="1"):
-        rollback()
-    assert [entry.move.event for entry in ledger.entries()] == ["promoted"]
-    assert acted == []
-
-
-@about_rollback
-@pytest.mark.parametrize(
-    ("event", "shares", "serves"),
-    [("rolled back", CHAMPION, OLD), ("promoted", CHALLENGER, NEW), ("canary", None, None)],
-)
-def test_an_alias_that_was_left_behind_is_brought_to_where_the_ledger_is(
-    monkeypatch, event, shares, serves
-):
-    pointed = []
-    monkeypatch.setattr(
-        "pipeline.rollout.promotion.point_at", lambda side, *_: pointed.append(side)
-    )
-    written((event, shares or {"champion": 9_000, "control": 500, "challenger": 500}))
-    mended(ledger.entries())
-    assert pointed == ([serves] if serves else [])
-
-
-@about_serving
 def test_who_served_is_told_for_every_instant_with_its_share():
     written(
         ("registered", CHAMPION),
@@ -140,7 +54,6 @@ def test_who_served_is_told_for_every_instant_with_its_share():
     assert "by a test (entry 3)" in told[2]
 
 
-@about_serving
 @pytest.mark.parametrize("instant", ["2013-05-18T11:59Z", "2013-05-18T12:00", "noon"])
 def test_before_the_first_entry_and_at_no_instant_nobody_served(instant):
     written(("registered", CHAMPION))
@@ -148,14 +61,12 @@ def test_before_the_first_entry_and_at_no_instant_nobody_served(instant):
         who_served(instant)
 
 
-@about_serving
 def test_time_does_not_run_backwards_in_the_ledger():
     written(("registered", CHAMPION), ("promoted", CHALLENGER))
     with pytest.raises(LedgerRefused, match="time does not run backwards"):
         written(("rolled back", CHAMPION))
 
 
-@about_serving
 @pytest.mark.parametrize("change", ["UPDATE ledger SET hash = ''", "DELETE FROM ledger"])
 def test_the_database_refuses_to_change_an_entry(change):
     written(("registered", CHAMPION))
@@ -165,7 +76,6 @@ def test_the_database_refuses_to_change_an_entry(change):
     assert run().startswith("1 transitions, all hashes hold")
 
 
-@about_serving
 @pytest.mark.parametrize(
     "change",
     [
