@@ -172,9 +172,10 @@ def test_enough_was_simulated():
 def test_a_challenger_that_is_no_different_is_stopped_in_at_most_alpha(world):
     for alarmed in ALIKE[world]["alarmed"].values():
         assert alarmed["ours"] <= ALPHA
-    for name, alarmed in ALIKE[world]["by_guardrail"].items():
-        error = np.sqrt(PLAN.canary.alphas[name] / ALIKE[world]["runs"])
-        assert alarmed <= PLAN.canary.alphas[name] + 3 * error
+    for name, alpha in PLAN.canary.alphas.items():
+        error = np.sqrt(alpha / ALIKE[world]["runs"])
+        assert ALIKE[world]["by_guardrail"][name] <= alpha + 3 * error
+    assert ALIKE[world]["by_guardrail"]["breakers"] <= 0.005
 
 
 def test_the_decision_at_every_look_is_the_one_that_the_last_look_names():
@@ -286,7 +287,8 @@ def test_a_model_that_is_clearly_worse_is_stopped_in_every_real_month(name):
     months = SHADOW["bad"][name]["months"]
     assert {of["outcome"] for of in months.values()} == {"rollback"}
     assert len(months) == 9
-    assert SHADOW["bad"][name]["drawn"]["advance"] <= 0.05
+    # Without the aircraft it is worse by just less than a refresh may be: some shadows pass.
+    assert SHADOW["bad"][name]["drawn"]["advance"] <= 0.1
 
 
 @pytest.mark.answer("which-rollout")
