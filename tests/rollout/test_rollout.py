@@ -9,6 +9,7 @@ import pytest
 from pipeline.rollout.decision import plan_hash
 from pipeline.rollout.promotion import mended
 from pipeline.rollout.rollout import Rollout, alone, begun, changing, midnight_from, sides
+from pipeline.serve import loaded as served
 from pipeline.shared import ledger, tracking
 from pipeline.shared.config import RegisterConfig, RolloutConfig, load
 from pipeline.shared.errors import ConfigError, RegistryRefused, RolloutRefused
@@ -110,8 +111,9 @@ def test_one_at_a_time_changes_the_traffic_and_a_killed_one_is_in_nobodys_way(he
 
 
 @pytest.fixture
-def both(challenged):
+def both(challenged, monkeypatch):
     """Champion and challenger of a small project, as a rollout has them."""
+    monkeypatch.setattr(served, "service_version", lambda _: "planted-1")
     return sides()
 
 
@@ -153,7 +155,8 @@ def test_the_challenger_of_the_registry_meets_the_champion_after_all_that_has_ar
 
 
 @needs_registry
-def test_without_a_challenger_the_champion_is_deployed_again(registered):
+def test_without_a_challenger_the_champion_is_deployed_again(registered, monkeypatch):
+    monkeypatch.setattr(served, "service_version", lambda _: "planted-1")
     found, _ = begun("canary")
     assert found.champion == found.challenger
     faulty, _ = begun("canary", bad="slow")

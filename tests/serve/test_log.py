@@ -38,6 +38,7 @@ def answer(number, arm="champion", **changes):
         "flags": '{"system": "missing"}',
         "risk": 0.25,
         "answered_at": 1.5,
+        "seconds": 0.002,
     }
     return Answer(**told | changes)
 
