@@ -11,7 +11,7 @@ from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
 from tests.rollout.test_rollout import champion, event
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
 ALL, NEW_ALL = {"champion": 10_000}, {"challenger": 10_000}
 STEP = {"champion": 5_000, "control": 2_500, "challenger": 2_500}
 
