@@ -34,6 +34,7 @@ def test_every_arm_gets_about_its_share():
     assert [found.count(arm) for arm in ARMS] == pytest.approx([500, 1_000, 500], rel=0.12)
 
 
+@pytest.mark.answer("canary-decides")
 def test_a_growing_weight_moves_flights_out_of_the_champion_only():
     weights = [0, 1, 5, 10, 25, 49, 50]
     for few, many in zip(map(arms, weights), map(arms, weights[1:]), strict=False):
@@ -108,12 +109,14 @@ def proxy(shelf):
 
 @real
 @pytest.mark.parametrize("weight", [5, 25, 50])
+@pytest.mark.answer("canary-decides")
 def test_envoy_assigns_two_thousand_flights_as_it_is_computed(proxy, weight):
     proxy.route(shares(weight))
     assert proxy.ask(FLIGHTS) == [(200, arm) for arm in arms(weight)]
 
 
 @real
+@pytest.mark.answer("canary-decides")
 def test_envoy_moves_no_flight_between_challenger_and_control_as_the_weight_grows(proxy):
     few, many = [(proxy.route(shares(w)), proxy.ask(FLIGHTS[:500]))[1] for w in (10, 40)]
     moved = {(a[1], b[1]) for a, b in zip(few, many, strict=True) if a != b}
@@ -121,6 +124,7 @@ def test_envoy_moves_no_flight_between_challenger_and_control_as_the_weight_grow
 
 
 @real
+@pytest.mark.answer("safe-rollout")
 def test_a_tester_meets_the_challenger_before_anybody_else_does(proxy):
     assert set(proxy.ask(FLIGHTS[:20], x_tester="challenger")) == {(200, "challenger")}
     assert {seen["x-arm"] for seen in proxy.arms["challenger"].seen} == {"tester"}
@@ -171,6 +175,7 @@ def waited_for(what, many, patience=10):
 
 @real
 @pytest.mark.parametrize("broken", ["fails", "hangs", "is gone"])
+@pytest.mark.answer("safe-rollout")
 def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(proxy, broken):
     challenger = proxy.arms["challenger"]
     challenger.code = 503
@@ -184,6 +189,7 @@ def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(proxy, bro
 
 
 @real
+@pytest.mark.answer("safe-rollout")
 def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it_is_back(proxy):
     proxy.route({"challenger": 10_000})
     proxy.stop("challenger")

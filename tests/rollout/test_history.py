@@ -38,6 +38,7 @@ def stepped():
     decided("step", requests(), decide(PLAN, START, requests(), NOW))
 
 
+@pytest.mark.answer("canary-decides")
 def test_every_kind_of_decision_comes_out_again_number_by_number():
     stepped()
     decided("rolled back", FAILING, decide(PLAN, START, FAILING, NOW))
@@ -77,6 +78,7 @@ def test_where_nothing_was_decided_there_is_nothing_to_decide_again():
         replay_decision()
 
 
+@pytest.mark.answer("canary-decides")
 def test_evidence_that_was_changed_is_told():
     stepped()
     frame = pd.read_parquet(EVIDENCE)
@@ -100,6 +102,7 @@ def test_evidence_that_is_gone_is_told():
         replay_decision()
 
 
+@pytest.mark.answer("canary-decides")
 def test_a_plan_that_was_changed_is_told_even_where_it_decides_the_same():
     stepped()
     path = EVIDENCE.with_name("plan.json")
@@ -111,6 +114,7 @@ def test_a_plan_that_was_changed_is_told_even_where_it_decides_the_same():
 
 
 @pytest.mark.parametrize("changed", [{"outcome": "promote"}, {"reasons": ["because"]}])
+@pytest.mark.answer("canary-decides")
 def test_a_decision_that_its_evidence_does_not_give_is_told(changed):
     decision = decide(PLAN, START, requests(), NOW).model_copy(update=changed)
     decided("step", requests(), decision)
@@ -118,6 +122,7 @@ def test_a_decision_that_its_evidence_does_not_give_is_told(changed):
         replay_decision()
 
 
+@pytest.mark.answer("canary-decides")
 def test_a_number_that_its_evidence_does_not_give_is_told():
     decision = decide(PLAN, START, requests(), NOW)
     errors = decision.metrics[0].model_copy(update={"p": 0.5})
@@ -131,6 +136,7 @@ def test_a_number_that_its_evidence_does_not_give_is_told():
 # Who served.
 
 
+@pytest.mark.answer("who-served")
 def test_who_served_and_how_much_is_said_with_the_transition_that_made_it_so():
     ledger.append(move())
     told = who_served("2013-05-01T00:30Z")
@@ -141,6 +147,7 @@ def test_who_served_and_how_much_is_said_with_the_transition_that_made_it_so():
     assert "version 1 (aaaaaaaa) 100%, since 'registered'" in who_served("2013-04-30T23:59Z")
 
 
+@pytest.mark.answer("who-served")
 def test_who_was_mirrored_to_is_named_and_does_not_serve():
     ledger.append(move("shadow", shares={"champion": 10_000}, mirrored=True))
     told = who_served("2013-05-01T00:30Z")
@@ -148,6 +155,7 @@ def test_who_was_mirrored_to_is_named_and_does_not_serve():
 
 
 @pytest.mark.parametrize("at", ["2013-04-30T22:59Z", "2013-05-01", "noon"])
+@pytest.mark.answer("who-served")
 def test_before_the_first_release_or_at_no_instant_nobody_served(at):
     with pytest.raises(DayUnknown):
         who_served(at)

@@ -186,6 +186,7 @@ def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch)
 
 @needs_registry
 @pytest.mark.parametrize("failed", ["rolled back", "shadow failed"])
+@pytest.mark.answer("safe-rollout")
 def test_what_failed_is_not_tried_again_without_force(both, failed):
     event(failed, both)
     with pytest.raises(RolloutRefused, match=rf"{failed} in 0002-canary .* FORCE=1"):
@@ -211,6 +212,7 @@ def test_a_fault_that_was_rolled_back_condemns_the_faulty_one_only(both):
 
 
 @needs_registry
+@pytest.mark.answer("rollback")
 def test_after_a_rollback_things_are_left_alone_for_a_while(both):
     event("rolled back", both, minutes=40 * 24 * 60)  # 05-11 10:00
     assert begun("canary", force=True)[0].first == pd.Timestamp("2013-05-13 04:00Z")
@@ -219,6 +221,7 @@ def test_after_a_rollback_things_are_left_alone_for_a_while(both):
 
 
 @needs_registry
+@pytest.mark.answer("safe-rollout")
 def test_what_was_interrupted_goes_on_with_its_own_transitions(both):
     event("canary", both)
     event("step", both, 60)
@@ -230,6 +233,7 @@ def test_what_was_interrupted_goes_on_with_its_own_transitions(both):
 
 @needs_registry
 @pytest.mark.parametrize(("asked", "bad"), [("shadow", ""), ("bluegreen", ""), ("canary", "slow")])
+@pytest.mark.answer("safe-rollout")
 def test_something_else_is_refused_while_a_rollout_is_unfinished(both, asked, bad):
     event("step", both)
     with pytest.raises(RolloutRefused, match=r"0002-canary .* unfinished at 'step'.*rollback"):
@@ -259,6 +263,7 @@ def champion():
 
 
 @needs_registry
+@pytest.mark.answer("rollback")
 def test_who_was_killed_between_a_promotion_and_its_alias_is_made_good(both):
     event("promoted", both, shares={"challenger": 10_000})
     assert champion() == "1"

@@ -15,6 +15,8 @@ from pipeline.shared.files import text_hash
 from tests.conftest import ROOT
 from tests.shared.moves import NEW, OLD, START, move, registered
 
+pytestmark = pytest.mark.answer("who-served")
+
 
 @pytest.fixture
 def path(tmp_path):
