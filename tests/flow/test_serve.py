@@ -17,7 +17,9 @@ import pytest
 
 from exercises import drill
 from exercises.drills import serving
+from pipeline.serve.log import answered, newest, opened
 from tests.flow import life
+from tests.serve.test_log import answer as example
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DAY = "2013-02-14"
@@ -188,3 +190,17 @@ def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
         pd.read_parquet(place / "data/serve/served.parquet") for place in (served.folder, folder)
     )
     assert ours.equals(theirs)
+
+
+@pytest.mark.skipif(shutil.which("postgres") is None, reason="no postgres on this machine")
+def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
+    given = [example(number) for number in range(3)]
+    with tempfile.TemporaryDirectory(prefix="log-") as name, _postgresql(Path(name)) as url:
+        with opened(url, 100) as log:
+            log.add(given)
+            log.add(given[:1])
+        told = answered(url)
+        assert newest(url) == told["id"].max()
+        assert len(answered(url, since=int(told["id"].iloc[1]))) == 1
+    columns = ["request_id", "row", "arm", "release", "risk", "flags"]
+    assert told[columns].values.tolist() == [[getattr(one, c) for c in columns] for one in given]
