@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import local
+from typing import Any
 
 import numpy as np
 import orjson
@@ -19,7 +20,7 @@ from pipeline import ingest
 from pipeline.features import transform
 from pipeline.features.definitions import VIEWS
 from pipeline.features.join import as_of, historical
-from pipeline.features.repository import keys_of, table
+from pipeline.features.repository import table
 from pipeline.features.stage import accepted
 from pipeline.features.store import Store
 from pipeline.features.transform import entity_names, instant, minutes
@@ -147,24 +148,32 @@ def _feed(
 
 def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     """Let time pass: push what becomes known, then give the places of who asks until the next."""
-    due: dict[int, dict[str, pd.DataFrame]] = {}
-    for view, rows in traffic.feed.items():
-        for now, new in rows.drop(columns="pushed").groupby(rows["pushed"].to_numpy()):
-            due.setdefault(int(str(now)), {})[view] = new
-    times = np.unique(np.concatenate([list(due), traffic.at // grid * grid]))
+    marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
+    times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
     ends = np.append(times[1:], np.iinfo("int64").max)
+    due: dict[int, dict[str, list[Any]]] = {}
+    prepared_to = 0
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):
+        if now >= prepared_to:
+            due, prepared_to = _due(traffic.feed, store, now), now + DAY
         for view, rows in due.get(now, {}).items():
-            store.put(view, _newest(view, rows))
+            store.write(view, rows)
         if now % grid == 0:
             store.complete(VIEWS, instant(now))
         if (found := np.flatnonzero((traffic.at >= now) & (traffic.at < end))).size:
             yield found
 
 
-def _newest(view: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each entity the last row: the first of all is the newest of a long time."""
-    return rows.drop_duplicates(keys_of(view), keep="last")
+def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dict[str, list[Any]]]:
+    """What is to be pushed within a day, by minute and view, each entity's newest row last."""
+    due: dict[int, dict[str, list[Any]]] = {}
+    for view, rows in feed.items():
+        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]
+        if len(chosen):
+            ready = store.prepared(view, chosen.drop(columns="pushed"))
+            for mark, row in zip(chosen["pushed"].tolist(), ready, strict=True):
+                due.setdefault(mark, {}).setdefault(view, []).append(row)
+    return due
 
 
 @dataclass(frozen=True)

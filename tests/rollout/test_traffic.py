@@ -29,9 +29,12 @@ class Recorded:
     def __init__(self):
         self.now, self.complete_to, self.entities = {}, [], {view: {} for view in VIEWS}
 
-    def put(self, view, rows):
+    def prepared(self, view, rows):
+        return [rows.iloc[[place]] for place in range(len(rows))]
+
+    def write(self, view, told):
+        rows = pd.concat(told)
         names = entities(view, rows)
-        assert not names.duplicated().any()
         known = rows[f"{view}_known_at"], rows[f"{view}_available_at"]
         for name, known_at, available_at in zip(names, *known, strict=True):
             before = self.entities[view].get(name, (0, -1))
