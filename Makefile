@@ -124,6 +124,8 @@ store: setup ## Measure what the feature store costs, offline and online
 	@python -m benchmarks.store
 serving: setup ## What an answer over HTTP costs, against mlflow models serve
 	@python -m benchmarks.serving
+proxy: setup ## Measure what the proxy costs, and change the traffic again and again under load
+	@python -m benchmarks.proxy
 rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
 	@python -m benchmarks.rollout
 horizon: setup ## What it costs to predict earlier than two hours before departure
@@ -176,5 +178,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving rollouts horizon check test nightly fast rules small report \
+  drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

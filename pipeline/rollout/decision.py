@@ -10,8 +10,8 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.files import text_hash
 
 Outcome = Literal["advance", "promote", "hold", "pause", "rollback", "inconclusive"]
-"""What to do: next step; replace the champion; go on as it is; stop and let a person look, traffic
-as it is; all traffic to the champion; over without an answer, so the champion stays."""
+"""What to do: next step; replace the champion; go on as it is; let a person look, with all traffic
+back at the champion; the same for a bad challenger; over without an answer, so the champion stays."""
 
 
 class Finite(Record):
