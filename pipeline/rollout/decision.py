@@ -11,7 +11,7 @@ from pipeline.shared.files import text_hash
 
 Outcome = Literal["advance", "promote", "hold", "pause", "rollback", "inconclusive"]
 """What to do: next step; replace the champion; go on as it is; let a person look, with all traffic
-back at the champion; the same for a bad challenger; over without an answer, so the champion stays."""
+back at the champion; the same for a bad challenger; over without an answer: champion stays."""
 
 
 class Finite(Record):

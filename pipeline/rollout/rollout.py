@@ -35,6 +35,7 @@ TRAFFIC = ledger.LEDGER.with_name("traffic.lock")
 UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched back"}
 """After these somebody is still deciding."""
 FAILED = {"rolled back", "shadow failed"}
+PASSED = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
@@ -217,15 +218,15 @@ def require_answers(side: Side) -> None:
 
 
 def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
-    for entry in known:
-        told = entry.move
-        same = told.challenger is not None and told.challenger.name == challenger.name
-        if same and told.event in FAILED:
-            raise RolloutRefused(
-                f"{challenger.shown} was {told.event} in {told.rollout} at "
-                f"{told.at:%Y-%m-%d %H:%M}Z (entry {entry.number} of {len(known)}); the same does "
-                "not get better: `make run` trains another, FORCE=1 insists"
-            )
+    """What ended a challenger's last rollout counts: who insisted, and passed, may go on."""
+    mine = [e for e in known if e.move.challenger and e.move.challenger.name == challenger.name]
+    last = next((e for e in reversed(mine) if e.move.event in FAILED | PASSED), None)
+    if last is not None and last.move.event in FAILED:
+        raise RolloutRefused(
+            f"{challenger.shown} was {last.move.event} in {last.move.rollout} at "
+            f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
+            "not get better: `make run` trains another, FORCE=1 insists"
+        )
 
 
 def _since(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
