@@ -4,8 +4,11 @@ Blue is the champion's set, green the challenger's. Requests in flight end where
 switch is shown with what was left to drain, under traffic that does not pause.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.rollout import envoy
 from pipeline.rollout.controller import Stage, staged
@@ -42,30 +45,23 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
             )
 
 
-class _under_traffic:  # noqa: N801 - used as a function
+@contextlib.contextmanager
+def _under_traffic(stage: Stage) -> Iterator[None]:
     """Users ask in the background for as long as the block lasts."""
-
-    def __init__(self, stage: Stage):
-        self._stage, self._over = stage, threading.Event()
-        self._failed: Exception | None = None
-        self._thread = threading.Thread(target=self._live, daemon=True)
-
-    def _live(self) -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_ask, stage, over)
         try:
-            for _ in self._stage.lived():
-                if self._over.is_set():
-                    return
-        except Exception as error:  # raised where the block ends
-            self._failed = error
+            yield
+        finally:
+            over.set()
+        asking.result()  # whatever ended the traffic before its time is raised here
 
-    def __enter__(self) -> None:
-        self._thread.start()
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._failed is not None:
-            raise self._failed
+def _ask(stage: Stage, over: threading.Event) -> None:
+    for _ in stage.lived():
+        if over.is_set():
+            return
 
 
 def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
@@ -88,7 +84,8 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
             f"{len(new)} requests, allowed {_FEW - 1} of at least {WATCHED}; blue serves all again "
-            f"after {1000 * back:.0f} ms -> {stage.rollout.folder}/"
+            f"after {1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then "
+            "`make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 

@@ -155,7 +155,7 @@ class Stage:
         told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
             f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.stands}; "
-            "1 transition more is refused: begin another rollout"
+            "1 transition more is refused; see `make rollout`, then begin another"
         )
 
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -195,6 +196,19 @@ def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it
     proxy.start("challenger")
     proxy.healthy(challenger=2)
     assert set(proxy.ask(FLIGHTS[:50])) == {(200, "challenger")}
+
+
+@real
+def test_many_at_once_notice_nothing_of_a_server_that_is_killed_while_it_answers_them(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.arms["challenger"].hangs = 0.5
+    with ThreadPoolExecutor(30) as pool:
+        asked = [pool.submit(proxy.ask, [flight]) for flight in FLIGHTS[:30]]
+        waited_for(lambda: proxy.arms["challenger"].seen, 30)
+        proxy.stop("challenger")
+        asked += [pool.submit(proxy.ask, [flight]) for flight in FLIGHTS[30:90]]
+        found = [one for of in asked for one in of.result()]
+    assert set(found) == {(200, "champion")}
 
 
 @real
