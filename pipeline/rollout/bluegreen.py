@@ -47,21 +47,21 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
 
 @contextlib.contextmanager
 def _under_traffic(stage: Stage) -> Iterator[None]:
-    """Users ask in the background for as long as the block lasts; what ended them is raised."""
+    """Users ask in the background for as long as the block lasts."""
     over = threading.Event()
-
-    def live() -> None:
-        for _ in stage.lived():
-            if over.is_set():
-                return
-
-    with ThreadPoolExecutor(1) as background:
-        asking = background.submit(live)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_ask, stage, over)
         try:
             yield
         finally:
             over.set()
-        asking.result()
+        asking.result()  # whatever ended the traffic before its time is raised here
+
+
+def _ask(stage: Stage, over: threading.Event) -> None:
+    for _ in stage.lived():
+        if over.is_set():
+            return
 
 
 def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
@@ -84,7 +84,8 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
             f"{len(new)} requests, allowed {_FEW - 1} of at least {WATCHED}; blue serves all again "
-            f"after {1000 * back:.0f} ms; `make rollout` has it all"
+            f"after {1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then "
+            "`make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 

@@ -72,6 +72,8 @@ class Stage:
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
             if self.shadowed:
                 self._until_copied()
+            if any(reply.code == 0 for reply in answers):
+                self.live.wait()  # the door is gone: a day would pass before it is back
             yield int(self.traffic.at[places[-1]])
 
     def _until_copied(self) -> None:
@@ -95,12 +97,21 @@ class Stage:
         try:
             self.evidence.wait_for(self.pending, self.shadowed)
         except ServersFailed:
-            # What a proxy had not written when it was killed is lost alike of every arm.
-            if self.proxy == self.live.pid("envoy"):
+            if not self._forgave():
                 raise
+        else:
+            self._forgave()
         self.proxy = self.live.pid("envoy")
         self.pending.clear()
         return self.evidence.observed()
+
+    def _forgave(self) -> bool:
+        """Whether some are left out: what a killed proxy or keeper left unwritten, of every arm."""
+        lacking = self.evidence.incomplete(self.pending)
+        if not lacking or self.live.again() == self.proxy:
+            return False
+        self.evidence.forgive(lacking)
+        return True
 
     def change(
         self, event: str, minute: int, shares: dict[str, int], busy: str = "", **told: Any
@@ -146,7 +157,7 @@ class Stage:
         told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
             f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.stands}; "
-            "1 transition more is refused: see `make rollout`, begin another"
+            "1 transition more is refused; see `make rollout`, then begin another"
         )
 
 
@@ -165,13 +176,14 @@ def staged(
     if known:
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
-    ahead = traffic(rollout.first, days)
+    ahead, access = traffic(rollout.first, days), KEPT / envoy.ACCESS
     evidence = Evidence(
         ahead,
         recomputed(rollout, ahead),
-        KEPT / "access.jsonl",
+        access,
         serve.log_url,
         0 if known else newest(serve.log_url),
+        access.stat().st_size if known and access.is_file() else 0,
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context

@@ -202,6 +202,8 @@ def _cluster(arm: str, ports: Ports) -> dict[str, Any]:
             "update_merge_window": "0s",
         },
         "health_checks": [_health_check()],
+        # Three at a time are Envoy's own limit: a fourth user of a dead server would be told of it.
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
     }
 
 

@@ -22,6 +22,8 @@ from pipeline.shared.errors import ServersFailed
 
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
 """Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
+HUNG_UP = "DC"
+"""Envoy's flag of a request whose user left before there was an answer."""
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which a band of the day begins."""
 _PATIENCE_SECONDS = 5.0
@@ -32,7 +34,9 @@ _EDGE = {"request_id": "str", "flight": "str", "arm": "str", "code": "int64", "r
 class Evidence:
     """The requests of a rollout so far; `observed` is what an analysis takes.
 
-    `recomputed` holds, by release (its first 12 digits), the risk of each flight of `traffic`.
+    `recomputed` holds, by release (its first 12 digits), the risk of each flight of `traffic`. Who
+    hung up within the first `known_bytes` of the proxy's log was a controller that was killed, not
+    a user: that is nobody's failure.
     """
 
     traffic: Traffic
@@ -40,12 +44,14 @@ class Evidence:
     access_log: Path
     log_url: str
     last_answer: int
+    known_bytes: int = 0
     seen_bytes: int = 0
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _answers: list[pd.DataFrame] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
     _by_user: set[str] = field(default_factory=set)
     _by_shadow: set[str] = field(default_factory=set)
+    _forgiven: set[str] = field(default_factory=set)
 
     def wait_for(self, request_ids: set[str], shadowed: bool = False) -> None:
         """Read on until both logs know these requests; what never comes is taken as not answered.
@@ -70,17 +76,28 @@ class Evidence:
                 "decided on half of the evidence: `make rollback`, then look at envoy.log beside it"
             )
 
+    def incomplete(self, request_ids: set[str]) -> set[str]:
+        """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
+        fine = {i for i in request_ids if self._codes.get(i) == 200}
+        return (request_ids - self._codes.keys()) | (fine - self._by_user)
+
+    def forgive(self, request_ids: set[str]) -> None:
+        """Leave requests out: what was logged of them died with who should have written it."""
+        self._forgiven |= request_ids
+
     def _read(self) -> None:
         with self.access_log.open("rb") as stream:
             stream.seek(self.seen_bytes)
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
-        self.seen_bytes += len(whole)
-        for line in whole.splitlines():
+        for line in whole.splitlines(keepends=True):
+            before, self.seen_bytes = self.seen_bytes, self.seen_bytes + len(line)
             with contextlib.suppress(orjson.JSONDecodeError):  # half a line of a proxy that died
                 row = orjson.loads(line)
-                self._edge.append(row)
                 self._codes[row["request_id"]] = row["code"] or 0
+                hung_up = not row["code"] and HUNG_UP in (row["flags"] or "")
+                if not (hung_up and before < self.known_bytes):
+                    self._edge.append(row)
         new = answered(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
@@ -91,7 +108,7 @@ class Evidence:
 
     def observed(self) -> pd.DataFrame:
         """A row per request at the edge, in order, with what was answered and what it should be."""
-        edge = pd.DataFrame(self._edge)
+        edge = pd.DataFrame([r for r in self._edge if r["request_id"] not in self._forgiven])
         if edge.empty:
             return edge
         edge = edge.assign(

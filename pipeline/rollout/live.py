@@ -43,6 +43,21 @@ class Live:
         version = envoy.set_route(self.folder, route)
         return envoy.confirm(self.wanted.ports, version)
 
+    def wait(self) -> None:
+        """Until everything answers.
+
+        Raises:
+            ServersFailed: something does not get ready.
+        """
+        _wait(self)
+
+    def again(self) -> int:
+        """The proxy's process, once it takes requests, if it ever does again."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not envoy.is_ready(self.wanted.ports) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.pid("envoy")
+
     def starts(self, name: str) -> int:
         """How often a server had to be started; a server that never died, once."""
         kept = keeper.status(self.folder).get(name, {"pid": 0, "starts": 0})

@@ -1,14 +1,17 @@
 """The door to Envoy: the arm of every flight, and what happens to it when an arm breaks."""
 
+import http.client
 import json
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from pipeline.rollout import envoy
 from pipeline.rollout.envoy import ARMS, Route, arm_of
+from pipeline.rollout.evidence import HUNG_UP
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from tests.rollout.arms import SALT, proxied
 
@@ -202,6 +205,19 @@ def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it
 
 
 @real
+def test_many_at_once_notice_nothing_of_a_server_that_is_killed_while_it_answers_them(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.arms["challenger"].hangs = 0.5
+    with ThreadPoolExecutor(30) as pool:
+        asked = [pool.submit(proxy.ask, [flight]) for flight in FLIGHTS[:30]]
+        waited_for(lambda: proxy.arms["challenger"].seen, 30)
+        proxy.stop("challenger")
+        asked += [pool.submit(proxy.ask, [flight]) for flight in FLIGHTS[30:90]]
+        found = [one for of in asked for one in of.result()]
+    assert set(found) == {(200, "champion")}
+
+
+@real
 def test_a_champion_that_is_gone_is_stood_in_for_by_its_control_never_by_the_challenger(proxy):
     proxy.route(shares(5))
     proxy.stop("champion")
@@ -273,6 +289,20 @@ def test_every_request_has_its_line_with_arm_code_time_and_who_answered(proxy):
     assert [row["request_id"] for row in told] == [head["x-request-id"] for _, head in answers]
     assert {row["code"] for row in told} == {200}
     assert all(0 < row["microseconds"] < 3e6 for row in told)
+
+
+@real
+def test_who_hangs_up_before_the_answer_is_told_from_a_server_that_fails(proxy):
+    proxy.route({"challenger": 10_000})
+    proxy.arms["challenger"].hangs = 1.0
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.ports.users)
+    connection.request("GET", "/ask", headers={"x-flight": "hung up"})
+    waited_for(lambda: proxy.arms["challenger"].seen, 1)
+    connection.close()
+    log = proxy.folder / envoy.ACCESS
+    lines = waited_for(lambda: [x for x in log.read_text().splitlines() if "hung up" in x], 1)
+    told = json.loads(lines[0])
+    assert (told["code"], told["flags"]) == (0, HUNG_UP)
 
 
 @real

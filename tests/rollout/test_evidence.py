@@ -226,6 +226,36 @@ def test_half_a_line_of_a_proxy_that_died_takes_no_other_with_it(at_work):
     assert seen(at_work, "one", "three").index.tolist() == ["one", "three"]
 
 
+def test_what_was_left_unwritten_is_told_and_can_be_left_out(at_work, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.05)
+    edge(at_work, "one")
+    answer(at_work, "one")
+    edge(at_work, "two")
+    edge(at_work, "three", code=503, release="")
+    at_work.wait_for({"of one", "of two", "of three"})
+    asked = {"of one", "of two", "of three", "of four"}
+    assert at_work.incomplete(asked) == {"of two", "of four"}
+    at_work.forgive({"of two"})
+    assert at_work.observed()["flight"].tolist() == ["one", "three"]
+
+
+def test_who_hung_up_when_the_controller_was_killed_is_nobodys_failure(at_work):
+    edge(at_work, "one")
+    answer(at_work, "one")
+    edge(at_work, "two", "challenger", 0, release="", flags="DC")
+    at_work.known_bytes = at_work.access_log.stat().st_size
+    edge(at_work, "three", "challenger", 0, release="", flags="DC")
+    found = seen(at_work, "one", "two", "three")
+    assert found["code"].to_dict() == {"one": 200, "three": 0}
+
+
+def test_a_server_that_failed_before_an_interruption_has_failed(at_work):
+    edge(at_work, "one", "challenger", 504, release="", flags="UT")
+    edge(at_work, "two", "challenger", 503, release="", flags="UH,DC")
+    at_work.known_bytes = at_work.access_log.stat().st_size
+    assert seen(at_work, "one", "two")["code"].tolist() == [504, 503]
+
+
 def test_requests_belong_to_the_step_that_had_begun_and_to_none_before_the_first():
     observed = pd.DataFrame({"minute": [5, 10, 11, 20, 99]})
     found = with_steps(observed, [(10, 0), (20, 1)])
