@@ -2,8 +2,10 @@
 
 import pandas as pd
 
-from pipeline.rollout import canary, shadow
+from pipeline.rollout.canary import baking
+from pipeline.rollout.canary import decide as decide_canary
 from pipeline.rollout.decision import Decision, plan_hash
+from pipeline.rollout.shadow import decide as decide_shadow
 from pipeline.rollout.view import weights
 from pipeline.shared import ledger
 from pipeline.shared.config import RolloutConfig
@@ -100,8 +102,8 @@ def _again(entry: Entry) -> Decision:
 
 def _decided(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
     if recorded.refresh is not None:
-        return shadow.decide(plan, evidence, recorded.refresh)
+        return decide_shadow(plan, evidence, recorded.refresh)
     assert recorded.start is not None, "a canary records what it started with"
     assert recorded.at is not None, "a canary records when it was judged"
-    judge = canary.decide if recorded.metrics else canary.baking
+    judge = decide_canary if recorded.metrics else baking
     return judge(plan, recorded.start, evidence, recorded.at)
