@@ -69,7 +69,8 @@ class Store:
 
         self._feast, self._told = feast, told
         self._provider = get_provider(feast.config)
-        _write_ahead(self._provider.online_store, feast.config)
+        if feast.config.project != LIVE:
+            _write_ahead(self._provider.online_store, feast.config)
         self._config, self._serve = config, serve
         self.counts: Counter[tuple[str, str]] = Counter()
         """How often, by view, values were STALE or MISSING, and pushed rows were LATE."""
@@ -213,8 +214,7 @@ def load() -> None:
 def _write_ahead(online_store: Any, config: Any) -> None:
     """Let an SQLite file be read while it is written, and a write be done without the disk's word.
 
-    A killed process loses nothing by it; a machine that loses power may lose the last minutes,
-    which the next materialization brings again.
+    For what is lived again only: a machine that loses power may lose the last minutes of it.
     """
     if config.online_store.type == "sqlite":
         connection = online_store._get_conn(config)
