@@ -66,6 +66,7 @@ def test_the_first_version_is_rebuilt_byte_for_byte_in_another_clone(elsewhere):
     assert not (elsewhere / "state").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.answer("three-artefacts")
 def test_a_version_of_a_changed_tree_is_rebuilt_with_other_threads_against_its_champion(elsewhere):
     """Its patch was committed by nobody; its verdict needs the champion of then."""

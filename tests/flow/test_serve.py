@@ -61,6 +61,7 @@ def test_a_second_comparison_serves_nothing_again_and_says_the_same(served):
     assert re.search(r" 0 of \d+ flights x 41 features differ", done.words)
 
 
+@pytest.mark.nightly
 @pytest.mark.answer("skew")
 def test_a_planted_skew_is_found_by_name_though_a_good_day_is_on_record(served, shelf):
     folder = life.twin(served.folder, shelf / "stale-feed")
@@ -169,14 +170,11 @@ def _postgresql(folder: Path) -> Iterator[str]:
 
 
 SERVERS = {"redis-server": _redis, "postgres": _postgresql}
-TIERS = [
-    "redis-server",
-    pytest.param("postgres", marks=pytest.mark.nightly),
-]
 
 
 @pytest.mark.answer("feature-store")
-@pytest.mark.parametrize("server", TIERS)
+@pytest.mark.nightly
+@pytest.mark.parametrize("server", SERVERS)
 def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     if shutil.which(server) is None:
         pytest.skip(f"no {server} on this machine: install it, as .ci/run does for redis-server")
