@@ -34,9 +34,11 @@ from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.ledger import WHOLE, Entry, Side
 
-BASELINE = 200
-"""The champion's requests from which its 99th percentile of seconds is frozen: two of them are
-slower, as one in a hundred of its later ones may be."""
+COLD, BASELINE, BLOCKS = 100, 200, 8
+"""The champion's first requests meet what is still cold, and are left out; from the next ones the
+limit of a slow answer is frozen, as the median over blocks of each one's slowest. A stall slows all
+that wait together: a quantile over all of them once froze a limit seven times too high, and a
+challenger that took ten times as long passed."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
 _FIRST_LOOK = 6
@@ -305,7 +307,12 @@ def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
     return Start(
         challenger=rollout.challenger.release[:12],
         control=rollout.champion.release[:12],
-        slow_seconds=round(float(np.quantile(observed["seconds"], 0.99)), 6),
+        slow_seconds=round(slow_limit(observed["seconds"].to_numpy()[COLD:]), 6),
         same_model=loaded(rollout.challenger.release).model.digest
         == loaded(rollout.champion.release).model.digest,
     )
+
+
+def slow_limit(seconds: np.ndarray) -> float:
+    """What three in a hundred answers take longer than, whatever one stall did to some."""
+    return float(np.median([block.max() for block in np.array_split(seconds, BLOCKS)]))

@@ -24,7 +24,7 @@ class Start(Finite):
     """What is frozen when a canary starts, beside its plan.
 
     `challenger` and `control` are the releases that should answer; `slow_seconds` is the champion's
-    99th percentile of before; `same_model` says that both releases hold the same model.
+    limit of a slow answer of before; `same_model` says that both releases hold the same model.
     """
 
     challenger: str = Field(min_length=1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.rollout import canary as analysis
 from pipeline.rollout import plot
-from pipeline.rollout.controller import BASELINE, Canary, Stage, frozen, shares_at, staged
+from pipeline.rollout.controller import BASELINE, COLD, Canary, Stage, frozen, shares_at, staged
 from pipeline.rollout.decision import Decision, Start
 from pipeline.rollout.rollout import (
     ALL_CHALLENGER,
@@ -71,11 +71,11 @@ def _through(course: Canary, minutes: Iterator[int]) -> str:
 
 def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
     """Begin the first step, once enough is known of how fast the champion answers."""
-    minute = next(minute for minute in minutes if len(stage.replies) >= BASELINE)
+    minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
     start = frozen(stage, stage.observed())
     told = {"start": start.model_dump()}
     stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
-    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=BASELINE)
+    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=len(stage.replies))
 
 
 def _taken_up(stage: Stage, known: list[Entry]) -> Canary:

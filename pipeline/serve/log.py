@@ -158,7 +158,7 @@ class Log:
         return True
 
     def _inserted(self, connection: sa.Connection, batch: list[Answer]) -> Any:
-        """For a file by the driver's own call: SQLAlchemy's work for each row costs answers time."""
+        """For a file by the driver's own call: SQLAlchemy's work for each row costs time."""
         if connection.dialect.name != "sqlite":
             return connection.execute(self._insert, [answer._asdict() for answer in batch])
         told = self._insert.compile(dialect=connection.dialect, column_keys=list(Answer._fields))

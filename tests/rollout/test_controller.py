@@ -2,10 +2,11 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.rollout.controller import Stage, shares_at
+from pipeline.rollout.controller import Stage, shares_at, slow_limit
 from pipeline.rollout.rollout import ALL_CHALLENGER, Rollout
 from pipeline.shared import ledger
 from pipeline.shared.errors import RolloutRefused
@@ -84,3 +85,12 @@ def test_the_control_is_always_as_large_as_the_challenger():
         shares = shares_at(ROLLOUT, number)
         assert shares["challenger"] == shares["control"] == 100 * step.set_weight
         assert sum(shares.values()) == 10_000
+
+
+def test_one_stall_of_all_that_wait_together_does_not_raise_the_limit_of_slow_answers():
+    calm = np.random.default_rng(3).uniform(0.005, 0.02, 200)
+    stalled = calm.copy()
+    stalled[180:186] = 0.15  # six users at once
+    assert slow_limit(stalled) < 0.021
+    assert slow_limit(stalled) == pytest.approx(slow_limit(calm), abs=0.001)
+    assert (calm > slow_limit(calm)).mean() < 0.05
