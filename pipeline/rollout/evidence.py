@@ -8,6 +8,7 @@ join and the release's model: the same flight must get the same risk.
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ HUNG_UP = "DC"
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which a band of the day begins."""
 _PATIENCE_SECONDS = 5.0
-_EDGE = {"request_id": "str", "flight": "str", "arm": "str", "code": "int64", "release": "str"}
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Evidence:
         answers = self.answers()
         mine = answers[answers["arm"] != SHADOW].drop_duplicates("request_id")
         frame = edge.merge(mine[["request_id", "risk", "flags"]], "left", "request_id")
-        frame = frame.merge(self._flights(), "left", left_on="flight", right_on="name")
+        frame = frame.merge(self._flights, "left", left_on="flight", right_on="name")
         frame = frame[frame["place"].notna()].reset_index(drop=True)
         return self._judged(frame)
 
@@ -128,6 +128,7 @@ class Evidence:
         columns = ["request_id", "arm", "release", "risk", "flags", "seconds"]
         return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
 
+    @cached_property
     def _flights(self) -> pd.DataFrame:
         asked = self.traffic.asked
         band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1

@@ -33,11 +33,6 @@ class Live:
     folder: Path
     wanted: Wanted
 
-    @property
-    def access_log(self) -> Path:
-        """Where Envoy writes a line for each request."""
-        return self.folder / envoy.ACCESS
-
     def route(self, route: Route) -> float:
         """Change the traffic; the seconds until Envoy routes by it."""
         version = envoy.set_route(self.folder, route)

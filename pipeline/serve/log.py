@@ -90,7 +90,8 @@ class Log:
     def __init__(self, url: str, limit: int):
         """At most `limit` answers wait at a time."""
         self._engine, self._limit = _engine(url), limit
-        self._insert = _ignoring(self._engine.dialect.name)
+        self._insert, dialect = _ignoring(self._engine.dialect.name), self._engine.dialect
+        self._text = str(self._insert.compile(dialect=dialect, column_keys=list(Answer._fields)))
         self._waiting: list[Answer] = []
         self._lock, self._some = threading.Lock(), threading.Event()
         self._enough, self._closing = threading.Event(), False
@@ -161,8 +162,7 @@ class Log:
         """For a file by the driver's own call: SQLAlchemy's work for each row costs time."""
         if connection.dialect.name != "sqlite":
             return connection.execute(self._insert, [answer._asdict() for answer in batch])
-        told = self._insert.compile(dialect=connection.dialect, column_keys=list(Answer._fields))
-        return connection.exec_driver_sql(str(told), [tuple(answer) for answer in batch])
+        return connection.exec_driver_sql(self._text, [tuple(answer) for answer in batch])
 
 
 @contextlib.contextmanager
