@@ -66,7 +66,7 @@ def traffic(first: pd.Timestamp, days: int) -> Traffic:
     """
     local = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
     last = pd.Timestamp(local).tz_convert("UTC")
-    return between(*_until(last), first, last)
+    return between(*published_until(last), first, last)
 
 
 def between(
@@ -83,8 +83,12 @@ def between(
     return Traffic(_told(frame), at, _feed(frame, at, views, config))
 
 
-def _until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What has arrived and was accepted, and after it what was published, raw, up to an instant."""
+def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What has arrived and was accepted, and after it what was published, raw, up to an instant.
+
+    Raises:
+        DayUnknown: the published year ends before.
+    """
     config = load(IngestConfig)
     arrived = clock.months(config.first_month, config.as_of)
     flights, weather = accepted()
