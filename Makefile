@@ -90,6 +90,8 @@ replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-
 	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
+diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
+	@$(PIPELINE) diagnose $${MONTH:+"--month=$$MONTH"}
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(MAKE) run
@@ -128,6 +130,8 @@ proxy: setup ## Measure what the proxy costs, and change the traffic again and a
 	@python -m benchmarks.proxy
 rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
 	@python -m benchmarks.rollout
+drifts: setup ## Does the diagnosis find what is there? Constructed cases, then every month
+	@python -m benchmarks.drifts
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
 
@@ -177,6 +181,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
-  who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
+  who-served replay-decision monitor diagnose retrain push pull answers answer prove fill record drills \
+  drill bench leak skews store serving proxy rollouts drifts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

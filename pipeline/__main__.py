@@ -34,12 +34,14 @@ STAGES = {
     "who-served": "pipeline.rollout:who_served",
     "replay-decision": "pipeline.rollout:replay_decision",
     "monitor": "pipeline.monitor:run",
+    "diagnose": "pipeline.monitor:diagnose",
     "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
 _DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
+_MONTH = {"month": {"metavar": "YYYY-MM", "help": "a month: 2013-04; batch: one that has arrived"}}
 _AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
 _ROLLOUT = {
     "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
@@ -60,7 +62,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
     "skew": {"day": _DAY},
-    "batch": {"month": {"metavar": "YYYY-MM", "help": "batch: a month that has arrived"}},
+    **dict.fromkeys(("batch", "monitor", "diagnose"), _MONTH),
     **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
     "who-served": {"at": _AT},
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},

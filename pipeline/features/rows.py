@@ -1,5 +1,7 @@
 """The feature table: one row per flight, read only after the checks that no row may fail."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, RANGES
@@ -12,7 +14,9 @@ ROWS = FEATURES / "rows.parquet"
 SERVICE = FEATURES / "service.json"
 
 
-def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFrame:
+def read(
+    window: Window, known_before: pd.Timestamp | None = None, path: Path = ROWS
+) -> pd.DataFrame:
     """The rows of flights scheduled in `window`, labelled before an instant, checked for leaks.
 
     Raises:
@@ -20,7 +24,7 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
         FeatureRejected: some value is nothing that its feature can mean.
         TooLittleData: the window is empty, or reaches beyond what has arrived.
     """
-    rows = read_parquet(ROWS, "features")
+    rows = read_parquet(path, "features")
     day = rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]
     first, last = (int(date.replace("-", "")) for date in (window.first, window.last))
     chosen = day.between(first, last)
@@ -28,7 +32,7 @@ def read(window: Window, known_before: pd.Timestamp | None = None) -> pd.DataFra
         chosen &= rows["late_known_at"] < known_before
     if not chosen.any() or day.min() > first or day.max() < last:
         raise TooLittleData(
-            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {ROWS} holds "
+            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {path} holds "
             f"{len(rows):,} rows from {day.min()} to {day.max()}: "
             "raise as_of in configs/ingest.yaml, or move the window"
         )

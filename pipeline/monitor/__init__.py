@@ -1,8 +1,10 @@
-"""What the live champion meets, compared with what it was trained on.
+"""The live champion on days that it has not seen: what it meets, what it answers, what came of it.
 
-`drift` measures inputs and predictions: what can be seen before any label arrives.
+`drift` and `windows` measure inputs and predictions before any label arrives, `quality` asks first
+whether they are sound, `diagnose` tells which drift it is. `served` is what was answered.
 """
 
+from pipeline.monitor.diagnose import diagnose
 from pipeline.monitor.drift import run
 
-__all__ = ["run"]
+__all__ = ["diagnose", "run"]

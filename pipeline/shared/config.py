@@ -429,6 +429,50 @@ class RolloutConfig(StageConfig):
     canary: CanaryPlan
 
 
+class Trailing(Section):
+    """The windows that drift is looked for in, and how long it has to last."""
+
+    window_days: int = Field(ge=7, le=92)
+    min_days: int = Field(ge=1)
+    every_days: int = Field(ge=1)
+    persist_looks: int = Field(ge=1)
+    block_days: int = Field(ge=1)
+    draws: int = Field(ge=200)
+    family_alpha: Alpha
+    seed: int = Field(ge=0)
+
+
+class QualityLimits(Section):
+    """What served rows may look like before anybody speaks of drift."""
+
+    max_missing_rise: Share
+    max_unseen_share: Share
+    min_share_of_reference_day: Share
+
+
+class MembershipParameters(Section):
+    """The size of the trees that tell two windows apart."""
+
+    max_iter: int = Field(gt=0)
+    max_leaf_nodes: int = Field(ge=2)
+    min_samples_leaf: int = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)
+
+
+class Diagnosis(Section):
+    """How a change of the loss is taken apart, and what is claimed of it."""
+
+    membership: MembershipParameters
+    max_rows: int = Field(ge=1_000)
+    folds: int = Field(ge=2, le=10)
+    draws: int = Field(ge=200)
+    confidence: float = Field(gt=0.5, lt=1)
+    seed: int = Field(ge=0)
+    min_effective_share: Share
+    margin: float = Field(ge=0, le=0.1)
+    gain_days: int = Field(ge=5)
+
+
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""
 
@@ -438,6 +482,9 @@ class MonitorConfig(StageConfig):
     prediction_alert: float = Field(gt=0)
     tripwire_warn: float = Field(gt=0)
     tripwire_alert: float = Field(gt=0)
+    trailing: Trailing
+    quality: QualityLimits
+    diagnosis: Diagnosis
     html: Literal["full", "none"]
 
     @model_validator(mode="after")

@@ -1,11 +1,23 @@
 """The challenger and its baselines: scikit-learn, one function each; pure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from pipeline.features.definitions import MONOTONE
-from pipeline.shared.config import TrainConfig
+from pipeline.shared.config import MembershipParameters, TrainConfig
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Fit with so many threads: more give the same model, and spin where others want the cores."""
+    import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield
 
 
 def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
@@ -50,3 +62,16 @@ def hour_rate(hours: np.ndarray, labels: np.ndarray) -> Any:
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(random_state=0).fit(hours, labels)
+
+
+def membership(config: MembershipParameters, inputs: np.ndarray, belongs: np.ndarray) -> Any:
+    """Tells two sets of rows apart: small trees for the chance that a row belongs to the second.
+
+    How well they do is how far the sets lie from each other; who monitors asks it of two windows.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        **config.model_dump(), l2_regularization=1.0, early_stopping=False, random_state=0
+    )
+    return model.fit(inputs, belongs)

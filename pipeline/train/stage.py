@@ -20,9 +20,6 @@ _REFERENCE_ROWS = 1000
 
 def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
-    import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
-    from threadpoolctl import threadpool_limits
-
     config = load(TrainConfig)
     names = _names(config)
     known_before = (pd.Timestamp(config.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
@@ -32,7 +29,7 @@ def run() -> str:
             f"{len(frame):,} labelled flights from {config.window.first} to {config.window.last}, "
             f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
         )
-    with threadpool_limits(config.threads):
+    with models.limited(config.threads):
         model, training = _fit(config, names, frame)
     _write(model, training, frame, config.seed)
     run_id = tracking.record(load(RegisterConfig), training)

@@ -82,12 +82,12 @@ def judge(
 ) -> Judgement:
     """One snapshot against its rules; where the schema fails, the others have no meaning."""
     name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
-    outcomes = _outcomes(context, f"{name} schema", rows, schema)
+    outcomes = outcomes(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in outcomes):
         return Judgement(table, month, rows, [], outcomes)
     compared = pd.concat(reference.values()) if reference else None
     rules = suites.rules(table, month, compared, limits)
-    outcomes += _outcomes(context, f"{name} values", suites.measured(table, rows), rules)
+    outcomes += outcomes(context, f"{name} values", suites.measured(table, rows), rules)
     judgement = Judgement(table, month, rows, sorted(reference), outcomes)
     outcomes.append(_quarantined_share(judgement, limits.max_quarantined_share))
     return judgement
@@ -126,7 +126,7 @@ def judge_all(
     return judgements
 
 
-def _outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:
+def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:
     """What each rule found; those that failed are asked again, for the rows that break them."""
     results = _results(context, name, rows, rules, "BASIC")
     broken = {result.expectation_config.id for result in results if not result.success}

@@ -1,0 +1,116 @@
+"""Who is watched: the live champion, what it was trained on, and how it does on days unseen there.
+
+The reference of every comparison is the champion's training window. Its losses there are those of
+models fitted without the day in question: what a model says of its own training days flatters it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL, matrix
+from pipeline.monitor.served import Answerer, days_of, flights
+from pipeline.shared import tracking
+from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
+from pipeline.shared.errors import RegistryRefused, WrongMonth
+from pipeline.shared.files import file_hash, text_hash, write_parquet
+from pipeline.shared.model import load as load_model
+from pipeline.shared.secrets import shown
+from pipeline.train import models
+
+KEPT = Path("state/monitor")
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that is watched."""
+
+    answerer: Answerer
+    digest: str
+    window: Window
+
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """The flights of its training window whose labels it was trained on."""
+        return labelled_before(flights(self.window), self.trained_until)
+
+    @property
+    def trained_until(self) -> pd.Timestamp:
+        """The end of its training window: no later label was known to it."""
+        return (pd.Timestamp(self.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
+
+    @cached_property
+    def unseen_risk(self) -> np.ndarray:
+        """Its recipe's risk for each flight of `reference`, by a fit that never saw the day.
+
+        Kept for as long as the model, its recipe and its data stay; it costs as many fits as there
+        are folds.
+        """
+        config, names = load(TrainConfig), self.answerer.model.features
+        told = [self.digest, config.model_dump_json(), file_hash(Path(models.__file__))]
+        path = KEPT / f"unseen-{text_hash(' '.join(told))[:12]}.parquet"
+        if path.is_file():
+            return pd.read_parquet(path)["risk"].to_numpy()
+        risk = out_of_fold(self.reference, config, names)
+        write_parquet(path, pd.DataFrame({"risk": risk}))
+        return risk
+
+
+def watched(first: str | None = None) -> Champion:
+    """The live champion, if days from `first` on are new to it.
+
+    Raises:
+        RegistryRefused: there is none.
+        WrongMonth: it was trained on the day `first`.
+    """
+    registry = load(RegisterConfig)
+    version = tracking.aliased(registry, tracking.CHAMPION)
+    if version is None:
+        raise RegistryRefused(
+            f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "
+            "`make run` registers one"
+        )
+    begins, ends = version.tag("window").split("..")
+    if first is not None and first <= ends:
+        raise WrongMonth(
+            f"the champion, version {version.number}, was trained on days up to {ends}, and "
+            f"{first} is one of them: what it says there flatters it; watch a later month, "
+            f"`make monitor MONTH={month_after(ends)}`"
+        )
+    model = load_model(tracking.fetch(registry, version), version.digest)
+    answerer = Answerer(version.number, version.tags.get("release", ""), model)
+    return Champion(answerer, version.digest, Window(first=begins, last=ends))
+
+
+def month_after(day: str) -> str:
+    """The first month of which no day is up to `day`."""
+    return str(pd.Period(day, freq="M") + 1)
+
+
+def labelled_before(frame: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """The flights whose outcome was known before an instant."""
+    return frame[frame["late_known_at"] < instant].reset_index(drop=True)
+
+
+def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> np.ndarray:
+    """Each flight's risk by a fit on the other days: whole days to a fold, drawn by the seed."""
+    inputs, labels = matrix(frame, names), frame[LABEL].to_numpy()
+    days, place = np.unique(days_of(frame), return_inverse=True)
+    fold = (np.random.default_rng(config.seed).permutation(len(days)) % FOLDS)[place]
+    risk = np.zeros(len(frame))
+    for held in range(FOLDS):
+        learned = fold != held
+        model = refit(config, names, inputs[learned], labels[learned])
+        risk[~learned] = model.predict_proba(inputs[~learned])[:, 1]
+    return risk
+
+
+def refit(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
+    """The champion's recipe on other rows, with the threads that training has."""
+    with models.limited(config.threads):
+        return models.boosting(config, names, inputs, labels)

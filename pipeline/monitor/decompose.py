@@ -1,0 +1,168 @@
+"""Which drift moved the loss: other inputs, or another relation between inputs and outcome; pure.
+
+The change of a model's mean loss from its training window to a served one is taken apart on what
+both windows share, as Cai, Namkoong and Yadlowsky propose (Diagnosing Model Performance Under
+Distribution Shift, 2023). A classifier tells the windows' rows apart; weighted by its doubt, both
+windows become the same shared one. There,
+
+    change = (shared - reference)  at the reference's losses: other inputs     (covariate)
+           + (window's - reference's losses) at equal inputs: another relation (concept)
+           + (window - shared)     at the window's losses: other inputs        (covariate)
+
+Where hardly anything is shared the middle term says nothing, and is not claimed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.shared.config import Diagnosis
+from pipeline.shared.contracts import Record
+from pipeline.shared.scores import roc_auc
+from pipeline.train.models import limited, membership
+
+
+_QUANTILES = np.linspace(0, 1, 65)[1:-1]
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Side:
+    """One window: its inputs (rows, features; float32), each row's loss in nats, and its day.
+
+    The reference's losses are of models that have not seen the row's day, or the comparison would
+    be of training with serving.
+    """
+
+    inputs: np.ndarray
+    loss: np.ndarray
+    day: np.ndarray
+
+
+class Part(Record):
+    """A part of a change in nats, with its interval over whole days."""
+
+    point: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """As "+0.0447 [+0.0091, +0.0840]"."""
+        return f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+    def rises(self, margin: float) -> bool:
+        """Whether the loss surely rose by this part, and by enough to speak of."""
+        return self.low > 0 and self.point >= margin
+
+    def falls(self, margin: float) -> bool:
+        """Whether the loss surely fell by this part, and by enough to speak of."""
+        return self.high < 0 and self.point <= -margin
+
+
+class Decomposition(Record):
+    """A change of loss, its two parts, and how much the two windows share.
+
+    `separation` is the classifier's ROC AUC on days that it has not seen: 0.5, the windows are
+    alike; 1, they have nothing in common. `effective_*` are Kish's shares of effective rows.
+    """
+
+    inputs: str
+    change: Part
+    covariate: Part
+    concept: Part
+    separation: float
+    effective_reference: float
+    effective_window: float
+    identifiable: bool
+
+
+def decompose(reference: Side, window: Side, config: Diagnosis, inputs: str) -> Decomposition:
+    """Take the change of the mean loss apart; `inputs` says by which the windows are told apart."""
+    rng = np.random.default_rng(config.seed)
+    with limited(1):
+        theirs, ours = _doubt(reference, window, config, rng)
+    before, after = _Days(reference.day, config.draws, rng), _Days(window.day, config.draws, rng)
+    plain, seen = before.means(reference.loss), after.means(window.loss)
+    shared, met = before.means(reference.loss, theirs), after.means(window.loss, ours)
+    effective = (_effective(theirs), _effective(ours))
+    return Decomposition(
+        inputs=inputs,
+        change=_part(seen - plain, config),
+        covariate=_part((shared - plain) + (seen - met), config),
+        concept=_part(met - shared, config),
+        separation=_separation(theirs, ours),
+        effective_reference=round(effective[0], 4),
+        effective_window=round(effective[1], 4),
+        identifiable=min(effective) >= config.min_effective_share,
+    )
+
+
+def _doubt(
+    reference: Side, window: Side, config: Diagnosis, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each row's chance of being the other window's, by a classifier that never saw its day."""
+    sides = (reference, window)
+    coarse = _coarse(reference.inputs, window.inputs)
+    folds = [_folds(side.day, config.folds, rng) for side in sides]
+    drawn = [rng.permutation(len(side.loss))[: config.max_rows] for side in sides]
+    doubt = [np.zeros(len(side.loss)) for side in sides]
+    for fold in range(config.folds):
+        kept = [rows[told[rows] != fold] for rows, told in zip(drawn, folds, strict=True)]
+        # As many of each: scikit-learn takes long to bin rows that have weights.
+        least = min(len(rows) for rows in kept)
+        inputs = np.vstack([c[rows[:least]] for c, rows in zip(coarse, kept, strict=True)])
+        model = membership(config.membership, inputs, np.repeat([0, 1], least))
+        for other, (values, told) in enumerate(zip(coarse, folds, strict=True)):
+            if (asked := told == fold).any():
+                doubt[other][asked] = model.predict_proba(values[asked])[:, 1 - other]
+    return doubt[0], doubt[1]
+
+
+def _coarse(reference: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs as their places among common quantiles: fine enough for small trees, and soon binned."""
+    found = tuple(np.full(side.shape, np.nan, dtype="float32") for side in (reference, window))
+    for column in range(reference.shape[1]):
+        both = np.concatenate([reference[:, column], window[:, column]])
+        if np.isnan(both).all():
+            continue
+        edges = np.unique(np.nanquantile(both[:: len(both) // _SAMPLE + 1], _QUANTILES))
+        for side, to in zip((reference, window), found, strict=True):
+            values = side[:, column]
+            to[:, column] = np.where(np.isnan(values), np.nan, np.searchsorted(edges, values))
+    return found
+
+
+def _folds(day: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    days, place = np.unique(day, return_inverse=True)
+    return np.asarray((rng.permutation(len(days)) % folds)[place])
+
+
+class _Days:
+    """One window's days, as they are and drawn anew, the same for every mean over them."""
+
+    def __init__(self, day: np.ndarray, draws: int, rng: np.random.Generator):
+        days, self._place = np.unique(day, return_inverse=True)
+        drawn = rng.multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
+        self._times = np.vstack([np.ones((1, len(days))), drawn])
+
+    def means(self, loss: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The weighted mean of `loss`: first over the days as they are, then over each draw."""
+        weights = np.ones_like(loss) if weights is None else weights
+        top = self._times @ np.bincount(self._place, weights * loss)
+        return np.asarray(top / (self._times @ np.bincount(self._place, weights)))
+
+
+def _part(values: np.ndarray, config: Diagnosis) -> Part:
+    tail = (1 - config.confidence) / 2
+    low, high = np.quantile(values[1:], [tail, 1 - tail])
+    return Part(point=round(float(values[0]), 6), low=round(low, 6), high=round(high, 6))
+
+
+def _effective(weights: np.ndarray) -> float:
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+
+
+def _separation(theirs: np.ndarray, ours: np.ndarray) -> float:
+    """`theirs` is the chance of the window, `ours` that of the reference."""
+    labels = np.repeat([0, 1], [len(theirs), len(ours)])
+    return round(roc_auc(labels, np.concatenate([theirs, 1 - ours])), 4)

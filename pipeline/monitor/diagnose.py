@@ -1,0 +1,243 @@
+"""Which drift it is, and what to do: the suspects in the order in which they can be ruled out.
+
+Broken data first, then serving that computes otherwise than training, since a model can be blamed
+for neither and retraining would learn from both. Only then other inputs, another relation, and what
+one year of data cannot tell from a season. What the world shows is one thing, what helps another:
+beside each finding stands what a refit on newer labels would have gained.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluate.compare import difference
+from pipeline.features.definitions import LABEL, ROLLING, matrix
+from pipeline.monitor import quality
+from pipeline.monitor.champion import Champion, labelled_before, refit, watched
+from pipeline.monitor.decompose import Decomposition, Part, Side, decompose
+from pipeline.monitor.served import RISK, days_of, flights, served, skewed
+from pipeline.shared import clock
+from pipeline.shared.config import (
+    Bootstrap,
+    Diagnosis,
+    EvaluateConfig,
+    MonitorConfig,
+    ServeConfig,
+    TrainConfig,
+    Window,
+    load,
+)
+from pipeline.shared.contracts import MONITOR, Check, Record
+from pipeline.shared.errors import WrongMonth
+from pipeline.shared.files import write_json, write_text
+from pipeline.shared.scores import log_loss
+
+Cause = Literal[
+    "broken data",
+    "skew",
+    "concept shift",
+    "covariate shift",
+    "both shifts",
+    "no shift of the loss",
+    "not identifiable",
+]
+Act = Literal["fix the feed", "retrain", "escalate", "hold"]
+SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
+"""Shares over a week and more: they follow the season, and alone tell one month from another."""
+
+
+class Gain(Record):
+    """The log loss of a refit less the champion's on the newest labelled days; negative is better.
+
+    The refit has seen every label known before those days, and none after.
+    """
+
+    loss: Part
+    rows: int
+    days: int
+
+    @property
+    def proven(self) -> bool:
+        """Whether the refit is surely better."""
+        return self.loss.high < 0
+
+
+class Finding(Record):
+    """What moved a month's loss, what to do, why, and the evidence for it.
+
+    `decompositions` come by all inputs, and again without the slow ones.
+    """
+
+    month: str
+    champion: str
+    reference: str
+    rows: int
+    cause: Cause
+    act: Act
+    reasons: list[str]
+    quality: list[Check]
+    skew: dict[str, int]
+    logged: int
+    decompositions: list[Decomposition]
+    gain: Gain | None
+
+
+def triage(
+    broken: list[Check],
+    skew: dict[str, int],
+    decomposition: Decomposition | None,
+    gain: Gain | None,
+    margin: float,
+) -> tuple[Cause, Act, list[str]]:
+    """The cause, the act and the reasons, from what each step found; the first suspect wins."""
+    if broken:
+        told = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in broken]
+        return "broken data", "fix the feed", told
+    if skew:
+        worst = sorted(skew.items(), key=lambda item: -item[1])
+        told = [f"{name} differs from what was known in {rows:,} rows" for name, rows in worst]
+        return "skew", "fix the feed", told
+    assert decomposition is not None
+    cause, reason = _cause(decomposition, margin)
+    act, why = _act(decomposition, margin, gain)
+    return cause, act, [reason, why]
+
+
+def _cause(found: Decomposition, margin: float) -> tuple[Cause, str]:
+    if not found.identifiable:
+        least = min(found.effective_reference, found.effective_window)
+        return "not identifiable", (
+            f"the windows share too little to compare them at equal inputs: {least:.2f} of the "
+            f"rows count, the two are told apart with ROC AUC {found.separation:.3f}"
+        )
+    concept = found.concept.rises(margin) or found.concept.falls(margin)
+    covariate = found.covariate.rises(margin) or found.covariate.falls(margin)
+    parts = f"other inputs {found.covariate}, another relation {found.concept}"
+    if concept and covariate:
+        return "both shifts", f"both moved the loss: {parts}"
+    if concept:
+        return "concept shift", f"at equal inputs the loss moved: {parts}"
+    if covariate:
+        return "covariate shift", f"the inputs moved the loss: {parts}"
+    return "no shift of the loss", f"neither part is sure and larger than {margin:g}: {parts}"
+
+
+def _act(found: Decomposition, margin: float, gain: Gain | None) -> tuple[Act, str]:
+    if gain is None:
+        return "hold", "no label of the newest days is known yet: nothing says what a refit brings"
+    told = f"a refit changes the log loss by {gain.loss} over {gain.days} days"
+    if gain.proven:
+        return "retrain", f"{told}: it helps"
+    if found.identifiable and found.concept.rises(margin):
+        return "escalate", f"{told}: it does not surely help, and the relation has moved"
+    return "hold", f"{told}: it does not surely help"
+
+
+def gained(champion: Champion, month: pd.DataFrame, now: pd.Timestamp, days: int) -> Gain | None:
+    """What a refit on all labels known before the newest `days` would have changed on them."""
+    known = labelled_before(month, now)
+    last = sorted(set(days_of(known)))[-days:]
+    judged = known[np.isin(days_of(known), last)].reset_index(drop=True)
+    if judged.empty:
+        return None
+    begins = judged["predict_at"].min().normalize()
+    until = str((begins - pd.Timedelta(hours=5)).date())  # the New York date before
+    past = labelled_before(flights(Window(first=champion.window.first, last=until)), begins)
+    config, names = load(TrainConfig), champion.answerer.model.features
+    model = refit(config, names, matrix(past, names), past[LABEL].to_numpy())
+    risk = model.predict_proba(matrix(judged, names))[:, 1]
+    labels = judged[LABEL].to_numpy()
+    live = champion.answerer.model.predict(judged)
+    worse = log_loss(labels, risk) - log_loss(labels, live)
+    return _gain(worse, days_of(judged), load(EvaluateConfig).bootstrap)
+
+
+def _gain(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Gain:
+    found = difference(worse_by, day, bootstrap)
+    part = Part(point=round(found.point, 6), low=round(found.low, 6), high=round(found.high, 6))
+    return Gain(loss=part, rows=found.rows, days=found.days)
+
+
+def taken_apart(
+    champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, config: Diagnosis
+) -> list[Decomposition]:
+    """The change of the loss since training, by all inputs, then without the slow ones."""
+    names = champion.answerer.model.features
+    before = log_loss(champion.reference[LABEL].to_numpy(), champion.unseen_risk)
+    after = log_loss(frame[LABEL].to_numpy(), rows[RISK].to_numpy())
+    found = []
+    for told, kept in (
+        ("all inputs", names),
+        ("without the slow inputs", [name for name in names if name not in SLOW]),
+    ):
+        reference = Side(matrix(champion.reference, kept), before, days_of(champion.reference))
+        window = Side(matrix(rows, kept), after, days_of(rows))
+        found.append(decompose(reference, window, config, told))
+    return found
+
+
+def month_window(month: str | None, config: MonitorConfig) -> Window:
+    """A month as a window; the configured one if none is named.
+
+    Raises:
+        WrongMonth: it is none of the replayed year.
+    """
+    if month is None:
+        return config.window
+    if month not in clock.months("2013-01", "2013-12"):
+        raise WrongMonth(
+            f"{month!r} is no month of the replayed year, 2013-01 to 2013-12; run `make monitor "
+            "MONTH=2013-07`"
+        )
+    period = pd.Period(month, freq="M")
+    return Window(first=str(period.start_time.date()), last=str(period.end_time.date()))
+
+
+def found(month: str | None) -> Finding:
+    """Ask all suspects about a month, with the labels that its last file brought."""
+    config = load(MonitorConfig)
+    window = month_window(month, config)
+    champion = watched(window.first)
+    frame = flights(window)
+    rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+    reference = served(champion.reference, champion.answerer, None)
+    checks = quality.tripwires(reference, rows, config.quality)
+    broken, skew = quality.failed(checks), skewed(frame, rows)
+    sound = not broken and not skew
+    parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
+    now = clock.arrived_at(window.last[:7])
+    gain = gained(champion, frame, now, config.diagnosis.gain_days) if sound else None
+    first = parts[0] if parts else None
+    cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis.margin)
+    return Finding(
+        month=window.last[:7],
+        champion=champion.digest,
+        reference=f"{champion.window.first}..{champion.window.last}",
+        rows=len(rows),
+        cause=cause,
+        act=act,
+        reasons=reasons,
+        quality=checks,
+        skew=skew,
+        logged=int((rows["source"] == "log").sum()),
+        decompositions=parts,
+        gain=gain,
+    )
+
+
+def diagnose(month: str | None = None) -> str:
+    """Say which drift a month shows and what to do; data/monitor/diagnosis-<month>.html shows why.
+
+    Raises:
+        WrongMonth: the month is none, or the champion was trained on it.
+        RegistryRefused: there is no champion.
+    """
+    from pipeline.monitor import page
+
+    finding = found(month)
+    write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
+    to = MONITOR / f"diagnosis-{finding.month}.html"
+    write_text(to, page.diagnosis(finding))
+    told = "; ".join(finding.reasons)
+    return f"{finding.month}: {finding.cause} -> {finding.act}: {told} -> {to}"

@@ -1,0 +1,119 @@
+"""Is what was served sound? Asked before anybody speaks of drift: no retraining mends broken data.
+
+A view that went missing, a category that nobody knows, a value that cannot be, a day that is half
+there: each is a fault of a feed until shown otherwise, and has a limit of its own.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import KNOWN_AT, RANGES, ROLLING, WEATHER
+from pipeline.monitor.served import days_of
+from pipeline.shared.config import QualityLimits
+from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
+
+DOCS = MONITOR / "docs"
+_CATEGORIES = ["carrier", "origin", "dest"]
+_STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *WEATHER[:3]]
+"""Features that differ within any day of hundreds of flights; a constant is a feed that is stuck."""
+
+
+def tripwires(
+    reference: pd.DataFrame, rows: pd.DataFrame, limits: QualityLimits
+) -> list[Check]:
+    """What a feed's faults look like, each with the two numbers.
+
+    Both are flights as they were served (see `served`); `reference` those of the training window.
+    """
+    day = days_of(rows)
+    return [
+        *_missing(reference, rows, limits.max_missing_rise),
+        *_unseen(reference, rows, limits.max_unseen_share),
+        *_impossible(rows),
+        *_stuck(rows, day),
+        _volume(days_of(reference), day, limits.min_share_of_reference_day),
+    ]
+
+
+def _missing(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[Check]:
+    found = []
+    for column in KNOWN_AT:
+        before, now = reference[column].isna().mean(), rows[column].isna().mean()
+        found.append(
+            at_most(
+                f"missing {column.removesuffix('_known_at')}",
+                round(float(now - before), 6),
+                limit,
+                f"{now:.1%} of rows without, {before:.1%} in training",
+            )
+        )
+    return found
+
+
+def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[Check]:
+    found = []
+    for column in _CATEGORIES:
+        strange = ~rows[column].isin(set(reference[column]))
+        named = ", ".join(sorted(map(str, set(rows.loc[strange, column])))[:5]) or "none"
+        share = round(float(strange.mean()), 6)
+        found.append(at_most(f"unseen {column}", share, limit, f"not in training: {named}"))
+    return found
+
+
+def _impossible(rows: pd.DataFrame) -> list[Check]:
+    wrong = {
+        name: int(((rows[name] < low) | (rows[name] > high)).sum())
+        for name, (low, high) in RANGES.items()
+    }
+    wrong["risk"] = int((~rows["risk"].between(0, 1)).sum())
+    named = ", ".join(f"{name} {count:,}" for name, count in wrong.items() if count) or "none"
+    detail = f"values that their feature cannot mean: {named}"
+    return [at_most("impossible values", float(sum(wrong.values())), 0, detail)]
+
+
+def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
+    spread = rows[_STEADY].groupby(day).nunique()
+    large = pd.Series(day).value_counts().reindex(spread.index) >= 100
+    stuck = (spread[large] <= 1).sum()
+    named = ", ".join(f"{name} on {days}" for name, days in stuck.items() if days) or "none"
+    detail = f"days on which a value never changed: {named}"
+    return [at_most("stuck values", float(stuck.sum()), 0, detail)]
+
+
+def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
+    usual = float(pd.Series(before).value_counts().median())
+    counts = pd.Series(day).value_counts()
+    least = counts.idxmin()
+    share = round(float(counts.min() / usual), 6)
+    detail = f"{counts.min():,} flights on {least}, usual are {usual:,.0f} a day"
+    return at_least("flights a day", share, limit, detail)
+
+
+def validated(name: str, rows: pd.DataFrame, docs: Path | None = DOCS) -> list[Check]:
+    """The data gate's own rules on the served rows, by Great Expectations; pages go to `docs`."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pipeline.validate import served
+
+        outcomes = served.judged(name, rows, docs)
+    return [
+        Check(
+            name=f"{outcome.rule} {' '.join(outcome.columns)}",
+            passed=outcome.passed,
+            blocking=True,
+            found=float(outcome.unexpected),
+            limit=0.0,
+            detail=f"Great Expectations: {outcome.unexpected:,} of {len(rows):,} rows",
+        )
+        for outcome in outcomes
+    ]
+
+
+def failed(checks: list[Check]) -> list[Check]:
+    """Those that did not pass."""
+    return [check for check in checks if not check.passed]
