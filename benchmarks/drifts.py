@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks.study import kept
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
-from pipeline.monitor import quality
+from pipeline.monitor import tripwires
 from pipeline.monitor.champion import Champion, watched
 from pipeline.monitor.decompose import Decomposition, Side, decompose
 from pipeline.monitor.diagnose import found, triage
@@ -90,7 +90,7 @@ def drawn(champion: Champion, case: Case, seed: int, config: Diagnosis) -> dict[
     true = _some(case.met(rows[later], rng), ROWS["window"], rng)
     told = case.logged(true, rng)
     told = told.assign(risk=champion.answerer.model.predict(told))
-    checks = quality.failed(quality.tripwires(before, told, load(MonitorConfig).quality))
+    checks = tripwires.failed(tripwires.looked(before, told, load(MonitorConfig).quality))
     broken = [c for c in checks if not c.name.startswith("flights a day")]
     sides = [
         (before, before[RISK].to_numpy(), lambda logit: logit),
@@ -131,7 +131,9 @@ def confusion(champion: Champion, seeds: int = SEEDS) -> dict[str, dict[str, obj
                 min(p.effective_reference, p.effective_window) for p in parts
             ),
         }
-        print(f"{name}: {table[name]['right']} of {seeds} right, {table[name]['found']}", flush=True)
+        print(
+            f"{name}: {table[name]['right']} of {seeds} right, {table[name]['found']}", flush=True
+        )
     return table
 
 
@@ -153,7 +155,9 @@ def real() -> dict[str, dict[str, object]]:
                 part.inputs: part.model_dump(exclude={"inputs"}) for part in finding.decompositions
             },
         }
-        print(f"{month}: {finding.cause} -> {finding.act}: {'; '.join(finding.reasons)}", flush=True)
+        print(
+            f"{month}: {finding.cause} -> {finding.act}: {'; '.join(finding.reasons)}", flush=True
+        )
     return table
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, ROLLING, matrix
-from pipeline.monitor import quality
+from pipeline.monitor import tripwires
 from pipeline.monitor.champion import Champion, labelled_before, refit, watched
 from pipeline.monitor.decompose import Decomposition, Part, Side, decompose
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
@@ -202,8 +202,8 @@ def found(month: str | None) -> Finding:
     frame = flights(window)
     rows = served(frame, champion.answerer, load(ServeConfig).log_url)
     reference = served(champion.reference, champion.answerer, None)
-    checks = quality.tripwires(reference, rows, config.quality)
-    broken, skew = quality.failed(checks), skewed(frame, rows)
+    checks = tripwires.looked(reference, rows, config.quality)
+    broken, skew = tripwires.failed(checks), skewed(frame, rows)
     sound = not broken and not skew
     parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])

@@ -13,44 +13,47 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import AIRCRAFT, NUMERIC, REQUEST, WEATHER
-from pipeline.features.rows import ROWS, read
-from pipeline.shared import tracking
-from pipeline.shared.config import MonitorConfig, RegisterConfig, Window, load
-from pipeline.shared.contracts import MONITOR, Record, read_record
-from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, RegistryRefused
-from pipeline.shared.files import file_hash, replacing, text_hash, write_json
-from pipeline.shared.model import Model
-from pipeline.shared.model import load as load_model
-from pipeline.shared.secrets import shown
+from pipeline.monitor import windows
+from pipeline.monitor.served import RISK, days_of
+from pipeline.shared.config import MonitorConfig
+from pipeline.shared.contracts import MONITOR, Record
+from pipeline.shared.files import replacing
 
-RISK = "risk"
 CATEGORIES = ["origin", "carrier"]
-FOUND, PAGE = MONITOR / "drift.json", MONITOR / "drift.html"
-_LEAST_SHARE = 0.0001
+PAGE = MONITOR / "drift.html"
 Status = Literal["alert", "warn", "quiet", "report"]
 
 
 class ColumnDrift(Record):
-    """One column's PSI against the training window, and what it calls for."""
+    """One column's PSI against the training window, and what it calls for.
+
+    `psi` is that of the whole window, by Evidently; `looks` those of the trailing windows, the
+    oldest first.
+    """
 
     column: str
     group: str
     psi: float
+    looks: list[float]
     status: Status
 
 
 class Drift(Record):
-    """What moved between the champion's training window and the served window."""
+    """What moved between the champion's training window and the served window.
 
-    champion: str
+    `look_days` are the last days of the trailing windows. `family_factor` is what the limits were
+    raised by, so that all columns together alarm no more often than planned where nothing moved.
+    """
+
     reference: str
     window: str
     reference_rows: int
     rows: int
     mean_risk_reference: float
     mean_risk: float
+    look_days: list[str]
+    family_factor: float
     columns: list[ColumnDrift]
-    inputs: dict[str, str]
 
 
 def group_of(column: str) -> str:
@@ -61,32 +64,49 @@ def group_of(column: str) -> str:
     return next((name for name, columns in groups.items() if column in columns), "rolling")
 
 
-def judge(column: str, psi: float, config: MonitorConfig) -> ColumnDrift:
-    """What a column's PSI calls for; rolling and weather features follow the season: a report."""
-    limits = {
-        "prediction": (config.prediction_warn, config.prediction_alert),
-        "static": (config.tripwire_warn, config.tripwire_alert),
-        "aircraft": (config.tripwire_warn, config.tripwire_alert),
-    }
-    group = group_of(column)
+def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
+    """The warning and the alert of each group that may alarm; the others follow the season."""
+    tripwire = (config.tripwire_warn, config.tripwire_alert)
+    prediction = (config.prediction_warn, config.prediction_alert)
+    return {"prediction": prediction, "static": tripwire, "aircraft": tripwire}
+
+
+def judge(
+    column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
+) -> ColumnDrift:
+    """What a column's drift calls for: a warning at once, an alert only if it lasts.
+
+    An alert wants as many looks in a row as the config says, all beyond the limit; without any
+    trailing look the whole window is one.
+    """
+    group, told = group_of(column), looks or [psi]
     status: Status = "report"
-    if group in limits:
-        warn, alert = limits[group]
-        status = "alert" if psi >= alert else "warn" if psi >= warn else "quiet"
-    return ColumnDrift(column=column, group=group, psi=round(psi, 6), status=status)
+    if group in (limits := limits_of(config)):
+        warn, alert = (limit * factor for limit in limits[group])
+        last = told[-config.trailing.persist_looks :] if looks else told
+        lasting = len(last) == config.trailing.persist_looks or not looks
+        status = "warn" if told[-1] >= warn else "quiet"
+        if lasting and min(last) >= alert:
+            status = "alert"
+    return ColumnDrift(
+        column=column,
+        group=group,
+        psi=round(psi, 6),
+        looks=[round(look, 6) for look in looks],
+        status=status,
+    )
 
 
 def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
-    """Each column's PSI: Evidently's of its values, or that of its missing share if larger.
+    """Each column's PSI as Evidently finds it; without those that hold no value on either side.
 
-    Evidently's HTML report goes to data/monitor/ if asked for.
+    Its HTML report goes to data/monitor/ if asked for.
     """
     os.environ.setdefault("DO_NOT_TRACK", "true")
     warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    missing = missing_psi(reference, current)
     filled = [c for c in reference if reference[c].notna().any() and current[c].notna().any()]
     numbers = [column for column in filled if column not in CATEGORIES]
     columns = DataDefinition(numerical_columns=numbers, categorical_columns=CATEGORIES)
@@ -103,88 +123,86 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
-    return {column: max(values.get(column, 0.0), psi) for column, psi in missing.items()}
+    return values
 
 
-def missing_psi(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
-    """Each column's PSI of what is there against what is missing, which Evidently leaves out.
+def compared(
+    reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
+) -> Drift:
+    """The drift of what was served from day `first` on, against the training window.
 
-    Without it a feed that stops would look quiet: the values that are left have not moved.
+    Both are flights as they were served, the reference as it would have been; `rows` may begin
+    before `first`, for the trailing windows.
     """
-    found = {}
-    for column in reference:
-        kept = np.array([reference[column].notna().mean(), current[column].notna().mean()])
-        both = (np.clip(shares, _LEAST_SHARE, 1) for shares in (kept, 1 - kept))
-        found[str(column)] = sum(_psi_part(*shares) for shares in both)
-    return found
-
-
-def _psi_part(old: float, new: float) -> float:
-    return float((new - old) * np.log(new / old))
-
-
-def run() -> str:
-    """Compare the window's inputs and predictions with the champion's training window."""
-    config, registry = load(MonitorConfig), load(RegisterConfig)
-    champion = tracking.aliased(registry, tracking.CHAMPION)
-    if champion is None:
-        raise RegistryRefused(
-            f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "
-            "`make run` registers one"
-        )
-    inputs = {"features": file_hash(ROWS), "config": text_hash(config.model_dump_json())}
-    if (standing := _standing(config, champion.digest, inputs)) is not None:
-        return _line(standing, "stands: nothing that it rests on has changed")
-    first, last = champion.tag("window").split("..")
-    model = load_model(tracking.fetch(registry, champion), champion.digest)
-    reference = _seen(model, Window(first=first, last=last))
-    current = _seen(model, config.window)
-    found = measure(reference, current, config.html == "full")
-    columns = [judge(column, psi, config) for column, psi in found.items()]
-    drift = Drift(
-        champion=champion.digest,
-        reference=champion.tag("window"),
-        window=f"{config.window.first}..{config.window.last}",
+    seen = [*NUMERIC, *CATEGORIES, RISK]
+    days, current = days_of(rows), rows[seen]
+    inside = days >= first
+    bins = windows.binned(reference[seen], current, CATEGORIES)
+    before = windows.counted(reference[seen], days_of(reference), bins)
+    after = windows.counted(current, days, bins)
+    look_days = looked_at(after.days, first, config)
+    looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
+    factor = max(1.0, _family_factor(before, config))
+    whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
+    found = measure(reference[seen], current[inside], config.html == "full")
+    psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
+    columns = [
+        judge(name, *told, config, factor) for name, *told in zip(seen, psi, looks, strict=True)
+    ]
+    return Drift(
+        reference=f"{before.days[0]}..{before.days[-1]}",
+        window=f"{first}..{after.days[-1]}",
         reference_rows=len(reference),
-        rows=len(current),
+        rows=int(inside.sum()),
         mean_risk_reference=round(float(reference[RISK].mean()), 6),
-        mean_risk=round(float(current[RISK].mean()), 6),
+        mean_risk=round(float(current[RISK][inside].mean()), 6),
+        look_days=look_days,
+        family_factor=round(factor, 4),
         columns=sorted(columns, key=lambda c: (-c.psi, c.column)),
-        inputs=inputs,
-    )
-    if config.html == "none":
-        PAGE.unlink(missing_ok=True)  # an older one would show another comparison
-    write_json(FOUND, drift.model_dump())
-    return _line(drift, f"{drift.rows:,} flights against {drift.reference_rows:,}")
-
-
-def _standing(config: MonitorConfig, champion: str, inputs: dict[str, str]) -> Drift | None:
-    """What was found before, if it rests on the same; what cannot be read is measured anew."""
-    try:
-        found = read_record(Drift, FOUND, "monitor")
-    except (ArtifactMissing, ArtifactTampered):
-        return None
-    shown = config.html == "none" or PAGE.is_file()
-    return found if shown and (found.champion, found.inputs) == (champion, inputs) else None
-
-
-def _seen(model: Model, window: Window) -> pd.DataFrame:
-    """What the model was given and what it answered, one row per flight."""
-    frame = read(window)
-    return frame[[*NUMERIC, *CATEGORIES]].assign(**{RISK: model.predict(frame)})
-
-
-def _line(drift: Drift, how: str) -> str:
-    risk = next(c for c in drift.columns if c.column == RISK)
-    alarms = [f"{c.column} {c.psi:.2f} ({c.status})" for c in drift.columns if _alarms(c)]
-    season = [f"{c.column} {c.psi:.2f}" for c in drift.columns if c.status == "report"][:3]
-    shown = ", ".join(alarms) or "none"
-    return (
-        f"{drift.window}: {how}; predictions PSI {risk.psi:.3f} ({risk.status}), mean risk "
-        f"{drift.mean_risk_reference:.3f} -> {drift.mean_risk:.3f}; alarms: "
-        f"{shown}; with the season: {', '.join(season)} -> {FOUND}"
     )
 
 
-def _alarms(column: ColumnDrift) -> bool:
-    return column.status in ("warn", "alert")
+def looked_at(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
+    """The last days of the trailing windows: the newest day, and back in whole steps to `first`."""
+    trailing, numbers = config.trailing, _numbers(days)
+    kept = [
+        place
+        for place in range(len(days) - 1, -1, -1)
+        if (numbers[-1] - numbers[place]) % trailing.every_days == 0
+        and numbers[place] - numbers[0] + 1 >= trailing.min_days
+        and days[place] >= first
+    ]
+    return [str(days[place]) for place in reversed(kept)]
+
+
+def _trailing(days: np.ndarray, looks: list[str], config: MonitorConfig) -> np.ndarray:
+    ends = _numbers(np.array(looks, dtype="U10")).tolist()
+    return windows.trailing(_numbers(days), ends, config.trailing.window_days)
+
+
+def _numbers(days: np.ndarray) -> np.ndarray:
+    return days.astype("datetime64[D]").astype("int64")
+
+
+def _family_factor(reference: windows.Counts, config: MonitorConfig) -> float:
+    limits = limits_of(config)
+    alarming = {
+        one.name: limits[group][1]
+        for one in reference.bins
+        if (group := group_of(one.name)) in limits
+    }
+    told = config.trailing
+    return windows.family_limit(
+        reference,
+        alarming,
+        told.window_days,
+        told.block_days,
+        told.draws,
+        told.family_alpha,
+        told.seed,
+    )
+
+
+def alarms(drift: Drift) -> list[ColumnDrift]:
+    """The columns that warn or alert."""
+    return [column for column in drift.columns if column.status in ("warn", "alert")]

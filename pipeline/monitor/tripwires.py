@@ -22,9 +22,7 @@ _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *
 """Features that differ within any day of hundreds of flights; a constant is a feed that is stuck."""
 
 
-def tripwires(
-    reference: pd.DataFrame, rows: pd.DataFrame, limits: QualityLimits
-) -> list[Check]:
+def looked(reference: pd.DataFrame, rows: pd.DataFrame, limits: QualityLimits) -> list[Check]:
     """What a feed's faults look like, each with the two numbers.
 
     Both are flights as they were served (see `served`); `reference` those of the training window.
