@@ -429,6 +429,30 @@ class RolloutConfig(StageConfig):
     canary: CanaryPlan
 
 
+class OutcomeRule(Section):
+    """When labels are enough to judge by, what they must agree with, and when the outcome alerts.
+
+    Losses are in nats. `min_agreement` is of labels with the departure-late flag, by carrier and
+    week of at least `agreement_min_flights`.
+    """
+
+    window_days: int = Field(ge=2, le=92)
+    min_days: int = Field(ge=2)
+    min_coverage: float = Field(gt=0.5, le=1)
+    max_excess_loss: float = Field(gt=0, le=1)
+    max_gap: float = Field(gt=0, le=1)
+    max_labels_age_hours: float = Field(gt=0)
+    slice_alpha: Alpha
+    agreement_min_flights: int = Field(ge=10)
+    min_agreement: Share
+
+    @model_validator(mode="after")
+    def _window_holds_its_days(self) -> "OutcomeRule":
+        if self.min_days > self.window_days:
+            raise ValueError(f"min_days {self.min_days} is above window_days {self.window_days}")
+        return self
+
+
 class MonitorConfig(StageConfig):
     """The window that is compared with the training window, and what counts as drift."""
 
@@ -439,6 +463,7 @@ class MonitorConfig(StageConfig):
     tripwire_warn: float = Field(gt=0)
     tripwire_alert: float = Field(gt=0)
     html: Literal["full", "none"]
+    outcome: OutcomeRule
 
     @model_validator(mode="after")
     def _warns_before_it_alerts(self) -> "MonitorConfig":
