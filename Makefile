@@ -130,6 +130,8 @@ rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests 
 	@python -m benchmarks.rollout
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
+outcomes: setup ## What late labels cost, and what each proxy for them is worth
+	@python -m benchmarks.outcome
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -178,5 +180,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
+  drill bench leak skews store serving proxy rollouts horizon outcomes check test nightly fast rules small report \
   comment ci lock latest audit clean

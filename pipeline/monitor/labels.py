@@ -155,7 +155,8 @@ def flight_names(rows: pd.DataFrame) -> pd.Series:
     """What flights are called everywhere, as "2013-04-18/UA/1545/EWR", by New York's date."""
     day = rows["sched_dep_utc"].dt.tz_convert(ZONE).dt.normalize()
     date = day.map({at: f"{at:%Y-%m-%d}" for at in day.unique()})
-    return date + "/" + rows["carrier"] + "/" + rows["flight"].astype(str) + "/" + rows["origin"]
+    number = rows["flight"].astype(str)
+    return pd.Series(date + "/" + rows["carrier"] + "/" + number + "/" + rows["origin"])
 
 
 def dates(flights: pd.Series) -> pd.Series:
@@ -164,15 +165,20 @@ def dates(flights: pd.Series) -> pd.Series:
     return date.map({name: pd.Timestamp(name, tz="UTC") for name in date.unique()})
 
 
-def part(flights: pd.Series, place: int) -> pd.Series:
-    """A part of each flight's name: 1 the carrier, 3 the origin."""
-    return flights.str.split("/").str[place]
+def carriers(flights: pd.Series) -> pd.Series:
+    """The carrier in each flight's name."""
+    return flights.str[11:13]
+
+
+def origins(flights: pd.Series) -> pd.Series:
+    """The origin in each flight's name."""
+    return flights.str[-3:]
 
 
 def deadline(rows: pd.DataFrame) -> pd.Series:
     """When each flight's label is known at the latest: who has not landed by then is late."""
     minutes = rows["block_minutes"].to_numpy(dtype="float64") + LATE_MINUTES
-    return rows["sched_dep_utc"] + pd.to_timedelta(np.rint(minutes), unit="min")
+    return pd.Series(rows["sched_dep_utc"] + pd.to_timedelta(np.rint(minutes), unit="min"))
 
 
 def daily(rows: pd.DataFrame) -> pd.DataFrame:

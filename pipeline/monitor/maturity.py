@@ -58,14 +58,17 @@ def so_far(flights: pd.DataFrame, now: pd.Series, pending: Pending) -> pd.DataFr
     known = (flights["late_known_at"] <= now).to_numpy()
     over, left = (end <= now).to_numpy(), (flights["sched_dep_utc"] <= now).to_numpy()
     minutes = (end - now).dt.total_seconds().to_numpy() / 60
-    priors = {"by_delay": pending.base, "by_risk": flights["risk"].to_numpy(dtype="float64")}
+    priors: dict[str, np.ndarray | float] = {
+        "by_delay": pending.base,
+        "by_risk": flights["risk"].to_numpy(dtype="float64"),
+    }
     likely = {n: np.where(known, late, pending.chance(minutes, p)) for n, p in priors.items()}
     day, names = pd.factorize(flights["day"], sort=True)
 
     def share(value: np.ndarray, of: np.ndarray) -> np.ndarray:
-        counts = np.bincount(day[of], minlength=len(names)).astype("float64")
+        counts = np.bincount(day[of], minlength=len(names))
         total = np.bincount(day[of], value[of], minlength=len(names))
-        return np.divide(total, counts, out=np.full(len(names), np.nan), where=counts > 0)
+        return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
     def count(of: np.ndarray) -> np.ndarray:
         return np.bincount(day[of], minlength=len(names))

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.quality import expected_loss
-from pipeline.shared.config import OutcomeRule
+from pipeline.shared.config import Bootstrap, OutcomeRule
 from pipeline.shared.scores import log_loss
 
 RISK_BINS = 10
+"""Of the flag's rates by risk: tenths of the training window."""
 ONSET_DAYS = 3
 """A proxy that began to fire so many days before the outcome did still began with it."""
 
@@ -62,7 +64,13 @@ def daily(day: np.ndarray, chance: np.ndarray, risk: np.ndarray) -> pd.DataFrame
     sure, never = np.ones(len(risk)), np.zeros(len(risk))
     loss = chance * log_loss(sure, risk) + (1 - chance) * log_loss(never, risk)
     each = pd.DataFrame(
-        {"flights": 1.0, "late": chance, "risk": risk, "loss": loss, "expected": expected_loss(risk)}
+        {
+            "flights": 1.0,
+            "late": chance,
+            "risk": risk,
+            "loss": loss,
+            "expected": expected_loss(risk),
+        }
     )
     return each.groupby(np.asarray(day)).sum()
 
@@ -92,7 +100,11 @@ def episodes(firing: np.ndarray) -> list[tuple[int, int]]:
     """Runs of firing days as places of their first and last day."""
     edge = np.diff(np.concatenate([[0], firing.astype("int8"), [0]]))
     return list(
-        zip(np.flatnonzero(edge == 1).tolist(), (np.flatnonzero(edge == -1) - 1).tolist(), strict=True)
+        zip(
+            np.flatnonzero(edge == 1).tolist(),
+            (np.flatnonzero(edge == -1) - 1).tolist(),
+            strict=True,
+        )
     )
 
 
@@ -125,14 +137,17 @@ def against(truth: np.ndarray, ours: np.ndarray) -> dict[str, Any]:
     }
 
 
-def validated(ours: pd.DataFrame, truth: pd.DataFrame, rule: OutcomeRule) -> dict[str, Any]:
+def validated(
+    ours: pd.DataFrame, truth: pd.DataFrame, rule: OutcomeRule, bootstrap: Bootstrap
+) -> dict[str, Any]:
     """A proxy's daily sums held against the true ones: bias, correlation over days, alerts.
 
-    Correlations are of daily figures and of the alert's windows; None where one never moves.
+    A bias is the mean over days, each day as one, with its interval. Correlations are of daily
+    figures and of the alert's windows; None where one never moves.
     """
     mine, real = rates(ours), rates(truth)
     found: dict[str, Any] = {
-        "bias": {name: round(float((mine - real)[name].mean()), 4) for name in real},
+        "bias": {name: over_days((mine - real)[name].to_numpy(), bootstrap) for name in real},
         "correlation": {name: _correlation(mine[name], real[name]) for name in real},
     }
     windows = trailing(ours, rule), trailing(truth, rule)
@@ -141,6 +156,13 @@ def validated(ours: pd.DataFrame, truth: pd.DataFrame, rule: OutcomeRule) -> dic
     }
     found["alert"] = against(*(fires(w, rule).to_numpy() for w in windows[::-1]))
     return found
+
+
+def over_days(values: np.ndarray, bootstrap: Bootstrap) -> dict[str, float]:
+    """The mean of one value a day (NaN: none) with its interval over days."""
+    there = values[~np.isnan(values)]
+    found = difference(there, np.arange(len(there)), bootstrap)
+    return {name: round(float(getattr(found, name)), 4) for name in ("point", "low", "high")}
 
 
 def _correlation(ours: pd.Series, truth: pd.Series) -> float | None:

@@ -433,7 +433,8 @@ class OutcomeRule(Section):
     """When labels are enough to judge by, what they must agree with, and when the outcome alerts.
 
     Losses are in nats. `min_agreement` is of labels with the departure-late flag, by carrier and
-    week of at least `agreement_min_flights`.
+    week of at least `agreement_min_flights`; `min_balanced_agreement` is the mean of that among
+    flights that left late and those that did not, with `agreement_min_each` of both.
     """
 
     window_days: int = Field(ge=2, le=92)
@@ -445,6 +446,8 @@ class OutcomeRule(Section):
     slice_alpha: Alpha
     agreement_min_flights: int = Field(ge=10)
     min_agreement: Share
+    agreement_min_each: int = Field(ge=5)
+    min_balanced_agreement: Share
 
     @model_validator(mode="after")
     def _window_holds_its_days(self) -> "OutcomeRule":
