@@ -103,8 +103,8 @@ def require_agreement(weeks: list[Agreement], rule: OutcomeRule) -> None:
             for w in broken[:10]
         )
         raise LabelsRefused(
-            f"labels disagree with the departure-late flag in {len(broken)} of {len(weeks)} "
-            f"carrier-weeks: {told}; wanted are {rule.min_agreement:g} and, balanced, "
-            f"{rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); correct the "
+            "labels disagree with the departure-late flag in "
+            f"{len(broken)} carrier-week(s): {told}; wanted are {rule.min_agreement:g} and, "
+            f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); correct the "
             "labels at their source, and train on none of them until then"
         )

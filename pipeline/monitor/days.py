@@ -50,8 +50,9 @@ def judged_days(
     flights: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> list[Day]:
     """Every day that was asked about, in order, with what a correction changed of a final one."""
-    first = _first_final(flights, told, rule)
-    found = []
+    if flights.empty:
+        return []
+    first, found = _first_final(flights, told, rule), []
     for day, group in flights.groupby("day"):
         over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)

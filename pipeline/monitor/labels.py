@@ -162,7 +162,8 @@ def flight_names(rows: pd.DataFrame) -> pd.Series:
 def dates(flights: pd.Series) -> pd.Series:
     """The local date of each flight, at midnight UTC, from its name."""
     date = flights.str[:10]
-    return date.map({name: pd.Timestamp(name, tz="UTC") for name in date.unique()})
+    midnights = {name: pd.Timestamp(name, tz="UTC") for name in date.unique()}
+    return pd.to_datetime(date.map(midnights), utc=True)
 
 
 def carriers(flights: pd.Series) -> pd.Series:

@@ -111,7 +111,7 @@ def judged(
         LabelsRefused: a request comes twice, a risk is none, or the feed's table is not one.
     """
     require_requests(served)
-    told = labels.as_of(told, now)
+    told, served = labels.as_of(told, now), served[served["predict_at"] <= now]
     first = served[~served["flight"].duplicated()]
     settled = labels.settled(first.set_index("flight")["predict_at"], told)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
@@ -177,9 +177,14 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
     window = flights[flights["day"].between(first, last)]
     figure = figures_of(window)
     said, reasons = status(figure, window["day"].nunique(), rule)
-    ends = (f"{window['day'].min():%Y-%m-%d}", f"{window['day'].max():%Y-%m-%d}")
-    begin, end = ends if len(window) else (None, None)
-    return Alert(status=said, first=begin, last=end, figures=figure, reasons=reasons)
+    ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
+    return Alert(
+        status=said,
+        first=ends[0] if ends else None,
+        last=ends[-1] if ends else None,
+        figures=figure,
+        reasons=reasons,
+    )
 
 
 def _feed(settled: labels.Settled, now: pd.Timestamp, rule: OutcomeRule) -> Feed:

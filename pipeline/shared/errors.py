@@ -19,7 +19,7 @@ PipelineError                exit 1: the pipeline says no
 ├── RolledBack               rollout: the challenger was taken out, and why
 ├── NotPromoted              rollout: no reason to take it out, and none to let it in
 ├── ServersFailed            rollout: what should serve does not start, or does not answer
-├── LabelsRefused            monitor: labels that contradict what else is known of their flights
+├── LabelsRefused            monitor: labels, or requests to join them with, that cannot be right
 ├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
@@ -115,7 +115,7 @@ class ServersFailed(PipelineError):
 
 
 class LabelsRefused(PipelineError):
-    """Labels that are none, or that contradict what else is known of their flights."""
+    """Labels, or requests that they are joined with, that are none or contradict themselves."""
 
 
 class LedgerRefused(PipelineError):
