@@ -105,6 +105,6 @@ def require_agreement(weeks: list[Agreement], rule: OutcomeRule) -> None:
         raise LabelsRefused(
             "labels disagree with the departure-late flag in "
             f"{len(broken)} carrier-week(s): {told}; wanted are {rule.min_agreement:g} and, "
-            f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); correct the "
-            "labels at their source, and train on none of them until then"
+            f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); "
+            "correct the labels at their source, and train on none of them until then"
         )
