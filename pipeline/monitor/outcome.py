@@ -133,7 +133,7 @@ def judged(
         overall=figures_of(counted),
         intervals=intervals(*arrays(known), rules.bootstrap) if len(known) else {},
         days=days,
-        slices=sliced(counted, rules.slices, rules.outcome),
+        slices=sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
         versions={str(name): figures_of(group) for name, group in counted.groupby("version")},
         agreement=None if weeks is None else [w for w in weeks if w.trusted is False],
         agreement_checked=sum(w.trusted is not None for w in weeks or []),

@@ -6,8 +6,15 @@ from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
 from pipeline.features.transform import ZONE
 from pipeline.monitor.answered import arrays, figures_of
-from pipeline.monitor.quality import Figures, expected_loss, holm, p_other_than_none
-from pipeline.shared.config import OutcomeRule, SliceRule
+from pipeline.monitor.quality import (
+    Figures,
+    Interval,
+    expected_loss,
+    holm,
+    intervals,
+    p_other_than_none,
+)
+from pipeline.shared.config import Bootstrap, OutcomeRule, SliceRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import log_loss
 
@@ -15,17 +22,22 @@ from pipeline.shared.scores import log_loss
 class SliceFigures(Record):
     """A critical slice: reported, never alerting by itself.
 
-    `judged` is False with too few late flights or days; `p` is Holm's over all judged slices, for
-    excess and gap; `noticed` is surely not none, and beyond the alert's limits.
+    `intervals` are over days, each by itself. `judged` is False with too few late flights or days;
+    `p_excess` and `p_gap` are Holm's over both of all judged slices. `noticed`: the excess or the
+    gap is surely not none, and beyond the alert's limit.
     """
 
     figures: Figures
+    intervals: dict[str, Interval]
     judged: bool
-    p: float | None = None
+    p_excess: float | None = None
+    p_gap: float | None = None
     noticed: bool = False
 
 
-def sliced(flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule) -> dict[str, SliceFigures]:
+def sliced(
+    flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
+) -> dict[str, SliceFigures]:
     """Every critical slice, with Holm's correction over all that have enough late flights."""
     if not len(flights):
         return {}
@@ -39,18 +51,35 @@ def sliced(flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule) -> dict[s
         for name, figure in found.items()
         if figure.late >= least.min_positives and figure.days >= least.min_days
     ]
-    raw = [p for name in enough for p in _surprises(groups[name])]
-    adjusted = holm(raw)
-    p = {name: min(adjusted[2 * n : 2 * n + 2]) for n, name in enumerate(enough)}
+    adjusted = iter(holm([p for name in enough for p in _surprises(groups[name])]))
+    p = {name: (next(adjusted), next(adjusted)) for name in enough}
     return {
-        name: SliceFigures(
-            figures=figure,
-            judged=name in p,
-            p=round(p[name], 6) if name in p else None,
-            noticed=name in p and p[name] < rule.slice_alpha and _beyond(figure, rule),
-        )
+        name: _told(figure, groups[name], p.get(name), rule, bootstrap)
         for name, figure in found.items()
     }
+
+
+def _told(
+    figure: Figures,
+    flights: pd.DataFrame,
+    p: tuple[float, float] | None,
+    rule: OutcomeRule,
+    bootstrap: Bootstrap,
+) -> SliceFigures:
+    known = flights[flights[LABEL].notna()]
+    over_days = intervals(*arrays(known), bootstrap) if len(known) else {}
+    if p is None:
+        return SliceFigures(figures=figure, intervals=over_days, judged=False)
+    costly = p[0] < rule.slice_alpha and (figure.excess or 0) > rule.max_excess_loss
+    off = p[1] < rule.slice_alpha and abs(figure.gap or 0) > rule.max_gap
+    return SliceFigures(
+        figures=figure,
+        intervals=over_days,
+        judged=True,
+        p_excess=round(p[0], 6),
+        p_gap=round(p[1], 6),
+        noticed=costly or off,
+    )
 
 
 def _hour(flights: pd.DataFrame) -> pd.Series:
@@ -58,11 +87,8 @@ def _hour(flights: pd.DataFrame) -> pd.Series:
 
 
 def _surprises(flights: pd.DataFrame) -> list[float]:
+    """Two p-values of a slice: its excess loss and its gap against none."""
     known = flights[flights[LABEL].notna()]
     late, risk, day = arrays(known)
     excess = log_loss(late, risk) - expected_loss(risk)
     return [p_other_than_none(value, day) for value in (excess, late - risk)]
-
-
-def _beyond(figure: Figures, rule: OutcomeRule) -> bool:
-    return (figure.excess or 0) > rule.max_excess_loss or abs(figure.gap or 0) > rule.max_gap

@@ -11,6 +11,7 @@ from pipeline.monitor.answered import attached
 from pipeline.monitor.labels import fold
 from pipeline.monitor.outcome import Outcome, Rules, judged, status
 from pipeline.monitor.quality import Figures
+from pipeline.shared.config import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.feed import at, flags_of, labels_of, served
 
@@ -179,6 +180,19 @@ def test_a_day_that_is_late_to_become_final_has_its_first_figure_from_then(month
     assert (waiting.overall.days, done.overall.days) == (6, 20)
 
 
+def test_labels_that_come_after_a_day_was_final_are_a_revision_too(month):
+    requests, _, feed = month
+    slow = feed.copy()
+    two = slow.index[slow["flight"].str.startswith("2013-04-05")][:2]
+    slow.loc[two, "arrived_at"] = at("04-12 10:00")
+    before, after = (judged(requests, slow, now, RULES) for now in (at("04-11 10:00"), END))
+    states = {d.date: (d.state, d.figures.labelled) for d in before.days}
+    assert states["2013-04-05"] == ("final", 58)
+    (day,) = [d for d in after.days if d.revised]
+    assert (day.date, day.revised.labels_changed) == ("2013-04-05", 2)
+    assert (day.revised.first.labelled, day.revised.now.labelled) == (58, 60)
+
+
 def test_a_provisional_day_counts_only_flights_whose_deadline_has_passed(month):
     requests, outcomes, feed = month
     streamed = feed.assign(arrived_at=feed["known_at"])
@@ -303,7 +317,7 @@ def test_a_slice_with_few_late_flights_is_reported_and_not_judged(month):
         name: s.figures.late >= 200 for name, s in found.items()
     }
     assert {s.judged for s in found.values()} == {True, False}
-    assert all(s.p is None and not s.noticed for s in found.values() if not s.judged)
+    assert all(s.p_gap is None and not s.noticed for s in found.values() if not s.judged)
 
 
 def test_a_slice_that_is_surely_and_much_off_is_noticed_and_does_not_alert():
@@ -316,6 +330,31 @@ def test_a_slice_that_is_surely_and_much_off_is_noticed_and_does_not_alert():
     found = judged(wrong, feed, END, RULES)
     assert [name for name, s in found.slices.items() if s.noticed] == ["carrier DL"]
     assert found.alert.status == "quiet"
+
+
+def test_a_slice_whose_gap_is_sure_but_small_is_not_noticed():
+    requests, outcomes = served(days=20, a_day=2_000)
+    shifted = requests.assign(risk=(requests["risk"] - 0.02).clip(0.03, 0.97))
+    found = judged(shifted, labels_of(requests, outcomes), END, RULES).slices
+    sure = [s for s in found.values() if s.judged and s.p_gap < 0.05]
+    assert len(sure) > 5
+    assert not [s for s in found.values() if s.noticed and abs(s.figures.gap) <= 0.03]
+
+
+@pytest.mark.slow
+def test_among_many_slices_of_right_risks_hardly_ever_one_is_noticed():
+    wrong = 0
+    for seed in range(12):
+        requests, outcomes = served(days=20, a_day=120, seed=seed)
+        found = judged(requests, labels_of(requests, outcomes), END, RULES).slices
+        wrong += any(s.noticed for s in found.values())
+    assert wrong <= 2
+
+
+def test_the_rule_refuses_a_window_that_cannot_hold_its_days():
+    values = RULES.outcome.model_dump()
+    with pytest.raises(ValueError, match="min_days 15 is above window_days 14"):
+        OutcomeRule.model_validate(values | {"min_days": 15})
 
 
 def test_the_outcome_is_json_and_comes_back_equal(month):
