@@ -217,17 +217,19 @@ def agreements(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
 
 
 def folding(rows: pd.DataFrame) -> dict[str, float]:
-    """Seconds to fold 100,000 events: shuffled, a tenth told twice, a tenth corrected."""
+    """Seconds to fold 100,000 events, the best of five: shuffled, told twice, corrected."""
     rng = np.random.default_rng(0)
     told = labels.daily(rows).iloc[:83_334]
     some = told.sample(8_333, random_state=1)
     again = told.sample(8_333, random_state=2).assign(revision=1)
     events = pd.concat([told, some, again.assign(late=1 - again["late"])], ignore_index=True)
     events = events.iloc[rng.permutation(len(events))]
-    started = time.perf_counter()
-    found = labels.fold(events)
-    seconds = time.perf_counter() - started
-    return {"events": len(events), "flights": len(found.table), "seconds": round(seconds, 2)}
+    took = []
+    for _ in range(5):
+        started = time.perf_counter()
+        flights = len(labels.fold(events).table)
+        took.append(time.perf_counter() - started)
+    return {"events": len(events), "flights": flights, "seconds": round(min(took), 2)}
 
 
 def whole(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:

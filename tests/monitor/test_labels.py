@@ -86,6 +86,11 @@ def test_a_conflict_is_not_settled_by_what_was_said_before_it():
     assert found.table.empty
 
 
+def test_a_flight_in_conflict_is_not_counted_as_corrected():
+    found = labels.fold(events([told(), told(late=1, revision=1), told(late=0, revision=1)]))
+    assert (found.corrected, len(found.conflicts)) == (0, 2)
+
+
 def test_no_events_are_no_labels():
     assert labels.fold(events([])).table.empty
 
@@ -145,6 +150,13 @@ def test_a_feed_that_is_none_is_refused_with_the_rule_the_count_and_an_event(col
     feed.loc[1, column] = value
     with pytest.raises(LabelsRefused, match=rf"1 of 2 events .*{rule}"):
         labels.require_sound(feed)
+
+
+def test_labels_are_settled_from_a_sound_feed_only():
+    feed = events([told(), told(OTHER)])
+    feed.loc[0, "late"] = 7
+    with pytest.raises(LabelsRefused, match="neither late"):
+        labels.settled(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
 
 
 def test_a_feed_without_a_column_or_a_time_zone_is_refused():

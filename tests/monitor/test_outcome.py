@@ -307,6 +307,14 @@ def test_poisoned_labels_of_a_carrier_are_named_and_nothing_is_judged_by_them():
     assert judged(many, poisoned, END, RULES).agreement is None
 
 
+def test_flags_that_have_not_arrived_check_nothing():
+    requests, outcomes = served(a_day=240)
+    feed, flags = labels_of(requests, outcomes), flags_of(requests, outcomes)
+    late = flags.assign(arrived_at=END + pd.Timedelta(minutes=1))
+    assert judged(requests, feed, END, RULES, flags).agreement_checked == 12
+    assert judged(requests, feed, END, RULES, late).agreement_checked == 0
+
+
 # Slices.
 
 
