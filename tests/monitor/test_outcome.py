@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from pipeline.monitor.answered import attached
 from pipeline.monitor.labels import fold
 from pipeline.monitor.outcome import Outcome, Rules, judged, status
-from pipeline.monitor.quality import Figures
+from pipeline.monitor.quality import Figures, p_other_than_none
 from pipeline.shared.config import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.feed import at, flags_of, labels_of, served
@@ -178,6 +178,15 @@ def test_a_day_that_is_late_to_become_final_has_its_first_figure_from_then(month
     assert {d.date: d.state for d in done.days}["2013-04-05"] == "final"
     assert [d for d in done.days if d.revised] == []
     assert (waiting.overall.days, done.overall.days) == (6, 20)
+
+
+def test_only_final_days_are_in_the_whole(month):
+    requests, _, feed = month
+    streamed = feed.assign(arrived_at=feed["known_at"])
+    found = judged(requests, streamed, at("04-10 20:00"), RULES)
+    final = [d.figures for d in found.days if d.state == "final"]
+    assert any(d.figures.labelled for d in found.days if d.state == "provisional")
+    assert found.overall.flights == sum(f.flights for f in final) == 9 * 60
 
 
 def test_labels_that_come_after_a_day_was_final_are_a_revision_too(month):
@@ -357,6 +366,19 @@ def test_among_many_slices_of_right_risks_hardly_ever_one_is_noticed():
         found = judged(requests, labels_of(requests, outcomes), END, RULES).slices
         wrong += any(s.noticed for s in found.values())
     assert wrong <= 2
+
+
+def test_the_p_values_of_slices_are_holms_over_all_that_are_judged(month):
+    requests, outcomes, feed = month
+    found = {n: s for n, s in judged(requests, feed, END, RULES).slices.items() if s.judged}
+    origin = requests["flight"].str[-3:]
+    raw = {}
+    for name in ("origin EWR", "origin JFK"):
+        of = (origin == name[-3:]).to_numpy()
+        gap = (outcomes["late"] - requests["risk"])[of].to_numpy()
+        raw[name] = p_other_than_none(gap, requests["flight"].str[:10][of])
+        assert raw[name] <= found[name].p_gap <= min(1, 2 * len(found) * raw[name]) + 1e-6
+    assert max(found[name].p_gap / raw[name] for name in raw) > 1.5 or set(raw) == {1.0}
 
 
 def test_the_rule_refuses_a_window_that_cannot_hold_its_days():

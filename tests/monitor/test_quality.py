@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
@@ -130,6 +131,14 @@ def test_p_values_are_even_where_nothing_is_there_though_days_move_together():
     day = np.arange(600) // 20
     p = [p_other_than_none(np.repeat(rng.normal(size=30), 20), day) for _ in range(400)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+
+
+def test_with_equally_many_flights_a_day_it_is_the_t_test_of_the_daily_means():
+    rng = np.random.default_rng(4)
+    day = np.arange(900) // 30
+    value = 0.4 + np.repeat(rng.normal(size=30), 30) + rng.normal(size=900)
+    means = value.reshape(30, 30).mean(axis=1)
+    assert p_other_than_none(value, day) == pytest.approx(ttest_1samp(means, 0).pvalue)
 
 
 def test_a_mean_over_one_day_is_never_surprising():
