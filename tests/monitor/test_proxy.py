@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.monitor import proxy
-from pipeline.monitor.quality import figures
+from pipeline.monitor.outcome import status
+from pipeline.monitor.quality import Figures, figures
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, load
 from tests.monitor.feed import served
 
@@ -69,6 +70,15 @@ def test_the_windows_are_the_means_of_all_flights_of_the_last_fourteen_days(past
     assert found["gap"].notna().tolist() == [False] * 9 + [True] * 31
     last = past[past["day"] >= 26]
     assert found["gap"].iloc[-1] == pytest.approx(last["late"].mean() - last["risk"].mean())
+
+
+@pytest.mark.parametrize("excess", [-0.5, 0.0, 0.02, 0.0201])
+@pytest.mark.parametrize("gap", [-0.0301, -0.03, 0.0, 0.03, 0.0301])
+def test_a_proxy_is_held_to_the_very_rule_of_the_outcome(excess, gap):
+    window = pd.DataFrame({"excess": [excess], "gap": [gap]})
+    counts = {"flights": 900, "labelled": 900, "days": 14, "late": 300, "coverage": 1}
+    said, _ = status(Figures(**counts, excess=excess, gap=gap), 14, RULE)
+    assert bool(proxy.fires(window, RULE).iloc[0]) == (said == "alert")
 
 
 @pytest.mark.parametrize(
