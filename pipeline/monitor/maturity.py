@@ -70,9 +70,6 @@ def so_far(flights: pd.DataFrame, now: pd.Series, pending: Pending) -> pd.DataFr
         total = np.bincount(day[of], value[of], minlength=len(names))
         return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
-    def count(of: np.ndarray) -> np.ndarray:
-        return np.bincount(day[of], minlength=len(names))
-
     return pd.DataFrame(
         {
             "naive": share(late, known),
@@ -80,9 +77,9 @@ def so_far(flights: pd.DataFrame, now: pd.Series, pending: Pending) -> pd.DataFr
             **{name: share(chance, left) for name, chance in likely.items()},
             "truth_due": share(late, over),
             "truth_left": share(late, left),
-            "known": count(known),
-            "dues": count(over),
-            "left": count(left),
+            "known": np.bincount(day[known], minlength=len(names)),
+            "dues": np.bincount(day[over], minlength=len(names)),
+            "left": np.bincount(day[left], minlength=len(names)),
         },
         index=pd.Index(names, name="day"),
     )

@@ -7,7 +7,7 @@ by a correction, and that is told. Too few labels are "not known", never fine.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -118,11 +118,6 @@ def judged(
     broken = distrusted(settled.table["flight"], weeks or [])
     flights = attached(first, settled.table[~broken])
     days = judged_days(flights, told, now, rules.outcome)
-    final = flights["day"].isin(
-        [pd.Timestamp(d.date, tz="UTC") for d in days if d.state == "final"]
-    )
-    counted = flights[final]
-    known = counted[counted[LABEL].notna()]
     return Outcome(
         at=f"{now:%Y-%m-%dT%H:%MZ}",
         requests=len(served),
@@ -130,15 +125,25 @@ def judged(
         retries=len(served) - len(first),
         alert=_alert(flights, now, rules.outcome),
         feed=_feed(settled, now, rules.outcome),
-        overall=figures_of(counted),
-        intervals=intervals(*arrays(known), rules.bootstrap) if len(known) else {},
         days=days,
-        slices=sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
-        versions={str(name): figures_of(group) for name, group in counted.groupby("version")},
         agreement=None if weeks is None else [w for w in weeks if w.trusted is False],
         agreement_checked=sum(w.trusted is not None for w in weeks or []),
         distrusted_labels=int(broken.sum()),
+        **_of_final(flights, days, rules),
     )
+
+
+def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
+    """What is told of final days only: of the others punctual flights are known first."""
+    final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
+    counted = flights[flights["day"].isin(final)]
+    known = counted[counted[LABEL].notna()]
+    return {
+        "overall": figures_of(counted),
+        "intervals": intervals(*arrays(known), rules.bootstrap) if len(known) else {},
+        "slices": sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
+        "versions": {str(name): figures_of(of) for name, of in counted.groupby("version")},
+    }
 
 
 def _agreement(
