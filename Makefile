@@ -88,8 +88,8 @@ who-served: setup ## Which version served at an instant: make who-served AT=2013
 	@$(PIPELINE) who-served $${AT:+"--at=$$AT"}
 replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-canary
 	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
-monitor: setup ## Which inputs and predictions drifted since training
-	@$(PIPELINE) monitor
+monitor: setup ## A month in three layers, and who is called: make monitor MONTH=2013-07
+	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
 	@$(PIPELINE) diagnose $${MONTH:+"--month=$$MONTH"}
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
@@ -134,6 +134,8 @@ drifts: setup ## Does the diagnosis find what is there? Constructed cases, then 
 	@python -m benchmarks.drifts
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
+outcomes: setup ## What late labels cost, and what each proxy for them is worth
+	@python -m benchmarks.outcome
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -182,5 +184,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor diagnose retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving proxy rollouts drifts horizon check test nightly fast rules small report \
+  drill bench leak skews store serving proxy rollouts drifts horizon outcomes check test nightly fast rules small report \
   comment ci lock latest audit clean

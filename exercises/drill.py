@@ -52,6 +52,7 @@ def drills() -> dict[str, Drill]:
         data,
         delivery,
         features,
+        labels,
         models,
         release,
         rollout,
@@ -59,7 +60,7 @@ def drills() -> dict[str, Drill]:
         serving,
     )
 
-    modules = [data, features, models, delivery, release, security, serving, rollout]
+    modules = [data, features, models, delivery, release, security, serving, rollout, labels]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.served import Answerer, days_of, flights
-from pipeline.shared import tracking
-from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
+from pipeline.shared import clock, tracking
+from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import file_hash, text_hash, write_parquet
 from pipeline.shared.model import load as load_model
@@ -87,6 +87,23 @@ def watched(first: str | None = None) -> Champion:
     return Champion(answerer, version.digest, Window(first=begins, last=ends))
 
 
+def month_window(month: str | None, config: MonitorConfig) -> Window:
+    """A month as a window; the configured one if none is named.
+
+    Raises:
+        WrongMonth: it is none of the replayed year.
+    """
+    if month is None:
+        return config.window
+    if month not in clock.months("2013-01", "2013-12"):
+        raise WrongMonth(
+            f"{month!r} is no month of the replayed year, 2013-01 to 2013-12; run `make monitor "
+            "MONTH=2013-07`"
+        )
+    period = pd.Period(month, freq="M")
+    return Window(first=str(period.start_time.date()), last=str(period.end_time.date()))
+
+
 def month_after(day: str) -> str:
     """The first month of which no day is up to `day`."""
     return str(pd.Period(day, freq="M") + 1)
@@ -100,7 +117,7 @@ def labelled_before(frame: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
 def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> np.ndarray:
     """Each flight's risk by a fit on the other days: whole days to a fold, drawn by the seed."""
     inputs, labels = matrix(frame, names), frame[LABEL].to_numpy()
-    days, place = np.unique(days_of(frame), return_inverse=True)
+    days, place = np.unique(days_of(frame["name"]), return_inverse=True)
     fold = (np.random.default_rng(config.seed).permutation(len(days)) % FOLDS)[place]
     risk = np.zeros(len(frame))
     for held in range(FOLDS):

@@ -120,7 +120,8 @@ def _doubt(
 
 def _coarse(reference: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inputs as their places among common quantiles: fine enough for small trees, and soon binned."""
-    found = tuple(np.full(side.shape, np.nan, dtype="float32") for side in (reference, window))
+    coarse = np.full(reference.shape, np.nan, dtype="float32")
+    found = (coarse, np.full(window.shape, np.nan, dtype="float32"))
     for column in range(reference.shape[1]):
         both = np.concatenate([reference[:, column], window[:, column]])
         if np.isnan(both).all():

@@ -14,7 +14,13 @@ import pandas as pd
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.monitor import tripwires
-from pipeline.monitor.champion import Champion, labelled_before, refit, watched
+from pipeline.monitor.champion import (
+    Champion,
+    labelled_before,
+    month_window,
+    refit,
+    watched,
+)
 from pipeline.monitor.decompose import Decomposition, Part, Side, decompose
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
 from pipeline.shared import clock
@@ -29,7 +35,6 @@ from pipeline.shared.config import (
     load,
 )
 from pipeline.shared.contracts import MONITOR, Check, Record
-from pipeline.shared.errors import WrongMonth
 from pipeline.shared.files import write_json, write_text
 from pipeline.shared.scores import log_loss
 
@@ -39,7 +44,7 @@ Cause = Literal[
     "concept shift",
     "covariate shift",
     "both shifts",
-    "no shift of the loss",
+    "no shift",
     "not identifiable",
 ]
 Act = Literal["fix the feed", "retrain", "escalate", "hold"]
@@ -88,7 +93,7 @@ def triage(
     skew: dict[str, int],
     decomposition: Decomposition | None,
     gain: Gain | None,
-    margin: float,
+    limits: Diagnosis,
 ) -> tuple[Cause, Act, list[str]]:
     """The cause, the act and the reasons, from what each step found; the first suspect wins."""
     if broken:
@@ -99,28 +104,27 @@ def triage(
         told = [f"{name} differs from what was known in {rows:,} rows" for name, rows in worst]
         return "skew", "fix the feed", told
     assert decomposition is not None
-    cause, reason = _cause(decomposition, margin)
-    act, why = _act(decomposition, margin, gain)
+    cause, reason = _cause(decomposition, limits)
+    act, why = _act(decomposition, limits.margin, gain)
     return cause, act, [reason, why]
 
 
-def _cause(found: Decomposition, margin: float) -> tuple[Cause, str]:
+def _cause(found: Decomposition, limits: Diagnosis) -> tuple[Cause, str]:
     if not found.identifiable:
         least = min(found.effective_reference, found.effective_window)
         return "not identifiable", (
             f"the windows share too little to compare them at equal inputs: {least:.2f} of the "
             f"rows count, the two are told apart with ROC AUC {found.separation:.3f}"
         )
-    concept = found.concept.rises(margin) or found.concept.falls(margin)
-    covariate = found.covariate.rises(margin) or found.covariate.falls(margin)
-    parts = f"other inputs {found.covariate}, another relation {found.concept}"
-    if concept and covariate:
-        return "both shifts", f"both moved the loss: {parts}"
+    concept = found.concept.rises(limits.margin) or found.concept.falls(limits.margin)
+    covariate = found.separation >= limits.min_separation
+    parts = (
+        f"the loss moved by {found.covariate} with the inputs, by {found.concept} at equal inputs; "
+        f"the windows are told apart with ROC AUC {found.separation:.3f}"
+    )
     if concept:
-        return "concept shift", f"at equal inputs the loss moved: {parts}"
-    if covariate:
-        return "covariate shift", f"the inputs moved the loss: {parts}"
-    return "no shift of the loss", f"neither part is sure and larger than {margin:g}: {parts}"
+        return "both shifts" if covariate else "concept shift", f"the relation moved: {parts}"
+    return "covariate shift" if covariate else "no shift", f"no relation surely moved: {parts}"
 
 
 def _act(found: Decomposition, margin: float, gain: Gain | None) -> tuple[Act, str]:
@@ -137,8 +141,8 @@ def _act(found: Decomposition, margin: float, gain: Gain | None) -> tuple[Act, s
 def gained(champion: Champion, month: pd.DataFrame, now: pd.Timestamp, days: int) -> Gain | None:
     """What a refit on all labels known before the newest `days` would have changed on them."""
     known = labelled_before(month, now)
-    last = sorted(set(days_of(known)))[-days:]
-    judged = known[np.isin(days_of(known), last)].reset_index(drop=True)
+    last = sorted(set(days_of(known["name"])))[-days:]
+    judged = known[np.isin(days_of(known["name"]), last)].reset_index(drop=True)
     if judged.empty:
         return None
     begins = judged["predict_at"].min().normalize()
@@ -150,7 +154,7 @@ def gained(champion: Champion, month: pd.DataFrame, now: pd.Timestamp, days: int
     labels = judged[LABEL].to_numpy()
     live = champion.answerer.model.predict(judged)
     worse = log_loss(labels, risk) - log_loss(labels, live)
-    return _gain(worse, days_of(judged), load(EvaluateConfig).bootstrap)
+    return _gain(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
 
 
 def _gain(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Gain:
@@ -171,27 +175,12 @@ def taken_apart(
         ("all inputs", names),
         ("without the slow inputs", [name for name in names if name not in SLOW]),
     ):
-        reference = Side(matrix(champion.reference, kept), before, days_of(champion.reference))
-        window = Side(matrix(rows, kept), after, days_of(rows))
+        reference = Side(
+            matrix(champion.reference, kept), before, days_of(champion.reference["name"])
+        )
+        window = Side(matrix(rows, kept), after, days_of(rows["flight"]))
         found.append(decompose(reference, window, config, told))
     return found
-
-
-def month_window(month: str | None, config: MonitorConfig) -> Window:
-    """A month as a window; the configured one if none is named.
-
-    Raises:
-        WrongMonth: it is none of the replayed year.
-    """
-    if month is None:
-        return config.window
-    if month not in clock.months("2013-01", "2013-12"):
-        raise WrongMonth(
-            f"{month!r} is no month of the replayed year, 2013-01 to 2013-12; run `make monitor "
-            "MONTH=2013-07`"
-        )
-    period = pd.Period(month, freq="M")
-    return Window(first=str(period.start_time.date()), last=str(period.end_time.date()))
 
 
 def found(month: str | None) -> Finding:
@@ -202,14 +191,14 @@ def found(month: str | None) -> Finding:
     frame = flights(window)
     rows = served(frame, champion.answerer, load(ServeConfig).log_url)
     reference = served(champion.reference, champion.answerer, None)
-    checks = tripwires.looked(reference, rows, config.quality)
+    checks = tripwires.looked(reference, rows, config.tripwires)
     broken, skew = tripwires.failed(checks), skewed(frame, rows)
     sound = not broken and not skew
     parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])
     gain = gained(champion, frame, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
-    cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis.margin)
+    cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
     return Finding(
         month=window.last[:7],
         champion=champion.digest,

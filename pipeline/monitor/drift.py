@@ -118,12 +118,11 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     if html:
         with replacing(PAGE) as temporary:
             snapshot.save_html(str(temporary))
-    values = {
+    return {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
-    return values
 
 
 def compared(
@@ -135,10 +134,10 @@ def compared(
     before `first`, for the trailing windows.
     """
     seen = [*NUMERIC, *CATEGORIES, RISK]
-    days, current = days_of(rows), rows[seen]
+    days, current = days_of(rows["flight"]), rows[seen]
     inside = days >= first
     bins = windows.binned(reference[seen], current, CATEGORIES)
-    before = windows.counted(reference[seen], days_of(reference), bins)
+    before = windows.counted(reference[seen], days_of(reference["flight"]), bins)
     after = windows.counted(current, days, bins)
     look_days = looked_at(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
@@ -147,7 +146,8 @@ def compared(
     found = measure(reference[seen], current[inside], config.html == "full")
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
     columns = [
-        judge(name, *told, config, factor) for name, *told in zip(seen, psi, looks, strict=True)
+        judge(name, one, trend, config, factor)
+        for name, one, trend in zip(seen, psi, looks, strict=True)
     ]
     return Drift(
         reference=f"{before.days[0]}..{before.days[-1]}",

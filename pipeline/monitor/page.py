@@ -4,8 +4,16 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.monitor.drift import PAGE as DRIFT_PAGE
+from pipeline.monitor.tripwires import DOCS
+from pipeline.shared import figures
+from pipeline.shared.contracts import MONITOR
+
 if TYPE_CHECKING:
     from pipeline.monitor.diagnose import Finding
+    from pipeline.monitor.month import Month
+
+PICTURE = MONITOR / "month.png"
 
 _STYLE = (
     ":root{color-scheme:light dark}body{font:15px system-ui;max-width:62rem;margin:2rem auto;"
@@ -113,3 +121,137 @@ def _gain(finding: "Finding") -> str:
         f"{gain.loss} nats of log loss against the champion, on {gain.rows:,} flights of "
         f"{gain.days} days; negative is better. It learned from every label known before them."
     )
+
+
+def month(found: "Month") -> str:
+    """A month in three layers: what was served, what it was served with, what came of it."""
+    return document(
+        f"{found.name}: {len(found.alerts)} alert(s)",
+        paragraphs(
+            f"Champion version {found.champion.answerer.version} ({found.champion.digest[:12]}), "
+            f"trained on {found.drift.reference}. As known at {found.at:%Y-%m-%d %H:%M}Z: "
+            f"{found.rows:,} flights, {found.logged:,} of them asked for online, the others "
+            "scored in a batch from the same rows.",
+        )
+        + "<h2>Who is called</h2>\n"
+        + _alerts(found)
+        + "<h2>1. Operations</h2>\n"
+        + paragraphs(
+            "Latency, errors and saturation are of the wall clock: make monitor-live shows them "
+            "on a real Prometheus, configs/monitor/ holds alerts and dashboard."
+        )
+        + "<h2>2. Inputs and predictions, before labels</h2>\n"
+        + _inputs(found)
+        + "<h2>3. Outcomes</h2>\n"
+        + _outcomes(found)
+        + "<h2>More</h2>\n"
+        + _links(found),
+    )
+
+
+def _alerts(found: "Month") -> str:
+    if not found.alerts:
+        return paragraphs("Nobody.")
+    head = ["layer", "alert", "severity", "why"]
+    return table(head, [(a.layer, a.name, a.severity, a.reason) for a in found.alerts])
+
+
+def _inputs(found: "Month") -> str:
+    failed = [c for c in found.checks if not c.passed]
+    kept = [c for c in found.checks if c.limit != 0 or not c.passed]
+    asked = table(
+        ["check", "found", "limit", "passed", "detail"],
+        [(c.name, c.found, c.limit, c.passed, c.detail) for c in kept],
+    )
+    looks = ["PSI, 28 days to " + day for day in found.drift.look_days]
+    moved = table(
+        ["column", "group", "PSI of the month", *looks, "status"],
+        [(c.column, c.group, c.psi, *c.looks, c.status) for c in found.drift.columns],
+    )
+    skew = "none" if not found.skew else ", ".join(f"{k} {v:,}" for k, v in found.skew.items())
+    return (
+        paragraphs(
+            f"{len(found.checks)} checks, {len(failed)} failed; logged features that differ from "
+            f"what was known: {skew}; mean risk {found.drift.mean_risk_reference:.3f} in training, "
+            f"{found.drift.mean_risk:.3f} now."
+        )
+        + asked
+        + moved
+    )
+
+
+def _outcomes(found: "Month") -> str:
+    outcome, rule = found.outcome, found.outcome.alert
+    feed = outcome.feed
+    told = "; ".join(rule.reasons) or "within its limits"
+    summary = paragraphs(
+        f"The rule over {rule.first} to {rule.last}: {rule.status}, {told}.",
+        f"{outcome.flights:,} flights, {outcome.overall.coverage:.1%} of the final ones labelled; "
+        f"{feed.events:,} events of the feed, {feed.duplicates:,} told nothing new, "
+        f"{feed.corrected:,} corrected, {feed.conflicts:,} contradict themselves; labels and "
+        f"departure flags agree in {outcome.agreement_checked - len(outcome.agreement or [])} of "
+        f"{outcome.agreement_checked} carrier-weeks.",
+    )
+    intervals = table(
+        ["figure", "point", "low", "high"],
+        [(name, i.point, i.low, i.high) for name, i in outcome.intervals.items()],
+    )
+    slices = table(
+        ["slice", "flights", "late share", "mean risk", "log loss", "ROC AUC", "noticed"],
+        [
+            (
+                name,
+                f.flights,
+                *(_number(x) for x in (f.mean_outcome, f.mean_risk, f.log_loss)),
+                _number(f.roc_auc),
+                "yes" if s.noticed else "",
+            )
+            for name, s in outcome.slices.items()
+            for f in [s.figures]
+        ],
+    )
+    return (
+        summary + f'<img src="{PICTURE.name}" alt="Outcome and risk by day">' + intervals + slices
+    )
+
+
+def _number(value: float | None) -> str | float:
+    return "none" if value is None else value
+
+
+def _links(found: "Month") -> str:
+    places = [
+        ("Evidently: every column", DRIFT_PAGE.relative_to(MONITOR).as_posix()),
+        (
+            "Great Expectations: the served rows",
+            f"{DOCS.relative_to(MONITOR).as_posix()}/index.html",
+        ),
+        (f"make diagnose MONTH={found.name}", f"diagnosis-{found.name}.html"),
+        *(
+            (f"{name} as JSON", f"{name}.json")
+            for name in ("drift", "tripwires", "outcome", "alerts")
+        ),
+    ]
+    there = [(told, to) for told, to in places if (MONITOR / to).is_file()]
+    return (
+        "<ul>"
+        + "".join(f'<li><a href="{html.escape(to)}">{html.escape(told)}</a>' for told, to in there)
+        + "</ul>\n"
+    )
+
+
+def drawn(found: "Month") -> None:
+    """Draw the month day by day: outcome beside risk, and the loss beside what was expected."""
+    days = [day for day in found.outcome.days if day.figures.log_loss is not None]
+    dates = [day.date[5:] for day in days]
+    figure = figures.blank(10, 5.5)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(dates, [d.figures.mean_outcome for d in days], marker=".", label="late share")
+    above.plot(dates, [d.figures.mean_risk for d in days], marker=".", label="mean risk")
+    below.plot(dates, [d.figures.log_loss for d in days], marker=".", label="log loss")
+    expected = [d.figures.expected_log_loss for d in days]
+    below.plot(dates, expected, marker=".", label="expected of itself")
+    for axes in (above, below):
+        axes.legend()
+    below.tick_params(axis="x", rotation=60)
+    figures.save(figure, PICTURE)

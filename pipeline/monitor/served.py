@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import transform
-from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
-from pipeline.features.definitions import LABEL as LATE
+from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.join import historical
 from pipeline.features.rows import read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
+from pipeline.monitor.labels import flight_names
 from pipeline.rollout.traffic import published_until
 from pipeline.serve.log import SHADOW, answered, features_of, known_at_of
 from pipeline.shared import clock
@@ -29,9 +29,6 @@ YEAR = Path("state/monitor")
 """Where the features of months that have not arrived are kept, once made."""
 YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 RISK = "risk"
-REQUEST_ID = "request_id"
-OUTCOMES = [LATE, "late_known_at", PROXY, "dep_late_known_at"]
-_SERVED_AS = ["version", "release", "source"]
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
 
 
@@ -45,7 +42,7 @@ class Answerer:
 
 
 def flights(window: Window) -> pd.DataFrame:
-    """A row per flight of a window with features and outcomes, by T, checked for leaks.
+    """A row per flight of a window with its `name`, features and outcomes, by T, checked for leaks.
 
     What has arrived is the feature table's; what has not is made from the published year, once.
 
@@ -54,16 +51,9 @@ def flights(window: Window) -> pd.DataFrame:
     """
     arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
     frame = read(window) if window.last < arrived else read(window, path=year())
-    return frame.assign(flight=flight_names(frame)).sort_values(
-        ["predict_at", "flight"], ignore_index=True
+    return frame.assign(name=flight_names(frame)).sort_values(
+        ["predict_at", "name"], ignore_index=True
     )
-
-
-def flight_names(frame: pd.DataFrame) -> pd.Series:
-    """The name under which each flight is asked for: local date, carrier, number, origin."""
-    date = pd.to_datetime(frame[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
-    number = frame["flight"].astype(str)
-    return date + "/" + frame["carrier"] + "/" + number + "/" + frame["origin"]
 
 
 def year() -> Path:
@@ -91,8 +81,9 @@ def served(frame: pd.DataFrame, answerer: Answerer, log_url: str | None) -> pd.D
     schedule, KNOWN_AT, NUMERIC and risk. A flight that was asked for more than once counts by the
     first answer that reached a user. Without a log, all are of a batch.
     """
-    rows = frame[["flight", *_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
-        request_id="batch/" + frame["flight"],
+    rows = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
+        flight=frame["name"],
+        request_id="batch/" + frame["name"],
         version=answerer.version,
         release=answerer.release,
         source="batch",
@@ -103,18 +94,19 @@ def served(frame: pd.DataFrame, answerer: Answerer, log_url: str | None) -> pd.D
     logged = _first_answers(answered(log_url), set(rows["flight"]))
     if not len(logged):
         return rows
-    place = pd.Index(rows["flight"]).get_indexer(pd.Index(logged["flight"]))
-    told = [REQUEST_ID, "version", "release", RISK]
-    for name in told:
-        rows.iloc[place, rows.columns.get_loc(name)] = logged[name].to_numpy()
-    rows.iloc[place, rows.columns.get_loc("source")] = "log"
-    values, known = features_of(logged), known_at_of(logged)
-    for column, name in enumerate(NUMERIC):
-        rows.iloc[place, rows.columns.get_loc(name)] = values[:, column]
-    for column, name in enumerate(KNOWN_AT):
-        stamps = instants(known[:, column]).astype(rows[name].dtype)
-        rows.iloc[place, rows.columns.get_loc(name)] = stamps.to_numpy()
-    return rows
+    values = pd.DataFrame(features_of(logged), columns=NUMERIC)
+    known = known_at_of(logged)
+    times = {
+        name: instants(known[:, column]).astype(rows[name].dtype)
+        for column, name in enumerate(KNOWN_AT)
+    }
+    told = logged[["flight", "request_id", "version", "release", RISK]].assign(
+        source="log", **times
+    )
+    online = pd.concat([told, values], axis=1).set_index("flight")
+    rows = rows.set_index("flight")
+    rows.loc[online.index, online.columns] = online
+    return rows.reset_index()
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
@@ -126,9 +118,9 @@ def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
     return chosen.assign(request_id=ids).reset_index(drop=True)
 
 
-def days_of(rows: pd.DataFrame) -> np.ndarray:
-    """The local date of each flight, as "2013-04-18": the unit that everything is judged by."""
-    return rows["flight"].str.slice(0, 10).to_numpy()
+def days_of(names: pd.Series) -> np.ndarray:
+    """The local date in each flight's name, as "2013-04-18": everything is judged by days."""
+    return names.str.slice(0, 10).to_numpy(dtype="U10")
 
 
 def skewed(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:

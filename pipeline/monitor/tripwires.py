@@ -13,27 +13,27 @@ import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, RANGES, ROLLING, WEATHER
 from pipeline.monitor.served import days_of
-from pipeline.shared.config import QualityLimits
+from pipeline.shared.config import TripwireLimits
 from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
 
 DOCS = MONITOR / "docs"
 _CATEGORIES = ["carrier", "origin", "dest"]
 _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *WEATHER[:3]]
-"""Features that differ within any day of hundreds of flights; a constant is a feed that is stuck."""
+"""Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
 
 
-def looked(reference: pd.DataFrame, rows: pd.DataFrame, limits: QualityLimits) -> list[Check]:
+def looked(reference: pd.DataFrame, rows: pd.DataFrame, limits: TripwireLimits) -> list[Check]:
     """What a feed's faults look like, each with the two numbers.
 
     Both are flights as they were served (see `served`); `reference` those of the training window.
     """
-    day = days_of(rows)
+    day = days_of(rows["flight"])
     return [
         *_missing(reference, rows, limits.max_missing_rise),
         *_unseen(reference, rows, limits.max_unseen_share),
         *_impossible(rows),
         *_stuck(rows, day),
-        _volume(days_of(reference), day, limits.min_share_of_reference_day),
+        _volume(days_of(reference["flight"]), day, limits.min_share_of_reference_day),
     ]
 
 

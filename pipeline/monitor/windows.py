@@ -108,12 +108,12 @@ def _shares(counts: np.ndarray) -> np.ndarray:
     shares = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
     least = np.where(shares > 0, shares, np.inf).min(1, keepdims=True)
     fill = np.where(least <= LEAST_SHARE, least / 1e6, LEAST_SHARE)
-    return np.where(shares == 0, fill, shares)
+    return np.asarray(np.where(shares == 0, fill, shares))
 
 
 def _index(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Zero where one side holds no value at all: that is for what is missing to tell."""
-    return np.nan_to_num(((new - old) * np.log(new / old)).sum(1), nan=0.0)
+    return np.asarray(np.nan_to_num(((new - old) * np.log(new / old)).sum(1), nan=0.0))
 
 
 def trailing(days: np.ndarray, looks: Sequence[int], window_days: int) -> np.ndarray:

@@ -442,7 +442,7 @@ class Trailing(Section):
     seed: int = Field(ge=0)
 
 
-class QualityLimits(Section):
+class TripwireLimits(Section):
     """What served rows may look like before anybody speaks of drift."""
 
     max_missing_rise: Share
@@ -469,8 +469,36 @@ class Diagnosis(Section):
     confidence: float = Field(gt=0.5, lt=1)
     seed: int = Field(ge=0)
     min_effective_share: Share
+    min_separation: float = Field(ge=0.5, le=1)
     margin: float = Field(ge=0, le=0.1)
     gain_days: int = Field(ge=5)
+
+
+class OutcomeRule(Section):
+    """When labels are enough to judge by, what they must agree with, and when the outcome alerts.
+
+    Losses are in nats. `min_agreement` is of labels with the departure-late flag, by carrier and
+    week of at least `agreement_min_flights`; `min_balanced_agreement` is the mean of that among
+    flights that left late and those that did not, with `agreement_min_each` of both.
+    """
+
+    window_days: int = Field(ge=2, le=92)
+    min_days: int = Field(ge=2)
+    min_coverage: float = Field(gt=0.5, le=1)
+    max_excess_loss: float = Field(gt=0, le=1)
+    max_gap: float = Field(gt=0, le=1)
+    max_labels_age_hours: float = Field(gt=0)
+    slice_alpha: Alpha
+    agreement_min_flights: int = Field(ge=10)
+    min_agreement: Share
+    agreement_min_each: int = Field(ge=5)
+    min_balanced_agreement: Share
+
+    @model_validator(mode="after")
+    def _window_holds_its_days(self) -> "OutcomeRule":
+        if self.min_days > self.window_days:
+            raise ValueError(f"min_days {self.min_days} is above window_days {self.window_days}")
+        return self
 
 
 class MonitorConfig(StageConfig):
@@ -483,9 +511,10 @@ class MonitorConfig(StageConfig):
     tripwire_warn: float = Field(gt=0)
     tripwire_alert: float = Field(gt=0)
     trailing: Trailing
-    quality: QualityLimits
+    tripwires: TripwireLimits
     diagnosis: Diagnosis
     html: Literal["full", "none"]
+    outcome: OutcomeRule
 
     @model_validator(mode="after")
     def _warns_before_it_alerts(self) -> "MonitorConfig":

@@ -82,14 +82,14 @@ def judge(
 ) -> Judgement:
     """One snapshot against its rules; where the schema fails, the others have no meaning."""
     name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
-    outcomes = outcomes(context, f"{name} schema", rows, schema)
-    if not all(outcome.passed for outcome in outcomes):
-        return Judgement(table, month, rows, [], outcomes)
+    found = outcomes(context, f"{name} schema", rows, schema)
+    if not all(outcome.passed for outcome in found):
+        return Judgement(table, month, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
     rules = suites.rules(table, month, compared, limits)
-    outcomes += outcomes(context, f"{name} values", suites.measured(table, rows), rules)
-    judgement = Judgement(table, month, rows, sorted(reference), outcomes)
-    outcomes.append(_quarantined_share(judgement, limits.max_quarantined_share))
+    found += outcomes(context, f"{name} values", suites.measured(table, rows), rules)
+    judgement = Judgement(table, month, rows, sorted(reference), found)
+    found.append(_quarantined_share(judgement, limits.max_quarantined_share))
     return judgement
 
 

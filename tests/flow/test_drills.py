@@ -117,3 +117,39 @@ def test_a_snapshot_that_the_remote_lost_is_named(drilled):
 def test_a_forged_verdict_is_found_by_the_rebuild(drilled):
     assert "evaluate is the first stage that differs" in _caught(drilled)
     assert "NotReproduced" in drilled.words
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("poisoned-labels")
+@pytest.mark.answer("delayed-labels")
+def test_labels_of_a_carrier_that_were_flipped_for_a_week_are_refused_by_name(drilled):
+    assert "UA in the week of 2013-02-11: 0.170 of 1,097 flights" in _caught(drilled)
+    assert "LabelsRefused" in drilled.words
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("labels-twice")
+@pytest.mark.answer("delayed-labels")
+def test_files_of_labels_that_come_twice_add_nothing(drilled):
+    assert "28 files were known by their hash" in _caught(drilled)
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("shuffled-labels")
+@pytest.mark.answer("delayed-labels")
+def test_labels_in_any_order_and_corrected_give_the_outcome_of_those_in_order(drilled):
+    assert re.search(r"^[\d,]+ labels corrected in any order: 24,951 labels", _caught(drilled))
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("stopped-labels")
+@pytest.mark.answer("delayed-labels")
+def test_an_outcome_without_labels_is_not_known_and_says_how_old_they_are(drilled):
+    assert re.search(r"^not known: .*; labels_age_hours 240", _caught(drilled))
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("contradicting-labels")
+@pytest.mark.answer("delayed-labels")
+def test_labels_at_odds_under_one_revision_are_set_aside_by_name(drilled):
+    assert _caught(drilled).startswith("20 flights have no label until another revision: 2013-02-")

@@ -1,0 +1,183 @@
+"""The stage: a month of the live champion in three layers, on one page.
+
+What was served is held against the training window before any label is there, then against the
+labels that had arrived by an instant of the replay. Everything it says can be asked again for the
+same instant; data/monitor/ holds a JSON file for each layer, and the page links them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.features.definitions import PROXY
+from pipeline.monitor import drift, labels, page, tripwires
+from pipeline.monitor.champion import Champion, month_window, watched
+from pipeline.monitor.outcome import Outcome, Rules, judged
+from pipeline.monitor.served import RISK, days_of, flights, served, skewed
+from pipeline.shared import clock, ledger
+from pipeline.shared.config import MonitorConfig, ServeConfig, Window, load
+from pipeline.shared.contracts import MONITOR, Check, Record
+from pipeline.shared.errors import DayUnknown
+from pipeline.shared.files import write_json, write_text
+
+FOUND = {name: MONITOR / f"{name}.json" for name in ("drift", "tripwires", "outcome", "alerts")}
+PAGE = MONITOR / "month.html"
+
+
+class Raised(Record):
+    """An alert: which layer raised it, whether it calls somebody now, and why."""
+
+    layer: str
+    name: str
+    severity: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Month:
+    """All that was found of a month by an instant."""
+
+    name: str
+    at: pd.Timestamp
+    champion: Champion
+    rows: int
+    logged: int
+    checks: list[Check]
+    skew: dict[str, int]
+    drift: drift.Drift
+    outcome: Outcome
+
+    @property
+    def alerts(self) -> list[Raised]:
+        """What calls for somebody: broken data, skew and a fallen outcome do, drift alone never."""
+        found = [
+            Raised(
+                layer="inputs",
+                name=check.name,
+                severity="page",
+                reason=f"{check.found:g}, limit {check.limit:g}: {check.detail}",
+            )
+            for check in tripwires.failed(self.checks)
+        ]
+        found += [
+            Raised(layer="inputs", name="skew", severity="page", reason=f"{name}: {rows:,} rows")
+            for name, rows in self.skew.items()
+        ]
+        found += [
+            Raised(
+                layer="predictions" if column.column == RISK else "inputs",
+                name=f"drift of {column.column}",
+                severity="ticket",
+                reason=f"PSI {column.psi:.3f}, {column.status}; it says nothing of the outcome",
+            )
+            for column in drift.alarms(self.drift)
+        ]
+        return found + self._of_outcomes()
+
+    def _of_outcomes(self) -> list[Raised]:
+        alert, feed, told = self.outcome.alert, self.outcome.feed, []
+        if alert.status == "alert":
+            told += [("outcome", "page", reason) for reason in alert.reasons]
+        if alert.status == "not known":
+            told += [("outcome not known", "ticket", reason) for reason in alert.reasons]
+        if feed.stale:
+            told.append(("labels late", "page", f"the newest are {feed.labels_age_hours} h old"))
+        if weeks := self.outcome.agreement:
+            named = ", ".join(f"{one.carrier} {one.week} ({one.agreement:.2f})" for one in weeks)
+            told.append(("labels disagree with flags", "page", named))
+        return [
+            Raised(layer="outcomes", name=name, severity=severity, reason=reason)
+            for name, severity, reason in told
+        ]
+
+
+def looked(window: Window, now: pd.Timestamp) -> Month:
+    """A month as it looks at an instant: what was served, and the labels that had arrived."""
+    config = load(MonitorConfig)
+    champion = watched(window.first)
+    frame = _until(_with_weeks_before(champion, window, config), now)
+    rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+    reference = served(champion.reference, champion.answerer, None)
+    inside = days_of(rows["flight"]) >= window.first
+    this, theirs = rows[inside].reset_index(drop=True), frame[inside].reset_index(drop=True)
+    name, docs = window.last[:7], tripwires.DOCS if config.html == "full" else None
+    checks = tripwires.looked(reference, this, config.tripwires)
+    checks += tripwires.validated(f"served {name}", this, docs)
+    return Month(
+        name=name,
+        at=now,
+        champion=champion,
+        rows=len(this),
+        logged=int((this["source"] == "log").sum()),
+        checks=checks,
+        skew=skewed(theirs, this),
+        drift=drift.compared(reference, rows, window.first, config),
+        outcome=judged(
+            rows,
+            labels.daily(frame),
+            now,
+            Rules.of_configs(),
+            flags_of(frame),
+            since=window.first,
+        ),
+    )
+
+
+def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig) -> pd.DataFrame:
+    """The month's flights and those of the weeks before that the champion has not seen either."""
+    days = config.trailing.window_days
+    back = pd.Timestamp(window.first) - pd.Timedelta(days=days)
+    first = max(str(back.date()), str((champion.trained_until).date()))
+    return flights(Window(first=min(first, window.first), last=window.last))
+
+
+def _until(frame: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    asked = frame[frame["predict_at"] <= now].reset_index(drop=True)
+    if asked.empty:
+        raise DayUnknown(
+            f"no flight of the window was asked for by {now:%Y-%m-%d %H:%M}Z, the first is at "
+            f"{frame['predict_at'].min():%Y-%m-%d %H:%M}Z; make AT a later instant"
+        )
+    return asked
+
+
+def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """The departure-late flags, each with when it arrived: what labels are held against."""
+    told = frame[[PROXY]].assign(flight=frame["name"])
+    return told.assign(arrived_at=frame["dep_late_known_at"])
+
+
+def run(month: str | None = None, at: str | None = None) -> str:
+    """Watch a month of the live champion: inputs and predictions, outcomes, alerts, one page.
+
+    `at` is an instant of the replay; by default all of the month's labels have arrived.
+
+    Raises:
+        WrongMonth: it is no month of the year, or the champion was trained on it.
+        RegistryRefused: there is no champion.
+    """
+    window = month_window(month, load(MonitorConfig))
+    now = clock.arrived_at(window.last[:7]) if at is None else pd.Timestamp(ledger.moment(at))
+    found = looked(window, now)
+    write_json(FOUND["drift"], found.drift.model_dump())
+    write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
+    write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
+    write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
+    page.drawn(found)
+    write_text(PAGE, page.month(found))
+    return _line(found)
+
+
+def _line(found: Month) -> str:
+    risk = next(c for c in found.drift.columns if c.column == RISK)
+    alerts = found.alerts
+    paged = [f"{a.name}: {a.reason}" for a in alerts if a.severity == "page"]
+    tickets = [a.name for a in alerts if a.severity == "ticket"]
+    figures: Any = found.outcome.overall
+    scored = "no label yet" if figures.log_loss is None else f"log loss {figures.log_loss:.3f}"
+    return (
+        f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} flights; predictions PSI "
+        f"{risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
+        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'} -> {PAGE}"
+    )

@@ -1,0 +1,206 @@
+"""How good answers were, once their labels are there: scores, calibration, intervals over days.
+
+Days are the unit: the flights of one day are late together, so whole days are drawn again, and a
+slice's p-value counts days. A figure that cannot be had (no label, one class) is None, never 0.
+"""
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from pipeline.evaluate.compare import difference
+from pipeline.shared.config import Bootstrap
+from pipeline.shared.contracts import Record
+from pipeline.shared.scores import log_loss, roc_auc
+
+TENTHS = 10
+_STEPS = 50
+
+
+class Interval(Record):
+    """A figure with the ends of its interval over days."""
+
+    point: float
+    low: float
+    high: float
+
+
+class Figures(Record):
+    """What the answers to some flights were worth.
+
+    `flights` were asked for, `labelled` have a label, `late` are late; `coverage` is the labelled
+    share, and every figure is of labelled flights. Losses are in nats. `expected_log_loss` is what
+    the risks themselves promise, `excess` the log loss above it; `gap` is mean outcome less mean
+    risk. `ece` is the mean distance of outcome and risk over tenths of the flights by risk; slope
+    and intercept are those of a logistic regression of the outcome on the risk's log odds (1 and
+    0: calibrated).
+    """
+
+    flights: int
+    labelled: int
+    days: int
+    late: int
+    coverage: float
+    mean_outcome: float | None = None
+    mean_risk: float | None = None
+    gap: float | None = None
+    log_loss: float | None = None
+    expected_log_loss: float | None = None
+    excess: float | None = None
+    roc_auc: float | None = None
+    ece: float | None = None
+    slope: float | None = None
+    intercept: float | None = None
+
+
+def expected_loss(risk: np.ndarray) -> np.ndarray:
+    """The log loss that each risk expects of itself: what it would cost if it were right."""
+    sure, never = np.ones(len(risk)), np.zeros(len(risk))
+    return np.asarray(risk * log_loss(sure, risk) + (1 - risk) * log_loss(never, risk))
+
+
+def figures(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Figures:
+    """The figures of some flights; `late` is 1, 0 or NaN (no label yet), `day` tells days apart."""
+    known = ~np.isnan(late)
+    y, p = late[known], risk[known]
+    counted = {
+        "flights": len(late),
+        "labelled": len(y),
+        "days": len(np.unique(day[known])),
+        "late": int(y.sum()),
+        "coverage": _rounded(len(y) / len(late)) if len(late) else 0.0,
+    }
+    if not len(y):
+        return Figures.model_validate(counted)
+    loss, expected = float(log_loss(y, p).mean()), float(expected_loss(p).mean())
+    slope, intercept = recalibration(y, p)
+    found = {
+        "mean_outcome": float(y.mean()),
+        "mean_risk": float(p.mean()),
+        "gap": float(y.mean() - p.mean()),
+        "log_loss": loss,
+        "expected_log_loss": expected,
+        "excess": loss - expected,
+        "roc_auc": roc_auc(y, p),
+        "ece": calibration_error(y, p),
+        "slope": slope,
+        "intercept": intercept,
+    }
+    return Figures.model_validate(counted | {name: _finite(value) for name, value in found.items()})
+
+
+def _finite(value: float | None) -> float | None:
+    return _rounded(value) if value is not None and math.isfinite(value) else None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)
+
+
+def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
+    """The mean distance between late share and mean risk over tenths of the flights by risk.
+
+    Never below 0, so noise alone gives a few thousandths on a month, and more on a slice.
+    """
+    tenths = np.array_split(np.argsort(risk, kind="stable"), TENTHS)
+    apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in tenths]
+    return float(sum(apart) / len(late))
+
+
+def recalibration(late: np.ndarray, risk: np.ndarray) -> tuple[float | None, float | None]:
+    """Slope and intercept of the outcome on the risk's log odds; None where none can be fitted."""
+    kept = np.clip(risk, 1e-6, 1 - 1e-6)
+    inputs = np.column_stack([np.log(kept / (1 - kept)), np.ones(len(kept))])
+    found = np.array([1.0, 0.0])
+    for _ in range(_STEPS):
+        fitted = 1 / (1 + np.exp(-np.clip(inputs @ found, -30, 30)))
+        curved = inputs.T @ (inputs * (fitted * (1 - fitted))[:, None])
+        if np.linalg.cond(curved) > 1e12:
+            return None, None  # one class, or one risk
+        step = np.linalg.solve(curved, inputs.T @ (late - fitted))
+        found = found + step
+        if np.abs(step).max() < 1e-9:
+            return float(found[0]), float(found[1])
+    return None, None
+
+
+def intervals(
+    late: np.ndarray, risk: np.ndarray, day: np.ndarray, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    """Log loss, excess, gap and ROC AUC of labelled flights, each with its interval over days."""
+    loss = log_loss(late, risk)
+    means = {
+        "log_loss": loss,
+        "excess": loss - expected_loss(risk),
+        "gap": late - risk,
+    }
+    found = {}
+    for name, value in means.items():
+        over = difference(value, day, bootstrap)
+        ends = (_rounded(over.point), _rounded(over.low), _rounded(over.high))
+        found[name] = Interval(point=ends[0], low=ends[1], high=ends[2])
+    if (ranked := auc_interval(late, risk, day, bootstrap)) is not None:
+        found["roc_auc"] = ranked
+    return found
+
+
+def auc_interval(
+    late: np.ndarray, risk: np.ndarray, day: np.ndarray, bootstrap: Bootstrap
+) -> Interval | None:
+    """ROC AUC with its interval over days, exact: pairs are counted once for each pair of days."""
+    names, position = np.unique(day, return_inverse=True)
+    won, pairs = _pairs(late, risk, position, len(names))
+    if not pairs.sum():
+        return None
+    rng = np.random.default_rng(bootstrap.seed)
+    even = np.full(len(names), 1 / len(names))
+    drawn = rng.multinomial(len(names), even, bootstrap.draws).astype("float64")
+    above = ((drawn @ won) * drawn).sum(axis=1)
+    of = ((drawn @ pairs) * drawn).sum(axis=1)
+    tail = (1 - bootstrap.confidence) / 2
+    low, high = np.quantile(above[of > 0] / of[of > 0], [tail, 1 - tail])
+    point = won.sum() / pairs.sum()
+    return Interval(point=_rounded(point), low=_rounded(low), high=_rounded(high))
+
+
+def _pairs(
+    late: np.ndarray, risk: np.ndarray, position: np.ndarray, days: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Days by days: how often a late flight of one has more risk than a punctual one of another."""
+    positive = late == 1
+    ours, of_day = risk[positive], position[positive]
+    won = np.zeros((days, days))
+    for other in range(days):
+        theirs = np.sort(risk[~positive & (position == other)])
+        below = np.searchsorted(theirs, ours, "left") + np.searchsorted(theirs, ours, "right")
+        won[:, other] = np.bincount(of_day, weights=below / 2, minlength=days)
+    counts = np.bincount(of_day, minlength=days), np.bincount(position[~positive], minlength=days)
+    return won, np.outer(*counts).astype("float64")
+
+
+def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
+    """How surprising the mean of `value` is if it were 0: two-sided, days as the unit.
+
+    A t test on the ratio of daily sums. It takes days for independent; two stormy days in a row
+    are not quite, so it is somewhat too small.
+    """
+    names, position = np.unique(day, return_inverse=True)
+    days = len(names)
+    if days < 2:
+        return 1.0
+    flights = np.bincount(position)
+    apart = np.bincount(position, weights=value) - value.mean() * flights
+    error = math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
+    if not error:
+        return 0.0 if value.mean() else 1.0
+    return float(2 * stats.t.sf(abs(value.mean()) / error, days - 1))
+
+
+def holm(p: list[float]) -> list[float]:
+    """Holm's adjusted p-values: below alpha with a chance of at most alpha if nothing is there."""
+    order = np.argsort(p)
+    raised = np.maximum.accumulate(np.asarray(p)[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(raised, 1)
+    return [float(value) for value in adjusted]
