@@ -90,6 +90,10 @@ replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-
 	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
+exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make exporter PORT=9105
+	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
+monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
+	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(MAKE) run
@@ -177,6 +181,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
-  who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
+  who-served replay-decision monitor exporter monitor-live retrain push pull answers answer prove fill record drills \
   drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

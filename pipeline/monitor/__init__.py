@@ -1,8 +1,13 @@
-"""What the live champion meets, compared with what it was trained on.
+"""What the live champion meets, compared with what it was trained on; and who is told of what.
 
-`drift` measures inputs and predictions: what can be seen before any label arrives.
+`drift` measures inputs and predictions: what can be seen before any label arrives. `signals` is
+what the job knows, `exporter` shows it to Prometheus, `slo` what the service should keep to,
+`alerts` who is told when it does not, `rules` those as Prometheus reads them, `dashboard` the same
+numbers as pictures, and `live` an alert as it happens.
 """
 
 from pipeline.monitor.drift import run
+from pipeline.monitor.exporter import exporter
+from pipeline.monitor.live import monitor_live
 
-__all__ = ["run"]
+__all__ = ["exporter", "monitor_live", "run"]

@@ -19,6 +19,7 @@ PipelineError                exit 1: the pipeline says no
 ├── RolledBack               rollout: the challenger was taken out, and why
 ├── NotPromoted              rollout: no reason to take it out, and none to let it in
 ├── ServersFailed            rollout: what should serve does not start, or does not answer
+├── AlertSilent              monitor: a fault was injected, and its alert did not fire or not end
 ├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
@@ -111,6 +112,10 @@ class NotPromoted(PipelineError):
 
 class ServersFailed(PipelineError):
     """A server or the proxy does not start, or does not answer."""
+
+
+class AlertSilent(PipelineError):
+    """A fault was injected and its alert did not fire, or it was repaired and the alert went on."""
 
 
 class LedgerRefused(PipelineError):
