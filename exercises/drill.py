@@ -53,13 +53,14 @@ def drills() -> dict[str, Drill]:
         delivery,
         features,
         models,
+        operations,
         release,
         rollout,
         security,
         serving,
     )
 
-    modules = [data, features, models, delivery, release, security, serving, rollout]
+    modules = [data, features, models, delivery, release, security, serving, rollout, operations]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

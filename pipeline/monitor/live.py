@@ -60,7 +60,7 @@ KEPT = Path("state/monitor/kept")
 PROJECT = "monitor"
 """Of its own, so that a rollout that was interrupted finds its store and its servers."""
 CONFIG = Path("configs/monitor")
-_DAYS, _SOUND_SECONDS, _PATIENCE_SECONDS, _READY_SECONDS = 12, 12.0, 40.0, 20.0
+_DAYS, _SOUND_SECONDS, _PATIENCE_SECONDS, _READY_SECONDS = 8, 8.0, 40.0, 20.0
 _REQUESTS_A_SECOND = 60
 
 
@@ -91,6 +91,7 @@ def _played(scene: "Scene", fault: str) -> str:
     scene.report("sound")
     if firing := sorted(scene.states):
         scene.say(f"before any fault: {', '.join(firing)}")
+    scene.until(lambda: name not in scene.states, f"{name} was active before any fault, and stayed")
     scene.say(f"fault injected: {fault}")
     began = time.monotonic()
     mend = scene.broken(fault)
@@ -259,9 +260,11 @@ def _scene(programs: dict[str, str]) -> Iterator[Scene]:
     champion = sides()[0]
     require_answers(champion)
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
-    ahead = traffic(first, _DAYS)
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
+        serving_live.begin(KEPT)  # it loads what servers need while the traffic is made ready
+        until_over.callback(serving_live.end, KEPT)
+        ahead = traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
         ports = dict(zip(names, serving_live.free_ports(len(names)), strict=True))
@@ -292,7 +295,6 @@ def _serving(champion: Side, folder: Path) -> Iterator[tuple[Live, Feed]]:
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
     with opened(config, serve, project=PROJECT, empty=True) as store:
-        serving_live.begin(KEPT)
         route = Route(ALL_CHAMPION, PROJECT)
         with serving_live.serving(both, route, KEPT, PROJECT, log) as live:
             yield live, Feed(store)

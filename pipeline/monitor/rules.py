@@ -52,8 +52,8 @@ def generated() -> dict[Path, str]:
     return {RULES: head + rules(configured())}
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-_DURATION = r"(\d+)([smh])"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = r"(\d+)([smhd])"
 
 
 def shortened(found: Iterable[Alert], factor: int) -> list[Alert]:
