@@ -134,6 +134,8 @@ rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests 
 	@python -m benchmarks.rollout
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
+alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
+	@python -m benchmarks.alarms
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -182,5 +184,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor exporter monitor-live retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
+  drill bench leak skews store serving proxy rollouts horizon alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -1,4 +1,4 @@
-"""An alert as it happens, by the real command: Prometheus, Alertmanager, Envoy, servers, a fault."""
+"""An alert as it happens, by the real command: real servers, a real Prometheus, a fault."""
 
 import contextlib
 import os
