@@ -94,7 +94,7 @@ def faults(asked: pd.Series, chance: np.random.Generator) -> Iterator[tuple[np.n
         yield counts[place - edge : place + edge], edge
 
 
-def detected(rule: Rule, asked: pd.Series, share: float, seed: int) -> dict[str, float | int | None]:
+def detected(rule: Rule, asked: pd.Series, share: float, seed: int) -> dict[str, float | None]:
     """The share of faults that page within six hours, and the median minutes until they do."""
     chance = np.random.default_rng(seed)
     minutes = []
