@@ -58,7 +58,9 @@ class Alert:
 
 def alerts(slo: Objectives, serve: ServeConfig) -> list[Alert]:
     """Every alert, with the numbers of the configs."""
-    return [*_users(slo), *_servers(slo, serve), *_inputs(slo), *_outcomes(slo), *_watch(slo)]
+    serving = [*_users(slo), *_processes(), *_queues(slo, serve)]
+    found = [*_outcomes(slo), *_compared(), *_ages(slo), *_watchers(slo)]
+    return [*serving, *_inputs(slo), *found]
 
 
 def failed_share(window: str) -> str:
@@ -128,9 +130,8 @@ def _users(slo: Objectives) -> list[Alert]:
     ]
 
 
-def _servers(slo: Objectives, serve: ServeConfig) -> list[Alert]:
-    waiting = f"{slo.max_waiting_share * serve.max_waiting:g}"
-    queued = f"{slo.max_waiting_share * serve.log_queue:.12g}"
+def _processes() -> list[Alert]:
+    """What may not happen at all."""
     return [
         Alert(
             "TargetDown",
@@ -160,6 +161,14 @@ def _servers(slo: Objectives, serve: ServeConfig) -> list[Alert]:
             "Answers were given that the log does not hold, and never will",
             "{{ $value | humanize }} answers lost within 15m, 0 are allowed",
         ),
+    ]
+
+
+def _queues(slo: Objectives, serve: ServeConfig) -> list[Alert]:
+    """What fills up before it hurts."""
+    waiting = f"{slo.max_waiting_share * serve.max_waiting:g}"
+    queued = f"{slo.max_waiting_share * serve.log_queue:.12g}"
+    return [
         Alert(
             "LogFallsBehind",
             "serving",
@@ -207,9 +216,8 @@ def _inputs(slo: Objectives) -> list[Alert]:
 
 
 def _outcomes(slo: Objectives) -> list[Alert]:
-    """What the daily job found; of outcomes only where enough labels have come."""
+    """What follows from labels, where enough of them have come."""
     known = f"and on (instance) flight_monitor_coverage >= {slo.min_coverage:g}"
-    config = load(MonitorConfig)
     return [
         _told(
             "ExcessLoss",
@@ -228,6 +236,13 @@ def _outcomes(slo: Objectives) -> list[Alert]:
             f"mean outcome and mean risk are {{{{ $value | humanize }}}} apart over 14 days, "
             f"{slo.max_outcome_gap:g} allowed",
         ),
+    ]
+
+
+def _compared() -> list[Alert]:
+    """What the daily job found without labels, against training and against the data's rules."""
+    config = load(MonitorConfig)
+    return [
         _told(
             "SkewFound",
             "inputs",
@@ -263,9 +278,8 @@ def _outcomes(slo: Objectives) -> list[Alert]:
     ]
 
 
-def _watch(slo: Objectives) -> list[Alert]:
-    """What has to be there for the others to be able to speak."""
-    job = f"{slo.max_job_age_hours * 3600:g}"
+def _ages(slo: Objectives) -> list[Alert]:
+    """What grows old, or comes late."""
     return [
         _told(
             "ModelTooOld",
@@ -293,6 +307,13 @@ def _watch(slo: Objectives) -> list[Alert]:
             "Too few predictions have their outcome: what is late is not a random part",
             f"{{{{ $value | humanizePercentage }}}} have, {slo.min_coverage:g} are needed",
         ),
+    ]
+
+
+def _watchers(slo: Objectives) -> list[Alert]:
+    """Who has to live for the others to be able to speak."""
+    job = f"{slo.max_job_age_hours * 3600:g}"
+    return [
         _told(
             "MonitoringJobDead",
             "monitoring",

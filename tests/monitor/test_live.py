@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.monitor import children, live, rules
+from pipeline.monitor import children, rules, scene, setting
 from pipeline.monitor.alerts import configured
-from pipeline.monitor.live import FAULTS, Feed, monitor_live
+from pipeline.monitor.live import FAULTS, monitor_live
+from pipeline.monitor.scene import Feed
 from pipeline.monitor.sink import Sink
 from pipeline.rollout.fault import FAULTS as OF_SERVERS
 from pipeline.rollout.live import free_ports
@@ -46,7 +47,7 @@ def test_without_prometheus_it_says_which_package_has_it(monkeypatch):
 def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
     names = ["prometheus", "alertmanager", "exporter", "sink"]
     ports = dict(zip(names, free_ports(4), strict=True))
-    list(live._watchers({name: name for name in names}, tmp_path, ports))
+    list(setting.watchers({name: name for name in names}, tmp_path, ports))
     for command in (
         [needs("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
         [needs("amtool"), "check-config", str(tmp_path / "alertmanager.yml")],
@@ -63,8 +64,8 @@ def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
 def test_an_alert_that_is_pending_for_one_and_firing_for_another_is_firing(monkeypatch):
     def told(*states):
         found = [{"labels": {"alertname": "A"}, "state": state} for state in states]
-        monkeypatch.setattr(live, "page", lambda _: json.dumps({"data": {"alerts": found}}))
-        return live.active(1)
+        monkeypatch.setattr(scene, "page", lambda _: json.dumps({"data": {"alerts": found}}))
+        return scene.active(1)
 
     assert told("firing", "pending") == told("pending", "firing") == {"A": "firing"}
     assert told("pending") == {"A": "pending"}
@@ -131,9 +132,12 @@ import sys, time
 from pathlib import Path
 from pipeline.monitor.children import Child, ended_by_signals
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-with ended_by_signals(), Child(sleep, Path(".")) as child:
-    print(child.pid, flush=True)
-    time.sleep(60)
+try:
+    with ended_by_signals(), Child(sleep, Path(".")) as child:
+        print(child.pid, flush=True)
+        time.sleep(60)
+finally:
+    print(child.ended, flush=True)
 """
 
 
@@ -155,7 +159,7 @@ def test_a_child_goes_with_whoever_started_it(told, code, tmp_path):
     process.send_signal(told)
     assert process.wait(10) == code
     assert _gone(child)
-    process.communicate()
+    assert process.communicate()[0].strip() == ("" if told == signal.SIGKILL else "True")
 
 
 def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkeypatch):
@@ -168,5 +172,5 @@ def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkey
 
 def test_the_scene_is_as_fast_as_its_rules_allow():
     """Every window is a whole number of seconds, and has room for two looks."""
-    for alert in rules.shortened(configured(), live.FACTOR):
+    for alert in rules.shortened(configured(), setting.FACTOR):
         assert all(int(n) >= 2 for n in rules.re.findall(r"\[(\d+)s\]", alert.expr)), alert.name
