@@ -92,6 +92,10 @@ monitor: setup ## A month in three layers, and who is called: make monitor MONTH
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
 	@$(PIPELINE) diagnose $${MONTH:+"--month=$$MONTH"}
+exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make exporter PORT=9105
+	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
+monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
+	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(MAKE) run
@@ -132,10 +136,14 @@ rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests 
 	@python -m benchmarks.rollout
 drifts: setup ## Does the diagnosis find what is there? Constructed cases, then every month
 	@python -m benchmarks.drifts
+alerts: setup ## Were the year's alerts right, early, late or false?
+	@python -m benchmarks.alerts
 horizon: setup ## What it costs to predict earlier than two hours before departure
 	@python -m benchmarks.horizon
 outcomes: setup ## What late labels cost, and what each proxy for them is worth
 	@python -m benchmarks.outcome
+alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
+	@python -m benchmarks.alarms
 
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
@@ -183,6 +191,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
-  who-served replay-decision monitor diagnose retrain push pull answers answer prove fill record drills \
-  drill bench leak skews store serving proxy rollouts drifts horizon outcomes check test nightly fast rules small report \
+  who-served replay-decision monitor diagnose exporter monitor-live retrain push pull answers answer \
+  prove fill record drills drill bench leak skews store serving proxy rollouts drifts alerts horizon \
+  outcomes alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -158,7 +158,7 @@ def real() -> dict[str, dict[str, object]]:
             "cause": finding.cause,
             "act": finding.act,
             "rows": finding.rows,
-            "refit_gain": finding.gain.loss.model_dump() if finding.gain else None,
+            "refit_gain": finding.gain.model_dump() if finding.gain else None,
             "by": {
                 part.inputs: part.model_dump(exclude={"inputs"}) for part in finding.decompositions
             },

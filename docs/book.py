@@ -189,7 +189,16 @@ def generated() -> dict[Path, str]:
     wanted |= {
         ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
     }
-    return {path: _filled(path, parts) for path, parts in wanted.items()}
+    filled = {path: _filled(path, parts) for path, parts in wanted.items()}
+    return filled | _made()
+
+
+def _made() -> dict[Path, str]:
+    """The files for Prometheus and Grafana, which are made as a whole from configs/monitor.yaml."""
+    from pipeline.monitor import dashboard, rules
+
+    made = rules.generated() | dashboard.generated()
+    return {ROOT / path: text for path, text in made.items()}
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

@@ -54,13 +54,15 @@ def drills() -> dict[str, Drill]:
         features,
         labels,
         models,
+        operations,
         release,
         rollout,
         security,
         serving,
     )
 
-    modules = [data, features, models, delivery, release, security, serving, rollout, labels]
+    modules = [data, features, models, delivery, release, security, serving, rollout]
+    modules += [labels, operations]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

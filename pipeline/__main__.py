@@ -35,6 +35,8 @@ STAGES = {
     "replay-decision": "pipeline.rollout:replay_decision",
     "monitor": "pipeline.monitor:run",
     "diagnose": "pipeline.monitor:diagnose",
+    "exporter": "pipeline.monitor:exporter",
+    "monitor-live": "pipeline.monitor:monitor_live",
     "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
@@ -42,6 +44,7 @@ STAGES = {
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
 _DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
 _MONTH = {"month": {"metavar": "YYYY-MM", "help": "a month: 2013-04; batch: one that has arrived"}}
+_PORT = {"type": int, "metavar": "PORT", "help": "where it listens, 0 for any"}
 _AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
 _ROLLOUT = {
     "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
@@ -56,10 +59,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "lineage": {"version": _VERSION},
     "serve": {"day": _DAY},
-    "server": {
-        "version": _VERSION,
-        "port": {"type": int, "metavar": "PORT", "help": "server: where it listens, 0 for any"},
-    },
+    "server": {"version": _VERSION, "port": _PORT},
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
     "skew": {"day": _DAY},
     **dict.fromkeys(("batch", "diagnose"), _MONTH),
@@ -67,6 +67,8 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
     "who-served": {"at": _AT},
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
+    "exporter": {"port": _PORT},
+    "monitor-live": {"fault": {"metavar": "FAULT", "help": "monitor-live: failing, slow, feed"}},
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""

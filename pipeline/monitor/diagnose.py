@@ -8,30 +8,23 @@ beside each finding stands what a refit on newer labels would have gained.
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.monitor import tripwires
 from pipeline.monitor.champion import (
     Champion,
-    labelled_before,
     month_window,
-    refit,
     watched,
 )
-from pipeline.monitor.decompose import Decomposition, Part, Side, decompose
+from pipeline.monitor.decompose import Decomposition, Side, decompose
+from pipeline.monitor.gain import Gain, gained
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
 from pipeline.shared import clock
 from pipeline.shared.config import (
-    Bootstrap,
     Diagnosis,
-    EvaluateConfig,
     MonitorConfig,
     ServeConfig,
-    TrainConfig,
-    Window,
     load,
 )
 from pipeline.shared.contracts import MONITOR, Check, Record
@@ -50,22 +43,6 @@ Cause = Literal[
 Act = Literal["fix the feed", "retrain", "escalate", "hold"]
 SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
 """Shares over a week and more: they follow the season, and alone tell one month from another."""
-
-
-class Gain(Record):
-    """The log loss of a refit less the champion's on the newest labelled days; negative is better.
-
-    The refit has seen every label known before those days, and none after.
-    """
-
-    loss: Part
-    rows: int
-    days: int
-
-    @property
-    def proven(self) -> bool:
-        """Whether the refit is surely better."""
-        return self.loss.high < 0
 
 
 class Finding(Record):
@@ -105,7 +82,7 @@ def triage(
         return "skew", "fix the feed", told
     assert decomposition is not None
     cause, reason = _cause(decomposition, limits)
-    act, why = _act(decomposition, limits.margin, gain)
+    act, why = _act(decomposition, limits, gain)
     return cause, act, [reason, why]
 
 
@@ -127,40 +104,15 @@ def _cause(found: Decomposition, limits: Diagnosis) -> tuple[Cause, str]:
     return "covariate shift" if covariate else "no shift", f"no relation surely moved: {parts}"
 
 
-def _act(found: Decomposition, margin: float, gain: Gain | None) -> tuple[Act, str]:
+def _act(found: Decomposition, limits: Diagnosis, gain: Gain | None) -> tuple[Act, str]:
     if gain is None:
         return "hold", "no label of the newest days is known yet: nothing says what a refit brings"
-    told = f"a refit changes the log loss by {gain.loss} over {gain.days} days"
-    if gain.proven:
+    told = f"a refit changes the log loss by {gain}"
+    if gain.wins(limits.margin):
         return "retrain", f"{told}: it helps"
-    if found.identifiable and found.concept.rises(margin):
+    if found.identifiable and found.concept.rises(limits.margin):
         return "escalate", f"{told}: it does not surely help, and the relation has moved"
     return "hold", f"{told}: it does not surely help"
-
-
-def gained(champion: Champion, month: pd.DataFrame, now: pd.Timestamp, days: int) -> Gain | None:
-    """What a refit on all labels known before the newest `days` would have changed on them."""
-    known = labelled_before(month, now)
-    last = sorted(set(days_of(known["name"])))[-days:]
-    judged = known[np.isin(days_of(known["name"]), last)].reset_index(drop=True)
-    if judged.empty:
-        return None
-    begins = judged["predict_at"].min().normalize()
-    until = str((begins - pd.Timedelta(hours=5)).date())  # the New York date before
-    past = labelled_before(flights(Window(first=champion.window.first, last=until)), begins)
-    config, names = load(TrainConfig), champion.answerer.model.features
-    model = refit(config, names, matrix(past, names), past[LABEL].to_numpy())
-    risk = model.predict_proba(matrix(judged, names))[:, 1]
-    labels = judged[LABEL].to_numpy()
-    live = champion.answerer.model.predict(judged)
-    worse = log_loss(labels, risk) - log_loss(labels, live)
-    return _gain(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
-
-
-def _gain(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Gain:
-    found = difference(worse_by, day, bootstrap)
-    part = Part(point=round(found.point, 6), low=round(found.low, 6), high=round(found.high, 6))
-    return Gain(loss=part, rows=found.rows, days=found.days)
 
 
 def taken_apart(
@@ -196,7 +148,7 @@ def found(month: str | None) -> Finding:
     sound = not broken and not skew
     parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])
-    gain = gained(champion, frame, now, config.diagnosis.gain_days) if sound else None
+    gain = gained(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
     cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
     return Finding(

@@ -5,14 +5,16 @@ labels that had arrived by an instant of the replay. Everything it says can be a
 same instant; data/monitor/ holds a JSON file for each layer, and the page links them.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline.features.definitions import PROXY
-from pipeline.monitor import drift, labels, page, tripwires
+from pipeline.monitor import drift, labels, page, signals, tripwires
 from pipeline.monitor.champion import Champion, month_window, watched
+from pipeline.monitor.gain import Gain, gained
 from pipeline.monitor.outcome import Outcome, Rules, judged
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
 from pipeline.shared import clock, ledger
@@ -21,7 +23,9 @@ from pipeline.shared.contracts import MONITOR, Check, Record
 from pipeline.shared.errors import DayUnknown
 from pipeline.shared.files import write_json, write_text
 
-FOUND = {name: MONITOR / f"{name}.json" for name in ("drift", "tripwires", "outcome", "alerts")}
+FOUND = {
+    name: MONITOR / f"{name}.json" for name in ("drift", "tripwires", "outcome", "gain", "alerts")
+}
 PAGE = MONITOR / "month.html"
 
 
@@ -47,10 +51,12 @@ class Month:
     skew: dict[str, int]
     drift: drift.Drift
     outcome: Outcome
+    gain: Gain | None
+    margin: float
 
     @property
     def alerts(self) -> list[Raised]:
-        """What calls for somebody: broken data, skew and a fallen outcome do, drift alone never."""
+        """Who is called: for broken data, skew, a refit that wins; for drift alone never."""
         found = [
             Raised(
                 layer="inputs",
@@ -77,12 +83,14 @@ class Month:
 
     def _of_outcomes(self) -> list[Raised]:
         alert, feed, told = self.outcome.alert, self.outcome.feed, []
+        if self.gain is not None and self.gain.wins(self.margin):
+            told.append(("a refit wins", "page", f"log loss {self.gain}"))
         if alert.status == "alert":
-            told += [("outcome", "page", reason) for reason in alert.reasons]
+            told += [("outcome", "ticket", reason) for reason in alert.reasons]
         if alert.status == "not known":
             told += [("outcome not known", "ticket", reason) for reason in alert.reasons]
         if feed.stale:
-            told.append(("labels late", "page", f"the newest are {feed.labels_age_hours} h old"))
+            told.append(("labels late", "ticket", f"the newest are {feed.labels_age_hours} h old"))
         if weeks := self.outcome.agreement:
             named = ", ".join(f"{one.carrier} {one.week} ({one.agreement:.2f})" for one in weeks)
             told.append(("labels disagree with flags", "page", named))
@@ -102,26 +110,30 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     inside = days_of(rows["flight"]) >= window.first
     this, theirs = rows[inside].reset_index(drop=True), frame[inside].reset_index(drop=True)
     name, docs = window.last[:7], tripwires.DOCS if config.html == "full" else None
-    checks = tripwires.looked(reference, this, config.tripwires)
-    checks += tripwires.validated(f"served {name}", this, docs)
-    return Month(
-        name=name,
-        at=now,
-        champion=champion,
-        rows=len(this),
-        logged=int((this["source"] == "log").sum()),
-        checks=checks,
-        skew=skewed(theirs, this),
-        drift=drift.compared(reference, rows, window.first, config),
-        outcome=judged(
-            rows,
-            labels.daily(frame),
-            now,
-            Rules.of_configs(),
-            flags_of(frame),
-            since=window.first,
-        ),
-    )
+    with ThreadPoolExecutor(1) as beside:  # a fit leaves the interpreter to others
+        gain = beside.submit(gained, champion, frame, rows, now, config.diagnosis.gain_days)
+        checks = tripwires.looked(reference, this, config.tripwires)
+        checks += tripwires.validated(f"served {name}", this, docs)
+        return Month(
+            name=name,
+            at=now,
+            champion=champion,
+            rows=len(this),
+            logged=int((this["source"] == "log").sum()),
+            checks=checks,
+            skew=skewed(theirs, this),
+            drift=drift.compared(reference, rows, window.first, config),
+            outcome=judged(
+                rows,
+                labels.daily(frame),
+                now,
+                Rules.of_configs(),
+                flags_of(frame),
+                since=window.first,
+            ),
+            gain=gain.result(),
+            margin=config.diagnosis.margin,
+        )
 
 
 def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig) -> pd.DataFrame:
@@ -163,10 +175,37 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["drift"], found.drift.model_dump())
     write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
+    gain = found.gain
+    write_json(FOUND["gain"], None if gain is None else gain.model_dump())
+    signals.write(told_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     page.drawn(found)
     write_text(PAGE, page.month(found))
     return _line(found)
+
+
+def told_of(found: Month) -> signals.Signals:
+    """The month's end as Prometheus is told it."""
+    outcome, answerer, gain = found.outcome, found.champion.answerer, found.gain
+    figures = outcome.alert.figures
+    psi = {column.column: column.looks[-1] for column in found.drift.columns if column.looks}
+    steady = [c.column for c in found.drift.columns if c.group in ("static", "aircraft")]
+    return signals.Signals(
+        at=found.at.to_pydatetime(),
+        version=answerer.version,
+        release=answerer.release,
+        model_age_days=(found.at - found.champion.trained_until) / pd.Timedelta(days=1),
+        labels_age_hours=outcome.feed.labels_age_hours,
+        coverage=figures.coverage,
+        excess_loss=figures.excess,
+        outcome_gap=figures.gap,
+        refit_gain=None if gain is None else gain.point,
+        refit_gain_high=None if gain is None else gain.high,
+        prediction_psi=psi.get(RISK),
+        input_psi={name: psi[name] for name in steady if name in psi},
+        quality_failures=len(tripwires.failed(found.checks)),
+        skew_mismatches=sum(found.skew.values()),
+    )
 
 
 def _line(found: Month) -> str:

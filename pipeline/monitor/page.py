@@ -118,8 +118,8 @@ def _gain(finding: "Finding") -> str:
     if gain is None:
         return "Not asked, or nothing labelled yet."
     return (
-        f"{gain.loss} nats of log loss against the champion, on {gain.rows:,} flights of "
-        f"{gain.days} days; negative is better. It learned from every label known before them."
+        f"{gain}, nats of log loss against the champion, on {gain.rows:,} flights of {gain.first} "
+        f"to {gain.last}; negative is better. It learned from every label known before them."
     )
 
 
@@ -210,6 +210,10 @@ def _outcomes(found: "Month") -> str:
             for f in [s.figures]
         ],
     )
+    summary += paragraphs(
+        "A refit on what was known two weeks before: "
+        + (f"{found.gain} nats, negative is better." if found.gain else "no label is due yet.")
+    )
     return (
         summary + f'<img src="{PICTURE.name}" alt="Outcome and risk by day">' + intervals + slices
     )
@@ -229,7 +233,7 @@ def _links(found: "Month") -> str:
         (f"make diagnose MONTH={found.name}", f"diagnosis-{found.name}.html"),
         *(
             (f"{name} as JSON", f"{name}.json")
-            for name in ("drift", "tripwires", "outcome", "alerts")
+            for name in ("drift", "tripwires", "outcome", "gain", "alerts")
         ),
     ]
     there = [(told, to) for told, to in places if (MONITOR / to).is_file()]

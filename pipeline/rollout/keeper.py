@@ -43,12 +43,16 @@ class Server(Record):
 
 
 class Wanted(Record):
-    """Everything that is to run; `project` is the online store's that the servers read."""
+    """Everything that is to run; `project` is the online store's that the servers read.
+
+    `log_url` is where they log, if not where the config says.
+    """
 
     servers: dict[str, Server]
     users: int
     admin: int
     project: str
+    log_url: str | None = None
 
     @property
     def ports(self) -> envoy.Ports:
@@ -102,7 +106,7 @@ class Keeper:
         if name == "envoy":
             return _spawned(envoy.command(self.folder), self.folder / "envoy.log")
         server = wanted.servers[name]
-        return _forked(lambda: _serve(server, wanted.project), self.folder / f"{name}.log")
+        return _forked(lambda: _serve(server, wanted), self.folder / f"{name}.log")
 
     def _stop(self, names: list[str]) -> None:
         pids = [pid for name in names if (pid := self.running.pop(name).pid)]
@@ -172,11 +176,11 @@ def _sign_of_life(folder: Path) -> float:
     return 0.0
 
 
-def _serve(server: Server, project: str) -> None:
+def _serve(server: Server, wanted: Wanted) -> None:
     from pipeline.rollout.fault import injected
     from pipeline.serve.server import serve
 
-    serve(server.release, server.port, project=project, wrap=injected(server.fault))
+    serve(server.release, server.port, wanted.project, wanted.log_url, injected(server.fault))
 
 
 def _forked(work: Callable[[], None], log: Path) -> int:
@@ -230,4 +234,4 @@ def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(keep())
+    sys.exit(keep(Path(sys.argv[1]) if sys.argv[1:] else KEPT))

@@ -75,7 +75,7 @@ def _start_keeper(folder: Path) -> None:
     (folder / "lease").touch()
     with (folder / "keeper.log").open("ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "pipeline.rollout.keeper"],
+            [sys.executable, "-m", "pipeline.rollout.keeper", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -105,7 +105,13 @@ def is_kept(folder: Path = KEPT) -> bool:
 
 
 @contextlib.contextmanager
-def serving(sides: dict[str, Side], route: Route, folder: Path = KEPT) -> Iterator[Live]:
+def serving(
+    sides: dict[str, Side],
+    route: Route,
+    folder: Path = KEPT,
+    project: str = PROJECT,
+    log_url: str | None = None,
+) -> Iterator[Live]:
     """Servers for each arm and Envoy before them, all ready; ended with the block.
 
     Whoever is killed leaves them running for `keeper.LEASE_SECONDS`, and finds them again.
@@ -113,7 +119,8 @@ def serving(sides: dict[str, Side], route: Route, folder: Path = KEPT) -> Iterat
     Raises:
         ServersFailed: one of them does not get ready.
     """
-    wanted = _wanted(folder, sides)
+    told = {"project": project, "log_url": log_url}
+    wanted = _wanted(folder, sides).model_copy(update=told)
     (folder / "lease").touch()
     if not is_kept(folder):
         _start_keeper(folder)
@@ -145,7 +152,7 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
     known: Wanted | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
         known = Wanted.model_validate_json((folder / "wanted.json").read_bytes())
-    free = _free_ports(len(sides) + 2)
+    free = free_ports(len(sides) + 2)
     ports = dict(zip(sides, free, strict=False))
     if known is not None:
         ports |= {arm: server.port for arm, server in known.servers.items() if arm in sides}
@@ -159,7 +166,8 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens at."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

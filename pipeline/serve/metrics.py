@@ -4,8 +4,11 @@ Importing Feast tells the client library to keep its numbers in files that proce
 process counts for itself, whatever was imported before: the proxy knows which process is which.
 """
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from prometheus_client import (
@@ -16,8 +19,11 @@ from prometheus_client import (
     Histogram,
     Info,
     generate_latest,
+    start_http_server,
     values,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.features.definitions import VIEWS
 from pipeline.features.transform import NEVER
@@ -98,3 +104,76 @@ class Metrics:
     def value(self, name: str, **labels: str) -> Any:
         """One number, by the name that Prometheus shows; None if nothing was counted."""
         return self.registry.get_sample_value(name, labels)
+
+
+class Sample(NamedTuple):
+    """One number as Prometheus is shown it."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def samples(text: str) -> list[Sample]:
+    """Every number of what a server, a proxy or a job shows to Prometheus, by its name there.
+
+    The client's parser gives every counter the ending `_total`, which Envoy's counters do not have.
+    """
+    bare = set(re.findall(r"^# TYPE (\S+?)(?<!_total) counter", text, re.MULTILINE))
+    return [
+        Sample(family.name if family.name in bare else s.name, s.labels, s.value)
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    ]
+
+
+class Shown(NamedTuple):
+    """A number that is read when Prometheus asks for it, and what it means."""
+
+    name: str
+    about: str
+    value: float
+    labels: Mapping[str, str] = MappingProxyType({})
+
+
+class _Asked:
+    """Asks for the numbers anew whenever they are read."""
+
+    def __init__(self, read: Callable[[], Iterable[Shown]]):
+        self._read = read
+
+    def describe(self) -> list[Any]:
+        """Nothing is said before it is asked for."""
+        return []
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """The numbers as they are now."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, about, value, labels in self._read():
+            made = GaugeMetricFamily(name, about, labels=list(labels))
+            families.setdefault(name, made).add_metric(list(labels.values()), value)
+        return list(families.values())
+
+
+def registry_of(read: Callable[[], Iterable[Shown]]) -> CollectorRegistry:
+    """A registry of what is read whenever it is asked for."""
+    registry = CollectorRegistry()
+    registry.register(_Asked(read))
+    return registry
+
+
+def shown_text(read: Callable[[], Iterable[Shown]]) -> str:
+    """What is read, as Prometheus reads it."""
+    return generate_latest(registry_of(read)).decode()
+
+
+@contextlib.contextmanager
+def exposed(read: Callable[[], Iterable[Shown]], port: int, host: str) -> Iterator[int]:
+    """Show what is read at a port (0 for any) of a host; the port. Ended with the block."""
+    server, thread = start_http_server(port, host, registry_of(read))
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -501,8 +501,56 @@ class OutcomeRule(Section):
         return self
 
 
+class Burn(Section):
+    """An error budget spent so many times too fast, over a long window and a short one."""
+
+    rate: float = Field(gt=1)
+    long_minutes: int = Field(gt=0)
+    short_minutes: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _looks_back_in_order(self) -> "Burn":
+        if self.short_minutes >= self.long_minutes:
+            raise ValueError(
+                f"short_minutes {self.short_minutes} is not below long_minutes {self.long_minutes}"
+            )
+        return self
+
+
+Hour = Annotated[int, Field(ge=0, le=24)]
+
+
+class Objectives(Section):
+    """Service-level objectives, and the limits that alerts have beside those of the model."""
+
+    availability: float = Field(gt=0, lt=1)
+    budget_days: int = Field(gt=0, le=90)
+    fast: Burn
+    slow: Burn
+    min_failures: int = Field(gt=0)
+    latency_ms: Literal[10, 25, 50, 100, 250, 500, 1000, 2500]
+    latency_share: float = Field(gt=0, lt=1)
+    silent_minutes: int = Field(gt=0)
+    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(_in_order)]
+    max_missing_share: Share
+    max_stale_share: Share
+    max_waiting_share: Share
+    max_model_age_days: Positive
+    max_job_age_hours: Positive
+
+    @model_validator(mode="after")
+    def _can_be_missed(self) -> "Objectives":
+        """An alert on more failures than there are requests would never fire."""
+        for name in ("fast", "slow"):
+            if (share := getattr(self, name).rate * (1 - self.availability)) >= 1:
+                raise ValueError(
+                    f"{name}.rate asks for {share:.0%} failures, at most 100% of requests can fail"
+                )
+        return self
+
+
 class MonitorConfig(StageConfig):
-    """The window that is compared with the training window, and what counts as drift."""
+    """The window that is compared with the training window, what counts as drift, and the SLOs."""
 
     stage = "monitor"
     window: Window
@@ -515,6 +563,7 @@ class MonitorConfig(StageConfig):
     diagnosis: Diagnosis
     html: Literal["full", "none"]
     outcome: OutcomeRule
+    slo: Objectives
 
     @model_validator(mode="after")
     def _warns_before_it_alerts(self) -> "MonitorConfig":

@@ -20,6 +20,7 @@ PipelineError                exit 1: the pipeline says no
 ├── NotPromoted              rollout: no reason to take it out, and none to let it in
 ├── ServersFailed            rollout: what should serve does not start, or does not answer
 ├── LabelsRefused            monitor: labels, or requests to join them with, that cannot be right
+├── AlertSilent              monitor: a fault was injected, and its alert did not fire or not end
 ├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
@@ -116,6 +117,10 @@ class ServersFailed(PipelineError):
 
 class LabelsRefused(PipelineError):
     """Labels, or requests that they are joined with, that are none or contradict themselves."""
+
+
+class AlertSilent(PipelineError):
+    """A fault was injected and its alert did not fire, or it was repaired and the alert went on."""
 
 
 class LedgerRefused(PipelineError):

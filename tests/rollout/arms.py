@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.rollout import envoy
 from pipeline.rollout.envoy import Ports, Route
-from pipeline.rollout.live import _free_ports
+from pipeline.rollout.live import free_ports
 
 SALT = "0123456789ab"
 
@@ -122,7 +122,7 @@ class Proxied:
 @contextmanager
 def proxied(folder: Path) -> Iterator[Proxied]:
     """Three arms behind an Envoy of their own, all traffic at the champion."""
-    users, admin, *servers = _free_ports(2 + len(envoy.ARMS))
+    users, admin, *servers = free_ports(2 + len(envoy.ARMS))
     ports = Ports(users, admin, dict(zip(envoy.ARMS, servers, strict=True)))
     found = Proxied(folder, ports, {})
     envoy.write(folder, ports, Route({"champion": 10_000}, SALT))

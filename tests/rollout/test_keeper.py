@@ -64,7 +64,7 @@ def start(tmp_path, monkeypatch):
 @pytest.fixture
 def wanted(start):
     """A file that asks for an Envoy and no server."""
-    users, admin = live._free_ports(2)
+    users, admin = live.free_ports(2)
     found = Wanted(servers={}, users=users, admin=admin, project="rollout")
     envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT))
     write_json(KEPT / "wanted.json", found.model_dump())
@@ -147,7 +147,7 @@ def test_without_a_sign_of_life_at_all_it_keeps_nothing(start, wanted):
 def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
     start()
     first = kept(wanted)["pid"]
-    (users, admin) = live._free_ports(2)
+    (users, admin) = live.free_ports(2)
     other = wanted.model_copy(update={"users": users, "admin": admin})
     envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT))
     write_json(KEPT / "wanted.json", other.model_dump())
