@@ -13,10 +13,10 @@ import pandas as pd
 from benchmarks.study import kept
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, matrix
-from pipeline.monitor import drift, windows
 from pipeline.monitor.champion import Champion, refit, watched
-from pipeline.monitor.gain import known_before
-from pipeline.monitor.quality import expected_loss
+from pipeline.monitor.inputs import drift, windows
+from pipeline.monitor.outcomes.gain import known_before
+from pipeline.monitor.outcomes.quality import expected_loss
 from pipeline.monitor.served import RISK, days_of, flights, served
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, TrainConfig, Window, load
 from pipeline.shared.scores import log_loss
@@ -77,6 +77,7 @@ class Year:
     """April to December as it was served, and every Monday's fresh model on the weeks after it."""
 
     def __init__(self, champion: Champion):
+        """Fits all of the fresh models, which takes minutes."""
         self.champion, self.config = champion, load(MonitorConfig)
         self.frame = flights(Window(first="2013-04-01", last="2013-12-31"))
         self.rows = served(self.frame, champion.answerer, None)

@@ -13,10 +13,10 @@ import pandas as pd
 
 from benchmarks.study import kept
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
-from pipeline.monitor import tripwires
 from pipeline.monitor.champion import Champion, watched
 from pipeline.monitor.decompose import Decomposition, Side, decompose
 from pipeline.monitor.diagnose import found, triage
+from pipeline.monitor.inputs import tripwires
 from pipeline.monitor.served import RISK, days_of, served, skewed
 from pipeline.shared.config import Diagnosis, MonitorConfig, load
 from pipeline.shared.scores import log_loss

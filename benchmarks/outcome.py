@@ -18,12 +18,12 @@ from pipeline.evaluate.slices import slices
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.join import historical
-from pipeline.monitor import labels, proxy
-from pipeline.monitor.agreement import label_agreement
-from pipeline.monitor.days import due
-from pipeline.monitor.maturity import Pending, so_far
-from pipeline.monitor.outcome import Rules, judged
-from pipeline.monitor.quality import auc_interval
+from pipeline.monitor.outcomes import labels, proxy
+from pipeline.monitor.outcomes.agreement import label_agreement
+from pipeline.monitor.outcomes.days import due
+from pipeline.monitor.outcomes.maturity import Pending, so_far
+from pipeline.monitor.outcomes.outcome import Rules, judged
+from pipeline.monitor.outcomes.quality import auc_interval
 from pipeline.rollout.traffic import published_until
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
 from pipeline.shared.files import file_hash

@@ -21,7 +21,7 @@ import yaml
 from exercises.drill import ROOT, replace_once, scratch
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
-from pipeline.monitor.drift import CATEGORIES, measure
+from pipeline.monitor.inputs.drift import CATEGORIES, measure
 from pipeline.shared.config import Bootstrap, TrainConfig
 from pipeline.shared.files import file_hash
 from pipeline.shared.model import load as load_model

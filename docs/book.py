@@ -195,7 +195,7 @@ def generated() -> dict[Path, str]:
 
 def _made() -> dict[Path, str]:
     """The files for Prometheus and Grafana, which are made as a whole from configs/monitor.yaml."""
-    from pipeline.monitor import dashboard, rules
+    from pipeline.monitor.operations import dashboard, rules
 
     made = rules.generated() | dashboard.generated()
     return {ROOT / path: text for path, text in made.items()}

@@ -17,11 +17,11 @@ import pandas as pd
 from exercises.drill import Drill, Outcome, run_stages, two_months
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.rows import ROWS
-from pipeline.monitor import labels
-from pipeline.monitor.agreement import carrier_weeks, require_agreement
-from pipeline.monitor.outcome import Outcome as Judged
-from pipeline.monitor.outcome import Rules, judged
-from pipeline.monitor.received import receive, received
+from pipeline.monitor.outcomes import labels
+from pipeline.monitor.outcomes.agreement import carrier_weeks, require_agreement
+from pipeline.monitor.outcomes.outcome import Outcome as Judged
+from pipeline.monitor.outcomes.outcome import Rules, judged
+from pipeline.monitor.outcomes.received import receive, received
 from pipeline.shared.errors import PipelineError
 
 TOLD = ("-m", "exercises.drills.labels")

@@ -7,8 +7,8 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, replace_once
 from exercises.drills.release import ran
 
-ALERTS = "pipeline/monitor/alerts.py"
-TESTS = ["tests/monitor/test_alerts.py"]
+ALERTS = "pipeline/monitor/operations/alerts.py"
+TESTS = ["tests/monitor/operations/test_alerts.py"]
 PYTEST = ("-m", "pytest", "-q")
 
 

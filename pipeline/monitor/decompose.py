@@ -118,7 +118,7 @@ def _doubt(
 
 
 def _coarse(reference: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs as their places among common quantiles: fine enough for small trees, and soon binned."""
+    """Inputs as places among common quantiles: fine enough for small trees, and soon binned."""
     coarse = np.full(reference.shape, np.nan, dtype="float32")
     found = (coarse, np.full(window.shape, np.nan, dtype="float32"))
     for column in range(reference.shape[1]):

@@ -11,14 +11,14 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, ROLLING, matrix
-from pipeline.monitor import tripwires
 from pipeline.monitor.champion import (
     Champion,
     month_window,
     watched,
 )
 from pipeline.monitor.decompose import Decomposition, Side, decompose
-from pipeline.monitor.gain import Gain, gained
+from pipeline.monitor.inputs import tripwires
+from pipeline.monitor.outcomes.gain import Gain, gained
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
 from pipeline.shared import clock
 from pipeline.shared.config import (

@@ -12,10 +12,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.features.definitions import PROXY
-from pipeline.monitor import drift, labels, page, signals, tripwires
+from pipeline.monitor import page
 from pipeline.monitor.champion import Champion, month_window, watched
-from pipeline.monitor.gain import Gain, gained
-from pipeline.monitor.outcome import Outcome, Rules, judged
+from pipeline.monitor.inputs import drift, tripwires
+from pipeline.monitor.operations import signals
+from pipeline.monitor.outcomes import labels
+from pipeline.monitor.outcomes.gain import Gain, gained
+from pipeline.monitor.outcomes.outcome import Outcome, Rules, judged
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed
 from pipeline.shared import clock, ledger
 from pipeline.shared.config import MonitorConfig, ServeConfig, Window, load

@@ -4,8 +4,8 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.monitor.drift import PAGE as DRIFT_PAGE
-from pipeline.monitor.tripwires import DOCS
+from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
+from pipeline.monitor.inputs.tripwires import DOCS
 from pipeline.shared import figures
 from pipeline.shared.contracts import MONITOR
 

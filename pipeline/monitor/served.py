@@ -16,7 +16,7 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.join import historical
 from pipeline.features.rows import read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
-from pipeline.monitor.labels import flight_names
+from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.rollout.traffic import published_until
 from pipeline.serve.log import SHADOW, answered, features_of, known_at_of
 from pipeline.shared import clock

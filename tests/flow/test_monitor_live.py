@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow import life
-from tests.monitor.scenes import needs
+from tests.monitor.operations.scenes import needs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -1,0 +1,1 @@
+"""Layer two: what was served and answered, before any label is there."""

@@ -1,0 +1,208 @@
+"""Which inputs and predictions drifted, and how far: effect sizes, not p-values.
+
+The door to Evidently. With tens of thousands of flights a day's weather is "significant", so each
+column gets a population stability index (PSI), and only some columns may raise an alarm. Drift says
+that the world moved, not that the model lost: an alarm asks for a look, it never promotes or pages.
+"""
+
+import os
+import warnings
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import AIRCRAFT, NUMERIC, REQUEST, WEATHER
+from pipeline.monitor.inputs import windows
+from pipeline.monitor.served import RISK, days_of
+from pipeline.shared.config import MonitorConfig
+from pipeline.shared.contracts import MONITOR, Record
+from pipeline.shared.files import replacing
+
+CATEGORIES = ["origin", "carrier"]
+PAGE = MONITOR / "drift.html"
+Status = Literal["alert", "warn", "quiet", "report"]
+
+
+class ColumnDrift(Record):
+    """One column's PSI against the training window, and what it calls for.
+
+    `psi` is that of the whole window, by Evidently; `looks` those of the trailing windows, the
+    oldest first.
+    """
+
+    column: str
+    group: str
+    psi: float
+    looks: list[float]
+    status: Status
+
+
+class Drift(Record):
+    """What moved between the champion's training window and the served window.
+
+    `look_days` are the last days of the trailing windows. `family_factor` is what the limits were
+    raised by, so that all columns together alarm no more often than planned where nothing moved.
+    """
+
+    reference: str
+    window: str
+    reference_rows: int
+    rows: int
+    mean_risk_reference: float
+    mean_risk: float
+    look_days: list[str]
+    family_factor: float
+    columns: list[ColumnDrift]
+
+
+def group_of(column: str) -> str:
+    """The group whose rule a column follows."""
+    groups = {"aircraft": AIRCRAFT, "weather": WEATHER, "static": [*REQUEST, *CATEGORIES]}
+    if column == RISK:
+        return "prediction"
+    return next((name for name, columns in groups.items() if column in columns), "rolling")
+
+
+def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
+    """The warning and the alert of each group that may alarm; the others follow the season."""
+    tripwire = (config.tripwire_warn, config.tripwire_alert)
+    prediction = (config.prediction_warn, config.prediction_alert)
+    return {"prediction": prediction, "static": tripwire, "aircraft": tripwire}
+
+
+def judge(
+    column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
+) -> ColumnDrift:
+    """What a column's drift calls for: a warning at once, an alert only if it lasts.
+
+    An alert wants as many looks in a row as the config says, all beyond the limit; without any
+    trailing look the whole window is one.
+    """
+    group, told = group_of(column), looks or [psi]
+    status: Status = "report"
+    if group in (limits := limits_of(config)):
+        warn, alert = (limit * factor for limit in limits[group])
+        last = told[-config.trailing.persist_looks :] if looks else told
+        lasting = len(last) == config.trailing.persist_looks or not looks
+        status = "warn" if told[-1] >= warn else "quiet"
+        if lasting and min(last) >= alert:
+            status = "alert"
+    return ColumnDrift(
+        column=column,
+        group=group,
+        psi=round(psi, 6),
+        looks=[round(look, 6) for look in looks],
+        status=status,
+    )
+
+
+def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
+    """Each column's PSI as Evidently finds it; without those that hold no value on either side.
+
+    Its HTML report goes to data/monitor/ if asked for.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    filled = [c for c in reference if reference[c].notna().any() and current[c].notna().any()]
+    numbers = [column for column in filled if column not in CATEGORIES]
+    columns = DataDefinition(numerical_columns=numbers, categorical_columns=CATEGORIES)
+    preset = DataDriftPreset(columns=[*numbers, *CATEGORIES], method="psi", threshold=0.1)
+    snapshot = Report([preset]).run(
+        Dataset.from_pandas(current, data_definition=columns),
+        Dataset.from_pandas(reference, data_definition=columns),
+    )
+    if html:
+        with replacing(PAGE) as temporary:
+            snapshot.save_html(str(temporary))
+    return {
+        metric["config"]["column"]: float(metric["value"])
+        for metric in snapshot.dict()["metrics"]
+        if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
+    }
+
+
+def compared(
+    reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
+) -> Drift:
+    """The drift of what was served from day `first` on, against the training window.
+
+    Both are flights as they were served, the reference as it would have been; `rows` may begin
+    before `first`, for the trailing windows.
+    """
+    seen = [*NUMERIC, *CATEGORIES, RISK]
+    days, current = days_of(rows["flight"]), rows[seen]
+    inside = days >= first
+    bins = windows.binned(reference[seen], current, CATEGORIES)
+    before = windows.counted(reference[seen], days_of(reference["flight"]), bins)
+    after = windows.counted(current, days, bins)
+    look_days = looked_at(after.days, first, config)
+    looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
+    factor = max(1.0, _family_factor(before, config))
+    whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
+    found = measure(reference[seen], current[inside], config.html == "full")
+    psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
+    columns = [
+        judge(name, one, trend, config, factor)
+        for name, one, trend in zip(seen, psi, looks, strict=True)
+    ]
+    return Drift(
+        reference=f"{before.days[0]}..{before.days[-1]}",
+        window=f"{first}..{after.days[-1]}",
+        reference_rows=len(reference),
+        rows=int(inside.sum()),
+        mean_risk_reference=round(float(reference[RISK].mean()), 6),
+        mean_risk=round(float(current[RISK][inside].mean()), 6),
+        look_days=look_days,
+        family_factor=round(factor, 4),
+        columns=sorted(columns, key=lambda c: (-c.psi, c.column)),
+    )
+
+
+def looked_at(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
+    """The last days of the trailing windows: the newest day, and back in whole steps to `first`."""
+    trailing, numbers = config.trailing, _numbers(days)
+    kept = [
+        place
+        for place in range(len(days) - 1, -1, -1)
+        if (numbers[-1] - numbers[place]) % trailing.every_days == 0
+        and numbers[place] - numbers[0] + 1 >= trailing.min_days
+        and days[place] >= first
+    ]
+    return [str(days[place]) for place in reversed(kept)]
+
+
+def _trailing(days: np.ndarray, looks: list[str], config: MonitorConfig) -> np.ndarray:
+    ends = _numbers(np.array(looks, dtype="U10")).tolist()
+    return windows.trailing(_numbers(days), ends, config.trailing.window_days)
+
+
+def _numbers(days: np.ndarray) -> np.ndarray:
+    return days.astype("datetime64[D]").astype("int64")
+
+
+def _family_factor(reference: windows.Counts, config: MonitorConfig) -> float:
+    limits = limits_of(config)
+    alarming = {
+        one.name: limits[group][1]
+        for one in reference.bins
+        if (group := group_of(one.name)) in limits
+    }
+    told = config.trailing
+    return windows.family_limit(
+        reference,
+        alarming,
+        told.window_days,
+        told.block_days,
+        told.draws,
+        told.family_alpha,
+        told.seed,
+    )
+
+
+def alarms(drift: Drift) -> list[ColumnDrift]:
+    """The columns that warn or alert."""
+    return [column for column in drift.columns if column.status in ("warn", "alert")]

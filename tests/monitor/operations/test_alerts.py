@@ -1,0 +1,267 @@
+"""The alerts: by promtool, by what is really shown to Prometheus, and by the runbook."""
+
+import json
+import re
+import subprocess
+import time
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+from tests.monitor.test_signals import FULL
+
+from pipeline.monitor.operations import alerts, dashboard, rules, signals
+from pipeline.monitor.operations.rules import Selector
+from pipeline.rollout import envoy
+from pipeline.rollout.evidence import ALWAYS_THERE
+from pipeline.serve.app import create_app
+from pipeline.serve.log import opened
+from pipeline.serve.metrics import Metrics, Sample, samples, shown_text
+from pipeline.serve.predictor import Predictor
+from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from tests.monitor.operations import scenes
+from tests.monitor.operations.scenes import SCENES, needs, promtool
+from tests.rollout.arms import proxied
+from tests.rules import tree
+from tests.serve.fakes import FLIGHT, Store, loaded
+
+pytestmark = pytest.mark.answer("what-to-monitor")
+
+ALERTS = alerts.configured()
+NAMES = [alert.name for alert in ALERTS]
+TEXT = tree.read("configs/monitor/alerts.yml")
+PARTS = ["What it means.", "First five minutes.", "Repair.", "Over when."]
+
+
+# What fires, and what does not.
+
+
+def test_promtool_takes_the_rules():
+    done = subprocess.run(
+        [needs("promtool"), "check", "rules", str(tree.ROOT / rules.RULES)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(ALERTS)} rules found" in done.stdout
+
+
+@pytest.mark.parametrize("scene", [*SCENES, scenes.ALONE], ids=str)
+def test_exactly_these_alerts_fire_when(scene, tmp_path):
+    passed, said = promtool(tmp_path, TEXT, scene.test())
+    assert passed, said
+
+
+def test_nothing_fires_in_a_sound_service_at_any_hour(tmp_path):
+    scene = scenes.Scene("sound", {}, set(), 700)
+    passed, said = promtool(tmp_path, TEXT, scene.test())
+    assert passed, said
+
+
+def test_every_alert_has_a_scene_in_which_it_fires_and_one_in_which_it_does_not():
+    fires = {scene.name for scene in SCENES if scene.name in scene.fires}
+    silent = {scene.name for scene in SCENES if scene.name not in scene.fires}
+    assert fires == silent == set(NAMES)
+
+
+def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
+    scene = next(scene for scene in SCENES if scene.name == "MissingFeatures")
+    asked = {
+        "eval_time": "30m",
+        "alertname": "MissingFeatures",
+        "exp_alerts": [
+            {
+                "exp_labels": {"severity": "page", "area": "inputs", "view": "weather"},
+                "exp_annotations": {
+                    "summary": "The view weather has no values, and it always has",
+                    "description": "10% of rows lacked weather within 15m, 0.02 is allowed",
+                    "runbook_url": "docs/runbook.md#missingfeatures",
+                },
+            }
+        ],
+    }
+    test = scene.test() | {"alert_rule_test": [asked], "promql_expr_test": []}
+    passed, said = promtool(tmp_path, TEXT, test)
+    assert passed, said
+
+
+def test_drift_alone_pages_nobody():
+    for alert in ALERTS:
+        read = {selector.metric for selector in rules.selectors(alert.expr)}
+        if any(name.endswith("_psi") for name in read):
+            assert alert.severity == "ticket", alert.name
+    severities = {alert.name: alert.severity for alert in ALERTS}
+    assert {severities[name] for name in scenes.ALONE.fires} == {"ticket"}
+
+
+def test_the_rules_are_what_the_configs_say():
+    assert rules.generated()[rules.RULES] == TEXT, "run `make fill`"
+
+
+def test_another_limit_in_the_config_is_another_rule():
+    config = load(MonitorConfig)
+    slo = config.slo.model_copy(update={"latency_ms": 250, "max_model_age_days": 9.0})
+    changed = config.model_copy(update={"slo": slo})
+    found = {alert.name: alert for alert in alerts.alerts(changed, load(ServeConfig))}
+    assert 'le="250"' in found["SlowAnswers"].expr
+    assert found["ModelTooOld"].expr.endswith("> 9")
+    assert "9 are usual" in found["ModelTooOld"].description
+
+
+# What they read is there.
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> list[Sample]:
+    """What a server shows after a few requests, some of them for what is missing or stale."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('served')}/log.db"
+    metrics = Metrics()
+    views = sorted(ALWAYS_THERE)
+    store = Store(**dict.fromkeys(views[:-1], "missing"), **{views[-1]: "stale"})
+    with opened(url, 1_000) as log:
+        app = create_app(Predictor(loaded(), store), log, load(ServeConfig), metrics, lambda: "")
+        with TestClient(app) as client:
+            assert client.post("/predict", json={"flights": [FLIGHT]}).status_code == 200
+            return samples(client.get("/metrics").text)
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory) -> list[Sample]:
+    """What a real Envoy shows once a user was answered."""
+    with proxied(tmp_path_factory.mktemp("envoy")) as found:
+        found.ask(["2013-05-01/UA/1/EWR"])
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            text = envoy.admin(found.ports, "/stats/prometheus") or ""
+            if "envoy_http_downstream_rq_time_bucket" in text:
+                break
+            time.sleep(0.1)
+        return samples(text)
+
+
+@pytest.fixture(scope="module")
+def known(served, proxy) -> list[Sample]:
+    """All that Prometheus is shown, and what it says itself of each job."""
+    told = samples(shown_text(lambda: signals.shown(FULL, 1.0)))
+    jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
+    return [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_every_metric_and_label_that_an_alert_reads_is_shown_by_somebody(alert, known):
+    assert rules.unread(alert.expr, known) == set()
+
+
+@pytest.mark.slow
+def test_every_metric_and_label_on_the_dashboard_is_shown_by_somebody(known):
+    rows = dashboard.rows(load(MonitorConfig), load(ServeConfig))
+    exprs = [expr for row in rows.values() for panel in row for expr in panel.targets.values()]
+    assert {expr: lost for expr in exprs if (lost := rules.unread(expr, known))} == {}
+
+
+@pytest.mark.slow
+def test_the_bound_of_slow_answers_is_one_of_the_proxys_histogram(proxy):
+    bounds = {s.labels["le"] for s in proxy if s.name == "envoy_http_downstream_rq_time_bucket"}
+    assert set(map(str, (10, 25, 50, 100, 250, 500, 1000, 2500))) <= bounds
+
+
+@pytest.mark.parametrize(
+    ("expr", "lost"),
+    [
+        ("rate(flight_nothing_total[5m]) > 1", {Selector("flight_nothing_total")}),
+        ('flight_up{state="5"}', {Selector("flight_up", (("state", "=", "5"),))}),
+        ('flight_up{view="b"}', {Selector("flight_up", (("view", "=", "b"),))}),
+        ('sum by (view) (flight_up{view=~"a|b"}) / on () group_left () flight_up > 5e-05', set()),
+        ('absent(flight_up{view!="b"}) and on () hour() < 3', set()),
+        ("flight_uq", {Selector("flight_uq")}),
+    ],
+)
+def test_a_rule_that_can_never_fire_is_found(expr, lost):
+    assert rules.unread(expr, [Sample("flight_up", {"view": "a"}, 1)]) == lost
+
+
+# Shortened, to be watched.
+
+
+def test_a_shortened_rule_has_the_same_limits_and_shorter_windows():
+    for alert, short in zip(ALERTS, rules.shortened(ALERTS, 60), strict=True):
+        windows = [int(n) for n in re.findall(r"\[(\d+)m\]", alert.expr)]
+        assert [int(n) for n in re.findall(r"\[(\d+)s\]", short.expr)] == windows
+        assert re.sub(r"\[\w+\]", "", short.expr) == re.sub(r"\[\w+\]", "", alert.expr)
+        assert short.lasting == alert.lasting.replace("m", "s")
+
+
+def test_a_window_that_cannot_be_divided_is_said():
+    with pytest.raises(ValueError, match="no whole number of seconds, divided by 7"):
+        rules.shortened(ALERTS, 7)
+
+
+# What to do.
+
+
+def _sections() -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", tree.read(alerts.RUNBOOK), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert():
+    assert list(_sections()) == NAMES
+    assert len(set(NAMES)) == len(NAMES)
+    told = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
+    anchors = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in told}
+    assert anchors == {name: f"{alerts.RUNBOOK}#{name.lower()}" for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_section_says_what_it_means_what_to_do_at_once_how_to_repair_and_when_it_is_over(name):
+    section = _sections()[name]
+    assert re.findall(r"^\*\*(.+?)\*\*", section, re.MULTILINE) == PARTS
+    assert all(text.strip() for text in re.split(r"\*\*.+?\*\*", section)[1:])
+    others = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", section)) - set(NAMES)
+    assert others <= {"Alertmanager"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_five_minutes_have_something_to_run_or_to_read(name):
+    first = _sections()[name].split("**First five minutes.**")[1].split("**")[0]
+    assert "`" in first or "panel" in first or "log" in first or "disk" in first
+
+
+# Who is told.
+
+
+AMTOOL = ["--config.file", str(tree.ROOT / "configs/monitor/alertmanager.yml")]
+
+
+def test_amtool_takes_the_routes():
+    path = AMTOOL[1]
+    done = subprocess.run(
+        [needs("amtool"), "check-config", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_a_page_wakes_and_a_ticket_waits(alert):
+    labels = [f"alertname={alert.name}", f"severity={alert.severity}", f"area={alert.area}"]
+    done = subprocess.run(
+        [needs("amtool"), "config", "routes", "test", *AMTOOL, *labels],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == alert.severity
+
+
+def test_no_address_and_no_secret_of_a_receiver_is_in_the_routes():
+    receivers = tree.load("configs/monitor/alertmanager.yml")["receivers"]
+    assert [list(receiver) for receiver in receivers] == [["name"], ["name"]]
+
+
+def test_what_silences_and_what_is_silenced_are_alerts():
+    routes = tree.load("configs/monitor/alertmanager.yml")
+    text = json.dumps(routes["inhibit_rules"])
+    assert set(re.findall(r"alertname!?=\\\"(\w+)\\\"", text)) <= set(NAMES)
+    assert "TargetDown" in text

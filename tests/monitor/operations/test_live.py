@@ -1,0 +1,176 @@
+"""The parts of an alert as it happens; the whole is in tests/flow/test_monitor_live.py."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.monitor.operations import children, rules, scene, setting
+from pipeline.monitor.operations.alerts import configured
+from pipeline.monitor.operations.live import FAULTS, monitor_live
+from pipeline.monitor.operations.scene import Feed
+from pipeline.monitor.operations.sink import Sink
+from pipeline.rollout.fault import FAULTS as OF_SERVERS
+from pipeline.rollout.live import free_ports
+from pipeline.shared.errors import ConfigError, EnvironmentUnfit
+from tests.conftest import ROOT
+from tests.monitor.operations.scenes import needs
+
+pytestmark = pytest.mark.answer("what-to-monitor")
+
+
+def test_an_unknown_fault_is_refused_before_anything_starts():
+    with pytest.raises(ConfigError, match=r"'slwo' is none of the 5 faults .* FAULT=slow"):
+        monitor_live("slwo")
+
+
+def test_every_fault_has_an_alert_and_a_way_to_inject_it():
+    assert set(FAULTS.values()) <= {alert.name for alert in configured()}
+    assert set(FAULTS) - {"feed", "exporter"} <= set(OF_SERVERS)
+
+
+def test_without_prometheus_it_says_which_package_has_it(monkeypatch):
+    monkeypatch.setenv("PATH", str(Path("nowhere")))
+    with pytest.raises(
+        EnvironmentUnfit, match=r"no prometheus here.* Debian's package prometheus,"
+    ):
+        monitor_live()
+
+
+def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
+    names = ["prometheus", "alertmanager", "exporter", "sink"]
+    ports = dict(zip(names, free_ports(4), strict=True))
+    list(setting.watchers({name: name for name in names}, tmp_path, ports))
+    for command in (
+        [needs("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
+        [needs("amtool"), "check-config", str(tmp_path / "alertmanager.yml")],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    groups = yaml.safe_load((tmp_path / "alerts.yml").read_text())["groups"]
+    assert {group["interval"] for group in groups} == {"1s"}
+    assert sum(len(group["rules"]) for group in groups) == len(configured())
+    routes = (tmp_path / "alertmanager.yml").read_text()
+    assert f"http://127.0.0.1:{ports['sink']}/page" in routes
+
+
+def test_an_alert_that_is_pending_for_one_and_firing_for_another_is_firing(monkeypatch):
+    def told(*states):
+        found = [{"labels": {"alertname": "A"}, "state": state} for state in states]
+        monkeypatch.setattr(scene, "page", lambda _: json.dumps({"data": {"alerts": found}}))
+        return scene.active(1)
+
+    assert told("firing", "pending") == told("pending", "firing") == {"A": "firing"}
+    assert told("pending") == {"A": "pending"}
+    assert told() == {}
+
+
+class _Kept:
+    """A store that notes what it is given."""
+
+    def __init__(self):
+        self.said = []
+
+    def write(self, view, rows):
+        self.said.append((view, rows))
+
+    def complete(self, views, until):
+        self.said.append(until)
+
+
+def test_a_stopped_feed_lets_rows_wait_says_nothing_and_catches_up_in_order():
+    store = _Kept()
+    feed = Feed(store)
+    feed.write("weather", [1])
+    feed.complete(["weather"], "ten")
+    feed.stopped = True
+    feed.write("weather", [2])
+    feed.complete(["weather"], "eleven")
+    feed.write("hour", [3])
+    assert store.said == [("weather", [1]), "ten"]
+    feed.caught_up()
+    feed.complete(["weather"], "twelve")
+    assert store.said[2:] == [("weather", [2]), ("hour", [3]), "twelve"]
+
+
+def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
+    (port,) = free_ports(1)
+    with Sink("127.0.0.1", port) as sink:
+        for status in ("firing", "firing", "resolved"):
+            alert = {"labels": {"alertname": "SlowAnswers"}, "status": status}
+            body = json.dumps({"alerts": [alert]}).encode()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/page", body, timeout=5).close()
+        assert sink.news() == [
+            "page is told: SlowAnswers firing",
+            "page is told: SlowAnswers resolved",
+        ]
+        assert sink.news() == []
+        assert sink.told("SlowAnswers", "resolved")
+        assert not sink.told("TargetDown", "firing")
+        assert (sink.receiver("SlowAnswers"), sink.receiver("TargetDown")) == ("page", "nobody")
+
+
+def _gone(pid, seconds=10):
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists():
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if status == "Z" or time.monotonic() > end:
+            return status == "Z"
+        time.sleep(0.05)
+    return True
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from pipeline.monitor.operations.children import Child, ended_by_signals
+sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+try:
+    with ended_by_signals(), Child(sleep, Path(".")) as child:
+        print(child.pid, flush=True)
+        time.sleep(60)
+finally:
+    print(child.ended, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a SIGKILL leaves children behind")
+@pytest.mark.parametrize(
+    ("told", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_child_goes_with_whoever_started_it(told, code, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(process.stdout.readline())
+    assert Path(f"/proc/{child}").exists()
+    process.send_signal(told)
+    assert process.wait(10) == code
+    assert _gone(child)
+    assert process.communicate()[0].strip() == ("" if told == signal.SIGKILL else "True")
+
+
+def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkeypatch):
+    tool = tmp_path / "prometheus-alertmanager"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert children.program("alertmanager") == str(tool)
+
+
+def test_the_scene_is_as_fast_as_its_rules_allow():
+    """Every window is a whole number of seconds, and has room for two looks."""
+    for alert in rules.shortened(configured(), setting.FACTOR):
+        assert all(int(n) >= 2 for n in rules.re.findall(r"\[(\d+)s\]", alert.expr)), alert.name

@@ -1,0 +1,142 @@
+"""What the monitoring job knows, and how Prometheus is told it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.monitor.operations import signals
+from pipeline.monitor.operations.children import page
+from pipeline.monitor.operations.exporter import HOST, read
+from pipeline.monitor.operations.signals import Signals
+from pipeline.rollout.live import free_ports
+from pipeline.serve.metrics import exposed, samples, shown_text
+from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.answer("what-to-monitor")
+
+AT = datetime(2013, 5, 1, 14, tzinfo=UTC)
+BARE = Signals(at=AT, version="7", release="f" * 64)
+FULL = BARE.model_copy(
+    update={
+        "model_age_days": 31.0,
+        "labels_age_hours": 4.0,
+        "coverage": 0.98,
+        "excess_loss": -0.001,
+        "outcome_gap": 0.012,
+        "prediction_psi": 0.04,
+        "input_psi": {"distance": 0.01, "aircraft_slack": 0.02},
+        "quality_failures": 0,
+        "skew_mismatches": 0,
+    }
+)
+
+
+def numbers(found, heartbeat=1.0):
+    told = samples(shown_text(lambda: signals.shown(found, heartbeat)))
+    return {(s.name.removeprefix(signals.PREFIX), *s.labels.values()): s.value for s in told}
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    path = tmp_path / "signals.json"
+    signals.write(FULL, path)
+    assert signals.read(path) == FULL
+
+
+def test_what_a_job_never_wrote_is_missing_and_what_another_wrote_is_refused(tmp_path):
+    with pytest.raises(ArtifactMissing, match="`make monitor` writes it"):
+        signals.read(tmp_path / "signals.json")
+    (tmp_path / "signals.json").write_text('{"at": "2013-05-01T14:00:00"}')
+    with pytest.raises(ArtifactTampered):
+        signals.read(tmp_path / "signals.json")
+
+
+def test_an_instant_without_a_zone_is_none():
+    with pytest.raises(ValidationError, match="timezone"):
+        Signals(at=datetime(2013, 5, 1), version="7", release="f" * 64)
+
+
+def test_every_number_of_the_record_is_shown():
+    found = numbers(FULL)
+    fields = set(Signals.model_fields) - {"at", "version", "release", "input_psi"}
+    assert {name for name, *_ in found} == fields | {
+        "heartbeat_seconds", "at_seconds", "model_info", "input_psi",
+    }  # fmt: skip
+    assert found["excess_loss",] == -0.001
+    assert found["input_psi", "distance"] == 0.01
+    assert found["at_seconds",] == AT.timestamp()
+    assert found["model_info", "f" * 12, "7"] == 1
+
+
+def test_what_nobody_knows_is_not_shown_rather_than_zero():
+    assert {name for name, *_ in numbers(BARE)} == {"heartbeat_seconds", "at_seconds", "model_info"}
+    assert ("skew_mismatches",) in numbers(FULL)
+
+
+def test_a_job_that_runs_again_and_finds_the_same_shows_that_it_ran(tmp_path):
+    path = tmp_path / "signals.json"
+    signals.write(FULL, path)
+    os.utime(path, (0, 0))
+    assert next(iter(read(path))).value == 0
+    before = path.read_bytes()
+    signals.write(FULL, path)
+    assert next(iter(read(path))).value == pytest.approx(time.time(), abs=60)
+    assert path.read_bytes() == before
+
+
+def test_a_counter_keeps_the_name_under_which_it_is_shown():
+    text = (
+        '# TYPE envoy_rq_xx counter\nenvoy_rq_xx{code="5"} 3\n# TYPE a_total counter\na_total 1\n'
+    )
+    assert [(s.name, s.value) for s in samples(text)] == [("envoy_rq_xx", 3), ("a_total", 1)]
+
+
+def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
+    path = tmp_path / "signals.json"
+    with exposed(lambda: read(path), 0, HOST) as port:
+        url = f"http://{HOST}:{port}/metrics"
+        assert "flight_monitor" not in page(url)
+        signals.write(FULL, path)
+        assert "flight_monitor_coverage 0.98" in page(url)
+        signals.write(BARE, path)
+        assert "flight_monitor_coverage" not in page(url)
+    assert page(url) is None
+
+
+def test_the_exporter_shows_nothing_where_there_is_nothing_or_something_else(tmp_path):
+    assert list(read(tmp_path / "signals.json")) == []
+    (tmp_path / "signals.json").write_text('{"at": 3}')
+    assert list(read(tmp_path / "signals.json")) == []
+
+
+@pytest.mark.slow
+def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
+    signals.write(FULL, tmp_path / signals.SIGNALS)
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "pipeline", "exporter", f"--port={port}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert f"127.0.0.1:{port}/metrics shows data/monitor/signals.json" in (
+            process.stdout.readline()
+        )
+        assert "flight_monitor_coverage 0.98" in page(f"http://127.0.0.1:{port}/metrics")
+        taken = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert taken.returncode == 2
+        assert "EnvironmentUnfit" in taken.stderr
+        assert "make exporter PORT=" in taken.stderr
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
