@@ -146,13 +146,13 @@ def questions_table() -> str:
 
 
 def readme_table() -> str:
-    """The same without the code, which each page names: the README is to be read."""
-    rows = [
-        f"| [{page.question}](docs/answers/{page.slug}.md) "
-        f"| `{page.command.removeprefix('make ')}` |"
-        for page in pages()
-    ]
-    return "\n".join(["| question | make |", "|---|---|", *rows])
+    """The same by stage and in a few words: the README is to be read."""
+    found: dict[str, list[str]] = {}
+    for page in pages():
+        link = f"[{page.slug.replace('-', ' ')}](docs/answers/{page.slug}.md)"
+        found.setdefault(page.stage, []).append(link)
+    rows = [f"| {stage} | {' · '.join(links)} |" for stage, links in found.items()]
+    return "\n".join(["| stage | answers |", "|---|---|", *rows])
 
 
 def recorded() -> str:

@@ -8,6 +8,7 @@ beside each finding stands what a refit on newer labels would have gained.
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, ROLLING, matrix
@@ -41,6 +42,8 @@ Cause = Literal[
     "not identifiable",
 ]
 Act = Literal["fix the feed", "retrain", "escalate", "hold"]
+MOST_ASIDE = 0.1
+"""The largest share of days that is left out of a diagnosis; with more the month is broken."""
 SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
 """Shares over a week and more: they follow the season, and alone tell one month from another."""
 
@@ -145,6 +148,11 @@ def found(month: str | None) -> Finding:
     reference = served(champion.reference, champion.answerer, None)
     checks = tripwires.looked(reference, rows, config.tripwires)
     broken, skew = tripwires.failed(checks), skewed(frame, rows)
+    aside = _set_aside(rows) if {check.name for check in broken} == {"stuck days"} else {}
+    if aside:
+        kept = ~np.isin(days_of(rows["flight"]), list(aside))
+        frame, rows = (table[kept].reset_index(drop=True) for table in (frame, rows))
+        broken = []
     sound = not broken and not skew
     parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])
@@ -158,13 +166,27 @@ def found(month: str | None) -> Finding:
         rows=len(rows),
         cause=cause,
         act=act,
-        reasons=reasons,
+        reasons=[*_told_aside(aside), *reasons],
         quality=checks,
         skew=skew,
         logged=int((rows["source"] == "log").sum()),
         decompositions=parts,
         gain=gain,
     )
+
+
+def _set_aside(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Days on which a feed stood still, if they are so few that the others tell of the month."""
+    days = days_of(rows["flight"])
+    stuck = tripwires.stuck_days(rows, days)
+    return stuck if len(stuck) <= MOST_ASIDE * len(set(days)) else {}
+
+
+def _told_aside(aside: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{date} is set aside, {', '.join(names)} stood still: fix that feed"
+        for date, names in aside.items()
+    ]
 
 
 def diagnose(month: str | None = None) -> str:

@@ -73,13 +73,22 @@ def _impossible(rows: pd.DataFrame) -> list[Check]:
     return [at_most("impossible values", float(sum(wrong.values())), 0, detail)]
 
 
-def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
+def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
+    """The days of a hundred flights or more on which some feature never changed, and which ones."""
     spread = rows[_STEADY].groupby(day).nunique()
     large = pd.Series(day).value_counts().reindex(spread.index) >= 100
-    stuck = (spread[large] <= 1).sum()
-    named = ", ".join(f"{name} on {days}" for name, days in stuck.items() if days) or "none"
-    detail = f"days on which a value never changed: {named}"
-    return [at_most("stuck values", float(stuck.sum()), 0, detail)]
+    stuck = spread[large] <= 1
+    return {
+        str(date): [str(name) for name, still in told.items() if still]
+        for date, told in stuck.iterrows()
+        if told.any()
+    }
+
+
+def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
+    found = stuck_days(rows, day)
+    named = "; ".join(f"{date}: {', '.join(names)}" for date, names in found.items()) or "none"
+    return [at_most("stuck days", float(len(found)), 0, f"a value never changed on {named}")]
 
 
 def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:

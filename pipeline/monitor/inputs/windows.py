@@ -90,7 +90,7 @@ def psi(reference: Counts, current: Counts, weights: np.ndarray) -> np.ndarray:
     whole = reference.total(np.ones((1, len(reference.days))))
     windows = current.total(weights)
     both = [_both(old, new) for old, new in zip(whole, windows, strict=True)]
-    return np.column_stack([np.maximum(values, there) for values, there in both])
+    return np.asarray(np.column_stack([np.maximum(*one) for one in both]))
 
 
 def _both(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +121,7 @@ def trailing(days: np.ndarray, looks: Sequence[int], window_days: int) -> np.nda
     `days` and `looks` are whole days since any origin.
     """
     ages = np.array(looks)[:, None] - days[None, :]
-    return ((ages >= 0) & (ages < window_days)).astype("float64")
+    return np.asarray(((ages >= 0) & (ages < window_days)).astype("float64"))
 
 
 def family_limit(
