@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import ks_2samp
 
 from benchmarks.study import kept
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
 from pipeline.monitor.champion import Champion, watched
 from pipeline.monitor.decompose import Decomposition, Side, decompose
 from pipeline.monitor.diagnose import found, triage
-from pipeline.monitor.inputs import tripwires
+from pipeline.monitor.inputs import drift, tripwires, windows
 from pipeline.monitor.served import RISK, days_of, served, skewed
 from pipeline.shared.config import Diagnosis, MonitorConfig, load
 from pipeline.shared.scores import log_loss
@@ -169,6 +170,46 @@ def real() -> dict[str, dict[str, object]]:
     return table
 
 
+# Why effect sizes: what p-values and PSI say as rows grow, where nothing moved.
+
+
+def significance(champion: Champion) -> dict[str, dict[str, float]]:
+    """By rows on each side: the share of columns below p = .05, and with a PSI of .1 or more.
+
+    Once more of the columns that may alarm, which rolling and weather features may not.
+
+    Flights drawn at random differ by chance alone. Odd and even weeks of one season differ by their
+    weather, which no model has to be told of.
+    """
+    rows = served(champion.reference, champion.answerer, None)
+    columns = [*NUMERIC, RISK]
+    week = pd.to_datetime(rows["flight"].str.slice(0, 10)).dt.isocalendar().week.to_numpy()
+    found = {}
+    for kind in ("flights at random", "odd and even weeks"):
+        for most in (500, 2_000, 8_000, 32_000):
+            shares = [_alarmed(rows[columns], kind, week, most, seed) for seed in range(10)]
+            p, psi, alarming = (round(float(one), 4) for one in np.mean(shares, axis=0))
+            name = f"{kind}, {most:,} rows"
+            found[name] = {"p_value": p, "psi": psi, "psi_of_alarming": alarming}
+            print(f"{name}: p {p:.0%}, PSI {psi:.0%}, of alarming {alarming:.0%}", flush=True)
+    return found
+
+
+def _alarmed(
+    rows: pd.DataFrame, kind: str, week: np.ndarray, most: int, seed: int
+) -> tuple[float, float, float]:
+    rng = np.random.default_rng(seed)
+    second = week % 2 == 1 if kind != "flights at random" else rng.random(len(rows)) < 0.5
+    sides = [_some(rows[side], most, rng) for side in (~second, second)]
+    bins = windows.binned(*sides, [])
+    before, after = (windows.counted(side, np.zeros(len(side)), bins) for side in sides)
+    psi = windows.psi(before, after, np.ones((1, 1)))[0]
+    p = [ks_2samp(*(side[name].dropna() for side in sides), method="asymp").pvalue for name in rows]
+    over, limits = psi >= 0.1, drift.limits_of(load(MonitorConfig))
+    alarming = [drift.group_of(name) in limits for name in rows]
+    return tuple(float(np.mean(one)) for one in (np.array(p) < 0.05, over, over[alarming]))
+
+
 def main() -> int:
     """Write benchmarks/drifts.json."""
     champion = watched()
@@ -178,6 +219,7 @@ def main() -> int:
             "seeds": SEEDS,
             "rows": ROWS,
             "features": len(NUMERIC),
+            "significance": significance(champion),
             "constructed": confusion(champion),
             "months": real(),
         },

@@ -119,6 +119,8 @@ def number(reference: str) -> str:
             part = next(name for name in value if f"{left}.".startswith(f"{name}."))
         value = value[int(part) if isinstance(value, list) else part]
         left = left[len(part) + 1 :]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     if isinstance(value, str):
         return value
     if isinstance(value, int):

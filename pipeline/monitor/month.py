@@ -5,8 +5,9 @@ labels that had arrived by an instant of the replay. Everything it says can be a
 same instant; data/monitor/ holds a JSON file for each layer, and the page links them.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import pandas as pd
@@ -113,10 +114,20 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     inside = days_of(rows["flight"]) >= window.first
     this, theirs = rows[inside].reset_index(drop=True), frame[inside].reset_index(drop=True)
     name, docs = window.last[:7], tripwires.DOCS if config.html == "full" else None
-    with ThreadPoolExecutor(1) as beside:  # a fit leaves the interpreter to others
-        gain = beside.submit(gained, champion, frame, rows, now, config.diagnosis.gain_days)
+    # Evidently takes as long as all the rest, its import included: it gets a core of its own.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+        moved = beside.submit(drift.compared, reference, rows, window.first, config)
         checks = tripwires.looked(reference, this, config.tripwires)
         checks += tripwires.validated(f"served {name}", this, docs)
+        outcome = judged(
+            rows,
+            labels.daily(frame),
+            now,
+            Rules.of_configs(),
+            flags_of(frame),
+            since=window.first,
+        )
+        gain = gained(champion, frame, rows, now, config.diagnosis.gain_days)
         return Month(
             name=name,
             at=now,
@@ -125,16 +136,9 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             logged=int((this["source"] == "log").sum()),
             checks=checks,
             skew=skewed(theirs, this),
-            drift=drift.compared(reference, rows, window.first, config),
-            outcome=judged(
-                rows,
-                labels.daily(frame),
-                now,
-                Rules.of_configs(),
-                flags_of(frame),
-                since=window.first,
-            ),
-            gain=gain.result(),
+            drift=moved.result(),
+            outcome=outcome,
+            gain=gain,
             margin=config.diagnosis.margin,
         )
 
