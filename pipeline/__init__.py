@@ -9,7 +9,7 @@ register    a passed Verdict -> a version in the registry, and its alias
 reproduce   a registered version -> rebuilt from its record alone, compared, proven
 serve       the champion and the store -> what is answered, online as time passes and in a batch
 rollout     a challenger and live traffic -> shadow, canary, blue-green: promoted, or taken back
-monitor     the live champion on the next month -> which inputs and predictions drifted
+monitor     the live champion on new days -> three layers watched, alerts, which drift it is
 retrain     another month arrives -> the windows of the configs follow; not when to ask for it
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
