@@ -50,7 +50,7 @@ def test_every_command_is_an_entry_point_of_mlflow_in_the_order_of_the_flow() ->
 
 @pytest.mark.parametrize("stage", tree.stages())
 def test_every_stage_has_its_tests(stage: str) -> None:
-    pattern = rf"tests/(test_{stage}|{stage}/test_\w+)\.py"
+    pattern = rf"tests/(test_{stage}|{stage}/(\w+/)?test_\w+)\.py"
     assert any(re.fullmatch(pattern, name) for name in tree.files()), f"no tests of {stage}"
 
 

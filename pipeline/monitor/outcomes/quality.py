@@ -7,7 +7,6 @@ slice's p-value counts days. A figure that cannot be had (no label, one class) i
 import math
 
 import numpy as np
-from scipy import stats
 
 from pipeline.evaluate.compare import difference
 from pipeline.shared.config import Bootstrap
@@ -194,6 +193,8 @@ def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
     error = math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
     if not error:
         return 0.0 if value.mean() else 1.0
+    from scipy import stats  # takes a second
+
     return float(2 * stats.t.sf(abs(value.mean()) / error, days - 1))
 
 

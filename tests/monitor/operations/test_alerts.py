@@ -8,7 +8,6 @@ import time
 import pytest
 import yaml
 from starlette.testclient import TestClient
-from tests.monitor.test_signals import FULL
 
 from pipeline.monitor.operations import alerts, dashboard, rules, signals
 from pipeline.monitor.operations.rules import Selector
@@ -21,6 +20,7 @@ from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import MonitorConfig, ServeConfig, load
 from tests.monitor.operations import scenes
 from tests.monitor.operations.scenes import SCENES, needs, promtool
+from tests.monitor.operations.test_signals import FULL
 from tests.rollout.arms import proxied
 from tests.rules import tree
 from tests.serve.fakes import FLIGHT, Store, loaded

@@ -30,6 +30,8 @@ FULL = BARE.model_copy(
         "coverage": 0.98,
         "excess_loss": -0.001,
         "outcome_gap": 0.012,
+        "refit_gain": -0.004,
+        "refit_gain_high": 0.002,
         "prediction_psi": 0.04,
         "input_psi": {"distance": 0.01, "aircraft_slack": 0.02},
         "quality_failures": 0,
