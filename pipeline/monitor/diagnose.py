@@ -201,6 +201,8 @@ def diagnose(month: str | None = None) -> str:
     finding = found(month)
     write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
     to = MONITOR / f"diagnosis-{finding.month}.html"
+    if finding.decompositions:
+        page.drawn_parts(finding)
     write_text(to, page.diagnosis(finding))
     told = "; ".join(finding.reasons)
     return f"{finding.month}: {finding.cause} -> {finding.act}: {told} -> {to}"

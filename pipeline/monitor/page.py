@@ -73,6 +73,9 @@ def diagnosis(finding: "Finding") -> str:
         _skew(finding),
         "<h2>3. Other inputs, or another relation?</h2>\n",
         _parts(finding),
+        f'<img src="diagnosis-{finding.month}.png" alt="Each part with its interval">\n'
+        if finding.decompositions
+        else "",
         "<h2>4. What a refit would have gained</h2>\n",
         paragraphs(_gain(finding)),
         "<h2>5. Season</h2>\n",
@@ -242,6 +245,28 @@ def _links(found: "Month") -> str:
         + "".join(f'<li><a href="{html.escape(to)}">{html.escape(told)}</a>' for told, to in there)
         + "</ul>\n"
     )
+
+
+def drawn_parts(finding: "Finding") -> None:
+    """Draw the parts of a change and the refit's gain, each with its interval, into a PNG file."""
+    bars = [
+        (f"{name}, {part.inputs}", of)
+        for part in finding.decompositions
+        for name, of in (("relation", part.concept), ("inputs", part.covariate))
+    ]
+    told: list[tuple[str, Any]] = [*bars]
+    if finding.gain is not None:
+        told.append(("a refit, last days", finding.gain))
+    figure = figures.blank(9, 0.6 * len(told) + 1)
+    axes = figure.subplots()
+    for place, (_, part) in enumerate(told):
+        axes.plot([part.low, part.high], [place, place], color="tab:blue", linewidth=3)
+        axes.plot(part.point, place, marker="o", color="black")
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(told)), [name for name, _ in told])
+    axes.invert_yaxis()
+    axes.set(xlabel="change of the log loss, nats", title=f"{finding.month}: {finding.cause}")
+    figures.save(figure, MONITOR / f"diagnosis-{finding.month}.png")
 
 
 def drawn(found: "Month") -> None:
