@@ -3,7 +3,7 @@
 Our server with features from the online store and with features in the request, against `mlflow
 models serve` with the same registered model on the same rows, in alternating rounds of one run; and
 our server without its log and its metrics. One process each; the client is as thin as Python allows
-and shares the machine's processors with them.
+and shares the machine's processors with them, so rounds are short, many, and in changing order.
 """
 
 import contextlib
@@ -37,11 +37,12 @@ from pipeline.serve.loaded import export
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.files import read_parquet
 
-SECONDS, ROUNDS, FLIGHTS = 2.0, 5, 500
+SECONDS, ROUNDS, FLIGHTS = 0.5, 21, 500
 CONCURRENCY = (1, 8)
 UNITS = (
     "milliseconds: from sending a request of one row to having read its answer, connections kept "
-    "open; requests_a_second: median of the rounds; ratios: median of the rounds' own ratios"
+    "open; requests_a_second: median of the rounds; ratios: median of the rounds' own ratios, each "
+    "with its quartiles"
 )
 
 
@@ -115,8 +116,9 @@ def compared(servers: dict[str, Server]) -> dict[str, dict[int, list[list[float]
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
         for concurrency in CONCURRENCY:
-            for name, server in servers.items():
-                found[name][concurrency].append(round_of(server, concurrency))
+            order = list(servers) if number % 2 else list(servers)[::-1]
+            for name in order:
+                found[name][concurrency].append(round_of(servers[name], concurrency))
     return found
 
 
@@ -131,9 +133,10 @@ def figures(rounds: list[list[float]]) -> dict[str, Any]:
     }
 
 
-def ratio(one: list[list[float]], other: list[list[float]]) -> float:
+def ratio(one: list[list[float]], other: list[list[float]], quantile: float = 0.5) -> float:
     """How many times as many requests one server answers in a round as the other."""
-    return round(float(np.median([len(a) / len(b) for a, b in zip(one, other, strict=True)])), 3)
+    ratios = [len(a) / len(b) for a, b in zip(one, other, strict=True)]
+    return round(float(np.quantile(ratios, quantile)), 3)
 
 
 def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -166,7 +169,7 @@ def bodies() -> dict[str, list[bytes]]:
 
 def bare(digest: str, port: int) -> None:
     """Our server without its log and its metrics."""
-    from pipeline.serve import log, metrics
+    from pipeline.serve import desk, log, metrics
     from pipeline.serve.server import serve
 
     class Nothing:
@@ -176,8 +179,14 @@ def bare(digest: str, port: int) -> None:
             """Nothing is logged."""
 
     log.opened = lambda *_: contextlib.nullcontext(Nothing())  # type: ignore[assignment]
-    for name in ("request", "risks", "features"):
-        setattr(metrics.Metrics, name, lambda *_: None)
+    for owner, name in (
+        (desk.Desk, "_note_flights"),
+        (desk.Desk, "_note_rows"),
+        (metrics.Metrics, "request"),
+    ):
+        if not hasattr(owner, name):
+            raise AttributeError(f"{owner.__name__} has no {name}: nothing would be left out")
+        setattr(owner, name, lambda *_: None)
     serve(digest, port)
 
 
@@ -281,6 +290,12 @@ def measured(digest: str) -> dict[str, Any]:
             "online_to_mlflow": ratio(rounds["online"][c], rounds["mlflow"][c]),
             "features_to_bare": ratio(rounds["features"][c], rounds["features_bare"][c]),
             "online_to_bare": ratio(rounds["online"][c], rounds["online_bare"][c]),
+            **{
+                f"{name}_to_bare_quartiles": [
+                    ratio(rounds[name][c], rounds[f"{name}_bare"][c], q) for q in (0.25, 0.75)
+                ]
+                for name in ("features", "online")
+            },
         }
         for c in CONCURRENCY
     }

@@ -3,9 +3,9 @@
 As ASGI itself, since what frameworks offer for this costs more than a prediction does.
 """
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +20,16 @@ from pipeline.serve.metrics import Metrics
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MIRRORED = "-shadow"
 _ARM = re.compile(r"[a-z0-9-]{1,32}")
+
+
+def new_id() -> str:
+    """An id of a request: a UUID of version 7, which begins with the time (ms since 1970).
+
+    So the log's unique index grows at its end. Ids of pure chance change a page of it each, and
+    each of those pages is written: several times the work for a row.
+    """
+    chance = os.urandom(10).hex()
+    return f"{time.time_ns() // 1_000_000:012x}7{chance[1:4]}8{chance[5:]}"
 
 
 def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -44,7 +54,7 @@ class Envelope:
         started, code = time.perf_counter(), None
         headers = Headers(scope=scope)
         told = headers.get("x-request-id", "")
-        request_id = told if _REQUEST_ID.fullmatch(told) else uuid.uuid4().hex
+        request_id = told if _REQUEST_ID.fullmatch(told) else new_id()
         added = [*self._about, (b"x-request-id", request_id.encode())]
 
         async def enveloped(message: Message) -> None:

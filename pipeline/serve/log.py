@@ -1,8 +1,9 @@
 """The request log: every prediction that was answered, once, written beside the answering.
 
 An answer waits in memory until one thread writes it with others, so a slow disk slows no answer;
-when too many wait, the newest are counted instead of kept. Rows are only ever added: of a request
-that is answered twice by one arm of one release, the first answer stays.
+when too many wait, the newest are counted instead of kept. Who is killed loses what was answered in
+the last FLUSH_SECONDS, and what was being written then; who ends writes all of it. Rows are only
+ever added: of a request that is answered twice by one arm of one release, the first answer stays.
 """
 
 import contextlib
@@ -10,13 +11,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.definitions import NUMERIC, VIEWS
@@ -26,8 +28,10 @@ from pipeline.shared.secrets import shown
 
 SHADOW = "shadow"
 """The arm of a copy of a request: its answer reaches nobody."""
-FLUSH_SECONDS = 0.05
+FLUSH_SECONDS = 0.1
 _BATCH = 1_000
+_SIZES = tuple(2**power for power in range(9, -1, -1))
+"""How many rows a statement writes: few different ones, and few for any batch."""
 _BUSY_MS = 10_000
 
 
@@ -90,9 +94,7 @@ class Log:
     def __init__(self, url: str, limit: int):
         """At most `limit` answers wait at a time."""
         self._engine, self._limit = _engine(url), limit
-        self._insert, dialect = _ignoring(self._engine.dialect.name), self._engine.dialect
-        self._text = str(self._insert.compile(dialect=dialect, column_keys=list(Answer._fields)))
-        self._waiting: list[Answer] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self._lock, self._some = threading.Lock(), threading.Event()
         self._enough, self._closing = threading.Event(), False
         self.written = self.known = self.dropped = self.failed = 0
@@ -100,14 +102,17 @@ class Log:
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
-    def add(self, answers: Sequence[Answer]) -> None:
-        """Take answers to be written soon; returns at once."""
+    def add(self, answers: Sequence[tuple[Any, ...]]) -> None:
+        """Take answers, with the columns of `Answer`, to be written soon; returns at once."""
         with self._lock:
             room = max(0, self._limit - len(self._waiting))
-            self._waiting.extend(answers[:room])
-            self.dropped += max(0, len(answers) - room)
+            if room < len(answers):
+                self.dropped += len(answers) - room
+                answers = answers[:room]
+            self._waiting += answers
             enough = len(self._waiting) >= _BATCH
-        self._some.set()
+        if not self._some.is_set():  # which takes less time than to set it again
+            self._some.set()
         if enough:
             self._enough.set()
 
@@ -144,25 +149,44 @@ class Log:
             if left:
                 self._some.set()
 
-    def _insert_all(self, batch: list[Answer]) -> bool:
+    def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
         try:
             with self._engine.begin() as connection:
-                found = self._inserted(connection, batch)
+                new = sum(_inserted(connection, part) for part in _parts(batch))
         except sa.exc.DBAPIError as error:
             self.failed += 1
             if self.failed == 1:  # once: the metrics say how often
                 sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
             return False
-        new = found.rowcount if found.rowcount >= 0 else len(batch)
         self.written += new
         self.known += len(batch) - new
         return True
 
-    def _inserted(self, connection: sa.Connection, batch: list[Answer]) -> Any:
-        """For a file by the driver's own call: SQLAlchemy's work for each row costs time."""
-        if connection.dialect.name != "sqlite":
-            return connection.execute(self._insert, [answer._asdict() for answer in batch])
-        return connection.exec_driver_sql(self._text, [tuple(answer) for answer in batch])
+
+def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """A batch in parts of few sizes, so that their statements stay prepared."""
+    at = 0
+    for size in _SIZES:
+        while len(batch) - at >= size:
+            yield batch[at : at + size]
+            at += size
+
+
+def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Write rows in one statement, past those that are there; how many were new.
+
+    The driver lets others run once a statement: with one a row, it and the event loop would take
+    the interpreter from each other thousands of times a second.
+    """
+    text = _statement(len(rows), "?" if connection.dialect.name == "sqlite" else "%s")
+    return int(connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount)
+
+
+@cache
+def _statement(rows: int, mark: str) -> str:
+    names = ", ".join(f'"{name}"' for name in Answer._fields)
+    row = f"({', '.join([mark] * len(Answer._fields))})"
+    return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 
 @contextlib.contextmanager
@@ -243,11 +267,6 @@ def _patient(connection: Any, _: Any) -> None:
     """Champion and challenger write to one file: each waits for the other."""
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _ignoring(dialect: str) -> Any:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(TABLE).on_conflict_do_nothing()
 
 
 def packed(values: np.ndarray, kind: str) -> list[bytes]:

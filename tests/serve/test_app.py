@@ -4,14 +4,17 @@ import json
 import struct
 import threading
 import time
+import uuid
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.serve.app import create_app
+from pipeline.serve.envelope import new_id
 from pipeline.serve.log import answered, features_of, opened
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
@@ -127,6 +130,22 @@ def test_every_response_says_which_request_version_and_release_it_is_of(served):
         assert found == ["a-1", "7", "f" * 12]
     made = {here.client.get("/v2").headers["x-request-id"] for _ in range(3)}
     assert len(made) == 3
+
+
+def test_an_id_that_a_server_makes_is_a_uuid_that_begins_with_the_time():
+    made = []
+    for _ in range(3):
+        made.append(new_id())
+        time.sleep(0.002)
+    assert made == sorted(made)
+    assert all(uuid.UUID(one).version == 7 for one in made)
+    assert all(uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+    assert len({new_id() for _ in range(1_000)}) == 1_000
+
+
+def test_it_shows_until_when_its_model_was_trained(served):
+    until = served().metrics.value("flight_model_trained_until_seconds")
+    assert pd.Timestamp(until, unit="s", tz="UTC") == pd.Timestamp("2013-04-01 04:00Z")
 
 
 @pytest.mark.parametrize(
