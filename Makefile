@@ -74,6 +74,8 @@ skew: setup ## Is what was served what training would read? make skew DAY=2013-0
 	@$(PIPELINE) skew $${DAY:+"--day=$$DAY"}
 batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
 	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
+prune: setup ## Remove answers older than log_days from the log: make prune UNTIL=2013-09-01T00:00Z
+	@$(PIPELINE) prune $${UNTIL:+"--until=$$UNTIL"}
 rollout: setup ## Who serves, and every transition so far, from the ledger
 	@$(PIPELINE) rollout
 shadow: setup ## Mirror the traffic to the challenger and judge it: make shadow BAD=slice
@@ -176,7 +178,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
+  reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen rollback \
   who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
   drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -274,10 +274,10 @@ def measured(digest: str) -> dict[str, Any]:
     with running(digest) as ports:
         servers = {
             "online": Server(ports["ours"], content["online"]),
-            "features": Server(ports["ours"], content["features"]),
-            "mlflow": Server(ports["mlflow"], content["mlflow"]),
             "online_bare": Server(ports["bare"], content["online"]),
+            "features": Server(ports["ours"], content["features"]),
             "features_bare": Server(ports["bare"], content["features"]),
+            "mlflow": Server(ports["mlflow"], content["mlflow"]),
         }
         agree(servers)
         rounds = compared(servers)

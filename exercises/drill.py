@@ -54,12 +54,13 @@ def drills() -> dict[str, Drill]:
         features,
         models,
         release,
+        requests,
         rollout,
         security,
         serving,
     )
 
-    modules = [data, features, models, delivery, release, security, serving, rollout]
+    modules = [data, features, models, delivery, release, security, serving, requests, rollout]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

@@ -80,12 +80,20 @@ TABLE = sa.Table(
     sqlite_autoincrement=True,
 )
 """`id` only grows, so that a reader can go on where it was."""
-_APPEND_ONLY = [
-    f"CREATE TRIGGER answers_no_{what.lower()} BEFORE {what} ON answers "
-    "BEGIN SELECT RAISE(ABORT, 'answers are only ever added'); END"
-    for what in ("UPDATE", "DELETE")
-]
-"""SQLite's table refuses even who may write the file; a server's is kept by its grants."""
+
+
+def no_changes(table: str, reason: str) -> dict[str, str]:
+    """The triggers, by name, with which a table of SQLite refuses what is no addition."""
+    return {
+        f"{table}_no_{what.lower()}": f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} "
+        f"BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, '{reason}'); END"
+        for what in ("UPDATE", "DELETE")
+    }
+
+
+APPEND_ONLY = no_changes("answers", "answers are only ever added")
+"""SQLite's table refuses even who may write the file; a server's is kept by its grants. What is too
+old goes by pipeline/serve/retention.py alone."""
 
 
 class Log:
@@ -219,7 +227,7 @@ def prepare(url: str) -> None:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
     except (OSError, sa.exc.DBAPIError) as error:
-        raise _unwritable(url, error) from None  # it may repeat an address
+        raise unwritable(url, error) from None  # it may repeat an address
 
 
 def _make_file(path: Path) -> None:
@@ -234,7 +242,7 @@ def _make_file(path: Path) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         connection.execute(CreateTable(TABLE))
-        for statement in _APPEND_ONLY:
+        for statement in APPEND_ONLY.values():
             connection.exec_driver_sql(statement)
     engine.dispose()  # which folds the journal into the file
     with contextlib.suppress(FileExistsError):
@@ -242,7 +250,8 @@ def _make_file(path: Path) -> None:
     temporary.unlink()
 
 
-def _unwritable(url: str, error: Exception) -> StorageFailed:
+def unwritable(url: str, error: Exception) -> StorageFailed:
+    """What to say of a log that cannot be read or written, without its password."""
     cause = error if isinstance(error, OSError) else database_error(error)
     path = _file(url)
     told = storage_failed(path, cause) if cause is not None and path is not None else None
@@ -254,6 +263,21 @@ def _unwritable(url: str, error: Exception) -> StorageFailed:
 
 def _file(url: str) -> Path | None:
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def exists(url: str) -> bool:
+    """Whether there is a log; a server is asked when it is read."""
+    return (path := _file(url)) is None or path.is_file()
+
+
+@contextlib.contextmanager
+def at_address(url: str) -> Iterator[sa.Engine]:
+    """The log's database, let go of at the end."""
+    engine = _engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _engine(url: str) -> sa.Engine:
@@ -282,30 +306,22 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
     wanted = sa.select(TABLE).where(TABLE.c.id > int(since)).order_by(TABLE.c.id).limit(limit)
     for name, value in equal.items():
         wanted = wanted.where(TABLE.c[name] == value)
-    path = _file(url)
-    if path is not None and not path.is_file():
+    if not exists(url):
         return pd.DataFrame(columns=TABLE.c.keys())
-    engine = _engine(url)
     try:
-        with engine.connect() as connection:
+        with at_address(url) as engine, engine.connect() as connection:
             found = connection.execute(wanted).all()
     except sa.exc.DBAPIError as error:
-        raise _unwritable(url, error) from None
-    finally:
-        engine.dispose()
+        raise unwritable(url, error) from None
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
 
 def newest(url: str) -> int:
     """The `id` of the last answer; 0 where there is none."""
-    if (path := _file(url)) is not None and not path.is_file():
+    if not exists(url):
         return 0
-    engine = _engine(url)
-    try:
-        with engine.connect() as connection:
-            return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
-    finally:
-        engine.dispose()
+    with at_address(url) as engine, engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
 
 
 def features_of(answers: pd.DataFrame) -> np.ndarray:

@@ -132,6 +132,15 @@ def test_every_response_says_which_request_version_and_release_it_is_of(served):
     assert len(made) == 3
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["a-1", "2013-04-18:1", "1234567890", "1.2.3", str(uuid.UUID(int=7)), "span:7", "a:b:x"],
+)
+def test_a_callers_own_id_is_kept(served, told):
+    done = served().client.get("/v2", headers={"x-request-id": told})
+    assert done.headers["x-request-id"] == told
+
+
 def test_an_id_that_a_server_makes_is_a_uuid_that_begins_with_the_time():
     made = []
     for _ in range(3):
@@ -150,7 +159,17 @@ def test_it_shows_until_when_its_model_was_trained(served):
 
 @pytest.mark.parametrize(
     "header",
-    [{"x-request-id": "a b"}, {"x-request-id": "x" * 65}, {"x-arm": "A"}, {"x-arm": "a" * 33}],
+    [
+        {"x-request-id": "a b"},
+        {"x-request-id": "x" * 65},
+        {"x-request-id": "jane@example.org"},
+        {"x-request-id": "203.0.113.7"},
+        {"x-request-id": "203.0.113.7:443"},
+        {"x-request-id": "2001:db8::7"},
+        {"x-request-id": "212-555-0123"},
+        {"x-arm": "A"},
+        {"x-arm": "a" * 33},
+    ],
 )
 def test_a_header_that_would_not_fit_the_log_is_refused(served, header):
     here = served()
