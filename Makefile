@@ -92,6 +92,8 @@ replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-
 	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
 monitor: setup ## Which inputs and predictions drifted since training
 	@$(PIPELINE) monitor
+explain: setup ## One prediction, step by step, against what was known: make explain REQUEST=ID
+	@$(PIPELINE) explain $${REQUEST:+"--request=$$REQUEST"} $${ROW:+"--row=$$ROW"}
 retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(MAKE) run
@@ -179,6 +181,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen rollback \
-  who-served replay-decision monitor retrain push pull answers answer prove fill record drills \
+  who-served replay-decision monitor explain retrain push pull answers answer prove fill record drills \
   drill bench leak skews store serving proxy rollouts horizon check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -35,6 +35,7 @@ STAGES = {
     "who-served": "pipeline.rollout:who_served",
     "replay-decision": "pipeline.rollout:replay_decision",
     "monitor": "pipeline.monitor:run",
+    "explain": "pipeline.monitor:explain",
     "retrain": "pipeline.retrain:run",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
@@ -66,6 +67,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
     "who-served": {"at": _AT},
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
+    "explain": {
+        "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
+        "row": {"type": int, "metavar": "N", "help": "which flight of that request, 0 the first"},
+    },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""
