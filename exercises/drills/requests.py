@@ -57,7 +57,7 @@ def _not_declared(_: Path, outcome: Outcome) -> str:
 
 
 def _tell_utc(folder: Path) -> list[str]:
-    """The server tells the minute of the day in UTC; one flight is served, and its user complains."""
+    """The server tells the minute of the day in UTC; one flight is served, its user complains."""
     ran(folder, "register")
     old = '"sched_minute": [at.hour * 60 + at.minute for at in local]'
     replace_once(folder / REQUEST, old, old.replace("at.hour * 60", "(at.hour + 5) % 24 * 60"))
@@ -86,7 +86,7 @@ DRILLS = [
     ),
     Drill(
         slug="one-complaint",
-        fault="the server tells the model the time of day in UTC; a user complains about one answer",
+        fault="the server tells the model the time of day in UTC; a user complains of one answer",
         guard="monitor.explain: each logged feature is held against what was known at T",
         inject=_tell_utc,
         caught=_named,
