@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -37,7 +38,7 @@ from pipeline.serve.loaded import export
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.files import read_parquet
 
-SECONDS, ROUNDS, FLIGHTS = 0.5, 21, 500
+SECONDS, ROUNDS, FLIGHTS = 0.4, 40, 500
 CONCURRENCY = (1, 8)
 UNITS = (
     "milliseconds: from sending a request of one row to having read its answer, connections kept "
@@ -46,12 +47,26 @@ UNITS = (
 )
 
 
+BARE, WHOLE = signal.SIGUSR1, signal.SIGUSR2
+"""What tells our server to leave log and metrics out, and to have them again."""
+SETTLED = 0.15
+"""Seconds before a round, in which what the last one logged is written."""
+
+
 @dataclass(frozen=True)
 class Server:
-    """A server at a port, and the requests that it is sent, as bytes."""
+    """A server at a port, the requests that it is sent, as bytes, and what it is told before."""
 
     port: int
     requests: list[bytes]
+    pid: int = 0
+    told: int = 0
+
+    def settle(self) -> None:
+        """Let it be as it should be in a round, and at rest."""
+        if self.pid:
+            os.kill(self.pid, self.told)
+        time.sleep(SETTLED)
 
 
 def say(what: str) -> None:
@@ -94,6 +109,7 @@ def taken(server: Server, seconds: float, first: int = 0) -> list[float]:
 def round_of(server: Server, concurrency: int) -> list[float]:
     """What every request of a round took, so many at a time."""
     found: list[list[float]] = [[] for _ in range(concurrency)]
+    server.settle()
 
     def client(place: int) -> None:
         found[place] = taken(server, SECONDS, place * 37)
@@ -167,33 +183,24 @@ def bodies() -> dict[str, list[bytes]]:
     }
 
 
-def bare(digest: str, port: int) -> None:
-    """Our server without its log and its metrics."""
-    from pipeline.serve import desk, log, metrics
+def switched(digest: str, port: int) -> None:
+    """Our server, whose log and metrics are left out from one signal to the other.
+
+    One process and not two: those that do the same differ by more than what is measured here.
+    """
+    from pipeline.serve.desk import Desk
+    from pipeline.serve.metrics import Metrics
     from pipeline.serve.server import serve
 
-    class Nothing:
-        waiting = written = known = dropped = failed = 0
+    parts = [(Desk, "_note_flights"), (Desk, "_note_rows"), (Metrics, "request")]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
-        def add(self, _: object) -> None:
-            """Nothing is logged."""
+    def switch(told: int, _: object) -> None:
+        for owner, name, part in kept:
+            setattr(owner, name, part if told == WHOLE else lambda *_: None)
 
-    log.opened = lambda *_: contextlib.nullcontext(Nothing())  # type: ignore[assignment]
-    for owner, name in (
-        (desk.Desk, "_note_flights"),
-        (desk.Desk, "_note_rows"),
-        (metrics.Metrics, "request"),
-    ):
-        if not hasattr(owner, name):
-            raise AttributeError(f"{owner.__name__} has no {name}: nothing would be left out")
-        setattr(owner, name, lambda *_: None)
-    serve(digest, port)
-
-
-def whole(digest: str, port: int) -> None:
-    """Our server as it is."""
-    from pipeline.serve.server import serve
-
+    signal.signal(BARE, switch)
+    signal.signal(WHOLE, switch)
     serve(digest, port)
 
 
@@ -221,16 +228,12 @@ def wait_for(port: int, path: str) -> None:
 
 @contextlib.contextmanager
 def running(digest: str) -> Iterator[dict[str, int]]:
-    """Our server, the same without log and metrics, and MLflow's: the port of each."""
-    ports = {"ours": free(), "bare": free(), "mlflow": free()}
+    """Our server and MLflow's: the port of each, and the process of ours."""
+    ports = {"ours": free(), "mlflow": free()}
     registry = load(RegisterConfig)
     context = multiprocessing.get_context("spawn")
-    own = [
-        context.Process(target=whole, args=(digest, ports["ours"])),
-        context.Process(target=bare, args=(digest, ports["bare"])),
-    ]
-    for process in own:
-        process.start()
+    own = context.Process(target=switched, args=(digest, ports["ours"]))
+    own.start()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", f"models:/{registry.model_name}@champion", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(ports["mlflow"])]
@@ -243,14 +246,13 @@ def running(digest: str) -> Iterator[dict[str, int]]:
         ) as theirs,
     ):
         try:
-            for name, path in {"ours": "/v2", "bare": "/v2", "mlflow": "/ping"}.items():
+            for name, path in {"ours": "/v2", "mlflow": "/ping"}.items():
                 wait_for(ports[name], path)
-            yield ports
+            yield {**ports, "pid": own.pid or 0}
         finally:
             os.killpg(theirs.pid, 15)
-            for process in own:
-                process.terminate()
-                process.join()
+            own.terminate()
+            own.join()
 
 
 def agree(servers: dict[str, Server]) -> None:
@@ -273,12 +275,11 @@ def measured(digest: str) -> dict[str, Any]:
     content = bodies()
     with running(digest) as ports:
         servers = {
-            "online": Server(ports["ours"], content["online"]),
-            "online_bare": Server(ports["bare"], content["online"]),
-            "features": Server(ports["ours"], content["features"]),
-            "features_bare": Server(ports["bare"], content["features"]),
-            "mlflow": Server(ports["mlflow"], content["mlflow"]),
+            f"{path}{name}": Server(ports["ours"], content[path], ports["pid"], told)
+            for path in ("online", "features")
+            for name, told in (("", WHOLE), ("_bare", BARE))
         }
+        servers["mlflow"] = Server(ports["mlflow"], content["mlflow"])
         agree(servers)
         rounds = compared(servers)
     found: dict[str, Any] = {

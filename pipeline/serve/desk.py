@@ -7,7 +7,7 @@ connection: requests wait for it in turn, only so many and only so long.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -88,19 +88,25 @@ class Desk:
             [orjson.dumps(flags).decode() if flags else "{}" for flags in found.flags],
             found.risk.tolist(),
         ]
-        self._logged(request, zip(*columns, strict=True))
+        (asked, *who), when = self._who(request), self._when(request)
+        rows = enumerate(zip(*columns, strict=True))
+        self._log.add([(asked, row, *who, *one, *when) for row, one in rows])
         self._metrics.features(at, found.known_at, found.flags)
         self._metrics.risks(found.risk)
 
     def _note_rows(self, request: Request, risk: np.ndarray) -> None:
-        self._logged(request, [(None, None, None, None, "{}", one) for one in risk.tolist()])
+        (asked, *who), when = self._who(request), self._when(request)
+        who += [None, None, None, None, "{}"]
+        rows = enumerate(risk.tolist())
+        self._log.add([(asked, row, *who, one, *when) for row, one in rows])
         self._metrics.risks(risk)
 
-    def _logged(self, request: Request, rows: Iterable[tuple[Any, ...]]) -> None:
+    def _who(self, request: Request) -> tuple[str | None, ...]:
         told = request.scope["state"]  # as a dict: its attributes take longer than all of this
-        request_id, who = told["id"], (told["arm"], self.version, self.release)
-        when = (time.time(), time.perf_counter() - told["began"])
-        self._log.add([(request_id, row, *who, *one, *when) for row, one in enumerate(rows)])
+        return told["id"], told["arm"], self.version, self.release
+
+    def _when(self, request: Request) -> tuple[float, ...]:
+        return time.time(), time.perf_counter() - request.scope["state"]["began"]
 
     def _sound(self, predict: Callable[[Any], Any], asked: Any) -> Any:
         try:
