@@ -74,6 +74,8 @@ skew: setup ## Is what was served what training would read? make skew DAY=2013-0
 	@$(PIPELINE) skew $${DAY:+"--day=$$DAY"}
 batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
 	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
+prune: setup ## Remove answers older than log_days from the log: make prune UNTIL=2013-09-01T00:00Z
+	@$(PIPELINE) prune $${UNTIL:+"--until=$$UNTIL"}
 rollout: setup ## Who serves, and every transition so far, from the ledger
 	@$(PIPELINE) rollout
 shadow: setup ## Mirror the traffic to the challenger and judge it: make shadow BAD=slice
@@ -92,6 +94,8 @@ monitor: setup ## A month in three layers, and who is called: make monitor MONTH
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
 	@$(PIPELINE) diagnose $${MONTH:+"--month=$$MONTH"}
+explain: setup ## One prediction, step by step, against what was known: make explain REQUEST=ID
+	@$(PIPELINE) explain $${REQUEST:+"--request=$$REQUEST"} $${ROW:+"--row=$$ROW"}
 exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make exporter PORT=9105
 	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
 monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
@@ -190,8 +194,8 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch rollout shadow canary bluegreen rollback \
-  who-served replay-decision monitor diagnose exporter monitor-live retrain push pull answers answer \
-  prove fill record drills drill bench leak skews store serving proxy rollouts drifts alerts horizon \
-  outcomes alarms check test nightly fast rules small report \
+  reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
+  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain \
+  push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
+  rollouts drifts alerts horizon outcomes alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -1,4 +1,4 @@
-"""Were the year's alerts right? Three rules on outcomes and drift, graded as ADR 11 fixed before.
+"""Were the year's alerts right? Three rules on outcomes and drift, graded as ADR 12 fixed before.
 
 The champion is never retrained. Every Monday a fresh model is fitted on the labels that had come;
 it says what the champion loses in that week, and two weeks later it is the refit of the check.
@@ -52,7 +52,7 @@ def spans(days: list[pd.Timestamp], gap_days: int, length_days: int = 1) -> list
 
 
 def grade(alert: Span, losses: list[Span]) -> str:
-    """Right, early, late or false, by ADR 11."""
+    """Right, early, late or false, by ADR 12."""
     for loss in losses:
         since = (alert.first - loss.first).days
         if 0 <= since <= RIGHT_DAYS and alert.first <= loss.last + AFTER_DAYS * DAY:

@@ -3,7 +3,7 @@
 Our server with features from the online store and with features in the request, against `mlflow
 models serve` with the same registered model on the same rows, in alternating rounds of one run; and
 our server without its log and its metrics. One process each; the client is as thin as Python allows
-and shares the machine's processors with them.
+and shares the machine's processors with them, so rounds are short, many, and in changing order.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -37,20 +38,35 @@ from pipeline.serve.loaded import export
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.files import read_parquet
 
-SECONDS, ROUNDS, FLIGHTS = 2.0, 5, 500
+SECONDS, ROUNDS, FLIGHTS = 0.4, 40, 500
 CONCURRENCY = (1, 8)
 UNITS = (
     "milliseconds: from sending a request of one row to having read its answer, connections kept "
-    "open; requests_a_second: median of the rounds; ratios: median of the rounds' own ratios"
+    "open; requests_a_second: median of the rounds; ratios: median of the rounds' own ratios, each "
+    "with its quartiles"
 )
+
+
+BARE, WHOLE = signal.SIGUSR1, signal.SIGUSR2
+"""What tells our server to leave log and metrics out, and to have them again."""
+SETTLED = 0.15
+"""Seconds before a round, in which what the last one logged is written."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server at a port, and the requests that it is sent, as bytes."""
+    """A server at a port, the requests that it is sent, as bytes, and what it is told before."""
 
     port: int
     requests: list[bytes]
+    pid: int = 0
+    told: int = 0
+
+    def settle(self) -> None:
+        """Let it be as it should be in a round, and at rest."""
+        if self.pid:
+            os.kill(self.pid, self.told)
+        time.sleep(SETTLED)
 
 
 def say(what: str) -> None:
@@ -93,6 +109,7 @@ def taken(server: Server, seconds: float, first: int = 0) -> list[float]:
 def round_of(server: Server, concurrency: int) -> list[float]:
     """What every request of a round took, so many at a time."""
     found: list[list[float]] = [[] for _ in range(concurrency)]
+    server.settle()
 
     def client(place: int) -> None:
         found[place] = taken(server, SECONDS, place * 37)
@@ -115,8 +132,9 @@ def compared(servers: dict[str, Server]) -> dict[str, dict[int, list[list[float]
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
         for concurrency in CONCURRENCY:
-            for name, server in servers.items():
-                found[name][concurrency].append(round_of(server, concurrency))
+            order = list(servers) if number % 2 else list(servers)[::-1]
+            for name in order:
+                found[name][concurrency].append(round_of(servers[name], concurrency))
     return found
 
 
@@ -131,9 +149,10 @@ def figures(rounds: list[list[float]]) -> dict[str, Any]:
     }
 
 
-def ratio(one: list[list[float]], other: list[list[float]]) -> float:
+def ratio(one: list[list[float]], other: list[list[float]], quantile: float = 0.5) -> float:
     """How many times as many requests one server answers in a round as the other."""
-    return round(float(np.median([len(a) / len(b) for a, b in zip(one, other, strict=True)])), 3)
+    ratios = [len(a) / len(b) for a, b in zip(one, other, strict=True)]
+    return round(float(np.quantile(ratios, quantile)), 3)
 
 
 def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -164,27 +183,24 @@ def bodies() -> dict[str, list[bytes]]:
     }
 
 
-def bare(digest: str, port: int) -> None:
-    """Our server without its log and its metrics."""
-    from pipeline.serve import log, metrics
+def switched(digest: str, port: int) -> None:
+    """Our server, whose log and metrics are left out from one signal to the other.
+
+    One process and not two: those that do the same differ by more than what is measured here.
+    """
+    from pipeline.serve.desk import Desk
+    from pipeline.serve.metrics import Metrics
     from pipeline.serve.server import serve
 
-    class Nothing:
-        waiting = written = known = dropped = failed = 0
+    parts = [(Desk, "_note_flights"), (Desk, "_note_rows"), (Metrics, "request")]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
-        def add(self, _: object) -> None:
-            """Nothing is logged."""
+    def switch(told: int, _: object) -> None:
+        for owner, name, part in kept:
+            setattr(owner, name, part if told == WHOLE else lambda *_: None)
 
-    log.opened = lambda *_: contextlib.nullcontext(Nothing())  # type: ignore[assignment]
-    for name in ("request", "risks", "features"):
-        setattr(metrics.Metrics, name, lambda *_: None)
-    serve(digest, port)
-
-
-def whole(digest: str, port: int) -> None:
-    """Our server as it is."""
-    from pipeline.serve.server import serve
-
+    signal.signal(BARE, switch)
+    signal.signal(WHOLE, switch)
     serve(digest, port)
 
 
@@ -212,16 +228,12 @@ def wait_for(port: int, path: str) -> None:
 
 @contextlib.contextmanager
 def running(digest: str) -> Iterator[dict[str, int]]:
-    """Our server, the same without log and metrics, and MLflow's: the port of each."""
-    ports = {"ours": free(), "bare": free(), "mlflow": free()}
+    """Our server and MLflow's: the port of each, and the process of ours."""
+    ports = {"ours": free(), "mlflow": free()}
     registry = load(RegisterConfig)
     context = multiprocessing.get_context("spawn")
-    own = [
-        context.Process(target=whole, args=(digest, ports["ours"])),
-        context.Process(target=bare, args=(digest, ports["bare"])),
-    ]
-    for process in own:
-        process.start()
+    own = context.Process(target=switched, args=(digest, ports["ours"]))
+    own.start()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", f"models:/{registry.model_name}@champion", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(ports["mlflow"])]
@@ -234,14 +246,13 @@ def running(digest: str) -> Iterator[dict[str, int]]:
         ) as theirs,
     ):
         try:
-            for name, path in {"ours": "/v2", "bare": "/v2", "mlflow": "/ping"}.items():
+            for name, path in {"ours": "/v2", "mlflow": "/ping"}.items():
                 wait_for(ports[name], path)
-            yield ports
+            yield {**ports, "pid": own.pid or 0}
         finally:
             os.killpg(theirs.pid, 15)
-            for process in own:
-                process.terminate()
-                process.join()
+            own.terminate()
+            own.join()
 
 
 def agree(servers: dict[str, Server]) -> None:
@@ -264,12 +275,11 @@ def measured(digest: str) -> dict[str, Any]:
     content = bodies()
     with running(digest) as ports:
         servers = {
-            "online": Server(ports["ours"], content["online"]),
-            "features": Server(ports["ours"], content["features"]),
-            "mlflow": Server(ports["mlflow"], content["mlflow"]),
-            "online_bare": Server(ports["bare"], content["online"]),
-            "features_bare": Server(ports["bare"], content["features"]),
+            f"{path}{name}": Server(ports["ours"], content[path], ports["pid"], told)
+            for path in ("online", "features")
+            for name, told in (("", WHOLE), ("_bare", BARE))
         }
+        servers["mlflow"] = Server(ports["mlflow"], content["mlflow"])
         agree(servers)
         rounds = compared(servers)
     found: dict[str, Any] = {
@@ -281,6 +291,12 @@ def measured(digest: str) -> dict[str, Any]:
             "online_to_mlflow": ratio(rounds["online"][c], rounds["mlflow"][c]),
             "features_to_bare": ratio(rounds["features"][c], rounds["features_bare"][c]),
             "online_to_bare": ratio(rounds["online"][c], rounds["online_bare"][c]),
+            **{
+                f"{name}_to_bare_quartiles": [
+                    ratio(rounds[name][c], rounds[f"{name}_bare"][c], q) for q in (0.25, 0.75)
+                ]
+                for name in ("features", "online")
+            },
         }
         for c in CONCURRENCY
     }

@@ -56,12 +56,13 @@ def drills() -> dict[str, Drill]:
         models,
         operations,
         release,
+        requests,
         rollout,
         security,
         serving,
     )
 
-    modules = [data, features, models, delivery, release, security, serving, rollout]
+    modules = [data, features, models, delivery, release, security, serving, requests, rollout]
     modules += [labels, operations]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 

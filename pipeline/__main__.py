@@ -26,6 +26,7 @@ STAGES = {
     "materialize": "pipeline.serve:materialize",
     "skew": "pipeline.serve:skew",
     "batch": "pipeline.serve:batch",
+    "prune": "pipeline.serve:prune",
     "rollout": "pipeline.rollout:run",
     "shadow": "pipeline.rollout:shadow",
     "canary": "pipeline.rollout:canary",
@@ -35,6 +36,7 @@ STAGES = {
     "replay-decision": "pipeline.rollout:replay_decision",
     "monitor": "pipeline.monitor:run",
     "diagnose": "pipeline.monitor:diagnose",
+    "explain": "pipeline.monitor:explain",
     "exporter": "pipeline.monitor:exporter",
     "monitor-live": "pipeline.monitor:monitor_live",
     "retrain": "pipeline.retrain:run",
@@ -69,6 +71,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
     "exporter": {"port": _PORT},
     "monitor-live": {"fault": {"metavar": "FAULT", "help": "monitor-live: failing, slow, feed"}},
+    "prune": {"until": {"metavar": "INSTANT", "help": "the replay's instant: 2013-05-18T10:00Z"}},
+    "explain": {
+        "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
+        "row": {"type": int, "metavar": "N", "help": "which flight of that request, 0 the first"},
+    },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""

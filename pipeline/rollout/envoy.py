@@ -245,10 +245,13 @@ def _listener(folder: Path, port: int) -> dict[str, Any]:
 
 
 def _access_log(path: Path) -> dict[str, Any]:
-    """One line a request, with the arm that it was given, and who answered."""
+    """One line a request, with the arm that it was given, and who answered; never who asked.
+
+    What a caller may write freely is cut at the length of what belongs there.
+    """
     told = {
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "flight": "%REQ(X-FLIGHT)%",
+        "request_id": "%REQ(X-REQUEST-ID):64%",
+        "flight": "%REQ(X-FLIGHT):22%",
         "arm": "%REQ(X-ARM)%",
         "code": "%RESPONSE_CODE%",
         "flags": "%RESPONSE_FLAGS%",

@@ -32,8 +32,7 @@ from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
 
 LOCK = ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = ledger.LEDGER.with_name("traffic.lock")
-UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched back"}
-"""After these somebody is still deciding."""
+UNFINISHED = ledger.UNFINISHED
 FAILED = {"rolled back", "shadow failed"}
 PASSED = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}

@@ -5,11 +5,13 @@ training would have read; `batch` scores a whole schedule ahead; `stage` has the
 
 `server` answers over HTTP: `loaded` is the release, `request` what may be asked, `predictor` what
 answers, `protocol` how tensors travel, `app` the routes over a `desk`, each within an `envelope`,
-`log` what was answered, `metrics` what was counted, `kserve` the same predictor for a cluster.
+`log` what was answered, `retention` how long that is kept, `metrics` what was counted, `kserve` the
+same predictor for a cluster.
 """
 
 from pipeline.serve.batch import batch
+from pipeline.serve.retention import prune
 from pipeline.serve.server import server
 from pipeline.serve.stage import materialize, run, skew
 
-__all__ = ["batch", "materialize", "run", "server", "skew"]
+__all__ = ["batch", "materialize", "prune", "run", "server", "skew"]

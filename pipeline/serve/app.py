@@ -70,6 +70,8 @@ def create_app(
 
 def _shown(metrics: Metrics, desk: Desk, log: Log) -> None:
     metrics.model(version=desk.version, release=desk.release[:12])
+    about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
+    metrics.shown("flight_model_trained_until_seconds", about, desk.trained_until.timestamp)
     metrics.shown("flight_waiting", "Requests that wait for the store", lambda: desk.waiting)
     metrics.shown("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
     metrics.shown("flight_log_written", "Answers in the log", lambda: log.written)

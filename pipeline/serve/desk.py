@@ -7,7 +7,7 @@ connection: requests wait for it in turn, only so many and only so long.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 from starlette.requests import Request
 
-from pipeline.serve.log import Answer, Log, packed
+from pipeline.serve.log import Log, packed
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
 from pipeline.serve.protocol import Refused
@@ -33,6 +33,7 @@ class Desk:
         self._worker = _thread()
         self._lock, self.waiting = threading.Lock(), 0
         self.version, self.release = predictor.loaded.number, predictor.loaded.release
+        self.trained_until = predictor.loaded.trained_until
         self.horizon_minutes = predictor.loaded.features.horizon_minutes
 
     async def body(self, request: Request, *kinds: str) -> bytes:
@@ -63,19 +64,8 @@ class Desk:
         self._limited(len(flights))
         asked = requests(flights, self.horizon_minutes)
         found: Answers = await self._in_turn(lambda: self._sound(self._predictor.online, asked))
-        at = asked["predict_at"]
-        columns = [
-            [flight_id(flight) for flight in flights],
-            at,
-            packed(found.values, "<f4"),
-            packed(found.known_at, "<i8"),
-            [orjson.dumps(flags).decode() for flags in found.flags],
-            found.risk.tolist(),
-        ]
-        self._logged(request, zip(*columns, strict=True))
-        self._metrics.features(at, found.known_at, found.flags)
-        self._metrics.risks(found.risk)
-        return at, found
+        self._note_flights(request, flights, asked["predict_at"], found)
+        return asked["predict_at"], found
 
     def from_features(self, matrix: np.ndarray, request: Request) -> np.ndarray:
         """The risks of rows of FEATURES, logged."""
@@ -84,16 +74,39 @@ class Desk:
         risk: np.ndarray = self._sound(self._predictor.vectors, matrix)
         if time.perf_counter() - started > self._config.timeout_ms / 1000:
             raise self._late()
-        self._logged(request, ((None, None, None, None, "{}", one) for one in risk.tolist()))
-        self._metrics.risks(risk)
+        self._note_rows(request, risk)
         return risk
 
-    def _logged(self, request: Request, rows: Iterable[tuple[Any, ...]]) -> None:
-        now, told = time.time(), request.state
-        who = (told.arm, self.version, self.release)
-        when = (now, time.perf_counter() - told.began)
-        logged = [(told.id, row, *who, *one, *when) for row, one in enumerate(rows)]
-        self._log.add([Answer(*columns) for columns in logged])
+    def _note_flights(
+        self, request: Request, flights: Sequence[Flight], at: list[int], found: Answers
+    ) -> None:
+        columns = [
+            [flight_id(flight) for flight in flights],
+            at,
+            packed(found.values, "<f4"),
+            packed(found.known_at, "<i8"),
+            [orjson.dumps(flags).decode() if flags else "{}" for flags in found.flags],
+            found.risk.tolist(),
+        ]
+        (asked, *who), when = self._who(request), self._when(request)
+        rows = enumerate(zip(*columns, strict=True))
+        self._log.add([(asked, row, *who, *one, *when) for row, one in rows])
+        self._metrics.features(at, found.known_at, found.flags)
+        self._metrics.risks(found.risk)
+
+    def _note_rows(self, request: Request, risk: np.ndarray) -> None:
+        (asked, *who), when = self._who(request), self._when(request)
+        who += [None, None, None, None, "{}"]
+        rows = enumerate(risk.tolist())
+        self._log.add([(asked, row, *who, one, *when) for row, one in rows])
+        self._metrics.risks(risk)
+
+    def _who(self, request: Request) -> tuple[str | None, ...]:
+        told = request.scope["state"]  # as a dict: its attributes take longer than all of this
+        return told["id"], told["arm"], self.version, self.release
+
+    def _when(self, request: Request) -> tuple[float, ...]:
+        return time.time(), time.perf_counter() - request.scope["state"]["began"]
 
     def _sound(self, predict: Callable[[Any], Any], asked: Any) -> Any:
         try:

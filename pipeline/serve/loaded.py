@@ -10,10 +10,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline.features.definitions import service_version
+from pipeline.features.transform import ZONE
 from pipeline.shared import release, tracking
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
-from pipeline.shared.contracts import TRAIN, Record, WarmUp, read_record
+from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import write_json
 from pipeline.shared.model import Model
@@ -36,6 +39,7 @@ class Loaded:
     """A version of the model with its release, once everything in it was found to be as sealed.
 
     `folder` holds the papers. `warm_up` is None in a release older than that record.
+    `trained_until` is the midnight in New York after the last day of its training window.
     """
 
     number: str
@@ -45,6 +49,7 @@ class Loaded:
     service: str
     folder: Path
     warm_up: WarmUp | None
+    trained_until: pd.Timestamp
 
 
 def place(digest: str) -> Path:
@@ -124,7 +129,14 @@ def loaded(digest: str) -> Loaded:
     _require_service(placed.number, sealed, service_version(config.model_dump()))
     recorded = papers / WARM_UP
     warm_up = read_record(WarmUp, recorded, "train") if recorded.is_file() else None
-    return Loaded(placed.number, digest, model, config, sealed.features, papers, warm_up)
+    training = read_record(Training, papers / release.TRAINING, "train")
+    told = (placed.number, digest, model, config, sealed.features, papers, warm_up)
+    return Loaded(*told, _end_of(training.window))
+
+
+def _end_of(window: str) -> pd.Timestamp:
+    last = pd.Timestamp(window.partition("..")[2], tz=ZONE)
+    return pd.Timestamp(last + pd.DateOffset(days=1)).tz_convert("UTC")
 
 
 def _require_service(number: str, sealed: release.Release, today: str) -> None:

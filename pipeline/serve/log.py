@@ -1,8 +1,9 @@
 """The request log: every prediction that was answered, once, written beside the answering.
 
 An answer waits in memory until one thread writes it with others, so a slow disk slows no answer;
-when too many wait, the newest are counted instead of kept. Rows are only ever added: of a request
-that is answered twice by one arm of one release, the first answer stays.
+when too many wait, the newest are counted instead of kept. Who is killed loses what was answered in
+the last FLUSH_SECONDS, and what was being written then; who ends writes all of it. Rows are only
+ever added: of a request that is answered twice by one arm of one release, the first answer stays.
 """
 
 import contextlib
@@ -10,13 +11,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.definitions import NUMERIC, VIEWS
@@ -26,8 +28,10 @@ from pipeline.shared.secrets import shown
 
 SHADOW = "shadow"
 """The arm of a copy of a request: its answer reaches nobody."""
-FLUSH_SECONDS = 0.05
+FLUSH_SECONDS = 0.1
 _BATCH = 1_000
+_SIZES = tuple(2**power for power in range(9, -1, -1))
+"""How many rows a statement writes: few different ones, and few for any batch."""
 _BUSY_MS = 10_000
 
 
@@ -76,12 +80,20 @@ TABLE = sa.Table(
     sqlite_autoincrement=True,
 )
 """`id` only grows, so that a reader can go on where it was."""
-_APPEND_ONLY = [
-    f"CREATE TRIGGER answers_no_{what.lower()} BEFORE {what} ON answers "
-    "BEGIN SELECT RAISE(ABORT, 'answers are only ever added'); END"
-    for what in ("UPDATE", "DELETE")
-]
-"""SQLite's table refuses even who may write the file; a server's is kept by its grants."""
+
+
+def no_changes(table: str, reason: str) -> dict[str, str]:
+    """The triggers, by name, with which a table of SQLite refuses what is no addition."""
+    return {
+        f"{table}_no_{what.lower()}": f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} "
+        f"BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, '{reason}'); END"
+        for what in ("UPDATE", "DELETE")
+    }
+
+
+APPEND_ONLY = no_changes("answers", "answers are only ever added")
+"""SQLite's table refuses even who may write the file; a server's is kept by its grants. What is too
+old goes by pipeline/serve/retention.py alone."""
 
 
 class Log:
@@ -90,9 +102,7 @@ class Log:
     def __init__(self, url: str, limit: int):
         """At most `limit` answers wait at a time."""
         self._engine, self._limit = _engine(url), limit
-        self._insert, dialect = _ignoring(self._engine.dialect.name), self._engine.dialect
-        self._text = str(self._insert.compile(dialect=dialect, column_keys=list(Answer._fields)))
-        self._waiting: list[Answer] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self._lock, self._some = threading.Lock(), threading.Event()
         self._enough, self._closing = threading.Event(), False
         self.written = self.known = self.dropped = self.failed = 0
@@ -100,14 +110,17 @@ class Log:
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
-    def add(self, answers: Sequence[Answer]) -> None:
-        """Take answers to be written soon; returns at once."""
+    def add(self, answers: Sequence[tuple[Any, ...]]) -> None:
+        """Take answers, with the columns of `Answer`, to be written soon; returns at once."""
         with self._lock:
             room = max(0, self._limit - len(self._waiting))
-            self._waiting.extend(answers[:room])
-            self.dropped += max(0, len(answers) - room)
+            if room < len(answers):
+                self.dropped += len(answers) - room
+                answers = answers[:room]
+            self._waiting += answers
             enough = len(self._waiting) >= _BATCH
-        self._some.set()
+        if not self._some.is_set():  # which takes less time than to set it again
+            self._some.set()
         if enough:
             self._enough.set()
 
@@ -144,25 +157,44 @@ class Log:
             if left:
                 self._some.set()
 
-    def _insert_all(self, batch: list[Answer]) -> bool:
+    def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
         try:
             with self._engine.begin() as connection:
-                found = self._inserted(connection, batch)
+                new = sum(_inserted(connection, part) for part in _parts(batch))
         except sa.exc.DBAPIError as error:
             self.failed += 1
             if self.failed == 1:  # once: the metrics say how often
                 sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
             return False
-        new = found.rowcount if found.rowcount >= 0 else len(batch)
         self.written += new
         self.known += len(batch) - new
         return True
 
-    def _inserted(self, connection: sa.Connection, batch: list[Answer]) -> Any:
-        """For a file by the driver's own call: SQLAlchemy's work for each row costs time."""
-        if connection.dialect.name != "sqlite":
-            return connection.execute(self._insert, [answer._asdict() for answer in batch])
-        return connection.exec_driver_sql(self._text, [tuple(answer) for answer in batch])
+
+def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """A batch in parts of few sizes, so that their statements stay prepared."""
+    at = 0
+    for size in _SIZES:
+        while len(batch) - at >= size:
+            yield batch[at : at + size]
+            at += size
+
+
+def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Write rows in one statement, past those that are there; how many were new.
+
+    The driver lets others run once a statement: with one a row, it and the event loop would take
+    the interpreter from each other thousands of times a second.
+    """
+    text = _statement(len(rows), "?" if connection.dialect.name == "sqlite" else "%s")
+    return int(connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount)
+
+
+@cache
+def _statement(rows: int, mark: str) -> str:
+    names = ", ".join(f'"{name}"' for name in Answer._fields)
+    row = f"({', '.join([mark] * len(Answer._fields))})"
+    return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 
 @contextlib.contextmanager
@@ -195,7 +227,7 @@ def prepare(url: str) -> None:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
     except (OSError, sa.exc.DBAPIError) as error:
-        raise _unwritable(url, error) from None  # it may repeat an address
+        raise unwritable(url, error) from None  # it may repeat an address
 
 
 def _make_file(path: Path) -> None:
@@ -210,7 +242,7 @@ def _make_file(path: Path) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         connection.execute(CreateTable(TABLE))
-        for statement in _APPEND_ONLY:
+        for statement in APPEND_ONLY.values():
             connection.exec_driver_sql(statement)
     engine.dispose()  # which folds the journal into the file
     with contextlib.suppress(FileExistsError):
@@ -218,7 +250,8 @@ def _make_file(path: Path) -> None:
     temporary.unlink()
 
 
-def _unwritable(url: str, error: Exception) -> StorageFailed:
+def unwritable(url: str, error: Exception) -> StorageFailed:
+    """What to say of a log that cannot be read or written, without its password."""
     cause = error if isinstance(error, OSError) else database_error(error)
     path = _file(url)
     told = storage_failed(path, cause) if cause is not None and path is not None else None
@@ -230,6 +263,21 @@ def _unwritable(url: str, error: Exception) -> StorageFailed:
 
 def _file(url: str) -> Path | None:
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def exists(url: str) -> bool:
+    """Whether there is a log; a server is asked when it is read."""
+    return (path := _file(url)) is None or path.is_file()
+
+
+@contextlib.contextmanager
+def at_address(url: str) -> Iterator[sa.Engine]:
+    """The log's database, let go of at the end."""
+    engine = _engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _engine(url: str) -> sa.Engine:
@@ -245,11 +293,6 @@ def _patient(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _ignoring(dialect: str) -> Any:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(TABLE).on_conflict_do_nothing()
-
-
 def packed(values: np.ndarray, kind: str) -> list[bytes]:
     """Each row of a matrix as bytes, little-endian: "<f4" for features, "<i8" for known_at."""
     return [row.tobytes() for row in np.ascontiguousarray(values, dtype=kind)]
@@ -263,30 +306,22 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
     wanted = sa.select(TABLE).where(TABLE.c.id > int(since)).order_by(TABLE.c.id).limit(limit)
     for name, value in equal.items():
         wanted = wanted.where(TABLE.c[name] == value)
-    path = _file(url)
-    if path is not None and not path.is_file():
+    if not exists(url):
         return pd.DataFrame(columns=TABLE.c.keys())
-    engine = _engine(url)
     try:
-        with engine.connect() as connection:
+        with at_address(url) as engine, engine.connect() as connection:
             found = connection.execute(wanted).all()
     except sa.exc.DBAPIError as error:
-        raise _unwritable(url, error) from None
-    finally:
-        engine.dispose()
+        raise unwritable(url, error) from None
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
 
 def newest(url: str) -> int:
     """The `id` of the last answer; 0 where there is none."""
-    if (path := _file(url)) is not None and not path.is_file():
+    if not exists(url):
         return 0
-    engine = _engine(url)
-    try:
-        with engine.connect() as connection:
-            return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
-    finally:
-        engine.dispose()
+    with at_address(url) as engine, engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
 
 
 def features_of(answers: pd.DataFrame) -> np.ndarray:

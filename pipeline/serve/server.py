@@ -5,6 +5,7 @@ children which each serve a release of their own.
 """
 
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -75,6 +76,8 @@ def serve(
         app = create_app(predictor, log, config, metrics, lambda: reason, name, arm)
         at = "http://{}:{}".format(*listener.getsockname())
         state = f"not ready: {reason}" if reason else "ready"
+        gc.collect()
+        gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
         _say(f"{at} serves version {release.number} ({digest[:12]}) as {arm}, {state}")
         _until_told(app, listener)
     lost = f", {log.dropped:,} lost" if log.dropped else ""

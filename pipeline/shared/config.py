@@ -285,6 +285,7 @@ class ServeConfig(StageConfig):
     port: int = Field(ge=1, le=65_535)
     log_url: str = Field(pattern=r"^(sqlite:///|postgresql://).+", repr=False)
     log_queue: int = Field(ge=1, le=1_000_000)
+    log_days: int = Field(ge=1, le=3_650)
     max_body_bytes: int = Field(ge=1_000, le=64_000_000)
     max_rows: int = Field(ge=1, le=100_000)
     timeout_ms: int = Field(ge=1, le=60_000)

@@ -29,6 +29,7 @@ UsageError                   exit 2: the call is wrong
 ├── ConfigError              a key or a value in configs/ is wrong
 ├── VersionUnknown           the registry has no version or alias of this name
 ├── DayUnknown               serve: a day that is none, or that has not arrived
+├── RequestUnknown           monitor: the log has no such answer, or the year no such flight
 ├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
@@ -155,6 +156,10 @@ class VersionUnknown(UsageError):
 
 class DayUnknown(UsageError):
     """A day, month or instant that is none, or that lies outside what has arrived."""
+
+
+class RequestUnknown(UsageError):
+    """The request log holds no such answer, and the published year no such flight."""
 
 
 class WrongMonth(UsageError):

@@ -44,6 +44,9 @@ Event = Literal[
     "switched back",
 ]
 
+UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched back"}
+"""After these somebody is still deciding."""
+
 Arm = Literal["champion", "control", "challenger"]
 
 _SCHEMA = """

@@ -18,6 +18,7 @@ import pytest
 from exercises import drill
 from exercises.drills import serving
 from pipeline.serve.log import answered, newest, opened
+from pipeline.serve.retention import remove, removed
 from tests.flow import life
 from tests.serve.test_log import answer as example
 
@@ -200,5 +201,11 @@ def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
         told = answered(url)
         assert newest(url) == told["id"].max()
         assert len(answered(url, since=int(told["id"].iloc[1]))) == 1
+        gone = remove(url, before=int(told["predict_at"].max()) + 1, at=1)
+        assert (gone["answers"], gone["last_id"]) == (3, told["id"].max())
+        assert removed(url)["answers"].tolist() == [3]
+        with opened(url, 100) as log:
+            log.add(given[:1])
+        assert newest(url) > told["id"].max()
     columns = ["request_id", "row", "arm", "release", "risk", "flags"]
     assert told[columns].values.tolist() == [[getattr(one, c) for c in columns] for one in given]

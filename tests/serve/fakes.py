@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.store import Vectors
@@ -67,4 +68,5 @@ def loaded(session: Any = None, features: list[str] = FEATURES, warm: bool = Tru
     model = Model("d" * 64, features, session or Session())
     service = "flight_delay-000000000000"
     config = load(FeaturesConfig)
-    return Loaded("7", RELEASE, model, config, service, Path(), warm_up if warm else None)
+    until = pd.Timestamp("2013-04-01 04:00Z")
+    return Loaded("7", RELEASE, model, config, service, Path(), warm_up if warm else None, until)

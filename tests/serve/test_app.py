@@ -4,14 +4,17 @@ import json
 import struct
 import threading
 import time
+import uuid
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.serve.app import create_app
+from pipeline.serve.envelope import new_id
 from pipeline.serve.log import answered, features_of, opened
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
@@ -130,8 +133,43 @@ def test_every_response_says_which_request_version_and_release_it_is_of(served):
 
 
 @pytest.mark.parametrize(
+    "told",
+    ["a-1", "2013-04-18:1", "1234567890", "1.2.3", str(uuid.UUID(int=7)), "span:7", "a:b:x"],
+)
+def test_a_callers_own_id_is_kept(served, told):
+    done = served().client.get("/v2", headers={"x-request-id": told})
+    assert done.headers["x-request-id"] == told
+
+
+def test_an_id_that_a_server_makes_is_a_uuid_that_begins_with_the_time():
+    made = []
+    for _ in range(3):
+        made.append(new_id())
+        time.sleep(0.002)
+    assert made == sorted(made)
+    assert all(uuid.UUID(one).version == 7 for one in made)
+    assert all(uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+    assert len({new_id() for _ in range(1_000)}) == 1_000
+
+
+def test_it_shows_until_when_its_model_was_trained(served):
+    until = served().metrics.value("flight_model_trained_until_seconds")
+    assert pd.Timestamp(until, unit="s", tz="UTC") == pd.Timestamp("2013-04-01 04:00Z")
+
+
+@pytest.mark.parametrize(
     "header",
-    [{"x-request-id": "a b"}, {"x-request-id": "x" * 65}, {"x-arm": "A"}, {"x-arm": "a" * 33}],
+    [
+        {"x-request-id": "a b"},
+        {"x-request-id": "x" * 65},
+        {"x-request-id": "jane@example.org"},
+        {"x-request-id": "203.0.113.7"},
+        {"x-request-id": "203.0.113.7:443"},
+        {"x-request-id": "2001:db8::7"},
+        {"x-request-id": "212-555-0123"},
+        {"x-arm": "A"},
+        {"x-arm": "a" * 33},
+    ],
 )
 def test_a_header_that_would_not_fit_the_log_is_refused(served, header):
     here = served()

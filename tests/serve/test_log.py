@@ -55,6 +55,17 @@ def test_what_was_answered_is_read_again_as_it_was(url):
     assert known_at_of(found).tolist() == [KNOWN[0].tolist(), [NEVER] * len(VIEWS)]
 
 
+@pytest.mark.answer("model-server")
+def test_many_answers_are_written_once_each_in_their_order_and_counted(url):
+    with opened(url, 5_000) as log:
+        log.add([answer(number) for number in range(1_737)])
+        log.add([answer(number, risk=0.9) for number in range(1_700, 1_800)])
+    assert (log.written, log.known, log.dropped, log.failed) == (1_800, 37, 0, 0)
+    found = answered(url)
+    assert found["request_id"].tolist() == [f"r{number}" for number in range(1_800)]
+    assert (found["risk"] == 0.25).sum() == 1_737
+
+
 def test_a_reader_goes_on_where_it_was(url):
     with opened(url, 10) as log:
         log.add([answer(1), answer(2, "control"), answer(3)])

@@ -3,10 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
 
 from pipeline.features.definitions import VIEWS
 from pipeline.features.transform import NEVER
-from pipeline.serve.metrics import Metrics
+from pipeline.serve.metrics import RISKS, Metrics
 from tests.conftest import ROOT
 
 KNOWN = np.array([[NEVER] + [980] * (len(VIEWS) - 1), [990] * len(VIEWS)])
@@ -29,6 +30,25 @@ def test_it_counts_requests_features_risks_and_what_others_keep():
     assert metrics.value("flight_invalid_predictions_total") == 1
     assert metrics.value("flight_waiting") == 3
     assert b'flight_model_info{release="ffffffffffff",version="7"} 1.0' in metrics.text()
+
+
+@pytest.mark.parametrize("arrays", [3, 1_000])
+def test_buckets_are_those_of_the_client_library_however_many_values_come_at_once(arrays):
+    metrics, registry = Metrics(), CollectorRegistry()
+    theirs = Histogram("flight_risk", "the same", buckets=RISKS, registry=registry)
+    chance = np.random.default_rng(arrays)
+    for _ in range(arrays):
+        risk = chance.choice(np.array([*RISKS, 0.0, 0.049, 0.51], dtype="float32"), 7)
+        metrics.risks(risk)
+        for one in risk.tolist():
+            theirs.observe(one)
+    for family in registry.collect():
+        for sample in family.samples:
+            if sample.name.endswith(("_bucket", "_count")):
+                assert metrics.value(sample.name, **sample.labels) == sample.value
+    assert metrics.value("flight_risk_sum") == pytest.approx(
+        registry.get_sample_value("flight_risk_sum")
+    )
 
 
 def test_two_servers_count_apart():

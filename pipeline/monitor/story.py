@@ -1,0 +1,90 @@
+"""An explained prediction as people read it: in a terminal, and as a page."""
+
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.monitor.explain import Explanation, Feature
+
+_STYLE = (
+    "body{font:15px system-ui;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;"
+    "font-variant-numeric:tabular-nums}.no{color:#b00020;font-weight:600}"
+)
+_HEAD = ["feature", "value", "logged", "counts", "view", "known at", "age", "from"]
+
+
+def text(told: "Explanation") -> str:
+    """For a terminal: the outline, then a line a feature, those that count for most first."""
+    lines = [f"{name:<10} {value}" for name, value in outline(told)]
+    rows = [_HEAD[:-1], *([*cells(feature)[:-1]] for feature in told.features)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, feature in zip(rows, [None, *told.features], strict=True):
+        from_ = cells(feature, 1)[-1] if feature else _HEAD[-1]
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(f"{'! ' if feature and feature.why else '  '}{'  '.join(padded)}  {from_}")
+    return "\n".join(lines)
+
+
+def html(told: "Explanation") -> str:
+    """For a browser: one file that needs nothing else."""
+    facts = "".join(f"<tr><th>{escape(n)}<td>{escape(v)}</tr>" for n, v in outline(told))
+    head = "".join(f"<th>{name}" for name in _HEAD)
+    rows = "\n".join(map(_row, told.features))
+    name = escape(told.request_id or told.flight)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style><h1>Why {name}?</h1><table>{facts}</table>"
+        "<p>Counts: how much higher the risk is than with the training window's median in the "
+        "value's place; what the model makes of it, one at a time, and no cause.</p>"
+        f"<table><tr>{head}</tr>\n{rows}</table></html>\n"
+    )
+
+
+def outline(told: "Explanation") -> list[tuple[str, str]]:
+    """What there is to say before the features, in the order in which it is asked."""
+    logged = "not logged" if told.logged_risk is None else f"logged {told.logged_risk:.6f}"
+    inputs = ", ".join(f"{n} {_number(v)}" for n, v in told.inputs.items())
+    return [
+        ("request", f"{told.request_id or 'not served; as it would be'}, row {told.row}"),
+        ("flight", f"{told.flight}, predicted at {told.predict_at}"),
+        ("inputs", inputs),
+        ("risk", f"{told.risk:.6f} computed again, {logged}"),
+        ("served", told.served),
+        ("ledger", told.ledger),
+        ("label", told.label),
+        ("compared", "; ".join(told.differs) or "every value is what was known at T"),
+    ]
+
+
+def cells(feature: "Feature", events: int = 3) -> list[str]:
+    """A feature as texts, one for each column, with so many of the events behind it."""
+    behind, from_ = feature.behind, ""
+    if behind is not None:
+        last = [f"{s.of} {_told(s.told)} at {s.known_at}" for s in behind.last[:events]]
+        from_ = f"{behind.events} of {behind.entity} in {behind.window}: {'; '.join(last)}"
+    return [
+        feature.name,
+        _number(feature.value),
+        _number(feature.logged),
+        f"{feature.counts:+.4f}",
+        feature.view,
+        feature.known_at or "-",
+        "-" if feature.age_minutes is None else f"{feature.age_minutes} min",
+        from_,
+    ]
+
+
+def _told(told: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in told.items())
+
+
+def _number(value: str | float | None) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:g}"
+
+
+def _row(feature: "Feature") -> str:
+    kinds = ["", " class=n", " class=n", " class=n", "", "", " class=n", ""]
+    inside = [f"<td{k}>{escape(c)}" for k, c in zip(kinds, cells(feature), strict=True)]
+    return f"<tr{' class=no' if feature.why else ''}>{''.join(inside)}</tr>"
