@@ -54,6 +54,7 @@ def drills() -> dict[str, Drill]:
         features,
         labels,
         models,
+        monitoring,
         operations,
         release,
         rollout,
@@ -62,7 +63,7 @@ def drills() -> dict[str, Drill]:
     )
 
     modules = [data, features, models, delivery, release, security, serving, rollout]
-    modules += [labels, operations]
+    modules += [labels, operations, monitoring]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 
