@@ -54,6 +54,7 @@ def drills() -> dict[str, Drill]:
         features,
         labels,
         models,
+        monitoring,
         operations,
         release,
         requests,
@@ -63,7 +64,7 @@ def drills() -> dict[str, Drill]:
     )
 
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
-    modules += [labels, operations]
+    modules += [labels, operations, monitoring]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

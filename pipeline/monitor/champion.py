@@ -17,7 +17,7 @@ from pipeline.monitor.served import Answerer, days_of, flights
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
-from pipeline.shared.files import file_hash, text_hash, write_parquet
+from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
 from pipeline.shared.model import load as load_model
 from pipeline.shared.secrets import shown
 from pipeline.train import models
@@ -53,6 +53,7 @@ class Champion:
         """
         config, names = load(TrainConfig), self.answerer.model.features
         told = [self.digest, config.model_dump_json(), file_hash(Path(models.__file__))]
+        told.append(content_hash(self.reference))
         path = KEPT / f"unseen-{text_hash(' '.join(told))[:12]}.parquet"
         if path.is_file():
             return pd.read_parquet(path)["risk"].to_numpy()

@@ -23,6 +23,8 @@ from pipeline.train.models import limited, membership
 
 _QUANTILES = np.linspace(0, 1, 65)[1:-1]
 _SAMPLE = 20_000
+_NO_DOUBT = 0.03
+"""A chance so small is none: a leaf of a hundred rows, none of them shared, says no less."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,9 @@ def _part(values: np.ndarray, config: Diagnosis) -> Part:
 
 
 def _effective(weights: np.ndarray) -> float:
-    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+    """Kish's share; where nothing is shared all weights are equally small, and none counts."""
+    shared = weights[weights >= _NO_DOUBT]
+    return float(shared.sum() ** 2 / (shared**2).sum() / len(weights)) if len(shared) else 0.0
 
 
 def _separation(theirs: np.ndarray, ours: np.ndarray) -> float:

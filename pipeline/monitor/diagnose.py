@@ -109,7 +109,7 @@ def _cause(found: Decomposition, limits: Diagnosis) -> tuple[Cause, str]:
 
 def _act(found: Decomposition, limits: Diagnosis, gain: Gain | None) -> tuple[Act, str]:
     if gain is None:
-        return "hold", "no label of the newest days is known yet: nothing says what a refit brings"
+        return "hold", "too few days have labels yet: nothing says what a refit brings"
     told = f"a refit changes the log loss by {gain}"
     if gain.wins(limits.margin):
         return "retrain", f"{told}: it helps"

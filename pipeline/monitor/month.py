@@ -5,6 +5,7 @@ labels that had arrived by an instant of the replay. Everything it says can be a
 same instant; data/monitor/ holds a JSON file for each layer, and the page links them.
 """
 
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -94,7 +95,9 @@ class Month:
         if alert.status == "not known":
             told += [("outcome not known", "ticket", reason) for reason in alert.reasons]
         if feed.stale:
-            told.append(("labels late", "ticket", f"the newest are {feed.labels_age_hours} h old"))
+            age = feed.labels_age_hours
+            late = "none has come" if age is None else f"the newest are {age:g} h old"
+            told.append(("labels late", "ticket", late))
         if weeks := self.outcome.agreement:
             named = ", ".join(f"{one.carrier} {one.week} ({one.agreement:.2f})" for one in weeks)
             told.append(("labels disagree with flags", "page", named))
@@ -108,25 +111,20 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     """A month as it looks at an instant: what was served, and the labels that had arrived."""
     config = load(MonitorConfig)
     champion = watched(window.first)
-    frame = _until(_with_weeks_before(champion, window, config), now)
+    frame = _until(_with_weeks_before(champion, window, config), window.first, now)
     rows = served(frame, champion.answerer, load(ServeConfig).log_url)
     reference = served(champion.reference, champion.answerer, None)
     inside = days_of(rows["flight"]) >= window.first
     this, theirs = rows[inside].reset_index(drop=True), frame[inside].reset_index(drop=True)
     name, docs = window.last[:7], tripwires.DOCS if config.html == "full" else None
+    # What may refuse comes before the pages for people: a refusal leaves them as they are.
+    told, rules = labels.daily(frame), Rules.of_configs()
+    outcome = judged(rows, told, now, rules, flags_of(frame), since=window.first)
     # Evidently takes as long as all the rest, its import included: it gets a core of its own.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
         moved = beside.submit(drift.compared, reference, rows, window.first, config)
-        checks = tripwires.looked(reference, this, config.tripwires)
+        checks = tripwires.looked(reference, this, config.tripwires, now)
         checks += tripwires.validated(f"served {name}", this, docs)
-        outcome = judged(
-            rows,
-            labels.daily(frame),
-            now,
-            Rules.of_configs(),
-            flags_of(frame),
-            since=window.first,
-        )
         gain = gained(champion, frame, rows, now, config.diagnosis.gain_days)
         return Month(
             name=name,
@@ -151,14 +149,14 @@ def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig
     return flights(Window(first=min(first, window.first), last=window.last))
 
 
-def _until(frame: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    asked = frame[frame["predict_at"] <= now].reset_index(drop=True)
-    if asked.empty:
+def _until(frame: pd.DataFrame, first: str, now: pd.Timestamp) -> pd.DataFrame:
+    begins = frame["predict_at"][days_of(frame["name"]) >= first].min()
+    if begins > now:
         raise DayUnknown(
             f"no flight of the window was asked for by {now:%Y-%m-%d %H:%M}Z, the first is at "
-            f"{frame['predict_at'].min():%Y-%m-%d %H:%M}Z; make AT a later instant"
+            f"{begins:%Y-%m-%d %H:%M}Z; make AT a later instant"
         )
-    return asked
+    return frame[frame["predict_at"] <= now].reset_index(drop=True)
 
 
 def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,6 +177,9 @@ def run(month: str | None = None, at: str | None = None) -> str:
     window = month_window(month, load(MonitorConfig))
     now = clock.arrived_at(window.last[:7]) if at is None else pd.Timestamp(ledger.moment(at))
     found = looked(window, now)
+    if load(MonitorConfig).html == "none":  # older ones would show another comparison
+        drift.PAGE.unlink(missing_ok=True)
+        shutil.rmtree(tripwires.DOCS, ignore_errors=True)
     write_json(FOUND["drift"], found.drift.model_dump())
     write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))

@@ -119,7 +119,7 @@ def _parts(finding: "Finding") -> str:
 def _gain(finding: "Finding") -> str:
     gain = finding.gain
     if gain is None:
-        return "Not asked, or nothing labelled yet."
+        return "Not asked, or too few days have labels yet."
     return (
         f"{gain}, nats of log loss against the champion, on {gain.rows:,} flights of {gain.first} "
         f"to {gain.last}; negative is better. It learned from every label known before them."
@@ -166,7 +166,7 @@ def _inputs(found: "Month") -> str:
         ["check", "found", "limit", "passed", "detail"],
         [(c.name, c.found, c.limit, c.passed, c.detail) for c in kept],
     )
-    looks = ["PSI, 28 days to " + day for day in found.drift.look_days]
+    looks = ["PSI, trailing, to " + day for day in found.drift.look_days]
     moved = table(
         ["column", "group", "PSI of the month", *looks, "status"],
         [(c.column, c.group, c.psi, *c.looks, c.status) for c in found.drift.columns],
@@ -215,7 +215,11 @@ def _outcomes(found: "Month") -> str:
     )
     summary += paragraphs(
         "A refit on what was known two weeks before: "
-        + (f"{found.gain} nats, negative is better." if found.gain else "no label is due yet.")
+        + (
+            f"{found.gain} nats, negative is better."
+            if found.gain
+            else "too few days have labels yet."
+        )
     )
     return (
         summary + f'<img src="{PICTURE.name}" alt="Outcome and risk by day">' + intervals + slices

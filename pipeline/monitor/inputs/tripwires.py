@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, RANGES, ROLLING, WEATHER
+from pipeline.features.transform import ZONE
 from pipeline.monitor.served import days_of
 from pipeline.shared.config import TripwireLimits
 from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
@@ -22,10 +23,16 @@ _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *
 """Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
 
 
-def looked(reference: pd.DataFrame, rows: pd.DataFrame, limits: TripwireLimits) -> list[Check]:
+def looked(
+    reference: pd.DataFrame,
+    rows: pd.DataFrame,
+    limits: TripwireLimits,
+    now: pd.Timestamp | None = None,
+) -> list[Check]:
     """What a feed's faults look like, each with the two numbers.
 
     Both are flights as they were served (see `served`); `reference` those of the training window.
+    At an instant `now`, the day that is not over yet is not held for half a day.
     """
     day = days_of(rows["flight"])
     return [
@@ -33,7 +40,7 @@ def looked(reference: pd.DataFrame, rows: pd.DataFrame, limits: TripwireLimits) 
         *_unseen(reference, rows, limits.max_unseen_share),
         *_impossible(rows),
         *_stuck(rows, day),
-        _volume(days_of(reference["flight"]), day, limits.min_share_of_reference_day),
+        _volume(days_of(reference["flight"]), _over(day, now), limits.min_share_of_reference_day),
     ]
 
 
@@ -91,8 +98,14 @@ def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
     return [at_most("stuck days", float(len(found)), 0, f"a value never changed on {named}")]
 
 
+def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
+    return day if now is None else day[day < f"{now.tz_convert(ZONE):%Y-%m-%d}"]
+
+
 def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
     usual = float(pd.Series(before).value_counts().median())
+    if not len(day):
+        return at_least("flights a day", 1.0, limit, "no day is over yet")
     counts = pd.Series(day).value_counts()
     least = counts.idxmin()
     share = round(float(counts.min() / usual), 6)

@@ -145,6 +145,7 @@ def family_limit(
     rng, days = np.random.default_rng(seed), len(reference.days)
     starts = rng.integers(0, max(days - block_days, 0) + 1, (draws, -(-window_days // block_days)))
     drawn = (starts[:, :, None] + np.arange(min(block_days, days))).reshape(draws, -1)
+    drawn = drawn[:, :window_days]
     weights = np.zeros((draws, days))
     np.add.at(weights, (np.arange(draws)[:, None], drawn), 1)
     found = psi(kept, kept, weights) / np.array([limits[one.name] for one in kept.bins])

@@ -45,14 +45,14 @@ class Gain(Record):
 def gained(
     champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, now: pd.Timestamp, days: int
 ) -> Gain | None:
-    """What a refit would have changed on the newest `days` whose labels are due; None: no day is.
+    """What a refit would have changed on the newest `days` whose labels are due; None: fewer are.
 
     `frame` holds flights with their outcomes, `rows` the same as they were served.
     """
     due = _due(frame["name"]) <= now
     newest = sorted(set(days_of(frame["name"][due]).tolist()))[-days:]
     chosen = due.to_numpy() & np.isin(days_of(frame["name"]), newest)
-    if not chosen.any():
+    if len(newest) < days:  # one day has no interval at all, and a few have hardly any
         return None
     judged, labels = frame[chosen], frame[LABEL].to_numpy()[chosen]
     learned = known_before(champion, newest[0])

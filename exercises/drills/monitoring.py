@@ -1,0 +1,222 @@
+"""Faults that a month of the live champion shows: in its log, and in what became of its answers.
+
+January's champion is registered and answers February, through the real log; or February's labels
+are drawn anew, from the champion's risk or from another relation. The month is then watched, or
+diagnosed, as on any other day.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from exercises.drill import Drill, Outcome, run_stages
+from exercises.drills.release import ran
+from pipeline.features import transform
+from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
+from pipeline.features.join import historical
+from pipeline.features.rows import ROWS
+from pipeline.features.stage import accepted
+from pipeline.monitor.champion import Champion, month_window, watched
+from pipeline.monitor.outcomes.labels import flight_names
+from pipeline.monitor.served import flights
+from pipeline.serve.log import Answer, opened, packed
+from pipeline.shared.config import FeaturesConfig, MonitorConfig, ServeConfig, load
+from pipeline.shared.files import write_parquet
+
+WRITTEN = ("-m", "exercises.drills.monitoring")
+LAG_MINUTES = 360
+Logged = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def _in_percent(rows: pd.DataFrame) -> pd.DataFrame:
+    names = [r.name for r in ROLLING if r.value in (LABEL, PROXY)]
+    return rows.assign(**{name: rows[name] * 100 for name in names})
+
+
+def _without_weather(rows: pd.DataFrame) -> pd.DataFrame:
+    never = rows["weather_known_at"].mask(rows["weather_known_at"].notna())
+    return rows.assign(weather_known_at=never, **dict.fromkeys(WEATHER, np.float32(np.nan)))
+
+
+def _of_six_hours_ago(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a store that stood still for six hours would have answered from: all of it possible."""
+    config = load(FeaturesConfig)
+    published, weather = accepted()
+    views = transform.views(published, weather, config)
+    asked = transform.requests(published, config)
+    late = historical(asked, views, config, lag=LAG_MINUTES).set_index(flight_names(asked))
+    then = late.loc[rows["name"]]
+    return rows.assign(**{name: then[name].array for name in [*KNOWN_AT, *NUMERIC]})
+
+
+def _from_the_champion(logit: np.ndarray) -> np.ndarray:
+    return logit
+
+
+def _from_another_relation(logit: np.ndarray) -> np.ndarray:
+    """Late by chance, whatever the model says of the flight."""
+    return 0.2 * logit - 0.5
+
+
+LOGGED: dict[str, Logged] = {
+    "log-percent": _in_percent,
+    "lost-view": _without_weather,
+    "log-lagging": _of_six_hours_ago,
+}
+LABELLED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "drift-without-loss": _from_the_champion,
+    "late-relation": _from_another_relation,
+}
+
+
+def write(fault: str) -> None:
+    """Let February have the fault, in its log or in its labels."""
+    champion = watched()
+    rows = flights(month_window(None, load(MonitorConfig)))
+    if fault in LOGGED:
+        answer(champion, LOGGED[fault](rows))
+    else:
+        relabel(champion, rows, LABELLED[fault])
+
+
+def answer(champion: Champion, rows: pd.DataFrame) -> None:
+    """Log the champion's answers to these rows, as its server would have."""
+    answerer = champion.answerer
+    known = np.column_stack([transform.minutes(rows[name]) for name in KNOWN_AT])
+    told = zip(
+        rows["name"],
+        transform.minutes(rows["predict_at"]).tolist(),
+        packed(rows[NUMERIC].to_numpy(), "<f4"),
+        packed(known, "<i8"),
+        answerer.model.predict(rows).astype("float64").tolist(),
+        strict=True,
+    )
+    answers = [
+        Answer(
+            request_id=f"r{number}",
+            row=0,
+            arm="champion",
+            version=answerer.version,
+            release=answerer.release,
+            flight=name,
+            predict_at=at,
+            features=features,
+            known_at=since,
+            flags="{}",
+            risk=risk,
+            answered_at=at * 60.0,
+            seconds=0.002,
+        )
+        for number, (name, at, features, since, risk) in enumerate(told)
+    ]
+    with opened(load(ServeConfig).log_url, len(answers)) as log:
+        log.add(answers)
+
+
+def relabel(
+    champion: Champion, rows: pd.DataFrame, relation: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Draw the rows' outcomes from a relation to the champion's risk; their flags say the same."""
+    table = pd.read_parquet(ROWS)
+    risk = champion.answerer.model.predict(rows).astype("float64")
+    chance = 1 / (1 + np.exp(-relation(np.log(risk / (1 - risk)))))
+    drawn = (np.random.default_rng(0).random(len(rows)) < chance).astype("int8")
+    late = flight_names(table).map(pd.Series(drawn, index=rows["name"])).fillna(table[LABEL])
+    chosen = flight_names(table).isin(rows["name"])
+    flag = table[PROXY].where(~chosen, late)
+    write_parquet(ROWS, table.assign(**{LABEL: late.astype("int8"), PROXY: flag.astype("int8")}))
+
+
+def _inject(fault: str, command: str = "monitor") -> Callable[[Path], list[str]]:
+    """January's champion is registered; then February has this fault, and is asked about."""
+
+    def inject(folder: Path) -> list[str]:
+        ran(folder, "register")
+        if run_stages(folder, [fault], WRITTEN).code:
+            raise SystemExit(f"the fault {fault} could not be written: the drill is stale")
+        return [command]
+
+    return inject
+
+
+def _alerts(folder: Path) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads((folder / "data/monitor/alerts.json").read_text())
+    return told
+
+
+def _paged(*names: str) -> Callable[[Path, Outcome], str]:
+    """The month was watched, and somebody is called by each of these names."""
+
+    def caught(folder: Path, outcome: Outcome) -> str:
+        if outcome.code:
+            return ""
+        pages = {a["name"]: a["reason"] for a in _alerts(folder) if a["severity"] == "page"}
+        there = set(names) <= set(pages)
+        return "; ".join(f"{name}: {pages[name]}" for name in names) if there else ""
+
+    return caught
+
+
+def _only_tickets(folder: Path, outcome: Outcome) -> str:
+    """The predictions have drifted far, and nobody is called."""
+    alerts = [] if outcome.code else _alerts(folder)
+    reasons = {a["name"]: a["reason"] for a in alerts if a["severity"] == "ticket"}
+    drifted = reasons.get("drift of risk", "")
+    return f"nobody is called; ticket: {drifted}" if drifted and len(reasons) == len(alerts) else ""
+
+
+def _diagnosed(said: str) -> Callable[[Path, Outcome], str]:
+    def caught(_: Path, outcome: Outcome) -> str:
+        told = re.search(rf"(2013-02: {said}: .+?)(?:; | -> data)", outcome.words)
+        return told[1] if outcome.code == 0 and told else ""
+
+    return caught
+
+
+DRILLS = [
+    Drill(
+        slug="log-percent",
+        fault="a month's answers rest on shares in percent, where training had fractions",
+        guard="monitor.tripwires: a value that its feature cannot mean",
+        inject=_inject("log-percent"),
+        caught=_paged("impossible values", "skew"),
+    ),
+    Drill(
+        slug="lost-view",
+        fault="a month is answered without the weather",
+        guard="monitor.tripwires: a view that is missing more often than in training",
+        inject=_inject("lost-view"),
+        caught=_paged("missing weather"),
+    ),
+    Drill(
+        slug="drift-without-loss",
+        fault="a month is far from training, and its outcomes are what the champion said",
+        guard="monitor.month: drift opens a ticket, and calls nobody",
+        inject=_inject("drift-without-loss"),
+        caught=_only_tickets,
+    ),
+    Drill(
+        slug="log-lagging",
+        fault="a month's answers rest on what was known six hours before",
+        guard="monitor.diagnose: skew is asked before any shift",
+        inject=_inject("log-lagging", "diagnose"),
+        caught=_diagnosed("skew -> fix the feed"),
+    ),
+    Drill(
+        slug="late-relation",
+        fault="a month's flights are late by another relation than the champion learned",
+        guard="monitor.gain: a refit that wins calls somebody",
+        inject=_inject("late-relation"),
+        caught=_paged("a refit wins"),
+    ),
+]
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
