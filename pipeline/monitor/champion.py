@@ -62,8 +62,8 @@ class Champion:
         return risk
 
 
-def watched(first: str | None = None) -> Champion:
-    """The live champion, if days from `first` on are new to it.
+def live(first: str | None = None) -> tuple[tracking.Version, Window]:
+    """The live champion's version and training window, if days from `first` on are new to it.
 
     Raises:
         RegistryRefused: there is none.
@@ -83,9 +83,20 @@ def watched(first: str | None = None) -> Champion:
             f"{first} is one of them: what it says there flatters it; watch a later month, "
             f"`make monitor MONTH={month_after(ends)}`"
         )
-    model = load_model(tracking.fetch(registry, version), version.digest)
-    answerer = Answerer(version.number, version.tags.get("release", ""), model)
-    return Champion(answerer, version.digest, Window(first=begins, last=ends))
+    return version, Window(first=begins, last=ends)
+
+
+def watched(first: str | None = None) -> Champion:
+    """The live champion with its model, if days from `first` on are new to it.
+
+    Raises:
+        RegistryRefused: there is none, or its file is lost.
+        WrongMonth: it was trained on the day `first`.
+    """
+    version, window = live(first)
+    model = load_model(tracking.fetch(load(RegisterConfig), version), version.digest)
+    answerer = Answerer(version.number, version.tag("release"), model)
+    return Champion(answerer, version.digest, window)
 
 
 def month_window(month: str | None, config: MonitorConfig) -> Window:

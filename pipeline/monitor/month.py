@@ -15,23 +15,39 @@ import pandas as pd
 
 from pipeline.features.definitions import PROXY
 from pipeline.monitor import page
-from pipeline.monitor.champion import Champion, month_window, watched
+from pipeline.monitor.champion import Champion, live, month_window, watched
 from pipeline.monitor.inputs import drift, tripwires
 from pipeline.monitor.operations import signals
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.gain import Gain, gained
 from pipeline.monitor.outcomes.outcome import Outcome, Rules, judged
-from pipeline.monitor.served import RISK, days_of, flights, served, skewed
+from pipeline.monitor.served import RISK, days_of, flights, served, skewed, table_of
+from pipeline.serve.log import newest
 from pipeline.shared import clock, ledger
-from pipeline.shared.config import MonitorConfig, ServeConfig, Window, load
-from pipeline.shared.contracts import MONITOR, Check, Record
-from pipeline.shared.errors import DayUnknown
-from pipeline.shared.files import write_json, write_text
+from pipeline.shared.config import (
+    EvaluateConfig,
+    MonitorConfig,
+    ServeConfig,
+    TrainConfig,
+    Window,
+    load,
+)
+from pipeline.shared.contracts import MONITOR, Check, Record, read_record
+from pipeline.shared.errors import ArtifactTampered, DayUnknown
+from pipeline.shared.files import file_hash, text_hash, write_json, write_text
 
 FOUND = {
-    name: MONITOR / f"{name}.json" for name in ("drift", "tripwires", "outcome", "gain", "alerts")
+    name: MONITOR / f"{name}.json"
+    for name in ("drift", "tripwires", "outcome", "gain", "alerts", "month")
 }
 PAGE = MONITOR / "month.html"
+
+
+class Report(Record):
+    """What a report rests on, and its line: the same again need not be found again."""
+
+    inputs: dict[str, str]
+    line: str
 
 
 class Raised(Record):
@@ -176,6 +192,10 @@ def run(month: str | None = None, at: str | None = None) -> str:
     """
     window = month_window(month, load(MonitorConfig))
     now = clock.arrived_at(window.last[:7]) if at is None else pd.Timestamp(ledger.moment(at))
+    inputs = _inputs(window, now)
+    if (before := _standing(inputs)) is not None:
+        signals.write(signals.read())  # the job has run, and says so
+        return f"{before.line}; stands: nothing that it rests on has changed"
     found = looked(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
         drift.PAGE.unlink(missing_ok=True)
@@ -189,7 +209,35 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     page.drawn(found)
     write_text(PAGE, page.month(found))
-    return _line(found)
+    report = Report(inputs=inputs, line=_line(found))
+    write_json(FOUND["month"], report.model_dump())
+    return f"{report.line} -> {PAGE}"
+
+
+def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
+    """Everything that a report rests on: the champion, what it met, the configs, the instant."""
+    version, _ = live(window.first)
+    sections = [load(kind) for kind in (MonitorConfig, EvaluateConfig, TrainConfig)]
+    return {
+        "champion": version.tag("release"),
+        "flights": file_hash(table_of(window)),
+        "log": str(newest(load(ServeConfig).log_url)),
+        "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
+        "at": f"{now:%Y-%m-%dT%H:%MZ}",
+    }
+
+
+def _standing(inputs: dict[str, str]) -> Report | None:
+    """The report before, if it rests on the same; what cannot be read is found anew."""
+    wanted = [*FOUND.values(), signals.SIGNALS, PAGE]
+    wanted += [drift.PAGE] if load(MonitorConfig).html == "full" else []
+    if not all(path.is_file() for path in wanted):
+        return None
+    try:
+        before = read_record(Report, FOUND["month"], "monitor")
+    except ArtifactTampered:
+        return None
+    return before if before.inputs == inputs else None
 
 
 def told_of(found: Month) -> signals.Signals:
@@ -226,5 +274,5 @@ def _line(found: Month) -> str:
     return (
         f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} flights; predictions PSI "
         f"{risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
-        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'} -> {PAGE}"
+        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'}"
     )

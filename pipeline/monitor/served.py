@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.join import historical
-from pipeline.features.rows import read, require_plausible, require_point_in_time
+from pipeline.features.rows import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
 from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.rollout.traffic import published_until
@@ -49,11 +49,16 @@ def flights(window: Window) -> pd.DataFrame:
     Raises:
         TooLittleData: the window is empty, or leads beyond the year.
     """
-    arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
-    frame = read(window) if window.last < arrived else read(window, path=year())
+    frame = read(window, path=table_of(window))
     return frame.assign(name=flight_names(frame)).sort_values(
         ["predict_at", "name"], ignore_index=True
     )
+
+
+def table_of(window: Window) -> Path:
+    """Where a window's flights are: the feature table if they have arrived, else the year's."""
+    arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
+    return ROWS if window.last < arrived else year()
 
 
 def year() -> Path:

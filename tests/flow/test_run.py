@@ -12,8 +12,9 @@ from tests.flow import life
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASKED_FOR = (
     *("promote", "reproduce", "lineage", "serve", "server", "materialize", "skew", "batch"),
+    "prune",
     *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
-    "retrain",
+    *("diagnose", "explain", "exporter", "monitor-live", "retrain"),
 )
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
