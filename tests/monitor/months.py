@@ -1,4 +1,4 @@
-"""Months of the small project as they are watched: flags beside its labels, and a log of answers."""
+"""Months of the small project as they are watched: flags beside labels, and a log of answers."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def as_served(rows: pd.DataFrame, risk: np.ndarray | None = None) -> pd.DataFram
 
 
 def log(rows: pd.DataFrame, **changes: Any) -> None:
-    """Log the champion's answers to rows of `flights`; `changes` of an answer, or a list of them."""
+    """Log the champion's answers to rows of `flights`; `changes` are of answers, or a list."""
     known = np.column_stack([minutes(rows[name]) for name in KNOWN_AT])
     features = packed(rows[NUMERIC].to_numpy("float32"), "<f4")
     answers = []

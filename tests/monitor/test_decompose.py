@@ -1,4 +1,4 @@
-"""A change of loss is taken apart as can be worked out by hand, and only where that says anything."""
+"""A change of loss is taken apart as worked out by hand, and only where that says anything."""
 
 import math
 

@@ -121,7 +121,7 @@ def trailing(days: np.ndarray, looks: Sequence[int], window_days: int) -> np.nda
     `days` and `looks` are whole days since any origin.
     """
     ages = np.array(looks)[:, None] - days[None, :]
-    return ((ages >= 0) & (ages < window_days)).astype("float64")
+    return np.asarray((ages >= 0) & (ages < window_days), dtype="float64")
 
 
 def family_limit(
