@@ -7,7 +7,6 @@ slice's p-value counts days. A figure that cannot be had (no label, one class) i
 import math
 
 import numpy as np
-from scipy import stats
 
 from pipeline.evaluate.compare import difference
 from pipeline.shared.config import Bootstrap
@@ -185,6 +184,8 @@ def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
     A t test on the ratio of daily sums. It takes days for independent; two stormy days in a row
     are not quite, so it is somewhat too small.
     """
+    from scipy import stats
+
     names, position = np.unique(day, return_inverse=True)
     days = len(names)
     if days < 2:

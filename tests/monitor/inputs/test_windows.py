@@ -79,9 +79,9 @@ def test_the_figure_of_categories_is_the_one_worked_out_by_hand(name, moved):
 
 
 def test_numbers_fall_into_bins_of_equal_width_by_sturges_rule():
-    old, new = np.arange(64.0), np.r_[np.arange(32.0), np.arange(32.0)]
-    width = 63 / 8  # one more than the logarithm of 128 values
-    places = [[min(int(value / width), 7) for value in side] for side in (old, new)]
+    old = np.r_[np.arange(63.0), 64.0]  # eight bins for 128 values; some lie on their edges
+    new = np.r_[np.arange(0.0, 64.0, 2), np.arange(32.0)]
+    places = [[min(int(value / 8), 7) for value in side] for side in (old, new)]
     found = whole(pd.DataFrame({"x": old}), pd.DataFrame({"x": new}))["x"]
     assert found == pytest.approx(by_hand(*places))
 
