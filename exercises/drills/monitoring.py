@@ -30,7 +30,7 @@ from pipeline.shared.config import FeaturesConfig, MonitorConfig, ServeConfig, l
 from pipeline.shared.files import write_parquet
 
 WRITTEN = ("-m", "exercises.drills.monitoring")
-LAG_MINUTES = 360
+LAG = pd.Timedelta(hours=6)
 Logged = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -45,13 +45,13 @@ def _without_weather(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_six_hours_ago(rows: pd.DataFrame) -> pd.DataFrame:
-    """What a store that stood still for six hours would have answered from: all of it possible."""
+    """What was right six hours before, by a clock that is as late: all of it possible."""
     config = load(FeaturesConfig)
     published, weather = accepted()
     views = transform.views(published, weather, config)
     asked = transform.requests(published, config)
-    late = historical(asked, views, config, lag=LAG_MINUTES).set_index(flight_names(asked))
-    then = late.loc[rows["name"]]
+    before = asked.assign(predict_at=asked["predict_at"] - LAG)
+    then = historical(before, views, config).set_index(flight_names(asked)).loc[rows["name"]]
     return rows.assign(**{name: then[name].array for name in [*KNOWN_AT, *NUMERIC]})
 
 
@@ -173,7 +173,7 @@ def _only_tickets(folder: Path, outcome: Outcome) -> str:
 
 def _diagnosed(said: str) -> Callable[[Path, Outcome], str]:
     def caught(_: Path, outcome: Outcome) -> str:
-        told = re.search(rf"(2013-02: {said}: .+?)(?:; | -> data)", outcome.words)
+        told = re.search(rf"2013-02: ({said}: .+?)(?:; \w+ differs| -> data)", outcome.words)
         return told[1] if outcome.code == 0 and told else ""
 
     return caught
@@ -211,9 +211,9 @@ DRILLS = [
     Drill(
         slug="late-relation",
         fault="a month's flights are late by another relation than the champion learned",
-        guard="monitor.gain: a refit that wins calls somebody",
-        inject=_inject("late-relation"),
-        caught=_paged("a refit wins"),
+        guard="monitor.decompose: the loss rose at equal inputs; a refit on new labels wins",
+        inject=_inject("late-relation", "diagnose"),
+        caught=_diagnosed("both shifts -> retrain"),
     ),
 ]
 

@@ -121,12 +121,11 @@ def _doubt(
 
 def _coarse(reference: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inputs as places among common quantiles: fine enough for small trees, and soon binned."""
-    coarse = np.full(reference.shape, np.nan, dtype="float32")
-    found = (coarse, np.full(window.shape, np.nan, dtype="float32"))
+    found = (np.zeros(reference.shape, "float32"), np.zeros(window.shape, "float32"))
     for column in range(reference.shape[1]):
         both = np.concatenate([reference[:, column], window[:, column]])
         if np.isnan(both).all():
-            continue
+            continue  # one value, as scikit-learn takes no column without any
         edges = np.unique(np.nanquantile(both[:: len(both) // _SAMPLE + 1], _QUANTILES))
         for side, to in zip((reference, window), found, strict=True):
             values = side[:, column]

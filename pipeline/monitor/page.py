@@ -215,7 +215,11 @@ def _outcomes(found: "Month") -> str:
     )
     summary += paragraphs(
         "A refit on what was known two weeks before: "
-        + (f"{found.gain} nats, negative is better." if found.gain else "too few days are known.")
+        + (
+            f"{found.gain} nats, negative is better."
+            if found.gain
+            else "too few days have labels yet."
+        )
     )
     return (
         summary + f'<img src="{PICTURE.name}" alt="Outcome and risk by day">' + intervals + slices

@@ -109,9 +109,9 @@ def served(frame: pd.DataFrame, answerer: Answerer, log_url: str | None) -> pd.D
         source="log", **times
     )
     online = pd.concat([told, values], axis=1).set_index("flight")
-    rows = rows.set_index("flight")
-    rows.loc[online.index, online.columns] = online
-    return rows.reset_index()
+    found = rows.set_index("flight")
+    found.loc[online.index, online.columns] = online
+    return found.reset_index()[list(rows)]
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:

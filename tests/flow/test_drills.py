@@ -153,3 +153,41 @@ def test_an_outcome_without_labels_is_not_known_and_says_how_old_they_are(drille
 @pytest.mark.answer("delayed-labels")
 def test_labels_at_odds_under_one_revision_are_set_aside_by_name(drilled):
     assert _caught(drilled).startswith("20 flights have no label until another revision: 2013-02-")
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("log-percent")
+@pytest.mark.answer("data-drift")
+def test_a_log_in_percent_calls_somebody_for_values_that_cannot_be(drilled):
+    assert re.search(r"^impossible values: [\d,]+, limit 0: .*system_late_24h", _caught(drilled))
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("lost-view")
+@pytest.mark.answer("data-drift")
+def test_a_month_without_its_weather_calls_somebody(drilled):
+    assert _caught(drilled).startswith("missing weather: 1, limit 0.15: 100.0% of rows without")
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("drift-without-loss")
+@pytest.mark.answer("data-drift")
+def test_a_month_that_is_far_from_training_and_lost_nothing_calls_nobody(drilled):
+    assert _caught(drilled).startswith("nobody is called; ticket: PSI 0.")
+    assert "page: none" in drilled.words
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("log-lagging")
+@pytest.mark.answer("which-drift")
+def test_answers_from_what_was_known_six_hours_before_are_skew_and_no_shift(drilled):
+    assert re.search(r"^skew -> fix the feed: \w+ differs from what was known", _caught(drilled))
+    assert "concept shift" not in drilled.words
+
+
+@pytest.mark.nightly
+@pytest.mark.drill("late-relation")
+@pytest.mark.answer("which-drift")
+def test_outcomes_of_another_relation_are_found_at_equal_inputs(drilled):
+    moved = r"^both shifts -> retrain: .* by \+0\.\d+ \[\+0\.\d+, \S+\] at equal inputs"
+    assert re.search(moved, _caught(drilled))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, RANGES, ROLLING, WEATHER
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, ROLLING, WEATHER
 from pipeline.features.transform import ZONE
 from pipeline.monitor.served import days_of
 from pipeline.shared.config import TripwireLimits
@@ -74,6 +74,8 @@ def _impossible(rows: pd.DataFrame) -> list[Check]:
         name: int(((rows[name] < low) | (rows[name] > high)).sum())
         for name, (low, high) in RANGES.items()
     }
+    boundless = [name for name in NUMERIC if name not in RANGES]
+    wrong |= {name: int(np.isinf(rows[name]).sum()) for name in boundless}
     wrong["risk"] = int((~rows["risk"].between(0, 1)).sum())
     named = ", ".join(f"{name} {count:,}" for name, count in wrong.items() if count) or "none"
     detail = f"values that their feature cannot mean: {named}"

@@ -105,7 +105,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
     """Shares of what is there, zeros replaced as Evidently does; where nothing is, all equal."""
     total = counts.sum(1, keepdims=True)
     shares = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
-    least = np.where(shares > 0, shares, np.inf).min(1, keepdims=True)
+    least = np.where(shares > 0, shares, np.inf).min(1, keepdims=True, initial=np.inf)
     fill = np.where(least <= LEAST_SHARE, least / 1e6, LEAST_SHARE)
     return np.asarray(np.where(shares == 0, fill, shares))
 
@@ -121,7 +121,7 @@ def trailing(days: np.ndarray, looks: Sequence[int], window_days: int) -> np.nda
     `days` and `looks` are whole days since any origin.
     """
     ages = np.array(looks)[:, None] - days[None, :]
-    return np.asarray(((ages >= 0) & (ages < window_days)).astype("float64"))
+    return np.asarray((ages >= 0) & (ages < window_days), dtype="float64")
 
 
 def family_limit(

@@ -184,6 +184,8 @@ def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
     A t test on the ratio of daily sums. It takes days for independent; two stormy days in a row
     are not quite, so it is somewhat too small.
     """
+    from scipy import stats
+
     names, position = np.unique(day, return_inverse=True)
     days = len(names)
     if days < 2:
@@ -193,7 +195,6 @@ def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
     error = math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
     if not error:
         return 0.0 if value.mean() else 1.0
-    from scipy import stats  # takes a second
 
     return float(2 * stats.t.sf(abs(value.mean()) / error, days - 1))
 

@@ -1,31 +1,37 @@
-import shutil
+"""What drifted, how far, and what it calls for: an alert only where it may and only if it lasts."""
+
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import monitor
 from pipeline.features.definitions import NUMERIC
-from pipeline.features.rows import ROWS
 from pipeline.monitor.inputs.drift import (
     CATEGORIES,
     RISK,
-    Drift,
+    alarms,
+    compared,
     group_of,
     judge,
+    looked_at,
     measure,
-    missing_psi,
 )
-from pipeline.shared import model as stored
-from pipeline.shared import tracking
-from pipeline.shared.config import MonitorConfig, RegisterConfig, load
-from pipeline.shared.contracts import MONITOR, TRAIN, read_record
-from pipeline.shared.errors import RegistryRefused, TooLittleData
-from pipeline.shared.files import write_parquet
-from tests.shared import project
+from pipeline.shared.config import MonitorConfig, load
+from tests.builders import feature_rows
+from tests.monitor.months import as_served
 
-pytestmark = [pytest.mark.answer("data-drift"), pytest.mark.slow]
+pytestmark = pytest.mark.answer("data-drift")
+
+
+def config(**changes):
+    """The configured limits; `changes` of the trailing windows, or of the limits themselves."""
+    whole = load(MonitorConfig)
+    trailing = {k: v for k, v in changes.items() if k in type(whole.trailing).model_fields}
+    own = {k: v for k, v in changes.items() if k not in trailing}
+    return whole.model_copy(
+        update=own | {"trailing": whole.trailing.model_copy(update=trailing), "html": "none"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,24 +51,86 @@ def test_a_column_follows_the_rule_of_its_group(column, group):
     assert group_of(column) == group
 
 
+# What calls for what.
+
+
 @pytest.mark.parametrize("column", ["risk", "distance", "carrier", "aircraft_age"])
 @pytest.mark.parametrize(
     ("psi", "status"),
     [(0.0, "quiet"), (0.0999, "quiet"), (0.1, "warn"), (0.1999, "warn"), (0.2, "alert")],
 )
 def test_a_tripwire_warns_and_alerts_from_its_limits_on(column, psi, status):
-    assert judge(column, psi, load(MonitorConfig)).status == status
+    assert judge(column, psi, [], config()).status == status
+    assert judge(column, 0.0, [psi, psi], config()).status == status
 
 
 def test_the_predictions_and_the_tripwires_have_limits_of_their_own():
-    config = load(MonitorConfig).model_copy(update={"prediction_alert": 9, "tripwire_warn": 0.01})
-    assert judge("risk", 5.0, config).status == "warn"
-    assert judge("distance", 0.05, config).status == "warn"
+    changed = config(prediction_alert=9, tripwire_warn=0.01)
+    assert judge("risk", 5.0, [5.0, 5.0], changed).status == "warn"
+    assert judge("distance", 0.05, [0.05], changed).status == "warn"
 
 
-@pytest.mark.parametrize("column", ["humid", "system_dep_late_3h"])
-def test_what_follows_the_season_is_reported_however_far_it_went(column):
-    assert judge(column, 16.0, load(MonitorConfig)).status == "report"
+@pytest.mark.parametrize(
+    ("looks", "status"),
+    [
+        ([0.3], "warn"),
+        ([0.3, 0.3], "alert"),
+        ([0.01, 0.3], "warn"),
+        ([0.3, 0.01], "quiet"),
+        ([0.3, 0.15], "warn"),
+        ([0.3, 0.3, 0.01, 0.3], "warn"),
+        ([0.01, 0.3, 0.3], "alert"),
+    ],
+)
+def test_a_warning_comes_at_once_and_an_alert_only_if_it_lasts(looks, status):
+    assert judge("risk", 9.0, looks, config()).status == status
+
+
+@pytest.mark.parametrize("persist", [1, 2, 3, 4])
+def test_an_alert_wants_as_many_looks_in_a_row_as_the_config_says(persist):
+    found = [judge("risk", 0, [0.3] * n, config(persist_looks=persist)).status for n in range(1, 6)]
+    assert found == ["warn"] * (persist - 1) + ["alert"] * (6 - persist)
+
+
+def test_without_a_trailing_look_the_whole_window_is_the_one_that_counts():
+    assert judge("risk", 0.3, [], config()).status == "alert"
+
+
+def test_the_factor_of_the_family_raises_both_limits():
+    assert judge("risk", 0, [0.3, 0.3], config(), factor=2).status == "warn"
+    assert judge("risk", 0, [0.15, 0.15], config(), factor=2).status == "quiet"
+    assert judge("risk", 0, [0.4, 0.4], config(), factor=2).status == "alert"
+
+
+@pytest.mark.parametrize("column", ["humid", "system_dep_late_3h", "hour_late_28d"])
+@pytest.mark.parametrize("looks", [[], [16.0] * 5])
+def test_what_follows_the_season_is_reported_however_far_it_went_and_however_long(column, looks):
+    assert judge(column, 16.0, looks, config()).status == "report"
+
+
+# Which days are looked at.
+
+
+def days(first, last):
+    return pd.date_range(first, last).strftime("%Y-%m-%d").to_numpy().astype("U10")
+
+
+def test_the_looks_go_back_from_the_newest_day_in_whole_steps_to_the_first_of_the_window():
+    found = looked_at(days("2013-03-04", "2013-04-30"), "2013-04-01", config())
+    assert found == ["2013-04-02", "2013-04-09", "2013-04-16", "2013-04-23", "2013-04-30"]
+
+
+def test_a_look_waits_until_enough_days_are_there():
+    found = looked_at(days("2013-04-01", "2013-04-30"), "2013-04-01", config())
+    assert found == ["2013-04-09", "2013-04-16", "2013-04-23", "2013-04-30"]
+    assert looked_at(days("2013-04-01", "2013-04-06"), "2013-04-01", config()) == []
+    assert looked_at(days("2013-04-01", "2013-04-07"), "2013-04-01", config()) == ["2013-04-07"]
+
+
+def test_a_day_without_flights_is_not_looked_at():
+    there = days("2013-04-01", "2013-04-30")
+    found = looked_at(there[there != "2013-04-16"], "2013-04-01", config())
+    assert found == ["2013-04-09", "2013-04-23", "2013-04-30"]
 
 
 # The measure: Evidently's PSI against one that is worked out here.
@@ -107,17 +175,20 @@ def found():
     return reference, current, measure(reference, current, html=False)
 
 
+@pytest.mark.slow
 def test_columns_that_did_not_change_have_next_to_no_drift(found):
     _, _, psi = found
     assert 0 <= psi["humid"] < 0.02
     assert 0 <= psi["origin"] < 0.02
 
 
+@pytest.mark.slow
 def test_a_column_that_is_identical_has_none():
     reference = frame(1_000, 0)
     assert max(measure(reference, reference, html=False).values()) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_shift_by_one_deviation_is_as_large_as_worked_out_by_hand(found):
     reference, current, psi = found
     expected = index_of_numbers(reference["distance"], current["distance"])
@@ -125,6 +196,7 @@ def test_a_shift_by_one_deviation_is_as_large_as_worked_out_by_hand(found):
     assert psi["distance"] == pytest.approx(1, rel=0.25)  # two normal curves, one deviation apart
 
 
+@pytest.mark.slow
 def test_a_change_of_categories_is_as_large_as_worked_out_by_hand(found):
     reference, current, psi = found
     shares = [
@@ -135,136 +207,72 @@ def test_a_change_of_categories_is_as_large_as_worked_out_by_hand(found):
     assert psi["carrier"] > 0.2
 
 
-def test_a_feed_that_stopped_is_the_drift_from_values_to_none(found):
-    reference, _, psi = found
-    there = reference["aircraft_age"].notna().mean()
-    assert psi["aircraft_age"] == pytest.approx(index([there, 1 - there], [0, 1]))
-    assert judge("aircraft_age", psi["aircraft_age"], load(MonitorConfig)).status == "alert"
+# A window against the training window.
 
 
-# The stage.
+@pytest.fixture(scope="module")
+def drift():
+    """April, and the weeks before, in which distances and the season jump on April 10."""
+    reference = feature_rows()
+    rows = feature_rows(3_660, "2013-03-01", 61, seed=1)
+    late = rows["sched_dep_utc"] >= "2013-04-10T06:00Z"
+    rows["distance"] += np.where(late, 2, 0).astype("float32")
+    rows["system_dep_late_3h"] = rows["system_dep_late_3h"].where(~late, 0.9)
+    risks = [np.random.default_rng(n).random(len(r)) / 2 for n, r in enumerate((reference, rows))]
+    served = [as_served(r, risk) for r, risk in zip((reference, rows), risks, strict=True)]
+    tight = config(prediction_warn=0.005, prediction_alert=0.005)
+    return compared(*served, "2013-04-01", tight), served
 
 
-@pytest.fixture
-def watched(tmp_path_factory, registered):
-    """A project whose served month was compared; measured once, since that takes seconds."""
-    shelf = tmp_path_factory.getbasetemp() / "drift.json"
-    if not shelf.exists():
-        rows = pd.read_parquet(ROWS)
-        rows["distance"] += np.where(rows["month"] == 3, 2, 0).astype("float32")
-        rows["system_dep_late_3h"] += np.where(rows["month"] == 3, 0.1, 0).astype("float32")
-        write_parquet(shelf.with_suffix(".parquet"), rows)
-        write_parquet(ROWS, rows)
-        shelf.with_suffix(".line").write_text(monitor.run())
-        shutil.copy(MONITOR / "drift.json", shelf)
-    MONITOR.mkdir(parents=True, exist_ok=True)
-    shutil.copy(shelf.with_suffix(".parquet"), ROWS)
-    shutil.copy(shelf, MONITOR / "drift.json")
-    return shelf.with_suffix(".line").read_text()
+@pytest.mark.slow
+def test_every_input_and_the_prediction_is_in_the_record_the_farthest_first(drift):
+    columns = drift[0].columns
+    assert {column.column for column in columns} == {*NUMERIC, *CATEGORIES, RISK}
+    assert [c.psi for c in columns] == sorted((c.psi for c in columns), reverse=True)
 
 
-def the_drift():
-    return read_record(Drift, MONITOR / "drift.json", "monitor")
+@pytest.mark.slow
+def test_what_lasts_is_an_alert_and_the_season_is_reported(drift):
+    by_name = {column.column: column for column in drift[0].columns}
+    assert [(c.column, c.status) for c in alarms(drift[0])] == [("distance", "alert")]
+    assert by_name["system_dep_late_3h"].status == "report"
+    assert by_name["system_dep_late_3h"].psi > 1
 
 
-def test_without_a_champion_there_is_nothing_to_watch(tmp_path_factory, tmp_path, monkeypatch):
-    project.enter("started", tmp_path_factory, tmp_path, monkeypatch)
-    with pytest.raises(RegistryRefused, match=r"has no champion to watch in .*`make run`"):
-        monitor.run()
-    assert not MONITOR.exists()
+@pytest.mark.slow
+def test_the_looks_grow_as_the_window_fills_with_what_has_moved(drift):
+    (distance,) = alarms(drift[0])
+    assert drift[0].look_days[1] == "2013-04-09"
+    before, after = distance.looks[:2], distance.looks[2:]
+    assert max(before) < 0.1 * drift[0].family_factor < min(after)
+    assert after == sorted(after)
 
 
-def test_every_input_and_the_prediction_is_in_the_record_the_farthest_first(watched):
-    drift = the_drift()
-    columns = [column.column for column in drift.columns]
-    assert set(columns) == {*NUMERIC, *CATEGORIES, RISK}
-    assert [c.psi for c in drift.columns] == sorted((c.psi for c in drift.columns), reverse=True)
+@pytest.mark.slow
+def test_the_record_names_both_windows_and_what_was_said_in_them(drift):
+    told, (reference, rows) = drift
+    april = rows[rows["month"] == 4]
+    assert (told.reference, told.window) == ("2013-01-08..2013-02-28", "2013-04-01..2013-04-30")
+    assert (told.reference_rows, told.rows) == (3_120, len(april))
+    assert told.mean_risk_reference == pytest.approx(reference["risk"].mean(), abs=1e-6)
+    assert told.mean_risk == pytest.approx(april["risk"].mean(), abs=1e-6)
 
 
-def test_what_drifted_is_named_with_how_far_and_what_it_calls_for(watched):
-    status = {column.column: column.status for column in the_drift().columns}
-    alarms = {name for name, found in status.items() if found in ("warn", "alert")}
-    assert alarms == {"distance", "risk"}
-    assert status["system_dep_late_3h"] == "report"
-    (distance,) = [column for column in the_drift().columns if column.column == "distance"]
-    assert f"distance {distance.psi:.2f} (alert)" in watched
-    assert "with the season: system_dep_late_3h" in watched
+@pytest.mark.slow
+def test_a_limit_that_chance_alone_exceeds_is_raised_for_all_columns(drift):
+    (risk,) = [column for column in drift[0].columns if column.column == RISK]
+    assert max(risk.looks) > 0.005
+    assert drift[0].family_factor > max(risk.looks) / 0.005
+    assert risk.status == "quiet"
 
 
-def test_the_record_names_both_windows_and_what_the_champion_said_in_them(watched):
-    drift = the_drift()
-    rows = pd.read_parquet(ROWS)
-    champion = stored.load(TRAIN / "model.onnx", drift.champion)
-    risk = champion.predict(rows)
-    assert (drift.reference, drift.window) == (
-        "2013-01-08..2013-02-28",
-        "2013-03-01..2013-03-31",
-    )
-    assert (drift.reference_rows, drift.rows) == (3_120, 1_860)
-    assert drift.mean_risk_reference == pytest.approx(risk[rows["month"] < 3].mean(), abs=1e-6)
-    assert drift.mean_risk == pytest.approx(risk[rows["month"] == 3].mean(), abs=1e-6)
-    assert drift.mean_risk > drift.mean_risk_reference + 0.05
+# The report for people.
 
 
-def test_a_second_comparison_of_the_same_stands_and_writes_nothing(watched):
-    before = (MONITOR / "drift.json").stat()
-    assert "stands: nothing that it rests on has changed" in monitor.run()
-    assert (MONITOR / "drift.json").stat() == before
-
-
-@pytest.fixture
-def measures(watched):
-    """A store that lost the champion's file: what stands does not need it, measuring anew does."""
-    config = load(RegisterConfig)
-    path = tracking.fetch(config, tracking.aliased(config, tracking.CHAMPION))
-    shutil.rmtree(path.parent)
-    assert "stands" in monitor.run()
-    return pytest.raises(RegistryRefused, match="no longer holds it")
-
-
-def test_changed_features_are_measured_anew(measures):
-    rows = pd.read_parquet(ROWS)
-    write_parquet(ROWS, rows.assign(humid=rows["humid"] + 1))
-    with measures:
-        monitor.run()
-
-
-def test_changed_limits_are_judged_anew(measures):
-    project.configure("monitor", prediction_warn=0.05)
-    with measures:
-        monitor.run()
-
-
-def test_a_record_that_cannot_be_read_is_measured_anew(measures):
-    (MONITOR / "drift.json").write_text('{"champion": ')
-    with measures:
-        monitor.run()
-
-
-def test_a_report_for_people_that_is_gone_is_made_anew(measures):
-    project.configure("monitor", html="full")
-    with measures:
-        monitor.run()
-
-
-def test_a_window_that_has_not_arrived_is_refused(registered):
-    project.configure("monitor", window={"first": "2013-04-01", "last": "2013-04-30"})
-    with pytest.raises(TooLittleData, match="raise as_of"):
-        monitor.run()
-    assert not (MONITOR / "drift.json").exists()
-
-
+@pytest.mark.slow
 def test_the_report_for_people_is_written_where_it_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = frame(200, 0)[["distance", "origin", "carrier"]]
     measure(small, small, html=True)
     assert [path.name for path in Path("data/monitor").iterdir()] == ["drift.html"]
     assert "distance" in Path("data/monitor/drift.html").read_text()
-
-
-def test_a_feed_that_loses_half_of_its_values_drifts_though_the_rest_has_not_moved():
-    kept = pd.DataFrame({"aircraft_slack": np.arange(1000.0)})
-    lost = kept.assign(aircraft_slack=kept["aircraft_slack"].where(np.arange(1000) % 2 == 0))
-    expected = (0.5 - 1) * np.log(0.5) + (0.5 - 0.0001) * np.log(0.5 / 0.0001)
-    assert missing_psi(kept, lost)["aircraft_slack"] == pytest.approx(expected)
-    assert missing_psi(lost, lost)["aircraft_slack"] == 0

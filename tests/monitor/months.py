@@ -1,0 +1,92 @@
+"""Months of the small project as they are watched: flags beside labels, and a log of answers."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
+from pipeline.features.rows import ROWS
+from pipeline.features.transform import NEVER, minutes
+from pipeline.monitor.champion import watched
+from pipeline.monitor.outcomes.labels import flight_names
+from pipeline.monitor.served import flights
+from pipeline.serve.log import Answer, opened, packed
+from pipeline.shared.config import ServeConfig, Window, load
+from pipeline.shared.files import write_parquet
+from tests.builders import feature_rows
+
+MARCH = Window(first="2013-03-01", last="2013-03-31")
+DAY = pd.Timedelta(days=1)
+
+
+def arrive(**changes: Any) -> pd.DataFrame:
+    """Let April arrive, and the departure flag of every flight; `changes` as in `assign`."""
+    april = feature_rows(1_800, "2013-04-01", 30, seed=2)
+    rows = pd.concat([pd.read_parquet(ROWS), april], ignore_index=True)
+    wrong = np.random.default_rng(3).random(len(rows)) < 0.1
+    rows[PROXY] = np.where(wrong, 1 - rows["late"], rows["late"]).astype("int8")
+    rows[f"{PROXY}_known_at"] = rows["sched_dep_utc"] + pd.Timedelta(minutes=15)
+    return told(rows.assign(**changes))
+
+
+def told(rows: pd.DataFrame) -> pd.DataFrame:
+    """Let these be the table of features."""
+    write_parquet(ROWS, rows)
+    return rows
+
+
+def as_served(rows: pd.DataFrame, risk: np.ndarray | None = None) -> pd.DataFrame:
+    """Rows of the table as a batch would have answered them, without a model."""
+    names = flight_names(rows)
+    risk = np.linspace(0.01, 0.9, len(rows)) if risk is None else risk
+    return rows.assign(
+        flight=names,
+        request_id="batch/" + names,
+        version="1",
+        release="f" * 64,
+        source="batch",
+        risk=risk,
+    )
+
+
+def log(rows: pd.DataFrame, **changes: Any) -> None:
+    """Log the champion's answers to rows of `flights`; `changes` are of answers, or a list."""
+    known = np.column_stack([minutes(rows[name]) for name in KNOWN_AT])
+    features = packed(rows[NUMERIC].to_numpy("float32"), "<f4")
+    answers = []
+    for place, name in enumerate(rows["name"]):
+        told = {
+            "request_id": f"r{place}",
+            "row": 0,
+            "arm": "champion",
+            "version": "7",
+            "release": "e" * 64,
+            "flight": name,
+            "predict_at": int(minutes(rows["predict_at"])[place]),
+            "features": features[place],
+            "known_at": packed(known[[place]], "<i8")[0],
+            "flags": "{}",
+            "risk": 0.25,
+            "answered_at": 0.0,
+            "seconds": 0.002,
+        }
+        own = {k: v[place] if isinstance(v, list) else v for k, v in changes.items()}
+        answers.append(Answer(**told | own))
+    with opened(load(ServeConfig).log_url, len(answers)) as opening:
+        opening.add(answers)
+
+
+def never() -> bytes:
+    """As a log says that no view was known."""
+    return packed(np.full((1, len(KNOWN_AT)), NEVER), "<i8")[0]
+
+
+def the_champion() -> Any:
+    """The small project's champion, if March is new to it."""
+    return watched(MARCH.first)
+
+
+def march() -> pd.DataFrame:
+    """March's flights, as the monitor reads them."""
+    return flights(MARCH)

@@ -1,0 +1,189 @@
+"""What was found is a page that is well formed, escapes what it is told, and shows the numbers."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from pipeline.monitor import page
+from pipeline.monitor.decompose import Decomposition, Part
+from pipeline.monitor.diagnose import Finding
+from pipeline.monitor.month import looked
+from pipeline.monitor.outcomes.gain import Gain
+from pipeline.shared.contracts import at_most
+from tests.monitor import months
+
+pytestmark = pytest.mark.answer("what-to-monitor")
+
+HOSTILE = '"><script>alert(1)</script>&amp;<b'
+VOID = {"meta", "img"}
+ENDS_ITSELF = {"tr", "td", "th", "li"}
+"""What HTML lets stand without an end."""
+SEEN = {}
+
+
+class Balance(HTMLParser):
+    """The elements of a page, each ended where it has to be."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.open[-1] != tag:
+            ended = self.open.pop()
+            assert ended in ENDS_ITSELF, f"{ended} is not ended before {tag}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(text):
+    """A page's elements and text, if it is well formed."""
+    assert text.startswith("<!doctype html>")
+    found = Balance()
+    found.feed(text)
+    found.close()
+    assert found.open == []
+    assert "script" not in {tag for tag, _ in found.seen}
+    return found
+
+
+def finding(**changes):
+    part = Part(point=0.05, low=0.04, high=0.06)
+    whole = {
+        "month": "2013-06",
+        "champion": "c" * 64,
+        "reference": "2013-01-08..2013-03-31",
+        "rows": 28_243,
+        "cause": "concept shift",
+        "act": "escalate",
+        "reasons": ["the relation moved"],
+        "quality": [at_most("missing weather", 0.01, 0.15, "1.0% of rows without")],
+        "skew": {},
+        "logged": 1_234,
+        "decompositions": [
+            Decomposition(
+                inputs="all inputs",
+                change=part,
+                covariate=part,
+                concept=part,
+                separation=0.93,
+                effective_reference=0.57,
+                effective_window=0.58,
+                identifiable=True,
+            )
+        ],
+        "gain": Gain(
+            point=-0.01,
+            low=-0.02,
+            high=0.01,
+            first="2013-06-17",
+            last="2013-06-30",
+            days=14,
+            rows=9_000,
+        ),
+    }
+    return Finding(**whole | changes)
+
+
+def test_a_finding_is_shown_with_each_step_of_the_triage():
+    found = read(page.diagnosis(finding()))
+    text = "".join(found.text)
+    assert "2013-06: concept shift, escalate" in text
+    for told in ("the relation moved", "+0.0500 [+0.0400, +0.0600]", "0.93", "1,234 logged rows"):
+        assert told in text
+    assert [text for text in found.text if re.match(r"\d\. ", text)] == [
+        "1. Is the data sound?",
+        "2. Was it served as training reads it?",
+        "3. Other inputs, or another relation?",
+        "4. What a refit would have gained",
+        "5. Season",
+    ]
+
+
+def test_a_finding_that_stopped_at_the_data_says_what_was_not_asked():
+    text = "".join(read(page.diagnosis(finding(decompositions=[], gain=None))).text)
+    assert "Not asked: a model can be blamed for neither" in text
+    assert "Not asked, or too few days have labels yet." in text
+
+
+def test_skew_is_shown_the_worst_first():
+    text = page.diagnosis(finding(skew={"humid": 3, "distance": 1_400}))
+    assert text.index("distance") < text.index("humid")
+    assert "<td class=n>1,400" in text
+
+
+def test_what_a_finding_is_told_is_text_wherever_it_stands():
+    broken = at_most(HOSTILE, 1, 0, HOSTILE)
+    text = page.diagnosis(finding(reasons=[HOSTILE], quality=[broken], skew={HOSTILE: 1}))
+    assert "".join(read(text).text).count(HOSTILE) == 4
+
+
+def test_a_title_is_text_too():
+    assert "".join(read(page.document(HOSTILE, "")).text).count(HOSTILE) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (True, "<td class=yes>yes"),
+        (False, "<td class=no>no"),
+        (1234, "<td class=n>1,234"),
+        (0.123456, "<td class=n>0.1235"),
+        ("a < b", "<td>a &lt; b"),
+    ],
+)
+def test_a_cell_is_shown_as_what_it_is(value, shown):
+    assert page.table(["x"], [[value]]) == f"<table><tr><th>x</tr>\n<tr>{shown}</tr></table>\n"
+
+
+@pytest.fixture
+def march(registered):
+    """March as it was found, looked at once, on a project where no page is written yet."""
+    if not SEEN:
+        months.arrive()
+        SEEN["march"] = looked(months.MARCH, pd.Timestamp("2013-04-01T10:00Z"))
+    return SEEN["march"]
+
+
+@pytest.mark.slow
+def test_a_month_is_shown_in_three_layers_and_says_who_is_called(march):
+    found = read(page.month(march))
+    text = "".join(found.text)
+    assert "2013-03: 0 alert(s)" in text
+    assert "Nobody." in text
+    assert "PSI, trailing, to 2013-03-31" in text
+    assert [t for t in found.text if re.match(r"\d\. ", t)] == [
+        "1. Operations",
+        "2. Inputs and predictions, before labels",
+        "3. Outcomes",
+    ]
+    assert [tag for tag, _ in found.seen if tag == "a"] == []  # nothing is there to link to
+
+
+@pytest.mark.slow
+def test_what_a_month_is_told_is_text_wherever_it_stands(march):
+    broken = at_most("unseen carrier", 1, 0, f"not in training: {HOSTILE}")
+    found = replace(march, checks=[broken], skew={HOSTILE: 1})
+    assert "".join(read(page.month(found)).text).count(HOSTILE) >= 4
+
+
+@pytest.mark.slow
+def test_a_month_without_labels_is_shown_all_the_same(march):
+    nothing = march.outcome.overall.model_copy(update={"log_loss": None, "mean_outcome": None})
+    outcome = march.outcome.model_copy(
+        update={"overall": nothing, "intervals": {}, "slices": {}, "days": [], "agreement": None}
+    )
+    found = replace(march, outcome=outcome, gain=None)
+    assert "too few days have labels yet" in "".join(read(page.month(found)).text)
+    page.drawn(found)
+    assert page.PICTURE.stat().st_size > 1_000
