@@ -4,6 +4,7 @@ The reference of every comparison is the champion's training window. Its losses 
 models fitted without the day in question: what a model says of its own training days flatters it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
-from pipeline.monitor.served import Answerer, days_of, flights
+from pipeline.monitor.served import RISK, Answerer, days_of, flights
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
@@ -51,14 +52,21 @@ class Champion:
         Kept for as long as the model, its recipe and its data stay; it costs as many fits as there
         are folds.
         """
-        config, names = load(TrainConfig), self.answerer.model.features
-        told = [self.digest, config.model_dump_json(), file_hash(Path(models.__file__))]
-        told.append(content_hash(self.reference))
-        path = KEPT / f"unseen-{text_hash(' '.join(told))[:12]}.parquet"
+        names = self.answerer.model.features
+        return self.kept(
+            "unseen",
+            [content_hash(self.reference)],
+            lambda: out_of_fold(self.reference, load(TrainConfig), names),
+        )
+
+    def kept(self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]) -> np.ndarray:
+        """Risks that cost a fit, for as long as the model, its recipe and the `data` stay."""
+        told = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(models.__file__))]
+        path = KEPT / f"{kind}-{text_hash(' '.join([*told, *data]))[:12]}.parquet"
         if path.is_file():
-            return pd.read_parquet(path)["risk"].to_numpy()
-        risk = out_of_fold(self.reference, config, names)
-        write_parquet(path, pd.DataFrame({"risk": risk}))
+            return pd.read_parquet(path)[RISK].to_numpy()
+        risk = fitted()
+        write_parquet(path, pd.DataFrame({RISK: risk}))
         return risk
 
 

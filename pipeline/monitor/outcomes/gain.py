@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.compare import difference
-from pipeline.features.definitions import LABEL, matrix
+from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.champion import Champion, refit
 from pipeline.monitor.outcomes.labels import dates
 from pipeline.monitor.served import RISK, days_of, flights
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import EvaluateConfig, TrainConfig, Window, load
 from pipeline.shared.contracts import Record
+from pipeline.shared.files import content_hash
 from pipeline.shared.scores import log_loss
 
 
@@ -56,9 +57,8 @@ def gained(
         return None
     judged, labels = frame[chosen], frame[LABEL].to_numpy()[chosen]
     learned = known_before(champion, newest[0])
-    config, names = load(TrainConfig), champion.answerer.model.features
-    model = refit(config, names, matrix(learned, names), learned[LABEL].to_numpy())
-    risk = model.predict_proba(matrix(judged, names))[:, 1]
+    told = [content_hash(table[_rests_on(champion)]) for table in (learned, judged)]
+    risk = champion.kept("refit", told, lambda: _refit_risk(champion, learned, judged))
     worse = log_loss(labels, risk) - log_loss(labels, rows[RISK].to_numpy()[chosen])
     found = difference(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
     return Gain(
@@ -70,6 +70,18 @@ def gained(
         days=found.days,
         rows=found.rows,
     )
+
+
+def _rests_on(champion: Champion) -> list[str]:
+    """The columns that a refit and its answers rest on."""
+    numbers = [name for name in champion.answerer.model.features if name in NUMERIC]
+    return ["name", "origin", "carrier", *numbers, LABEL]
+
+
+def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
+    config, names = load(TrainConfig), champion.answerer.model.features
+    model = refit(config, names, matrix(learned, names), learned[LABEL].to_numpy())
+    return np.asarray(model.predict_proba(matrix(judged, names))[:, 1])
 
 
 def _due(names: pd.Series) -> pd.Series:
