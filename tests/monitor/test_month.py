@@ -173,6 +173,8 @@ def test_an_instant_within_a_month_knows_no_label_that_came_later(registered):
     assert max(states) == "2013-04-24"
     assert json.loads(before["gain.json"])["last"] == "2013-04-23"
     assert "page: none" in line  # though the day is not over
+    asked = (rows["month"] == 4) & (rows["predict_at"] <= at)
+    assert f": {int(asked.sum()):,} flights;" in line
     late = (rows["month"] == 4) & (rows["day"] >= 24)
     assert late.sum() == 7 * 60
     told = rows.assign(
