@@ -9,6 +9,7 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
 from pipeline.features.rows import ROWS
 from pipeline.features.transform import NEVER, minutes
 from pipeline.monitor.champion import watched
+from pipeline.monitor.month import looked
 from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import flights
 from pipeline.serve.log import Answer, opened, packed
@@ -17,7 +18,10 @@ from pipeline.shared.files import write_parquet
 from tests.builders import feature_rows
 
 MARCH = Window(first="2013-03-01", last="2013-03-31")
+COMPLETE = pd.Timestamp("2013-04-01T10:00Z")
+"""March's last label has come."""
 DAY = pd.Timedelta(days=1)
+_SEEN: dict[str, Any] = {}
 
 
 def arrive(**changes: Any) -> pd.DataFrame:
@@ -85,6 +89,14 @@ def never() -> bytes:
 def the_champion() -> Any:
     """The small project's champion, if March is new to it."""
     return watched(MARCH.first)
+
+
+def seen() -> Any:
+    """March of the small project as it was found, looked at once: nothing happened in it."""
+    if "march" not in _SEEN:
+        arrive()
+        _SEEN["march"] = looked(MARCH, COMPLETE)
+    return _SEEN["march"]
 
 
 def march() -> pd.DataFrame:

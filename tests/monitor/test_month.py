@@ -4,11 +4,10 @@ import json
 import re
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from pipeline import monitor
-from pipeline.monitor.month import FOUND, PAGE, looked, told_of
+from pipeline.monitor.month import FOUND, PAGE, told_of
 from pipeline.monitor.operations import signals
 from pipeline.monitor.outcomes.agreement import Agreement
 from pipeline.monitor.outcomes.gain import Gain
@@ -20,17 +19,12 @@ from tests.shared import project
 pytestmark = [pytest.mark.answer("what-to-monitor"), pytest.mark.slow]
 
 JSON = [*FOUND.values(), signals.SIGNALS]
-COMPLETE = pd.Timestamp("2013-04-01T10:00Z")
-SEEN = {}
 
 
 @pytest.fixture
 def quiet(registered):
     """March as it was found, looked at once: nothing happened in it."""
-    if "march" not in SEEN:
-        months.arrive()
-        SEEN["march"] = looked(months.MARCH, COMPLETE)
-    return SEEN["march"]
+    return months.seen()
 
 
 def told(month):
@@ -118,7 +112,7 @@ def test_labels_at_odds_with_the_flags_call_somebody_by_carrier_and_week(quiet):
 def test_prometheus_is_told_what_the_month_found(quiet):
     found = told_of(replace(quiet, skew={"humid": 3, "distance": 4}))
     assert (found.version, found.skew_mismatches, found.quality_failures) == ("1", 7, 0)
-    assert found.at == COMPLETE
+    assert found.at == months.COMPLETE
     assert found.model_age_days == pytest.approx(31 + 10 / 24)
     assert found.refit_gain == quiet.gain.point
     assert found.excess_loss == quiet.outcome.alert.figures.excess
@@ -173,6 +167,8 @@ def test_an_instant_within_a_month_knows_no_label_that_came_later(registered):
     assert max(states) == "2013-04-24"
     assert json.loads(before["gain.json"])["last"] == "2013-04-23"
     assert "page: none" in line  # though the day is not over
+    asked = (rows["month"] == 4) & (rows["predict_at"] <= at)
+    assert f": {int(asked.sum()):,} flights;" in line
     late = (rows["month"] == 4) & (rows["day"] >= 24)
     assert late.sum() == 7 * 60
     told = rows.assign(
@@ -184,6 +180,7 @@ def test_an_instant_within_a_month_knows_no_label_that_came_later(registered):
     assert contents() == before
 
 
+@pytest.mark.nightly
 def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
     months.arrive()
     rows = months.march()

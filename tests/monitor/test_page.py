@@ -4,13 +4,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import pandas as pd
 import pytest
 
 from pipeline.monitor import page
 from pipeline.monitor.decompose import Decomposition, Part
 from pipeline.monitor.diagnose import Finding
-from pipeline.monitor.month import looked
 from pipeline.monitor.outcomes.gain import Gain
 from pipeline.shared.contracts import at_most
 from tests.monitor import months
@@ -21,7 +19,6 @@ HOSTILE = '"><script>alert(1)</script>&amp;<b'
 VOID = {"meta", "img"}
 ENDS_ITSELF = {"tr", "td", "th", "li"}
 """What HTML lets stand without an end."""
-SEEN = {}
 
 
 class Balance(HTMLParser):
@@ -149,10 +146,7 @@ def test_a_cell_is_shown_as_what_it_is(value, shown):
 @pytest.fixture
 def march(registered):
     """March as it was found, looked at once, on a project where no page is written yet."""
-    if not SEEN:
-        months.arrive()
-        SEEN["march"] = looked(months.MARCH, pd.Timestamp("2013-04-01T10:00Z"))
-    return SEEN["march"]
+    return months.seen()
 
 
 @pytest.mark.slow

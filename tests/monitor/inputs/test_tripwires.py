@@ -137,6 +137,8 @@ def test_the_day_that_is_not_over_is_not_held_for_half_a_day():
     rows = CLEAN[CLEAN["predict_at"] <= now]
     assert (rows["flight"].str[:10] == "2013-03-07").sum() < 60
     assert looked(rows, now=now)["flights a day"].passed
+    evening = pd.Timestamp("2013-03-08T04:59Z")  # in New York
+    assert looked(rows, now=evening)["flights a day"].passed
     after_midnight = pd.Timestamp("2013-03-08T05:01Z")
     assert not looked(rows, now=after_midnight)["flights a day"].passed
     assert looked(rows[rows["flight"] >= "2013-03-07"], now=now)["flights a day"].passed

@@ -14,9 +14,6 @@ from tests.monitor import months
 
 pytestmark = pytest.mark.answer("which-drift")
 
-COMPLETE = pd.Timestamp("2013-04-01T10:00Z")
-"""March's last label has come."""
-
 
 @pytest.mark.parametrize(
     ("point", "high", "wins"),
@@ -47,7 +44,7 @@ def project(registered):
     return months.arrive()
 
 
-def of_march(now=COMPLETE, days=14):
+def of_march(now=months.COMPLETE, days=14):
     champion, frame = months.the_champion(), months.march()
     return gained(champion, frame, served(frame, champion.answerer, None), now, days)
 
@@ -123,4 +120,4 @@ def test_what_was_served_is_judged_and_not_what_a_batch_would_say(project):
     champion, frame = months.the_champion(), months.march()
     rows = served(frame, champion.answerer, None)
     worst = rows.assign(risk=np.where(frame[LABEL] == 1, 0.01, 0.99))
-    assert gained(champion, frame, worst, COMPLETE, 14).point < of_march().point - 1
+    assert gained(champion, frame, worst, months.COMPLETE, 14).point < of_march().point - 1
