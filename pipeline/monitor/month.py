@@ -43,6 +43,10 @@ FOUND = {
 PAGE = MONITOR / "month.html"
 
 
+_TOLD = 3
+"""Checks or features that an alert names; the report has them all."""
+
+
 class Report(Record):
     """What a report rests on, and its line: the same again need not be found again."""
 
@@ -57,6 +61,10 @@ class Raised(Record):
     name: str
     severity: str
     reason: str
+
+
+def _raised(layer: str, name: str, severity: str, reason: str) -> list[Raised]:
+    return [Raised(layer=layer, name=name, severity=severity, reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -78,19 +86,7 @@ class Month:
     @property
     def alerts(self) -> list[Raised]:
         """Who is called: for broken data, skew, a refit that wins; for drift alone never."""
-        found = [
-            Raised(
-                layer="inputs",
-                name=check.name,
-                severity="page",
-                reason=f"{check.found:g}, limit {check.limit:g}: {check.detail}",
-            )
-            for check in tripwires.failed(self.checks)
-        ]
-        found += [
-            Raised(layer="inputs", name="skew", severity="page", reason=f"{name}: {rows:,} rows")
-            for name, rows in self.skew.items()
-        ]
+        found = [*self._broken(), *self._skewed()]
         found += [
             Raised(
                 layer="predictions" if column.column == RISK else "inputs",
@@ -101,6 +97,21 @@ class Month:
             for column in drift.alarms(self.drift)
         ]
         return found + self._of_outcomes()
+
+    def _broken(self) -> list[Raised]:
+        """One page for whatever broke: a feed in percent breaks forty rules at once."""
+        failed = tripwires.failed(self.checks)
+        told = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed[:_TOLD]]
+        more = [f"and {len(failed) - _TOLD} more checks"] if len(failed) > _TOLD else []
+        reason = "; ".join(told + more)
+        return _raised("inputs", "broken data", "page", reason) if failed else []
+
+    def _skewed(self) -> list[Raised]:
+        worst = sorted(self.skew.items(), key=lambda item: -item[1])
+        told = [f"{name} in {rows:,} rows" for name, rows in worst[:_TOLD]]
+        more = [f"and {len(worst) - _TOLD} more features"] if len(worst) > _TOLD else []
+        reason = "not what was known: " + "; ".join(told + more)
+        return _raised("inputs", "skew", "page", reason) if worst else []
 
     def _of_outcomes(self) -> list[Raised]:
         alert, feed, told = self.outcome.alert, self.outcome.feed, []
@@ -128,22 +139,23 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     config = load(MonitorConfig)
     champion = watched(window.first)
     frame = _until(_with_weeks_before(champion, window, config), window.first, now)
-    rows = served(frame, champion.answerer, load(ServeConfig).log_url)
-    reference = served(champion.reference, champion.answerer, None)
-    inside = days_of(rows["flight"]) >= window.first
-    this, theirs = rows[inside].reset_index(drop=True), frame[inside].reset_index(drop=True)
-    name, docs = window.last[:7], tripwires.DOCS if config.html == "full" else None
-    # What may refuse comes before the pages for people: a refusal leaves them as they are.
-    told, rules = labels.daily(frame), Rules.of_configs()
-    outcome = judged(rows, told, now, rules, flags_of(frame), since=window.first)
     # Evidently takes as long as all the rest, its import included: it gets a core of its own.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+        beside.submit(drift.ready)
+        rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+        reference = served(champion.reference, champion.answerer, None)
+        # What may refuse comes before the pages for people: a refusal leaves them as they are.
+        told, rules = labels.daily(frame), Rules.of_configs()
+        outcome = judged(rows, told, now, rules, flags_of(frame), since=window.first)
         moved = beside.submit(drift.compared, reference, rows, window.first, config)
+        inside = days_of(rows["flight"]) >= window.first
+        this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
         checks = tripwires.looked(reference, this, config.tripwires, now)
-        checks += tripwires.validated(f"served {name}", this, docs)
+        docs = tripwires.DOCS if config.html == "full" else None
+        checks += tripwires.validated(f"served {window.last[:7]}", this, docs)
         gain = gained(champion, frame, rows, now, config.diagnosis.gain_days)
         return Month(
-            name=name,
+            name=window.last[:7],
             at=now,
             champion=champion,
             rows=len(this),

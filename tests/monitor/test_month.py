@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline import monitor
-from pipeline.monitor.month import FOUND, PAGE, told_of
+from pipeline.monitor.month import FOUND, PAGE, _inputs, _standing, told_of
 from pipeline.monitor.operations import signals
 from pipeline.monitor.outcomes.agreement import Agreement
 from pipeline.monitor.outcomes.gain import Gain
@@ -18,7 +18,7 @@ from tests.shared import project
 
 pytestmark = [pytest.mark.answer("what-to-monitor"), pytest.mark.slow]
 
-JSON = [*FOUND.values(), signals.SIGNALS]
+JSON = [*(path for name, path in FOUND.items() if name != "month"), signals.SIGNALS]
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_drift_however_far_is_a_ticket_and_never_a_page(quiet):
 def test_broken_data_and_skew_call_somebody_with_the_numbers(quiet):
     broken = at_most("missing weather", 0.9, 0.15, "95.0% of rows without")
     found = replace(quiet, checks=[*quiet.checks, broken], skew={"humid": 1_200})
-    assert told(found) == [("inputs", "missing weather", "page"), ("inputs", "skew", "page")]
+    assert told(found) == [("inputs", "broken data", "page"), ("inputs", "skew", "page")]
     assert [a.reason for a in found.alerts] == [
-        "0.9, limit 0.15: 95.0% of rows without",
-        "humid: 1,200 rows",
+        "missing weather: 0.9, limit 0.15 (95.0% of rows without)",
+        "not what was known: humid in 1,200 rows",
     ]
 
 
@@ -148,11 +148,24 @@ def test_a_month_is_written_for_machines_and_for_people_and_twice_is_the_same(re
     assert links(PAGE.read_text()) == led - {"drift.html", "docs/index.html"}
 
 
+def test_a_report_stands_until_something_changes_that_it_rests_on(registered):
+    months.arrive()
+    line = monitor.run("2013-03")
+    before = {path: path.stat().st_mtime_ns for path in [*JSON, PAGE]}
+    again = monitor.run("2013-03")
+    assert again.endswith("stands: nothing that it rests on has changed")
+    assert line.startswith(again.partition("; stands")[0])
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert {path for path in before if after[path] != before[path]} == {signals.SIGNALS}
+    project.configure("monitor", window={"first": "2013-03-02", "last": "2013-03-31"})
+    assert _standing(_inputs(load(MonitorConfig).window, months.COMPLETE)) is None
+
+
 def links(page):
     """Where a page leads to; every place is there."""
     found = set(re.findall(r'(?:href|src)="([^"]+)"', page))
     assert {to for to in found if not (MONITOR / to).is_file()} == set()
-    assert {"month.png", *(path.name for path in FOUND.values())} <= found
+    assert {"month.png", *(path.name for path in JSON)} <= found | {"signals.json"}
     return found
 
 

@@ -97,13 +97,19 @@ def judge(
     )
 
 
+def ready() -> None:
+    """Load Evidently, which takes seconds, before there is anything to measure."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
+    import evidently.presets  # noqa: F401
+
+
 def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
     """Each column's PSI as Evidently finds it; without those that hold no value on either side.
 
     Its HTML report goes to data/monitor/ if asked for.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
+    ready()
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 

@@ -18,7 +18,7 @@ CLEAN = as_served(feature_rows(3_600, "2013-03-01", 30, seed=1))
 CHECKS = [
     *(f"missing {view}" for view in VIEWS),
     *("unseen carrier", "unseen origin", "unseen dest"),
-    *("impossible values", "stuck values", "flights a day"),
+    *("impossible values", "stuck days", "flights a day"),
 ]
 DAY = CLEAN["flight"].str[:10].to_numpy()
 
@@ -111,16 +111,16 @@ def test_a_value_that_never_changed_within_a_day_is_named(column):
     one = CLEAN.copy()
     one.loc[DAY == "2013-03-07", column] = np.float32(0.5)
     (check,) = tripwires.failed(list(looked(one).values()))
-    assert (check.name, check.found, check.limit) == ("stuck values", 1, 0)
-    assert check.detail.endswith(f": {column} on 1")
+    assert (check.name, check.found, check.limit) == ("stuck days", 1, 0)
+    assert check.detail.endswith(f"never changed on 2013-03-07: {column}")
 
 
 def test_a_day_of_few_flights_may_well_have_one_value():
     rows = CLEAN.copy()
     first = np.flatnonzero(DAY == "2013-03-07")
     rows.loc[first, "humid"] = np.float32(0.5)
-    assert looked(rows.drop(index=first[:21]))["stuck values"].passed
-    assert not looked(rows.drop(index=first[:20]))["stuck values"].passed
+    assert looked(rows.drop(index=first[:21]))["stuck days"].passed
+    assert not looked(rows.drop(index=first[:20]))["stuck days"].passed
 
 
 def test_half_a_day_is_named_with_how_many_flights_are_usual():
