@@ -11,6 +11,7 @@ from pipeline.monitor.month import FOUND, PAGE, _inputs, _standing, told_of
 from pipeline.monitor.operations import signals
 from pipeline.monitor.outcomes.agreement import Agreement
 from pipeline.monitor.outcomes.gain import Gain
+from pipeline.shared.config import MonitorConfig, load
 from pipeline.shared.contracts import MONITOR, at_most
 from pipeline.shared.errors import DayUnknown, LabelsRefused, RegistryRefused, WrongMonth
 from tests.monitor import months
