@@ -7,14 +7,13 @@ replay's, not the wall clock's: time runs forward in it.
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from pipeline.shared.appended import opened
 from pipeline.shared.config import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
@@ -114,26 +113,6 @@ class Entry(Record):
     hash: Sha256
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
-        yield connection
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise
-        raise ArtifactTampered(
-            f"{path} is no ledger of {path.stat().st_size:,} bytes ({error}); restore it from a "
-            "backup, or begin anew with `make clean`"
-        ) from error
-    finally:
-        connection.close()
-
-
 def append(move: Move, path: Path = LEDGER) -> Entry:
     """Add a transition; when this returns, it is on disk.
 
@@ -141,7 +120,7 @@ def append(move: Move, path: Path = LEDGER) -> Entry:
         LedgerRefused: it lies before the last one.
         ArtifactTampered: what is there was rewritten.
     """
-    with _opened(path) as connection:
+    with opened(path, _SCHEMA, "ledger") as connection:
         connection.execute("BEGIN IMMEDIATE")
         known = _read(connection)
         last = known[-1] if known else None
@@ -167,7 +146,7 @@ def entries(path: Path = LEDGER) -> list[Entry]:
     """
     if not path.is_file():
         return []
-    with _opened(path) as connection:
+    with opened(path, _SCHEMA, "ledger") as connection:
         return _read(connection)
 
 

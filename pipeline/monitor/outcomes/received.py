@@ -5,16 +5,15 @@ that one which arrives twice adds nothing, whatever it is called the second time
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.monitor.outcomes.labels import COLUMNS, require_sound
+from pipeline.shared.appended import opened
 from pipeline.shared.config import Sha256
 from pipeline.shared.contracts import Record
-from pipeline.shared.errors import ArtifactTampered, LabelsRefused
+from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.files import file_hash, read_parquet
 
 LEDGER = Path("state/monitor/labels.db")
@@ -39,26 +38,6 @@ class Receipt(Record):
     known: bool
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
-        yield connection
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise
-        raise ArtifactTampered(
-            f"{path} is no label ledger of {path.stat().st_size:,} bytes ({error}); restore it "
-            "from a backup, or begin anew with `make clean`"
-        ) from error
-    finally:
-        connection.close()
-
-
 def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Receipt:
     """Take in a file of labels (Parquet: COLUMNS without `arrived_at`), whole or not at all.
 
@@ -77,7 +56,7 @@ def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Rece
         told["revision"].astype(int).tolist(),
         strict=True,
     )
-    with _opened(ledger) as connection:
+    with opened(ledger, _SCHEMA, "label ledger") as connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone():
             connection.execute("ROLLBACK")
@@ -104,7 +83,7 @@ def received(ledger: Path = LEDGER) -> pd.DataFrame:
     """Everything that was ever told, in COLUMNS and in the order of arrival; none is none."""
     rows: list[tuple[object, ...]] = []
     if ledger.is_file():
-        with _opened(ledger) as connection:
+        with opened(ledger, _SCHEMA, "label ledger") as connection:
             rows = connection.execute(
                 f"SELECT {', '.join(COLUMNS)} FROM labels ORDER BY rowid"  # names of ours
             ).fetchall()
