@@ -6,7 +6,7 @@ same instant; data/monitor/ holds a JSON file for each layer, and the page links
 """
 
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
@@ -43,6 +43,7 @@ FOUND = {
 PAGE = MONITOR / "month.html"
 
 
+_FEW_ROWS = 20_000
 _TOLD = 3
 """Checks or features that an alert names; the report has them all."""
 
@@ -139,8 +140,9 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     config = load(MonitorConfig)
     champion = watched(window.first)
     frame = _until(_with_weeks_before(champion, window, config), window.first, now)
-    # Evidently takes as long as all the rest, its import included: it gets a core of its own.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+    # Evidently takes as long as all the rest, its import included: it gets a core of its own,
+    # unless there is so little to measure that a process costs more.
+    with _beside(len(frame) + len(champion.reference)) as beside:
         beside.submit(drift.ready)
         rows = served(frame, champion.answerer, load(ServeConfig).log_url)
         reference = served(champion.reference, champion.answerer, None)
@@ -167,6 +169,12 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             gain=gain,
             margin=config.diagnosis.margin,
         )
+
+
+def _beside(rows: int) -> Executor:
+    if rows < _FEW_ROWS:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig) -> pd.DataFrame:

@@ -84,6 +84,7 @@ def test_a_batch_a_day_ahead_is_worse_than_the_online_path_and_says_both(served)
     assert not scores.duplicated(["year", "month", "day", "carrier", "flight", "origin"]).any()
 
 
+@pytest.mark.nightly
 @pytest.mark.answer("feature-store")
 def test_a_killed_materialization_ends_as_any_other_and_time_runs_only_forward(served, shelf):
     undisturbed = life.twin(served.folder, shelf / "undisturbed-online")

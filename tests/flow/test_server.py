@@ -177,7 +177,10 @@ def _bit(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "papers/data/train/training.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["model.onnx", pytest.param("papers/data/train/training.json", marks=pytest.mark.nightly)],
+)
 def test_a_release_of_which_one_bit_has_changed_is_not_served(project, flights, shelf, name):
     folder = life.twin(project, shelf / f"changed-{name.split('/')[-1]}")
     script = "from pipeline.serve.loaded import export; print(export('champion'))"

@@ -19,15 +19,20 @@ def _files(folder):
     return {p: file_hash(p) for p in sorted((folder / "data").rglob("*")) if p.is_file()}
 
 
+LATE = pytest.mark.nightly
+
+
 @pytest.mark.parametrize(
     ("stage", "file_kb", "path"),
     [
         pytest.param("ingest", 1, "data/ingest/manifest.json", id="ingest"),
         pytest.param("validate", 1, "data/validate/report.json", id="validate"),
-        pytest.param("validate", 150, "data/validate", id="the pages of Great Expectations"),
+        pytest.param(
+            "validate", 150, "data/validate", id="the pages of Great Expectations", marks=LATE
+        ),
         pytest.param("features", 1, "data/features/rows.parquet", id="features"),
         pytest.param("train", 1, "data/train/model.onnx", id="train"),
-        pytest.param("train", 300, "state/mlflow.db", id="the registry's database"),
+        pytest.param("train", 300, "state/mlflow.db", id="the registry's database", marks=LATE),
     ],
 )
 def test_a_full_disk_is_a_refusal_that_names_the_file_and_harms_nothing(

@@ -170,6 +170,7 @@ def links(page):
     return found
 
 
+@pytest.mark.nightly
 def test_an_instant_within_a_month_knows_no_label_that_came_later(registered):
     rows = months.arrive()
     at = "2013-04-24T12:00Z"
