@@ -150,15 +150,16 @@ def _alerts(folder: Path) -> list[dict[str, Any]]:
     return told
 
 
-def _paged(*names: str) -> Callable[[Path, Outcome], str]:
-    """The month was watched, and somebody is called by each of these names."""
+def _paged(**named: str) -> Callable[[Path, Outcome], str]:
+    """The month was watched, and each of these alerts calls somebody and names its fault."""
 
     def caught(folder: Path, outcome: Outcome) -> str:
         if outcome.code:
             return ""
         pages = {a["name"]: a["reason"] for a in _alerts(folder) if a["severity"] == "page"}
-        there = set(names) <= set(pages)
-        return "; ".join(f"{name}: {pages[name]}" for name in names) if there else ""
+        wanted = {name.replace("_", " "): fault for name, fault in named.items()}
+        there = all(fault in pages.get(name, "") for name, fault in wanted.items())
+        return "; ".join(f"{name}: {pages[name]}" for name in wanted) if there else ""
 
     return caught
 
@@ -185,14 +186,14 @@ DRILLS = [
         fault="a month's answers rest on shares in percent, where training had fractions",
         guard="monitor.tripwires: a value that its feature cannot mean",
         inject=_inject("log-percent"),
-        caught=_paged("impossible values", "skew"),
+        caught=_paged(broken_data="impossible values", skew="not what was known"),
     ),
     Drill(
         slug="lost-view",
         fault="a month is answered without the weather",
         guard="monitor.tripwires: a view that is missing more often than in training",
         inject=_inject("lost-view"),
-        caught=_paged("missing weather"),
+        caught=_paged(broken_data="missing weather"),
     ),
     Drill(
         slug="drift-without-loss",

@@ -159,14 +159,18 @@ def test_labels_at_odds_under_one_revision_are_set_aside_by_name(drilled):
 @pytest.mark.drill("log-percent")
 @pytest.mark.answer("data-drift")
 def test_a_log_in_percent_calls_somebody_for_values_that_cannot_be(drilled):
-    assert re.search(r"^impossible values: [\d,]+, limit 0: .*system_late_24h", _caught(drilled))
+    assert re.search(
+        r"^broken data: impossible values: \d+, limit 0 \(.*system_late_24h", _caught(drilled)
+    )
 
 
 @pytest.mark.nightly
 @pytest.mark.drill("lost-view")
 @pytest.mark.answer("data-drift")
 def test_a_month_without_its_weather_calls_somebody(drilled):
-    assert _caught(drilled).startswith("missing weather: 1, limit 0.15: 100.0% of rows without")
+    assert _caught(drilled).startswith(
+        "broken data: missing weather: 1, limit 0.15 (100.0% of rows without"
+    )
 
 
 @pytest.mark.nightly

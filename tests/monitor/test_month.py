@@ -203,8 +203,9 @@ def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
     line = monitor.run("2013-03")
     told = {(a["name"], a["severity"]) for a in json.loads(FOUND["alerts"].read_text())}
     pages = {name for name, severity in told if severity == "page"}
-    assert {"impossible values", "skew", "range system_dep_late_3h"} <= pages
-    assert "skew: system_dep_late_3h: " in line
+    assert {"broken data", "skew"} <= pages
+    assert "broken data: impossible values: " in line
+    assert "skew: not what was known: system_dep_late_3h in " in line
     assert json.loads(signals.SIGNALS.read_text())["quality_failures"] == 2
     assert "1,860 of them asked for online" in PAGE.read_text()
 
