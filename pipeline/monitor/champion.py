@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
-from pipeline.monitor.served import RISK, Answerer, days_of, flights
+from pipeline.monitor.served import KEPT, RISK, Answerer, days_of, flights
 from pipeline.shared import clock, tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
@@ -23,7 +23,6 @@ from pipeline.shared.model import load as load_model
 from pipeline.shared.secrets import shown
 from pipeline.train import models
 
-KEPT = Path("state/monitor")
 FOLDS = 5
 
 

@@ -25,8 +25,8 @@ from pipeline.shared.contracts import INGEST
 from pipeline.shared.files import file_hash, text_hash, write_parquet
 from pipeline.shared.model import Model
 
-YEAR = Path("state/monitor")
-"""Where the features of months that have not arrived are kept, once made."""
+KEPT = Path("state/monitor")
+"""Where what costs seconds is kept, once made: features of months to come, and fits."""
 YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 RISK = "risk"
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
@@ -66,14 +66,14 @@ def year() -> Path:
     config, code = load(FeaturesConfig), Path(transform.__file__).parent
     told = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
     told += [file_hash(path) for path in sorted(code.glob("*.py"))]
-    path = YEAR / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
+    path = KEPT / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
     if not path.is_file():
         flights, weather = published_until(YEAR_ENDS)
         views = transform.views(flights, weather, config)
         frame = historical(transform.requests(flights, config), views, config)
         require_point_in_time(frame)
         require_plausible(frame)
-        for left in YEAR.glob("flights-*.parquet"):
+        for left in KEPT.glob("flights-*.parquet"):
             left.unlink()
         write_parquet(path, frame)
     return path

@@ -3,15 +3,11 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+from pipeline.monitor.page import document
+
 if TYPE_CHECKING:
     from pipeline.monitor.explain import Explanation, Feature
 
-_STYLE = (
-    "body{font:15px system-ui;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:left;"
-    "vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;"
-    "font-variant-numeric:tabular-nums}.no{color:#b00020;font-weight:600}"
-)
 _HEAD = ["feature", "value", "logged", "counts", "view", "known at", "age", "from"]
 
 
@@ -32,13 +28,12 @@ def html(told: "Explanation") -> str:
     facts = "".join(f"<tr><th>{escape(n)}<td>{escape(v)}</tr>" for n, v in outline(told))
     head = "".join(f"<th>{name}" for name in _HEAD)
     rows = "\n".join(map(_row, told.features))
-    name = escape(told.request_id or told.flight)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{_STYLE}</style><h1>Why {name}?</h1><table>{facts}</table>"
+    return document(
+        f"Why {told.request_id or told.flight}?",
+        f"<table>{facts}</table>"
         "<p>Counts: how much higher the risk is than with the training window's median in the "
         "value's place; what the model makes of it, one at a time, and no cause.</p>"
-        f"<table><tr>{head}</tr>\n{rows}</table></html>\n"
+        f"<table><tr>{head}</tr>\n{rows}</table>",
     )
 
 
