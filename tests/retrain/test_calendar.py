@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from pipeline import __main__ as door
-from pipeline import retrain
+from pipeline.retrain import calendar as retrain
 from pipeline.shared.config import (
     EvaluateConfig,
     IngestConfig,
@@ -39,7 +39,8 @@ def configs(tmp_path, monkeypatch):
 
 
 def _asked(**changes):
-    return {"first_training_day": "2013-01-08", "held_out_months": 1} | changes
+    known = yaml.safe_load((ROOT / "configs/retrain.yaml").read_text())
+    return known | {"first_training_day": "2013-01-08", "held_out_months": 1} | changes
 
 
 def _texts(configs):
