@@ -305,8 +305,9 @@ def run() -> str:
 
 
 def _of_month(rows: pd.DataFrame, month: str) -> pd.DataFrame:
-    year, number = (int(part) for part in month.split("-"))
-    chosen = (rows["year"] == year) & (rows["month"] == number)
+    """The rows of a month, or of its beginning up to a day, by New York's calendar."""
+    year, number, day = (int(part) for part in clock.last_day(month).split("-"))
+    chosen = (rows["year"] == year) & (rows["month"] == number) & (rows["day"] <= day)
     return rows[chosen].reset_index(drop=True)
 
 

@@ -157,7 +157,13 @@ def check(name: str = "a check", **changes: Any) -> Check:
 def verdict(**changes: Any) -> Verdict:
     """A passed verdict on a first challenger; with other checks it says what they say."""
     checks = changes.get("checks", [check()])
-    whole = {"challenger": "c" * 64, "champion": None, "window": "2013-03-01..2013-03-31"}
+    whole = {
+        "challenger": "c" * 64,
+        "judged": "c" * 64,
+        "champion": None,
+        "kind": "first",
+        "window": "2013-03-01..2013-03-31",
+    }
     whole |= {"rows": 1_860, "days": 31, "checks": checks, "passed": decide(checks)}
     whole |= {"config_hash": "a" * 64, "features_hash": "b" * 64, "predictions_hash": "d" * 64}
     return Verdict.model_validate(whole | changes)
@@ -167,6 +173,9 @@ def training(**changes: Any) -> Training:
     """What train says about a model."""
     whole: dict[str, Any] = {
         "digest": "c" * 64,
+        "candidate": "c" * 64,
+        "candidate_window": "2013-01-08..2013-02-28",
+        "recipe": "9" * 64,
         "baselines": {"logistic": "a" * 64, "hour_rate": "b" * 64},
         "window": "2013-01-08..2013-02-28",
         "rows": 3_120,

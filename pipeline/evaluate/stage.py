@@ -1,16 +1,27 @@
 """The stage: reads the challenger and whom it must beat, judges, writes the verdict."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
+from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
+from pipeline.evaluate.refresh import is_refresh, not_worse, stays_near
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
 from pipeline.features.rows import ROWS, read
 from pipeline.shared import clock, tracking
-from pipeline.shared.config import Bootstrap, EvaluateConfig, RegisterConfig, SliceRule, load
+from pipeline.shared.config import (
+    Bootstrap,
+    EvaluateConfig,
+    RefreshRule,
+    RegisterConfig,
+    SliceRule,
+    load,
+)
 from pipeline.shared.contracts import (
     EVALUATE,
     FLIGHT_KEY,
@@ -67,8 +78,12 @@ def compared(
     others: dict[str, np.ndarray],
     rule: SliceRule,
     bootstrap: Bootstrap,
+    refresh: RefreshRule | None = None,
 ) -> list[Check]:
-    """The challenger's losses against each other model's: overall first, then slice by slice."""
+    """The challenger's losses against each other model's: overall first, then slice by slice.
+
+    With `refresh`, the champion is one of the same recipe, which need not be surely beaten.
+    """
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
     loss = log_loss(labels, challenger)
@@ -76,10 +91,15 @@ def compared(
     checks = []
     for other, risk in others.items():
         worse_by = loss - log_loss(labels, risk)
-        checks.append(beats(other, difference(worse_by, day, bootstrap)))
+        eased = refresh if other == "champion" else None
+        overall = difference(worse_by, day, bootstrap)
+        checks += [beats(other, overall)] if eased is None else not_worse(overall, eased)
         for name, mask in masks.items():
-            found = difference(worse_by[mask], day[mask], bootstrap)
-            checks.append(holds_slice(other, name, found, int(labels[mask].sum()), rule))
+            found, late = difference(worse_by[mask], day[mask], bootstrap), int(labels[mask].sum())
+            if eased is None:
+                checks.append(holds_slice(other, name, found, late, rule))
+            else:
+                checks.append(holds_refreshed_slice(name, found, late, rule, eased))
     return checks
 
 
@@ -107,7 +127,7 @@ def fit_to_judge(
             limit=config.max_data_age_days,
             detail=f"days from {last:%Y-%m-%d} to the newest arrival, at most the limit",
         ),
-        _held_out("challenger", training.window, config),
+        _held_out("challenger", training.candidate_window, config),
     ]
     if champion is not None:
         checks.append(_held_out("champion", champion.tag("window"), config))
@@ -135,6 +155,7 @@ def run() -> str:
             f"all {len(frame):,} flights from {config.window.first} to {config.window.last} have "
             f"the same label ({frame[LABEL].iloc[0]}): widen the window in configs/evaluate.yaml"
         )
+    live = models.pop("live")
     risks = {name: model.predict(frame) for name, model in models.items()}
     scored = {name: risk.astype("float32") for name, risk in risks.items()}
     write_parquet(EVALUATE / "predictions.parquet", frame[FLIGHT_KEY].assign(**scored))
@@ -142,12 +163,18 @@ def run() -> str:
     days = len(frame[["month", "day"]].drop_duplicates())
     valid = are_probabilities(challenger)
     checks = [*fit_to_judge(config, training, champion, days), valid]
+    kind = _kind(training, champion)
     if valid.passed:
-        checks += compared(frame, challenger, risks, config.slices, config.bootstrap)
-        checks += behaviour(models["challenger"], frame, config.behaviour)
+        eased = config.refresh if kind == "refresh" else None
+        checks += compared(frame, challenger, risks, config.slices, config.bootstrap, eased)
+        if training.digest != training.candidate:
+            checks.append(stays_near(challenger, live.predict(frame), config.max_refit_distance))
+        checks += behaviour(live, frame, config.behaviour)
     verdict = Verdict(
         challenger=training.digest,
+        judged=training.candidate,
         champion=champion.digest if champion else None,
+        kind=kind,
         window=f"{config.window.first}..{config.window.last}",
         rows=len(frame),
         days=days,
@@ -164,10 +191,21 @@ def run() -> str:
     return _answer(verdict)
 
 
+def _kind(
+    training: Training, champion: tracking.Version | None
+) -> Literal["first", "change", "refresh"]:
+    if champion is None:
+        return "first"
+    return "refresh" if is_refresh(training, champion) else "change"
+
+
 def _models(
     training: Training, registry: RegisterConfig, champion: tracking.Version | None
 ) -> dict[str, Model]:
-    models = {"challenger": load_model(TRAIN / "model.onnx", training.digest)}
+    models = {
+        "live": load_model(TRAIN / "model.onnx", training.digest),
+        "challenger": load_model(TRAIN / "candidate.onnx", training.candidate),
+    }
     if champion is not None:
         models["champion"] = load_model(tracking.fetch(registry, champion), champion.digest)
     for name, digest in training.baselines.items():
@@ -181,7 +219,11 @@ def _write_figures(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> N
     metrics = {
         "checks": len(blocking),
         "worst_slice": round(max([c.found for c in blocking if " against " in c.name] or [0.0]), 6),
-        **{c.name.replace(" ", "_"): round(c.found, 6) for c in blocking if "beats" in c.name},
+        **{
+            c.name.replace(" ", "_"): round(c.found, 6)
+            for c in blocking
+            if "beats" in c.name or "worse than champion" in c.name
+        },
         "log_loss": round(float(log_loss(labels, risk).mean()), 6),
         "roc_auc": round(roc_auc(labels, risk), 6),
         "mean_risk": round(float(risk.mean()), 6),

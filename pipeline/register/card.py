@@ -55,7 +55,7 @@ def card(
 
 
 def _data(training: Training, manifest: Manifest) -> str:
-    months = [s for s in manifest.snapshots if s.month <= training.window.split("..")[1][:7]]
+    months = [s for s in manifest.snapshots if s.month[:7] <= training.window.split("..")[1][:7]]
     rows = [(s.table, s.month, f"{s.rows:,}", f"`{s.content_hash[:12]}`") for s in months]
     return (
         f"## Data\n\nPublished flights and weather ({manifest.source}), scheduled "

@@ -90,7 +90,7 @@ def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
         DayUnknown: the published year ends before.
     """
     config = load(IngestConfig)
-    arrived = clock.months(config.first_month, config.as_of)
+    last_arrived = int(clock.last_day(config.as_of).replace("-", ""))
     flights, weather = accepted()
     tables = ingest.read_source(config)
     parts = []
@@ -98,8 +98,8 @@ def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
         (flights, tables["flights"], "sched_dep_utc"),
         (weather, tables["weather"], "observed_utc"),
     ):
-        month = published["year"] * 100 + published["month"]
-        later = published[(month > int(arrived[-1].replace("-", ""))) & (published[column] < last)]
+        day = published["year"] * 10_000 + published["month"] * 100 + published["day"]
+        later = published[(day > last_arrived) & (published[column] < last)]
         parts.append(pd.concat([known, later], ignore_index=True))
     if tables["flights"]["sched_dep_utc"].max() < last - pd.Timedelta(days=1):
         raise DayUnknown(

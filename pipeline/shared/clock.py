@@ -7,11 +7,19 @@ LABELS_COMPLETE = pd.Timedelta(hours=34)
 
 
 def months(first: str, last: str) -> list[str]:
-    """The months from `first` to `last`, both included, as "YYYY-MM"."""
-    return [str(month) for month in pd.period_range(first, last, freq="M")]
+    """The months from `first` to `last`, both included, as "YYYY-MM".
+
+    Where `last` is a day within its month, the last one is that month's beginning: "2013-05-12".
+    """
+    found = [str(month) for month in pd.period_range(first, last[:7], freq="M")]
+    return found if last_day(last) == last_day(found[-1]) else [*found[:-1], last]
 
 
-def arrived_at(month: str) -> pd.Timestamp:
-    """The instant at which a month's snapshot is complete: 10:00 UTC after its last day."""
-    last_day = pd.Period(month, freq="M").end_time.normalize()
-    return last_day.tz_localize("UTC") + LABELS_COMPLETE
+def last_day(arrived: str) -> str:
+    """The last day of a month ("2013-05"), or of its beginning ("2013-05-12"), as a date."""
+    return str(pd.Period(arrived, freq="M" if len(arrived) == 7 else "D").end_time.date())
+
+
+def arrived_at(arrived: str) -> pd.Timestamp:
+    """The instant at which a month, or its beginning, is complete: 10:00 UTC after its last day."""
+    return pd.Timestamp(last_day(arrived), tz="UTC") + LABELS_COMPLETE

@@ -28,6 +28,16 @@ def _on_the_calendar(day: str) -> str:
 
 
 Day = Annotated[str, Field(pattern=r"^2013-\d\d-\d\d$"), AfterValidator(_on_the_calendar)]
+
+
+def _month_or_day(arrived: str) -> str:
+    return arrived if len(arrived) == 7 else _on_the_calendar(arrived)
+
+
+Arrived = Annotated[
+    str, Field(pattern=r"^2013-(0[1-9]|1[0-2])(-\d\d)?$"), AfterValidator(_month_or_day)
+]
+"""What has arrived: a whole month, or its beginning up to a day."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -76,7 +86,7 @@ class IngestConfig(StageConfig):
 
     stage = "ingest"
     source: str
-    as_of: Month
+    as_of: Arrived
     first_month: Month
     files: dict[str, Sha256]
     airport_zones: dict[str, Zone]
@@ -142,6 +152,7 @@ class ValidateConfig(StageConfig):
     unseen_share: Annotated[float, Field(gt=0, lt=1)]
     max_mean_shift: dict[FlightNumber, Positive]
     max_spread_ratio: float = Field(gt=1)
+    min_days_of_shape: int = Field(ge=1, le=28)
 
 
 class FeaturesConfig(StageConfig):
@@ -172,6 +183,7 @@ class TrainConfig(StageConfig):
 
     stage = "train"
     window: Window
+    refit_until: Day | None
     seed: int = Field(ge=0)
     threads: int = Field(gt=0)
     boosting: BoostingParameters
@@ -180,6 +192,22 @@ class TrainConfig(StageConfig):
     logistic_c: float = Field(gt=0)
     min_rows: int = Field(gt=0)
     parity_tolerance: float = Field(gt=0, le=1e-3)
+
+    @model_validator(mode="after")
+    def _refit_learns_more(self) -> "TrainConfig":
+        if self.refit_until is not None and self.refit_until <= self.window.last:
+            raise ValueError(f"refit_until {self.refit_until} is not after {self.window.last}")
+        return self
+
+    @property
+    def whole(self) -> Window:
+        """What the model that goes live learns from."""
+        return Window(first=self.window.first, last=self.refit_until or self.window.last)
+
+    @property
+    def recipe(self) -> str:
+        """Everything but which days are learned from, as JSON: the same recipe is a refresh."""
+        return self.model_dump_json(exclude={"window", "refit_until"})
 
 
 class Bootstrap(Section):
@@ -208,6 +236,18 @@ class SliceRule(Section):
     veto_point: float = Field(ge=0, le=0.05)
 
 
+class RefreshRule(Section):
+    """What a refresh, the champion's recipe on newer days, has to show against the champion.
+
+    In nats of log loss: its mean at most `max_point` worse, surely not worse than `max_high`, and
+    no slice surely worse than `max_slice_low`.
+    """
+
+    max_point: float = Field(ge=-0.05, le=0.05)
+    max_high: float = Field(ge=0, le=0.05)
+    max_slice_low: float = Field(ge=0, le=0.05)
+
+
 class Behaviour(Section):
     """A model's behaviour on known cases, apart from its accuracy."""
 
@@ -231,6 +271,8 @@ class EvaluateConfig(StageConfig):
     max_data_age_days: float = Field(gt=0)
     bootstrap: Bootstrap
     slices: SliceRule
+    refresh: RefreshRule
+    max_refit_distance: Share
     behaviour: Behaviour
 
 

@@ -33,7 +33,8 @@ class Record(BaseModel):
 
 
 Table = Literal["flights", "weather"]
-MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$")]
+"""A month, or its beginning up to a day: 2013-05 or 2013-05-12."""
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """What becomes part of a path leads nowhere else: no dot, no slash, no line's end."""
 
@@ -110,11 +111,15 @@ class FeatureService(Record):
 class Verdict(Record):
     """The gate's answer for exactly one challenger against exactly one champion (or none yet).
 
-    `predictions_hash` is that of the challenger's predictions for every flight judged, in order.
+    `challenger` is what may go live, `judged` what the figures are of: the same model, or the one
+    that it was fitted again from. A `refresh` is the champion's recipe on newer days, a `change`
+    anything else. `predictions_hash` is that of the judged model's predictions, in order.
     """
 
     challenger: Sha256
+    judged: Sha256
     champion: Sha256 | None
+    kind: Literal["first", "change", "refresh"]
     window: str
     rows: int
     days: int
@@ -134,10 +139,16 @@ class Verdict(Record):
 class Training(Record):
     """What was trained: the model's digest, on what, and how equal its stored form is.
 
-    `predictions_hash` is that of its predictions for every row of the feature table, in order.
+    `candidate` is the digest of what the gate judges: the same recipe without the newest days of
+    `window`, those after `candidate_window`; or the model itself, where it is not fitted again.
+    `recipe` is a digest of all but the days. `predictions_hash` is that of the model's predictions
+    for every row of the feature table, in order.
     """
 
     digest: Sha256
+    candidate: Sha256
+    candidate_window: str
+    recipe: Sha256
     baselines: dict[FileName, Sha256]
     window: str
     rows: int

@@ -315,6 +315,7 @@ def tags(release: Release, folder: Path) -> dict[str, str]:
         "python": release.python,
         "machine": release.machine,
         "window": training["window"],
+        "recipe": training["recipe"],
         "predictions_hash": training["predictions_hash"],
         "seed": str(training["seed"]),
         "threads": str(training["threads"]),

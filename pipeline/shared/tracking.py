@@ -193,7 +193,7 @@ def _log_data(client: Any, run_id: str, training: Training) -> None:
             [InputTag("mlflow.data.context", "training")],
         )
         for snapshot in manifest.snapshots
-        if snapshot.month <= training.window.split("..")[1][:7]
+        if snapshot.month[:7] <= training.window.split("..")[1][:7]
     ]
     client.log_inputs(run_id, datasets=inputs)
 

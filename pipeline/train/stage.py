@@ -1,12 +1,14 @@
 """The stage: reads feature rows, fits, stores, and records the run with its lineage."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.rows import ROWS, SERVICE, read
 from pipeline.shared import lineage, tracking
-from pipeline.shared.config import RegisterConfig, TrainConfig, load
+from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
 from pipeline.shared.files import read_parquet, text_hash, write_json, write_text
@@ -22,15 +24,9 @@ def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
     config = load(TrainConfig)
     names = _names(config)
-    known_before = (pd.Timestamp(config.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
-    frame = read(config.window, known_before)
-    if len(frame) < config.min_rows:
-        raise TooLittleData(
-            f"{len(frame):,} labelled flights from {config.window.first} to {config.window.last}, "
-            f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
-        )
+    judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
     with models.limited(config.threads):
-        model, training = _fit(config, names, frame)
+        model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
     run_id = tracking.record(load(RegisterConfig), training)
     return (
@@ -38,6 +34,18 @@ def run() -> str:
         f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "
         f"run {run_id[:8]}"
     )
+
+
+def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
+    """The flights of a window whose label had come by its end."""
+    known_before = (pd.Timestamp(window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
+    frame = read(window, known_before)
+    if len(frame) < config.min_rows:
+        raise TooLittleData(
+            f"{len(frame):,} labelled flights from {window.first} to {window.last}, "
+            f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
+        )
+    return frame
 
 
 def _names(config: TrainConfig) -> list[str]:
@@ -49,12 +57,16 @@ def _names(config: TrainConfig) -> list[str]:
     return [name for name in FEATURES if name not in config.drop_features]
 
 
-def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Model, Training]:
-    labels = frame[LABEL].to_numpy()
-    inputs, hours = matrix(frame, names), matrix(frame, ["sched_hour"])
-    complete = matrix(frame, FEATURES)
+def _fit(
+    config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
+) -> tuple[Model, Training]:
+    """The model on `frame`; its candidate and the baselines, which the gate judges, on `judged`."""
+    labels = judged[LABEL].to_numpy()
+    hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
+    candidate = _boosted(config, names, judged)
     fitted = {
-        "model": (models.boosting(config, names, inputs, labels), names, inputs),
+        "candidate": candidate,
+        "model": candidate if config.refit_until is None else _boosted(config, names, frame),
         "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
         "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
     }
@@ -67,10 +79,13 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
     write_json(TRAIN / "warmup.json", warm.model_dump())
     return challenger, Training(
         digest=challenger.digest,
+        candidate=stored["candidate"][0].digest,
+        candidate_window=f"{config.window.first}..{config.window.last}",
+        recipe=text_hash(config.recipe),
         baselines={name: stored[name][0].digest for name in BASELINES},
-        window=f"{config.window.first}..{config.window.last}",
+        window=f"{config.whole.first}..{config.whole.last}",
         rows=len(frame),
-        positives=int(labels.sum()),
+        positives=int(frame[LABEL].sum()),
         features=names,
         feature_service=read_record(FeatureService, SERVICE, "features").version,
         parity={name: worst for name, (_, worst) in stored.items()},
@@ -80,6 +95,13 @@ def _fit(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> tuple[Mo
         seed=config.seed,
         threads=config.threads,
     )
+
+
+def _boosted(
+    config: TrainConfig, names: list[str], frame: pd.DataFrame
+) -> tuple[Any, list[str], np.ndarray]:
+    inputs = matrix(frame, names)
+    return models.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:

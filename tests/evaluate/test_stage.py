@@ -143,7 +143,7 @@ def test_fewer_days_than_the_limit_are_not_enough(started):
 
 
 def test_a_window_that_the_challenger_learned_from_is_unfit(started):
-    assert unfit(window="2013-01-08..2013-03-01") == ["window is new to the challenger"]
+    assert unfit(candidate_window="2013-01-08..2013-03-01") == ["window is new to the challenger"]
 
 
 def test_a_window_that_the_champion_learned_from_is_unfit(started):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.answer("three-artefacts")
 def test_the_lock_of_the_project_itself_is_read_in_the_order_of_the_flow():
     lock = graph.read_lock(project.ROOT / "dvc.lock")
     assert list(lock) == ["ingest", "validate", "features", "train", "evaluate"]
-    assert lock["train"].outs["data/train/model.onnx"]
+    assert lock["train"].outs["data/train/logistic.onnx"]
     assert lock["train"].params["configs/train.yaml"]["seed"] == 0
 
 
@@ -67,7 +67,7 @@ def test_a_graph_that_never_ran_has_no_stages(tmp_path):
 def test_small_figures_are_left_to_git(monkeypatch):
     monkeypatch.chdir(project.ROOT)
     assert {"data/train/metrics.json", "data/evaluate/metrics.json"} <= set(graph.uncached(Path()))
-    assert "data/train/model.onnx" not in graph.uncached(Path())
+    assert "data/train/logistic.onnx" not in graph.uncached(Path())
 
 
 def test_there_is_no_md5_of_nothing(tmp_path):
@@ -103,8 +103,8 @@ def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_
     figures = graph.uncached(Path())
     assert graph.written(elsewhere) == {p: m for p, m in written.items() if p not in figures}
     lock = graph.read_lock(Path("dvc.lock"))
-    model = lock["train"].outs["data/train/model.onnx"]
-    assert graph.md5(elsewhere / "data/train/model.onnx") == model
+    model = lock["train"].outs["data/train/logistic.onnx"]
+    assert graph.md5(elsewhere / "data/train/logistic.onnx") == model
     picture = written["data/train/figures/roc.png"]
     stored = [
         graph.cached(picture, judged / ".dvc/remote"),
@@ -120,7 +120,7 @@ def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_
     assert str(refused.value).startswith(
         f"2 of {len(written)} recorded files are missing in the DV"
     )
-    assert f"data/train/model.onnx ({model})" in str(refused.value)
+    assert f"data/train/logistic.onnx ({model})" in str(refused.value)
     assert f"data/train/figures/roc.png ({picture})" in str(refused.value)
 
 

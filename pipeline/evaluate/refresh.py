@@ -1,0 +1,51 @@
+"""A refresh: the champion's recipe on newer days, and what is asked of it instead of a change.
+
+Two weeks of days can rarely show that a model beats one of four weeks ago, and an old model costs
+more than a refresh that changes nothing. So a refresh may not be worse in the mean, and surely not
+worse by more than a margin. What goes live has then learned from the judged days too: it is another
+model than the judged one, and is asked to stay near it.
+"""
+
+import numpy as np
+
+from pipeline.evaluate.compare import Difference
+from pipeline.shared.config import RefreshRule, SliceRule
+from pipeline.shared.contracts import Check, Training, at_most
+from pipeline.shared.tracking import Version
+
+
+def is_refresh(training: Training, champion: Version) -> bool:
+    """Whether the challenger differs from the champion in nothing but the days learned from."""
+    same_recipe = champion.tags.get("recipe") == training.recipe
+    return same_recipe and champion.tags.get("feature_service") == training.feature_service
+
+
+def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
+    """Against the champion overall: not worse in the mean, and surely not by more than a margin."""
+    return [
+        at_most("not worse than champion", found.point, rule.max_point, str(found)),
+        at_most("surely not much worse than champion", found.high, rule.max_high, str(found)),
+    ]
+
+
+def holds_slice(
+    name: str, found: Difference, positives: int, small: SliceRule, rule: RefreshRule
+) -> Check:
+    """Against the champion on a slice: not surely worse by more than the margin."""
+    few = positives < small.min_positives or found.days < small.min_days
+    detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if few else "")
+    return Check(
+        name=f"{name} against champion",
+        passed=found.low <= rule.max_slice_low,
+        blocking=not few,
+        found=found.low,
+        limit=rule.max_slice_low,
+        detail=detail,
+    )
+
+
+def stays_near(judged: np.ndarray, live: np.ndarray, limit: float) -> Check:
+    """What goes live against what was judged, on the days judged, where only one has learned."""
+    distance = float(np.abs(live - judged).mean())
+    detail = f"mean distance of {len(live):,} risks from those of the judged model, at most"
+    return at_most("refit stays near what was judged", round(distance, 6), limit, detail)
