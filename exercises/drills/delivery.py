@@ -23,8 +23,8 @@ def _learn_from_the_judged_month(folder: Path) -> list[str]:
     replace_once(folder / "configs/ingest.yaml", "as_of: 2013-04", "as_of: 2013-02")
     replace_once(
         folder / "pipeline/retrain/calendar.py",
-        "last = str((held_out - 1).end_time.date())",
-        "last = str(newest.end_time.date())",
+        "held_out - pd.Timedelta(days=1)",
+        "newest - pd.Timedelta(days=1)",
     )
     return ["retrain", "ingest", "validate", "features", "train", "evaluate"]
 
@@ -45,7 +45,7 @@ DRILLS = [
     ),
     Drill(
         slug="own-month",
-        fault="retraining takes the newest month into the training window and judges on it too",
+        fault="retraining takes the newest days into what the gate judges, and judges on them too",
         guard="the gate's check that its window is new to the challenger (evaluate.stage)",
         inject=_learn_from_the_judged_month,
         caught=_refused_as_not_new,

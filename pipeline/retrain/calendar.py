@@ -1,17 +1,18 @@
-"""The calendar moves on: another month has arrived, and the windows of the configs follow it.
+"""The calendar moves on: more days have arrived, and the windows of the configs follow them.
 
-The newest months stay out of training, so that the gate and the monitor look at days that the
-challenger has not seen. Only a schedule or a person asks for it yet: WHEN to retrain (drift, a
-falling metric, a cooldown) is not decided here.
+The newest days stay out of what the gate judges; what goes live is then fitted again with them.
+Whether it is time to train is not asked here (`policy`).
 """
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import yaml
 
+from pipeline.shared import clock
 from pipeline.shared.config import (
     CONFIGS,
     EvaluateConfig,
@@ -35,7 +36,7 @@ Moves = dict[str, dict[str, str]]
 """New values of keys, by stage: {"ingest": {"as_of": "2013-05"}}; a dot leads into a section."""
 
 
-class Decision(Record):
+class Moved(Record):
     """One move of the calendar: a month by name or the next one, and what moved from where to."""
 
     month: str
@@ -44,20 +45,24 @@ class Decision(Record):
 
 
 def month_after(arrived: str, asked: str | None) -> str:
-    """The month that arrives: the one after the last, or the one that was asked for.
+    """What arrives: the month after the last, or the month or the day that was asked for.
 
     Raises:
         WrongMonth: it is none, it has arrived already, or the replayed year does not have it.
     """
-    month = str(pd.Period(arrived, freq="M") + 1) if asked is None else asked
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
-        raise WrongMonth(f"{month!r} is no month as 2013-05 is; run `make retrain AS_OF=2013-05`")
-    if month <= arrived:
+    is_whole = clock.last_day(arrived) == clock.last_day(arrived[:7])
+    month = str(pd.Period(arrived[:7], freq="M") + int(is_whole)) if asked is None else asked
+    if not _is_date(month):
         raise WrongMonth(
-            f"{month} is not after {arrived}, the last month that arrived: time does not run "
+            f"{month!r} is no month as 2013-05 and no day as 2013-05-12 is; run `make retrain "
+            "AS_OF=2013-05`"
+        )
+    if clock.last_day(month) <= clock.last_day(arrived):
+        raise WrongMonth(
+            f"{month} is not after {arrived}, the last that arrived: time does not run "
             "backwards; bring older configs back with `git checkout <commit> -- configs`"
         )
-    if month > LAST_MONTH:
+    if month[:7] > LAST_MONTH:
         raise WrongMonth(
             f"{month} is after {LAST_MONTH}, the last month of the replayed year; see `as_of: "
             f"{arrived}` in {CONFIGS}/ingest.yaml"
@@ -65,33 +70,50 @@ def month_after(arrived: str, asked: str | None) -> str:
     return month
 
 
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-\d\d)?", text):
+        return False
+    return not pd.isna(pd.to_datetime(text, errors="coerce"))
+
+
 def windows(config: RetrainConfig, as_of: str) -> Moves:
-    """Every key that follows the calendar, when `as_of` is the last month that arrived.
+    """Every key that follows the calendar, when `as_of` is what has arrived: a month or a day.
 
     Raises:
         ConfigError: no day would be left to learn from.
     """
-    newest = pd.Period(as_of, freq="M")
-    held_out = newest - config.held_out_months + 1
-    last = str((held_out - 1).end_time.date())
-    if last < config.first_training_day:
+    newest = pd.Timestamp(clock.last_day(as_of))
+    held_out = newest - pd.Timedelta(days=config.holdout_days - 1)
+    first, last = _first(config, newest), held_out - pd.Timedelta(days=1)
+    if last < first:
         raise ConfigError(
-            f"{as_of} with {config.held_out_months} month(s) held out ends the training on {last}, "
-            f"before its first day {config.first_training_day}: correct {CONFIGS}/retrain.yaml"
+            f"{as_of} with {config.holdout_days} day(s) held out ends the training on "
+            f"{last:%Y-%m-%d}, before its first day {first:%Y-%m-%d}: correct "
+            f"{CONFIGS}/retrain.yaml"
         )
-    judged = {
-        "window.first": str(held_out.start_time.date()),
-        "window.last": str(newest.end_time.date()),
+    day = "{:%Y-%m-%d}".format
+    return {
+        "ingest": {"as_of": as_of},
+        "train": {"window.first": day(first), "window.last": day(last), "refit_until": day(newest)},
+        "evaluate": {"window.first": day(held_out), "window.last": day(newest)},
+        "monitor": {"window.first": f"{newest:%Y-%m}-01", "window.last": day(newest)},
     }
-    learned = {"window.first": config.first_training_day, "window.last": last}
-    return {"ingest": {"as_of": as_of}, "train": learned, "evaluate": judged, "monitor": judged}
+
+
+def _first(config: RetrainConfig, newest: pd.Timestamp) -> pd.Timestamp:
+    """The first day that is learned from; never one of those that only warm the features up."""
+    begins = pd.Timestamp(config.first_training_day)
+    if config.window_days is None:
+        return begins
+    return max(begins, newest - pd.Timedelta(days=config.window_days - 1))
 
 
 def edited(text: str, changes: dict[str, str]) -> str:
     """A config's text with other values of some keys; everything else stays as it is written."""
     places = [(_scalar(yaml.compose(text), key.split(".")), to) for key, to in changes.items()]
     for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
-        quote = node.style or ""
+        # A day without quotes would be no text to YAML.
+        quote = node.style or ('"' if isinstance(yaml.safe_load(to), date) else "")
         start, end = node.start_mark.index, node.end_mark.index
         text = f"{text[:start]}{quote}{to}{quote}{text[end:]}"
     return text
@@ -113,23 +135,32 @@ def _value(section: StageConfig, key: str) -> str:
 
 def run(as_of: str | None = None) -> str:
     """Move the calendar to the next month, or to `as_of`, and every window with it."""
-    config = load(RetrainConfig)
-    before = {section.stage: load(section) for section in SECTIONS}
-    arrived = _value(before["ingest"], "as_of")
+    arrived = load(IngestConfig).as_of
     month = month_after(arrived, as_of)
-    moves = windows(config, month)
+    moves = move(month, "scheduled" if as_of is None else "asked")
+    train, judged = moves["train"], moves["evaluate"]
+    return (
+        f"{arrived} -> {month}: learn from {train['window.first']}..{train['window.last']}, judge "
+        f"on {judged['window.first']}..{judged['window.last']}, fit again until "
+        f"{train['refit_until']} -> {CONFIGS}/, {DECISIONS}"
+    )
+
+
+def move(as_of: str, why: Literal["asked", "scheduled"]) -> Moves:
+    """Bring every window to `as_of`; where they are there already, nothing is written."""
+    moves = windows(load(RetrainConfig), as_of)
+    before = {section.stage: load(section) for section in SECTIONS}
+    decision = _decision(before, moves, why)
+    if not decision.moved:
+        return moves
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
     *moved, (calendar, moved_on) = [_checked(section, moves) for section in SECTIONS]
     for path, text in moved:
         write_text(path, text)
-    _record(_decision(before, moves, "scheduled" if as_of is None else "asked"))
+    _record(decision)
     write_text(calendar, moved_on)
-    train, judged = moves["train"], moves["evaluate"]
-    return (
-        f"{arrived} -> {month}: learn from {train['window.first']}..{train['window.last']}, judge "
-        f"and watch {judged['window.first']}..{judged['window.last']} -> {CONFIGS}/, {DECISIONS}"
-    )
+    return moves
 
 
 def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
@@ -142,17 +173,17 @@ def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
 
 def _decision(
     before: dict[str, StageConfig], moves: Moves, why: Literal["asked", "scheduled"]
-) -> Decision:
+) -> Moved:
     moved = {
         f"{stage}.{key}": (old, to)
         for stage, changes in moves.items()
         for key, to in changes.items()
         if (old := _value(before[stage], key)) != to
     }
-    return Decision(month=moves["ingest"]["as_of"], why=why, moved=moved)
+    return Moved(month=moves["ingest"]["as_of"], why=why, moved=moved)
 
 
-def _record(decision: Decision) -> None:
+def _record(decision: Moved) -> None:
     """Add a decision to those before it; a kill right after this leaves one more than was done."""
     told = DECISIONS.read_text(encoding="utf-8") if DECISIONS.is_file() else ""
     write_text(DECISIONS, f"{told}{decision.model_dump_json()}\n")

@@ -653,7 +653,8 @@ class RetrainConfig(StageConfig):
 
     stage = "retrain"
     first_training_day: Day
-    held_out_months: int = Field(ge=1, le=11)
+    window_days: int | None = Field(ge=28)
+    holdout_days: int = Field(ge=7, le=62)
     policy: Policy
     guards: Guards
 

@@ -5,23 +5,18 @@ before it, so that a ledger rewritten by other means is told when it is read. In
 replay's, not the wall clock's: time runs forward in it.
 """
 
-import json
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.shared.appended import opened
+from pipeline.shared.appended import Link, chain, link
 from pipeline.shared.config import Sha256
 from pipeline.shared.contracts import Record
-from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
-from pipeline.shared.files import text_hash
+from pipeline.shared.errors import DayUnknown, LedgerRefused
 
 LEDGER = Path("state/rollout/ledger.db")
-NOTHING = "0" * 64
-"""The hash before the first entry."""
 WHOLE = 10_000
 """All traffic; shares are told in ten-thousandths."""
 Event = Literal[
@@ -47,14 +42,6 @@ UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched ba
 """After these somebody is still deciding."""
 
 Arm = Literal["champion", "control", "challenger"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, entry TEXT NOT NULL, hash TEXT);
-CREATE TRIGGER IF NOT EXISTS no_change BEFORE UPDATE ON ledger
-  BEGIN SELECT RAISE(ABORT, 'the ledger is only appended to'); END;
-CREATE TRIGGER IF NOT EXISTS no_loss BEFORE DELETE ON ledger
-  BEGIN SELECT RAISE(ABORT, 'the ledger is only appended to'); END;
-"""
 
 
 class Side(Record):
@@ -120,22 +107,17 @@ def append(move: Move, path: Path = LEDGER) -> Entry:
         LedgerRefused: it lies before the last one.
         ArtifactTampered: what is there was rewritten.
     """
-    with opened(path, _SCHEMA, "ledger") as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        known = _read(connection)
-        last = known[-1] if known else None
-        if last is not None and move.at < last.move.at:
+
+    def forward(known: list[Link]) -> None:
+        last = _entry(known[-1]).move if known else None
+        if last is not None and move.at < last.at:
             raise LedgerRefused(
                 f"{move.event!r} is of {move.at:%Y-%m-%d %H:%M}Z, the ledger stands at "
-                f"{last.move.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; begin "
+                f"{last.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; begin "
                 "later, or anew with `make clean`"
             )
-        before = last.hash if last else NOTHING
-        number, told = len(known) + 1, move.model_dump_json()
-        digest = text_hash(f"{before} {number} {told}")
-        connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, told, digest))
-        connection.execute("COMMIT")
-    return Entry(number=number, move=move, before=before, hash=digest)
+
+    return _entry(link(path, "ledger", move.model_dump_json(), forward))
 
 
 def entries(path: Path = LEDGER) -> list[Entry]:
@@ -144,27 +126,12 @@ def entries(path: Path = LEDGER) -> list[Entry]:
     Raises:
         ArtifactTampered: an entry was changed, taken out, or put in by other means.
     """
-    if not path.is_file():
-        return []
-    with opened(path, _SCHEMA, "ledger") as connection:
-        return _read(connection)
+    return [_entry(one) for one in chain(path, "ledger")]
 
 
-def _read(connection: sqlite3.Connection) -> list[Entry]:
-    found, before = [], NOTHING
-    rows = connection.execute("SELECT number, entry, hash FROM ledger ORDER BY number")
-    for place, (number, told, digest) in enumerate(rows, 1):
-        if number != place or digest != text_hash(f"{before} {number} {told}"):
-            raise ArtifactTampered(
-                f"entry {number} of {LEDGER} is not what was written there: its hash is "
-                f"{str(digest)[:12]}, its content gives "
-                f"{text_hash(f'{before} {number} {told}')[:12]} in place {place}; restore the "
-                "ledger from a backup, or begin anew with `make clean`"
-            )
-        move = Move.model_validate(json.loads(told))
-        found.append(Entry(number=number, move=move, before=before, hash=digest))
-        before = digest
-    return found
+def _entry(one: Link) -> Entry:
+    move = Move.model_validate_json(one.told)
+    return Entry(number=one.number, move=move, before=one.before, hash=one.hash)
 
 
 def rollouts(path: Path = LEDGER) -> int:

@@ -40,7 +40,7 @@ def configs(tmp_path, monkeypatch):
 
 def _asked(**changes):
     known = yaml.safe_load((ROOT / "configs/retrain.yaml").read_text())
-    return known | {"first_training_day": "2013-01-08", "held_out_months": 1} | changes
+    return known | {"first_training_day": "2013-01-08", "holdout_days": 14} | changes
 
 
 def _texts(configs):
@@ -51,20 +51,51 @@ def _decisions():
     return [json.loads(line) for line in retrain.DECISIONS.read_text().splitlines()]
 
 
-def test_the_next_month_arrives_and_stays_out_of_training(configs):
+def test_the_next_month_arrives_and_its_newest_days_stay_out_of_what_is_judged(configs):
     said = retrain.run()
     assert load(IngestConfig).as_of == "2013-05"
-    assert load(TrainConfig).window == Window(first="2013-01-08", last="2013-04-30")
-    may = Window(first="2013-05-01", last="2013-05-31")
-    assert load(EvaluateConfig).window == load(MonitorConfig).window == may
-    assert said.startswith("2013-04 -> 2013-05: learn from 2013-01-08..2013-04-30, judge and watch")
+    assert load(TrainConfig).window == Window(first="2013-01-08", last="2013-05-17")
+    assert load(TrainConfig).refit_until == "2013-05-31"
+    assert load(EvaluateConfig).window == Window(first="2013-05-18", last="2013-05-31")
+    assert load(MonitorConfig).window == Window(first="2013-05-01", last="2013-05-31")
+    assert said.startswith(
+        "2013-04 -> 2013-05: learn from 2013-01-08..2013-05-17, judge on 2013-05-18..2013-05-31, "
+        "fit again until 2013-05-31"
+    )
+
+
+def test_a_day_arrives_and_then_the_rest_of_its_month(configs):
+    retrain.run("2013-06-16")
+    assert load(IngestConfig).as_of == "2013-06-16"
+    assert load(TrainConfig).whole == Window(first="2013-01-08", last="2013-06-16")
+    assert load(EvaluateConfig).window == Window(first="2013-06-03", last="2013-06-16")
+    assert load(MonitorConfig).window == Window(first="2013-06-01", last="2013-06-16")
+    with pytest.raises(WrongMonth, match=r"2013-06-16 is not after 2013-06-16"):
+        retrain.run("2013-06-16")
+    retrain.run()
+    assert load(IngestConfig).as_of == "2013-06"
+
+
+def test_a_sliding_window_forgets_and_never_learns_from_the_first_week():
+    config = RetrainConfig.model_validate(_asked(window_days=90))
+    learned = retrain.windows(config, "2013-06-30")["train"]
+    assert learned["window.first"] == "2013-04-02"
+    assert retrain.windows(config, "2013-03")["train"]["window.first"] == "2013-01-08"
+
+
+def test_windows_that_are_there_already_are_not_moved_again(configs):
+    retrain.move("2013-06-16", "asked")
+    before = _texts(configs)
+    assert retrain.move("2013-06-16", "asked")["ingest"] == {"as_of": "2013-06-16"}
+    assert _texts(configs) == before
+    assert len(_decisions()) == 1
 
 
 def test_a_named_month_arrives_with_all_before_it(configs):
     retrain.run("2013-09")
     assert load(IngestConfig).as_of == "2013-09"
-    assert load(TrainConfig).window.last == "2013-08-31"
-    assert load(EvaluateConfig).window == Window(first="2013-09-01", last="2013-09-30")
+    assert load(TrainConfig).window.last == "2013-09-16"
+    assert load(EvaluateConfig).window == Window(first="2013-09-17", last="2013-09-30")
 
 
 def test_the_calendar_can_be_walked_to_the_end_of_the_year_and_no_further(configs):
@@ -88,7 +119,8 @@ def test_nothing_but_the_values_changes_in_a_config(configs):
             for old, new in zip(before[name].splitlines(), text.splitlines(), strict=True)
             if old != new
         ]
-        assert len(changed) == (name.removesuffix(".yaml") in STAGES), name
+        stage = name.removesuffix(".yaml")
+        assert len(changed) == (stage in STAGES) + (stage == "train"), name
         for old, new in changed:
             assert re.sub(r"2013[\d-]+", "", old) == re.sub(r"2013[\d-]+", "", new)
 
@@ -106,10 +138,10 @@ def test_a_month_that_has_arrived_is_refused_with_both_months(configs, month):
         retrain.run(month)
 
 
-@pytest.mark.parametrize("month", ["2013-13", "2013-5", "May", "", "2013-05; rm"])
+@pytest.mark.parametrize("month", ["2013-13", "2013-5", "May", "", "2013-05; rm", "2013-06-31"])
 def test_what_is_no_month_is_refused(configs, month):
     before = _texts(configs)
-    with pytest.raises(WrongMonth, match="is no month as 2013-05 is"):
+    with pytest.raises(WrongMonth, match="is no month as 2013-05 and no day as 2013-05-12 is"):
         retrain.run(month)
     assert _texts(configs) == before
     assert not retrain.DECISIONS.exists()
@@ -129,8 +161,9 @@ def test_a_decision_says_what_moved_from_where_to_where_and_why(configs):
     assert (second["month"], second["why"]) == ("2013-08", "asked")
     assert first["moved"] == {
         "ingest.as_of": ["2013-04", "2013-05"],
-        "train.window.last": ["2013-03-31", "2013-04-30"],
-        "evaluate.window.first": ["2013-04-01", "2013-05-01"],
+        "train.window.last": ["2013-04-16", "2013-05-17"],
+        "train.refit_until": ["2013-04-30", "2013-05-31"],
+        "evaluate.window.first": ["2013-04-17", "2013-05-18"],
         "evaluate.window.last": ["2013-04-30", "2013-05-31"],
         "monitor.window.first": ["2013-04-01", "2013-05-01"],
         "monitor.window.last": ["2013-04-30", "2013-05-31"],
@@ -140,20 +173,19 @@ def test_a_decision_says_what_moved_from_where_to_where_and_why(configs):
 
 @pytest.mark.parametrize(
     ("held_out", "learned_until", "judged_from"),
-    [(1, "2013-05-31", "2013-06-01"), (2, "2013-04-30", "2013-05-01")],
+    [(14, "2013-06-16", "2013-06-17"), (30, "2013-05-31", "2013-06-01")],
 )
-def test_as_many_months_stay_out_as_the_config_says(held_out, learned_until, judged_from):
-    config = RetrainConfig.model_validate(_asked(held_out_months=held_out))
+def test_as_many_days_stay_out_as_the_config_says(held_out, learned_until, judged_from):
+    config = RetrainConfig.model_validate(_asked(holdout_days=held_out))
     moves = retrain.windows(config, "2013-06")
     assert moves["train"]["window.last"] == learned_until
     assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
-    assert moves["monitor"] == moves["evaluate"]
 
 
 def test_a_calendar_that_leaves_no_day_to_learn_from_is_refused(configs):
-    (configs / "retrain.yaml").write_text(yaml.safe_dump(_asked(held_out_months=5)))
+    (configs / "retrain.yaml").write_text(yaml.safe_dump(_asked(first_training_day="2013-05-20")))
     before = _texts(configs)
-    with pytest.raises(ConfigError, match="ends the training on 2012-12-31, before its first day"):
+    with pytest.raises(ConfigError, match="ends the training on 2013-05-17, before its first day"):
         retrain.run()
     assert _texts(configs) == before
 
@@ -198,6 +230,6 @@ def test_a_move_that_was_cut_short_is_finished_by_the_same_command(configs, monk
     assert load(IngestConfig).as_of == "2013-04"
     retrain.run()
     assert load(IngestConfig).as_of == "2013-05"
-    assert load(TrainConfig).window.last == "2013-04-30"
-    assert load(MonitorConfig).window == load(EvaluateConfig).window
+    assert load(TrainConfig).window.last == "2013-05-17"
+    assert load(EvaluateConfig).window.last == load(TrainConfig).refit_until == "2013-05-31"
     assert _decisions()[-1]["month"] == "2013-05"

@@ -25,7 +25,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "serve": ("max_lag_minutes", 0),
     "rollout": ("canary.max_days", -14),
     "monitor": ("prediction_alert", -1),
-    "retrain": ("held_out_months", 0),
+    "retrain": ("holdout_days", 0),
 }
 
 

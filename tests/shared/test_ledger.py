@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.shared import ledger
+from pipeline.shared.appended import NOTHING
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
 from pipeline.shared.files import text_hash
 from tests.conftest import ROOT
@@ -44,7 +45,7 @@ def test_what_was_appended_is_read_in_its_order(kept):
     assert [entry.number for entry in found] == [1, 2, 3, 4]
     assert [entry.move.event for entry in found] == ["registered", "canary", "step", "promoted"]
     assert found[1].move == move()
-    assert found[0].before == ledger.NOTHING
+    assert found[0].before == NOTHING
     assert [entry.before for entry in found[1:]] == [entry.hash for entry in found[:-1]]
 
 
@@ -98,7 +99,7 @@ def test_entries_that_changed_places_are_told(kept):
 def test_an_entry_with_its_own_hash_made_again_does_not_fit_the_next(kept):
     first = ledger.entries(kept)[0]
     told = first.move.model_copy(update={"by": "nobody"}).model_dump_json()
-    digest = text_hash(f"{ledger.NOTHING} 1 {told}")
+    digest = text_hash(f"{NOTHING} 1 {told}")
     sql(kept, f"UPDATE ledger SET entry = '{told}', hash = '{digest}' WHERE number = 1")
     with pytest.raises(ArtifactTampered, match="entry 2"):
         ledger.entries(kept)
