@@ -40,6 +40,7 @@ STAGES = {
     "exporter": "pipeline.monitor:exporter",
     "monitor-live": "pipeline.monitor:monitor_live",
     "retrain": "pipeline.retrain:run",
+    "loop": "pipeline.retrain:loop",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
@@ -76,7 +77,8 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
         "row": {"type": int, "metavar": "N", "help": "which flight of that request, 0 the first"},
     },
-    "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "retrain: the month that has arrived"}},
+    "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "the month or the day that has arrived"}},
+    "loop": {"until": {"metavar": "DAY", "help": "a day of the year: 2013-06-30"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""
 

@@ -79,12 +79,15 @@ def year() -> Path:
     return path
 
 
-def served(frame: pd.DataFrame, answerer: Answerer, log_url: str | None) -> pd.DataFrame:
+def served(
+    frame: pd.DataFrame, answerer: Answerer, log_url: str | None, after: int = 0
+) -> pd.DataFrame:
     """The flights of `frame` (see `flights`) as they were answered; no outcome is left in it.
 
     Columns: request_id, flight (its name), version, release, source ("log" or "batch"), the
     schedule, KNOWN_AT, NUMERIC and risk. A flight that was asked for more than once counts by the
-    first answer that reached a user. Without a log, all are of a batch.
+    first answer that reached a user, of those `after` a row of the log. Without one, all are of a
+    batch.
     """
     rows = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
         flight=frame["name"],
@@ -96,7 +99,7 @@ def served(frame: pd.DataFrame, answerer: Answerer, log_url: str | None) -> pd.D
     )
     if log_url is None:
         return rows
-    logged = _first_answers(answered(log_url), set(rows["flight"]))
+    logged = _first_answers(answered(log_url, after), set(rows["flight"]))
     if not len(logged):
         return rows
     values = pd.DataFrame(features_of(logged), columns=NUMERIC)

@@ -1,9 +1,12 @@
 """The model is kept up: when to train anew, on what, and what has to be true before it goes live.
 
-`calendar` moves the month and every window with it, `policy` decides whether to train and `guards`
-refuse rows that nothing may be learned from; both decide and do nothing.
+`loop` lets time pass, day by day; `watch` sees what is known then, `policy` decides whether to
+train and `guards` refuse rows that nothing may be learned from. An `attempt` is trained, judged,
+shadowed and rolled out; `calendar` moves its windows. `answers` says who answered which flight,
+`online` asks a sample over HTTP, and the `journal` keeps what was seen, decided and done.
 """
 
 from pipeline.retrain.calendar import run
+from pipeline.retrain.loop import loop
 
-__all__ = ["run"]
+__all__ = ["loop", "run"]

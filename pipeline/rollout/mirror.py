@@ -25,8 +25,11 @@ _MATURE = DAY + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
-def shadow(bad: str = "", force: bool = False) -> str:
+def shadow(bad: str = "", force: bool = False, only_serving: bool = False) -> str:
     """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
+
+    With `only_serving` the first day is all: for a refresh, whose loss the gate has just judged on
+    newer days than a shadow could wait for.
 
     Raises:
         RolledBack: it fails where the champion does not, answers otherwise than it should, or its
@@ -37,13 +40,14 @@ def shadow(bad: str = "", force: bool = False) -> str:
     with alone():
         rollout, known = begun("shadow", bad, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
-        with staged(rollout, max(rollout.plan.shadow.looks), arms, known) as stage:
+        days = 1 if only_serving else max(rollout.plan.shadow.looks)
+        with staged(rollout, days, arms, known) as stage:
             stage.shadowed = True
             minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
             if not known:
                 stage.change("shadow", minute, ALL_CHAMPION)
             pairs = _mirrored(stage)
-            return _judged(stage, pairs)
+            return _judged(stage, pairs, only_serving)
 
 
 def _mirrored(stage: Stage) -> pd.DataFrame:
@@ -65,13 +69,15 @@ def _mirrored(stage: Stage) -> pd.DataFrame:
     return pairs.assign(challenger_code=np.where(pairs["challenger_risk"].isna(), 0, 200))
 
 
-def _judged(stage: Stage, pairs: pd.DataFrame) -> str:
+def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
     rollout, traffic = stage.rollout, stage.evidence.traffic
     compared = analysis.compare(rollout.plan, pairs)
     stage.view.say(_at_once(compared))
     unlike = _unlike(stage, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
         return _stopped(stage, compared, unlike, pairs)
+    if only_serving:
+        return _serves(stage, compared, pairs)
     days = daily(rollout, traffic)
     decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
     return _concluded(stage, days, decision)
@@ -113,6 +119,27 @@ def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd
         f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
         f"failures of {len(stage.replies):,}; repair it, then `make shadow`"
     )
+
+
+def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
+    """It passes by what a day without labels can show.
+
+    Raises:
+        NotPromoted: the day had too few requests to show it.
+    """
+    rollout, minute = stage.rollout, int(pairs["minute"].max())
+    event = "shadow passed" if compared.enough else "shadow held"
+    stage.shadowed = False
+    told = {"serving": compared.model_dump()}
+    stage.change(event, minute, ALL_CHAMPION, decision=told)
+    words = (
+        f"{rollout.name}: {rollout.challenger.shown} answered {compared.both_answered:,} of "
+        f"{compared.pairs:,} mirrored requests as its model does, wanted are "
+        f"{rollout.plan.shadow.min_pairs}; failed alone {compared.failed_alone[0]}"
+    )
+    if not compared.enough:
+        raise NotPromoted(f"{words}; run `make shadow` on a busier day")
+    return f"{words}; its loss was the gate's to judge: may go to `make canary`"
 
 
 def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:

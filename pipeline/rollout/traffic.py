@@ -78,7 +78,13 @@ def between(
     asked = transform.requests(flights, config)
     chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
-    frame = historical(asked.reset_index(drop=True), views, config)
+    return asked_for(historical(asked.reset_index(drop=True), views, config), views, config)
+
+
+def asked_for(
+    frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
+) -> Traffic:
+    """The traffic of some flights, by T with their features, from views that go on until then."""
     at = minutes(frame["predict_at"])
     return Traffic(_told(frame), at, _feed(frame, at, views, config))
 

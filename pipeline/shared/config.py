@@ -644,7 +644,7 @@ class Guards(Section):
 
     recent_days: int = Field(ge=7)
     min_coverage: Share
-    min_rows_a_cell: int = Field(gt=0)
+    min_flights_a_day: float = Field(gt=0)
     max_staleness_ratio: float = Field(ge=1)
 
 
@@ -655,6 +655,7 @@ class RetrainConfig(StageConfig):
     first_training_day: Day
     window_days: int | None = Field(ge=28)
     holdout_days: int = Field(ge=7, le=62)
+    online_share: Share
     policy: Policy
     guards: Guards
 

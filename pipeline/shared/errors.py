@@ -12,6 +12,7 @@ PipelineError                exit 1: the pipeline says no
 ├── RegistryRefused          register: no passed verdict for exactly this model
 ├── ReleaseRefused           register, reproduce: parts of a release do not belong together
 ├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
+├── GraphFailed              whoever runs the graph: a stage ended, and not by a refusal
 ├── NotReproduced            reproduce: what was rebuilt is not what was recorded
 ├── RowsLost                 features: the offline store gave other rows than it was asked for
 ├── SkewFound                serve: what was served is not what training would have read
@@ -21,6 +22,7 @@ PipelineError                exit 1: the pipeline says no
 ├── ServersFailed            rollout: what should serve does not start, or does not answer
 ├── LabelsRefused            monitor: labels, or requests to join them with, that cannot be right
 ├── AlertSilent              monitor: a fault was injected, and its alert did not fire or not end
+├── TrainingRefused          retrain: rows that nothing may be learned from
 ├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
 ├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
 ├── ArtifactMissing          whoever reads a file that an earlier stage should have written
@@ -88,6 +90,10 @@ class DataUnavailable(PipelineError):
     """The DVC remote does not hold what was recorded, or cannot be written."""
 
 
+class GraphFailed(PipelineError):
+    """A stage of the graph, or DVC itself, ended otherwise than by a refusal."""
+
+
 class NotReproduced(PipelineError):
     """A rebuilt version differs from its record by more than is tolerated."""
 
@@ -122,6 +128,10 @@ class LabelsRefused(PipelineError):
 
 class AlertSilent(PipelineError):
     """A fault was injected and its alert did not fire, or it was repaired and the alert went on."""
+
+
+class TrainingRefused(PipelineError):
+    """Rows of which a part is missing, or whose features are older than they were."""
 
 
 class LedgerRefused(PipelineError):

@@ -7,6 +7,7 @@ command, in whatever checkout and environment it is that has to move or to remak
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ from typing import Any
 
 import yaml
 
-from pipeline.shared.errors import ArtifactTampered, DataUnavailable
+from pipeline.shared import errors
+from pipeline.shared.errors import (
+    ArtifactTampered,
+    DataUnavailable,
+    GraphFailed,
+    PipelineError,
+)
 
 LOCK = Path("dvc.lock")
 _QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
@@ -172,6 +179,50 @@ def rerun(folder: Path, bin_folder: Path) -> bool:
     return subprocess.run(command, cwd=folder, env=settings, check=False).returncode == 0
 
 
+def repro(target: str) -> str:
+    """Bring a stage and all before it up to date; what they said.
+
+    Raises:
+        PipelineError: the one by which a stage refused, told again in its words.
+        GraphFailed: a stage ended otherwise than by a refusal, or DVC itself did.
+    """
+    said = []
+    command = [sys.executable, "-m", "dvc", "repro", target]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **_QUIET, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout or []:
+            said.append(line)
+            if _TOLD.match(line):
+                sys.stderr.write(line)
+    words = "".join(said)
+    if process.returncode:
+        raise _refusal(target, words)
+    return words
+
+
+_TOLD = re.compile(r"[a-z]+ +\d+\.\d s  ")
+"""The line with which a stage ends."""
+_REFUSED = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): (.+?)(?=^ERROR: |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def _refusal(target: str, words: str) -> Exception:
+    found = _REFUSED.search(words)
+    kind = getattr(errors, found[1], None) if found else None
+    if found and isinstance(kind, type) and issubclass(kind, (PipelineError, errors.UsageError)):
+        return kind(found[2].strip())
+    last = " ".join(words.split()[-60:])
+    return GraphFailed(
+        f"`dvc repro {target}` ended without a refusal: {last}; run it again and read what it says"
+    )
+
+
 def remote(folder: Path) -> dict[str, str]:
     """The settings of a checkout's default remote, its address in full."""
     listed = _dvc(folder, "config", "--list")
@@ -202,6 +253,20 @@ def use_remote(folder: Path, settings: dict[str, str]) -> None:
     for key, value in {**settings, "verify": "true"}.items():
         if key not in ("name", "url"):
             _dvc(folder, "remote", "modify", "--local", name, key, value)
+
+
+def use_cache(folder: Path) -> None:
+    """Let another checkout of this project keep its data where this one does."""
+    _dvc(folder, "cache", "dir", "--local", str(Path(".dvc/cache").absolute()))
+    settings = remote(Path())
+    command = ["remote", "add", "--local", "--force", "--default"]
+    _dvc(folder, *command, settings["name"], settings["url"])
+    _dvc(folder, "remote", "modify", "--local", settings["name"], "verify", "true")
+
+
+def checkout(folder: Path) -> None:
+    """Bring what the dvc.lock of a checkout names into it, as far as the cache has it."""
+    _dvc(folder, "checkout", "--quiet", "--force")
 
 
 def _dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

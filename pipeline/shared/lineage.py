@@ -3,6 +3,7 @@
 import getpass
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,8 @@ from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import bytes_hash, file_hash, text_hash
 
+_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+"""No hook of the user's may change what was recorded."""
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 
@@ -66,6 +69,30 @@ def patch() -> bytes:
         return _git("diff-index", *compared, environment=index)
 
 
+def copy(folder: Path) -> None:
+    """Another checkout in `folder`, of the same commit and with the same changes.
+
+    It shares this clone's commits, and nothing else: what it commits or changes stays there.
+
+    Raises:
+        EnvironmentUnfit: this is no git checkout, or has no commit yet.
+    """
+    changed = patch()
+    _git("worktree", "prune")
+    _git(*_NO_HOOKS, "worktree", "add", "--force", "--detach", str(folder.absolute()), "HEAD")
+    if changed:
+        with tempfile.NamedTemporaryFile(suffix=".patch") as stream:
+            stream.write(changed)
+            stream.flush()
+            _git("apply", "--whitespace=nowarn", stream.name, folder=folder)
+
+
+def remove(folder: Path) -> None:
+    """Take a checkout that `copy` made away, with everything in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _git("worktree", "prune")
+
+
 @contextmanager
 def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
     """A clean checkout of a commit, with its patch if there is one, in a temporary folder.
@@ -77,8 +104,7 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
     _require_known(commit)
     with tempfile.TemporaryDirectory(prefix="worktree-") as name:
         folder = Path(name) / "checkout"
-        # No hook of the user's may change what was recorded.
-        _git("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(folder), commit)
+        _git(*_NO_HOOKS, "worktree", "add", "--detach", str(folder), commit)
         try:
             if patch_file.is_file():
                 _git("apply", "--whitespace=nowarn", str(patch_file.absolute()), folder=folder)

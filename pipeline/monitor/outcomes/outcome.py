@@ -137,6 +137,19 @@ def judged(
     )
 
 
+def alerted(
+    served: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+) -> Alert:
+    """The cheap rule alone, as `judged` has it: what is asked every day.
+
+    Raises:
+        LabelsRefused: as `judged`.
+    """
+    require_requests(served)
+    settled = labels.settled(served.set_index("flight")["predict_at"], labels.as_of(told, now))
+    return _alert(attached(served, settled.table), now, rule)
+
+
 def _from(flights: pd.DataFrame, since: str | None) -> pd.Series:
     return flights["flight"].str[:10] >= (since or "")
 

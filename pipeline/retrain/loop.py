@@ -1,0 +1,185 @@
+"""The closed loop: each day is watched, each week it is asked whether to train, and it is done.
+
+Time is the replay's. A day ends when its label file has come, at 10:00 UTC of the next; nothing
+that comes later is looked at. Killed at any point, the same command goes on from the journal to the
+same end, since every step is either written down or safe to do again.
+"""
+
+import contextlib
+import fcntl
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.features.transform import ZONE
+from pipeline.retrain import journal
+from pipeline.retrain.answers import Year, serves_all
+from pipeline.retrain.attempt import attempted
+from pipeline.retrain.journal import Event
+from pipeline.retrain.online import Online
+from pipeline.retrain.policy import Attempt, decide, is_check_day
+from pipeline.retrain.watch import DAY, Feed, Watch, published, who_serves
+from pipeline.shared import ledger
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.config import RetrainConfig, Window, load
+from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
+from pipeline.shared.ledger import Entry
+
+LOCK = Path("state/retrain/loop.lock")
+YEAR = Window(first="2013-01-08", last="2013-12-31")
+
+
+def loop(until: str = "2013-12-31") -> str:
+    """Let time pass until a day, and keep the champion up meanwhile; how it stands then.
+
+    Raises:
+        DayUnknown: the replayed year does not have the day.
+        RegistryRefused: there is no champion yet.
+        RolloutRefused: the loop runs already.
+        StorageFailed: something could not be written; the same again goes on from there.
+    """
+    day = _day(until)
+    with alone():
+        for _ in lived(day):
+            pass
+        return _told()
+
+
+def _day(text: str) -> pd.Timestamp:
+    day = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d")
+    if pd.isna(day) or not YEAR.first <= text <= YEAR.last:
+        raise DayUnknown(
+            f"{text!r} is no day from {YEAR.first} to {YEAR.last}; run `make loop UNTIL=2013-06-30`"
+        )
+    return pd.Timestamp(day)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Be the only loop.
+
+    Raises:
+        RolloutRefused: another runs.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with LOCK.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RolloutRefused(
+                f"the loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
+                "stop it: the same command goes on where it was"
+            ) from error
+        yield
+
+
+def lived(until: pd.Timestamp, feed: Feed = published) -> Iterator[Event]:
+    """Day by day what was written down, from where the journal stands."""
+    known = who_serves()
+    if not known:
+        raise RegistryRefused(
+            "the ledger has 0 entries, 1 is needed to begin: `make champion` registers a model"
+        )
+    year = Year.of(YEAR)
+    watch, online = Watch.begun(year, feed), Online(year, load(RetrainConfig).online_share)
+    try:
+        for day in _days(known, until):
+            yield from _passed(day, watch, online)
+    finally:
+        online.close()
+
+
+def _days(known: list[Entry], until: pd.Timestamp) -> Iterator[str]:
+    """The days that are not over in the journal yet, up to `until`."""
+    over = [event for event in journal.events() if event.kind == "day"]
+    first = pd.Timestamp(known[0].move.at).tz_convert(ZONE).normalize().tz_localize(None)
+    if over:
+        first = pd.Timestamp(over[-1].told["day"]) + DAY
+    for day in pd.date_range(first, until):
+        yield f"{day:%Y-%m-%d}"
+
+
+def _passed(day: str, watch: Watch, online: Online) -> Iterator[Event]:
+    """A day is over and its labels are there: look, and once a week decide and act."""
+    now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
+    known = [entry for entry in who_serves() if pd.Timestamp(entry.move.at) <= now]
+    labels = watch.receive(day)
+    alert = watch.outcome(known, now)
+    if is_check_day(now, load(RetrainConfig).policy):
+        yield from _checked(now, known, watch, online)
+    answered = watch.year.answered(known, watch.year.between(day, day))
+    told = {
+        "day": day,
+        "flights": len(answered),
+        "versions": sorted(set(answered["version"])),
+        "labels": labels,
+        "outcome": alert.status,
+        "excess": alert.figures.excess,
+        "gap": alert.figures.gap,
+    }
+    yield journal.add(now, "day", told)
+
+
+def _checked(
+    now: pd.Timestamp, known: list[Entry], watch: Watch, online: Online
+) -> Iterator[Event]:
+    """Ask the policy, unless a rollout still goes on; do what it says."""
+    events, policy = journal.events(), load(RetrainConfig).policy
+    asked = [e for e in events if e.kind == "check" and pd.Timestamp(e.at) == now]
+    if not asked and (until := pd.Timestamp(who_serves()[-1].move.at)) > now:
+        _say(now, f"no check: a rollout goes on until {until:%Y-%m-%d %H:%M}Z")
+        return
+    if not asked:
+        side, since = serves_all(known)
+        week = watch.year.between(max(since, f"{now - 7 * DAY:%Y-%m-%d}"), f"{now - DAY:%Y-%m-%d}")
+        skew = online.ask(side, week)
+        signals = watch.signals(known, now, skew)
+        decision = decide(signals, attempts(events), policy)
+        told = {"signals": signals, "decision": decision, "policy": policy}
+        asked = [journal.add(now, "check", {k: v.model_dump() for k, v in told.items()})]
+        yield from asked
+    decision_told = asked[0].told["decision"]
+    _say(now, f"{decision_told['action']}: {'; '.join(decision_told['reasons'])}")
+    if decision_told["action"] == "retrain" and not _ended(events, now):
+        online.close()
+        as_of = f"{now - DAY:%Y-%m-%d}"
+        attempt = attempted(now, as_of, lambda words: _say(now, words))
+        _say(now, f"attempt on data to {as_of}: {attempt.result}")
+
+
+def _ended(events: list[Event], now: pd.Timestamp) -> bool:
+    return any(e.kind == "ended" and pd.Timestamp(e.at) == now for e in events)
+
+
+def attempts(events: list[Event]) -> list[Attempt]:
+    """Every attempt that ended, the oldest first."""
+    fields = Attempt.model_fields
+    told = [{"at": event.at, **event.told} for event in events if event.kind == "ended"]
+    return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in told]
+
+
+_BEGAN = time.monotonic()
+
+
+def _say(now: pd.Timestamp, words: str) -> None:
+    """A line for who waits; never on the journal."""
+    sys.stderr.write(f"loop: {now:%m-%d}  {words} ({time.monotonic() - _BEGAN:.0f} s)\n")
+
+
+def _told() -> str:
+    """How it stands, in a line."""
+    every = journal.events()
+    results = [attempt.result for attempt in attempts(every)]
+    days = [event for event in every if event.kind == "day"]
+    if not days:
+        return "no day has passed yet"
+    side, since = serves_all(ledger.entries())
+    counted = ", ".join(f"{results.count(one)} {one}" for one in sorted(set(results))) or "none"
+    return (
+        f"{len(days)} days to {days[-1].told['day']}, {sum(e.kind == 'check' for e in every)} "
+        f"checks, attempts: {counted}; {side.shown} serves since {since}; journal "
+        f"{journal.last_hash()[:12]} -> {journal.JOURNAL}"
+    )

@@ -1,0 +1,199 @@
+"""When to train anew, and when not: a decision from what is known at an instant, and nothing else.
+
+Broken data come first: whatever calls for training, nothing may be learned from a feed that is
+broken. Then what calls for it: an outcome that fell, a diagnosis, an old model, many new labels.
+Drift is no such call, since it says nothing of the outcome. Last what forbids it: too soon after
+the one before, too few new labels, too many trainings.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pandas as pd
+
+from pipeline.shared.config import Policy, Sha256
+from pipeline.shared.contracts import Record
+from pipeline.shared.files import text_hash
+
+Action = Literal["retrain", "hold", "block", "escalate"]
+"""Train; leave it; leave it until the data are mended; leave it to a person."""
+Result = Literal[
+    "promoted", "refused by the gate", "refused data", "taken out", "inconclusive", "failed"
+]
+
+
+class Signals(Record):
+    """What was known at a check; counts are of flights, log loss is in nats.
+
+    `trained_until` is the last day that the champion learned from, `served_since` the first day on
+    which it served all. `fresh_labels` had come of days after `trained_until`. `broken` names feeds
+    that look broken and labels that contradict the flags; `skew` counts answers that rest on other
+    features than the offline join gives. `diagnosis` and `diagnosed_act` are None where no
+    diagnosis was made.
+    """
+
+    at: str
+    champion: str
+    trained_until: str
+    served_since: str
+    fresh_labels: int
+    outcome: Literal["alert", "quiet", "not known"]
+    outcome_reasons: list[str]
+    excess: float | None
+    gap: float | None
+    labels_stale: bool
+    labels_age_hours: float | None
+    broken: list[str]
+    skew: int
+    prediction_psi: float | None
+    drift: Literal["quiet", "warn", "alert"]
+    diagnosis: str | None = None
+    diagnosed_act: Literal["retrain", "hold", "escalate", "fix the feed"] | None = None
+
+
+class Attempt(Record):
+    """An attempt that ended: when it began, on data to which day, how; did it spend a training?"""
+
+    at: str
+    as_of: str
+    result: Result
+    trained: bool
+
+
+class Decision(Record):
+    """What to do, what called for it, and why; `rules` is the digest of the policy."""
+
+    action: Action
+    triggers: list[str]
+    reasons: list[str]
+    rules: Sha256
+
+
+def is_check_day(now: pd.Timestamp, policy: Policy) -> bool:
+    """Whether the policy is asked on the day of an instant."""
+    return bool(now.day_name().lower() == policy.check_weekday)
+
+
+def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decision:
+    """What to do at a check, given what is known and the attempts that ended, the oldest first."""
+    called = _triggers(signals, policy)
+    if broken := _broken(signals):
+        action, reasons = "block", broken
+    elif why := _beyond_repair(signals, attempts):
+        action, reasons = "escalate", why
+    elif not called:
+        action, reasons = "hold", [_quiet(signals)]
+    elif why := _forbidden(signals, attempts, policy):
+        action, reasons = "hold", why
+    elif why := _spent(signals, attempts, policy):
+        action, reasons = "escalate", why
+    else:
+        action, reasons = "retrain", [reason for told in called.values() for reason in told]
+    return Decision.model_validate(
+        {
+            "action": action,
+            "triggers": list(called),
+            "reasons": reasons,
+            "rules": text_hash(policy.model_dump_json()),
+        }
+    )
+
+
+def _broken(signals: Signals) -> list[str]:
+    found = [f"broken data: {what}" for what in signals.broken]
+    if signals.skew:
+        found.append(f"{signals.skew} answers rest on other features than are known, allowed are 0")
+    if signals.labels_stale:
+        age = signals.labels_age_hours
+        late = "none has come" if age is None else f"the newest came {age:g} h ago"
+        found.append(f"the label feed is late: {late}")
+    return found
+
+
+def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
+    """What calls for training, by name, with its reasons."""
+    found = {}
+    if policy.outcome_alert and signals.outcome == "alert":
+        found["outcome"] = signals.outcome_reasons
+    if signals.diagnosed_act == "retrain":
+        found["diagnosis"] = [f"diagnosed: {signals.diagnosis}, and a refit helps"]
+    age = _days(signals.at, signals.trained_until)
+    if policy.max_age_days is not None and age >= policy.max_age_days:
+        found["schedule"] = [f"its newest labels are {age} days old, limit {policy.max_age_days}"]
+    if policy.max_fresh_labels is not None and signals.fresh_labels >= policy.max_fresh_labels:
+        most = policy.max_fresh_labels
+        found["volume"] = [
+            f"{signals.fresh_labels:,} labels it has not learned from, limit {most:,}"
+        ]
+    return found
+
+
+def _quiet(signals: Signals) -> str:
+    told = f"the outcome is {signals.outcome}"
+    if signals.excess is not None:
+        told += f" (excess {signals.excess:+.4f}, gap {signals.gap or 0:+.4f})"
+    if signals.drift != "quiet":
+        told += f"; drift alone (PSI {signals.prediction_psi:.3f}) is no reason to train"
+    return told
+
+
+def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
+    """Where the relation moved and training has not helped, or would not, a person looks."""
+    if signals.diagnosed_act == "escalate":
+        return [f"diagnosed: {signals.diagnosis}, which a refit does not surely repair"]
+    refused = bool(attempts) and attempts[-1].result == "refused by the gate"
+    moved = signals.diagnosis in ("concept shift", "both shifts")
+    if refused and moved and signals.outcome == "alert" and signals.diagnosed_act != "retrain":
+        last = attempts[-1].as_of
+        return [f"{signals.diagnosis} goes on, and the model trained to {last} was no better"]
+    return []
+
+
+def _forbidden(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+    """Too soon, or too few labels: each with what was found and what is wanted."""
+    found = []
+    if attempts:
+        last = attempts[-1]
+        promoted = last.result == "promoted"
+        least = policy.cooldown_days if promoted else policy.retry_days
+        if (since := _days(signals.at, last.at)) < least:
+            what = "a promotion's attempt" if promoted else f"an attempt that was {last.result}"
+            found.append(f"{since} days since {what}, wanted are {least}")
+    if signals.fresh_labels < policy.min_fresh_labels:
+        found.append(
+            f"{signals.fresh_labels:,} labels that it has not learned from, wanted are "
+            f"{policy.min_fresh_labels:,}"
+        )
+    return found
+
+
+def _spent(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+    """Whether the budget of trainings is spent: then training is not what helps."""
+    days, most = policy.budget.days, policy.budget.trainings
+    recent = [a for a in attempts if a.trained and _days(signals.at, a.at) < days]
+    if len(recent) < most:
+        return []
+    return [f"{len(recent)} trainings within {days} days, the budget is {most}: a person looks"]
+
+
+def _days(now: str, then: str) -> int:
+    """Whole days from one date to another, whatever the hours."""
+    return (pd.Timestamp(now[:10]) - pd.Timestamp(then[:10])).days
+
+
+class Asked(Record):
+    """A check as it was written down: all that is needed to decide again."""
+
+    signals: Signals
+    attempts: list[Attempt]
+    policy: Policy
+    decision: Decision
+
+
+def replayed(asked: Iterable[Asked]) -> list[str]:
+    """The instants of checks whose decision does not come out again; none where all do."""
+    return [
+        one.signals.at
+        for one in asked
+        if decide(one.signals, one.attempts, one.policy) != one.decision
+    ]

@@ -1,0 +1,177 @@
+"""What is known at a check: outcomes whose labels have come, feeds, drift; each as of an instant.
+
+Labels come through the label ledger, as files of the day before at 10:00 UTC; no outcome is read
+from anywhere else. Every figure here could have been had at that instant.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL, PROXY
+from pipeline.monitor.champion import live
+from pipeline.monitor.inputs import drift, tripwires, windows
+from pipeline.monitor.outcomes import labels
+from pipeline.monitor.outcomes.agreement import label_agreement
+from pipeline.monitor.outcomes.outcome import Alert, alerted
+from pipeline.monitor.outcomes.received import receive, received
+from pipeline.monitor.served import RISK, days_of
+from pipeline.retrain.answers import Year, serves_all
+from pipeline.retrain.policy import Signals
+from pipeline.shared import ledger
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.files import write_parquet
+from pipeline.shared.ledger import Entry
+
+FEED = Path("state/retrain/feed")
+"""Where the label files of the days arrive."""
+Feed = Callable[[Year, str], pd.DataFrame | None]
+"""What the source sends of a day; None: nothing comes."""
+DAY = pd.Timedelta(days=1)
+_RECENT = 7
+"""Days of answers that are held against a broken feed at a check."""
+
+
+def published(year: Year, day: str) -> pd.DataFrame | None:
+    """The label file of a day as its source sends it."""
+    told = labels.daily(year.frame[year.day == day])
+    return told.drop(columns="arrived_at") if len(told) else None
+
+
+@dataclass
+class Watch:
+    """What has been told so far, and the day up to which it was looked at."""
+
+    year: Year
+    told: pd.DataFrame
+    feed: Feed = published
+
+    @classmethod
+    def begun(cls, year: Year, feed: Feed = published) -> "Watch":
+        """With everything that the label ledger holds."""
+        return cls(year, received(), feed)
+
+    def receive(self, day: str) -> int:
+        """Take in the label file that arrives at 10:00 UTC after a day; how many labels it holds.
+
+        A file that was taken in before adds nothing.
+        """
+        file = self.feed(self.year, day)
+        if file is None:
+            return 0
+        path, arrives = FEED / f"{day}.parquet", pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
+        write_parquet(path, file)
+        receipt = receive(path, arrives)
+        path.unlink()  # the ledger has it
+        if not receipt.known:
+            new = file.assign(arrived_at=arrives)[labels.COLUMNS].astype(self.told.dtypes)
+            self.told = pd.concat([self.told, new], ignore_index=True)
+        return len(file)
+
+    def outcome(self, known: list[Entry], now: pd.Timestamp) -> Alert:
+        """The cheap rule on the newest days that the one who serves now has served alone."""
+        rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
+        newest = now - LABELS_COMPLETE
+        first = max(since, f"{newest - (rule.window_days - 1) * DAY:%Y-%m-%d}")
+        rows = self.year.answered(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
+        rows = rows[rows["release"] == side.release]
+        return alerted(rows, self._told_of(rows), now, rule)
+
+    def _told_of(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """What was told of some flights; of others it would be called unasked for."""
+        return self.told[self.told["flight"].isin(rows["flight"])]
+
+    def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
+        """Everything that the policy is asked by, at a check."""
+        version, window = live()
+        side, since = serves_all(known)
+        alert, config = self.outcome(known, now), load(MonitorConfig)
+        age = self._age_hours(now)
+        trained = self.year.scored(side, self.year.between(window.first, window.last))
+        psi, status = self._drift(known, trained, now, config)
+        return Signals(
+            at=f"{now:%Y-%m-%dT%H:%MZ}",
+            champion=version.number,
+            trained_until=window.last,
+            served_since=since,
+            fresh_labels=int((self.told["flight"].str[:10] > window.last).sum()),
+            outcome=alert.status,
+            outcome_reasons=alert.reasons,
+            excess=alert.figures.excess,
+            gap=alert.figures.gap,
+            labels_stale=age is None or age > config.outcome.max_labels_age_hours,
+            labels_age_hours=age,
+            broken=self._broken(known, trained, now, config),
+            skew=skew,
+            prediction_psi=psi,
+            drift=status,
+        )
+
+    def _age_hours(self, now: pd.Timestamp) -> float | None:
+        if not len(self.told):
+            return None
+        return round(float((now - self.told["arrived_at"].max()) / pd.Timedelta(hours=1)), 2)
+
+    def _recent(self, known: list[Entry], now: pd.Timestamp, days: int) -> pd.DataFrame:
+        """The answers of so many days before the day of `now`."""
+        first, last = (f"{now - back * DAY:%Y-%m-%d}" for back in (days, 1))
+        return self.year.answered(known, self.year.between(first, last))
+
+    def _broken(
+        self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
+    ) -> list[str]:
+        """Feeds that look broken in the last week, and labels that disagree with the flags."""
+        checks = tripwires.looked(trained, self._recent(known, now, _RECENT), config.tripwires, now)
+        told = [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in tripwires.failed(checks)]
+        weeks = label_agreement(self._flagged(now), config.outcome)
+        return told + [
+            f"labels of {w.carrier} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
+            f"limit {config.outcome.min_agreement:g}"
+            for w in weeks
+            if w.trusted is False
+        ]
+
+    def _flagged(self, now: pd.Timestamp) -> pd.DataFrame:
+        """The labels of the last four weeks beside the departure-late flags known by now."""
+        frame = self.year.frame
+        chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
+        chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
+        flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
+        recent = self.told[self.told["flight"].str[:10] >= f"{now - 28 * DAY:%Y-%m-%d}"]
+        table = labels.fold(recent).table
+        return table.assign(**{LABEL: table["late"], PROXY: table["flight"].map(flags)})
+
+    def _drift(
+        self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
+    ) -> tuple[float | None, Literal["quiet", "warn", "alert"]]:
+        """The predictions' PSI of trailing days against the training window, and what it calls for.
+
+        As `make monitor` has it: an alert only if it lasts. A promotion begins it anew.
+        """
+        told, (side, since) = config.trailing, serves_all(known)
+        rows = self._recent(known, now, 2 * told.window_days)
+        rows = rows[(rows["release"] == side.release) & (rows["flight"].str[:10] >= since)]
+        days = days_of(rows["flight"])
+        if len(np.unique(days)) < told.min_days:
+            return None, "quiet"
+        bins = windows.binned(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
+        before = windows.counted(trained, days_of(trained["flight"]), bins)
+        after = windows.counted(rows, days, bins)
+        number = after.days.astype("datetime64[D]").astype("int64")
+        back = range(told.persist_looks - 1, -1, -1)
+        looks = [int(number[-1]) - told.every_days * n for n in back]
+        looks = [look for look in looks if look - int(number[0]) + 1 >= told.min_days]
+        psi = windows.psi(before, after, windows.trailing(number, looks, told.window_days))[:, 0]
+        found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
+        assert found.status != "report", "predictions have limits"
+        return found.looks[-1], found.status
+
+
+def who_serves() -> list[Entry]:
+    """The ledger, which says who serves since when."""
+    return ledger.entries()

@@ -1,0 +1,95 @@
+"""A checkout for a replay: the project as it is here, its calendar, registry and ledger apart.
+
+A loop moves configs, trains and promotes for months; here nothing of that is changed. It is a git
+worktree under state/, and every command works in it: `cd state/replay/run && make rollout`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.shared import graph, lineage
+from pipeline.shared.errors import GraphFailed
+from pipeline.shared.files import bytes_hash, write_text
+
+REPLAY = Path("state/replay")
+_STAMP = "state/as-it-was.txt"
+_KEPT = ("dvc.lock", "data/train", "data/evaluate", "data/validate")
+"""What the graph wrote beside its outputs that DVC keeps: the small figures that git compares."""
+
+
+def world(name: str) -> tuple[Path, bool]:
+    """The folder of a replay, and whether it is new.
+
+    One that was begun with this commit and these changes is gone on with; another is taken away.
+
+    Raises:
+        EnvironmentUnfit: this is no git checkout.
+    """
+    folder, stamp = REPLAY / name, _stamp()
+    if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
+        return folder, False
+    lineage.remove(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lineage.copy(folder)
+    for path in map(Path, _KEPT):
+        _copied(path, folder / path)
+    _lend_environment(folder)
+    graph.use_cache(folder)
+    graph.checkout(folder)
+    write_text(folder / _STAMP, stamp)
+    return folder, True
+
+
+def _stamp() -> str:
+    return f"{lineage.require_checkout()} {bytes_hash(lineage.patch())}\n"
+
+
+def _copied(path: Path, to: Path) -> None:
+    if path.is_file():
+        shutil.copyfile(path, to)
+    elif path.is_dir():
+        for one in path.glob("*.json"):
+            to.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one, to / one.name)
+
+
+def _lend_environment(folder: Path) -> None:
+    """This checkout's packages, which make there takes for installed."""
+    ours = Path(".venv").absolute()
+    if ours.is_dir():
+        (folder / ".venv").symlink_to(ours)
+        old = (ours / "installed").stat().st_mtime if (ours / "installed").is_file() else 0
+        os.utime(folder / "requirements.lock", (old, old))
+
+
+def run(folder: Path, *command: str) -> tuple[int, str]:
+    """Run a command of the pipeline in a replay, showing its words: exit code and last line."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    ) as process:
+        said = [line for line in process.stdout or [] if not sys.stdout.write(line) or True]
+    sys.stdout.flush()
+    return process.returncode, said[-1].strip() if said else ""
+
+
+def must(folder: Path, *command: str) -> str:
+    """Run a command that has to do its work; its last line.
+
+    Raises:
+        GraphFailed: it ended otherwise.
+    """
+    code, said = run(folder, *command)
+    if code:
+        raise GraphFailed(
+            f"`python -m pipeline {' '.join(command)}` in {folder} ended with {code}, 0 was "
+            "wanted: its words are above; the same command goes on from there"
+        )
+    return said
