@@ -59,7 +59,7 @@ def begun(at: pd.Timestamp, as_of: str) -> Begun:
         elif event.kind == "step" and entries is not None:
             done[event.told["step"]] = event.told
     if entries is None:
-        entries = len(ledger.entries())
+        entries, done = len(ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
     return Begun(at, as_of, entries, done)
 
