@@ -15,6 +15,7 @@ from pipeline.retrain import calendar, guards, journal
 from pipeline.retrain.policy import Attempt
 from pipeline.rollout import canary
 from pipeline.rollout.mirror import shadow
+from pipeline.rollout.traffic import Ahead
 from pipeline.shared import errors, graph, ledger, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
@@ -41,13 +42,14 @@ class Begun:
     as_of: str
     entries: int
     done: dict[str, Told]
+    ahead: Ahead | None = None
 
     def mine(self) -> list[Move]:
         """What the ledger has seen since it began."""
         return [entry.move for entry in ledger.entries()[self.entries :]]
 
 
-def begun(at: pd.Timestamp, as_of: str) -> Begun:
+def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
     """A new attempt, or the one that the journal holds unfinished."""
     done: dict[str, Told] = {}
     entries: int | None = None
@@ -61,12 +63,14 @@ def begun(at: pd.Timestamp, as_of: str) -> Begun:
     if entries is None:
         entries, done = len(ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
-    return Begun(at, as_of, entries, done)
+    return Begun(at, as_of, entries, done, ahead)
 
 
-def attempted(at: pd.Timestamp, as_of: str, say: Callable[[str], None]) -> Attempt:
+def attempted(
+    at: pd.Timestamp, as_of: str, say: Callable[[str], None], ahead: Ahead | None = None
+) -> Attempt:
     """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
-    going_on = begun(at, as_of)
+    going_on = begun(at, as_of, ahead)
     for step, act in STEPS.items():
         if step in going_on.done:
             continue
@@ -151,7 +155,7 @@ def _shadow(going_on: Begun) -> Told:
     mine = going_on.mine()
     if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
         _require_not_over(mine)
-        shadow(only_serving=True)
+        shadow(only_serving=True, ahead=going_on.ahead)
     return _when(going_on, "shadow passed")
 
 
@@ -159,7 +163,7 @@ def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
     if not any(move.event == "promoted" for move in mine):
         _require_not_over(mine)
-        canary()
+        canary(ahead=going_on.ahead)
     return _when(going_on, "promoted")
 
 

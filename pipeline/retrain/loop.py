@@ -29,6 +29,8 @@ from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.ledger import Entry
 
 LOCK = Path("state/retrain/loop.lock")
+ROLLOUT_DAYS = 10
+"""A day of shadow, the steps of a canary, a day to bake, and one to begin at midnight."""
 YEAR = Window(first="2013-01-08", last="2013-12-31")
 
 
@@ -132,6 +134,9 @@ def _checked(
     if not asked and (until := pd.Timestamp(who_serves()[-1].move.at)) > now:
         _say(now, f"no check: a rollout goes on until {until:%Y-%m-%d %H:%M}Z")
         return
+    if not asked and now + ROLLOUT_DAYS * DAY > pd.Timestamp(YEAR.last, tz="UTC"):
+        _say(now, f"no check: the replayed year ends on {YEAR.last}, before a rollout could")
+        return
     if not asked:
         side, since = serves_all(known)
         week = watch.year.between(max(since, f"{now - 7 * DAY:%Y-%m-%d}"), f"{now - DAY:%Y-%m-%d}")
@@ -146,7 +151,7 @@ def _checked(
     if decision_told["action"] == "retrain" and not _ended(events, now):
         online.close()
         as_of = f"{now - DAY:%Y-%m-%d}"
-        attempt = attempted(now, as_of, lambda words: _say(now, words))
+        attempt = attempted(now, as_of, lambda words: _say(now, words), online.ahead)
         _say(now, f"attempt on data to {as_of}: {attempt.result}")
 
 

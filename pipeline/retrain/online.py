@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from pipeline.features import transform
 from pipeline.features.store import Store, opened
@@ -20,7 +19,7 @@ from pipeline.retrain.answers import Year
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.envoy import Route, arm_of
 from pipeline.rollout.rollout import ALL_CHAMPION
-from pipeline.rollout.traffic import Users, asked_for, lived, published_until
+from pipeline.rollout.traffic import Ahead, Users, asked_for, lived, published_until
 from pipeline.serve.loaded import loaded
 from pipeline.serve.log import answered, newest
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
@@ -48,8 +47,10 @@ class Online:
     skew: dict[str, int] = field(default_factory=dict)
 
     @cached_property
-    def _views(self) -> dict[str, pd.DataFrame]:
-        return transform.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+    def ahead(self) -> Ahead:
+        """What may be asked for, for rollouts too."""
+        views = transform.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        return Ahead(self.year.frame, views)
 
     def sampled(self, chosen: np.ndarray) -> np.ndarray:
         """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
@@ -74,7 +75,7 @@ class Online:
         assert self._store is not None
         config, log_url = load(FeaturesConfig), load(ServeConfig).log_url
         frame = self.year.frame[sample].reset_index(drop=True)
-        ahead, before = asked_for(frame, self._views, config), newest(log_url)
+        ahead, before = asked_for(frame, self.ahead.views, config), newest(log_url)
         names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
         replies = []
         for places in lived(ahead, self._store, config.grid_minutes):

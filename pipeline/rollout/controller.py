@@ -24,7 +24,7 @@ from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
 from pipeline.rollout.promotion import point_at
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
-from pipeline.rollout.traffic import DAY, Reply, Traffic, Users, lived, traffic
+from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, lived, traffic
 from pipeline.rollout.view import View, weights, when
 from pipeline.serve.loaded import loaded
 from pipeline.serve.log import newest
@@ -165,7 +165,11 @@ class Stage:
 
 @contextlib.contextmanager
 def staged(
-    rollout: Rollout, days: int, arms: dict[str, Side], known: list[Entry]
+    rollout: Rollout,
+    days: int,
+    arms: dict[str, Side],
+    known: list[Entry],
+    asked: Ahead | None = None,
 ) -> Iterator[Stage]:
     """Servers, proxy, store, users and traffic for so many days; all ended with the block.
 
@@ -178,7 +182,7 @@ def staged(
     if known:
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
-    ahead, access = traffic(rollout.first, days), KEPT / envoy.ACCESS
+    ahead, access = traffic(rollout.first, days, asked), KEPT / envoy.ACCESS
     evidence = Evidence(
         ahead,
         recomputed(rollout, ahead),

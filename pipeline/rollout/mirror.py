@@ -15,7 +15,7 @@ from pipeline.rollout.controller import Stage, recomputed, staged, wrong
 from pipeline.rollout.decision import Decision
 from pipeline.rollout.fault import OF_THE_MODEL
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
-from pipeline.rollout.traffic import DAY, Traffic
+from pipeline.rollout.traffic import DAY, Ahead, Traffic
 from pipeline.rollout.view import when
 from pipeline.serve.log import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
@@ -25,7 +25,9 @@ _MATURE = DAY + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
-def shadow(bad: str = "", force: bool = False, only_serving: bool = False) -> str:
+def shadow(
+    bad: str = "", force: bool = False, only_serving: bool = False, ahead: Ahead | None = None
+) -> str:
     """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
 
     With `only_serving` the first day is all: for a refresh, whose loss the gate has just judged on
@@ -41,7 +43,7 @@ def shadow(bad: str = "", force: bool = False, only_serving: bool = False) -> st
         rollout, known = begun("shadow", bad, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         days = 1 if only_serving else max(rollout.plan.shadow.looks)
-        with staged(rollout, days, arms, known) as stage:
+        with staged(rollout, days, arms, known, ahead) as stage:
             stage.shadowed = True
             minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
             if not known:

@@ -13,7 +13,7 @@ from pipeline.rollout.rollout import (
     begun,
     minute_of,
 )
-from pipeline.rollout.traffic import DAY
+from pipeline.rollout.traffic import DAY, Ahead
 from pipeline.rollout.view import when
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 from pipeline.shared.ledger import Entry
@@ -22,7 +22,7 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 """The outcomes that take the challenger out, and what the ledger calls them."""
 
 
-def canary(bad: str = "", force: bool = False) -> str:
+def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None) -> str:
     """Let the challenger answer a growing share of the traffic, and decide by what is seen.
 
     `bad` injects a fault into its server. One that was interrupted goes on where it was.
@@ -37,7 +37,8 @@ def canary(bad: str = "", force: bool = False) -> str:
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary
-        with staged(rollout, int(plan.max_days + plan.bake_days) + 1, arms, known) as stage:
+        days = int(plan.max_days + plan.bake_days) + 1
+        with staged(rollout, days, arms, known, ahead) as stage:
             minutes = stage.lived()
             course = _taken_up(stage, known) if known else _started(stage, minutes)
             return _through(course, minutes)

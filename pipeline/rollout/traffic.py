@@ -58,7 +58,31 @@ class Traffic:
         return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
 
 
-def traffic(first: pd.Timestamp, days: int) -> Traffic:
+@dataclass(frozen=True)
+class Ahead:
+    """All that may still be asked for, made ready once by who will ask often.
+
+    `flights` are the year's with their features as the offline join gives them, `views` the rows
+    of each view until the year's end.
+    """
+
+    flights: pd.DataFrame
+    views: dict[str, pd.DataFrame]
+
+    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> Traffic:
+        """The traffic of the flights that leave in [first, last), as far as the year goes.
+
+        Raises:
+            DayUnknown: it ends before the first.
+        """
+        _require_published(self.flights, first)
+        chosen = self.flights["sched_dep_utc"].between(first, last, inclusive="left")
+        order = ["predict_at", "carrier", "flight", "origin"]
+        frame = self.flights[chosen].sort_values(order, ignore_index=True)
+        return asked_for(frame, self.views, load(FeaturesConfig))
+
+
+def traffic(first: pd.Timestamp, days: int, ahead: Ahead | None = None) -> Traffic:
     """The flights of so many days from an instant on, a midnight in New York.
 
     Raises:
@@ -66,6 +90,8 @@ def traffic(first: pd.Timestamp, days: int) -> Traffic:
     """
     local = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
     last = pd.Timestamp(local).tz_convert("UTC")
+    if ahead is not None:
+        return ahead.between(first, last)
     return between(*published_until(last), first, last)
 
 
@@ -107,12 +133,16 @@ def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
         day = published["year"] * 10_000 + published["month"] * 100 + published["day"]
         later = published[(day > last_arrived) & (published[column] < last)]
         parts.append(pd.concat([known, later], ignore_index=True))
-    if tables["flights"]["sched_dep_utc"].max() < last - pd.Timedelta(days=1):
-        raise DayUnknown(
-            f"the published flights end on {tables['flights']['sched_dep_utc'].max():%Y-%m-%d}, "
-            f"traffic is wanted until {last:%Y-%m-%d}; `make clean run` begins the year anew"
-        )
+    _require_published(tables["flights"], last)
     return parts[0], parts[1]
+
+
+def _require_published(flights: pd.DataFrame, last: pd.Timestamp) -> None:
+    if (ends := flights["sched_dep_utc"].max()) < last - pd.Timedelta(days=1):
+        raise DayUnknown(
+            f"the published flights end on {ends:%Y-%m-%d}, traffic is wanted until "
+            f"{last:%Y-%m-%d}; `make clean run` begins the year anew"
+        )
 
 
 def _told(frame: pd.DataFrame) -> pd.DataFrame:

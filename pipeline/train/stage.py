@@ -1,5 +1,6 @@
 """The stage: reads feature rows, fits, stores, and records the run with its lineage."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,7 @@ def run() -> str:
     config = load(TrainConfig)
     names = _names(config)
     judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
-    with models.limited(config.threads):
-        model, training = _fit(config, names, judged, frame)
+    model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
     run_id = tracking.record(load(RegisterConfig), training)
     return (
@@ -63,13 +63,14 @@ def _fit(
     """The model on `frame`; its candidate and the baselines, which the gate judges, on `judged`."""
     labels = judged[LABEL].to_numpy()
     hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
-    candidate = _boosted(config, names, judged)
-    fitted = {
-        "candidate": candidate,
-        "model": candidate if config.refit_until is None else _boosted(config, names, frame),
-        "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
-        "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
-    }
+    candidate, model = _both(config, names, judged, frame)
+    with models.limited(config.threads):
+        fitted = {
+            "candidate": candidate,
+            "model": model,
+            "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
+            "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
+        }
     stored = {
         name: export.save(*model, TRAIN / f"{name}.onnx", config.parity_tolerance)
         for name, model in fitted.items()
@@ -97,11 +98,26 @@ def _fit(
     )
 
 
-def _boosted(
-    config: TrainConfig, names: list[str], frame: pd.DataFrame
-) -> tuple[Any, list[str], np.ndarray]:
+Fitted = tuple[Any, list[str], np.ndarray]
+"""A fitted classifier, the names of its inputs, and what it learned from."""
+
+
+def _both(
+    config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
+) -> tuple[Fitted, Fitted]:
+    """What is judged and what goes live: the same, or one beside the other."""
+    if config.refit_until is None:
+        fitted = _boosted(config, names, judged)
+        return fitted, fitted
+    with ThreadPoolExecutor(2) as beside:
+        candidate, model = beside.map(lambda rows: _boosted(config, names, rows), (judged, frame))
+    return candidate, model
+
+
+def _boosted(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> Fitted:
     inputs = matrix(frame, names)
-    return models.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
+    with models.limited(config.threads):  # holds for the thread that asks
+        return models.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:
