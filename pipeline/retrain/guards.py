@@ -127,4 +127,5 @@ def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
 def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:
     """Flights a day in each cell."""
     days = rows[["month", "day"]].drop_duplicates()
-    return cells.value_counts().div(max(len(days), 1))
+    counts: pd.Series = cells.value_counts().div(max(len(days), 1))
+    return counts
