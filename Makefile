@@ -38,8 +38,10 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
 	touch .venv/installed
 
-run: setup checkout ## From the published data to a registered, gated champion and a drift report
-	@started=$$SECONDS; dvc repro && $(PIPELINE) register monitor && echo "run: done in $$((SECONDS - started)) s"
+run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
+	@started=$$SECONDS; $(MAKE) champion && $(PIPELINE) replay && echo "run: done in $$((SECONDS - started)) s"
+champion: setup checkout ## From the published data to a registered, gated champion and a drift report
+	@dvc repro && $(PIPELINE) register monitor
 
 checkout:
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
@@ -100,9 +102,22 @@ exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make export
 	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
 monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
 	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
-retrain: setup checkout ## The next month arrives, the windows follow, and make run: AS_OF=2013-05
+retrain: setup checkout ## More days arrive, the windows follow, and a challenger: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
-	@$(MAKE) run
+	@$(MAKE) champion
+loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
+	@$(PIPELINE) loop $${UNTIL:+"--until=$$UNTIL"}
+replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
+	@$(PIPELINE) replay
+
+airflow: setup checkout state/airflow/installed ## Airflow retrains a scratch copy: make airflow STEP=canary
+	@python -m tests.flow.orchestrate airflow
+kubeflow: setup checkout state/kubeflow/installed ## Kubeflow Pipelines does, on this machine
+	@python -m tests.flow.orchestrate kubeflow
+state/%/installed: configs/retrain/%.lock
+	@$(UV) venv --quiet --clear --python .venv/bin/python state/$*/venv
+	@$(UV) pip sync --quiet --python state/$*/venv/bin/python --require-hashes --compile-bytecode $<
+	@touch $@
 
 push: setup ## Store the versioned data in the DVC remote
 	@dvc push
@@ -146,6 +161,8 @@ horizon: setup ## What it costs to predict earlier than two hours before departu
 	@python -m benchmarks.horizon
 outcomes: setup ## What late labels cost, and what each proxy for them is worth
 	@python -m benchmarks.outcome
+year: setup checkout ## The loop from April to December, beside simpler policies: state/replay/year
+	@python -m benchmarks.loop
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
 	@python -m benchmarks.alarms
 
@@ -177,6 +194,9 @@ ci: check test small report ## What the CI runs on a pull request, in its order
 
 lock: setup ## Remake requirements.lock from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
+	@for name in airflow kubeflow; do $(UV) pip compile configs/retrain/$$name.in --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  --quiet --output-file configs/retrain/$$name.lock; done
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock
@@ -193,9 +213,9 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
-.PHONY: help setup run checkout ingest validate features train evaluate register promote \
+.PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
-  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain \
-  push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes alarms check test nightly fast rules small report \
+  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain loop replay \
+  airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
+  rollouts drifts alerts horizon outcomes year alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

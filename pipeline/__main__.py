@@ -41,6 +41,7 @@ STAGES = {
     "monitor-live": "pipeline.monitor:monitor_live",
     "retrain": "pipeline.retrain:run",
     "loop": "pipeline.retrain:loop",
+    "replay": "pipeline.retrain:replay",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 

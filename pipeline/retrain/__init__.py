@@ -3,10 +3,12 @@
 `loop` lets time pass, day by day; `watch` sees what is known then, `policy` decides whether to
 train and `guards` refuse rows that nothing may be learned from. An `attempt` is trained, judged,
 shadowed and rolled out; `calendar` moves its windows. `answers` says who answered which flight,
-`online` asks a sample over HTTP, and the `journal` keeps what was seen, decided and done.
+`online` asks a sample over HTTP, and the `journal` keeps what was seen, decided and done. A `world`
+is a checkout in which all this may happen, and the `story` two months of it.
 """
 
 from pipeline.retrain.calendar import run
 from pipeline.retrain.loop import loop
+from pipeline.retrain.story import replay
 
-__all__ = ["loop", "run"]
+__all__ = ["loop", "replay", "run"]

@@ -23,6 +23,8 @@ from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.ledger import Move
 
 Told = dict[str, object]
+_SAID = 400
+"""Characters of a refusal that are kept: what failed comes first."""
 _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "data": {PipelineError: "refused data", errors.GraphFailed: "failed"},
     "guards": {PipelineError: "refused data"},
@@ -97,8 +99,8 @@ def _ended(going_on: Begun, step: str, refusal: PipelineError | None) -> Attempt
             "trained": trained,
         }
     )
-    words = "" if refusal is None else f"{type(refusal).__name__}: {refusal}".splitlines()[0]
-    told = {"step": step, "why": words, **attempt.model_dump(exclude={"at"})}
+    words = "" if refusal is None else f"{type(refusal).__name__}: {' '.join(str(refusal).split())}"
+    told = {"step": step, "why": words[:_SAID], **attempt.model_dump(exclude={"at"})}
     journal.add(going_on.at, "ended", told)
     return attempt
 

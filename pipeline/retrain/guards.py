@@ -115,17 +115,16 @@ def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
     """Whether each row is of the newest days."""
     names = pd.Series(days_of(flight_names(rows)), index=rows.index)
     newest = pd.Timestamp(names.max())
-    return names >= f"{newest - pd.Timedelta(days=days - 1):%Y-%m-%d}"
+    return pd.Series(names >= f"{newest - pd.Timedelta(days=days - 1):%Y-%m-%d}")
 
 
 def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
     band = np.searchsorted(first_hours, rows["sched_hour"].to_numpy(), side="right") - 1
     starts = np.array([f" from {hour:02}h" for hour in first_hours])[band]
-    return rows["origin"].astype(str) + starts
+    return pd.Series(rows["origin"].astype(str) + starts)
 
 
 def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:
     """Flights a day in each cell."""
     days = rows[["month", "day"]].drop_duplicates()
-    counts: pd.Series = cells.value_counts().div(max(len(days), 1))
-    return counts
+    return pd.Series(cells.value_counts()) / float(max(len(days), 1))

@@ -1,0 +1,203 @@
+"""`make year`: the closed loop from April to December, and what it was worth.
+
+The loop lives in a checkout of its own, state/replay/year, with Envoy, MLflow, Feast and DVC; if it
+is killed, the same command goes on. Then its year is held against simpler policies, flight by
+flight, and benchmarks/loop.json is written.
+"""
+
+import contextlib
+import os
+import resource
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import policies
+from benchmarks.policies import DAY, Fits, less, scored
+from benchmarks.study import Watch, kept
+from pipeline.evaluate.compare import difference
+from pipeline.features.definitions import LABEL
+from pipeline.retrain import calendar, journal
+from pipeline.retrain.answers import Year
+from pipeline.retrain.journal import Event
+from pipeline.retrain.loop import YEAR, attempts
+from pipeline.retrain.policy import Asked, replayed
+from pipeline.retrain.world import must, world
+from pipeline.shared import graph, ledger
+from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.files import read_json, write_json
+from pipeline.shared.ledger import Entry
+from pipeline.shared.scores import log_loss
+
+FIRST = "2013-03"
+"""What has arrived when the first champion is trained: it is live from April 1."""
+_SECONDS = Path("state/seconds.json")
+AFTER_DAYS = 28
+
+
+def lived() -> tuple[Path, float, float]:
+    """Let the loop live through the year; where, in how many seconds, with how many GB at most."""
+    folder, new = world("year")
+    if new:
+        _begin(folder)
+    started, before = time.perf_counter(), _seconds(folder)
+    must(folder, "loop", f"--until={YEAR.last}")
+    seconds = before + time.perf_counter() - started
+    write_json(folder / _SECONDS, {"seconds": round(seconds, 1)})
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    return folder, seconds, peak
+
+
+def _seconds(folder: Path) -> float:
+    """Seconds of earlier calls: a loop that was killed goes on, and so does its clock."""
+    path = folder / _SECONDS
+    return float(read_json(path, "year")["seconds"]) if path.is_file() else 0.0
+
+
+def _begin(folder: Path) -> None:
+    """The first champion, of what had arrived by the end of March."""
+    with contextlib.chdir(folder):
+        calendar.move(FIRST, "asked")  # back: `retrain` only goes forward
+        graph.repro("evaluate")
+    must(folder, "register")
+
+
+def asked(events: list[Event]) -> list[Asked]:
+    """Every check with the attempts that had ended before it: what its decision rests on."""
+    found = []
+    for place, event in enumerate(events):
+        if event.kind == "check":
+            told = {**event.told, "attempts": attempts(events[:place])}
+            found.append(Asked.model_validate(told))
+    return found
+
+
+def of_attempts(events: list[Event], year: Year, known: list[Entry]) -> list[dict[str, Any]]:
+    """Every attempt: what called for it, what the gate found, how it ended, what came after."""
+    found = []
+    for event in events:
+        if event.kind != "ended":
+            continue
+        mine = [e for e in events if e.at == event.at]
+        steps = {e.told["step"]: e.told for e in mine if e.kind == "step"}
+        check = next(e for e in mine if e.kind == "check").told
+        found.append(
+            {
+                "on": event.day,
+                "called_by": check["decision"]["triggers"],
+                "result": event.told["result"],
+                "why": event.told["why"],
+                "gate": steps.get("gate", {}).get("found", {}),
+                "live_on": steps.get("canary", {}).get("on"),
+                "after": after(year, known, steps["canary"]["on"]) if "canary" in steps else None,
+            }
+        )
+    return found
+
+
+def after(year: Year, known: list[Entry], promoted: str) -> dict[str, float]:
+    """What a promotion changed over the next four weeks, against the champion before it."""
+    move = next(e.move for e in known if f"{e.move.at:%Y-%m-%dT%H:%MZ}" == promoted)
+    assert move.challenger is not None
+    first = pd.Timestamp(promoted[:10])
+    last = min(first + AFTER_DAYS * DAY, pd.Timestamp(YEAR.last))
+    chosen = year.between(f"{first + DAY:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+    late = year.frame[LABEL].to_numpy()[chosen]
+    ours, theirs = (year.risk(s.release)[chosen] for s in (move.challenger, move.champion))
+    worse = log_loss(late, ours) - log_loss(late, theirs)
+    found = difference(worse, year.day[chosen], load(EvaluateConfig).bootstrap)
+    return {
+        "point": round(found.point, 4),
+        "low": round(found.low, 4),
+        "high": round(found.high, 4),
+        "days": found.days,
+    }
+
+
+def alarms(events: list[Event], lost: list[str]) -> dict[str, Any]:
+    """Weeks in which the outcome alerted, against those in which a fresh model would gain."""
+    days = [e for e in events if e.kind == "day"]
+    alert = {_monday(e.told["day"]) for e in days if e.told["outcome"] == "alert"}
+    return {
+        "weeks": len({_monday(e.told["day"]) for e in days}),
+        "lost": lost,
+        "alerted": sorted(alert),
+        "right": sorted(alert & set(lost)),
+        "false": sorted(alert - set(lost)),
+        "missed": sorted(set(lost) - alert),
+    }
+
+
+def _monday(day: str) -> str:
+    date = pd.Timestamp(day)
+    return f"{date - date.dayofweek * DAY:%Y-%m-%d}"
+
+
+def main() -> int:
+    """Write benchmarks/loop.json; prints the table of the year."""
+    folder, seconds, peak = lived()
+    watch = Watch()
+    events = journal.events(folder / journal.JOURNAL)
+    known = ledger.entries(folder / ledger.LEDGER)
+    fits = Fits.of()
+    watch.said("the year's flights")
+    with contextlib.chdir(folder):
+        year = Year.of(YEAR)
+        rows = year.answered(known, year.between(policies.BEGINS, YEAR.last))
+        tries = of_attempts(events, year, known)
+    names = pd.Series(np.arange(fits.served.sum()), fits.frame["name"][fits.served].to_numpy())
+    place = names[rows["flight"]].to_numpy()
+    counted = np.zeros(int(fits.served.sum()), dtype=bool)
+    counted[place] = True
+    loop = np.full(len(counted), np.nan)
+    loop[place] = rows["risk"].to_numpy()
+    others = policies.simpler(fits)
+    watch.said("simpler policies")
+    lost = policies.lost_weeks(fits, np.where(counted, loop, 0.5), counted)
+    found = {
+        "flights": int(counted.sum()),
+        "seconds": round(seconds),
+        "peak_gb": round(peak, 2),
+        "checks": Counter(a.decision.action for a in asked(events)),
+        "decisions_that_do_not_come_out_again": replayed(asked(events)),
+        "attempts": tries,
+        "loop": scored(fits, loop, counted),
+        **{
+            name: {
+                **scored(fits, risk, counted),
+                "trainings": trainings,
+                "loop_less": less(fits, loop, risk, counted),
+            }
+            for name, (risk, trainings) in others.items()
+        },
+        "alarms": alarms(events, lost),
+        "windows": policies.windows(fits, counted),
+        "journal": journal.last_hash(folder / journal.JOURNAL),
+    }
+    kept("loop", found)
+    watch.said("benchmarks/loop.json")
+    print(table(found))
+    return 0
+
+
+def table(found: dict[str, Any]) -> str:
+    """The year by month: log loss and ROC AUC of each policy."""
+    names = ["never", "monthly", "weekly", "loop"]
+    lines = ["month    " + "".join(f"{name:>16}" for name in names)]
+    for month in found["loop"]["months"]:
+        told = [found[name]["months"][month] for name in names]
+        lines.append(
+            f"{month}  " + "".join(f"  {t['log_loss']:.4f} ({t['roc_auc']:.3f})" for t in told)
+        )
+    told = [found[name] for name in names]
+    lines.append("all      " + "".join(f"  {t['log_loss']:.4f} ({t['roc_auc']:.3f})" for t in told))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    raise SystemExit(main())

@@ -1,0 +1,87 @@
+"""Retraining as a Kubeflow pipeline: the project's own commands in their order, nothing decided here.
+
+The gate lives within its component, which fails by its exit code. It may not be a `dsl.If` around
+what follows: the SDK's local runner never runs the body of one, whatever its condition, and says
+that the pipeline succeeded; a gate that nobody asked would have passed.
+
+The SDK has an environment of its own (configs/retrain/kubeflow.lock), so this imports nothing of the
+project. `configs/retrain/kubeflow.yaml` is what it compiles to. On a cluster each step runs in IMAGE
+(configs/retrain/Dockerfile) and needs the same checkout: a volume at /project, or a DVC remote and
+PIPELINE_TRACKING_URL that all of them reach. That was never run here; what runs is the same pipeline
+on the SDK's own SubprocessRunner.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+from kfp import compiler, dsl, local
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS: dict[str, str] = yaml.safe_load((ROOT / "configs/retrain/steps.yaml").read_text())
+COMPILED = ROOT / "configs/retrain/kubeflow.yaml"
+IMAGE = "mlops-pipeline:latest"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def command(words: str, project: str, as_of: str) -> str:
+    """Run a command of the project there; a refusal fails the component, and with it the run."""
+    import os
+    import subprocess
+
+    environment = {**os.environ, "AS_OF": as_of}
+    subprocess.run(["bash", "-c", words], cwd=project, env=environment, check=True)
+    return words
+
+
+def _chained(steps: list[str], project: str, as_of: str) -> None:
+    before = None
+    for step in steps:
+        task = command(words=STEPS[step], project=project, as_of=as_of).set_display_name(step)
+        task.set_caching_options(False)  # the same words do something else on other data
+        if before is not None:
+            task.after(before)
+        before = task
+
+
+@dsl.pipeline(name="retrain", description="Retrain, gate, register, shadow, canary")
+def retrain(project: str = "/project", as_of: str = "") -> None:
+    """Every step, one after another."""
+    _chained(list(STEPS), project, as_of)
+
+
+def compiled() -> None:
+    """Write what a cluster is given."""
+    compiler.Compiler().compile(retrain, str(COMPILED))
+
+
+def run(project: str, as_of: str, until: str) -> None:
+    """Run the pipeline here, up to a step, in processes; it raises where a step fails."""
+    steps = list(STEPS)[: list(STEPS).index(until) + 1]
+
+    @dsl.pipeline(name="retrain")
+    def some(project: str, as_of: str) -> None:
+        _chained(steps, project, as_of)
+
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=f"{project}/state/kfp")
+    some(project=project, as_of=as_of)
+
+
+def main() -> int:
+    """`compile`, or `run PROJECT --as-of 2013-05 --until register`."""
+    parser = argparse.ArgumentParser(prog="pipeline/retrain/kubeflow.py")
+    parser.add_argument("action", choices=["compile", "run"])
+    parser.add_argument("project", nargs="?", default=str(ROOT))
+    parser.add_argument("--as-of", default="")
+    parser.add_argument("--until", choices=STEPS, default=list(STEPS)[-1])
+    chosen = parser.parse_args()
+    if chosen.action == "compile":
+        compiled()
+    else:
+        run(chosen.project, chosen.as_of, chosen.until)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
