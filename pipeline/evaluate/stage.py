@@ -9,7 +9,7 @@ from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
-from pipeline.evaluate.refresh import is_refresh, not_worse, stays_near
+from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
 from pipeline.features.rows import ROWS, read
@@ -100,7 +100,7 @@ def compared(
                 checks.append(holds_slice(other, name, found, late, rule))
             else:
                 checks.append(holds_refreshed_slice(name, found, late, rule, eased))
-    return checks
+    return checks if refresh is None else reported(checks)
 
 
 def are_probabilities(risk: np.ndarray) -> Check:

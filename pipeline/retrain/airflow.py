@@ -1,8 +1,9 @@
-"""Retraining as an Airflow DAG: the project's own commands in their order, and nothing decided here.
+"""Retraining as an Airflow DAG: the project's own commands in their order; nothing is decided here.
 
-Airflow has an environment of its own, and parses this file there: it imports nothing of the project.
-Each task runs a command with the project's packages; a gate that refuses ends with 1, which fails
-its task, so that nothing after it runs. A refusal is not retried: the same gives the same.
+Airflow has an environment of its own and parses this file there, so it imports nothing of the
+project. Each task runs a command with the project's packages; a gate that refuses ends with 1,
+which fails its task, so that nothing after it runs. A refusal is not retried: the same gives the
+same.
 
 It runs when a month is over, and whenever somebody says that data have arrived (an asset event).
 For a deployment: AIRFLOW__CORE__DAGS_FOLDER at this folder, PIPELINE_PROJECT at the checkout, and

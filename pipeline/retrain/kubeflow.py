@@ -1,14 +1,14 @@
-"""Retraining as a Kubeflow pipeline: the project's own commands in their order, nothing decided here.
+"""Retraining as a Kubeflow pipeline: the project's own commands in order; nothing is decided here.
 
 The gate lives within its component, which fails by its exit code. It may not be a `dsl.If` around
 what follows: the SDK's local runner never runs the body of one, whatever its condition, and says
 that the pipeline succeeded; a gate that nobody asked would have passed.
 
-The SDK has an environment of its own (configs/retrain/kubeflow.lock), so this imports nothing of the
-project. `configs/retrain/kubeflow.yaml` is what it compiles to. On a cluster each step runs in IMAGE
-(configs/retrain/Dockerfile) and needs the same checkout: a volume at /project, or a DVC remote and
-PIPELINE_TRACKING_URL that all of them reach. That was never run here; what runs is the same pipeline
-on the SDK's own SubprocessRunner.
+The SDK has an environment of its own (configs/retrain/kubeflow.lock), so this imports nothing of
+the project. `configs/retrain/kubeflow.yaml` is what it compiles to. On a cluster each step runs in
+IMAGE (configs/retrain/Dockerfile) and needs the same checkout: a volume at /project, or a DVC
+remote and PIPELINE_TRACKING_URL that all of them reach. That was never run here; what runs is the
+same pipeline on the SDK's own SubprocessRunner.
 """
 
 import argparse

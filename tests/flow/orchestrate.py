@@ -1,4 +1,4 @@
-"""`make airflow` and `make kubeflow`: the retraining of the small project, run by a real orchestrator.
+"""`make airflow` and `make kubeflow`: the small project, retrained by a real orchestrator.
 
 A scratch copy with a champion of two months; March arrives, and the orchestrator runs the project's
 commands there until its challenger is registered. The checkout and its registry stay as they are.
