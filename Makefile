@@ -163,6 +163,8 @@ outcomes: setup ## What late labels cost, and what each proxy for them is worth
 	@python -m benchmarks.outcome
 year: setup checkout ## The loop from April to December, beside simpler policies: state/replay/year
 	@python -m benchmarks.loop
+policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
+	@python -m benchmarks.policies
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
 	@python -m benchmarks.alarms
 
@@ -217,5 +219,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain loop replay \
   airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year alarms check test nightly fast rules small report \
+  rollouts drifts alerts horizon outcomes year policies alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -1,8 +1,8 @@
 """`make year`: the closed loop from April to December, and what it was worth.
 
 The loop lives in a checkout of its own, state/replay/year, with Envoy, MLflow, Feast and DVC; if it
-is killed, the same command goes on. Then its year is held against simpler policies, flight by
-flight, and benchmarks/loop.json is written.
+is killed, the same command goes on. benchmarks/loop.json says what came of it, beside a champion
+that is never retrained; `make policies` holds it against others.
 """
 
 import contextlib
@@ -13,11 +13,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from benchmarks import policies
-from benchmarks.policies import DAY, Fits, less, scored
+from benchmarks.policies import ANSWERS, BEGINS, DAY, less, scored, table
 from benchmarks.study import Watch, kept
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL
@@ -29,7 +27,7 @@ from pipeline.retrain.policy import Asked, replayed
 from pipeline.retrain.world import must, world
 from pipeline.shared import graph, ledger
 from pipeline.shared.config import EvaluateConfig, load
-from pipeline.shared.files import read_json, write_json
+from pipeline.shared.files import read_json, write_json, write_parquet
 from pipeline.shared.ledger import Entry
 from pipeline.shared.scores import log_loss
 
@@ -118,84 +116,46 @@ def after(year: Year, known: list[Entry], promoted: str) -> dict[str, float]:
     }
 
 
-def alarms(events: list[Event], lost: list[str]) -> dict[str, Any]:
-    """Weeks in which the outcome alerted, against those in which a fresh model would gain."""
-    days = [e for e in events if e.kind == "day"]
-    alert = {_monday(e.told["day"]) for e in days if e.told["outcome"] == "alert"}
-    return {
-        "weeks": len({_monday(e.told["day"]) for e in days}),
-        "lost": lost,
-        "alerted": sorted(alert),
-        "right": sorted(alert & set(lost)),
-        "false": sorted(alert - set(lost)),
-        "missed": sorted(set(lost) - alert),
-    }
-
-
-def _monday(day: str) -> str:
-    date = pd.Timestamp(day)
-    return f"{date - date.dayofweek * DAY:%Y-%m-%d}"
-
-
 def main() -> int:
-    """Write benchmarks/loop.json; prints the table of the year."""
+    """Write benchmarks/loop.json and the answers that it is about; prints the year by month."""
     folder, seconds, peak = lived()
     watch = Watch()
     events = journal.events(folder / journal.JOURNAL)
     known = ledger.entries(folder / ledger.LEDGER)
-    fits = Fits.of()
-    watch.said("the year's flights")
     with contextlib.chdir(folder):
         year = Year.of(YEAR)
-        rows = year.answered(known, year.between(policies.BEGINS, YEAR.last))
+        rows = year.answered(known, year.between(BEGINS, YEAR.last))
         tries = of_attempts(events, year, known)
-    names = pd.Series(np.arange(fits.served.sum()), fits.frame["name"][fits.served].to_numpy())
-    place = names[rows["flight"]].to_numpy()
-    counted = np.zeros(int(fits.served.sum()), dtype=bool)
-    counted[place] = True
-    loop = np.full(len(counted), np.nan)
-    loop[place] = rows["risk"].to_numpy()
-    others = policies.simpler(fits)
-    watch.said("simpler policies")
-    lost = policies.lost_weeks(fits, np.where(counted, loop, 0.5), counted)
+        first = known[0].move.champion
+        never = pd.Series(year.risk(first.release), year.base["flight"])[rows["flight"]].to_numpy()
+    late = pd.Series(year.frame[LABEL].to_numpy(), year.base["flight"])[rows["flight"]].to_numpy()
+    told = rows[["flight", "version", "risk"]].assign(never=never, late=late)
+    write_parquet(ANSWERS, told)
     found = {
-        "flights": int(counted.sum()),
+        "flights": len(told),
         "seconds": round(seconds),
         "peak_gb": round(peak, 2),
         "checks": Counter(a.decision.action for a in asked(events)),
-        "decisions_that_do_not_come_out_again": replayed(asked(events)),
+        "not_decided_again": replayed(asked(events)),
         "attempts": tries,
-        "loop": scored(fits, loop, counted),
-        **{
-            name: {
-                **scored(fits, risk, counted),
-                "trainings": trainings,
-                "loop_less": less(fits, loop, risk, counted),
-            }
-            for name, (risk, trainings) in others.items()
-        },
-        "alarms": alarms(events, lost),
-        "windows": policies.windows(fits, counted),
+        "promotions": sum(one["result"] == "promoted" for one in tries),
+        "harmful": [o["on"] for o in tries if o["after"] and o["after"]["point"] > 0],
+        "surely_harmful": [o["on"] for o in tries if o["after"] and o["after"]["low"] > 0],
+        "alerted": sorted({e.told["day"] for e in events if is_alert(e)}),
         "journal": journal.last_hash(folder / journal.JOURNAL),
+        "loop": scored(told, "risk"),
+        "never": scored(told, "never"),
+        "against_never": less(told, "risk", "never"),
     }
     kept("loop", found)
     watch.said("benchmarks/loop.json")
-    print(table(found))
+    print(table({name: found[name] for name in ("never", "loop")}))
     return 0
 
 
-def table(found: dict[str, Any]) -> str:
-    """The year by month: log loss and ROC AUC of each policy."""
-    names = ["never", "monthly", "weekly", "loop"]
-    lines = ["month    " + "".join(f"{name:>16}" for name in names)]
-    for month in found["loop"]["months"]:
-        told = [found[name]["months"][month] for name in names]
-        lines.append(
-            f"{month}  " + "".join(f"  {t['log_loss']:.4f} ({t['roc_auc']:.3f})" for t in told)
-        )
-    told = [found[name] for name in names]
-    lines.append("all      " + "".join(f"  {t['log_loss']:.4f} ({t['roc_auc']:.3f})" for t in told))
-    return "\n".join(lines)
+def is_alert(event: Event) -> bool:
+    """Whether the outcome alerted on a day."""
+    return event.kind == "day" and event.told["outcome"] == "alert"
 
 
 if __name__ == "__main__":

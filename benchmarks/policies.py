@@ -5,6 +5,8 @@ what was fitted is kept, so that a run that was stopped goes on. Policies withou
 model live at once, at 12:00 UTC. The real loop's year is held against them (`benchmarks.loop`).
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.study import kept
+from exercises.drill import ROOT
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.monitor.served import days_of, flights
 from pipeline.shared.config import TrainConfig, Window, load
@@ -23,6 +27,8 @@ YEAR = Window(first="2013-01-08", last="2013-12-31")
 BEGINS = "2013-04-01"
 DAY = pd.Timedelta(days=1)
 KEPT = Path("state/policies")
+ANSWERS = KEPT / "loop.parquet"
+"""What the loop answered, flight by flight; `make year` writes it."""
 DRAWS = 2000
 LIVE_HOUR = pd.Timedelta(hours=12)
 Live = list[tuple[pd.Timestamp, str]]
@@ -82,9 +88,12 @@ class Fits:
         return np.asarray(found[:, 1])
 
     def answered(self, live: Live, window_days: int | None = None) -> np.ndarray:
-        """The risk of every served flight by whichever model was live at its T."""
+        """The risk of every served flight by whichever model was live at its T.
+
+        The first champion is the same whatever the window: only what is retrained differs.
+        """
         at = self.frame["predict_at"][self.served]
-        risk = self.risk(live[0][1], window_days).copy()
+        risk = self.risk(live[0][1]).copy()
         for since, day in live[1:]:
             later = (at >= since).to_numpy()
             risk[later] = self.risk(day, window_days)[later]
@@ -107,35 +116,34 @@ def at_once(days: list[str]) -> Live:
     return [(pd.Timestamp(BEGINS, tz="UTC"), BEGINS), *since]
 
 
-def scored(fits: Fits, risk: np.ndarray, counted: np.ndarray) -> dict[str, Any]:
-    """ROC AUC and log loss by month and in all; AUC of the year is the mean over its months."""
-    late, month = fits.frame[LABEL].to_numpy()[fits.served], _months(fits)
+def scored(told: pd.DataFrame, name: str) -> dict[str, Any]:
+    """ROC AUC and log loss of one column of risks, by month and in all.
+
+    `told` has a row per flight (flight, late, risks); AUC of the year is the mean over its months.
+    """
     months = {}
-    for name in np.unique(month):
-        chosen = counted & (month == name)
-        months[str(name)] = {
-            "roc_auc": round(roc_auc(late[chosen], risk[chosen]), 4),
-            "log_loss": round(float(log_loss(late[chosen], risk[chosen]).mean()), 4),
+    for month, rows in told.groupby(told["flight"].str[:7]):
+        late, risk = rows["late"].to_numpy(), rows[name].to_numpy()
+        months[str(month)] = {
+            "roc_auc": round(roc_auc(late, risk), 4),
+            "log_loss": round(float(log_loss(late, risk).mean()), 4),
         }
+    whole = log_loss(told["late"].to_numpy(), told[name].to_numpy())
     return {
         "roc_auc": round(float(np.mean([m["roc_auc"] for m in months.values()])), 4),
-        "log_loss": round(float(log_loss(late[counted], risk[counted]).mean()), 4),
+        "log_loss": round(float(whole.mean()), 4),
         "months": months,
     }
 
 
-def _months(fits: Fits) -> np.ndarray:
-    return np.array([day[:7] for day in fits.day[fits.served]])
-
-
-def less(fits: Fits, risk: np.ndarray, other: np.ndarray, counted: np.ndarray) -> dict[str, float]:
-    """How much less log loss one policy has than another: whole weeks are drawn, 95 %.
+def less(told: pd.DataFrame, name: str, other: str) -> dict[str, Any]:
+    """How much log loss one column of risks has more than another: whole weeks are drawn, 95 %.
 
     Models serve for weeks and weather lasts for days, so neither flights nor days are the unit.
     """
-    late = fits.frame[LABEL].to_numpy()[fits.served][counted]
-    change = log_loss(late, risk[counted]) - log_loss(late, other[counted])
-    day = pd.to_datetime(fits.day[fits.served][counted])
+    late = told["late"].to_numpy()
+    change = log_loss(late, told[name].to_numpy()) - log_loss(late, told[other].to_numpy())
+    day = pd.to_datetime(told["flight"].str[:10])
     week = ((day - pd.Timestamp(BEGINS)) // (7 * DAY)).to_numpy()
     names, place = np.unique(week, return_inverse=True)
     total, flights_in = np.bincount(place, change), np.bincount(place).astype("float64")
@@ -144,42 +152,90 @@ def less(fits: Fits, risk: np.ndarray, other: np.ndarray, counted: np.ndarray) -
     means = (drawn @ total) / (drawn @ flights_in)
     low, high = np.quantile(means, [0.025, 0.975])
     found = {"point": change.mean(), "low": low, "high": high}
-    return {name: round(float(value), 4) for name, value in found.items()} | {"weeks": len(names)}
+    return {key: round(float(value), 4) for key, value in found.items()} | {"weeks": len(names)}
 
 
-def simpler(fits: Fits) -> dict[str, tuple[np.ndarray, int]]:
-    """Policies without a gate: what they answer, and how many trainings they take."""
-    plans: dict[str, list[str]] = {"never": [], "monthly": firsts(), "weekly": mondays()}
-    return {name: (fits.answered(at_once(days)), len(days)) for name, days in plans.items()}
+WINDOWS = (30, 60, 90)
+"""Days of a sliding window that are held against all days."""
 
 
-def windows(fits: Fits, counted: np.ndarray) -> dict[str, Any]:
-    """Monthly retraining on all days, or on the newest so many: each against all days."""
-    whole = fits.answered(at_once(firsts()))
-    found: dict[str, Any] = {"all": scored(fits, whole, counted)}
-    for days in (30, 60, 90):
-        # The first champion is the same for each: only what is retrained differs.
-        risk = _sliding(fits, days)
-        worse = less(fits, risk, whole, counted)
-        found[f"{days} days"] = {**scored(fits, risk, counted), "against_all": worse}
-    return found
+def answers(fits: Fits, told: pd.DataFrame) -> pd.DataFrame:
+    """The flights of the loop with what each simpler policy would have said of them."""
+    plans: dict[str, list[str]] = {"monthly": firsts(), "weekly": mondays()}
+    risks = {name: fits.answered(at_once(days)) for name, days in plans.items()}
+    for days in WINDOWS:
+        risks[f"{days} days"] = fits.answered(at_once(firsts()), days)
+    names = fits.frame["name"][fits.served].to_numpy()
+    found = pd.DataFrame(risks, index=names).loc[told["flight"]].reset_index(drop=True)
+    return pd.concat([told.reset_index(drop=True), found], axis=1)
 
 
-def _sliding(fits: Fits, days: int) -> np.ndarray:
-    at = fits.frame["predict_at"][fits.served]
-    risk = fits.risk(BEGINS).copy()
-    for since, day in at_once(firsts())[1:]:
-        later = (at >= since).to_numpy()
-        risk[later] = fits.risk(day, days)[later]
-    return risk
-
-
-def lost_weeks(fits: Fits, risk: np.ndarray, counted: np.ndarray, nats: float = 0.01) -> list[str]:
-    """The Mondays of weeks in which weekly retraining would have lost surely less: by `nats`."""
-    late = fits.frame[LABEL].to_numpy()[fits.served]
-    fresh = fits.answered(at_once(mondays()))
-    worse = log_loss(late, risk) - log_loss(late, fresh)
-    day = pd.to_datetime(fits.day[fits.served])
-    monday = (day - pd.to_timedelta(day.dayofweek, unit="D")).strftime("%Y-%m-%d")
-    by_week = pd.Series(worse[counted]).groupby(np.asarray(monday)[counted]).mean()
+def lost_weeks(told: pd.DataFrame, name: str, nats: float = 0.01) -> list[str]:
+    """The Mondays of weeks in which weekly retraining would have lost less by `nats`."""
+    late = told["late"].to_numpy()
+    worse = log_loss(late, told[name].to_numpy()) - log_loss(late, told["weekly"].to_numpy())
+    by_week = pd.Series(worse).groupby(told["flight"].str[:10].map(monday).to_numpy()).mean()
     return [str(week) for week, lost in by_week.items() if lost > nats]
+
+
+def monday(day: str) -> str:
+    """The Monday of a day's week."""
+    date = pd.Timestamp(day)
+    return f"{date - date.dayofweek * DAY:%Y-%m-%d}"
+
+
+def alarms(alerted: list[str], lost: list[str]) -> dict[str, Any]:
+    """Weeks in which the outcome alerted, against those in which a fresh model would gain."""
+    alert = {monday(day) for day in alerted}
+    return {
+        "lost": lost,
+        "alerted": sorted(alert),
+        "right": sorted(alert & set(lost)),
+        "false": sorted(alert - set(lost)),
+        "missed": sorted(set(lost) - alert),
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Policies by month: log loss (ROC AUC)."""
+    lines = ["month    " + "".join(f"{name:>16}" for name in found)]
+    for month in next(iter(found.values()))["months"]:
+        lines.append(f"{month}  " + _cells(one["months"][month] for one in found.values()))
+    lines.append("all      " + _cells(found.values()))
+    return "\n".join(lines)
+
+
+def _cells(told: Iterable[dict[str, Any]]) -> str:
+    return "".join(f"  {one['log_loss']:.4f} ({one['roc_auc']:.3f})" for one in told)
+
+
+def main() -> int:
+    """Write benchmarks/policies.json: the loop's year beside policies without a gate."""
+    loop = json.loads((ROOT / "benchmarks/loop.json").read_text(encoding="utf-8"))
+    if not ANSWERS.is_file():
+        raise SystemExit(f"{ANSWERS} is missing: `make year` writes it")
+    told = answers(Fits.of(), pd.read_parquet(ANSWERS))
+    trainings = {"never": 0, "monthly": len(firsts()), "weekly": len(mondays())}
+    found = {
+        name: {**scored(told, name), "trainings": trainings[name], "loop": less(told, "risk", name)}
+        for name in trainings
+    }
+    whole = {f"{days} days": f"{days} days" for days in WINDOWS}
+    windows = {
+        name: {**scored(told, name), "against_all": less(told, name, "monthly")} for name in whole
+    }
+    lost = lost_weeks(told, "risk")
+    record = {
+        "loop_journal": loop["journal"],
+        "policies": found,
+        "windows": {"all": scored(told, "monthly"), **windows},
+        "alarms": alarms(loop["alerted"], lost),
+    }
+    kept("policies", record)
+    print(table({**found, "loop": loop["loop"]}))
+    print(table(record["windows"]))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

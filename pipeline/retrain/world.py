@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pipeline.shared import graph, lineage
 from pipeline.shared.errors import GraphFailed
-from pipeline.shared.files import bytes_hash, write_text
+from pipeline.shared.files import file_hash, text_hash, write_text
 
 REPLAY = Path("state/replay")
-_STAMP = "state/as-it-was.txt"
+_STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
 _KEPT = ("dvc.lock", "data/train", "data/evaluate", "data/validate")
 """What the graph wrote beside its outputs that DVC keeps: the small figures that git compares."""
 
@@ -23,7 +23,8 @@ _KEPT = ("dvc.lock", "data/train", "data/evaluate", "data/validate")
 def world(name: str) -> tuple[Path, bool]:
     """The folder of a replay, and whether it is new.
 
-    One that was begun with this commit and these changes is gone on with; another is taken away.
+    One that was begun with the same code, configs and packages is gone on with; another is taken
+    away.
 
     Raises:
         EnvironmentUnfit: this is no git checkout.
@@ -44,7 +45,11 @@ def world(name: str) -> tuple[Path, bool]:
 
 
 def _stamp() -> str:
-    return f"{lineage.require_checkout()} {bytes_hash(lineage.patch())}\n"
+    """A digest of everything that a replay runs: its code, its configs, its packages."""
+    found = [path for top in ("pipeline", "configs") for path in Path(top).rglob("*")]
+    kept = [p for p in found if p.is_file() and p.suffix in (".py", ".yaml", ".yml")]
+    named = [f"{p} {file_hash(p)}" for p in sorted([*kept, *map(Path, ("dvc.yaml", _LOCK))])]
+    return text_hash("\n".join(named)) + "\n"
 
 
 def _copied(path: Path, to: Path) -> None:
@@ -62,7 +67,7 @@ def _lend_environment(folder: Path) -> None:
     if ours.is_dir():
         (folder / ".venv").symlink_to(ours)
         old = (ours / "installed").stat().st_mtime if (ours / "installed").is_file() else 0
-        os.utime(folder / "requirements.lock", (old, old))
+        os.utime(folder / _LOCK, (old, old))
 
 
 def run(folder: Path, *command: str) -> tuple[int, str]:
