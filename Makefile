@@ -104,7 +104,10 @@ monitor-live: setup ## An alert fires in a real Prometheus and ends: make monito
 	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
 retrain: setup checkout ## More days arrive, the windows follow, and a challenger: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
+	@dvc repro features && $(PIPELINE) guards
 	@$(MAKE) champion
+guards: setup ## May these rows be learned from? Labels, parts of the day, age of features
+	@dvc repro features && $(PIPELINE) guards
 loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
 	@$(PIPELINE) loop $${UNTIL:+"--until=$$UNTIL"}
 replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
@@ -217,7 +220,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
-  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain loop replay \
+  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop replay \
   airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
   rollouts drifts alerts horizon outcomes year policies alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -58,13 +58,14 @@ def drills() -> dict[str, Drill]:
         operations,
         release,
         requests,
+        retraining,
         rollout,
         security,
         serving,
     )
 
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
-    modules += [labels, operations, monitoring]
+    modules += [labels, operations, monitoring, retraining]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
 
 

@@ -40,6 +40,7 @@ STAGES = {
     "exporter": "pipeline.monitor:exporter",
     "monitor-live": "pipeline.monitor:monitor_live",
     "retrain": "pipeline.retrain:run",
+    "guards": "pipeline.retrain:guards",
     "loop": "pipeline.retrain:loop",
     "replay": "pipeline.retrain:replay",
 }

@@ -481,6 +481,24 @@ def test_a_later_month_adds_snapshots_and_changes_none(project):
     assert len(after) == len(before) + 4 + 1
 
 
+def test_the_beginning_of_a_month_is_a_snapshot_until_the_month_is_whole(project):
+    ingest.run()
+    whole = project.hashes()
+    project.configure(as_of="2013-02-01")
+    ingest.run()
+    begun = read_parquet(INGEST / "flights" / "2013-02-01.parquet", "ingest")
+    assert set(begun["day"]) == {1}
+    assert not (INGEST / "flights" / "2013-02.parquet").exists()
+    manifest = Manifest.model_validate(read_json(INGEST / "manifest.json", "ingest"))
+    assert [s.month for s in manifest.snapshots if s.table == "flights"] == [
+        "2013-01",
+        "2013-02-01",
+    ]
+    project.configure(as_of="2013-02")
+    ingest.run()
+    assert project.hashes() == whole
+
+
 def test_an_earlier_month_takes_later_snapshots_out(project):
     ingest.run()
     before = project.hashes()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.register import run as register
-from pipeline.retrain import calendar, guards, journal
+from pipeline.retrain import calendar, journal
+from pipeline.retrain.guards import require_sound
 from pipeline.retrain.policy import Attempt
 from pipeline.rollout import canary
 from pipeline.rollout.mirror import shadow
@@ -121,7 +122,7 @@ def _data(_: Begun) -> Told:
 
 
 def _guards(_: Begun) -> Told:
-    checks = guards.require_sound()
+    checks = require_sound()
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 

@@ -26,37 +26,37 @@ from pipeline.shared.contracts import Check, at_least, at_most
 from pipeline.shared.errors import TrainingRefused
 
 
-def coverage(rows: pd.DataFrame, guards: Guards, first_hours: list[int]) -> Check:
+def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Check:
     """Flights a day by origin and part of the day: the newest days against those before.
 
     A feed that loses the mornings leaves every other figure looking well.
     """
-    new, cell = _is_new(rows, guards.recent_days), _cells(rows, first_hours)
+    new, cell = _is_new(rows, limits.recent_days), _cells(rows, first_hours)
     before, after = (_a_day(cell[chosen], rows[chosen]) for chosen in (~new, new))
-    usual = before[before >= guards.min_flights_a_day]
+    usual = before[before >= limits.min_flights_a_day]
     share = (after.reindex(usual.index).fillna(0) / usual).sort_values()
     worst = str(share.index[0]) if len(share) else "none"
     detail = (
-        f"{worst}: {after.get(worst, 0):.1f} flights a day in the newest {guards.recent_days} "
+        f"{worst}: {after.get(worst, 0):.1f} flights a day in the newest {limits.recent_days} "
         f"days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} cells"
     )
     found = float(share.iloc[0]) if len(share) else 0.0
-    return at_least("coverage of origin and hour", round(found, 4), guards.min_coverage, detail)
+    return at_least("coverage of origin and hour", round(found, 4), limits.min_coverage, detail)
 
 
-def freshness(rows: pd.DataFrame, guards: Guards) -> Check:
+def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
     """The age of each view at T: the newest days' median against that of the days before."""
-    new, ratios, ages = _is_new(rows, guards.recent_days), {}, {}
+    new, ratios, ages = _is_new(rows, limits.recent_days), {}, {}
     for column in KNOWN_AT:
         age = (rows["predict_at"] - rows[column]).dt.total_seconds() / 60
-        now, before = float(age[new].median()), float(age[~new].median())
+        now, before = _median(age[new]), _median(age[~new])
         view = column.removesuffix("_known_at")
         # A view that is nowhere there has no age: that is infinitely stale, if it ever had one.
         ratios[view] = now / before if now == now and before > 0 else np.inf
         ages[view] = f"{view}: {now:.0f} minutes, {before:.0f} before"
     worst = max(ratios, key=lambda view: ratios[view])
     found = min(round(ratios[worst], 4), 1e9)
-    return at_most("age of features", found, guards.max_staleness_ratio, f"median of {ages[worst]}")
+    return at_most("age of features", found, limits.max_staleness_ratio, f"median of {ages[worst]}")
 
 
 def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
@@ -83,12 +83,24 @@ def require_sound() -> list[Check]:
         TrainingRefused: a part of the day is missing, or features are older than they were.
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
-    guards = load(RetrainConfig).guards
-    return checked(read(config.whole), guards, load(MonitorConfig).outcome, gate)
+    limits = load(RetrainConfig).guards
+    return checked(read(config.whole), limits, load(MonitorConfig).outcome, gate)
+
+
+def guards() -> str:
+    """Ask every guard about the rows that are about to be learned from.
+
+    Raises:
+        LabelsRefused: labels contradict the flags.
+        TrainingRefused: a part of the day is missing, or features are older than they were.
+    """
+    checks = require_sound()
+    told = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
+    return f"{len(checks)} guards let {load(TrainConfig).whole.last} be learned from: {told}"
 
 
 def checked(
-    rows: pd.DataFrame, guards: Guards, rule: OutcomeRule, gate: EvaluateConfig
+    rows: pd.DataFrame, limits: Guards, rule: OutcomeRule, gate: EvaluateConfig
 ) -> list[Check]:
     """Every guard on some rows of the feature table.
 
@@ -98,8 +110,8 @@ def checked(
     """
     checks = [
         agreement(rows, rule),
-        coverage(rows, guards, gate.slices.hour_bands),
-        freshness(rows, guards),
+        coverage(rows, limits, gate.slices.hour_bands),
+        freshness(rows, limits),
     ]
     if failed := [check for check in checks if not check.passed]:
         told = "; ".join(f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed)
@@ -109,6 +121,12 @@ def checked(
             "retrain`"
         )
     return checks
+
+
+def _median(ages: pd.Series) -> float:
+    """NaN where there is none."""
+    known = ages.dropna()
+    return float(known.median()) if len(known) else np.nan
 
 
 def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:

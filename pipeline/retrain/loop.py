@@ -97,18 +97,21 @@ def lived(until: pd.Timestamp, feed: Feed = published) -> Iterator[Event]:
 def _days(known: list[Entry], until: pd.Timestamp) -> Iterator[str]:
     """The days that are not over in the journal yet, up to `until`."""
     over = [event for event in journal.events() if event.kind == "day"]
-    first = pd.Timestamp(known[0].move.at).tz_convert(ZONE).normalize().tz_localize(None)
-    if over:
-        first = pd.Timestamp(over[-1].told["day"]) + DAY
+    first = pd.Timestamp(over[-1].told["day"]) + DAY if over else pd.Timestamp(_first_day(known))
     for day in pd.date_range(first, until):
         yield f"{day:%Y-%m-%d}"
+
+
+def _first_day(known: list[Entry]) -> str:
+    """The day on which the first champion began to serve."""
+    return f"{pd.Timestamp(known[0].move.at).tz_convert(ZONE):%Y-%m-%d}"
 
 
 def _passed(day: str, watch: Watch, online: Online) -> Iterator[Event]:
     """A day is over and its labels are there: look, and once a week decide and act."""
     now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
     known = [entry for entry in who_serves() if pd.Timestamp(entry.move.at) <= now]
-    labels = watch.receive(day)
+    labels = watch.receive(_first_day(known), day)
     alert = watch.outcome(known, now)
     if is_check_day(now, load(RetrainConfig).policy):
         yield from _checked(now, known, watch, online)

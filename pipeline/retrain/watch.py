@@ -30,16 +30,17 @@ from pipeline.shared.ledger import Entry
 
 FEED = Path("state/retrain/feed")
 """Where the label files of the days arrive."""
-Feed = Callable[[Year, str], pd.DataFrame | None]
-"""What the source sends of a day; None: nothing comes."""
+Feed = Callable[[Year, str, pd.Timestamp], pd.DataFrame | None]
+"""What the source has sent of a day by an instant; None: nothing yet."""
 DAY = pd.Timedelta(days=1)
 _RECENT = 7
 """Days of answers that are held against a broken feed at a check."""
 
 
-def published(year: Year, day: str) -> pd.DataFrame | None:
-    """The label file of a day as its source sends it."""
+def published(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
+    """The label file of a day as its source sends it: whole, at 10:00 UTC of the next."""
     told = labels.daily(year.frame[year.day == day])
+    told = told[told["arrived_at"] <= now]
     return told.drop(columns="arrived_at") if len(told) else None
 
 
@@ -56,22 +57,28 @@ class Watch:
         """With everything that the label ledger holds."""
         return cls(year, received(), feed)
 
-    def receive(self, day: str) -> int:
-        """Take in the label file that arrives at 10:00 UTC after a day; how many labels it holds.
+    def receive(self, first: str, day: str) -> int:
+        """Take in the label files that have come by 10:00 UTC after a day; how many labels it got.
 
-        A file that was taken in before adds nothing.
+        Those of days since `first` that had not come when they were due are asked for again. A file
+        that was taken in before adds nothing.
         """
-        file = self.feed(self.year, day)
-        if file is None:
-            return 0
-        path, arrives = FEED / f"{day}.parquet", pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
+        now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
+        known = set(self.told["flight"].str[:10])
+        due = [f"{one:%Y-%m-%d}" for one in pd.date_range(first, day)]
+        for late in [one for one in due if one not in known]:
+            if (file := self.feed(self.year, late, now)) is not None:
+                self._taken_in(late, file, now)
+        return int((self.told["arrived_at"] == now).sum())
+
+    def _taken_in(self, day: str, file: pd.DataFrame, now: pd.Timestamp) -> None:
+        path = FEED / f"{day}.parquet"
         write_parquet(path, file)
-        receipt = receive(path, arrives)
+        receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=arrives)[labels.COLUMNS].astype(self.told.dtypes)
+            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.told.dtypes)
             self.told = pd.concat([self.told, new], ignore_index=True)
-        return len(file)
 
     def outcome(self, known: list[Entry], now: pd.Timestamp) -> Alert:
         """The cheap rule on the newest days that the one who serves now has served alone."""

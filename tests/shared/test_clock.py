@@ -9,11 +9,25 @@ def test_months_are_named_from_the_first_to_the_last():
     assert clock.months("2013-04", "2013-04") == ["2013-04"]
 
 
+def test_the_last_of_the_months_may_be_its_beginning_up_to_a_day():
+    assert clock.months("2013-03", "2013-05-12") == ["2013-03", "2013-04", "2013-05-12"]
+    assert clock.months("2013-01", "2013-01-01") == ["2013-01-01"]
+
+
+def test_a_month_up_to_its_last_day_is_the_month():
+    assert clock.months("2013-01", "2013-02-28") == clock.months("2013-01", "2013-02")
+
+
 @pytest.mark.parametrize(
     ("month", "at"),
-    [("2013-02", "2013-03-01 10:00Z"), ("2013-12", "2014-01-01 10:00Z")],
+    [
+        ("2013-02", "2013-03-01 10:00Z"),
+        ("2013-12", "2014-01-01 10:00Z"),
+        ("2013-05-12", "2013-05-13 10:00Z"),
+        ("2013-02-28", "2013-03-01 10:00Z"),
+    ],
 )
-def test_a_month_has_arrived_at_ten_utc_on_the_day_after_its_last(month, at):
+def test_a_month_or_its_beginning_has_arrived_at_ten_utc_on_the_day_after_its_last(month, at):
     assert clock.arrived_at(month) == pd.Timestamp(at)
 
 

@@ -1,0 +1,202 @@
+"""Drills on retraining: what breaks within the judged days, and a loop that is fed nothing."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from exercises.drill import Drill, Outcome, configure, replace_once, two_months
+
+_GRAPH = ["ingest", "validate", "features", "guards"]
+_PLAUSIBLE = "    require_plausible(frame)\n    write_parquet(ROWS, frame)\n"
+_NEWEST = (
+    "    newest = frame['sched_dep_utc']\\\n"
+    "        >= frame['sched_dep_utc'].max() - pd.Timedelta(days={days})\n"
+)
+
+
+def _in_the_rows(folder: Path, days: int, fault: str) -> None:
+    """Plant a fault in the newest days of the feature table."""
+    two_months(folder)
+    planted = _PLAUSIBLE.replace(
+        "    write_parquet", _NEWEST.format(days=days) + f"    {fault}\n    write_parquet", 1
+    )
+    replace_once(folder / "pipeline/features/stage.py", _PLAUSIBLE, planted)
+    whole = {"refit_until": "2013-02-28", "window.last": "2013-02-14"}
+    configure(folder, "train", **whole)
+
+
+def _flip_labels(folder: Path) -> list[str]:
+    _in_the_rows(folder, 7, "frame.loc[newest, 'late'] = 1 - frame.loc[newest, 'late']")
+    return _GRAPH
+
+
+def _lose_mornings(folder: Path) -> list[str]:
+    _in_the_rows(folder, 14, "frame = frame[~(newest & (frame['sched_hour'] < 9))]")
+    return _GRAPH
+
+
+def _serve_old_features(folder: Path) -> list[str]:
+    fault = (
+        "frame.loc[newest, ['system_known_at', 'origin_known_at', 'carrier_known_at']] -= "
+        "pd.Timedelta(hours=6)"
+    )
+    _in_the_rows(folder, 14, fault)
+    return _GRAPH
+
+
+def _poison_the_refit(folder: Path) -> list[str]:
+    """What goes live learns from flipped labels; the judged model and the judged labels do not."""
+    two_months(folder)
+    configure(folder, "train", refit_until="2013-02-28", **{"window.last": "2013-02-14"})
+    judged = {"first": "2013-02-15", "last": "2013-02-28"}
+    configure(folder, "evaluate", window=judged)
+    replace_once(
+        folder / "pipeline/train/stage.py",
+        "(judged, frame))",
+        "(judged, frame.assign(late=frame['late'].where(frame['sched_dep_utc'] < '2013-02-15', "
+        "1 - frame['late']))))",
+    )
+    return ["ingest", "validate", "features", "train", "evaluate"]
+
+
+def _stop_the_label_feed(folder: Path) -> list[str]:
+    two_months(folder)
+    replace_once(
+        folder / "pipeline/retrain/watch.py",
+        '    return told.drop(columns="arrived_at") if len(told) else None\n',
+        "    return told.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
+    )
+    return ["ingest", "validate", "features", "train", "evaluate", "register", "loop"]
+
+
+def _until(folder: Path) -> None:
+    """Commands in a row take no option: the loop of a drill ends here by itself."""
+    replace_once(
+        folder / "pipeline/retrain/loop.py",
+        'def loop(until: str = "2013-12-31")',
+        'def loop(until: str = "2013-03-17")',
+    )
+
+
+def _feed_stops(folder: Path) -> list[str]:
+    _until(folder)
+    return _stop_the_label_feed(folder)
+
+
+_REWRITE = """
+import sqlite3, subprocess, sys
+run = lambda *words: subprocess.run([sys.executable, "-m", "pipeline", *words]).returncode
+run("ingest", "validate", "features", "train", "evaluate", "register", "loop")
+known = sqlite3.connect("state/retrain/journal.db")
+known.executescript("DROP TRIGGER no_change; UPDATE ledger SET entry = "
+    "replace(entry, '\"hold\"', '\"retrain\"') WHERE entry LIKE '%hold%'; ")
+known.commit()
+sys.exit(run("loop"))
+"""
+
+
+def _rewrite_the_journal(folder: Path) -> list[str]:
+    two_months(folder)
+    _until(folder)
+    return [_REWRITE]
+
+
+_SWALLOWED = """
+import subprocess, sys
+print(subprocess.run(["dvc", "repro", "--quiet"]).returncode, "swallowed")
+sys.exit(subprocess.run([sys.executable, "-m", "pipeline", "register"]).returncode)
+"""
+
+
+def _swallow_the_gate(folder: Path) -> list[str]:
+    two_months(folder)
+    configure(folder, "evaluate", **{"behaviour.calm_morning_max": 0.01})
+    return [_SWALLOWED]
+
+
+def _same_month(folder: Path) -> list[str]:
+    replace_once(
+        folder / "pipeline/retrain/calendar.py",
+        "def run(as_of: str | None = None)",
+        'def run(as_of: str | None = "2013-04")',
+    )
+    return ["retrain"]
+
+
+def _says(pattern: str, code: int = 1) -> Callable[[Path, Outcome], str]:
+    def caught(_: Path, outcome: Outcome) -> str:
+        found = re.search(pattern, outcome.words)
+        return found[0] if found and outcome.code == code else ""
+
+    return caught
+
+
+def _journal_is_told(folder: Path, outcome: Outcome) -> str:
+    found = re.search(r"ArtifactTampered: entry \d+ of [^;]*journal\.db[^;]*", outcome.words)
+    lines = sqlite3.connect(folder / "state/retrain/journal.db").execute(
+        "SELECT count(*) FROM ledger"
+    )
+    return found[0] if found and outcome.code == 1 and lines.fetchone()[0] else ""
+
+
+DRILLS = [
+    Drill(
+        slug="poisoned-labels",
+        fault="the newest week's labels are turned around, within the days that the gate judges",
+        guard="labels against departure-late flags, before anything is trained (retrain.guards)",
+        inject=_flip_labels,
+        caught=_says(r"LabelsRefused: labels disagree[^;]*"),
+    ),
+    Drill(
+        slug="lost-mornings",
+        fault="no flight before nine reaches the feature table for two weeks",
+        guard="flights a day by origin and part of the day (retrain.guards)",
+        inject=_lose_mornings,
+        caught=_says(r"TrainingRefused: [^;]*coverage of origin and hour[^;]*"),
+    ),
+    Drill(
+        slug="old-features",
+        fault="three rolling views are six hours old for the newest two weeks of training",
+        guard="the age of each view against the days before (retrain.guards)",
+        inject=_serve_old_features,
+        caught=_says(r"TrainingRefused: [^;]*age of features[^;]*"),
+    ),
+    Drill(
+        slug="refit-apart",
+        fault="what goes live has learned from turned labels that the judged model never saw",
+        guard="the gate's distance of the refit from what was judged (evaluate.refresh)",
+        inject=_poison_the_refit,
+        caught=_says(r"refit stays near what was judged: found [^\n]*"),
+    ),
+    Drill(
+        slug="labels-stop",
+        fault="the label feed stops, and the loop goes on without it",
+        guard="the policy blocks training on a feed that is late (retrain.policy)",
+        inject=_feed_stops,
+        caught=_says(r"block: [^\n]*the label feed is late[^\n]*", 0),
+    ),
+    Drill(
+        slug="rewritten-journal",
+        fault="somebody rewrites what the loop decided",
+        guard="the chain of hashes, when the journal is read (shared.appended)",
+        inject=_rewrite_the_journal,
+        caught=_journal_is_told,
+        command=("-c",),
+    ),
+    Drill(
+        slug="swallowed-gate",
+        fault="an orchestrator goes on although the gate's step refused",
+        guard="register takes nothing but a passed verdict (register.stage)",
+        inject=_swallow_the_gate,
+        caught=_says(r"RegistryRefused: the verdict on [^;]* is no[^;]*"),
+        command=("-c",),
+    ),
+    Drill(
+        slug="month-twice",
+        fault="the trigger fires twice for the same month",
+        guard="the calendar refuses what has arrived already (retrain.calendar)",
+        inject=_same_month,
+        caught=_says(r"WrongMonth: 2013-04 is not after 2013-04[^:]*", 2),
+    ),
+]
