@@ -148,8 +148,8 @@ def _register(_: Begun) -> Told:
     if challenger is None or challenger.digest != trained:
         raise errors.RegistryRefused(
             f"what was trained ({trained[:12]}) is no challenger, the challenger is "
-            f"{challenger.digest[:12] if challenger else 'nobody'}: it is the champion again; wait "
-            "for more labels"
+            f"{challenger.digest[:12] if challenger else 'nobody'}: it is the champion again; "
+            "wait for more labels, then `make retrain`"
         )
     return {"version": challenger.number}
 
@@ -173,9 +173,11 @@ def _canary(going_on: Begun) -> Told:
 def _require_not_over(mine: list[Move]) -> None:
     """What the ledger says ended this attempt's rollout ended it, though nobody wrote it here."""
     if mine and mine[-1].event in ("rolled back", "shadow failed"):
-        raise errors.RolledBack(f"{mine[-1].rollout} was {mine[-1].event} by {mine[-1].by}")
+        raise errors.RolledBack(
+            f"{mine[-1].rollout} was {mine[-1].event} by {mine[-1].by}; see `make rollout`"
+        )
     if mine and mine[-1].event in ("inconclusive", "paused", "shadow held"):
-        raise errors.NotPromoted(f"{mine[-1].rollout} ended {mine[-1].event}")
+        raise errors.NotPromoted(f"{mine[-1].rollout} ended {mine[-1].event}; see `make rollout`")
 
 
 def _when(going_on: Begun, event: str) -> Told:

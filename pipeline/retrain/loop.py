@@ -73,7 +73,7 @@ def alone() -> Iterator[None]:
         except BlockingIOError as error:
             raise RolloutRefused(
                 f"the loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
-                "stop it: the same command goes on where it was"
+                "stop it: `make loop` goes on where it was"
             ) from error
         yield
 

@@ -78,11 +78,17 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": ""},
+        env=_environment(),
     ) as process:
         said = [line for line in process.stdout or [] if not sys.stdout.write(line) or True]
     sys.stdout.flush()
     return process.returncode, said[-1].strip() if said else ""
+
+
+def _environment() -> dict[str, str]:
+    """Without addresses of servers: a replay has its own registry, store and log."""
+    foreign = ("PIPELINE_", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def must(folder: Path, *command: str) -> str:

@@ -63,7 +63,7 @@ def beside(request: pytest.FixtureRequest, shelf: Path) -> Iterator[dict[str, Fu
 def _full(shelf: Path) -> life.Life:
     """The whole thing, from what is committed, with the limits and months of the project."""
     folder = life.clone(life.ROOT, shelf / "full")
-    return life.Life(folder, life.run(folder, "make", "run"))
+    return life.Life(folder, life.run(folder, "make", "champion"))
 
 
 def _called(folder: Path) -> life.Life:

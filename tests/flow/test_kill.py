@@ -71,13 +71,13 @@ def killed(small, shelf):
     chance = random.Random(2013)
     last_words = {}
     for stage, (begun, at_work, seconds) in MOMENTS.items():
-        process = life.start(folder, "make", "run")
+        process = life.start(folder, "make", "champion")
         _until(process, folder, lambda b=begun: b in life.words(folder))
         _until(process, folder, lambda a=at_work: next(folder.glob(a), None))
         time.sleep(chance.uniform(0, seconds))
         life.kill(process)
         last_words[stage] = life.words(folder)
-    return life.Life(folder, life.run(folder, "make", "run")), last_words
+    return life.Life(folder, life.run(folder, "make", "champion")), last_words
 
 
 def _until(process, folder, seen):

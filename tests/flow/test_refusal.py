@@ -15,7 +15,7 @@ def refused(shelf):
     """A small project to which February is published twice."""
     folder = life.small(shelf / "refused")
     drill.drills()["duplicated-month"].inject(folder)
-    return life.Life(folder, life.run(folder, "make", "run"))
+    return life.Life(folder, life.run(folder, "make", "champion"))
 
 
 def test_a_refused_snapshot_stops_the_graph_before_the_next_stage(refused):

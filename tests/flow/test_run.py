@@ -14,7 +14,8 @@ ASKED_FOR = (
     *("promote", "reproduce", "lineage", "serve", "server", "materialize", "skew", "batch"),
     "prune",
     *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
-    *("diagnose", "explain", "exporter", "monitor-live", "retrain"),
+    *("diagnose", "explain", "exporter", "monitor-live"),
+    *("retrain", "guards", "loop", "replay"),
 )
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
@@ -23,7 +24,6 @@ def test_a_run_ends_with_a_champion_and_each_stage_says_what_it_did(small):
     said = re.findall(r"^([a-z]+) +\d+\.\d s  \S", small.done.words, re.MULTILINE)
     assert said == RUN
     assert "registered, now champion" in small.done.words
-    assert re.search(r"^run: done in \d+ s$", small.done.words, re.MULTILINE)
 
 
 def test_a_run_needs_no_network(small, cut_off):
@@ -45,7 +45,7 @@ def test_a_run_changes_nothing_in_the_checkout_but_the_lock_and_what_data_record
 def test_a_second_run_does_nothing_and_says_so(small, shelf):
     folder = life.twin(small.folder, shelf / "again")
     before = (folder / "dvc.lock").read_bytes()
-    done = life.run(folder, "make", "run").well()
+    done = life.run(folder, "make", "champion").well()
     assert re.findall(r"Stage '(\w+)' didn't change", done.words) == RUN[:5]
     assert "is already champion: nothing to do" in done.words
     assert "stands: nothing that it rests on has changed" in done.words
