@@ -163,7 +163,7 @@ def recorded() -> str:
 
 
 def record() -> None:
-    """Run `make run` in a fresh clone without an environment, and keep what its stages say."""
+    """Run `make run` in a fresh clone without an environment, and keep how its story ends."""
     with tempfile.TemporaryDirectory(prefix="record-") as name:
         clone = Path(name) / "mlops-pipeline"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -176,9 +176,9 @@ def record() -> None:
                 lines.append(line)
         if process.returncode:
             sys.exit(process.returncode)
-    stages = "|".join([*_stages(), "run:"])
-    kept = [line.strip() for line in lines if re.match(rf"({stages})\s", line)]
-    shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 11)]
+    told = next(place for place, line in enumerate(lines) if line.startswith("replay "))
+    kept = [line.rstrip() for line in lines[told:]]
+    shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 3)]
     (ROOT / "docs/run.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
 
 

@@ -249,12 +249,9 @@ def _slow(known: list[Entry]) -> Told:
 
 
 def table(story: list[Told]) -> str:
-    """The story as lines: what happened, then its evidence, file and answer below it."""
-    lines = []
-    for number, one in enumerate(story, 1):
-        lines += [
-            f"{number}. {one.when}  {one.event}",
-            f"     {one.evidence}",
-            f"     {one.file}  |  make answer Q={one.answer}",
-        ]
-    return "\n".join(lines)
+    """The story as lines: what happened with its numbers, then where they are, and the answer."""
+    return "\n".join(
+        f"{number}. {one.when}  {one.event}: {one.evidence}\n"
+        f"   -> {one.file}; make answer Q={one.answer}"
+        for number, one in enumerate(story, 1)
+    )

@@ -195,3 +195,25 @@ def test_answers_from_what_was_known_six_hours_before_are_skew_and_no_shift(dril
 def test_outcomes_of_another_relation_are_found_at_equal_inputs(drilled):
     moved = r"^both shifts -> retrain: .* by \+0\.\d+ \[\+0\.\d+, \S+\] at equal inputs"
     assert re.search(moved, _caught(drilled))
+
+
+RETRAINING = {
+    "poisoned-labels": "labels disagree",
+    "lost-mornings": "coverage of origin and hour",
+    "old-features": "age of features",
+    "refit-apart": "refit stays near what was judged",
+    "labels-stop": "the label feed is late",
+    "rewritten-journal": "journal.db is not what was written there",
+    "swallowed-gate": "is no",
+    "month-twice": "is not after 2013-04",
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("slug", "told"),
+    [pytest.param(*one, marks=pytest.mark.drill(one[0])) for one in RETRAINING.items()],
+    ids=RETRAINING,
+)
+def test_what_breaks_retraining_is_caught(drilled, slug, told):
+    assert told in _caught(drilled)

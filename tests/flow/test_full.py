@@ -31,7 +31,7 @@ def locked(committed):
 
 
 def test_a_fresh_clone_runs_to_its_end_within_the_memory(full):
-    assert "run: done in" in full.done.well().words
+    assert "registered, now champion" in full.done.well().words
     assert full.done.peak < MEMORY
 
 

@@ -1,0 +1,44 @@
+"""The story of `make run`, whole: it takes minutes, and ends with seven events."""
+
+import re
+
+import pytest
+
+from pipeline.shared import ledger
+from tests.flow import life
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.nightly,
+    pytest.mark.timeout(1500),
+    pytest.mark.answer("closed-loop"),
+]
+
+
+@pytest.fixture(scope="module")
+def replayed(full, shelf):
+    folder = life.twin(full.folder, shelf / "replayed")
+    return life.Life(folder, life.run(folder, "make", "replay").well())
+
+
+def test_it_ends_with_seven_events_each_with_its_file_and_its_answer(replayed):
+    events = re.findall(
+        r"^(\d)\. \S+ .*: .+\n +-> (\S+); make answer Q=(\S+)$", replayed.done.words, re.M
+    )
+    assert [number for number, _, _ in events] == list("1234567")
+    folder = replayed.folder / "state/replay/run"
+    assert all((folder / path).exists() for _, path, _ in events)
+    pages = {path.stem for path in (life.ROOT / "docs/answers").glob("*.md")}
+    assert {answer for _, _, answer in events} <= pages
+
+
+def test_the_checkout_is_as_it_was(replayed):
+    assert life.git(replayed.folder, "status", "--porcelain") == ""
+    events = [e.move.event for e in ledger.entries(replayed.folder / ledger.LEDGER)]
+    assert events == ["registered"]
+
+
+def test_the_same_again_tells_the_same(replayed):
+    done = life.run(replayed.folder, "make", "replay").well()
+    assert done.seconds < 60
+    assert done.words.splitlines()[-14:] == replayed.done.words.splitlines()[-14:]
