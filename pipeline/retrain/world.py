@@ -16,8 +16,6 @@ from pipeline.shared.files import file_hash, text_hash, write_text
 
 REPLAY = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
-_KEPT = ("dvc.lock", "data/train", "data/evaluate", "data/validate")
-"""What the graph wrote beside its outputs that DVC keeps: the small figures that git compares."""
 
 
 def world(name: str) -> tuple[Path, bool]:
@@ -35,8 +33,10 @@ def world(name: str) -> tuple[Path, bool]:
     lineage.remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     lineage.copy(folder)
-    for path in map(Path, _KEPT):
-        _copied(path, folder / path)
+    for path in [graph.LOCK, *map(Path, graph.uncached(Path()))]:
+        if path.is_file():  # the small figures that git compares are in no cache
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path)
     _lend_environment(folder)
     graph.use_cache(folder)
     graph.checkout(folder)
@@ -50,15 +50,6 @@ def _stamp() -> str:
     kept = [p for p in found if p.is_file() and p.suffix in (".py", ".yaml", ".yml")]
     named = [f"{p} {file_hash(p)}" for p in sorted([*kept, *map(Path, ("dvc.yaml", _LOCK))])]
     return text_hash("\n".join(named)) + "\n"
-
-
-def _copied(path: Path, to: Path) -> None:
-    if path.is_file():
-        shutil.copyfile(path, to)
-    elif path.is_dir():
-        for one in path.glob("*.json"):
-            to.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(one, to / one.name)
 
 
 def _lend_environment(folder: Path) -> None:

@@ -120,7 +120,7 @@ def cut_off() -> list[str]:
 def small(shelf: Path, cut_off: list[str]) -> life.Life:
     """An undisturbed run of the small project, without a network where that can be had."""
     folder = life.small(shelf / "small")
-    both = f'python -c "{_INTERFACES}" && make run'
+    both = f'python -c "{_INTERFACES}" && make champion'
     done = life.run(folder, *cut_off, "bash", "-c", both).well()
     life.commit(folder)
     return life.Life(folder, done)

@@ -46,6 +46,7 @@ def aliases(folder):
     return told
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_it_retrains_until_the_challenger_is_registered(champion, shelf, name):
     installed(name)
