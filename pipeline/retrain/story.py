@@ -26,7 +26,8 @@ from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.ledger import Entry
 
-UNTIL = "2013-06-30"
+UNTIL = ("2013-06-30", "2013-07-15")
+"""The second where the first attempt was taken out: a busy machine makes a challenger slow."""
 PUT_OFF = "92"
 """Days: the schedule would come before the outcome falls."""
 BAD_MONTH = "2013-07"
@@ -57,12 +58,28 @@ def replay() -> str:
         _change(folder, "retrain", {"policy.max_age_days": PUT_OFF})
         must(folder, "register")
     if not (folder / _DONE).is_file():
-        must(folder, "loop", f"--until={UNTIL}")
+        for until in UNTIL:
+            if not _promotions(folder):
+                must(folder, "loop", f"--until={until}")
+        if not _promotions(folder):
+            raise GraphFailed(
+                f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, wanted is 1; "
+                f"see {folder / journal.JOURNAL}; take {folder} away, then run `make replay` on a "
+                "machine that is less busy"
+            )
         _slow_challenger(folder)
         refused = _wrong_unit(folder)
         write_json(folder / _DONE, {"refused": refused})
     story = told(folder)
     return f"{len(story)} events in {folder}; `cd` there, and every command works\n{table(story)}"
+
+
+def _ends(folder: Path) -> list[journal.Event]:
+    return [e for e in journal.events(folder / journal.JOURNAL) if e.kind == "ended"]
+
+
+def _promotions(folder: Path) -> list[journal.Event]:
+    return [event for event in _ends(folder) if event.told["result"] == "promoted"]
 
 
 def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
@@ -143,14 +160,7 @@ def told(folder: Path) -> list[Told]:
     """The story as the journal, the ledger and the reports of a replay have it, in its order."""
     events = journal.events(folder / journal.JOURNAL)
     known = ledger.entries(folder / ledger.LEDGER)
-    ends = [event for event in events if event.kind == "ended"]
-    if not ends or ends[0].told["result"] != "promoted":
-        raise GraphFailed(
-            f"of {len(ends)} attempts until {UNTIL} the first ended "
-            f"{ends[0].told['result'] if ends else 'never'!r}, 'promoted' was wanted: see "
-            f"{folder / journal.JOURNAL}"
-        )
-    end = ends[0]
+    end = _promotions(folder)[0]
     steps = {e.told["step"]: e.told for e in events if e.kind == "step" and e.at == end.at}
     checks = [event for event in events if event.kind == "check"]
     quiet = [check for check in checks if check.at < end.at]
