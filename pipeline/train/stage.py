@@ -71,10 +71,14 @@ def _fit(
             "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
             "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
         }
-    stored = {
-        name: export.save(*model, TRAIN / f"{name}.onnx", config.parity_tolerance)
-        for name, model in fitted.items()
-    }
+    with ThreadPoolExecutor(2) as beside:  # the proof of equality predicts every row twice
+        saved = beside.map(
+            lambda name: export.save(
+                *fitted[name], TRAIN / f"{name}.onnx", config.parity_tolerance
+            ),
+            fitted,
+        )
+        stored = dict(zip(fitted, saved, strict=True))
     challenger = stored["model"][0]
     warm = export.warm_up(*fitted["model"], config.parity_tolerance)
     write_json(TRAIN / "warmup.json", warm.model_dump())

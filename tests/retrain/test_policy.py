@@ -52,13 +52,13 @@ CASES = {
         ["diagnosis"],
     ),
     "a diagnosis says hold": ({"diagnosis": "no shift", "diagnosed_act": "hold"}, [], "hold", []),
-    "the champion's labels are 56 days old": (
-        {"trained_until": "2013-04-22"},
+    "the champion's labels are 42 days old": (
+        {"trained_until": "2013-05-06"},
         [],
         "retrain",
         ["schedule"],
     ),
-    "they are 55 days old": ({"trained_until": "2013-04-23"}, [], "hold", []),
+    "they are 41 days old": ({"trained_until": "2013-05-07"}, [], "hold", []),
     "as many new labels as the limit": ({"fresh_labels": 60_000}, [], "retrain", ["volume"]),
     "one fewer": ({"fresh_labels": 59_999}, [], "hold", []),
     "too few new labels": (ALERT | {"fresh_labels": 6_999}, [], "hold", ["outcome"]),
