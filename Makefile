@@ -168,6 +168,8 @@ year: setup checkout ## The loop from April to December, beside simpler policies
 	@python -m benchmarks.loop
 policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
 	@python -m benchmarks.policies
+candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
+	@python -m benchmarks.candidates
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
 	@python -m benchmarks.alarms
 
@@ -222,5 +224,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop replay \
   airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies alarms check test nightly fast rules small report \
+  rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -123,6 +123,8 @@ def number(reference: str) -> str:
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
