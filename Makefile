@@ -110,6 +110,8 @@ guards: setup ## May these rows be learned from? Labels, parts of the day, age o
 	@dvc repro features && $(PIPELINE) guards
 loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
 	@$(PIPELINE) loop $${UNTIL:+"--until=$$UNTIL"}
+decisions: setup ## Decide every check of the loop again, from what was known then
+	@$(PIPELINE) decisions
 replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
 	@$(PIPELINE) replay
 
@@ -222,7 +224,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
-  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop replay \
+  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
   rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -21,9 +21,10 @@ from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL
 from pipeline.retrain import calendar, journal
 from pipeline.retrain.answers import Year
+from pipeline.retrain.decisions import asked
 from pipeline.retrain.journal import Event
-from pipeline.retrain.loop import YEAR, attempts
-from pipeline.retrain.policy import Asked, replayed
+from pipeline.retrain.loop import YEAR
+from pipeline.retrain.policy import replayed
 from pipeline.retrain.world import must, world
 from pipeline.shared import graph, ledger
 from pipeline.shared.config import EvaluateConfig, load
@@ -62,16 +63,6 @@ def _begin(folder: Path) -> None:
         calendar.move(FIRST, "asked")  # back: `retrain` only goes forward
         graph.repro("evaluate")
     must(folder, "register")
-
-
-def asked(events: list[Event]) -> list[Asked]:
-    """Every check with the attempts that had ended before it: what its decision rests on."""
-    found = []
-    for place, event in enumerate(events):
-        if event.kind == "check":
-            told = {**event.told, "attempts": attempts(events[:place])}
-            found.append(Asked.model_validate(told))
-    return found
 
 
 def of_attempts(events: list[Event], year: Year, known: list[Entry]) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ STAGES = {
     "retrain": "pipeline.retrain:run",
     "guards": "pipeline.retrain:guards",
     "loop": "pipeline.retrain:loop",
+    "decisions": "pipeline.retrain:decisions",
     "replay": "pipeline.retrain:replay",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""

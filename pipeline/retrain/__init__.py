@@ -8,8 +8,9 @@ is a checkout in which all this may happen, and the `story` two months of it.
 """
 
 from pipeline.retrain.calendar import run
+from pipeline.retrain.decisions import decisions
 from pipeline.retrain.guards import guards
 from pipeline.retrain.loop import loop
 from pipeline.retrain.story import replay
 
-__all__ = ["guards", "loop", "replay", "run"]
+__all__ = ["decisions", "guards", "loop", "replay", "run"]

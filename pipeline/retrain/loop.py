@@ -18,9 +18,10 @@ from pipeline.features.transform import ZONE
 from pipeline.retrain import journal
 from pipeline.retrain.answers import Year, serves_all
 from pipeline.retrain.attempt import attempted
+from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.online import Online
-from pipeline.retrain.policy import Attempt, decide, is_check_day
+from pipeline.retrain.policy import decide, is_check_day
 from pipeline.retrain.watch import DAY, Feed, Watch, published, who_serves
 from pipeline.shared import ledger
 from pipeline.shared.clock import LABELS_COMPLETE
@@ -160,13 +161,6 @@ def _checked(
 
 def _ended(events: list[Event], now: pd.Timestamp) -> bool:
     return any(e.kind == "ended" and pd.Timestamp(e.at) == now for e in events)
-
-
-def attempts(events: list[Event]) -> list[Attempt]:
-    """Every attempt that ended, the oldest first."""
-    fields = Attempt.model_fields
-    told = [{"at": event.at, **event.told} for event in events if event.kind == "ended"]
-    return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in told]
 
 
 _BEGAN = time.monotonic()

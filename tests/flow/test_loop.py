@@ -70,6 +70,12 @@ def test_a_check_says_what_was_known_and_why(looped):
     assert checks[0]["signals"]["skew"] == 0
 
 
+def test_every_decision_comes_out_again(looped):
+    done = life.run(looped.folder, "python", "-m", "pipeline", "decisions").well()
+    assert re.search(r"\d decisions come out again, number by number", done.words)
+    assert "2013-03-04  retrain" in done.words
+
+
 def test_the_same_again_does_nothing(looped):
     before = journal.last_hash(looped.folder / journal.JOURNAL)
     done = life.run(looped.folder, *LOOP, f"--until={UNTIL}").well()

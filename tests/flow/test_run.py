@@ -15,7 +15,7 @@ ASKED_FOR = (
     "prune",
     *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
     *("diagnose", "explain", "exporter", "monitor-live"),
-    *("retrain", "guards", "loop", "replay"),
+    *("retrain", "guards", "loop", "decisions", "replay"),
 )
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
