@@ -22,7 +22,7 @@ from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.join import historical
 from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import YEAR_ENDS
-from pipeline.retrain.guards import agreement, coverage, freshness
+from pipeline.retrain.guards import agreement, completeness, coverage, freshness
 from pipeline.rollout.traffic import published_until
 from pipeline.shared.config import (
     EvaluateConfig,
@@ -152,7 +152,12 @@ class Case:
         known = self.day < self.monday
         rows = fault(frame[known], self.day[known], self.monday).reset_index(drop=True)
         limits, gate = load(RetrainConfig).guards, load(EvaluateConfig)
-        checks = [coverage(rows, limits, gate.slices.hour_bands), freshness(rows, limits)]
+        bands, arrived = gate.slices.hour_bands, frame[known]
+        checks = [
+            coverage(rows, limits, bands),
+            completeness(rows, arrived, limits, bands),
+            freshness(rows, limits),
+        ]
         refused = [check.name for check in checks if not check.passed]
         try:
             agreement(rows, load(MonitorConfig).outcome)

@@ -15,6 +15,15 @@ _NEWEST = (
 )
 
 
+_LOOPED = """
+import subprocess, sys
+run = lambda *words: subprocess.run([sys.executable, "-m", "pipeline", *words]).returncode
+subprocess.run(["dvc", "repro", "--quiet"], check=True)
+assert run("register") == 0
+sys.exit(run('loop'))
+"""
+
+
 def _in_the_rows(folder: Path, days: int, fault: str) -> None:
     """Plant a fault in the newest days of the feature table."""
     two_months(folder)
@@ -67,38 +76,39 @@ def _stop_the_label_feed(folder: Path) -> list[str]:
         '    return told.drop(columns="arrived_at") if len(told) else None\n',
         "    return told.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
     )
-    return ["ingest", "validate", "features", "train", "evaluate", "register", "loop"]
+    return [_LOOPED]
 
 
-def _until(folder: Path) -> None:
+def _until(folder: Path, day: str) -> None:
     """Commands in a row take no option: the loop of a drill ends here by itself."""
     replace_once(
         folder / "pipeline/retrain/loop.py",
         'def loop(until: str = "2013-12-31")',
-        'def loop(until: str = "2013-03-17")',
+        f'def loop(until: str = "{day}")',
     )
 
 
 def _feed_stops(folder: Path) -> list[str]:
-    _until(folder)
+    _until(folder, "2013-03-17")
     return _stop_the_label_feed(folder)
 
 
-_REWRITE = """
-import sqlite3, subprocess, sys
-run = lambda *words: subprocess.run([sys.executable, "-m", "pipeline", *words]).returncode
-run("ingest", "validate", "features", "train", "evaluate", "register", "loop")
+_REWRITE = (
+    _LOOPED.replace("sys.exit(run('loop'))", "run('loop')")
+    + """
+import sqlite3
 known = sqlite3.connect("state/retrain/journal.db")
 known.executescript("DROP TRIGGER no_change; UPDATE ledger SET entry = "
-    "replace(entry, '\"hold\"', '\"retrain\"') WHERE entry LIKE '%hold%'; ")
+    "replace(entry, 'hold', 'retrain') WHERE entry LIKE '%hold%'; ")
 known.commit()
 sys.exit(run("loop"))
 """
+)
 
 
 def _rewrite_the_journal(folder: Path) -> list[str]:
     two_months(folder)
-    _until(folder)
+    _until(folder, "2013-03-03")
     return [_REWRITE]
 
 
@@ -175,6 +185,7 @@ DRILLS = [
         guard="the policy blocks training on a feed that is late (retrain.policy)",
         inject=_feed_stops,
         caught=_says(r"block: [^\n]*the label feed is late[^\n]*", 0),
+        command=("-c",),
     ),
     Drill(
         slug="rewritten-journal",

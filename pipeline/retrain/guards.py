@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
 from pipeline.features.rows import read
+from pipeline.features.stage import accepted
 from pipeline.monitor.outcomes.agreement import label_agreement, require_agreement
 from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import days_of
@@ -20,6 +21,7 @@ from pipeline.shared.config import (
     OutcomeRule,
     RetrainConfig,
     TrainConfig,
+    Window,
     load,
 )
 from pipeline.shared.contracts import Check, at_least, at_most
@@ -42,6 +44,21 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
     )
     found = float(share.iloc[0]) if len(share) else 0.0
     return at_least("coverage of origin and hour", round(found, 4), limits.min_coverage, detail)
+
+
+def completeness(
+    rows: pd.DataFrame, flights: pd.DataFrame, limits: Guards, first_hours: list[int]
+) -> Check:
+    """Rows to be learned from against the flights that arrived, by origin and part of the day.
+
+    What was never there is missing before as well, so that its coverage looks well.
+    """
+    there, arrived = (_cells(table, first_hours).value_counts() for table in (rows, flights))
+    share = (there.reindex(arrived.index).fillna(0) / arrived).sort_values()
+    worst = str(share.index[0])
+    detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} flights that arrived"
+    found = round(float(share.iloc[0]), 4)
+    return at_least("rows of flights that arrived", found, limits.min_complete, detail)
 
 
 def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
@@ -84,7 +101,16 @@ def require_sound() -> list[Check]:
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
     limits = load(RetrainConfig).guards
-    return checked(read(config.whole), limits, load(MonitorConfig).outcome, gate)
+    rows, flights = read(config.whole), _arrived(config.whole)
+    return checked(rows, flights, limits, load(MonitorConfig).outcome, gate)
+
+
+def _arrived(window: Window) -> pd.DataFrame:
+    """The accepted flights of a window, with the hour in which each is scheduled to leave."""
+    flights, _ = accepted()
+    hour = (flights["sched_dep_time"] // 100) % 24
+    days = days_of(flight_names(flights))
+    return flights.assign(sched_hour=hour)[(days >= window.first) & (days <= window.last)]
 
 
 def guards() -> str:
@@ -100,9 +126,13 @@ def guards() -> str:
 
 
 def checked(
-    rows: pd.DataFrame, limits: Guards, rule: OutcomeRule, gate: EvaluateConfig
+    rows: pd.DataFrame,
+    flights: pd.DataFrame,
+    limits: Guards,
+    rule: OutcomeRule,
+    gate: EvaluateConfig,
 ) -> list[Check]:
-    """Every guard on some rows of the feature table.
+    """Every guard on some rows of the feature table; `flights` are those that arrived.
 
     Raises:
         LabelsRefused: labels contradict the flags.
@@ -111,6 +141,7 @@ def checked(
     checks = [
         agreement(rows, rule),
         coverage(rows, limits, gate.slices.hour_bands),
+        completeness(rows, flights, limits, gate.slices.hour_bands),
         freshness(rows, limits),
     ]
     if failed := [check for check in checks if not check.passed]:

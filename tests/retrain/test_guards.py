@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, PROXY
-from pipeline.retrain.guards import checked, coverage, freshness
+from pipeline.retrain.guards import checked, completeness, coverage, freshness
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, RetrainConfig, load
 from pipeline.shared.errors import LabelsRefused, TrainingRefused
 from tests.builders import feature_rows
@@ -22,8 +22,8 @@ def rows():
     return frame.assign(**{PROXY: np.where(flips, 1 - frame["late"], frame["late"])})
 
 
-def asked(rows):
-    return checked(rows, LIMITS, RULE, GATE)
+def asked(rows, flights=None):
+    return checked(rows, rows if flights is None else flights, LIMITS, RULE, GATE)
 
 
 def since(rows, day):
@@ -35,6 +35,7 @@ def test_clean_rows_pass_every_guard(rows):
     assert [check.name for check in checks] == [
         "labels agree with flags",
         "coverage of origin and hour",
+        "rows of flights that arrived",
         "age of features",
     ]
     assert all(check.passed for check in checks)
@@ -60,6 +61,24 @@ def test_mornings_that_are_missing_are_refused_by_their_origin_and_hour(rows):
         TrainingRefused, match=r"coverage of .* found|: 0, limit 0\.5 \(LGA from 00"
     ):
         asked(rows[~lost])
+
+
+def test_mornings_that_were_never_there_are_missed_beside_what_arrived(rows):
+    never = rows[(rows["sched_hour"] >= 9) | (rows["origin"] != "JFK")]
+    assert coverage(never, LIMITS, GATE.slices.hour_bands).passed
+    with pytest.raises(TrainingRefused, match=r"arrived: 0, limit 0\.98 \(JFK from 00h: 0 rows of"):
+        asked(never, rows)
+
+
+@pytest.mark.parametrize(("lost", "passes"), [(0.015, True), (0.025, False)])
+def test_two_in_a_hundred_may_be_missing(rows, lost, passes):
+    cut = int(len(rows) * lost)
+    check = completeness(rows[cut:], rows, LIMITS, [0])
+    whole = rows["origin"].value_counts()
+    assert check.found == pytest.approx(
+        (rows[cut:]["origin"].value_counts() / whole).min(), abs=1e-4
+    )
+    assert check.passed is (check.found >= LIMITS.min_complete) is passes
 
 
 def test_features_that_are_six_hours_old_are_refused_by_their_view(rows):
