@@ -179,7 +179,8 @@ def record() -> None:
         if process.returncode:
             sys.exit(process.returncode)
     told = next(place for place, line in enumerate(lines) if line.startswith("replay "))
-    kept = [line.rstrip() for line in lines[told:]]
+    where = "   -> "  # the file and the answer of each event: not on a first screen
+    kept = [line.rstrip() for line in lines[told:] if not line.startswith(where)]
     shown = [part for line in kept for part in textwrap.wrap(line, 98, subsequent_indent=" " * 3)]
     (ROOT / "docs/run.txt").write_text("\n".join(shown) + "\n", encoding="utf-8")
 
