@@ -31,7 +31,7 @@ LATE = pytest.mark.nightly
             "validate", 150, "data/validate", id="the pages of Great Expectations", marks=LATE
         ),
         pytest.param("features", 1, "data/features/rows.parquet", id="features"),
-        pytest.param("train", 1, "data/train/model.onnx", id="train"),
+        pytest.param("train", 1, "data/train/candidate.onnx", id="train"),
         pytest.param("train", 300, "state/mlflow.db", id="the registry's database", marks=LATE),
     ],
 )
