@@ -10,7 +10,12 @@ from pipeline.retrain import journal
 from pipeline.shared import ledger
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.answer("closed-loop")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.nightly,
+    pytest.mark.timeout(900),
+    pytest.mark.answer("closed-loop"),
+]
 
 UNTIL = "2013-03-17"
 LOOP = ("python", "-m", "pipeline", "loop")
@@ -87,7 +92,6 @@ def test_nothing_is_left_half_written_or_running(looped):
     assert life.half_written(looped.folder) == []
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("after", ["data", "gate", "register", "shadow", "canary"])
 def test_killed_at_any_step_it_goes_on_to_the_same_end(looped, ready, shelf, after):
     folder = life.twin(ready, shelf / f"killed-{after}")
@@ -103,7 +107,6 @@ def test_killed_at_any_step_it_goes_on_to_the_same_end(looped, ready, shelf, aft
     )
 
 
-@pytest.mark.nightly
 def test_a_clock_that_jumps_gives_the_same_journal(looped, ready, shelf):
     folder = life.twin(ready, shelf / "jumps")
     for until in ("2013-03-02", "2013-03-05", UNTIL):
@@ -115,7 +118,6 @@ def test_a_clock_that_jumps_gives_the_same_journal(looped, ready, shelf):
     assert f"days to {UNTIL}" in done.words
 
 
-@pytest.mark.nightly
 def test_labels_that_come_late_block_and_then_count(ready, shelf):
     folder = life.twin(ready, shelf / "late")
     replace_once(
@@ -133,7 +135,6 @@ def test_labels_that_come_late_block_and_then_count(ready, shelf):
     assert moves(folder) == ["registered"]
 
 
-@pytest.mark.nightly
 def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(ready, shelf):
     folder = life.twin(ready, shelf / "fails")
     replace_once(

@@ -10,7 +10,7 @@ from tests.flow import life, orchestrate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.answer("orchestrators")]
 
-NAMES = ["kubeflow", pytest.param("airflow", marks=pytest.mark.nightly)]
+NAMES = ["kubeflow", "airflow"]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ def test_it_retrains_until_the_challenger_is_registered(champion, shelf, name):
     assert aliases(folder) == {"champion": True, "challenger": True}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_a_refused_gate_fails_the_run_and_nothing_is_registered(champion, shelf, name):
     installed(name)
