@@ -27,6 +27,8 @@ HEADINGS = [
     "The numbers here",
     "If they ask further",
     "A weak answer",
+    "The trade-off, and when not to",
+    "Managed, or on a cluster",
     "What this leaves out",
 ]
 """The sections of every page, in their order."""

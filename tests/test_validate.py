@@ -327,6 +327,7 @@ def test_a_refusal_names_rule_row_and_next_command_and_accepts_nothing(arrived: 
     assert not (VALIDATE / "quarantine.parquet").exists()
 
 
+@pytest.mark.answer("devops-engineer")
 def test_a_snapshot_that_is_not_what_its_manifest_says_is_refused(arrived: Path) -> None:
     write_parquet(snapshot_path(INGEST, "flights", "2013-02"), flights(rows=600, month="2013-02"))
     with pytest.raises(SnapshotChanged, match="its manifest says"):

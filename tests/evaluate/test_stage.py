@@ -82,6 +82,7 @@ def test_a_lost_slice_vetoes_where_it_has_enough_late_flights(other, positives, 
     assert ("too few for a veto" in check.detail) is (positives < 40)
 
 
+@pytest.mark.answer("devops-engineer")
 def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused():
     rows = feature_rows(3_000)
     labels = rows["late"].to_numpy()

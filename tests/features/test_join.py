@@ -134,6 +134,7 @@ def test_the_features_of_three_months_pass_the_leak_check(frame):
     require_point_in_time(frame)
 
 
+@pytest.mark.answer("data-scientist")
 def test_a_join_on_the_date_is_refused_as_a_leak(frame):
     day = frame["sched_dep_utc"].dt.normalize()
     by_day = frame.groupby([frame["origin"], day])
@@ -378,3 +379,29 @@ def test_the_order_of_the_raw_rows_is_of_no_account(published, config):
 
 def test_flights_without_any_weather_have_missing_weather(config):
     assert asked(config, weather=CLEAR[:0])[oracle.WEATHER].isna().all()
+
+
+# Parts of the year, apart from each other.
+
+LOOKS_BACK = pd.Timedelta(days=29)
+"""The longest window, and a day for what becomes known late."""
+
+
+@pytest.mark.answer("hundred-times")
+@pytest.mark.parametrize("first", ["2013-02-05", "2013-03-09", "2013-03-25"])
+def test_days_are_joined_apart_from_the_others_bit_by_bit(published, frame, config, first):
+    first = pd.Timestamp(first, tz="UTC")
+    until = first + pd.Timedelta(days=3)
+    flights, weather = published["flights"], published["weather"]
+    near = flights["sched_dep_utc"].between(first - LOOKS_BACK, until + pd.Timedelta(days=1))
+    seen = weather["observed_utc"].between(first - LOOKS_BACK, until + pd.Timedelta(days=1))
+    part = features_of(flights[near], weather[seen], config)
+    names = [*REQUEST, *NUMERIC]
+    keys = ["sched_dep_utc", "carrier", "flight", "origin"]
+
+    def asked(rows):
+        chosen = rows[rows["sched_dep_utc"].between(first, until, inclusive="left")]
+        return chosen.sort_values(keys, ignore_index=True)[names]
+
+    assert len(asked(part)) > 2_000
+    pd.testing.assert_frame_equal(asked(part), asked(frame), check_exact=True)

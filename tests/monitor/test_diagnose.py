@@ -50,12 +50,14 @@ def asked(broken=(), skew=None, parts=None, gained=None):
     return triage(list(broken), skew or {}, parts, gained, LIMITS)
 
 
+@pytest.mark.answer("silent-degradation")
 def test_broken_data_comes_before_everything_else():
     cause, act, reasons = asked(BROKEN, SKEW, taken(concept=0.1), HELPS)
     assert (cause, act) == ("broken data", "fix the feed")
     assert reasons == ["missing weather: 0.9, limit 0.15 (95.0% of rows without, 5.0% in training)"]
 
 
+@pytest.mark.answer("silent-degradation")
 def test_skew_comes_before_any_shift_and_names_the_worst_first():
     cause, act, reasons = asked((), SKEW, taken(concept=0.1, separation=0.9), HELPS)
     assert (cause, act) == ("skew", "fix the feed")
@@ -108,6 +110,7 @@ def test_a_refit_that_surely_helps_is_what_to_do_whatever_the_cause(parts):
     ],
 )
 @pytest.mark.parametrize("gained", [HURTS, gain(-0.03, width=0.04), gain(-0.008)])
+@pytest.mark.answer("silent-degradation")
 def test_a_relation_that_moved_and_no_refit_mends_is_for_a_person(parts, act, gained):
     assert asked(parts=parts, gained=gained)[1] == act
 
@@ -166,6 +169,7 @@ def test_labels_of_another_relation_are_a_concept_shift_that_a_refit_mends(regis
 
 
 @pytest.mark.slow
+@pytest.mark.answer("silent-degradation")
 def test_a_log_that_differs_is_skew_and_no_shift_is_looked_for(registered):
     months.arrive()
     rows = months.march()
@@ -178,6 +182,7 @@ def test_a_log_that_differs_is_skew_and_no_shift_is_looked_for(registered):
 
 
 @pytest.mark.slow
+@pytest.mark.answer("silent-degradation")
 def test_a_log_that_cannot_be_is_broken_data(registered):
     months.arrive()
     rows = months.march()

@@ -60,6 +60,7 @@ def judge_as(**changes):
 # What is refused.
 
 
+@pytest.mark.answer("devops-engineer")
 def test_a_refused_verdict_registers_nothing(judged):
     judge_as(checks=[check(passed=False).model_dump()], passed=False)
     with pytest.raises(RegistryRefused, match=r"is no \(1 blocking check\(s\) failed\)"):

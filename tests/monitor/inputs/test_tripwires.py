@@ -86,6 +86,7 @@ def test_a_few_flights_to_a_place_that_is_new_are_no_fault():
         ("risk", np.nan),
     ],
 )
+@pytest.mark.answer("devops-engineer")
 def test_a_single_value_that_cannot_be_is_named(column, value):
     rows = CLEAN.copy()
     rows.loc[7, column] = value
