@@ -64,9 +64,26 @@ def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
         elif event.kind == "step" and entries is not None:
             done[event.told["step"]] = event.told
     if entries is None:
+        put_back()
         entries, done = len(ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
     return Begun(at, as_of, entries, done, ahead)
+
+
+def put_back() -> None:
+    """Have whole data again, those from before an attempt that was killed or refused at its data.
+
+    Raises:
+        PipelineError: the data from before are refused now.
+    """
+    as_of, whole = "", True
+    for event in journal.events():
+        if event.kind == "attempt":
+            as_of, whole = event.told["as_of"], False
+        whole = whole or (event.kind == "step" and event.told["step"] == "data")
+    if not whole:
+        calendar.back(as_of)
+        graph.repro("features")
 
 
 def attempted(
@@ -75,7 +92,7 @@ def attempted(
     """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
     going_on = begun(at, as_of, ahead)
     for step, act in STEPS.items():
-        if step in going_on.done:
+        if step in going_on.done and not _is_put_back(step, going_on):
             continue
         say(f"{step} ...")
         try:
@@ -84,8 +101,14 @@ def attempted(
             raise
         except PipelineError as refusal:
             return _ended(going_on, step, refusal)
-        journal.add(at, "step", {"step": step, **told})
+        if step not in going_on.done:
+            journal.add(at, "step", {"step": step, **told})
     return _ended(going_on, "", None)
+
+
+def _is_put_back(step: str, going_on: Begun) -> bool:
+    """Whether a step's work was undone when the loop began again."""
+    return step == "calendar" and "data" not in going_on.done
 
 
 def _ended(going_on: Begun, step: str, refusal: PipelineError | None) -> Attempt:

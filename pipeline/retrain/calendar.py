@@ -32,15 +32,19 @@ LAST_MONTH = "2013-12"
 SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
 """What moves, in the order in which it is written: the calendar's own month comes last."""
 
+_NOTHING = "null"
 Moves = dict[str, dict[str, str]]
 """New values of keys, by stage: {"ingest": {"as_of": "2013-05"}}; a dot leads into a section."""
+
+
+Why = Literal["asked", "scheduled", "put back"]
 
 
 class Moved(Record):
     """One move of the calendar: a month by name or the next one, and what moved from where to."""
 
     month: str
-    why: Literal["asked", "scheduled"]
+    why: Why
     moved: dict[str, tuple[str, str]]
 
 
@@ -114,6 +118,7 @@ def edited(text: str, changes: dict[str, str]) -> str:
     for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
         # A day without quotes would be no text to YAML.
         quote = node.style or ('"' if isinstance(yaml.safe_load(to), date) else "")
+        quote = "" if to == _NOTHING else quote
         start, end = node.start_mark.index, node.end_mark.index
         text = f"{text[:start]}{quote}{to}{quote}{text[end:]}"
     return text
@@ -146,13 +151,32 @@ def run(as_of: str | None = None) -> str:
     )
 
 
-def move(as_of: str, why: Literal["asked", "scheduled"]) -> Moves:
+def move(as_of: str, why: Why) -> Moves:
     """Bring every window to `as_of`; where they are there already, nothing is written."""
     moves = windows(load(RetrainConfig), as_of)
+    _write(moves, why)
+    return moves
+
+
+def back(as_of: str) -> None:
+    """Undo the move to `as_of` if it was the last: its data never came."""
+    told = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
+    last = Moved.model_validate_json(told[-1]) if told else None
+    if last is None or last.month != as_of or last.why == "put back":
+        return
+    moves: Moves = {section.stage: {} for section in SECTIONS}
+    for name, (old, _) in last.moved.items():
+        stage, _, key = name.partition(".")
+        moves[stage][key] = _NOTHING if old == str(None) else old
+    if moves["ingest"]:
+        _write(moves, "put back")
+
+
+def _write(moves: Moves, why: Why) -> None:
     before = {section.stage: load(section) for section in SECTIONS}
     decision = _decision(before, moves, why)
     if not decision.moved:
-        return moves
+        return
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
     *moved, (calendar, moved_on) = [_checked(section, moves) for section in SECTIONS]
@@ -160,7 +184,6 @@ def move(as_of: str, why: Literal["asked", "scheduled"]) -> Moves:
         write_text(path, text)
     _record(decision)
     write_text(calendar, moved_on)
-    return moves
 
 
 def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
@@ -171,9 +194,7 @@ def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
     return path, text
 
 
-def _decision(
-    before: dict[str, StageConfig], moves: Moves, why: Literal["asked", "scheduled"]
-) -> Moved:
+def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> Moved:
     moved = {
         f"{stage}.{key}": (old, to)
         for stage, changes in moves.items()

@@ -17,7 +17,7 @@ import pandas as pd
 from pipeline.features.transform import ZONE
 from pipeline.retrain import journal
 from pipeline.retrain.answers import Year, serves_all
-from pipeline.retrain.attempt import attempted
+from pipeline.retrain.attempt import attempted, put_back
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.online import Online
@@ -86,6 +86,7 @@ def lived(until: pd.Timestamp, feed: Feed = published) -> Iterator[Event]:
         raise RegistryRefused(
             "the ledger has 0 entries, 1 is needed to begin: `make champion` registers a model"
         )
+    put_back()
     year = Year.of(YEAR)
     watch, online = Watch.begun(year, feed), Online(year, load(RetrainConfig).online_share)
     try:

@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+import yaml
 
 from exercises.drill import configure, replace_once
 from pipeline.retrain import journal
@@ -148,4 +149,22 @@ def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(read
     assert [one["result"] for one in ended] == ["failed"]
     assert ended[0]["why"].startswith("GraphFailed")
     assert "7 days since an attempt that was failed, wanted are 14" in done.words
+    assert moves(folder) == ["registered"]
+
+
+def test_after_data_that_were_refused_the_loop_goes_on_with_those_from_before(ready, shelf):
+    folder = life.twin(ready, shelf / "refused")
+    replace_once(
+        folder / "pipeline/validate/__init__.py",
+        "    snapshots = read_snapshots(manifest)\n",
+        "    snapshots = read_snapshots(manifest)\n"
+        '    if manifest.as_of > "2013-02":\n'
+        '        raise DataRejected("planted")\n',
+    )
+    life.commit(folder)
+    life.run(folder, *LOOP, "--until=2013-03-05").well()
+    assert [e.told["result"] for e in events(folder) if e.kind == "ended"] == ["refused data"]
+    life.run(folder, *LOOP, "--until=2013-03-08").well()
+    assert [e.told["day"] for e in events(folder) if e.kind == "day"][-1] == "2013-03-08"
+    assert yaml.safe_load((folder / "configs/ingest.yaml").read_text())["as_of"] == "2013-02"
     assert moves(folder) == ["registered"]

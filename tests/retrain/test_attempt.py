@@ -92,9 +92,42 @@ def test_what_is_no_refusal_leaves_the_attempt_open_and_the_same_again_ends_it(
     assert [event.kind for event in journal.events()].count("ended") == 0
     before = list(ran)
     assert run().result == "promoted"
-    assert ran == list(attempt.STEPS)
-    assert before == ran[: len(before)]  # what was done is not done again
+    # What was done is not done again; but a calendar without its data was put back.
+    assert ran == ["calendar"] * (step == "data") + list(attempt.STEPS)
+    assert before == ran[: len(before)]
+    told = [event.told["step"] for event in journal.events() if event.kind == "step"]
+    assert told == list(attempt.STEPS)
     assert [event.kind for event in journal.events()].count("attempt") == 1
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What is put back, and which stage is made again."""
+    found = []
+    monkeypatch.setattr(attempt.calendar, "back", lambda as_of: found.append(as_of))
+    monkeypatch.setattr(attempt.graph, "repro", lambda stage: found.append(stage) or "")
+    return found
+
+
+def test_data_that_were_refused_are_put_back_before_the_next_attempt(ran, monkeypatch, made):
+    ends(monkeypatch, "data", errors.DataRejected("no"))
+    run()
+    assert made == []
+    assert run(LATER, "2013-07-14").result == "promoted"
+    assert made == ["2013-06-16", "features"]
+
+
+@pytest.mark.parametrize("step", ["guards", "gate", "canary"])
+def test_data_that_came_stay_however_the_attempt_ended(ran, monkeypatch, made, step):
+    ends(monkeypatch, step, errors.NotPromoted("no"))
+    run()
+    attempt.put_back()
+    assert made == []
+
+
+def test_before_any_attempt_there_is_nothing_to_put_back(ran, made):
+    attempt.put_back()
+    assert made == []
 
 
 def test_another_attempt_begins_with_nothing_done(ran):

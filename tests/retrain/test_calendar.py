@@ -47,6 +47,10 @@ def _texts(configs):
     return {path.name: path.read_text() for path in configs.glob("*.yaml")}
 
 
+def _values(configs):
+    return {name: yaml.safe_load(text) for name, text in _texts(configs).items()}
+
+
 def _decisions():
     return [json.loads(line) for line in retrain.DECISIONS.read_text().splitlines()]
 
@@ -233,3 +237,36 @@ def test_a_move_that_was_cut_short_is_finished_by_the_same_command(configs, monk
     assert load(TrainConfig).window.last == "2013-05-17"
     assert load(EvaluateConfig).window.last == load(TrainConfig).refit_until == "2013-05-31"
     assert _decisions()[-1]["month"] == "2013-05"
+
+
+def test_a_move_whose_data_never_came_is_undone_and_once(configs):
+    path = configs / "train.yaml"
+    path.write_text(retrain.edited(path.read_text(), {"refit_until": "null"}))
+    before = _values(configs)
+    retrain.run("2013-05-12")
+    retrain.back("2013-05-12")
+    assert _values(configs) == before
+    retrain.back("2013-05-12")
+    assert _values(configs) == before
+    assert [told["why"] for told in _decisions()] == ["asked", "put back"]
+
+
+def test_only_the_last_move_is_undone(configs):
+    retrain.run("2013-05")
+    before = _texts(configs)
+    retrain.back("2013-06")
+    assert _texts(configs) == before
+
+
+def test_where_nothing_moved_nothing_is_undone(configs):
+    before = _texts(configs)
+    retrain.back("2013-05")
+    assert _texts(configs) == before
+
+
+def test_an_undone_move_is_made_again(configs):
+    retrain.run("2013-05")
+    moved = _texts(configs)
+    retrain.back("2013-05")
+    retrain.run("2013-05")
+    assert _texts(configs) == moved
