@@ -139,9 +139,11 @@ fill: setup ## Renew the generated parts of the README and of the answers
 	@python -m docs.book fill
 record: setup ## Write down for the README what make run prints in a fresh clone
 	@python -m docs.book record && python -m docs.book fill
-drills: setup ## List the drills: faults to inject, and the guard that must catch each
-	@python -m exercises.drill list
-drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind
+book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
+	@python -m docs.site
+drills: setup ## All drills, two at a time, and what has no fault: the matrix in docs/drills.md
+	@python -m exercises.matrix && python -m docs.book fill
+drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$(D)"
 
 bench: setup ## Measure the champion on the year and the cost of its features
@@ -225,6 +227,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
-  airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
+  airflow kubeflow push pull answers answer prove fill record book drills drill bench leak skews store serving proxy \
   rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from exercises.drill import configure, replace_once, scratch
+from exercises.drill import configure, replace_once
+from exercises.scratch import scratch
 
 FOUND = Path(__file__).with_name("reproduce.json")
 MONTHS = {  # what arrives, the last day to learn from, and the trees that the model gets

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.year import timed
-from exercises.drill import ROOT, replace_once, scratch
+from exercises.drill import replace_once
+from exercises.scratch import ROOT, scratch
 from pipeline.evaluate.compare import difference
 from pipeline.features import transform
 from pipeline.features.definitions import FEATURES, LABEL, matrix

@@ -18,7 +18,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from exercises.drill import ROOT, replace_once, scratch
+from exercises.drill import replace_once
+from exercises.scratch import ROOT, scratch
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
 from pipeline.monitor.inputs.drift import CATEGORIES, measure

@@ -197,7 +197,14 @@ def generated() -> dict[Path, str]:
         ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
     }
     filled = {path: _filled(path, parts) for path, parts in wanted.items()}
-    return filled | _made()
+    return filled | {ROOT / "docs/drills.md": drills_page()} | _made()
+
+
+def drills_page() -> str:
+    """The matrix of faults and guards, as the last `make drills` found it."""
+    from exercises import matrix
+
+    return matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
 
 
 def _made() -> dict[Path, str]:

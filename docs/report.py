@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from exercises.drill import scratch, tree_of
+from exercises.scratch import scratch, tree_of
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "state/report.md"

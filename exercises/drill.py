@@ -5,20 +5,21 @@ nothing that a drill does reaches the project.
 """
 
 import argparse
+import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from exercises.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Outcome:
 class Drill:
     """A fault, the guard that must catch it, and how to inject and recognise both.
 
-    `inject` prepares the scratch copy and returns the stages to run in it (or what another
-    `command` of Python takes); the drill is passed when `caught` says so of their outcome, looking
-    at the scratch copy if it needs to.
+    `stage` is where the guard stands; "rules" are the tests that a change has to pass. `inject`
+    prepares the scratch copy and returns the stages to run in it (or what another `command` of
+    Python takes); the drill is passed when `caught` says so of their outcome, looking at the
+    scratch copy if it needs to.
     """
 
     slug: str
+    stage: str
     fault: str
     guard: str
     inject: Callable[[Path], list[str]]
@@ -67,30 +70,6 @@ def drills() -> dict[str, Drill]:
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
     modules += [labels, operations, monitoring, retraining]
     return {drill.slug: drill for module in modules for drill in module.DRILLS}
-
-
-def scratch(folder: Path) -> Path:
-    """A copy of the checkout's own files (changes included) in `folder`, as a git checkout."""
-    listed = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in listed.split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    _git(folder, "init", "--quiet")
-    _git(folder, "add", "--all")
-    identity = ["-c", "user.name=drill", "-c", "user.email=drill@localhost"]
-    _git(folder, *identity, "commit", "--quiet", "--no-verify", "--message", "scratch copy")
-    return folder
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
-    return done.stdout.decode()
-
-
-def tree_of(folder: Path, revision: str = "HEAD") -> str:
-    """The hash of all files of a revision: two checkouts with the same files have the same."""
-    return _git(folder, "rev-parse", f"{revision}^{{tree}}").strip()
 
 
 def run_stages(
@@ -154,17 +133,44 @@ def two_months(folder: Path) -> None:
     configure(folder, "monitor", window=february)
 
 
-def run(drill: Drill) -> int:
-    """Inject, run, and say which guard caught it and after how long; 1 if it was missed."""
+@dataclass(frozen=True)
+class Found:
+    """How a drill ended, by its own guard, by luck (another one) or not; and who was exposed."""
+
+    slug: str
+    ended: Literal["CAUGHT", "BY LUCK", "MISSED"]
+    by: str
+    exposed: str
+    seconds: float
+
+
+def run(drill: Drill) -> Found:
+    """Inject, run, and say which guard caught it and after how long."""
     print(f"fault   {drill.fault}\nguard   {drill.guard}", flush=True)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=f"drill-{drill.slug}-") as name:
         folder = scratch(Path(name))
         outcome = run_stages(folder, drill.inject(folder), drill.command)
         evidence = drill.caught(folder, outcome)
+    another = _REFUSED.findall(outcome.words) if outcome.code else []
+    by = evidence or (another[-1] if another else drill.guard)
+    ended = "CAUGHT" if evidence else "BY LUCK" if another else "MISSED"
     seconds = time.perf_counter() - started
-    print(f"{'CAUGHT' if evidence else 'MISSED'}  after {seconds:.0f} s: {evidence or drill.guard}")
-    return 0 if evidence else 1
+    print(f"{ended}  after {seconds:.0f} s: {by}")
+    return Found(drill.slug, ended, by, exposed(drill, outcome), seconds)
+
+
+_REFUSED = re.compile(r"^[\w-]+: [A-Z]\w+: [^;\n]+", re.MULTILINE)
+"""The line of a refusal, whoever refused."""
+_EXPOSED = {"serve": "a replayed day", "monitor": "a replayed month"}
+
+
+def exposed(drill: Drill, outcome: Outcome) -> str:
+    """Who got an answer with the fault in it: requests counted in a rollout, none before one."""
+    met = re.search(r"it met ([\d,]+ of [\d,]+) requests", outcome.words)
+    if met:
+        return met[1]
+    return "none" if "ServersFailed" in outcome.words else _EXPOSED.get(drill.stage, "none")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,8 +179,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m exercises.drill")
     parser.add_argument("action", choices=["list", "run"])
     parser.add_argument("name", nargs="?", default="")
+    parser.add_argument("--json", type=Path, help="where to write how it ended")
     chosen = parser.parse_args(arguments)
-    if chosen.action == "list":
+    if chosen.action == "list" or not chosen.name:
         for drill in known.values():
             print(f"{drill.slug:<18} {drill.fault}\n{'':<18} must be caught by {drill.guard}")
         return 0
@@ -182,7 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}"
         )
-    return run(known[chosen.name])
+    found = run(known[chosen.name])
+    if chosen.json:
+        chosen.json.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    return 0 if found.ended == "CAUGHT" else 1
 
 
 if __name__ == "__main__":

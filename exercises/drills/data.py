@@ -92,6 +92,7 @@ def _refused_as_implausible(folder: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="wind",
+        stage="validate",
         fault="a wind of 1,048 mph, as really published for Newark on 12 February 2013",
         guard="validate's range of wind_speed: the row is quarantined and reaches no feature",
         inject=_as_published,
@@ -99,6 +100,7 @@ DRILLS = [
     ),
     Drill(
         slug="wind-let-through",
+        stage="features",
         fault="the rule on wind_speed is loosened, and the real 1,048 mph pass on to training",
         guard="the features' own ranges (features.rows.require_plausible), the second line",
         inject=_loosen_the_rule,
@@ -106,6 +108,7 @@ DRILLS = [
     ),
     Drill(
         slug="duplicated-month",
+        stage="validate",
         fault="February is published twice within one file, under a hash that was accepted",
         guard="validate's unique key: the month is refused and nothing after it runs",
         inject=_duplicate_february,

@@ -37,6 +37,7 @@ def _refused_as_not_new(_: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="unknown-target",
+        stage="rules",
         fault="the nightly workflow calls a target that does not exist: its audit never runs",
         guard="the rule that a workflow's step names only targets of make (make rules)",
         inject=_misspell_a_target,
@@ -45,6 +46,7 @@ DRILLS = [
     ),
     Drill(
         slug="own-month",
+        stage="evaluate",
         fault="retraining takes the newest days into what the gate judges, and judges on them too",
         guard="the gate's check that its window is new to the challenger (evaluate.stage)",
         inject=_learn_from_the_judged_month,

@@ -25,6 +25,7 @@ def _refused_as_leak(folder: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="date-join",
+        stage="features",
         fault="features are joined on the date of the flight instead of the instant of prediction",
         guard="features.rows.require_point_in_time, before a feature table is written",
         inject=_join_on_the_date,

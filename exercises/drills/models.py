@@ -44,6 +44,7 @@ def _vetoed_by_a_slice(folder: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="slice",
+        stage="evaluate",
         fault="somebody cleans the storms out of the training data: a fresher model that wins June",
         guard="the gate's veto of a critical slice (evaluate.stage.holds_slice)",
         inject=_without_storms,

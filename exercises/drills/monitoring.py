@@ -183,6 +183,7 @@ def _diagnosed(said: str) -> Callable[[Path, Outcome], str]:
 DRILLS = [
     Drill(
         slug="log-percent",
+        stage="monitor",
         fault="a month's answers rest on shares in percent, where training had fractions",
         guard="monitor.tripwires: a value that its feature cannot mean",
         inject=_inject("log-percent"),
@@ -190,6 +191,7 @@ DRILLS = [
     ),
     Drill(
         slug="lost-view",
+        stage="monitor",
         fault="a month is answered without the weather",
         guard="monitor.tripwires: a view that is missing more often than in training",
         inject=_inject("lost-view"),
@@ -197,6 +199,7 @@ DRILLS = [
     ),
     Drill(
         slug="drift-without-loss",
+        stage="monitor",
         fault="a month is far from training, and its outcomes are what the champion said",
         guard="monitor.month: drift opens a ticket, and calls nobody",
         inject=_inject("drift-without-loss"),
@@ -204,6 +207,7 @@ DRILLS = [
     ),
     Drill(
         slug="log-lagging",
+        stage="monitor",
         fault="a month's answers rest on what was known six hours before",
         guard="monitor.diagnose: skew is asked before any shift",
         inject=_inject("log-lagging", "diagnose"),
@@ -211,6 +215,7 @@ DRILLS = [
     ),
     Drill(
         slug="late-relation",
+        stage="monitor",
         fault="a month's flights are late by another relation than the champion learned",
         guard="monitor.decompose: the loss rose at equal inputs; a refit on new labels wins",
         inject=_inject("late-relation", "diagnose"),

@@ -75,6 +75,7 @@ def _silent(folder: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="burning-budget",
+        stage="monitor",
         fault="the champion's server fails a fifth of its requests, among real users",
         guard="the alert ErrorBudgetBurnsFast, in a real Prometheus",
         inject=_watched("failing"),
@@ -82,6 +83,7 @@ DRILLS = [
     ),
     Drill(
         slug="dead-exporter",
+        stage="monitor",
         fault="what shows the monitoring job's findings is killed: no alert on them can fire",
         guard="the alert SignalsMissing, on what is absent",
         inject=_watched("exporter"),
@@ -89,6 +91,7 @@ DRILLS = [
     ),
     Drill(
         slug="silent-alert",
+        stage="rules",
         fault="a label of a metric gets another name: two alerts can never fire again",
         guard="monitor.rules.unread: every metric and label of a rule is shown by somebody",
         inject=_rename_a_label,
@@ -97,6 +100,7 @@ DRILLS = [
     ),
     Drill(
         slug="moved-limit",
+        stage="rules",
         fault="a limit is raised tenfold in the file that Prometheus reads",
         guard="the rules are made from configs/monitor.yaml, and promtool's scenes fire them",
         inject=_move_a_limit,
@@ -107,6 +111,7 @@ DRILLS = [
     ),
     Drill(
         slug="paging-drift",
+        stage="rules",
         fault="drift of the predictions wakes somebody at night",
         guard="the test that no alert on drift alone is a page",
         inject=_page_on_drift,

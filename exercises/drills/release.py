@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from exercises.drill import Drill, Outcome, configure, run_stages, two_months
+from exercises.scratch import begun
 
 DVC = ("-m", "dvc")
 
@@ -12,9 +13,13 @@ DVC = ("-m", "dvc")
 def ran(folder: Path, *stages: str) -> Path:
     """The scratch copy on two months, after the graph and these stages."""
     two_months(folder)
-    for words, command in (["repro", "--quiet"], DVC), (list(stages), Drill.command):
-        if words and run_stages(folder, words, command).code:
-            raise SystemExit(f"the drill's own {words[0]} did not pass: run `make run` first")
+
+    def make() -> None:
+        for words, command in (["repro", "--quiet"], DVC), (list(stages), Drill.command):
+            if words and run_stages(folder, words, command).code:
+                raise SystemExit(f"the drill's own {words[0]} did not pass: run `make run` first")
+
+    begun(folder, "-".join(["graph", *stages]), make)
     return folder
 
 
@@ -85,6 +90,7 @@ def _found_by_the_rebuild(_: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="mixed-release",
+        stage="register",
         fault="the graph ran, then a model is trained by hand with another config and registered",
         guard="release.require_in_step: commit, data, model, features and config are of one run",
         inject=_train_by_hand,
@@ -92,6 +98,7 @@ DRILLS = [
     ),
     Drill(
         slug="swapped-model",
+        stage="register",
         fault="the champion's file in the registry is replaced by another model",
         guard="the digest that was registered, before anything is loaded or written",
         inject=_swap_the_model,
@@ -99,6 +106,7 @@ DRILLS = [
     ),
     Drill(
         slug="lost-snapshot",
+        stage="reproduce",
         fault="a month of weather is deleted from the DVC remote",
         guard="reproduce, which fetches every recorded file by its hash and names what is gone",
         inject=_lose_a_snapshot,
@@ -106,6 +114,7 @@ DRILLS = [
     ),
     Drill(
         slug="forged-verdict",
+        stage="reproduce",
         fault="a challenger fails the gate, and its verdict is rewritten to a yes and registered",
         guard="reproduce: the rebuilt verdict is not the recorded one",
         inject=_forge_the_verdict,

@@ -78,6 +78,7 @@ def _named(_: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="callers-address",
+        stage="rules",
         fault="the request log gets a column with the address of who asked",
         guard="the list of declared fields, and a look for persons in a really produced log",
         inject=_keep_the_callers_address,
@@ -86,6 +87,7 @@ DRILLS = [
     ),
     Drill(
         slug="one-complaint",
+        stage="monitor",
         fault="the server tells the model the time of day in UTC; a user complains of one answer",
         guard="monitor.explain: each logged feature is held against what was known at T",
         inject=_tell_utc,

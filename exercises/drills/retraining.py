@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exercises.drill import Drill, Outcome, configure, replace_once, two_months
+from exercises.drills.release import ran
 
 _GRAPH = ["ingest", "validate", "features", "guards"]
 _PLAUSIBLE = "    require_plausible(frame)\n    write_parquet(ROWS, frame)\n"
@@ -18,8 +19,6 @@ _NEWEST = (
 _LOOPED = """
 import subprocess, sys
 run = lambda *words: subprocess.run([sys.executable, "-m", "pipeline", *words]).returncode
-subprocess.run(["dvc", "repro", "--quiet"], check=True)
-assert run("register") == 0
 sys.exit(run('loop'))
 """
 
@@ -70,7 +69,6 @@ def _poison_the_refit(folder: Path) -> list[str]:
 
 
 def _stop_the_label_feed(folder: Path) -> list[str]:
-    two_months(folder)
     replace_once(
         folder / "pipeline/retrain/watch.py",
         '    return told.drop(columns="arrived_at") if len(told) else None\n',
@@ -89,6 +87,7 @@ def _until(folder: Path, day: str) -> None:
 
 
 def _feed_stops(folder: Path) -> list[str]:
+    ran(folder, "register")
     _until(folder, "2013-03-17")
     return _stop_the_label_feed(folder)
 
@@ -107,7 +106,7 @@ sys.exit(run("loop"))
 
 
 def _rewrite_the_journal(folder: Path) -> list[str]:
-    two_months(folder)
+    ran(folder, "register")
     _until(folder, "2013-03-03")
     return [_REWRITE]
 
@@ -153,6 +152,7 @@ def _journal_is_told(folder: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="poisoned-labels",
+        stage="retrain",
         fault="the newest week's labels are turned around, within the days that the gate judges",
         guard="labels against departure-late flags, before anything is trained (retrain.guards)",
         inject=_flip_labels,
@@ -160,6 +160,7 @@ DRILLS = [
     ),
     Drill(
         slug="lost-mornings",
+        stage="retrain",
         fault="no flight before nine reaches the feature table for two weeks",
         guard="flights a day by origin and part of the day (retrain.guards)",
         inject=_lose_mornings,
@@ -167,6 +168,7 @@ DRILLS = [
     ),
     Drill(
         slug="old-features",
+        stage="retrain",
         fault="three rolling views are six hours old for the newest two weeks of training",
         guard="the age of each view against the days before (retrain.guards)",
         inject=_serve_old_features,
@@ -174,6 +176,7 @@ DRILLS = [
     ),
     Drill(
         slug="refit-apart",
+        stage="evaluate",
         fault="what goes live has learned from turned labels that the judged model never saw",
         guard="the gate's distance of the refit from what was judged (evaluate.refresh)",
         inject=_poison_the_refit,
@@ -181,6 +184,7 @@ DRILLS = [
     ),
     Drill(
         slug="labels-stop",
+        stage="retrain",
         fault="the label feed stops, and the loop goes on without it",
         guard="the policy blocks training on a feed that is late (retrain.policy)",
         inject=_feed_stops,
@@ -189,6 +193,7 @@ DRILLS = [
     ),
     Drill(
         slug="rewritten-journal",
+        stage="retrain",
         fault="somebody rewrites what the loop decided",
         guard="the chain of hashes, when the journal is read (shared.appended)",
         inject=_rewrite_the_journal,
@@ -197,6 +202,7 @@ DRILLS = [
     ),
     Drill(
         slug="swallowed-gate",
+        stage="register",
         fault="an orchestrator goes on although the gate's step refused",
         guard="register takes nothing but a passed verdict (register.stage)",
         inject=_swallow_the_gate,
@@ -205,6 +211,7 @@ DRILLS = [
     ),
     Drill(
         slug="month-twice",
+        stage="retrain",
         fault="the trigger fires twice for the same month",
         guard="the calendar refuses what has arrived already (retrain.calendar)",
         inject=_same_month,

@@ -113,6 +113,7 @@ def _before_traffic(kind: str, reason: str) -> Callable[[Path, Outcome], str]:
 DRILLS = [
     Drill(
         slug="slow",
+        stage="rollout",
         fault="the challenger's server takes several times as long for each answer",
         guard="rollout.canary, the guardrail `slow`: against the control of the same hours",
         inject=_asked("canary", "slow"),
@@ -120,6 +121,7 @@ DRILLS = [
     ),
     Drill(
         slug="failing",
+        stage="rollout",
         fault="the challenger's server fails a fifth of its requests",
         guard="rollout.canary, the guardrail `errors` or the breaker of failures in a row",
         inject=_asked("canary", "failing"),
@@ -127,6 +129,7 @@ DRILLS = [
     ),
     Drill(
         slug="crashing",
+        stage="rollout",
         fault="the challenger's server is gone after a few answers, and again when restarted",
         guard="rollout.canary, a breaker: the process is gone; the proxy asks the champion instead",
         inject=_asked("canary", "crashing"),
@@ -134,6 +137,7 @@ DRILLS = [
     ),
     Drill(
         slug="units",
+        stage="rollout",
         fault="the challenger's server gives the model percent where it learned fractions",
         guard="rollout.canary, a breaker: each answer is held against one computed again",
         inject=_asked("canary", "units"),
@@ -141,6 +145,7 @@ DRILLS = [
     ),
     Drill(
         slug="missing",
+        stage="rollout",
         fault="the challenger's server has lost its connection to one view of the store",
         guard="rollout.canary, the guardrail `missing`",
         inject=_asked("canary", "missing"),
@@ -148,6 +153,7 @@ DRILLS = [
     ),
     Drill(
         slug="biased",
+        stage="rollout",
         fault="the challenger ranks as the champion does, and says a quarter too much in log odds",
         guard="rollout.shadow: it answers nobody, and days of labels decide on its loss",
         inject=_asked("shadow", "biased"),
@@ -155,6 +161,7 @@ DRILLS = [
     ),
     Drill(
         slug="lost-requests",
+        stage="rollout",
         fault="the proxy loses half of the challenger's flights on the way to it",
         guard="rollout.canary, the sample ratio: unequal arms pause, whatever they show",
         inject=_lose_half,
@@ -162,6 +169,7 @@ DRILLS = [
     ),
     Drill(
         slug="unready",
+        stage="serve",
         fault="where the challenger's server runs, the same model file gives other risks",
         guard="serve.predictor.unready: the warm-up prediction must be the recorded one",
         inject=_compute_otherwise,
@@ -169,6 +177,7 @@ DRILLS = [
     ),
     Drill(
         slug="tampered-release",
+        stage="serve",
         fault="one bit of the exported model changes after it was checked and exported",
         guard="serve.loaded.loaded: everything is held against its digest at every start",
         inject=_flip_a_bit,
@@ -176,6 +185,7 @@ DRILLS = [
     ),
     Drill(
         slug="rewritten-ledger",
+        stage="rollout",
         fault="an entry of the ledger is rewritten, past the triggers that forbid it",
         guard="shared.ledger.entries: every entry carries the hash of the one before it",
         inject=_rewrite_the_ledger,
@@ -183,6 +193,7 @@ DRILLS = [
     ),
     Drill(
         slug="rewritten-evidence",
+        stage="rollout",
         fault="a challenger was taken out; its failures are deleted from the evidence",
         guard="rollout.history.replay_decision: the evidence has the digest that the ledger holds",
         inject=_rewrite_the_evidence,

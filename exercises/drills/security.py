@@ -72,6 +72,7 @@ def _refused_and_not_repeated(_: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="pickle",
+        stage="serve",
         fault="a pickle with a command in it is put in the model's place, under a matching digest",
         guard="the look at a file's bytes before it is loaded (shared.screen.refusal)",
         inject=_pickle_for_model,
@@ -79,6 +80,7 @@ DRILLS = [
     ),
     Drill(
         slug="secret",
+        stage="rules",
         fault="somebody writes the registry's password into configs/register.yaml",
         guard="the search for secrets in every config that is read (shared.config.load)",
         inject=_password_in_config,

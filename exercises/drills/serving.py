@@ -121,6 +121,7 @@ SKEW = "serve.skew.mismatches, which names the mistake, before anybody looks at 
 DRILLS = [
     Drill(
         slug="stale-feed",
+        stage="serve",
         fault="rows come online six hours late, and the job that brings them reports success",
         guard=SKEW,
         inject=_six_hours_behind,
@@ -128,6 +129,7 @@ DRILLS = [
     ),
     Drill(
         slug="percent",
+        stage="serve",
         fault="shares are served in percent, and were trained as fractions",
         guard=SKEW,
         inject=_percent,
@@ -135,6 +137,7 @@ DRILLS = [
     ),
     Drill(
         slug="zero-for-missing",
+        stage="serve",
         fault="a client fills missing values with zero",
         guard=SKEW,
         inject=_zero,
@@ -142,6 +145,7 @@ DRILLS = [
     ),
     Drill(
         slug="utc-for-local",
+        stage="serve",
         fault="the server tells the scheduled hour in UTC, training in New York's time",
         guard=SKEW,
         inject=_utc,
@@ -149,6 +153,7 @@ DRILLS = [
     ),
     Drill(
         slug="not-landed",
+        stage="serve",
         fault="a second implementation for serving counts flights that have not landed yet",
         guard=SKEW,
         inject=_not_landed,
@@ -156,6 +161,7 @@ DRILLS = [
     ),
     Drill(
         slug="stopped-feed",
+        stage="serve",
         fault="nothing comes online any more after ten in the morning",
         guard="features.store.Store.read: what fell behind is withheld, flagged and counted",
         inject=_stopped,
@@ -163,6 +169,7 @@ DRILLS = [
     ),
     Drill(
         slug="older-push",
+        stage="serve",
         fault="a queue delivers older rows again after newer ones",
         guard="features.store.Store.push: an older row never replaces a newer one",
         inject=_older_after_newer,

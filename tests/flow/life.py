@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from exercises import drill
-from exercises.drill import configure, scratch
+from exercises.drill import configure
+from exercises.scratch import relocate, scratch
 from tests.conftest import FOREIGN_SETTINGS, ROOT
-from tests.shared import project
 
 PIPELINE = ("python", "-m", "pipeline")
 PATIENCE = 300
@@ -173,7 +173,7 @@ def clone(source: Path, folder: Path) -> Path:
 def twin(source: Path, folder: Path) -> Path:
     """A copy of a copy with all that has happened in it."""
     shutil.copytree(source, folder, symlinks=True)
-    project.relocate(source, folder)
+    relocate(source, folder)
     return folder
 
 

@@ -9,7 +9,6 @@ its database move with it.
 import contextlib
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from exercises.scratch import relocate
 from pipeline import evaluate, register, train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.rows import ROWS, SERVICE
@@ -47,13 +47,6 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "monitor": {"window": {"first": "2013-03-01", "last": "2013-03-31"}, "html": "none"},
 }
-MOVED = {
-    "experiments": "artifact_location",
-    "runs": "artifact_uri",
-    "logged_models": "artifact_location",
-    "model_versions": "storage_location",
-}
-"""Where MLflow's database holds the path of a file."""
 
 
 def configure(stage: str, **changes: Any) -> None:
@@ -174,18 +167,6 @@ def copy(source: Path, to: Path) -> None:
 
     utils._artifact_repos_cache.clear()  # else MLflow writes a run's files to where they were
     relocate(source, to)
-
-
-def relocate(source: Path, to: Path) -> None:
-    """Let the registry of a copied folder name the copy's files, not the ones it was copied from.
-
-    MLflow's database holds them by their full paths.
-    """
-    with contextlib.closing(sqlite3.connect(to / STATE / "mlflow.db")) as database, database:
-        for table, column in MOVED.items():
-            database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(to))
-            )
 
 
 def judge(iterations: int) -> None:

@@ -1,0 +1,163 @@
+"""All drills, two at a time, and what came of each: the matrix of faults and guards.
+
+Beside them runs what has no fault, on the same two months: whatever it refuses is a false alarm.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from exercises.drill import drills, run_stages
+from exercises.drills.release import ran
+from exercises.scratch import ROOT, scratch
+
+RECORD = ROOT / "benchmarks" / "drills.json"
+CLEAN = {
+    "graph and registry": ["ingest", "validate", "features", "train", "evaluate", "register"],
+    "a served day against training": ["skew", "--day=2013-02-14"],
+    "a month's report": ["monitor"],
+    "a month's diagnosis": ["diagnose"],
+    "a shadow": ["shadow"],
+    "a canary": ["canary"],
+}
+"""What has to end without a refusal; a rollout here is of the champion itself."""
+QUIET_ENDS = {"shadow": "shadow passed", "canary": "promoted"}
+_AT_ONCE = 2
+
+
+def played(slug: str, folder: Path) -> dict[str, Any]:
+    """How a drill ended, in a process of its own; what it said is in the folder."""
+    path = folder / f"{slug}.json"
+    command = [sys.executable, "-m", "exercises.drill", "run", slug, "--json", str(path)]
+    with (folder / f"{slug}.txt").open("w", encoding="utf-8") as stream:
+        subprocess.run(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, check=False)
+    if not path.is_file():
+        said = (folder / f"{slug}.txt").read_text(encoding="utf-8").splitlines()
+        last = said[-1] if said else "it said nothing"
+        return {"slug": slug, "ended": "BROKEN", "by": last, "exposed": "", "seconds": 0.0}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def quiet(name: str) -> dict[str, Any]:
+    """Whether what has no fault ends without a refusal."""
+    began, stages = time.perf_counter(), CLEAN[name]
+    with tempfile.TemporaryDirectory(prefix="drill-clean-") as folder:
+        outcome = run_stages(ran(scratch(Path(folder)), "register"), stages)
+    ends = QUIET_ENDS.get(stages[0], "")
+    return {
+        "name": name,
+        "quiet": outcome.code == 0 and ends in outcome.words,
+        "said": outcome.words.splitlines()[-1].strip(),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def _all(slugs: list[str], folder: Path) -> Iterator[dict[str, Any]]:
+    """Each drill as it ends, in the order of the list."""
+    with ThreadPoolExecutor(_AT_ONCE) as beside:
+        for number, found in enumerate(beside.map(lambda s: played(s, folder), slugs), 1):
+            sys.stdout.write(
+                f"{number:2}/{len(slugs)}  {found['ended']:<8}{found['seconds']:4.0f} s  "
+                f"{found['slug']}: {' '.join(found['by'].split())[:90]}\n"
+            )
+            sys.stdout.flush()
+            yield found
+
+
+STAGES = [
+    *("rules", "validate", "features", "evaluate", "register", "reproduce"),
+    *("serve", "rollout", "monitor", "retrain"),
+]
+_PAGE = """# Drills: faults and guards
+
+Each row is a fault that `make drill D=<name>` injects into a scratch copy of the real pipeline. A
+dot stands where the guard that must catch it stands, and did; BY LUCK means that another guard was
+first, MISSED that none was. `rules` are the tests that a change has to pass before it is merged.
+Exposed are the requests that were answered with the fault, where a rollout counted them. Seconds
+are of the whole drill, two at a time. Written by `make drills`, which took {seconds} s.
+
+{caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
+a fault {alarms} were refused.
+
+| fault | {stages} | exposed | s |
+|---|{rules}|---|---|
+{rows}
+
+## Without a fault
+
+| what | found | last words | s |
+|---|---|---|---|
+{controls}
+"""
+
+
+def page(record: dict[str, Any]) -> str:
+    """The record as a page."""
+    known = drills()
+    rows = []
+    for found in record["drills"]:
+        drill = known[found["slug"]]
+        mark = "●" if found["ended"] == "CAUGHT" else found["ended"]
+        cells = " | ".join(mark if stage == drill.stage else "" for stage in STAGES)
+        rows.append(
+            f"| **{drill.slug}**: {drill.fault} | {cells} "
+            f"| {found['exposed']} | {found['seconds']:.0f} |"
+        )
+    controls = [
+        f"| {one['name']} | {'quiet' if one['quiet'] else 'REFUSED'} "
+        f"| {_short(one['said'])} | {one['seconds']:.0f} |"
+        for one in record["clean"]
+    ]
+    return _PAGE.format(
+        seconds=record["seconds"],
+        caught=sum(one["ended"] == "CAUGHT" for one in record["drills"]),
+        drills=len(record["drills"]),
+        clean=len(record["clean"]),
+        alarms=sum(not one["quiet"] for one in record["clean"]),
+        stages=" | ".join(STAGES),
+        rules="|".join([":-:"] * len(STAGES)),
+        rows="\n".join(rows),
+        controls="\n".join(controls),
+    )
+
+
+def _short(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:120]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run all drills, or those that are named; 1 if one was not caught by its own guard."""
+    parser = argparse.ArgumentParser(prog="python -m exercises.matrix")
+    parser.add_argument("names", nargs="*", default=[])
+    chosen = parser.parse_args(arguments)
+    known, began = drills(), time.perf_counter()
+    if unknown := set(chosen.names) - set(known):
+        parser.error(f"{sorted(unknown)} are no drills; `make drill` lists all {len(known)}")
+    folder = ROOT / "state" / "drills-said"
+    folder.mkdir(parents=True, exist_ok=True)
+    controls = [] if chosen.names else [quiet(name) for name in CLEAN]
+    found = list(_all(chosen.names or list(known), folder))
+    caught = sum(one["ended"] == "CAUGHT" for one in found)
+    alarms = [one["name"] for one in controls if not one["quiet"]]
+    seconds = time.perf_counter() - began
+    if not chosen.names:
+        told = {"drills": found, "clean": controls, "seconds": round(seconds)}
+        RECORD.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(
+        f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "
+        f"{len(controls)} clean runs refused{': ' if alarms else ''}{', '.join(alarms)}; "
+        f"{seconds:.0f} s; what each said is in state/drills-said/\n"
+    )
+    return 0 if caught == len(found) and not alarms else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The matrix of faults and guards: every drill is in its record, each with a guard that stands."""
+
+import json
+
+import pytest
+
+from docs import book
+from exercises import matrix
+from exercises.drill import Drill, Outcome, drills, exposed
+from tests.rules import tree
+
+RECORD = json.loads(matrix.RECORD.read_text(encoding="utf-8"))
+
+
+def test_every_drill_was_run():
+    assert {found["slug"] for found in RECORD["drills"]} == set(drills())
+
+
+@pytest.mark.parametrize("found", RECORD["drills"], ids=lambda found: found["slug"])
+def test_a_fault_was_caught_by_the_guard_that_is_named(found):
+    assert found["ended"] == "CAUGHT", found["by"]
+
+
+@pytest.mark.parametrize("found", RECORD["clean"], ids=lambda found: found["name"])
+def test_what_has_no_fault_was_refused_by_none(found):
+    assert found["quiet"], found["said"]
+
+
+def test_everything_without_a_fault_was_run():
+    assert [one["name"] for one in RECORD["clean"]] == list(matrix.CLEAN)
+
+
+def test_a_guard_stands_in_a_stage_or_in_the_rules():
+    assert {drill.stage for drill in drills().values()} <= {*tree.stages(), "rules"}
+    assert {drill.stage for drill in drills().values()} <= set(matrix.STAGES)
+
+
+def test_the_matrix_shows_luck_and_a_miss_as_such():
+    first, second, third = RECORD["drills"][:3]
+    found = [first, second | {"ended": "BY LUCK"}, third | {"ended": "MISSED"}]
+    page = matrix.page(RECORD | {"drills": found})
+    assert "1 of 3 faults were caught" in page
+    assert page.count("●") == page.count("| BY LUCK |") == page.count("| MISSED |") == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "who"),
+    [
+        ("rollout", "rolled back: it met 43 of 995 requests, users saw 0 failures", "43 of 995"),
+        ("serve", "shadow: ServersFailed: not ready", "none"),
+        ("serve", "skew: SkewFound: 1 of 956", "a replayed day"),
+        ("validate", "validate: DataRejected: no", "none"),
+    ],
+)
+def test_who_was_exposed_is_counted_where_somebody_counted(stage, words, who):
+    drill = Drill("x", stage, "f", "g", lambda _: [], lambda *_: "")
+    assert exposed(drill, Outcome(1, words)) == who
+
+
+def test_the_page_is_part_of_what_is_made():
+    assert book.ROOT / "docs/drills.md" in book.generated()
