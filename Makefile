@@ -143,6 +143,8 @@ drills: setup ## List the drills: faults to inject, and the guard that must catc
 	@python -m exercises.drill list
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind
 	@python -m exercises.drill run "$(D)"
+score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
+	@python -m docs.score $${FLOW:+--flow}
 
 bench: setup ## Measure the champion on the year and the cost of its features
 	@python -m benchmarks.year
@@ -225,6 +227,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
-  airflow kubeflow push pull answers answer prove fill record drills drill bench leak skews store serving proxy \
+  airflow kubeflow push pull answers answer prove fill record drills drill score bench leak skews store serving proxy \
   rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean
