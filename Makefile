@@ -228,5 +228,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record drills drill score bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
+  rollouts drifts alerts horizon outcomes year policies choices candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean
