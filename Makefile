@@ -172,6 +172,8 @@ year: setup checkout ## The loop from April to December, beside simpler policies
 	@python -m benchmarks.loop
 policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
 	@python -m benchmarks.policies
+choices: setup ## Is each group of features worth having, are the settings near the best?
+	@python -m benchmarks.choices
 candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
 	@python -m benchmarks.candidates
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
