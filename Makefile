@@ -145,6 +145,8 @@ drills: setup ## All drills, two at a time, and what has no fault: the matrix in
 	@python -m exercises.matrix && python -m docs.book fill
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$(D)"
+score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
+	@python -m docs.score $${FLOW:+--flow}
 
 bench: setup ## Measure the champion on the year and the cost of its features
 	@python -m benchmarks.year
@@ -172,6 +174,8 @@ year: setup checkout ## The loop from April to December, beside simpler policies
 	@python -m benchmarks.loop
 policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
 	@python -m benchmarks.policies
+choices: setup ## Is each group of features worth having, are the settings near the best?
+	@python -m benchmarks.choices
 candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
 	@python -m benchmarks.candidates
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
@@ -227,6 +231,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
-  airflow kubeflow push pull answers answer prove fill record book drills drill bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies candidates alarms check test nightly fast rules small report \
+  airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
+  rollouts drifts alerts horizon outcomes year policies choices candidates alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

@@ -208,11 +208,12 @@ def drills_page() -> str:
 
 
 def _made() -> dict[Path, str]:
-    """The files for Prometheus and Grafana, which are made as a whole from configs/monitor.yaml."""
+    """What is made as a whole: the files for Prometheus and Grafana, and the page of scores."""
+    from docs import score
     from pipeline.monitor.operations import dashboard, rules
 
     made = rules.generated() | dashboard.generated()
-    return {ROOT / path: text for path, text in made.items()}
+    return {ROOT / path: text for path, text in made.items()} | {score.PAGE: score.page()}
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

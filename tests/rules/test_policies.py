@@ -32,6 +32,14 @@ def test_no_promotion_was_surely_harmful():
     assert LOOP["promotions"] == sum(a["result"] == "promoted" for a in LOOP["attempts"]) > 0
 
 
+def test_what_was_better_offline_was_better_in_the_four_weeks_after():
+    promoted = [attempt for attempt in LOOP["attempts"] if attempt["result"] == "promoted"]
+    assert len(promoted) >= 7
+    for attempt in promoted:
+        assert attempt["gate"]["not worse than champion"] < 0, attempt["on"]
+        assert attempt["after"]["point"] < 0, attempt["on"]
+
+
 def test_every_decision_comes_out_again_from_the_journal():
     assert LOOP["not_decided_again"] == []
     assert LOOP["checks"]["retrain"] == len(LOOP["attempts"])
