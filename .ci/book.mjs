@@ -51,17 +51,18 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+const wide = [];
 const phone = await opened({ viewport: { width: 360, height: 740 }, isMobile: true });
 for (const name of names) {
   await phone.goto(url(name));
   const wider = await phone.evaluate(
     () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
-  if (wider > 0) check(`${name} fits a phone`, false, `${wider} px too wide`);
+  if (wider > 0) wide.push(`${name} by ${wider} px`);
   if (shots && /^(index|rollback|rehearse|drills)/.test(name))
     await phone.screenshot({ path: join(shots, `${name}-phone.png`) });
 }
-check("every page was laid out for a phone", true);
+check(`${names.length} pages fit a phone`, !wide.length, wide);
 
 await desktop.goto(url("index.html"));
 await desktop.keyboard.press("/");

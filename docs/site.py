@@ -50,6 +50,7 @@ def markdown(text: str) -> str:
     html = str(_parser().render(text))
     html = re.sub(r"<h2>(.*?)</h2>", lambda m: f'<h2 id="{_slug(m[1])}">{m[1]}</h2>', html)
     html = re.sub(r'href="(?:[\w./-]*/)?([\w-]+)\.md', r'href="\1.html', html)
+    html = re.sub(r'<a href="(?!http|#|[\w-]+\.html)[^"]*">(.*?)</a>', r"<code>\1</code>", html)
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>')
     return html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
 

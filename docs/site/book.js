@@ -117,7 +117,6 @@ function rehearse() {
     byId("whole").href = asked.name + ".html";
     byId("answer").hidden = false;
     byId("reveal").hidden = true;
-    byId("mark").textContent = `you took ${byId("clock").textContent}`;
     began = 0;
     byId("asked").focus();
   }
