@@ -5,17 +5,16 @@ Pages are docs/answers/<slug>.md with a checked header; tests name the page that
 """
 
 import argparse
-import inspect
+import ast
 import json
-import pkgutil
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -51,7 +50,7 @@ class Answer:
 def read_page(path: Path) -> Answer:
     """A page's header and text; a missing or unknown key in the header is an error."""
     _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
-    values = yaml.safe_load(header)
+    values = yaml.load(header, Loader=yaml.CSafeLoader)
     return Answer(slug=path.stem, command=values.pop("try"), text=text, **values)
 
 
@@ -97,18 +96,53 @@ def _stems(text: str) -> set[str]:
 
 
 def place(symbol: str) -> str:
-    """Where a symbol such as "pipeline.evaluate.compare:difference" stands: file:line, and what."""
-    target: Any = inspect.unwrap(pkgutil.resolve_name(symbol))
+    """Where a symbol such as "pipeline.evaluate.compare:difference" stands: file:line, and what.
+
+    The source is read and not imported: that would take seconds.
+    """
+    path, node = _found(symbol)
+    line, doc = _first_line(node), ""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        doc = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+    return f"{path.relative_to(ROOT)}:{line}  {doc}".rstrip()
+
+
+def source(symbol: str) -> list[str]:
+    """The lines of a symbol's statement, or of its module."""
+    path, node = _found(symbol)
+    last = None if isinstance(node, ast.Module) else node.end_lineno
+    lines = path.read_text(encoding="utf-8").splitlines()[_first_line(node) - 1 : last]
+    return textwrap.dedent("\n".join(lines)).splitlines()
+
+
+def _first_line(node: ast.Module | ast.stmt) -> int:
+    if isinstance(node, ast.Module):
+        return 1
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+
+
+def _found(symbol: str) -> tuple[Path, ast.Module | ast.stmt]:
+    """A symbol's file and its statement there, where it is made and not where it is passed on."""
     module, _, name = symbol.partition(":")
-    if not (inspect.isclass(target) or inspect.isfunction(target) or inspect.ismodule(target)):
-        source = Path(str(pkgutil.resolve_name(module).__file__))
-        lines = source.read_text(encoding="utf-8").splitlines()
-        line = next(n for n, text in enumerate(lines, 1) if re.match(rf"{name}\b", text))
-        return f"{source.relative_to(ROOT)}:{line}"
-    source = Path(inspect.getsourcefile(target) or "")
-    line = inspect.getsourcelines(target)[1] if name else 1
-    doc = (inspect.getdoc(target) or "").split("\n\n")[0].replace("\n", " ")
-    return f"{source.relative_to(ROOT)}:{line}  {doc}"
+    path = ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    node: ast.Module | ast.stmt = ast.parse(path.read_text(encoding="utf-8"))
+    for part in filter(None, name.split(".")):
+        node = next(one for one in getattr(node, "body", []) if part in _names(one))
+        if isinstance(node, ast.ImportFrom):
+            made = next(one.name for one in node.names if part in (one.name, one.asname))
+            return _found(f"{node.module}:{made}")
+    return path, node
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement gives a name to."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.ImportFrom):
+        return [one.asname or one.name for one in node.names]
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return [one.id for one in targets if isinstance(one, ast.Name)]
 
 
 def number(reference: str) -> str:
@@ -232,13 +266,24 @@ def _filled(path: Path, parts: dict[str, str]) -> str:
 
 def show(page: Answer) -> str:
     """An answer as it is printed: question, spoken answer, where the code is, what to run."""
-    drills = "".join(f"\nBreak it    make drill D={name}" for name in page.drills)
-    places = "\n".join(f"  {place(symbol)}" for symbol in page.code)
+    places = "\n".join(f"- {place(symbol)}" for symbol in page.code)
     text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
+    drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
     return (
-        f"{page.question}\n\n{text}\n\nIn the code\n{places}\n\n"
-        f"Run it      {page.command}\nProve it    make prove Q={page.slug}{drills}"
+        f"# {page.question}\n\n{text}\n\n## In the code\n{places}\n\n## Run it\n"
+        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}`{drills}"
     )
+
+
+def told(text: str) -> None:
+    """Print an answer: rendered where somebody reads it, as it is for whatever else does."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(width=min(100, Console().width)).print(Markdown(text))
 
 
 def prove(page: Answer) -> int:
@@ -270,11 +315,12 @@ def main(arguments: list[str] | None = None) -> int:
     elif not chosen.question:
         parser.error("name a question: make answer Q=data-validation, or in free words")
     elif chosen.action == "answer":
-        print(show(find(chosen.question)))
+        told(show(find(chosen.question)))
     else:
         return prove(find(chosen.question))
     return 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop
     sys.exit(main())

@@ -4,12 +4,9 @@ Text comes from docs/, code excerpts from the source as it is when the pages are
 the recorded runs that the answers name.
 """
 
-import inspect
 import json
-import pkgutil
 import re
 import sys
-import textwrap
 import time
 from functools import cache
 from pathlib import Path
@@ -66,13 +63,7 @@ def _slug(heading: str) -> str:
 
 def excerpt(symbol: str) -> str:
     """The first lines of a symbol's source, as highlighted HTML."""
-    target: Any = inspect.unwrap(pkgutil.resolve_name(symbol))
-    try:
-        source = textwrap.dedent(inspect.getsource(target))
-    except TypeError:  # a constant: its line
-        path, _, line = book.place(symbol).partition(":")
-        source = (ROOT / path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
-    lines = source.splitlines()
+    lines = book.source(symbol)
     if len(lines) > _EXCERPT:
         lines = [*lines[:_EXCERPT], f"# ... {len(lines) - _EXCERPT} more lines"]
     html = str(highlight("\n".join(lines), PythonLexer(), HtmlFormatter(cssclass="code")))
