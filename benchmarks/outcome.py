@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Watch, kept
-from exercises.drill import ROOT
+from exercises.scratch import ROOT
 from pipeline.evaluate.slices import slices
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL, PROXY

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import kept
-from exercises.drill import ROOT
+from exercises.scratch import ROOT
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.monitor.served import days_of, flights
 from pipeline.shared.config import TrainConfig, Window, load

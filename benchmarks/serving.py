@@ -28,7 +28,7 @@ import orjson
 import pandas as pd
 
 from benchmarks.study import kept
-from exercises.drill import ROOT
+from exercises.scratch import ROOT
 from pipeline.features import transform
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.features.rows import ROWS

@@ -1,4 +1,4 @@
-"""All drills, two at a time, and what came of each: the matrix of faults and guards.
+"""All drills, a few at a time, and what came of each: the matrix of faults and guards.
 
 Beside them runs what has no fault, on the same two months: whatever it refuses is a false alarm.
 """
@@ -9,8 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ CLEAN = {
 }
 """What has to end without a refusal; a rollout here is of the champion itself."""
 QUIET_ENDS = {"shadow": "shadow passed", "canary": "promoted"}
-_AT_ONCE = 2
+_AT_ONCE = 3
+"""More than the processors of a small machine: a rollout waits as much as it computes."""
 
 
 def played(slug: str, folder: Path) -> dict[str, Any]:
@@ -60,16 +60,34 @@ def quiet(name: str) -> dict[str, Any]:
     }
 
 
-def _all(slugs: list[str], folder: Path) -> Iterator[dict[str, Any]]:
-    """Each drill as it ends, in the order of the list."""
+def _quietly(name: str) -> dict[str, Any]:
+    """The same in a process of its own, which ends with what it found."""
+    command = [sys.executable, "-m", "exercises.matrix", "--clean", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"name": name, "quiet": False, "said": done.stderr[-200:], "seconds": 0.0}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _all(
+    slugs: list[str], clean: list[str], folder: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every drill and what has no fault, a few at a time, in their order; told as they end."""
     with ThreadPoolExecutor(_AT_ONCE) as beside:
-        for number, found in enumerate(beside.map(lambda s: played(s, folder), slugs), 1):
+        controls = [beside.submit(_quietly, name) for name in clean[:1]]
+        if controls:
+            controls[0].result()  # it makes what the others begin with
+        controls += [beside.submit(_quietly, name) for name in clean[1:]]
+        drills = [beside.submit(played, slug, folder) for slug in slugs]
+        for number, ended in enumerate(as_completed(drills), 1):
+            found = ended.result()
             sys.stdout.write(
                 f"{number:2}/{len(slugs)}  {found['ended']:<8}{found['seconds']:4.0f} s  "
                 f"{found['slug']}: {' '.join(found['by'].split())[:90]}\n"
             )
             sys.stdout.flush()
-            yield found
+        return [one.result() for one in drills], [one.result() for one in controls]
 
 
 STAGES = [
@@ -82,7 +100,7 @@ Each row is a fault that `make drill D=<name>` injects into a scratch copy of th
 dot stands where the guard that must catch it stands, and did; BY LUCK means that another guard was
 first, MISSED that none was. `rules` are the tests that a change has to pass before it is merged.
 Exposed are the requests that were answered with the fault, where a rollout counted them. Seconds
-are of the whole drill, two at a time. Written by `make drills`, which took {seconds} s.
+are of the whole drill, {at_once} at a time. Written by `make drills`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
 a fault {alarms} were refused.
@@ -117,6 +135,7 @@ def page(record: dict[str, Any]) -> str:
         for one in record["clean"]
     ]
     return _PAGE.format(
+        at_once=_AT_ONCE,
         seconds=record["seconds"],
         caught=sum(one["ended"] == "CAUGHT" for one in record["drills"]),
         drills=len(record["drills"]),
@@ -137,14 +156,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run all drills, or those that are named; 1 if one was not caught by its own guard."""
     parser = argparse.ArgumentParser(prog="python -m exercises.matrix")
     parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--clean", choices=list(CLEAN), help="one of the runs without a fault")
     chosen = parser.parse_args(arguments)
+    if chosen.clean:
+        sys.stdout.write(f"{json.dumps(quiet(chosen.clean))}\n")
+        return 0
     known, began = drills(), time.perf_counter()
     if unknown := set(chosen.names) - set(known):
         parser.error(f"{sorted(unknown)} are no drills; `make drill` lists all {len(known)}")
     folder = ROOT / "state" / "drills-said"
     folder.mkdir(parents=True, exist_ok=True)
-    controls = [] if chosen.names else [quiet(name) for name in CLEAN]
-    found = list(_all(chosen.names or list(known), folder))
+    found, controls = _all(chosen.names or list(known), [] if chosen.names else list(CLEAN), folder)
     caught = sum(one["ended"] == "CAUGHT" for one in found)
     alarms = [one["name"] for one in controls if not one["quiet"]]
     seconds = time.perf_counter() - began

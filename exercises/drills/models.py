@@ -19,8 +19,8 @@ def _without_storms(folder: Path) -> list[str]:
     replace_once(train, 'last: "2013-03-31"', 'last: "2013-05-31"')
     replace_once(
         folder / "pipeline/train/stage.py",
-        "    frame = read(config.window, known_before)\n",
-        "    frame = read(config.window, known_before)\n"
+        "    frame = read(window, known_before)\n",
+        "    frame = read(window, known_before)\n"
         '    frame = frame[frame["system_dep_late_3h"] <= 0.4].reset_index(drop=True)\n',
     )
     replace_once(evaluate, '"2013-04-01", last: "2013-04-30"', '"2013-06-01", last: "2013-06-30"')

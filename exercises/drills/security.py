@@ -30,6 +30,8 @@ def _pickle_for_model(folder: Path) -> list[str]:
     (train / "model.onnx").write_bytes(content)
     training = {
         "digest": digest,
+        "candidate": digest,
+        "candidate_window": "2013-01-08..2013-03-31",
         "baselines": {},
         "window": "2013-01-08..2013-03-31",
         "rows": 74_390,
@@ -37,7 +39,7 @@ def _pickle_for_model(folder: Path) -> list[str]:
         "features": ["precip"],
         "feature_service": "flight_delay",
         "parity": {"model": 0.0},
-        **dict.fromkeys(["predictions_hash", "data_hash", "config_hash"], digest),
+        **dict.fromkeys(["recipe", "predictions_hash", "data_hash", "config_hash"], digest),
         "seed": 0,
         "threads": 1,
     }

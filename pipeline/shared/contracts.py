@@ -141,8 +141,8 @@ class Training(Record):
 
     `candidate` is the digest of what the gate judges: the same recipe without the newest days of
     `window`, those after `candidate_window`; or the model itself, where it is not fitted again.
-    `recipe` is a digest of all but the days. `predictions_hash` is that of the model's predictions
-    for every row of the feature table, in order.
+    `recipe` is a digest of all but the days, the code that trains included. `predictions_hash` is
+    that of the model's predictions for every row of the feature table, in order.
     """
 
     digest: Sha256

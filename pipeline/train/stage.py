@@ -1,6 +1,7 @@
 """The stage: reads feature rows, fits, stores, and records the run with its lineage."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
-from pipeline.shared.files import read_parquet, text_hash, write_json, write_text
+from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_text
 from pipeline.shared.model import Model, predictions_hash
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.train import export, figures, models
@@ -86,7 +87,7 @@ def _fit(
         digest=challenger.digest,
         candidate=stored["candidate"][0].digest,
         candidate_window=f"{config.window.first}..{config.window.last}",
-        recipe=text_hash(config.recipe),
+        recipe=recipe(config),
         baselines={name: stored[name][0].digest for name in BASELINES},
         window=f"{config.whole.first}..{config.whole.last}",
         rows=len(frame),
@@ -100,6 +101,12 @@ def _fit(
         seed=config.seed,
         threads=config.threads,
     )
+
+
+def recipe(config: TrainConfig) -> str:
+    """A digest of all that makes a model but the days: the settings, and the code that trains."""
+    code = sorted(Path(models.__file__).parent.glob("*.py"))
+    return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
 Fitted = tuple[Any, list[str], np.ndarray]

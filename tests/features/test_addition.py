@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exercises.drill import replace_once, scratch
+from exercises.drill import replace_once
+from exercises.scratch import scratch
 from pipeline.features.definitions import FEATURES, service_version
 from tests.rules import tree
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from exercises.drill import shown, tree_of
+from exercises.drill import shown
+from exercises.scratch import tree_of
 from pipeline.shared.files import read_json, write_json
 from tests.flow import life
 

@@ -1,5 +1,7 @@
 """What goes live has learned from the judged days too; the gate judged what had not."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from pipeline.shared.config import TrainConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import ConfigError, GateRefused
 from pipeline.shared.files import file_hash
+from pipeline.train import models
+from pipeline.train.stage import recipe
 from tests.shared import project
 
 pytestmark = [pytest.mark.answer("retraining"), pytest.mark.slow]
@@ -41,6 +45,19 @@ def test_the_candidate_is_the_model_that_is_trained_without_a_refit(refitted):
     assert alone.digest == alone.candidate == refitted.candidate
     assert alone.baselines == refitted.baselines
     assert alone.recipe == refitted.recipe
+
+
+def test_other_training_code_is_another_recipe_and_a_copy_of_it_is_not(
+    started, tmp_path, monkeypatch
+):
+    config, here = load(TrainConfig), recipe(load(TrainConfig))
+    for path in Path(models.__file__).parent.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
+    assert recipe(config) == here
+    with (tmp_path / "stage.py").open("a") as stream:
+        stream.write("# the storms are cleaned away\n")
+    assert recipe(config) != here
 
 
 def test_two_fits_beside_each_other_are_the_fits_one_after_the_other(refitted):
