@@ -170,7 +170,8 @@ def exposed(drill: Drill, outcome: Outcome) -> str:
     met = re.search(r"it met ([\d,]+ of [\d,]+) requests", outcome.words)
     if met:
         return met[1]
-    return "none" if "ServersFailed" in outcome.words else _EXPOSED.get(drill.stage, "none")
+    before = re.search("ServersFailed|ArtifactTampered", outcome.words)
+    return "none" if before else _EXPOSED.get(drill.stage, "none")
 
 
 def main(arguments: list[str] | None = None) -> int:

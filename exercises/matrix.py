@@ -90,6 +90,21 @@ def _all(
         return [one.result() for one in drills], [one.result() for one in controls]
 
 
+def _renewed(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record with other ends of some drills."""
+    told: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    ends = {one["slug"]: one for one in found}
+    return told | {"drills": [ends.get(one["slug"], one) for one in told["drills"]]}
+
+
+def record(told: dict[str, Any]) -> None:
+    """Write down how the drills ended."""
+    text = json.dumps(told, indent=1) + "\n"
+    part = RECORD.with_suffix(".tmp")
+    part.write_text(text, encoding="utf-8")
+    part.replace(RECORD)
+
+
 STAGES = [
     *("rules", "validate", "features", "evaluate", "register", "reproduce"),
     *("serve", "rollout", "monitor", "retrain"),
@@ -117,11 +132,11 @@ a fault {alarms} were refused.
 """
 
 
-def page(record: dict[str, Any]) -> str:
+def page(told: dict[str, Any]) -> str:
     """The record as a page."""
     known = drills()
     rows = []
-    for found in record["drills"]:
+    for found in told["drills"]:
         drill = known[found["slug"]]
         mark = "●" if found["ended"] == "CAUGHT" else found["ended"]
         cells = " | ".join(mark if stage == drill.stage else "" for stage in STAGES)
@@ -132,15 +147,15 @@ def page(record: dict[str, Any]) -> str:
     controls = [
         f"| {one['name']} | {'quiet' if one['quiet'] else 'REFUSED'} "
         f"| {_short(one['said'])} | {one['seconds']:.0f} |"
-        for one in record["clean"]
+        for one in told["clean"]
     ]
     return _PAGE.format(
-        at_once=_AT_ONCE,
-        seconds=record["seconds"],
-        caught=sum(one["ended"] == "CAUGHT" for one in record["drills"]),
-        drills=len(record["drills"]),
-        clean=len(record["clean"]),
-        alarms=sum(not one["quiet"] for one in record["clean"]),
+        at_once=told["at_once"],
+        seconds=told["seconds"],
+        caught=sum(one["ended"] == "CAUGHT" for one in told["drills"]),
+        drills=len(told["drills"]),
+        clean=len(told["clean"]),
+        alarms=sum(not one["quiet"] for one in told["clean"]),
         stages=" | ".join(STAGES),
         rules="|".join([":-:"] * len(STAGES)),
         rows="\n".join(rows),
@@ -170,9 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
     caught = sum(one["ended"] == "CAUGHT" for one in found)
     alarms = [one["name"] for one in controls if not one["quiet"]]
     seconds = time.perf_counter() - began
-    if not chosen.names:
-        told = {"drills": found, "clean": controls, "seconds": round(seconds)}
-        RECORD.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
+    record(told if not chosen.names else _renewed(found))
     sys.stdout.write(
         f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "
         f"{len(controls)} clean runs refused{': ' if alarms else ''}{', '.join(alarms)}; "

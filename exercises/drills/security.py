@@ -74,7 +74,7 @@ def _refused_and_not_repeated(_: Path, outcome: Outcome) -> str:
 DRILLS = [
     Drill(
         slug="pickle",
-        stage="serve",
+        stage="evaluate",
         fault="a pickle with a command in it is put in the model's place, under a matching digest",
         guard="the look at a file's bytes before it is loaded (shared.screen.refusal)",
         inject=_pickle_for_model,
