@@ -8,7 +8,12 @@ from exercises.drill import configure
 from pipeline.shared import ledger
 from tests.flow import life, orchestrate
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.answer("orchestrators")]
+pytestmark = [  # at night: each tool has an environment of its own, which takes a minute to install
+    pytest.mark.slow,
+    pytest.mark.nightly,
+    pytest.mark.timeout(600),
+    pytest.mark.answer("orchestrators"),
+]
 
 NAMES = ["kubeflow", "airflow"]
 
@@ -46,7 +51,6 @@ def aliases(folder):
     return told
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_it_retrains_until_the_challenger_is_registered(champion, shelf, name):
     installed(name)
@@ -57,7 +61,6 @@ def test_it_retrains_until_the_challenger_is_registered(champion, shelf, name):
     assert aliases(folder) == {"champion": True, "challenger": True}
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_a_refused_gate_fails_the_run_and_nothing_is_registered(champion, shelf, name):
     installed(name)
