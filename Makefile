@@ -141,7 +141,7 @@ record: setup ## Write down for the README what make run prints in a fresh clone
 	@python -m docs.book record && python -m docs.book fill
 book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
 	@python -m docs.site
-drills: setup ## All drills, two at a time, and what has no fault: the matrix in docs/drills.md
+drills: setup ## All drills, three at a time, and what has no fault: the matrix in docs/drills.md
 	@python -m exercises.matrix && python -m docs.book fill
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$(D)"
