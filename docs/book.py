@@ -231,23 +231,19 @@ def generated() -> dict[Path, str]:
         ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
     }
     filled = {path: _filled(path, parts) for path, parts in wanted.items()}
-    return filled | {ROOT / "docs/drills.md": drills_page()} | _made()
-
-
-def drills_page() -> str:
-    """The matrix of faults and guards, as the last `make drills` found it."""
-    from exercises import matrix
-
-    return matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
+    return filled | _made()
 
 
 def _made() -> dict[Path, str]:
-    """What is made as a whole: the files for Prometheus and Grafana, and the page of scores."""
+    """What is made as a whole: files for Prometheus and Grafana, the pages of drills and scores."""
     from docs import score
+    from exercises import matrix
     from pipeline.monitor.operations import dashboard, rules
 
     made = rules.generated() | dashboard.generated()
-    return {ROOT / path: text for path, text in made.items()} | {score.PAGE: score.page()}
+    drills = matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
+    own = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
+    return {ROOT / path: text for path, text in made.items()} | own
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

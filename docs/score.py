@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
-from docs.book import number
+from docs.book import ROOT, number
 
-ROOT = Path(__file__).resolve().parent.parent
 SCORE = ROOT / "docs/score.yaml"
 PAGE = ROOT / "docs/score.md"
 FOUND = ROOT / "state/score.json"

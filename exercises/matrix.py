@@ -16,6 +16,7 @@ from typing import Any
 from exercises.drill import drills, run_stages
 from exercises.drills.release import ran
 from exercises.scratch import ROOT, scratch
+from pipeline.shared.files import write_json
 
 RECORD = ROOT / "benchmarks" / "drills.json"
 CLEAN = {
@@ -60,22 +61,12 @@ def quiet(name: str) -> dict[str, Any]:
     }
 
 
-def _quietly(name: str) -> dict[str, Any]:
-    """The same in a process of its own, which ends with what it found."""
-    command = [sys.executable, "-m", "exercises.matrix", "--clean", name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {"name": name, "quiet": False, "said": done.stderr[-200:], "seconds": 0.0}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def _all(
     slugs: list[str], clean: list[str], folder: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every drill and what has no fault, a few at a time, in their order; told as they end."""
     with ThreadPoolExecutor(_AT_ONCE) as beside:
-        controls = [_quietly(name) for name in clean]  # alone: load makes a good challenger slow
+        controls = [quiet(name) for name in clean]  # alone: load makes a good challenger slow
         drills = [beside.submit(played, slug, folder) for slug in slugs]
         for number, ended in enumerate(as_completed(drills), 1):
             found = ended.result()
@@ -92,14 +83,6 @@ def _renewed(found: list[dict[str, Any]]) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
     ends = {one["slug"]: one for one in found}
     return told | {"drills": [ends.get(one["slug"], one) for one in told["drills"]]}
-
-
-def record(told: dict[str, Any]) -> None:
-    """Write down how the drills ended."""
-    text = json.dumps(told, indent=1) + "\n"
-    part = RECORD.with_suffix(".tmp")
-    part.write_text(text, encoding="utf-8")
-    part.replace(RECORD)
 
 
 STAGES = [
@@ -169,11 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run all drills, or those that are named; 1 if one was not caught by its own guard."""
     parser = argparse.ArgumentParser(prog="python -m exercises.matrix")
     parser.add_argument("names", nargs="*", default=[])
-    parser.add_argument("--clean", choices=list(CLEAN), help="one of the runs without a fault")
     chosen = parser.parse_args(arguments)
-    if chosen.clean:
-        sys.stdout.write(f"{json.dumps(quiet(chosen.clean))}\n")
-        return 0
     known, began = drills(), time.perf_counter()
     if unknown := set(chosen.names) - set(known):
         parser.error(f"{sorted(unknown)} are no drills; `make drill` lists all {len(known)}")
@@ -184,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     alarms = [one["name"] for one in controls if not one["quiet"]]
     seconds = time.perf_counter() - began
     told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
-    record(told if not chosen.names else _renewed(found))
+    write_json(RECORD, told if not chosen.names else _renewed(found))
     sys.stdout.write(
         f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "
         f"{len(controls)} clean runs refused{': ' if alarms else ''}{', '.join(alarms)}; "
