@@ -69,7 +69,10 @@ def drills() -> dict[str, Drill]:
 
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
     modules += [labels, operations, monitoring, retraining]
-    return {drill.slug: drill for module in modules for drill in module.DRILLS}
+    every = [drill for module in modules for drill in module.DRILLS]
+    known = {drill.slug: drill for drill in every}
+    assert len(known) == len(every), "two drills have one name, and one of them is never run"
+    return known
 
 
 def run_stages(

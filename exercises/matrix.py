@@ -28,6 +28,8 @@ CLEAN = {
     "a canary": ["canary"],
 }
 """What has to end without a refusal; a rollout here is of the champion itself."""
+ALONE = ["a shadow", "a canary"]
+"""Load makes a good challenger slow."""
 QUIET_ENDS = {"shadow": "shadow passed", "canary": "promoted"}
 _AT_ONCE = 3
 """More than the processors of a small machine: a rollout waits as much as it computes."""
@@ -64,25 +66,40 @@ def quiet(name: str) -> dict[str, Any]:
 def _all(
     slugs: list[str], clean: list[str], folder: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every drill and what has no fault, a few at a time, in their order; told as they end."""
+    """Every drill and what has no fault, in their order: a few at a time, the longest first."""
+    record = _record()
+    took = {one["slug"]: one["seconds"] for one in record["drills"]}
+    took |= {one["name"]: one["seconds"] for one in record["clean"]}
+    ended = {name: quiet(name) for name in clean if name in ALONE}
+    jobs = {slug: lambda slug=slug: played(slug, folder) for slug in slugs}
+    jobs |= {name: lambda name=name: quiet(name) for name in clean if name not in ALONE}
     with ThreadPoolExecutor(_AT_ONCE) as beside:
-        controls = [quiet(name) for name in clean]  # alone: load makes a good challenger slow
-        drills = [beside.submit(played, slug, folder) for slug in slugs]
-        for number, ended in enumerate(as_completed(drills), 1):
-            found = ended.result()
-            sys.stdout.write(
-                f"{number:2}/{len(slugs)}  {found['ended']:<8}{found['seconds']:4.0f} s  "
-                f"{found['slug']}: {' '.join(found['by'].split())[:90]}\n"
-            )
-            sys.stdout.flush()
-        return [one.result() for one in drills], controls
+        order = sorted(jobs, key=lambda name: -took.get(name, 0.0))
+        begun = {beside.submit(jobs[name]): name for name in order}
+        for number, one in enumerate(as_completed(begun), 1):
+            ended[begun[one]] = one.result()
+            _say(f"{number:2}/{len(jobs)}", one.result())
+    return [ended[slug] for slug in slugs], [ended[name] for name in clean]
+
+
+def _say(place: str, found: dict[str, Any]) -> None:
+    """A line for each that ended."""
+    ended = found.get("ended") or ("QUIET" if found["quiet"] else "REFUSED")
+    words = " ".join((found.get("by") or found["said"]).split())
+    name = found.get("slug") or found["name"]
+    sys.stdout.write(f"{place}  {ended:<8}{found['seconds']:4.0f} s  {name}: {words[:90]}\n")
+    sys.stdout.flush()
+
+
+def _record() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return told
 
 
 def _renewed(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record with other ends of some drills."""
-    told: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
-    ends = {one["slug"]: one for one in found}
-    return told | {"drills": [ends.get(one["slug"], one) for one in told["drills"]]}
+    """The record with other ends of some drills, or with drills that it did not have."""
+    ends = {one["slug"]: one for one in [*_record()["drills"], *found]}
+    return _record() | {"drills": [ends[slug] for slug in drills() if slug in ends]}
 
 
 STAGES = [
@@ -98,8 +115,9 @@ Exposed are the requests that were answered with the fault, where a rollout coun
 are of the whole drill, {at_once} at a time. Written by `make drills`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
-a fault {alarms} were refused. Those run alone: beside drills, three at a time, a clean canary was
-once taken out as slow, 12 of its 137 requests beside 3 of 143, which is a false alarm by load.
+a fault {alarms} were refused. The shadow and the canary among those run alone: beside drills, three
+at a time, a clean canary was once taken out as slow, 12 of its 137 requests beside 3 of 143, which
+is a false alarm by load.
 
 | fault | {stages} | exposed | s |
 |---|{rules}|---|---|

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from exercises.drill import Drill, Outcome, replace_once
+from exercises.drill import Drill, Outcome, replace_once, two_months
 
 _WIND = "wind_speed"
 
@@ -42,6 +42,7 @@ def _duplicate_february(folder: Path) -> list[str]:
         return text.rstrip("\n") + "\n" + "\n".join(february) + "\n"
 
     _publish(folder, twice)
+    two_months(folder)
     return ["ingest", "validate", "features"]
 
 
@@ -54,7 +55,8 @@ def _refused_as_duplicate(folder: Path, outcome: Outcome) -> str:
     return f"validate refused 2013-02: {rule[0].strip()}" if rule else ""
 
 
-def _as_published(_: Path) -> list[str]:
+def _as_published(folder: Path) -> list[str]:
+    two_months(folder)
     return ["ingest", "validate", "features"]
 
 
@@ -79,6 +81,7 @@ def _loosen_the_rule(folder: Path) -> list[str]:
     replace_once(
         folder / "configs/validate.yaml", "  wind_speed: [0, 100]", "  wind_speed: [0, 2000]"
     )
+    two_months(folder)
     return ["ingest", "validate", "features", "train"]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exercises.drill import Drill, Outcome, replace_once
+from exercises.drill import Drill, Outcome, replace_once, two_months
 
 
 def _join_on_the_date(folder: Path) -> list[str]:
@@ -11,6 +11,7 @@ def _join_on_the_date(folder: Path) -> list[str]:
         "found = as_of(rows, entity_names(asked, view), at - lag)",
         "found = as_of(rows, entity_names(asked, view), at // 1440 * 1440 + 1439)",
     )
+    two_months(folder)
     return ["ingest", "validate", "features"]
 
 

@@ -196,8 +196,8 @@ def _set_aside(_: Path, outcome: Outcome) -> str:
 
 DRILLS = [
     Drill(
-        slug="poisoned-labels",
-        stage="retrain",
+        slug="flipped-labels",
+        stage="monitor",
         fault="one carrier's labels of one week say the opposite of what happened",
         guard="monitor.agreement: labels against the departure-late flag, by carrier and week",
         inject=_inject("poisoned"),

@@ -1,8 +1,11 @@
 """Faults in models: better on the whole, worse where it matters."""
 
+import shutil
 from pathlib import Path
 
 from exercises.drill import Drill, Outcome, replace_once, run_stages
+from exercises.drills.release import DVC, passed
+from exercises.scratch import ROOT
 
 
 def _without_storms(folder: Path) -> list[str]:
@@ -11,9 +14,11 @@ def _without_storms(folder: Path) -> list[str]:
     Chosen after looking: of 37 training faults tried on May to August, this one wins overall and
     loses a slice; most of the others did no harm that a month can show.
     """
-    graph = run_stages(folder, ["repro", "--quiet"], ("-m", "dvc"))
-    if graph.code or run_stages(folder, ["register"]).code:
-        raise SystemExit("the champion of the drill did not pass: run `make run` first")
+    if (ROOT / ".dvc/cache").is_dir():  # what was made here is not made again
+        shutil.copytree(ROOT / ".dvc/cache", folder / ".dvc/cache")
+        run_stages(folder, ["checkout", "--quiet", "--force"], DVC)
+    passed(folder, ["repro", "--quiet"], DVC)
+    passed(folder, ["register"])
     replace_once(folder / "configs/ingest.yaml", "as_of: 2013-04", "as_of: 2013-06")
     train, evaluate = folder / "configs/train.yaml", folder / "configs/evaluate.yaml"
     replace_once(train, 'last: "2013-03-31"', 'last: "2013-05-31"')

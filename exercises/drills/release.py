@@ -15,12 +15,19 @@ def ran(folder: Path, *stages: str) -> Path:
     two_months(folder)
 
     def make() -> None:
-        for words, command in (["repro", "--quiet"], DVC), (list(stages), Drill.command):
-            if words and run_stages(folder, words, command).code:
-                raise SystemExit(f"the drill's own {words[0]} did not pass: run `make run` first")
+        if stages:
+            passed(ran(folder), list(stages))
+        else:
+            passed(folder, ["repro", "--quiet"], DVC)
 
     begun(folder, "-".join(["graph", *stages]), make)
     return folder
+
+
+def passed(folder: Path, words: list[str], command: tuple[str, ...] = Drill.command) -> None:
+    """Run what the drill itself needs; without it there is nothing to inject a fault into."""
+    if run_stages(folder, words, command).code:
+        raise SystemExit(f"the drill's own `{words[0]}` did not pass: run `make run` first")
 
 
 def _refusal(outcome: Outcome, kind: str) -> str:
@@ -68,8 +75,7 @@ def _named_as_lost(_: Path, outcome: Outcome) -> str:
 
 def _forge_the_verdict(folder: Path) -> list[str]:
     """A challenger fails the gate; somebody who may write data/ makes the verdict a yes."""
-    two_months(folder)
-    configure(folder, "train", logistic_c=1.0)  # which it does not surely beat
+    configure(ran(folder), "train", logistic_c=1.0)  # which it does not surely beat
     if run_stages(folder, ["repro", "--quiet"], DVC).code == 0:
         raise SystemExit("the challenger of the drill was not refused: the drill is stale")
     path = folder / "data/evaluate/verdict.json"

@@ -120,7 +120,7 @@ def test_a_forged_verdict_is_found_by_the_rebuild(drilled):
 
 
 @pytest.mark.nightly
-@pytest.mark.drill("poisoned-labels")
+@pytest.mark.drill("flipped-labels")
 @pytest.mark.answer("delayed-labels")
 def test_labels_of_a_carrier_that_were_flipped_for_a_week_are_refused_by_name(drilled):
     assert "UA in the week of 2013-02-11: 0.170 of 1,097 flights" in _caught(drilled)
