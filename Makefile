@@ -178,6 +178,8 @@ choices: setup ## Is each group of features worth having, are the settings near 
 	@python -m benchmarks.choices
 candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
 	@python -m benchmarks.candidates
+imports: setup ## What heavy imports cost, and what is left out of them is worth
+	@python -m benchmarks.imports
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
 	@python -m benchmarks.alarms
 
@@ -232,5 +234,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies choices candidates alarms check test nightly fast rules small report \
+  rollouts drifts alerts horizon outcomes year policies choices candidates imports alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

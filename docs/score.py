@@ -6,6 +6,7 @@ proofs. A proof that did not run is worth nothing, and the final score is that o
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections import Counter
@@ -300,4 +301,5 @@ def _scored(of: Board, flow: bool) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop
     sys.exit(main())

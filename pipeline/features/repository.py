@@ -107,11 +107,27 @@ class Repository:
         return [*self.entities, *self.views.values(), self.flight, self.service]
 
 
+def ready() -> None:
+    """Import Feast, without what takes most of the time of that: see docs/adr/0016.
+
+    It has typeguard rewrite the source of its constructors, to check the types of what is defined.
+    """
+    import typeguard
+
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda target: target  # type: ignore[assignment]
+    try:
+        import feast  # noqa: F401
+    finally:
+        typeguard.typechecked = checked
+
+
 def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") -> Repository:
     """Entities, feature views, the on-demand view and the service, over the rows in `folder`.
 
     `compute` is who reads them, as in configs/serve.yaml; no name or meaning rests on it.
     """
+    ready()
     from feast import Entity, FeatureService, Field, RequestSource, ValueType
     from feast.types import Int64
 

@@ -31,6 +31,7 @@ from pipeline.features.repository import (
     columns,
     keys_of,
     on_demand_values,
+    ready,
     repository,
     stored,
     table,
@@ -206,7 +207,7 @@ class Store:
 
 def load() -> None:
     """Import what an open store needs, which takes seconds, for processes that are forked later."""
-    import feast
+    ready()
     import feast.infra.online_stores.sqlite
     import feast.infra.passthrough_provider  # noqa: F401
 

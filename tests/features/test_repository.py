@@ -1,5 +1,7 @@
 """What Feast is told, as far as it can be said without Feast."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import numpy as np
@@ -206,3 +208,40 @@ def test_a_float32_is_told_to_feast_without_loss(config):
     settings = config.model_copy(update={"prior": config.prior | {"late": 0.1}})
     given = as_feast_calls(inputs_of(config), settings.model_dump_json())["route_late_7d"]
     assert given == [float(np.float32(0.1))]
+
+
+# The import.
+
+
+def said_by(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_what_is_defined_passes_the_checks_that_the_import_leaves_out():
+    told = said_by(
+        "import feast\n"
+        "from pathlib import Path\n"
+        "from pipeline.features.repository import repository\n"
+        "from pipeline.shared.config import FeaturesConfig, load\n"
+        "print(len(repository(load(FeaturesConfig), Path('rows')).objects))\n"
+        "try:\n    feast.Entity(name=1)\n"
+        "except Exception as error:\n    print(type(error).__name__)\n"
+    )
+    assert int(told[0]) > len(VIEWS)
+    assert told[1] == "TypeCheckError"
+
+
+@pytest.mark.slow
+def test_others_find_typeguard_as_it_was():
+    told = said_by(
+        "import typeguard\n"
+        "before = typeguard.typechecked\n"
+        "from pipeline.features.repository import ready\n"
+        "ready()\n"
+        "import feast.feature_view\n"
+        "print(typeguard.typechecked is before, feast.feature_view.typechecked is before)\n"
+    )
+    assert told == ["True", "False"]

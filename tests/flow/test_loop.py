@@ -41,6 +41,19 @@ def moves(folder):
     return [entry.move.event for entry in ledger.entries(folder / ledger.LEDGER)]
 
 
+@pytest.fixture
+def planted(ready, shelf):
+    """A copy of `ready` with one edit of its code, committed."""
+
+    def copied(name, path, old, new):
+        folder = life.twin(ready, shelf / name)
+        replace_once(folder / path, old, new)
+        life.commit(folder)
+        return folder
+
+    return copied
+
+
 @pytest.fixture(scope="module")
 def ready(small, shelf):
     """A champion that was trained on January and serves since March 1."""
@@ -119,15 +132,14 @@ def test_a_clock_that_jumps_gives_the_same_journal(looped, ready, shelf):
     assert f"days to {UNTIL}" in done.words
 
 
-def test_labels_that_come_late_block_and_then_count(ready, shelf):
-    folder = life.twin(ready, shelf / "late")
-    replace_once(
-        folder / "pipeline/retrain/watch.py",
+def test_labels_that_come_late_block_and_then_count(planted):
+    folder = planted(
+        "late",
+        "pipeline/retrain/watch.py",
         '    told = told[told["arrived_at"] <= now]\n',
         '    late = pd.Timedelta(days=3 if "2013-03-02" <= day <= "2013-03-06" else 0)\n'
         '    told = told[told["arrived_at"] + late <= now]\n',
     )
-    life.commit(folder)
     done = life.run(folder, *LOOP, "--until=2013-03-09").well()
     assert re.search(r"03-04  block: the label feed is late: the newest came \d+ h ago", done.words)
     days = [e.told for e in events(folder) if e.kind == "day"]
@@ -136,14 +148,13 @@ def test_labels_that_come_late_block_and_then_count(ready, shelf):
     assert moves(folder) == ["registered"]
 
 
-def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(ready, shelf):
-    folder = life.twin(ready, shelf / "fails")
-    replace_once(
-        folder / "pipeline/train/stage.py",
+def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(planted):
+    folder = planted(
+        "fails",
+        "pipeline/train/stage.py",
         "    model, training = _fit(config, names, judged, frame)\n",
         '    raise RuntimeError("out of memory")\n',
     )
-    life.commit(folder)
     done = life.run(folder, *LOOP, "--until=2013-03-16").well()
     ended = [e.told for e in events(folder) if e.kind == "ended"]
     assert [one["result"] for one in ended] == ["failed"]
@@ -152,16 +163,15 @@ def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(read
     assert moves(folder) == ["registered"]
 
 
-def test_after_data_that_were_refused_the_loop_goes_on_with_those_from_before(ready, shelf):
-    folder = life.twin(ready, shelf / "refused")
-    replace_once(
-        folder / "pipeline/validate/__init__.py",
+def test_after_data_that_were_refused_the_loop_goes_on_with_those_from_before(planted):
+    folder = planted(
+        "refused",
+        "pipeline/validate/__init__.py",
         "    snapshots = read_snapshots(manifest)\n",
         "    snapshots = read_snapshots(manifest)\n"
         '    if manifest.as_of > "2013-02":\n'
         '        raise DataRejected("planted")\n',
     )
-    life.commit(folder)
     life.run(folder, *LOOP, "--until=2013-03-05").well()
     assert [e.told["result"] for e in events(folder) if e.kind == "ended"] == ["refused data"]
     life.run(folder, *LOOP, "--until=2013-03-08").well()

@@ -1,0 +1,38 @@
+"""The commands that answers offer, typed as a reader types them; those no other test types."""
+
+import re
+
+import pytest
+
+from tests.flow import life
+
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def walked(small, shelf):
+    """The small project, in which one command is typed after the other."""
+    return life.twin(small.folder, shelf / "walked")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("features", r"Stage 'features' didn't change"),
+        ("evaluate", r"^evaluate +\d+\.\d s  passed \d+ checks on 2\d,\d{3} flights"),
+        ("monitor", r"^monitor +\d+\.\d s  2013-02 at .* flights; predictions PSI"),
+        ("diagnose", r"^diagnose +\d+\.\d s  2013-02: "),
+        ("shadow", r"shadow passed"),
+        ("rules", r"^=+ \d{4} passed.* in "),
+    ],
+)
+def test_a_command_does_what_its_answer_says(walked, command, told):
+    done = life.run(walked, "make", command).well()
+    assert re.search(told, done.words, re.MULTILINE), done.words
+
+
+@pytest.mark.parametrize("command", ["leak", "skews", "serving"])
+def test_a_measurement_says_its_figures(full, shelf, command):
+    folder = life.twin(full.folder, shelf / command)
+    done = life.run(folder, "make", command).well()
+    assert re.search(r"\d\.\d{2,}", done.words), done.words
