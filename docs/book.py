@@ -296,6 +296,7 @@ def prove(page: Answer) -> int:
         command = [sys.executable, "-m", "pytest", "-q", f"--answer={page.slug}"]
         if files:  # without any, pytest would take them all
             command += [f"--junitxml={report}", *files]
+            command += ["-n", "2", "--dist", "loadfile"] if len(files) > 1 else []
             code = subprocess.run(command, cwd=ROOT, check=False).returncode
         cases = _cases(report)
     ran = [case for case in cases if case.find("skipped") is None]
@@ -340,7 +341,7 @@ def _figures(cases: list[ElementTree.Element]) -> list[str]:
 
 def _shown(value: str) -> str:
     """A recorded value as people read it: 29,425 or 0.7598, and a text as it is."""
-    for kind, form in ((int, ","), (float, ".4g")):
+    for kind, form in ((int, ","), (float, ",.4g")):
         with suppress(ValueError):
             return format(kind(value), form)
     return value

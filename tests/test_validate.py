@@ -226,7 +226,7 @@ def test_single_wrong_rows_are_set_aside_by_name_and_the_month_accepted(
     assert not judgement.refusals
     assert judgement.accepted.equals(rows[len(faults) :].reset_index(drop=True))
     table = "flights" if "dest" in rows else "weather"
-    record_property(f"of {len(rows)} rows of {table} set aside, each planted one", len(found))
+    record_property(f"of {len(rows):,} rows of {table} set aside, each planted one", len(found))
 
 
 def test_an_arrival_without_a_departure_is_set_aside(february: Any) -> None:

@@ -24,6 +24,7 @@ pytestmark = [
 ]
 load_all_checks()
 NEGATIVE = GenerationMode.NEGATIVE
+KINDS = {GenerationMode.POSITIVE: "allowed", NEGATIVE: "forbidden"}
 TENSORS = {"positive_data_acceptance"}
 """No schema can say that a tensor has as many values as its shape says."""
 _DEPARTURES = st.datetimes(datetime(2013, 1, 2), datetime(2099, 12, 30)).map(
@@ -78,7 +79,8 @@ def test_nothing_that_is_asked_makes_an_error_of_the_server(
     errors = sum(code >= 500 for code in codes)
     assert errors == 0
     record_property(
-        f"of {len(codes)} {mode.value} requests by the OpenAPI document answered by a 5xx", errors
+        f"of {len(codes)} {KINDS[mode]} requests, made from the OpenAPI document, were a 5xx",
+        errors,
     )
 
 

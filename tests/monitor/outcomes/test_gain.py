@@ -117,7 +117,7 @@ def test_a_relation_that_turned_is_one_that_a_refit_wins_and_noise_is_not(
     found = of_march()
     assert found.wins(0.01)
     assert found.high < -0.1
-    record_property("log loss that a refit changes where the relation turned", found.point)
+    record_property("change of log loss by a refit, where the relation turned", found.point)
 
 
 @pytest.mark.slow
