@@ -296,18 +296,17 @@ def prove(page: Answer) -> int:
         command = [sys.executable, "-m", "pytest", "-q", f"--answer={page.slug}"]
         if files:  # without any, pytest would take them all
             command += [f"--junitxml={report}", *files]
-            command += ["-n", "2", "--dist", "loadfile"] if len(files) > 1 else []
+            command += ["-n", "2", "--dist", "worksteal"] if len(files) > 1 else []
             code = subprocess.run(command, cwd=ROOT, check=False).returncode
         cases = _cases(report)
     ran = [case for case in cases if case.find("skipped") is None]
     failed = sum(one.tag in ("failure", "error") for case in ran for one in case)
     took = f"{time.monotonic() - began:.0f} s"
     proven = code == 0 and bool(ran)
-    if proven:
-        print(f"PROVEN in {took} by {len(ran)} tests: {page.question}")
-    else:
-        print(f"NOT PROVEN: {page.question} ({failed} of {len(ran)} tests failed, in {took})")
-    print(*_figures(cases), sep="\n")
+    said = f"PROVEN in {took} by {len(ran)} tests: {page.question}"
+    if not proven:
+        said = f"NOT PROVEN: {page.question} ({failed} of {len(ran)} tests failed, in {took})"
+    print("\n".join([said, *_figures(cases)]))
     return int(not proven)
 
 
