@@ -89,6 +89,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     np.random.seed(0)
 
 
+@pytest.fixture
+def record_property(
+    record_property: Callable[[str, object], None],
+) -> Callable[[str, object], None]:
+    """pytest's own, for NumPy's numbers too: xdist ends where it has to send one."""
+
+    def recorded(name: str, value: object) -> None:
+        record_property(name, value.item() if isinstance(value, np.generic) else value)
+
+    return recorded
+
+
 def _at(step: str) -> Callable[..., Path]:
     """A fixture: a small project that has come so far, as the working folder."""
 

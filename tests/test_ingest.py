@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -189,13 +190,17 @@ def test_the_published_archive_lies_far_within_the_limits():
 
 
 @pytest.mark.answer("model-security")
-def test_an_archive_that_unpacks_to_an_absurd_size_is_refused_without_unpacking_it():
+def test_an_archive_that_unpacks_to_an_absurd_size_is_refused_without_unpacking_it(
+    record_property: Callable[[str, object], None],
+):
     bomb = zipped("0" * 100_000_000)
     tracemalloc.start()
     with pytest.raises(SourceRejected, match=r"f\.zip unpacks to more than [\d,]+ bytes from 97,"):
         parsed_flights(bomb)
-    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    memory = tracemalloc.get_traced_memory()[1]
+    assert memory < 30_000_000
     tracemalloc.stop()
+    record_property("bytes of memory for an archive that unpacks to 100,000,000", memory)
 
 
 @pytest.mark.answer("model-security")

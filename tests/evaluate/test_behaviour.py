@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -64,15 +66,22 @@ def test_a_sound_model_passes_every_check_and_every_check_may_refuse(sound, rule
     assert all(check.blocking for check in checks)
 
 
-def test_a_model_that_is_fed_flight_numbers_fails_invariance(stored, rule):
+def test_a_model_that_is_fed_flight_numbers_fails_invariance(
+    stored, rule, record_property: Callable[[str, object], None]
+):
     late = ROWS["flight"] % 100 < 50
     model = stored(DecisionTreeClassifier(), ["flight"], late)
     invariance, *_ = behaviour(model, ROWS, rule)
     assert not invariance.passed
     assert invariance.found > 0.9
+    record_property(
+        "largest change of a risk by a flight's number, where it was learned", invariance.found
+    )
 
 
-def test_a_model_that_learned_the_opposite_fails_in_that_direction(stored, rule):
+def test_a_model_that_learned_the_opposite_fails_in_that_direction(
+    stored, rule, record_property: Callable[[str, object], None]
+):
     delay = ROWS[PERVERSE]
     labels = np.where(delay.isna(), ROWS["late"], delay < delay.median())
     free = behaviour(stored(trees(), labels=labels), ROWS, rule)
@@ -82,6 +91,7 @@ def test_a_model_that_learned_the_opposite_fails_in_that_direction(stored, rule)
     bound = trees(monotonic_cst=[MONOTONE.get(name, 0) for name in FEATURES])
     held = behaviour(stored(bound, labels=labels), ROWS, rule)
     assert not [name for name in failed(held) if name.startswith("direction")]
+    record_property("share of moves the wrong way, where a model learned the opposite", wrong.found)
 
 
 def test_what_may_raise_nobodys_risk_is_judged_the_other_way_round(stored, rule):

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,9 @@ def over_flights(worse_by, draws, seed):
     return np.quantile(means, [0.025, 0.975])
 
 
-def test_the_interval_over_days_holds_the_truth_and_one_over_flights_does_not():
+def test_the_interval_over_days_holds_the_truth_and_one_over_flights_does_not(
+    record_property: Callable[[str, object], None],
+):
     """400 worlds in which the flights of a day are late together."""
     truth, days, flights, held = 0.02, 40, 15, {"days": 0, "flights": 0}
     day = np.repeat(np.arange(days), flights)
@@ -71,6 +75,8 @@ def test_the_interval_over_days_holds_the_truth_and_one_over_flights_does_not():
         held["flights"] += low <= truth <= high
     assert held["days"] / 400 == pytest.approx(0.95, abs=0.04)
     assert held["flights"] / 400 < 0.75
+    for name, times in held.items():
+        record_property(f"of 400 intervals of 95% over {name} that hold the truth", times)
 
 
 def test_a_wider_confidence_gives_a_wider_interval():

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -83,7 +84,9 @@ def test_a_lost_slice_vetoes_where_it_has_enough_late_flights(other, positives, 
 
 
 @pytest.mark.answer("devops-engineer")
-def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused():
+def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused(
+    record_property: Callable[[str, object], None],
+):
     rows = feature_rows(3_000)
     labels = rows["late"].to_numpy()
     champion = np.where(labels == 1, 0.6, 0.4)
@@ -95,6 +98,11 @@ def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused()
     assert "origin JFK against champion" in {c.name for c in checks if not c.passed}
     assert not decide(checks)
     assert decide(compared(rows, better, {"champion": champion}, RULE, BOOTSTRAP))
+    overall, slice_ = (
+        by_name[f"{name} champion"].found for name in ("beats", "origin JFK against")
+    )
+    record_property("log loss against the champion, overall", overall)
+    record_property("log loss against the champion at JFK, for which it is refused", slice_)
 
 
 def test_the_differences_are_of_scikit_learns_log_loss():

@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import traceback
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -304,7 +305,9 @@ def test_every_row_told_twice_changes_nothing(adversarial, by_feast, store, fold
     assert same(store.historical(adversarial.asked), by_feast)
 
 
-def test_feasts_default_store_loses_requests_and_ours_is_another(adversarial, store, tmp_path):
+def test_feasts_default_store_loses_requests_and_ours_is_another(
+    adversarial, store, tmp_path, record_property: Callable[[str, object], None]
+):
     """Dask's join drops a request whose entity has rows, but all too old or still to come."""
     from feast import FeatureStore, RepoConfig
 
@@ -329,6 +332,8 @@ def test_feasts_default_store_loses_requests_and_ours_is_another(adversarial, st
     assert feast.config.offline_store.type == "dask"
     assert 0 < len(found) < len(asked) / 2
     assert store._feast.config.offline_store.type == "duckdb"
+    lost = len(asked) - len(found)
+    record_property(f"of {len(asked)} requests that Feast's default store would lose", lost)
 
 
 # The real data.
@@ -357,10 +362,15 @@ def sample_by_feast(quarter, config, tmp_path_factory):
         return store.historical(some.sample(frac=1, random_state=1))
 
 
-def test_of_real_flights_feast_says_what_training_does_bit_by_bit(quarter, sample_by_feast):
+def test_of_real_flights_feast_says_what_training_does_bit_by_bit(
+    quarter, sample_by_feast, record_property: Callable[[str, object], None]
+):
     assert len(sample_by_feast) > 350
     assert sample_by_feast["predict_at"].dt.date.nunique() > 60
     assert same(sample_by_feast, quarter.frame.loc[sample_by_feast.index])
+    record_property(
+        "real flights that Feast joins as training does, bit by bit", len(sample_by_feast)
+    )
 
 
 @pytest.mark.parametrize("name", [*NUMERIC, *KNOWN_AT])
@@ -475,7 +485,9 @@ def pushed(store, march, since, until, without=()):
     return late
 
 
-def test_what_is_read_is_what_the_offline_join_says_at_every_instant_bit_by_bit(march, live):
+def test_what_is_read_is_what_the_offline_join_says_at_every_instant_bit_by_bit(
+    march, live, record_property: Callable[[str, object], None]
+):
     instants = [NOW, *(NOW + minutes * MINUTE for minutes in (1, 14, 15, 16, 61, 170, 600))]
     asked = {at: asked_at(march, at) for at in instants}
     offline = live.historical(pd.concat(asked.values(), ignore_index=True))
@@ -487,6 +499,7 @@ def test_what_is_read_is_what_the_offline_join_says_at_every_instant_bit_by_bit(
         assert same(served(asked[at], live.online(asked[at])), expected.set_index(asked[at].index))
         before = at
     assert not any(count for (_, reason), count in live.counts.items() if reason != MISSING)
+    record_property("vectors read online that are the offline join's, bit by bit", len(offline))
 
 
 def test_a_materialization_repairs_what_no_push_brought(march, live, config):
@@ -792,7 +805,7 @@ def lived(march, config, tmp_path_factory):
 
 
 def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
-    march, lived, config, tmp_path
+    march, lived, config, tmp_path, record_property: Callable[[str, object], None]
 ):
     assert len(lived.left) == KILLS
     for number, (stood, until, online, _) in enumerate(lived.left):
@@ -804,6 +817,7 @@ def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
             f"flights_{view}" for view in [*VIEWS, WATERMARK]
         }
         assert online == undisturbed, f"kill {number}: complete to {stood}, then to {until}"
+    record_property("materializations killed by SIGKILL and made good by the next", len(lived.left))
 
 
 def test_kill_9_was_in_the_midst_of_writes_and_of_the_way(lived):

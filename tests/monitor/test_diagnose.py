@@ -1,6 +1,7 @@
 """The first suspect wins, and what to do follows from what a refit would have gained."""
 
 import json
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
@@ -158,7 +159,9 @@ def test_a_quiet_month_is_held_with_the_evidence_of_each_step(registered):
 
 
 @pytest.mark.slow
-def test_labels_of_another_relation_are_a_concept_shift_that_a_refit_mends(registered):
+def test_labels_of_another_relation_are_a_concept_shift_that_a_refit_mends(
+    registered, record_property: Callable[[str, object], None]
+):
     rows = months.arrive()
     march = rows["month"] == 3
     months.told(rows.assign(late=rows["late"].where(~march, 1 - rows["late"])))
@@ -166,11 +169,18 @@ def test_labels_of_another_relation_are_a_concept_shift_that_a_refit_mends(regis
     found = the_finding()
     assert (found.cause, found.act) == ("concept shift", "retrain")
     assert found.decompositions[0].concept.low > 0.2
+    concept = found.decompositions[0].concept
+    record_property(
+        "log loss by a concept shift that was planted, found by the diagnosis", concept.point
+    )
+    record_property("the lower end of its interval", concept.low)
 
 
 @pytest.mark.slow
 @pytest.mark.answer("silent-degradation")
-def test_a_log_that_differs_is_skew_and_no_shift_is_looked_for(registered):
+def test_a_log_that_differs_is_skew_and_no_shift_is_looked_for(
+    registered, record_property: Callable[[str, object], None]
+):
     months.arrive()
     rows = months.march()
     months.log(rows.assign(humid=rows["humid"].to_numpy()[::-1]), risk=[0.01] * len(rows))
@@ -179,16 +189,24 @@ def test_a_log_that_differs_is_skew_and_no_shift_is_looked_for(registered):
     assert set(found.skew) == {"humid"}
     assert (found.decompositions, found.gain, found.logged) == ([], None, 1_860)
     assert "Not asked" in (MONITOR / "diagnosis-2013-03.html").read_text()
+    told = f"of {found.logged:,} answers whose humidity differs from what was known: skew"
+    record_property(told, found.skew["humid"])
 
 
 @pytest.mark.slow
 @pytest.mark.answer("silent-degradation")
-def test_a_log_that_cannot_be_is_broken_data(registered):
+def test_a_log_that_cannot_be_is_broken_data(
+    registered, record_property: Callable[[str, object], None]
+):
     months.arrive()
     rows = months.march()
     months.log(rows.assign(system_dep_late_3h=rows["system_dep_late_3h"] * 100))
     assert "broken data -> fix the feed: impossible values" in monitor.diagnose("2013-03")
     assert json.loads((MONITOR / "diagnosis-2013-03.json").read_text())["gain"] is None
+    checks = the_finding().quality
+    (broken,) = [check.found for check in checks if check.name == "impossible values"]
+    assert broken > 0
+    record_property("impossible values in a log that was broken: broken data", broken)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """One prediction explained: its raw events are those that its features were counted from."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,18 @@ def test_behind_a_mean_are_as_many_flights_as_it_was_counted_from(known, rolling
     assert all(one < known.asked["predict_at"].iloc[0] for one in at)
 
 
+def test_behind_all_means_together_are_as_many_flights_as_they_were_counted_from(
+    known, record_property: Callable[[str, object], None]
+):
+    rows = {rolling.name: known.row(rolling.view) for rolling in ROLLING}
+    counted = {name: row[f"{name}_count"] for name, row in rows.items() if row is not None}
+    events = {name: behind(known, name).events for name in counted}
+    assert events == counted
+    flight = name_of(known.asked.iloc[0])
+    told = f"outcomes behind the {len(events)} means of {flight}, as many as were counted"
+    record_property(told, sum(events.values()))
+
+
 def test_what_is_behind_an_aircraft_and_the_weather_was_known_before_t(known):
     for name in ("aircraft_age", "humid"):
         found = behind(known, name)
@@ -60,7 +74,9 @@ def test_the_weather_behind_a_feature_is_its_value(known):
     assert seen.told == {"humid": pytest.approx(known.asked["humid"].iloc[0])}
 
 
-def test_the_age_of_an_aircraft_is_that_of_its_last_landing(known):
+def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
+    known, record_property: Callable[[str, object], None]
+):
     every = historical(known.requests, known.views, known.config)
     flown = every[every["aircraft_age"].notna()].head(5)
     assert len(flown)
@@ -70,6 +86,7 @@ def test_the_age_of_an_aircraft_is_that_of_its_last_landing(known):
         landed = next(event for event in seen if event.of.endswith("landed"))
         at = minutes(pd.Series([pd.Timestamp(landed.known_at)]))[0]
         assert one.at - at == row["aircraft_age"]
+    record_property("flights whose aircraft's age is that of its last landing", len(flown))
 
 
 def test_the_schedule_is_behind_what_the_request_brings(known):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -61,7 +62,9 @@ def require_well_formed(graph):
     assert joined == defined
 
 
-def test_a_page_names_the_five_parts_in_full(registered):
+def test_a_page_names_the_five_parts_in_full(
+    registered, record_property: Callable[[str, object], None]
+):
     lineage()
     _, record, _ = fetched()
     told = {row[0]: row[1] for row in rows(section(the_page(), "Parts"))}
@@ -72,19 +75,24 @@ def test_a_page_names_the_five_parts_in_full(registered):
     assert told["environment"] == file_hash(Path("requirements.lock"))
     assert told["training"] == "2013-01-08..2013-02-28"
     assert told["machine"] == record.machine
+    record_property("parts of a version that the page names", len(told))
 
 
-def test_a_page_lists_every_snapshot(registered):
+def test_a_page_lists_every_snapshot(registered, record_property: Callable[[str, object], None]):
     lineage()
     manifest = json.loads(release.MANIFEST.read_text())
     assert len(manifest["snapshots"]) == 3
-    assert rows(section(the_page(), "Data")) == [
+    listed = rows(section(the_page(), "Data"))
+    assert listed == [
         [s["table"], s["month"], f"{s['rows']:,}", s["first"], s["last"], s["content_hash"][:12]]
         for s in manifest["snapshots"]
     ]
+    record_property("snapshots that the page lists with rows, instants and hash", len(listed))
 
 
-def test_a_page_tells_the_verdict_with_its_checks(registered):
+def test_a_page_tells_the_verdict_with_its_checks(
+    registered, record_property: Callable[[str, object], None]
+):
     lineage()
     verdict = json.loads(release.VERDICT.read_text())
     told = section(the_page(), "Verdict")
@@ -93,6 +101,7 @@ def test_a_page_tells_the_verdict_with_its_checks(registered):
     overall = [c for c in verdict["checks"] if c["name"].startswith("beats ")]
     assert rows(told) == [[c["name"], c["detail"]] for c in overall]
     assert overall
+    record_property("blocking checks of the verdict that the page tells", blocking)
 
 
 def test_a_page_lists_the_approvals_in_their_order(challenged):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -64,9 +65,12 @@ def test_what_a_form_holds_is_never_part_of_a_command():
 
 
 @pytest.mark.parametrize("name", ["airflow", "kubeflow"])
-def test_each_orchestrator_has_a_lock_with_hashes_and_without_a_host(name):
+def test_each_orchestrator_has_a_lock_with_hashes_and_without_a_host(
+    name, record_property: Callable[[str, object], None]
+):
     lock = tree.read(f"configs/retrain/{name}.lock")
     pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==", lock, re.MULTILINE)
     assert len(pinned) > 20
     assert lock.count("--hash=sha256:") >= len(pinned)
     assert "://" not in lock
+    record_property(f"packages in the lock of {name}, each with its hashes", len(pinned))

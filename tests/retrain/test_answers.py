@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -65,7 +66,9 @@ def everything(year):
     return year.between("2013-01-01", "2013-12-31")
 
 
-def test_every_flight_is_answered_once_by_whom_the_ledger_names(year, path):
+def test_every_flight_is_answered_once_by_whom_the_ledger_names(
+    year, path, record_property: Callable[[str, object], None]
+):
     rows = year.answered(story(path), everything(year))
     at = rows["predict_at"]
     assert not rows["flight"].duplicated().any()
@@ -73,9 +76,12 @@ def test_every_flight_is_answered_once_by_whom_the_ledger_names(year, path):
     assert set(rows.loc[at <= instant("03-05 05:00"), "version"]) == {"1"}
     assert set(rows.loc[at > instant("03-09 15:00"), "version"]) == {"2"}
     assert at.is_monotonic_increasing
+    record_property("flights answered, each once and by whom the ledger names", len(rows))
 
 
-def test_within_a_canary_it_is_the_arm_that_the_proxy_assigns(year, path):
+def test_within_a_canary_it_is_the_arm_that_the_proxy_assigns(
+    year, path, record_property: Callable[[str, object], None]
+):
     rows = year.answered(story(path), everything(year))
     within = rows[rows["predict_at"].between(instant("03-05 05:01"), instant("03-09 15:00"))]
     route = Route({str(arm): share for arm, share in CANARY.items()}, "salt")
@@ -83,6 +89,7 @@ def test_within_a_canary_it_is_the_arm_that_the_proxy_assigns(year, path):
     assert (within["version"] == np.where(arms == "challenger", "2", "1")).all()
     assert 0.15 < (within["version"] == "2").mean() < 0.35
     assert within.groupby("version")["risk"].first().to_dict() == {"1": 0.1, "2": 0.2}
+    record_property("flights answered within the canary, each by the proxy's arm", len(within))
 
 
 def test_at_the_minute_of_a_transition_the_one_before_still_answers(year, path):

@@ -1,5 +1,7 @@
 """An attempt's course, with steps that only say how they ended; the flow runs the real ones."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
@@ -39,11 +41,14 @@ def run(at=AT, as_of="2013-06-16"):
     return attempted(at, as_of, lambda words: None)
 
 
-def test_every_step_runs_in_its_order_and_is_written_down(ran):
+def test_every_step_runs_in_its_order_and_is_written_down(
+    ran, record_property: Callable[[str, object], None]
+):
     assert run().result == "promoted"
     assert ran == ["calendar", "data", "guards", "gate", "register", "shadow", "canary"]
     kinds = [event.kind for event in journal.events()]
     assert kinds == ["attempt", *["step"] * 7, "ended"]
+    record_property("steps of an attempt that ran in their order", len(ran))
 
 
 REFUSALS = {
@@ -65,7 +70,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("step", "error", "result", "trained"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_ends_the_attempt_and_nothing_after_it_runs(
-    ran, monkeypatch, step, error, result, trained
+    ran, monkeypatch, step, error, result, trained, record_property: Callable[[str, object], None]
 ):
     ends(monkeypatch, step, error)
     found = run()
@@ -75,6 +80,7 @@ def test_a_refusal_ends_the_attempt_and_nothing_after_it_runs(
     last = journal.events()[-1]
     assert (last.kind, last.told["step"]) == ("ended", step)
     assert last.told["why"] == f"{type(error).__name__}: no"
+    record_property("steps that ran after one that refused", len(ran[names.index(step) :]))
 
 
 @pytest.mark.parametrize("step", ["calendar", "data", "gate", "register", "canary"])

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -102,7 +103,9 @@ def test_a_named_month_arrives_with_all_before_it(configs):
     assert load(EvaluateConfig).window == Window(first="2013-09-17", last="2013-09-30")
 
 
-def test_the_calendar_can_be_walked_to_the_end_of_the_year_and_no_further(configs):
+def test_the_calendar_can_be_walked_to_the_end_of_the_year_and_no_further(
+    configs, record_property: Callable[[str, object], None]
+):
     for _ in range(8):
         retrain.run()
     assert load(IngestConfig).as_of == "2013-12"
@@ -112,6 +115,7 @@ def test_the_calendar_can_be_walked_to_the_end_of_the_year_and_no_further(config
         retrain.run()
     assert _texts(configs) == before
     assert [decision["month"] for decision in _decisions()][-2:] == ["2013-11", "2013-12"]
+    record_property("months that arrived, each decision written down", len(_decisions()))
 
 
 def test_nothing_but_the_values_changes_in_a_config(configs):

@@ -1,3 +1,6 @@
+import re
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,7 +33,7 @@ def since(rows, day):
     return pd.to_datetime(rows[["year", "month", "day"]]) >= day
 
 
-def test_clean_rows_pass_every_guard(rows):
+def test_clean_rows_pass_every_guard(rows, record_property: Callable[[str, object], None]):
     checks = asked(rows)
     assert [check.name for check in checks] == [
         "labels agree with flags",
@@ -39,12 +42,19 @@ def test_clean_rows_pass_every_guard(rows):
         "age of features",
     ]
     assert all(check.passed for check in checks)
+    record_property(f"guards that {len(rows):,} clean rows pass", len(checks))
 
 
-def test_turned_labels_of_the_newest_week_are_refused_though_the_gate_would_be_blind(rows):
+def test_turned_labels_of_the_newest_week_are_refused_though_the_gate_would_be_blind(
+    rows, record_property: Callable[[str, object], None]
+):
     late = rows["late"].where(~since(rows, NEWEST_WEEK), 1 - rows["late"])
-    with pytest.raises(LabelsRefused, match=r"labels disagree with the departure-late flag in \d+"):
+    with pytest.raises(LabelsRefused) as refused:
         asked(rows.assign(late=late))
+    (weeks,) = re.findall(
+        r"labels disagree with the departure-late flag in (\d+)", str(refused.value)
+    )
+    record_property("weeks of a carrier whose turned labels are refused", int(weeks))
 
 
 def test_one_carriers_turned_week_is_named(rows):

@@ -1,6 +1,7 @@
 """What a cluster would be given, as compiled: every step, in order, none behind a condition."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -26,12 +27,15 @@ def ordered():
     return found
 
 
-def test_every_step_is_a_task_in_its_order():
+def test_every_step_is_a_task_in_its_order(record_property: Callable[[str, object], None]):
     words = [
         TASKS[name]["inputs"]["parameters"]["words"]["runtimeValue"]["constant"]
         for name in ordered()
     ]
     assert words == list(STEPS.values())
+    record_property(
+        f"of {len(STEPS)} steps that are tasks of Kubeflow in the same order", len(words)
+    )
 
 
 def test_no_task_waits_behind_a_condition_and_none_is_taken_from_a_cache():

@@ -4,6 +4,7 @@ import http.client
 import json
 import stat
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -113,9 +114,13 @@ def proxy(shelf):
 @real
 @pytest.mark.parametrize("weight", [5, 25, 50])
 @pytest.mark.answer("canary-decides")
-def test_envoy_assigns_two_thousand_flights_as_it_is_computed(proxy, weight):
+def test_envoy_assigns_two_thousand_flights_as_it_is_computed(
+    proxy, weight, record_property: Callable[[str, object], None]
+):
     proxy.route(shares(weight))
-    assert proxy.ask(FLIGHTS) == [(200, arm) for arm in arms(weight)]
+    found = proxy.ask(FLIGHTS)
+    assert found == [(200, arm) for arm in arms(weight)]
+    record_property(f"flights that Envoy assigned as computed, at {weight}%", len(found))
 
 
 @real
@@ -179,7 +184,9 @@ def waited_for(what, many, patience=10):
 @real
 @pytest.mark.parametrize("broken", ["fails", "hangs", "is gone"])
 @pytest.mark.answer("safe-rollout")
-def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(proxy, broken):
+def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(
+    proxy, broken, record_property: Callable[[str, object], None]
+):
     challenger = proxy.arms["challenger"]
     challenger.code = 503
     challenger.hangs = 2.0 if broken == "hangs" else 0.0
@@ -187,16 +194,24 @@ def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(proxy, bro
         proxy.stop("challenger")
     proxy.route(CHAMPION, mirrored=True)
     started = time.monotonic()
-    assert set(proxy.ask(FLIGHTS[:50])) == {(200, "champion")}
+    found = proxy.ask(FLIGHTS[:50])
+    assert set(found) == {(200, "champion")}
     assert time.monotonic() - started < 1.5
+    failed = sum(code != 200 for code, _ in found)
+    record_property(f"of 50 users failed, while the mirrored challenger {broken}", failed)
 
 
 @real
 @pytest.mark.answer("safe-rollout")
-def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it_is_back(proxy):
+def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it_is_back(
+    proxy, record_property: Callable[[str, object], None]
+):
     proxy.route({"challenger": 10_000})
     proxy.stop("challenger")
-    assert set(proxy.ask(FLIGHTS[:200])) == {(200, "champion")}
+    found = proxy.ask(FLIGHTS[:200])
+    assert set(found) == {(200, "champion")}
+    failed = sum(code != 200 for code, _ in found)
+    record_property("of 200 users failed, while the challenger that served all was gone", failed)
     proxy.healthy(challenger=1)
     assert set(proxy.ask(FLIGHTS[:50])) == {(200, "champion")}
     proxy.start("challenger")
@@ -271,9 +286,17 @@ def test_a_route_that_envoy_refuses_is_told_and_the_one_before_stays(proxy, monk
 
 
 @real
-def test_the_same_route_twice_is_confirmed_twice(proxy):
+@pytest.mark.answer("rollback")
+def test_the_same_route_twice_is_confirmed_twice(
+    proxy, record_property: Callable[[str, object], None]
+):
+    took = []
     for _ in range(3):
+        started = time.monotonic()
         proxy.route(shares(25))
+        took.append(1_000 * (time.monotonic() - started))
+    assert max(took) < 1_000 * envoy._PATIENCE_SECONDS
+    record_property("ms until Envoy said that it routes by a change, the longest of 3", max(took))
 
 
 @real

@@ -1,5 +1,7 @@
 """Back to the version before, from wherever the ledger stands."""
 
+from collections.abc import Callable
+
 import pytest
 
 from pipeline.rollout import rollback
@@ -37,7 +39,9 @@ def both(challenged, monkeypatch):
         ("promoted by hand", NEW_ALL),
     ],
 )
-def test_whatever_goes_on_or_was_promoted_is_taken_back(both, last, shares):
+def test_whatever_goes_on_or_was_promoted_is_taken_back(
+    both, last, shares, record_property: Callable[[str, object], None]
+):
     before = event(last, both, shares=shares)
     if shares == NEW_ALL and last != "switched":
         tracking.set_alias(load(RegisterConfig), "champion", "2")
@@ -48,6 +52,8 @@ def test_whatever_goes_on_or_was_promoted_is_taken_back(both, last, shares):
     assert move.by.startswith("hand of ")
     assert "nothing serves now" in told
     assert champion() == "1"
+    share = move.shares["champion"] / ledger.WHOLE
+    record_property("share of the traffic at the old version, from each of 9 states", share)
 
 
 @pytest.mark.parametrize("last", ["rolled back", "shadow failed", "paused", "inconclusive"])
@@ -57,12 +63,14 @@ def test_where_the_champion_serves_all_already_there_is_nothing_to_take_back(bot
     assert len(ledger.entries()) == 2
 
 
-def test_twice_is_once(both):
+def test_twice_is_once(both, record_property: Callable[[str, object], None]):
     event("promoted", both, shares=NEW_ALL)
     rollback()
     after = ledger.entries()
     assert "nothing to take back" in rollback()
     assert ledger.entries() == after
+    more = len(ledger.entries()) - len(after)
+    record_property("entries that a second rollback adds to the ledger", more)
 
 
 def test_a_rollback_that_was_killed_before_the_alias_moved_is_completed_by_the_next(both):

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -76,17 +78,27 @@ def ever(log_e, alpha, events):
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.015, 0.005])
-def test_alike_arms_ever_alarm_in_at_most_alpha_however_often_one_looks(alpha):
-    assert alpha / 4 < ever(log_e_more, alpha, 400) <= alpha
+def test_alike_arms_ever_alarm_in_at_most_alpha_however_often_one_looks(
+    alpha, record_property: Callable[[str, object], None]
+):
+    alarmed = ever(log_e_more, alpha, 400)
+    assert alpha / 4 < alarmed <= alpha
+    record_property(f"exact chance that alike arms ever alarm, alpha {alpha}", alarmed)
     assert alpha / 8 < ever(lambda k, m: log_e_ratio(k, m, 100), alpha, 1500) <= alpha
 
 
-def test_a_fixed_test_looked_at_after_each_event_alarms_far_more_often_than_it_says():
+def test_a_fixed_test_looked_at_after_each_event_alarms_far_more_often_than_it_says(
+    record_property: Callable[[str, object], None],
+):
     def naive(k, m):
         z = (k - m) / np.sqrt(np.maximum(k + m, 1))
         return np.where((k + m >= 5) & (z > 1.645), 9, -9)
 
-    assert ever(naive, 0.05, 400) > 0.3
+    alarmed = ever(naive, 0.05, 400)
+    assert alarmed > 0.3
+    record_property(
+        "exact chance that a fixed test at 0.05 does, looked at after each event", alarmed
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,11 +170,15 @@ def test_the_means_e_averages_to_one_over_a_normal_z():
     assert integrate.trapezoid(e * stats.norm.pdf(z), z) == pytest.approx(1, abs=1e-6)
 
 
-def test_equal_mean_risks_ever_alarm_in_at_most_alpha_and_a_shift_of_a_twentieth_soon():
+def test_equal_mean_risks_ever_alarm_in_at_most_alpha_and_a_shift_of_a_twentieth_soon(
+    record_property: Callable[[str, object], None],
+):
     alarms = [
         first_alarm(mean_process(*dealt(2000, seed), 0.05, 500, 100), 0.05) for seed in range(400)
     ]
-    assert sum(at is not None for at in alarms) / 400 <= 0.05
+    false = sum(at is not None for at in alarms)
+    assert false / 400 <= 0.05
+    record_property("false alarms of 400 simulated canaries whose risks are alike", false)
     score, mine = dealt(4000, 5)
     assert first_alarm(mean_process(score + 0.05 * mine, mine, 0.005, 500, 100), 0.005) < 2500
 

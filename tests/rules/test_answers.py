@@ -1,9 +1,12 @@
 """The book: every page's header holds, and answers and proofs match one to one."""
 
+import ast
 import contextlib
 import io
 import pkgutil
 import re
+import shutil
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,14 +17,56 @@ from tests.rules import tree
 PAGES = book.pages()
 
 
-def _proven() -> set[str]:
-    """Every slug that a test says it proves, read from the tests' text."""
+TESTS = [name for name in tree.files() if re.match(r"tests/.*test_\w+\.py$", name)]
+PROOF = """
+import pytest
+
+@pytest.mark.answer("ci-cd")
+@pytest.mark.parametrize("step", [1, 2])
+def test_it(step, record_property):
+    record_property("flights compared", 29425)
+    record_property("largest difference", 0.00123456)
+    record_property(f"found in step {step} by", "the store")
+    assert HOLDS
+"""
+"""A proof that records figures, of which two are the same in both of its tests."""
+
+
+def _named(*nodes: ast.AST) -> set[str]:
+    """The pages that marks within these nodes name."""
+    calls = (node for one in nodes for node in ast.walk(one) if isinstance(node, ast.Call))
     return {
-        slug
-        for name in tree.files()
-        if re.match(r"tests/.*test_\w+\.py$", name)
-        for slug in re.findall(r'mark\.answer\("([^"]+)"\)', tree.read(name))
+        word.value
+        for call in calls
+        if ast.unparse(call.func) == "pytest.mark.answer"
+        for word in call.args
+        if isinstance(word, ast.Constant)
     }
+
+
+def _measured(
+    block: ast.Module | ast.ClassDef, above: set[str], marks: dict[str, ast.expr]
+) -> Iterator[str]:
+    """The pages of which tests record a figure: those of their own marks, and those above them."""
+    made = {ast.unparse(n.targets[0]): n.value for n in block.body if isinstance(n, ast.Assign)}
+    if "pytestmark" in made:
+        above = above | _named(made["pytestmark"])
+    for node in block.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            by_name = marks | made
+            own = above | _named(*[by_name.get(ast.unparse(d), d) for d in node.decorator_list])
+            if isinstance(node, ast.ClassDef):
+                yield from _measured(node, own, by_name)
+            elif "record_property" in {one.arg for one in node.args.args}:
+                yield from own
+
+
+MEASURED = {
+    slug
+    for name in TESTS
+    if not name.startswith("tests/flow/")
+    for slug in _measured(tree.parsed(name), set(), {})
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
@@ -49,7 +94,31 @@ def test_a_page_names_a_stage_a_command_and_a_drill_that_exist(page):
 
 
 def test_answers_and_proofs_match_one_to_one():
-    assert {page.slug for page in PAGES} == _proven()
+    assert {page.slug for page in PAGES} == _named(*map(tree.parsed, TESTS))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_a_proof_of_a_page_records_what_it_measured(page):
+    assert page.slug in MEASURED
+
+
+@pytest.mark.parametrize(
+    ("text", "measured"),
+    [
+        ('@pytest.mark.answer("a")\ndef test_it(record_property): ...', {"a"}),
+        ('@pytest.mark.answer("a", "b")\ndef test_it(x, record_property): ...', {"a", "b"}),
+        ('@pytest.mark.answer("a")\ndef test_it(x): ...', set()),
+        ('pytestmark = [slow, pytest.mark.answer("a")]\ndef test_it(record_property): ...', {"a"}),
+        ('of_a = pytest.mark.answer("a")\n@of_a\ndef test_it(record_property): ...', {"a"}),
+        ('of_a = pytest.mark.answer("a")\ndef test_it(record_property): ...', set()),
+        (
+            '@pytest.mark.answer("a")\nclass TestIt:\n    def test_it(self, record_property): ...',
+            {"a"},
+        ),
+    ],
+)
+def test_a_figure_is_of_the_pages_that_its_test_is_marked_with(text, measured):
+    assert set(_measured(ast.parse(text), set(), {})) == measured
 
 
 def test_every_drill_belongs_to_an_answer():
@@ -106,3 +175,47 @@ def test_a_number_is_found_in_lists_and_under_names_with_dots(tmp_path, monkeypa
     (tmp_path / "found.json").write_text('{"p below .05": [{"at": 0.25}], "p": 7000}')
     assert book.number("found.json:p below .05.0.at") == "0.2500"
     assert book.number("found.json:p") == "7,000"
+
+
+@pytest.fixture
+def proofs(tmp_path, monkeypatch):
+    """A project whose proofs are the text that is given, for a page of the book."""
+    (tmp_path / "tests").mkdir()
+    shutil.copy(tree.ROOT / "pyproject.toml", tmp_path)
+    option = "def pytest_addoption(parser): parser.addoption('--answer')"
+    (tmp_path / "tests/conftest.py").write_text(option)
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    return lambda text: (tmp_path / "tests/test_it.py").write_text(text)
+
+
+def test_a_proof_ends_with_what_it_measured_each_figure_once(proofs, capfd):
+    page = book.find("ci-cd")
+    proofs(PROOF.replace("HOLDS", "step"))
+    assert book.prove(page) == 0
+    said, *figures = capfd.readouterr().out.splitlines()[-5:]
+    assert re.fullmatch(rf"PROVEN in \d+ s by 2 tests: {re.escape(page.question)}", said)
+    assert figures == [
+        "     29,425  flights compared",
+        "   0.001235  largest difference",
+        "  the store  found in step 1 by",
+        "  the store  found in step 2 by",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (PROOF.replace("HOLDS", "step == 2"), "1 of 2 tests failed"),
+        (PROOF.replace("ci-cd", "data-drift"), "0 of 0 tests failed"),
+        (PROOF.replace("    assert HOLDS", "    pytest.skip()"), "0 of 0 tests failed"),
+        ('"ci-cd" + 1', "1 of 1 tests failed"),
+    ],
+    ids=["one fails", "there is none", "all are skipped", "it cannot be read"],
+)
+def test_a_proof_that_fails_or_that_there_is_not_ends_with_1(proofs, capfd, text, told):
+    page = book.find("ci-cd")
+    proofs(text)
+    assert book.prove(page) == 1
+    said = [line for line in capfd.readouterr().out.splitlines() if "PROVEN" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"NOT PROVEN: {page.question} ({told}, in ")

@@ -1,6 +1,7 @@
 """What the pages claim of the loop's year holds in what was measured, and no more than that."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +15,15 @@ LOOP, POLICIES, CANDIDATES = (
 )
 
 
-def test_the_loop_surely_beats_a_champion_that_is_never_retrained():
+def test_the_loop_surely_beats_a_champion_that_is_never_retrained(
+    record_property: Callable[[str, object], None],
+):
     assert LOOP["against_never"]["high"] < 0
     assert LOOP["against_never"]["weeks"] >= 39
+    record_property(
+        "log loss against never retraining, the upper end, in the recorded year",
+        LOOP["against_never"]["high"],
+    )
 
 
 def test_it_is_not_surely_worse_than_monthly_retraining_without_a_gate():
@@ -32,12 +39,17 @@ def test_no_promotion_was_surely_harmful():
     assert LOOP["promotions"] == sum(a["result"] == "promoted" for a in LOOP["attempts"]) > 0
 
 
-def test_what_was_better_offline_was_better_in_the_four_weeks_after():
+def test_what_was_better_offline_was_better_in_the_four_weeks_after(
+    record_property: Callable[[str, object], None],
+):
     promoted = [attempt for attempt in LOOP["attempts"] if attempt["result"] == "promoted"]
     assert len(promoted) >= 7
     for attempt in promoted:
         assert attempt["gate"]["not worse than champion"] < 0, attempt["on"]
         assert attempt["after"]["point"] < 0, attempt["on"]
+    better = sum(attempt["after"]["point"] < 0 for attempt in promoted)
+    told = f"of {len(promoted)} promotions of the recorded year better in the four weeks after"
+    record_property(told, better)
 
 
 def test_every_decision_comes_out_again_from_the_journal():

@@ -1,6 +1,7 @@
 """What the pages say about rollouts is what benchmarks/rollout.json measured on real flights."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -268,11 +269,15 @@ def test_the_margin_repairs_what_skewed_days_do():
 
 @pytest.mark.parametrize("noise", SHADOW["noise"])
 @pytest.mark.answer("which-rollout")
-def test_flights_are_no_independent_evidence_and_days_are_none_to_peek_at(noise):
+def test_flights_are_no_independent_evidence_and_days_are_none_to_peek_at(
+    noise, record_property: Callable[[str, object], None]
+):
     found = SHADOW["noise"][noise]["rolled_back_without_margin"]
     assert found["flights, every day"] > 0.5
     assert found["days, every day"] > 0.15
     assert SHADOW["retrained"]["times_too_sure"] > 4
+    told = f"recorded share of shadows {noise} stopped by flights, every day"
+    record_property(told, found["flights, every day"])
 
 
 def test_the_real_retrained_model_passes_in_every_month_in_two_to_four_weeks():
@@ -298,7 +303,11 @@ def test_a_loss_of_less_than_a_hundredth_may_pass():
 
 
 @pytest.mark.answer("which-rollout")
-def test_half_a_year_at_a_twentieth_shows_less_than_retraining_gains():
+def test_half_a_year_at_a_twentieth_shows_less_than_retraining_gains(
+    record_property: Callable[[str, object], None],
+):
     smallest = SHADOW["canary_log_loss"]["smallest"]
     assert smallest["5%"]["182 days"] > -SHADOW["retrained"]["loss"]
     assert smallest["50%"]["7 days"] > -SHADOW["retrained"]["loss"]
+    record_property("recorded log loss that half a year at 5% can show", smallest["5%"]["182 days"])
+    record_property("recorded log loss that retraining gains", -SHADOW["retrained"]["loss"])

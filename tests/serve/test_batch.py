@@ -1,5 +1,7 @@
 """A batch knows less, says so, and costs little."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -41,8 +43,11 @@ def both(tables):
     return seen
 
 
-def test_every_flight_of_the_month_is_scored_once_at_both(tables, both):
+def test_every_flight_of_the_month_is_scored_once_at_both(
+    tables, both, record_property: Callable[[str, object], None]
+):
     assert len(both[1440][1].risk) == len(both[120][1].risk) == len(tables[0])
+    record_property("real flights scored a day ahead and at two hours", len(tables[0]))
 
 
 def test_a_batch_sees_what_was_known_a_day_before(both):
@@ -58,9 +63,14 @@ def test_what_the_schedule_says_is_the_same_at_both(both):
     assert np.array_equal(early, late)
 
 
-def test_a_day_ahead_an_aircraft_is_mostly_unknown(both):
+def test_a_day_ahead_an_aircraft_is_mostly_unknown(
+    both, record_property: Callable[[str, object], None]
+):
     unknown = {minutes: both[minutes][0]["aircraft_age"].isna().mean() for minutes in (1440, 120)}
     assert unknown[1440] > unknown[120]
+    for minutes, share in unknown.items():
+        told = f"share of real flights whose aircraft is unknown {minutes // 60} hours ahead"
+        record_property(told, share)
 
 
 def test_the_figures_are_of_the_rows_and_the_seconds():

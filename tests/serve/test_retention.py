@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from types import SimpleNamespace
@@ -152,7 +153,9 @@ def test_who_is_killed_on_the_way_leaves_everything_as_it_was(url, statement):
     assert answered(url)["predict_at"].tolist() == [30]
 
 
-def test_a_server_that_writes_meanwhile_loses_nothing(url):
+def test_a_server_that_writes_meanwhile_loses_nothing(
+    url, record_property: Callable[[str, object], None]
+):
     wrote(url, [1] * 2_000, first=10_000)
     over = threading.Event()
     with opened(url, 5_000) as log:
@@ -171,6 +174,8 @@ def test_a_server_that_writes_meanwhile_loses_nothing(url):
                 taken.append(record["answers"])
         thread.join()
     assert (sum(taken), log.written, log.dropped) == (2_000, 300, 0)
+    record_property("old answers removed while a server wrote", sum(taken))
+    record_property("answers lost of the 300 that it wrote meanwhile", 300 - len(answered(url)))
     assert answered(url)["request_id"].tolist() == [f"r{number}" for number in range(300)]
 
 

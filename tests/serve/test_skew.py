@@ -1,5 +1,7 @@
 """Each mistake is found by its name, and by no other."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,12 +52,17 @@ def test_what_is_the_same_to_the_bit_is_no_mismatch(trained, raw):
     assert mismatches(served(trained), trained, raw) == []
 
 
-def test_a_single_bit_of_a_single_flight_is_a_mismatch(trained, raw):
+def test_a_single_bit_of_a_single_flight_is_a_mismatch(
+    trained, raw, record_property: Callable[[str, object], None]
+):
     frame = trained.copy()
     value = frame.loc[7, "origin_late_7d"]
     frame.loc[7, "origin_late_7d"] = np.nextafter(value, np.float32(1))
     (mismatch,) = mismatches(served(frame), trained, raw)
     assert (mismatch.feature, mismatch.differ) == ("origin_late_7d", 1)
+    record_property(
+        f"of {trained[NUMERIC].size:,} values found to differ, by one bit", mismatch.differ
+    )
 
 
 def test_a_value_that_was_missing_and_is_served_is_a_mismatch(trained, raw):

@@ -1,5 +1,6 @@
 """What goes live has learned from the judged days too; the gate judged what had not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,9 @@ def test_two_fits_beside_each_other_are_the_fits_one_after_the_other(refitted):
     assert read_record(Training, TRAIN / "training.json", "train").digest == refitted.digest
 
 
-def test_the_figures_of_the_gate_are_of_the_candidate(refitted):
+def test_the_figures_of_the_gate_are_of_the_candidate(
+    refitted, record_property: Callable[[str, object], None]
+):
     evaluate.run()
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     assert (verdict.challenger, verdict.judged) == (refitted.digest, refitted.candidate)
@@ -78,6 +81,7 @@ def test_the_figures_of_the_gate_are_of_the_candidate(refitted):
     near = next(c for c in verdict.checks if c.name.startswith("refit"))
     live = stored.load(TRAIN / "model.onnx", refitted.digest).predict(judged)
     assert near.found == pytest.approx(np.abs(live - risk).mean(), abs=1e-6)
+    record_property("mean distance of the refit's risks from the judged ones", near.found)
 
 
 def test_a_refit_far_from_what_was_judged_is_refused(refitted):

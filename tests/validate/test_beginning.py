@@ -1,5 +1,7 @@
 """A month that has only begun is held to what can be asked of some days, and to no more."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
@@ -37,16 +39,21 @@ def test_every_day_up_to_the_last_has_to_be_there_and_no_later_one(reference):
     assert [rule.max_value for rule in own] == [pd.Timestamp("2013-05-13", tz="America/New_York")]
 
 
-def test_the_beginning_of_every_month_passes_what_is_asked_of_it(published_year, reference):
+def test_the_beginning_of_every_month_passes_what_is_asked_of_it(
+    published_year, reference, record_property: Callable[[str, object], None]
+):
     """The real flights: the first three days of each month, storms and holidays among them."""
     from pipeline.validate import judge
 
     flights, context = published_year["flights"], judge.new_context()
-    refused = {}
+    refused, judged = {}, 0
     for month in range(1, 13):
         name = f"2013-{month:02}-03"
         rows = flights[(flights["month"] == month) & (flights["day"] <= 3)].reset_index(drop=True)
         found = judge.judge(context, "flights", name, rows, {"2013-01": reference}, LIMITS)
+        judged += len(rows)
         if found.refusals:
             refused[name] = [outcome.rule for outcome in found.refusals]
     assert refused == {}
+    record_property("real flights judged, the first three days of each month", judged)
+    record_property("of 12 real months refused by their beginning", len(refused))

@@ -1,5 +1,6 @@
 """What drifted, how far, and what it calls for: an alert only where it may and only if it lasts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -189,11 +190,14 @@ def test_a_column_that_is_identical_has_none():
 
 
 @pytest.mark.slow
-def test_a_shift_by_one_deviation_is_as_large_as_worked_out_by_hand(found):
+def test_a_shift_by_one_deviation_is_as_large_as_worked_out_by_hand(
+    found, record_property: Callable[[str, object], None]
+):
     reference, current, psi = found
     expected = index_of_numbers(reference["distance"], current["distance"])
     assert psi["distance"] == pytest.approx(expected, rel=0.25)
     assert psi["distance"] == pytest.approx(1, rel=0.25)  # two normal curves, one deviation apart
+    record_property("PSI of a shift by one standard deviation", psi["distance"])
 
 
 @pytest.mark.slow

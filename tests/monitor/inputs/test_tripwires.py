@@ -1,5 +1,7 @@
 """Every fault of a feed trips its own wire, with both numbers, and clean rows trip none."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,10 +34,12 @@ def some(share):
     return pd.Series(np.arange(len(CLEAN)) % 100 < 100 * share)
 
 
-def test_clean_rows_trip_nothing():
+def test_clean_rows_trip_nothing(record_property: Callable[[str, object], None]):
     found = looked(CLEAN)
     assert list(found) == CHECKS
-    assert tripwires.failed(list(found.values())) == []
+    tripped = tripwires.failed(list(found.values()))
+    assert tripped == []
+    record_property(f"of {len(found)} tripwires tripped by clean rows", len(tripped))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -87,12 +91,15 @@ def test_a_few_flights_to_a_place_that_is_new_are_no_fault():
     ],
 )
 @pytest.mark.answer("devops-engineer")
-def test_a_single_value_that_cannot_be_is_named(column, value):
+def test_a_single_value_that_cannot_be_is_named(
+    column, value, record_property: Callable[[str, object], None]
+):
     rows = CLEAN.copy()
     rows.loc[7, column] = value
     (check,) = tripwires.failed(list(looked(rows).values()))
     assert (check.name, check.found, check.limit) == ("impossible values", 1, 0)
     assert check.detail.endswith(f": {column} 1")
+    record_property(f"impossible value found among {len(rows):,} rows", check.found)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -59,10 +60,15 @@ def test_nothing_fires_in_a_sound_service_at_any_hour(tmp_path):
     assert passed, said
 
 
-def test_every_alert_has_a_scene_in_which_it_fires_and_one_in_which_it_does_not():
+def test_every_alert_has_a_scene_in_which_it_fires_and_one_in_which_it_does_not(
+    record_property: Callable[[str, object], None],
+):
     fires = {scene.name for scene in SCENES if scene.name in scene.fires}
     silent = {scene.name for scene in SCENES if scene.name not in scene.fires}
     assert fires == silent == set(NAMES)
+    record_property(
+        "alerts, each with a scene in which it fires and one in which it does not", len(fires)
+    )
 
 
 def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
@@ -155,10 +161,15 @@ def test_every_metric_and_label_that_an_alert_reads_is_shown_by_somebody(alert, 
 
 
 @pytest.mark.slow
-def test_every_metric_and_label_on_the_dashboard_is_shown_by_somebody(known):
+def test_every_metric_and_label_on_the_dashboard_is_shown_by_somebody(
+    known, record_property: Callable[[str, object], None]
+):
     rows = dashboard.rows(load(MonitorConfig), load(ServeConfig))
     exprs = [expr for row in rows.values() for panel in row for expr in panel.targets.values()]
     assert {expr: lost for expr in exprs if (lost := rules.unread(expr, known))} == {}
+    record_property(
+        "expressions of the dashboard whose every metric is shown by somebody", len(exprs)
+    )
 
 
 @pytest.mark.slow

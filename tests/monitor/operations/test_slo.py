@@ -1,5 +1,7 @@
 """Indicators, budgets and burn rates, from two looks at the metrics."""
 
+from collections.abc import Callable
+
 import pytest
 from pydantic import ValidationError
 
@@ -44,12 +46,17 @@ def test_a_budget_that_is_spent_as_fast_as_allowed_burns_at_one():
     assert slo.budget_left((1 - SLO.availability) / 4, SLO) == pytest.approx(0.75)
 
 
-def test_a_tenth_of_failures_burns_twenty_times_too_fast():
+def test_a_tenth_of_failures_burns_twenty_times_too_fast(
+    record_property: Callable[[str, object], None],
+):
     found = by_name([answers(2, 100), answers(5, 0)], [answers(2, 190), answers(5, 10)])
     assert found["throughput"].value == 10
     assert found["failed"].value == pytest.approx(0.1)
     assert found["budget burns"].value == pytest.approx(20)
     assert found["budget burns"].met is False
+    record_property(
+        "times too fast that a tenth of failures burns the budget", found["budget burns"].value
+    )
 
 
 def test_what_a_caller_did_wrong_is_no_failure_of_ours():
