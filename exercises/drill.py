@@ -165,7 +165,7 @@ def run(drill: Drill) -> Found:
 
 _REFUSED = re.compile(r"^[\w-]+: [A-Z]\w+: [^;\n]+", re.MULTILINE)
 """The line of a refusal, whoever refused."""
-_EXPOSED = {"serve": "a replayed day", "monitor": "a replayed month"}
+_EXPOSED = {"serve": "a replayed morning", "monitor": "a replayed month"}
 
 
 def exposed(drill: Drill, outcome: Outcome) -> str:

@@ -11,6 +11,9 @@ from exercises.drills.release import ran
 REPLAY, STORE = "pipeline/serve/replay.py", "pipeline/features/store.py"
 DAY = "--day=2013-02-14"
 """A day of the scratch copy's second month; any other would do."""
+STAGE, ASKED = "pipeline/serve/stage.py", "    asked = asked_of(flights, config, days)\n"
+MORNING = 500
+"""Flights that are served, the first of the day: what is wrong for a day is wrong by noon."""
 RIGHT = "    views = transform.views(flights, weather, config)\n"
 WRONG = (
     "    from pipeline.serve.skew import known_when_scheduled\n\n"
@@ -20,8 +23,10 @@ WRONG = (
 
 
 def _served(folder: Path, *edits: tuple[str, str, str]) -> list[str]:
-    """A champion is registered; then its serving is broken, and a day is served."""
+    """A champion is registered; then its serving is broken, and a morning is served."""
     ran(folder, "register")
+    first = f'.sort_values("predict_at", kind="stable")[:{MORNING}]\n'
+    replace_once(folder / STAGE, ASKED, ASKED.replace("\n", first))
     for name, old, new in edits:
         replace_once(folder / name, old, new)
     return ["skew", DAY]

@@ -68,7 +68,7 @@ def _full(shelf: Path) -> life.Life:
 
 def _called(folder: Path) -> life.Life:
     """A checkout in which `make small` was called."""
-    return life.Life(folder, life.run(folder, "python", "-m", "tests.flow.small"))
+    return life.Life(folder, life.run(folder, "make", "small"))
 
 
 def _demanding(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from docs import book
 from exercises import drill
+from tests.flow import test_commands, test_orchestrators
 from tests.rules import tree
 
 PAGES = book.pages()
@@ -91,6 +92,20 @@ def test_a_page_names_a_stage_a_command_and_a_drill_that_exist(page):
     assert page.stage in tree.stages()
     assert page.command.removeprefix("make ") in tree.targets()
     assert set(page.drills) <= set(drill.drills())
+
+
+def _typed() -> set[str]:
+    """Every command that a test of the flow types."""
+    flow = "".join(tree.read(name) for name in tree.files() if name.startswith("tests/flow/"))
+    found = re.findall(
+        r'(?:"make"|PIPELINE|"pipeline"|SERVE|LOOP = .*"pipeline"), "([a-z-]+)"', flow
+    )
+    return {*found, *test_commands.SAYS, *test_commands.MEASURES, *test_orchestrators.NAMES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_the_command_of_a_page_is_typed_by_a_test(page):
+    assert page.command.removeprefix("make ") in _typed()
 
 
 def test_answers_and_proofs_match_one_to_one():

@@ -48,7 +48,7 @@ def test_the_matrix_shows_luck_and_a_miss_as_such():
     [
         ("rollout", "rolled back: it met 43 of 995 requests, users saw 0 failures", "43 of 995"),
         ("serve", "shadow: ServersFailed: not ready", "none"),
-        ("serve", "skew: SkewFound: 1 of 956", "a replayed day"),
+        ("serve", "skew: SkewFound: 1 of 500", "a replayed morning"),
         ("validate", "validate: DataRejected: no", "none"),
     ],
 )
