@@ -180,6 +180,8 @@ candidates: setup ## Retrain on broken data: what the gate and the guards stop, 
 	@python -m benchmarks.candidates
 imports: setup ## What heavy imports cost, and what is left out of them is worth
 	@python -m benchmarks.imports
+proofs: setup ## Prove every answer, and say how long each takes
+	@python -m benchmarks.proofs
 alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
 	@python -m benchmarks.alarms
 
@@ -234,5 +236,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies choices candidates imports alarms check test nightly fast rules small report \
+  rollouts drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
   comment ci lock latest audit clean

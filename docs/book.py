@@ -268,9 +268,10 @@ def show(page: Answer) -> str:
     places = "\n".join(f"- {place(symbol)}" for symbol in page.code)
     text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
     drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
+    took = number(f"benchmarks/proofs.json:proofs.{page.slug}.seconds")
     return (
         f"# {page.question}\n\n{text}\n\n## In the code\n{places}\n\n## Run it\n"
-        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}`{drills}"
+        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}` ({took} s when recorded){drills}"
     )
 
 
@@ -285,8 +286,19 @@ def told(text: str) -> None:
     Console(width=min(100, Console().width)).print(Markdown(text))
 
 
-def prove(page: Answer) -> int:
-    """Run the tests that prove a page, and end with what they measured; 0 only if all passed.
+@dataclass(frozen=True)
+class Proof:
+    """How the tests that prove a page ended, how long they took, and what they measured."""
+
+    proven: bool
+    seconds: float
+    ran: int
+    failed: int
+    figures: list[str]
+
+
+def prove(page: Answer) -> Proof:
+    """Run the tests that prove a page; it is proven if some ran and all of them passed.
 
     The flow, which takes minutes, runs with `make test`, and its drills with `make drill`.
     """
@@ -301,13 +313,17 @@ def prove(page: Answer) -> int:
         cases = _cases(report)
     ran = [case for case in cases if case.find("skipped") is None]
     failed = sum(one.tag in ("failure", "error") for case in ran for one in case)
-    took = f"{time.monotonic() - began:.0f} s"
-    proven = code == 0 and bool(ran)
-    said = f"PROVEN in {took} by {len(ran)} tests: {page.question}"
-    if not proven:
-        said = f"NOT PROVEN: {page.question} ({failed} of {len(ran)} tests failed, in {took})"
-    print("\n".join([said, *_figures(cases)]))
-    return int(not proven)
+    took = time.monotonic() - began
+    return Proof(code == 0 and bool(ran), took, len(ran), failed, _figures(cases))
+
+
+def verdict(page: Answer, proof: Proof) -> str:
+    """PROVEN or NOT PROVEN, after how long, and what was measured."""
+    said = f"PROVEN in {proof.seconds:.0f} s by {proof.ran} tests: {page.question}"
+    if not proof.proven:
+        counts = f"{proof.failed} of {proof.ran} tests failed, in {proof.seconds:.0f} s"
+        said = f"NOT PROVEN: {page.question} ({counts})"
+    return "\n".join([said, *proof.figures])
 
 
 def _naming(page: Answer) -> list[str]:
@@ -366,7 +382,10 @@ def main(arguments: list[str] | None = None) -> int:
     elif chosen.action == "answer":
         told(show(find(chosen.question)))
     else:
-        return prove(find(chosen.question))
+        page = find(chosen.question)
+        proof = prove(page)
+        print(verdict(page, proof))
+        return int(not proof.proven)
     return 0
 
 

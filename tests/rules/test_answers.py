@@ -206,7 +206,7 @@ def proofs(tmp_path, monkeypatch):
 def test_a_proof_ends_with_what_it_measured_each_figure_once(proofs, capfd):
     page = book.find("ci-cd")
     proofs(PROOF.replace("HOLDS", "step"))
-    assert book.prove(page) == 0
+    assert book.main(["prove", page.slug]) == 0
     said, *figures = capfd.readouterr().out.splitlines()[-5:]
     assert re.fullmatch(rf"PROVEN in \d+ s by 2 tests: {re.escape(page.question)}", said)
     assert figures == [
@@ -230,7 +230,7 @@ def test_a_proof_ends_with_what_it_measured_each_figure_once(proofs, capfd):
 def test_a_proof_that_fails_or_that_there_is_not_ends_with_1(proofs, capfd, text, told):
     page = book.find("ci-cd")
     proofs(text)
-    assert book.prove(page) == 1
+    assert book.main(["prove", page.slug]) == 1
     said = [line for line in capfd.readouterr().out.splitlines() if "PROVEN" in line]
     assert len(said) == 1
     assert said[0].startswith(f"NOT PROVEN: {page.question} ({told}, in ")

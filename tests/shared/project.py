@@ -7,6 +7,7 @@ its database move with it.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -199,25 +200,33 @@ STEPS: dict[str, Callable[[], Any]] = {
 
 
 def made(step: str, shelf: Path) -> Path:
-    """A project that is so far, kept on `shelf`: made once, and then only copied."""
+    """A project that is so far, kept on `shelf`: made once by one process, and then only copied."""
     folder, done = shelf / f"project-{step}", shelf / f"project-{step}.done"
-    if done.exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    if position := list(STEPS).index(step):
-        copy(made(list(STEPS)[position - 1], shelf), folder)
-    with contextlib.chdir(folder):
-        STEPS[step]()
-    done.touch()
+    with (shelf / f"project-{step}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # of an earlier step only under that of a later one
+        if done.exists():
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        if position := list(STEPS).index(step):
+            copy(made(list(STEPS)[position - 1], shelf), folder)
+        with contextlib.chdir(folder):
+            STEPS[step]()
+        done.touch()
     return folder
+
+
+def shared(shelf: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a run of tests share, and no other run."""
+    own = shelf.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def enter(
     step: str, shelf: pytest.TempPathFactory, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Make `folder` a project that is so far, and work in it."""
-    copy(made(step, shelf.getbasetemp()), folder)
+    copy(made(step, shared(shelf)), folder)
     monkeypatch.chdir(folder)
     for name in os.environ:
         if name.startswith("GIT_"):  # a hook's: they would lead out of the folder

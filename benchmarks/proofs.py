@@ -1,0 +1,39 @@
+"""How long does each answer's proof take? `make proofs` runs all of them, one after the other.
+
+`make prove Q=...` is meant to be typed while somebody waits: one that takes longer than LIMIT ends
+this with 1, as does one that is not proven.
+"""
+
+import sys
+from pathlib import Path
+
+from docs import book
+from pipeline.shared.files import write_json
+
+FOUND = Path("benchmarks/proofs.json")
+LIMIT = 60
+"""Seconds, on two cores."""
+
+
+def main() -> int:
+    """Prove every answer, and write how long each took and by how many tests."""
+    found, missed = {}, []
+    for page in book.pages():
+        proof = book.prove(page)
+        found[page.slug] = {"seconds": round(proof.seconds), "tests": proof.ran}
+        print(book.verdict(page, proof), flush=True)
+        if not proof.proven or proof.seconds > LIMIT:
+            missed.append(page.slug)
+    longest = max(found, key=lambda slug: found[slug]["seconds"])
+    total = sum(one["seconds"] for one in found.values())
+    took = f"{total:.0f} s, the longest {longest} with {found[longest]['seconds']:.0f} s"
+    if missed:
+        print(f"proofs: {', '.join(missed)}: not proven, or longer than {LIMIT} s; {took}")
+        return 1
+    write_json(FOUND, {"limit_seconds": LIMIT, "proofs": found})
+    print(f"proofs: {len(found)} answers proven in {took}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

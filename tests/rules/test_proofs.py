@@ -1,0 +1,55 @@
+"""Every answer was proven, and none of the proofs took longer than a reader waits."""
+
+import json
+
+import pytest
+
+from benchmarks import proofs
+from docs import book
+from tests.rules import tree
+
+FOUND = json.loads(tree.read("benchmarks/proofs.json"))
+
+
+def test_every_answer_was_proven_within_the_limit():
+    assert list(FOUND["proofs"]) == [page.slug for page in book.pages()]
+    assert FOUND["limit_seconds"] == proofs.LIMIT
+    assert max(one["seconds"] for one in FOUND["proofs"].values()) <= proofs.LIMIT
+
+
+@pytest.fixture
+def ended(monkeypatch, tmp_path):
+    """Of two answers, the second's proof ends as it is told to."""
+    monkeypatch.setattr(proofs, "FOUND", tmp_path / "proofs.json")
+    first, second = book.pages()[:2]
+    monkeypatch.setattr(book, "pages", lambda: [first, second])
+
+    def end(proof):
+        ends = {first.slug: book.Proof(True, 4.04, 3, 0, []), second.slug: proof}
+        monkeypatch.setattr(book, "prove", lambda page: ends[page.slug])
+        return first.slug, second.slug
+
+    return end
+
+
+def test_each_answer_is_recorded_with_its_seconds_and_tests(ended, capsys):
+    first, second = ended(book.Proof(True, 59.96, 7, 0, []))
+    assert proofs.main() == 0
+    assert json.loads(proofs.FOUND.read_text())["proofs"] == {
+        first: {"seconds": 4, "tests": 3},
+        second: {"seconds": 60, "tests": 7},
+    }
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == f"proofs: 2 answers proven in 64 s, the longest {second} with 60 s"
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [book.Proof(True, 60.1, 7, 0, []), book.Proof(False, 5.0, 7, 1, [])],
+    ids=["too long", "not proven"],
+)
+def test_a_proof_that_is_too_long_or_fails_ends_with_1_and_is_not_recorded(ended, proof, capsys):
+    _, second = ended(proof)
+    assert proofs.main() == 1
+    assert not proofs.FOUND.exists()
+    assert f"proofs: {second}: not proven, or longer than 60 s" in capsys.readouterr().out
