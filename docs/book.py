@@ -87,8 +87,8 @@ def find(words: str) -> Answer:
 _SMALL = {
     word[:5]
     for word in """about an and are as at be but can do does explain for from have how if in is it
-    its know me my no not of on or our should so tell than that the their them there they this to was
-    we what when where which who why will with would you your""".split()
+    its know me my no not of on or our should so tell than that the their them there they this to
+    was we what when where which who why will with would you your""".split()
 }
 """Words that every question has; they say nothing of what is asked."""
 

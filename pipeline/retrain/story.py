@@ -22,7 +22,7 @@ from pipeline.retrain.calendar import edited
 from pipeline.retrain.world import must, run, world
 from pipeline.shared import ledger
 from pipeline.shared.config import CONFIGS, IngestConfig, load
-from pipeline.shared.contracts import EVALUATE, ROLLOUT, VALIDATE
+from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.ledger import Entry
@@ -111,7 +111,8 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     """A month arrives whose distances are in kilometres: injected, refused, and corrected.
 
     `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
-    the published file again; what was found of the wrong one stays until the data are made anew.
+    the published file again, and the refused snapshot is removed on purpose; what was found of it
+    stays until the data are made anew.
     """
     run(folder, "retrain", f"--as-of={BAD_MONTH}")
     path = folder / CONFIGS / "ingest.yaml"
@@ -126,6 +127,7 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
             f"refused; see {folder / VALIDATE}/report.json"
         )
     write_text(path, published)
+    (folder / INGEST / "flights" / f"{BAD_MONTH}.parquet").unlink()  # else it may never change
     report = read_json(folder / VALIDATE / "report.json", "validate")
     rules = [
         f"{rule['rule']} of {', '.join(rule['columns'])} found {rule['observed']:g}"
