@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?=
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
+# A wrong config is refused first: the graph would remove what the stage wrote before.
+REPRO := python -m pipeline.shared.config && dvc repro
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
@@ -41,22 +43,22 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
 	@started=$$SECONDS; $(MAKE) champion && $(PIPELINE) replay && echo "run: done in $$((SECONDS - started)) s"
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
-	@dvc repro && $(PIPELINE) register monitor
+	@$(REPRO) && $(PIPELINE) register monitor
 
 checkout:
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 	  echo "run: $(CURDIR) is not a git checkout with a commit; lineage begins with one: clone the project, or git init && git add -A && git commit -m start" >&2; exit 2; }
 
 ingest: setup ## Published files -> one immutable snapshot per month
-	@dvc repro --single-item ingest
+	@$(REPRO) --single-item ingest
 validate: setup ## Snapshots -> accepted rows and quarantined rows, or a refusal
-	@dvc repro validate
+	@$(REPRO) validate
 features: setup ## Accepted rows -> features as known two hours before departure
-	@dvc repro features
+	@$(REPRO) features
 train: setup checkout ## Features -> a challenger, its baselines, a run with its lineage
-	@dvc repro train
+	@$(REPRO) train
 evaluate: setup checkout ## The gate: challenger against baselines and champion
-	@dvc repro train && dvc repro --single-item --force evaluate
+	@$(REPRO) train && dvc repro --single-item --force evaluate
 register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion
@@ -86,8 +88,8 @@ canary: setup ## A growing share to the challenger, decided by what is seen: mak
 	@$(PIPELINE) canary $(ROLLED)
 bluegreen: setup ## Two full sets and one switch of all traffic: make bluegreen BAD=failing
 	@$(PIPELINE) bluegreen $(ROLLED)
-rollback: setup ## Back to the version before, from any state
-	@$(PIPELINE) rollback
+rollback: setup ## Back to the version before, or to one that served: make rollback VERSION=1
+	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
 who-served: setup ## Which version served at an instant: make who-served AT=2013-05-18T10:00Z
 	@$(PIPELINE) who-served $${AT:+"--at=$$AT"}
 replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-canary
@@ -104,10 +106,10 @@ monitor-live: setup ## An alert fires in a real Prometheus and ends: make monito
 	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
 retrain: setup checkout ## More days arrive, the windows follow, and a challenger: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
-	@dvc repro features && $(PIPELINE) guards
+	@$(REPRO) features && $(PIPELINE) guards
 	@$(MAKE) champion
 guards: setup ## May these rows be learned from? Labels, parts of the day, age of features
-	@dvc repro features && $(PIPELINE) guards
+	@$(REPRO) features && $(PIPELINE) guards
 loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
 	@$(PIPELINE) loop $${UNTIL:+"--until=$$UNTIL"}
 decisions: setup ## Decide every check of the loop again, from what was known then

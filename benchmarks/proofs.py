@@ -5,12 +5,11 @@ this with 1, as does one that is not proven.
 """
 
 import sys
-from pathlib import Path
 
 from docs import book
 from pipeline.shared.files import write_json
 
-FOUND = Path("benchmarks/proofs.json")
+FOUND = book.PROOFS
 LIMIT = 60
 """Seconds, on two cores."""
 

@@ -16,6 +16,7 @@ import textwrap
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "docs" / "answers"
+PROOFS = ROOT / "benchmarks" / "proofs.json"
 HEADINGS = [
     "In 30 seconds",
     "In three minutes",
@@ -76,9 +78,32 @@ def find(words: str) -> Answer:
     for page in book:
         if page.slug == words.strip():
             return page
-    asked = _stems(words)
+    found = near(words)
+    if not found:
+        sys.exit(f"no answer shares a word with {words!r}; `make answers` lists all {len(book)}")
+    return found[0]
+
+
+_SMALL = {
+    word[:5]
+    for word in """about an and are as at be but can do does explain for from have how if in is it
+    its know me my no not of on or our should so tell than that the their them there they this to
+    was we what when where which who why will with would you your""".split()
+}
+"""Words that every question has; they say nothing of what is asked."""
+
+
+def near(words: str) -> list[Answer]:
+    """The pages that share words with a question, the nearest first; a word may be misspelt."""
+    book = pages()
     texts = {page.slug: _stems(f"{page.question} {page.slug} {page.text}") for page in book}
     titles = {page.slug: _stems(f"{page.question} {page.slug}") for page in book}
+
+    known = sorted(set().union(*texts.values()))
+    asked = {
+        stem if stem in known else next(iter(get_close_matches(stem, known, 1, 0.75)), "")
+        for stem in _stems(words)
+    }
 
     def worth(page: Answer) -> float:
         """Rare words count more than common ones, and most in the question itself."""
@@ -88,14 +113,23 @@ def find(words: str) -> Answer:
             for stem in asked & texts[page.slug]
         )
 
-    best = max(book, key=worth)
-    if not worth(best):
-        sys.exit(f"no answer shares a word with {words!r}; `make answers` lists all {len(book)}")
-    return best
+    return sorted(filter(worth, book), key=worth, reverse=True)
+
+
+def aside(words: str) -> str:
+    """What else a question asked freely may have meant, and whether no page asks that at all."""
+    first, *others = near(words)
+    title = _stems(f"{first.question} {first.slug}")
+    asked = any(get_close_matches(stem, title, 1, 0.75) for stem in _stems(words))
+    none = (
+        "" if asked else f"No question of the book is about {words!r}; this is the nearest text. "
+    )
+    return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:5] for word in re.findall(r"[a-z]{2,}", text.lower())}
+    words = re.findall(r"a/b|[a-z]{2,}", text.lower())
+    return {word[:5] for word in words} - _SMALL
 
 
 def place(symbol: str) -> str:
@@ -268,10 +302,11 @@ def show(page: Answer) -> str:
     places = "\n".join(f"- {place(symbol)}" for symbol in page.code)
     text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
     drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
-    took = number(f"benchmarks/proofs.json:proofs.{page.slug}.seconds")
+    took = json.loads(PROOFS.read_text(encoding="utf-8"))["proofs"].get(page.slug)
+    when = f" ({took['seconds']} s when recorded)" if took else ""
     return (
         f"# {page.question}\n\n{text}\n\n## In the code\n{places}\n\n## Run it\n"
-        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}` ({took} s when recorded){drills}"
+        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}`{when}{drills}"
     )
 
 
@@ -380,7 +415,10 @@ def main(arguments: list[str] | None = None) -> int:
     elif not chosen.question:
         parser.error("name a question: make answer Q=data-validation, or in free words")
     elif chosen.action == "answer":
-        told(show(find(chosen.question)))
+        page = find(chosen.question)
+        told(show(page))
+        if page.slug != chosen.question.strip():
+            print(f"\n{aside(chosen.question)}")
     else:
         page = find(chosen.question)
         proof = prove(page)

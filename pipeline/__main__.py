@@ -71,6 +71,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     **dict.fromkeys(("batch", "diagnose"), _MONTH),
     "monitor": {**_MONTH, "at": _AT},
     **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
+    "rollback": {"version": _VERSION},
     "who-served": {"at": _AT},
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
     "exporter": {"port": _PORT},

@@ -288,7 +288,7 @@ def _line(found: Month) -> str:
     risk = next(c for c in found.drift.columns if c.column == RISK)
     alerts = found.alerts
     paged = [f"{a.name}: {a.reason}" for a in alerts if a.severity == "page"]
-    tickets = [a.name for a in alerts if a.severity == "ticket"]
+    tickets = dict.fromkeys(a.name for a in alerts if a.severity == "ticket")
     figures: Any = found.outcome.overall
     scored = "no label yet" if figures.log_loss is None else f"log loss {figures.log_loss:.3f}"
     return (

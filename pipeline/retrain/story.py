@@ -22,7 +22,7 @@ from pipeline.retrain.calendar import edited
 from pipeline.retrain.world import must, run, world
 from pipeline.shared import ledger
 from pipeline.shared.config import CONFIGS, IngestConfig, load
-from pipeline.shared.contracts import EVALUATE, ROLLOUT, VALIDATE
+from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.ledger import Entry
@@ -65,7 +65,10 @@ def replay() -> str:
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
     story = told(folder)
-    return f"{len(story)} events in {folder}; `cd` there, and every command works\n{table(story)}"
+    return (
+        f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
+        f"it was published\n{table(story)}"
+    )
 
 
 def _promoted_by_the_loop(folder: Path) -> None:
@@ -105,13 +108,16 @@ def _slow_challenger(folder: Path) -> None:
 
 
 def _wrong_unit(folder: Path, faulty: str) -> str:
-    """A month arrives whose distances are in kilometres: injected, and refused.
+    """A month arrives whose distances are in kilometres: injected, refused, and corrected.
 
-    `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it.
+    `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
+    the published file again, and the refused snapshot is removed on purpose; what was found of it
+    stays until the data are made anew.
     """
     run(folder, "retrain", f"--as-of={BAD_MONTH}")
     path = folder / CONFIGS / "ingest.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    published = path.read_text(encoding="utf-8")
+    values = yaml.safe_load(published)
     values["files"][FLIGHTS_FILE] = faulty
     write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
     code, _ = run(folder, "ingest", "validate")
@@ -120,6 +126,8 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
             f"the month in kilometres ended validate with {code}, 1 was wanted: it was not "
             f"refused; see {folder / VALIDATE}/report.json"
         )
+    write_text(path, published)
+    (folder / INGEST / "flights" / f"{BAD_MONTH}.parquet").unlink()  # else it may never change
     report = read_json(folder / VALIDATE / "report.json", "validate")
     rules = [
         f"{rule['rule']} of {', '.join(rule['columns'])} found {rule['observed']:g}"

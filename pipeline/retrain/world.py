@@ -1,7 +1,7 @@
 """A checkout for a replay: the project as it is here, its calendar, registry and ledger apart.
 
 A loop moves configs, trains and promotes for months; here nothing of that is changed. It is a git
-worktree under state/, and every command works in it: `cd state/replay/run && make rollout`.
+worktree under state/, and commands work in it as here: `cd state/replay/run && make rollout`.
 """
 
 import os

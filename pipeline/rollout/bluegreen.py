@@ -40,7 +40,7 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
             told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion"))
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
             return (
-                f"{rollout.name}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
+                f"{rollout.title}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
                 f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
             )
 

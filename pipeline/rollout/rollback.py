@@ -34,27 +34,36 @@ class Back:
     out: Side
 
 
-def rollback() -> str:
+def rollback(version: str = "") -> str:
     """End what is going on, or take back the last promotion; doing it twice changes nothing.
 
+    With a `version`, go back to that one, which served before: also after a canary that was ended.
+
     Raises:
-        RolloutRefused: there is nothing to go back to.
+        RolloutRefused: there is nothing to go back to, or the version never served.
         ReleaseRefused: the version before does not load, or does not answer as it did.
     """
     with changing(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
-        return _taken_back()
+        return _taken_back(version)
 
 
-def _taken_back() -> str:
+def _taken_back(version: str) -> str:
     started = time.perf_counter()
     known = ledger.entries()
-    back = _back(known)
+    if version and known and _serves(known[-1].move).version == version:
+        mended(known)
+        return f"{_serves(known[-1].move).shown} serves all already: nothing to take back"
+    back = _to(version, known) if version and known else _back(known)
     if back is None:
         move = known[-1].move
         if move.challenger is not None:  # whoever wrote it down may not have come any further
             _switched(Back(move.champion, move.challenger), move)
         mended(known)
-        return f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
+        words = f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
+        failed = {e.move.challenger for e in known if e.move.event in FAILED}
+        out = {move.champion.version, *(side.version for side in failed if side and not side.fault)}
+        older = [one for one in _served(known) if one not in out]
+        return words + (f"; `make rollback VERSION={older[-1]}` goes further" if older else "")
     require_answers(back.target)
     last = known[-1].move
     ledger.append(
@@ -95,6 +104,38 @@ def _back(known: list[Entry]) -> Back | None:
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
         return Back(move.champion, move.challenger)
     return None
+
+
+def _to(version: str, known: list[Entry]) -> Back:
+    """The way to a version that was named."""
+    last, served = known[-1].move, _served(known)
+    if last.event in UNFINISHED:
+        raise RolloutRefused(
+            f"{last.rollout} is unfinished at {last.event!r}, and would go on: `make rollback` "
+            "without a version ends it"
+        )
+    if version not in served:
+        raise RolloutRefused(
+            f"version {version} never served here, {len(served)} did: {', '.join(served)}; "
+            "`make rollout` shows when"
+        )
+    return Back(served[version], _serves(last))
+
+
+def _serves(move: Move) -> Side:
+    """Who answers most since a transition."""
+    return max(ledger.serving(move), key=lambda pair: pair[1])[0]
+
+
+def _served(known: list[Entry]) -> dict[str, Side]:
+    """Every version that once answered all the traffic, those that did last at the end."""
+    found: dict[str, Side] = {}
+    for entry in known:
+        for side, share in ledger.serving(entry.move):
+            if share == ledger.WHOLE and not side.fault:
+                found.pop(side.version, None)
+                found[side.version] = side
+    return found
 
 
 def _switched(back: Back, last: Move) -> str:

@@ -63,6 +63,13 @@ class Rollout:
         """What flights are hashed with: others meet the challenger in another rollout."""
         return text_hash(f"{self.name} {self.challenger.name}")[:12]
 
+    @property
+    def title(self) -> str:
+        """Its name, and whether there is nobody to compare the champion with but itself."""
+        if self.challenger.name != self.champion.name:
+            return self.name
+        return f"{self.name} (no challenger is registered: the champion beside itself)"
+
     def route(self, shares: dict[str, int], mirrored: bool = False) -> Route:
         """The traffic with these shares."""
         return Route(shares, self.salt, mirrored)

@@ -117,7 +117,7 @@ def _promoted(course: Canary) -> str:
     errors = decision.metric("errors")
     plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     return (
-        f"{stage.rollout.name}: {stage.rollout.challenger.shown} is champion, after "
+        f"{stage.rollout.title}: {stage.rollout.challenger.shown} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
         f"{len(course.decisions)} looks; provisional until labels mature; users: "
         f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"

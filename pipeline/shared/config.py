@@ -1,6 +1,7 @@
 """configs/<stage>.yaml as frozen, typed sections; a stage gets its own section and no other."""
 
 import os
+import sys
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -691,6 +692,16 @@ def load(section: type[C]) -> C:
         raise ConfigError(_explain(path, error)) from None  # it holds every value
 
 
+def load_all() -> None:
+    """Read every config: a graph removes what it wrote before it runs a stage that then refuses.
+
+    Raises:
+        ConfigError: as `load` does.
+    """
+    for section in StageConfig.__subclasses__():
+        load(section)
+
+
 def read_values(path: Path) -> Any:
     """A config's values as they stand. What it holds is never shown: it may be a secret."""
     try:
@@ -733,9 +744,10 @@ def _explain(path: Path, error: ValidationError) -> str:
         f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
         for item in error.errors()
     ]
-    return f"{path} has {len(lines)} wrong key(s) or value(s); correct them, then run again:\n" + (
-        "\n".join(lines)
+    told = (
+        f"{path} has {len(lines)} wrong key(s) or value(s); correct them, or `git checkout {path}`:"
     )
+    return "\n".join([told, *lines])
 
 
 def _cut(value: Any) -> str:
@@ -743,3 +755,10 @@ def _cut(value: Any) -> str:
         return repr(secrets.shown(value) if isinstance(value, str) else value)[:80]
     except ValueError as error:  # a number of so many digits that Python does not write it
         return f"a value that cannot be shown ({error})"[:80]
+
+
+if __name__ == "__main__":
+    try:
+        load_all()
+    except ConfigError as refusal:
+        sys.exit(f"configs: ConfigError: {refusal}")

@@ -97,6 +97,7 @@ def deployed(small, shelf):
 def test_a_champion_that_is_deployed_again_is_promoted_and_no_user_notices(deployed):
     words = deployed.canary.well().words
     assert re.search(r"version 1 \(\w+\) is champion, .* users: 0 failures of [\d,]+ ", words)
+    assert "(no challenger is registered: the champion beside itself)" in words
     assert events(deployed.folder)[0] == "registered"
     expected = ["canary", "step", "promoted", "baked"]
     assert events(deployed.folder, "0002-canary") == expected

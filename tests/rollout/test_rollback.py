@@ -73,6 +73,36 @@ def test_twice_is_once(both, record_property: Callable[[str, object], None]):
     record_property("entries that a second rollback adds to the ledger", more)
 
 
+def test_a_champion_that_is_bad_after_an_ended_canary_goes_back_to_one_that_is_named(both):
+    old, new = both
+    event("promoted", both, shares=NEW_ALL)
+    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    slow = new.model_copy(update={"fault": "slow"})
+    event("rolled back", (new, slow))
+    assert "`make rollback VERSION=1` goes further" in rollback()
+    assert champion() == "2"
+    assert rollback("1").startswith(f"{old.shown} ")
+    move = ledger.entries()[-1].move
+    assert (move.event, move.champion, move.challenger, move.shares) == (
+        "rolled back",
+        old,
+        new,
+        ALL,
+    )
+    assert champion() == "1"
+    assert "serves all already" in rollback("1")
+    assert rollback().endswith("nothing to take back")  # who was taken out is not offered
+
+
+def test_only_a_version_that_served_can_be_named_and_not_amid_a_rollout(both):
+    with pytest.raises(RolloutRefused, match="version 2 never served here, 1 did: 1"):
+        rollback("2")
+    event("canary", both, shares=STEP)
+    with pytest.raises(RolloutRefused, match=r"unfinished at 'canary'.*without a version"):
+        rollback("2")
+    assert len(ledger.entries()) == 2
+
+
 def test_a_rollback_that_was_killed_before_the_alias_moved_is_completed_by_the_next(both):
     tracking.set_alias(load(RegisterConfig), "champion", "2")
     event("rolled back", both)

@@ -159,10 +159,26 @@ def test_a_spoken_answer_fits_thirty_seconds():
         ("what does CI/CD look like", "ci-cd"),
         ("does a feature use the future", "point-in-time"),
         ("may the new model replace the champion", "model-validation"),
+        ("when should I retrain my model", "retraining"),
+        ("do you know feature stores", "feature-store"),
+        ("how do you do A/B testing?", "which-rollout"),
+        ("rolback", "rollback"),
     ],
 )
 def test_an_answer_is_found_by_its_name_or_in_free_words(words, slug):
     assert book.find(words).slug == slug
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("rolback", "Near it: "),
+        ("GPU quantization", "No question of the book is about 'GPU quantization'; this is the "),
+    ],
+)
+def test_what_was_found_in_free_words_says_what_else_is_near(words, said):
+    assert book.aside(words).startswith(said)
+    assert book.find(words).slug not in book.aside(words)
 
 
 def test_a_question_about_nothing_in_the_book_is_told_so():

@@ -282,3 +282,12 @@ def test_a_run_needs_a_checkout_with_a_commit(folder: Path, prepare: list[str]) 
     assert f"run: {folder} is not a git checkout with a commit" in done.stderr
     assert "git init && git add -A && git commit" in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:
+    recipes = re.findall(
+        r"^\t@?(.*dvc repro.*|.*\$\(REPRO\).*)$", tree.read("Makefile"), re.MULTILINE
+    )
+    assert recipes
+    assert [one for one in recipes if not one.startswith("$(REPRO) ")] == []
+    assert "\nREPRO := python -m pipeline.shared.config && dvc repro\n" in tree.read("Makefile")

@@ -12,7 +12,7 @@ FOUND = json.loads(tree.read("benchmarks/proofs.json"))
 
 
 def test_every_answer_was_proven_within_the_limit():
-    assert list(FOUND["proofs"]) == [page.slug for page in book.pages()]
+    assert set(FOUND["proofs"]) == {page.slug for page in book.pages()}
     assert FOUND["limit_seconds"] == proofs.LIMIT
     assert max(one["seconds"] for one in FOUND["proofs"].values()) <= proofs.LIMIT
 

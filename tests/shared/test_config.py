@@ -16,6 +16,7 @@ from pipeline.shared.config import (
     TrainConfig,
     ValidateConfig,
     load,
+    load_all,
 )
 from pipeline.shared.errors import ConfigError
 from tests.shared.project import configure
@@ -347,3 +348,11 @@ def test_a_long_value_is_told_by_its_beginning():
 def test_a_name_that_could_lead_elsewhere_or_end_a_query_is_refused(key, name):
     configure("register", **{key: name})
     assert f"\n  {key}: String should match pattern" in refused(RegisterConfig)
+
+
+def test_all_are_read_before_a_graph_removes_anything(configs):
+    load_all()
+    path = configs / "rollout.yaml"
+    path.write_text(path.read_text().replace("max_days:", "max_day:", 1))
+    with pytest.raises(ConfigError, match=r"configs/rollout\.yaml has 2 wrong"):
+        load_all()
