@@ -1,5 +1,6 @@
 """The story of `make run`, whole: it takes minutes, and ends with seven events."""
 
+import json
 import re
 
 import pytest
@@ -42,3 +43,14 @@ def test_the_same_again_tells_the_same(replayed):
     done = life.run(replayed.folder, "make", "replay").well()
     assert done.seconds < 60
     assert done.words.splitlines()[-14:] == replayed.done.words.splitlines()[-14:]
+
+
+def test_one_can_go_on_where_it_ended_and_take_back_its_promotion(replayed):
+    folder = replayed.folder / "state/replay/run"
+    life.run(folder, "make", "features").well()
+    manifest = json.loads((folder / "data/ingest/manifest.json").read_text())
+    assert manifest["as_of"] == "2013-07"
+    said = life.run(folder, "make", "rollback").well().words
+    assert "nothing to take back; `make rollback VERSION=1` goes further" in said
+    life.run(folder, "make", "rollback", "VERSION=1").well()
+    assert ledger.entries(folder / ledger.LEDGER)[-1].move.champion.version == "1"
