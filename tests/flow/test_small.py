@@ -52,7 +52,8 @@ def test_nothing_else_is_left_in_the_checkout_or_beside_it(passed):
 
 def test_a_refusal_of_the_gate_is_the_last_word_and_exits_with_1(refused):
     folder, done, answer = refused
-    assert done.code == 1
+    assert done.code == 2, "make's own"
+    assert done.words.rstrip().endswith("small] Error 1")
     last = done.words.split("small: refused in ")[1]
     assert re.search(r"^evaluate: GateRefused: challenger \w+ fails 1 of \d+", last, re.MULTILINE)
     assert "stormy evening" in last
