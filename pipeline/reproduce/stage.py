@@ -85,7 +85,7 @@ def _served(at: str) -> str:
     entry = ledger.at(ledger.moment(at))
     if entry is None:
         raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
-    return max(ledger.serving(entry.move), key=lambda pair: pair[1])[0].version
+    return ledger.serving_most(entry.move).version
 
 
 def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:

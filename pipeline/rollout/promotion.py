@@ -26,7 +26,7 @@ def mended(known: list[Entry]) -> None:
     if not known or known[-1].move.event in ("switched", "switched back"):
         return
     move = known[-1].move
-    serves, _ = max(ledger.serving(move), key=lambda pair: pair[1], default=(move.champion, 0))
+    serves = ledger.serving_most(move)
     if move.shares in ({"champion": WHOLE}, {"challenger": WHOLE}):
         other = move.champion if serves is not move.champion else move.challenger or serves
         point_at(serves, other, move.rollout)

@@ -50,9 +50,12 @@ def rollback(version: str = "") -> str:
 def _taken_back(version: str) -> str:
     started = time.perf_counter()
     known = ledger.entries()
-    if version and known and _serves(known[-1].move).version == version:
-        mended(known)
-        return f"{_serves(known[-1].move).shown} serves all already: nothing to take back"
+    if version and known:
+        _require_over(known[-1].move)
+        serves = ledger.serving_most(known[-1].move)
+        if serves.version == version:
+            mended(known)
+            return f"{serves.shown} serves all already: nothing to take back"
     back = _to(version, known) if version and known else _back(known)
     if back is None:
         move = known[-1].move
@@ -106,25 +109,24 @@ def _back(known: list[Entry]) -> Back | None:
     return None
 
 
-def _to(version: str, known: list[Entry]) -> Back:
-    """The way to a version that was named."""
-    last, served = known[-1].move, _served(known)
+def _require_over(last: Move) -> None:
+    """Refuse to name a version while a rollout goes on, which would go on with it."""
     if last.event in UNFINISHED:
         raise RolloutRefused(
             f"{last.rollout} is unfinished at {last.event!r}, and would go on: `make rollback` "
             "without a version ends it"
         )
+
+
+def _to(version: str, known: list[Entry]) -> Back:
+    """The way to a version that was named."""
+    served = _served(known)
     if version not in served:
         raise RolloutRefused(
             f"version {version} never served here, {len(served)} did: {', '.join(served)}; "
             "`make rollout` shows when"
         )
-    return Back(served[version], _serves(last))
-
-
-def _serves(move: Move) -> Side:
-    """Who answers most since a transition."""
-    return max(ledger.serving(move), key=lambda pair: pair[1])[0]
+    return Back(served[version], ledger.serving_most(known[-1].move))
 
 
 def _served(known: list[Entry]) -> dict[str, Side]:

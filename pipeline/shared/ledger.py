@@ -178,3 +178,8 @@ def serving(move: Move) -> list[tuple[Side, int]]:
     theirs = move.shares.get("challenger", 0)
     sides = [(move.champion, ours), (move.challenger, theirs)]
     return [(side, share) for side, share in sides if side is not None and share]
+
+
+def serving_most(move: Move) -> Side:
+    """Who answers most after a move; the champion where nobody was said to."""
+    return max(serving(move), key=lambda pair: pair[1], default=(move.champion, 0))[0]

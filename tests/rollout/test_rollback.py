@@ -100,6 +100,8 @@ def test_only_a_version_that_served_can_be_named_and_not_amid_a_rollout(both):
     event("canary", both, shares=STEP)
     with pytest.raises(RolloutRefused, match=r"unfinished at 'canary'.*without a version"):
         rollback("2")
+    with pytest.raises(RolloutRefused, match="unfinished at 'canary'"):  # it does not serve all
+        rollback("1")
     assert len(ledger.entries()) == 2
 
 
