@@ -14,6 +14,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -97,13 +98,9 @@ def near(words: str) -> list[Answer]:
     """The pages that share words with a question, the nearest first; a word may be misspelt."""
     book = pages()
     texts = {page.slug: _stems(f"{page.question} {page.slug} {page.text}") for page in book}
-    titles = {page.slug: _stems(f"{page.question} {page.slug}") for page in book}
-
-    known = sorted(set().union(*texts.values()))
-    asked = {
-        stem if stem in known else next(iter(get_close_matches(stem, known, 1, 0.75)), "")
-        for stem in _stems(words)
-    }
+    titles = {page.slug: _title(page) for page in book}
+    known = set().union(*texts.values())
+    asked = {stem for word in _stems(words) for stem in _alike(word, known)}
 
     def worth(page: Answer) -> float:
         """Rare words count more than common ones, and most in the question itself."""
@@ -119,12 +116,20 @@ def near(words: str) -> list[Answer]:
 def aside(words: str) -> str:
     """What else a question asked freely may have meant, and whether no page asks that at all."""
     first, *others = near(words)
-    title = _stems(f"{first.question} {first.slug}")
-    asked = any(get_close_matches(stem, title, 1, 0.75) for stem in _stems(words))
+    asked = any(_alike(stem, _title(first)) for stem in _stems(words))
     none = (
         "" if asked else f"No question of the book is about {words!r}; this is the nearest text. "
     )
     return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"
+
+
+def _title(page: Answer) -> set[str]:
+    return _stems(f"{page.question} {page.slug}")
+
+
+def _alike(stem: str, known: Iterable[str]) -> list[str]:
+    """The stem that is meant, itself if it is known; none if nothing is like it."""
+    return get_close_matches(stem, sorted(known), 1, 0.75)
 
 
 def _stems(text: str) -> set[str]:

@@ -50,7 +50,7 @@ def test_nothing_else_is_left_in_the_checkout_or_beside_it(passed):
     assert list(life.beside(folder, "aside").glob("small-*")) == []
 
 
-def test_a_refusal_of_the_gate_is_the_last_word_and_exits_with_1(refused):
+def test_a_refusal_of_the_gate_is_the_last_word_and_exits_with_1_and_make_with_2(refused):
     folder, done, answer = refused
     assert done.code == 2, "make's own"
     assert done.words.rstrip().endswith("small] Error 1")
