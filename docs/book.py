@@ -21,7 +21,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from xml.etree import ElementTree
 
-import yaml
+from docs import numbers
+from pipeline.shared import documents
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "docs" / "answers"
@@ -54,9 +55,17 @@ class Answer:
 
 
 def read_page(path: Path) -> Answer:
-    """A page's header and text; a missing or unknown key in the header is an error."""
+    """A page's header and text.
+
+    Raises:
+        TypeError: a key in the header is missing, unknown, or read by YAML as no text.
+        yaml.YAMLError: the header is not YAML, or a key stands twice.
+    """
     _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
-    values = yaml.load(header, Loader=yaml.CSafeLoader)
+    values = documents.parse(header)
+    for label in values.get("numbers", {}):
+        if not isinstance(label, str):
+            raise TypeError(f"{path.name}: YAML reads a label of numbers as {label!r}; quote it")
     return Answer(slug=path.stem, command=values.pop("try"), text=text, **values)
 
 
@@ -187,36 +196,6 @@ def _names(node: ast.stmt) -> list[str]:
     return [one.id for one in targets if isinstance(one, ast.Name)]
 
 
-def number(reference: str) -> str:
-    """A figure of a recorded run: "data/evaluate/metrics.json:roc_auc" -> "0.7598"."""
-    path, _, left = reference.partition(":")
-    value = json.loads((ROOT / path).read_text(encoding="utf-8"))
-    while left:
-        part = left.partition(".")[0]
-        if isinstance(value, dict):  # whose names may hold dots
-            part = next(name for name in value if f"{left}.".startswith(f"{name}."))
-        value = value[int(part) if isinstance(value, list) else part]
-        left = left[len(part) + 1 :]
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:.4f}"
-
-
-def numbers_table(page: Answer) -> str:
-    """The page's numbers as a table, read from the artefacts of the recorded run."""
-    rows = [
-        f"| {what} | {number(reference)} | `{reference.split(':')[0]}` |"
-        for what, reference in page.numbers.items()
-    ]
-    return "\n".join(["| what | value | from |", "|---|---|---|", *rows])
-
-
 def questions_table() -> str:
     """The table question -> code -> command of the book's own list."""
     rows = [
@@ -270,7 +249,9 @@ def generated() -> dict[Path, str]:
         ANSWERS / "README.md": {"questions": questions_table()},
     }
     wanted |= {
-        ANSWERS / f"{p.slug}.md": {"numbers": numbers_table(p)} for p in pages() if p.numbers
+        ANSWERS / f"{p.slug}.md": {"numbers": numbers.table(p.numbers)}
+        for p in pages()
+        if p.numbers
     }
     filled = {path: _filled(path, parts) for path, parts in wanted.items()}
     return filled | _made()

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from docs.book import ROOT, number
+from docs.book import ROOT
+from docs.numbers import figure
+from pipeline.shared import documents
 
 SCORE = ROOT / "docs/score.yaml"
 PAGE = ROOT / "docs/score.md"
@@ -97,7 +97,7 @@ class Board:
 
 def board(path: Path = SCORE) -> Board:
     """What is claimed, from docs/score.yaml."""
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    told = documents.parse(path.read_text(encoding="utf-8"))
     return Board(
         sections={name: [Item(**one) for one in many] for name, many in told["sections"].items()},
         rubric=[Criterion(**one) for one in told["rubric"]],
@@ -241,7 +241,7 @@ def _evidence_of(item: Item) -> str:
     found = [_links(list(files))] if files else []
     if item.benchmark:
         path, _, key = item.benchmark.partition(":")
-        found.append(f"{_links([path])} {key}: {number(item.benchmark)}")
+        found.append(f"{_links([path])} {key}: {figure(item.benchmark)}")
     return "; ".join(found) or "none"
 
 

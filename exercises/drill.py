@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from exercises.scratch import scratch
+from pipeline.shared import documents
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
 def configure(folder: Path, stage: str, **changes: Any) -> None:
     """Change keys of a copy's configs/<stage>.yaml; a dot leads into a section."""
     path = folder / "configs" / f"{stage}.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = documents.parse(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         *above, last = key.split(".")
         section = values

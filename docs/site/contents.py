@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from docs import book
 from docs.book import ROOT, Answer
+from pipeline.shared.documents import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
 REPORTS = {
@@ -60,7 +59,7 @@ class Command:
 
 def readings() -> list[Reading]:
     """The reading paths, as docs/paths.yaml gives them."""
-    found = yaml.safe_load(PATHS.read_text(encoding="utf-8"))
+    found = parse(PATHS.read_text(encoding="utf-8"))
     return [Reading(slug=slug, **values) for slug, values in found.items()]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from pipeline.shared import clock
+from pipeline.shared import clock, documents
 from pipeline.shared.config import (
     CONFIGS,
     EvaluateConfig,
@@ -117,7 +117,7 @@ def edited(text: str, changes: dict[str, str]) -> str:
     places = [(_scalar(yaml.compose(text), key.split(".")), to) for key, to in changes.items()]
     for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
         # A day without quotes would be no text to YAML.
-        quote = node.style or ('"' if isinstance(yaml.safe_load(to), date) else "")
+        quote = node.style or ('"' if isinstance(documents.parse(to), date) else "")
         quote = "" if to == _NOTHING else quote
         start, end = node.start_mark.index, node.end_mark.index
         text = f"{text[:start]}{quote}{to}{quote}{text[end:]}"
@@ -190,7 +190,7 @@ def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
     """A config's new text, which is one that its stage would load."""
     path = CONFIGS / f"{section.stage}.yaml"
     text = edited(path.read_text(encoding="utf-8"), moves[section.stage])
-    section.model_validate(yaml.safe_load(text))
+    section.model_validate(documents.parse(text))
     return path, text
 
 

@@ -20,7 +20,7 @@ from pipeline.ingest import FLIGHTS_FILE, locate
 from pipeline.retrain import journal
 from pipeline.retrain.calendar import edited
 from pipeline.retrain.world import must, run, world
-from pipeline.shared import ledger
+from pipeline.shared import documents, ledger
 from pipeline.shared.config import CONFIGS, IngestConfig, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
@@ -117,7 +117,7 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     run(folder, "retrain", f"--as-of={BAD_MONTH}")
     path = folder / CONFIGS / "ingest.yaml"
     published = path.read_text(encoding="utf-8")
-    values = yaml.safe_load(published)
+    values = documents.parse(published)
     values["files"][FLIGHTS_FILE] = faulty
     write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
     code, _ = run(folder, "ingest", "validate")

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.shared import secrets
+from pipeline.shared import documents, secrets
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import read_at_most
 
@@ -665,7 +665,7 @@ class RetrainConfig(StageConfig):
 C = TypeVar("C", bound=StageConfig)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(documents.Loader):
     """YAML without aliases: ten lines of them name a billion values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -728,7 +728,7 @@ def read_values(path: Path) -> Any:
 
 
 def _in_lines(text: str) -> list[tuple[str, str]]:
-    """What the values do not show: a comment, or a key that comes twice."""
+    """What the values do not show, such as a comment."""
     lines = enumerate(text.splitlines(), 1)
     return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.shared import errors
+from pipeline.shared import documents, errors
 from pipeline.shared.errors import (
     ArtifactTampered,
     DataUnavailable,
@@ -45,7 +45,7 @@ def read_lock(path: Path) -> dict[str, Stage]:
         ArtifactTampered: it is not what DVC writes.
     """
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        found = documents.parse(path.read_text(encoding="utf-8"))
         return _in_order({n: _stage(entry) for n, entry in (found.get("stages") or {}).items()})
     except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
@@ -157,7 +157,7 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
 
 def uncached(folder: Path) -> list[str]:
     """The outputs that a checkout's dvc.yaml leaves to git: small figures that people compare."""
-    graph = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
+    graph = documents.parse((folder / "dvc.yaml").read_text(encoding="utf-8"))
     entries = [
         entry
         for stage in graph["stages"].values()

@@ -201,11 +201,12 @@ def test_a_page_with_an_unknown_key_in_its_header_is_an_error(tmp_path):
         book.read_page(path)
 
 
-def test_a_number_is_found_in_lists_and_under_names_with_dots(tmp_path, monkeypatch):
-    monkeypatch.setattr(book, "ROOT", tmp_path)
-    (tmp_path / "found.json").write_text('{"p below .05": [{"at": 0.25}], "p": 7000}')
-    assert book.number("found.json:p below .05.0.at") == "0.2500"
-    assert book.number("found.json:p") == "7,000"
+def test_a_label_that_yaml_reads_as_no_text_is_an_error(tmp_path):
+    text = (book.ANSWERS / "what-to-monitor.md").read_text(encoding="utf-8")
+    path = tmp_path / "what-to-monitor.md"
+    path.write_text(text.replace("numbers:\n", "numbers:\n  false: data/x.json:y\n"))
+    with pytest.raises(TypeError, match="reads a label of numbers as False; quote it"):
+        book.read_page(path)
 
 
 @pytest.fixture

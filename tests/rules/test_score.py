@@ -57,7 +57,7 @@ def test_a_point_has_a_proof_and_a_limit(one):
 @pytest.mark.parametrize("one", [one for one in BOARD.items if one.benchmark], ids=lambda x: x.id)
 def test_a_recorded_figure_is_in_git(one):
     assert one.benchmark.partition(":")[0] in tree.files()
-    assert score.number(one.benchmark)
+    assert score.figure(one.benchmark)
 
 
 @pytest.mark.parametrize("one", EVIDENCE)

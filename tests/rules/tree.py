@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pipeline.shared import documents
 
 ROOT = Path(__file__).parents[2]
 INNER_TARGETS = {"checkout": "asked for by other targets, never by people"}
@@ -37,7 +37,7 @@ def read(name: str) -> str:
 
 
 def load(name: str) -> Any:
-    return yaml.safe_load(read(name))
+    return documents.parse(read(name))
 
 
 @cache

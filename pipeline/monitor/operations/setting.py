@@ -26,7 +26,7 @@ from pipeline.rollout.envoy import Route
 from pipeline.rollout.live import Live
 from pipeline.rollout.rollout import ALL_CHAMPION, midnight_from, require_answers, sides
 from pipeline.rollout.traffic import Traffic, Users, lived, traffic
-from pipeline.shared import clock, tracking
+from pipeline.shared import clock, documents, tracking
 from pipeline.shared.config import FeaturesConfig, IngestConfig, RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
@@ -138,12 +138,12 @@ def _shortened(folder: Path, ports: dict[str, int]) -> None:
     """The project's configs with short windows and intervals, and addresses of this scene."""
     found = rules.shortened(configured(), FACTOR)
     (folder / "alerts.yml").write_text(rules.rules(found, seconds=1), encoding="utf-8")
-    config = yaml.safe_load((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
+    config = documents.parse((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     at = [{"targets": [f"{HOST}:{ports['alertmanager']}"]}]
     config["alerting"]["alertmanagers"] = [{"static_configs": at}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    routes = yaml.safe_load((CONFIG / "alertmanager.yml").read_text(encoding="utf-8"))
+    routes = documents.parse((CONFIG / "alertmanager.yml").read_text(encoding="utf-8"))
     _hurried(routes["route"])
     for receiver in routes["receivers"]:
         told = f"http://{HOST}:{ports['sink']}/{receiver['name']}"

@@ -1,0 +1,56 @@
+"""The door to YAML: a key that stands twice in a mapping is refused.
+
+YAML itself forbids a repeated key, and PyYAML keeps the last value without a word: the first
+value is lost, and everything that follows from it reads as if it had been written so.
+"""
+
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
+
+
+class UniqueKeys(SafeConstructor):
+    """Refuses a mapping in which a key stands twice; to be mixed into a loader."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """A mapping as PyYAML constructs it, once its keys are known to differ."""
+        seen: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no config has one, and PyYAML refuses it as unhashable
+            line, first = key.start_mark.line + 1, seen.get((key.tag, key.value))
+            if first is not None:
+                raise ConstructorError(
+                    problem=f"the key {key.value!r} of line {first} stands again in line {line}; "
+                    "remove one of them",
+                    problem_mark=key.start_mark,
+                )
+            seen[key.tag, key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+class Loader(UniqueKeys, yaml.SafeLoader):
+    """PyYAML's safe loader, with unique keys."""
+
+
+class FastLoader(UniqueKeys, yaml.CSafeLoader):
+    """The same in C: ten times as fast, for long documents."""
+
+
+def parse(text: str) -> Any:
+    """The value of a YAML document.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, or a key stands twice in a mapping.
+    """
+    return yaml.load(text, Loader=FastLoader)
+
+
+def parse_all(text: str) -> list[Any]:
+    """The values of all documents in a text, as manifests for Kubernetes hold them.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, or a key stands twice in a mapping.
+    """
+    return list(yaml.load_all(text, Loader=FastLoader))
