@@ -2,7 +2,7 @@
 
 A view's rows lie in data/features/views/ as Feast's offline store reads them. `event_timestamp` is
 the first instant at which a prediction may use the row, and not when something happened: in Feast
-`created` only breaks ties, and a late arrival would be served as if it had been known in time.
+`created` only breaks ties by default, and a late arrival would be served as if known in time.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,14 @@
 """The door to KServe: the same release and predictor as a custom predictor, for a cluster.
 
 `python -m pipeline.serve.kserve` is what configs/serve/inferenceservice.yaml runs. KServe has
-routes, metrics and a log of requests of its own, so only loading and predicting are ours.
+routes, metrics and a log of requests of its own, so only loading and predicting are ours. A pod is
+given the digest of a release: an alias would name another model when the pod starts again, and the
+same model in both revisions of a canary.
 """
 
 import argparse
 import contextlib
+import re
 
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
@@ -25,10 +28,10 @@ from pipeline.shared.errors import ReleaseRefused
 class FlightDelay(Model):  # type: ignore[misc]
     """The predictor of a release, by the names of its tensors: flights, or rows of FEATURES."""
 
-    def __init__(self, name: str, version: str):
-        """`version` is a number, an alias, or the digest of an exported release."""
+    def __init__(self, name: str, digest: str):
+        """`digest` is that of a registered release."""
         super().__init__(name)
-        self._version, self._until_closed = version, contextlib.ExitStack()
+        self._digest, self._until_closed = digest, contextlib.ExitStack()
         self._predictor: Predictor
 
     def load(self) -> bool:
@@ -37,7 +40,7 @@ class FlightDelay(Model):  # type: ignore[misc]
         Raises:
             ReleaseRefused: the model does not answer as it did when it was trained.
         """
-        release = loaded(export(self._version))
+        release = loaded(export(self._digest))
         if reason := unready(release):
             raise ReleaseRefused(f"{reason}; see `make lineage VERSION={release.number}`")
         store = opened(release.features, load_config(ServeConfig))
@@ -87,10 +90,25 @@ def _tensors(payload: InferRequest) -> protocol.Tensors:
     return protocol.Tensors(payload.id, values, shapes, binary=False)
 
 
+def release_digest(text: str) -> str:
+    """The digest of a release, as a manifest names it.
+
+    Raises:
+        argparse.ArgumentTypeError: it is an alias, a number, or a digest cut short.
+    """
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text[:70]!r} is not the digest of a release: {len(text)} characters, a digest has 64 "
+        "hexadecimal ones; an alias can name another model at the next start; "
+        "`make lineage VERSION=champion` prints the champion's digest"
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Serve a version by KServe's model server until it is told to end."""
+    """Serve a release by KServe's model server until it is told to end."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve.kserve")
-    parser.add_argument("--release", default="champion", help="a number, an alias or a digest")
+    parser.add_argument("--release", type=release_digest, required=True, help="its digest")
     parser.add_argument("--http_port", type=int, default=8080)
     told, _ = parser.parse_known_args(arguments)
     model = FlightDelay(load_config(RegisterConfig).model_name, told.release)

@@ -143,9 +143,11 @@ def test_a_client_of_kserve_gets_the_same_with_features_or_with_flights(server, 
     assert risk == pytest.approx(flights["risk"], abs=1e-7)
 
 
-def test_the_predictor_under_kserves_own_server_gives_the_same(project, flights, shelf):
+def test_the_predictor_under_kserves_own_server_gives_the_same(project, server, flights, shelf):
+    (placed,) = (server.folder / "state/serve/releases").glob("*/placed.json")
+    digest = json.loads(placed.read_text())["release"]
     folder = life.twin(project, shelf / "kserve")
-    words = ("python", "-m", "pipeline.serve.kserve", "--http_port=18391")
+    words = ("python", "-m", "pipeline.serve.kserve", f"--release={digest}", "--http_port=18391")
     here = started(folder, *words, port=lambda _: 18391)
     try:
         at = f"{here.url}#kserve"

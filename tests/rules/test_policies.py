@@ -31,7 +31,12 @@ def test_it_is_not_surely_worse_than_monthly_retraining_without_a_gate():
 
 
 def test_what_the_gate_and_the_rollout_cost_against_weekly_retraining_is_not_hidden():
-    assert POLICIES["policies"]["weekly"]["loop"]["point"] > 0
+    assert POLICIES["policies"]["weekly"]["loop"]["low"] > 0
+    page = " ".join(tree.read("docs/answers/closed-loop.md").split())
+    assert (
+        "significantly better than never retraining, and not significantly different from" in page
+    )
+    assert "Weekly retraining without a gate was significantly better than the loop" in page
 
 
 def test_no_promotion_was_surely_harmful():

@@ -1,4 +1,8 @@
-"""The manifests for clusters: every key is one that the cluster's own types have."""
+"""The manifests for clusters: their keys are known, and what they serve is named by digest.
+
+KServe's keys are held against the types of its Python package, which are generated from its own.
+Seldon publishes none, so the types here were written by hand from its documentation.
+"""
 
 import re
 from typing import Annotated, Any
@@ -57,6 +61,9 @@ class ModelSpec(Part):
     maxReplicas: int | None = None  # noqa: N815
 
 
+DIGEST = r"[0-9a-f]{64}"
+NAMED = r"flight-delay-[0-9a-f]{12}"
+"""A model of Seldon: the start of the digest of its release; a name has no room for all of it."""
 SPECS = {"Model": ModelSpec, "Experiment": ExperimentSpec}
 
 
@@ -133,6 +140,48 @@ def test_the_manifest_for_kserve_runs_what_there_is():
     settings = {entry["name"] for entry in container["env"]}
     assert settings == {"PIPELINE_ONLINE_URL", "PIPELINE_TRACKING_URL", "PIPELINE_ARTIFACTS_URL"}
     assert all("value" not in entry for entry in container["env"])
+
+
+def test_the_manifest_for_kserve_names_release_and_image_by_their_digests(record_property):
+    content = tree.load(f"{FOLDER}/inferenceservice.yaml")
+    (container,) = content["spec"]["predictor"]["containers"]
+    (release,) = [one for one in container["args"] if one.startswith("--release=")]
+    assert re.fullmatch(f"--release={DIGEST}", release)
+    assert re.fullmatch(f".+@sha256:{DIGEST}", container["image"])
+    record_property("release and image of KServe's manifest named by digest", 2)
+
+
+def test_a_share_for_a_canary_stands_with_the_mode_that_has_one():
+    content = tree.load(f"{FOLDER}/inferenceservice.yaml")
+    assert "canaryTrafficPercent" in content["spec"]["predictor"]
+    mode = content["metadata"]["annotations"]["serving.kserve.io/deploymentMode"]
+    assert mode == "Serverless"
+
+
+def test_seldons_models_are_named_by_the_digests_of_their_releases():
+    model = tree.load(f"{FOLDER}/seldon-model.yaml")
+    digest = model["spec"]["storageUri"].rpartition("/")[2]
+    assert re.fullmatch(DIGEST, digest)
+    assert model["metadata"]["name"] == f"flight-delay-{digest[:12]}"
+    spec = seldon(tree.load(f"{FOLDER}/seldon-experiment.yaml"))
+    names = [spec.default, spec.mirror.name, *(one.name for one in spec.candidates)]
+    assert all(re.fullmatch(f"{NAMED}(-control)?", name) for name in names)
+    champion, control, challenger = (one.name for one in spec.candidates)
+    assert control == f"{champion}-control"
+    assert challenger != champion
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["champion", "2", "2" * 12, "A" * 64, ""])
+def test_a_pod_takes_the_digest_of_a_release_and_no_alias(named, capsys):
+    from pipeline.serve import kserve
+
+    assert kserve.release_digest("2" * 64) == "2" * 64
+    with pytest.raises(SystemExit, match="2"):
+        kserve.main([f"--release={named}"])
+    said = capsys.readouterr().err
+    assert f"{len(named)} characters, a digest has 64" in said
+    assert "`make lineage VERSION=champion`" in said
 
 
 @pytest.mark.parametrize("name", ["inferenceservice", "seldon-model", "seldon-experiment"])
