@@ -14,14 +14,12 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from xml.etree import ElementTree
 
-from docs import numbers
+from docs import numbers, search
 from pipeline.shared import documents
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +40,10 @@ HEADINGS = [
 
 @dataclass(frozen=True)
 class Answer:
-    """One page: the checked header, and the text below it."""
+    """One page: the checked header, and the text below it.
+
+    `asked` holds the question in other words, as interviewers put it: the search reads them.
+    """
 
     slug: str
     question: str
@@ -50,6 +51,7 @@ class Answer:
     code: list[str]
     command: str
     text: str
+    asked: list[str] = field(default_factory=list)
     drills: list[str] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
 
@@ -83,7 +85,7 @@ def _stages() -> list[str]:
 
 
 def find(words: str) -> Answer:
-    """The page with this slug, or the one that shares most words with a question asked freely."""
+    """The page with this slug, or the one that is nearest to a question asked freely."""
     book = pages()
     for page in book:
         if page.slug == words.strip():
@@ -94,56 +96,26 @@ def find(words: str) -> Answer:
     return found[0]
 
 
-_SMALL = {
-    word[:5]
-    for word in """about an and are as at be but can do does explain for from have how if in is it
-    its know me my no not of on or our should so tell than that the their them there they this to
-    was we what when where which who why will with would you your""".split()
-}
-"""Words that every question has; they say nothing of what is asked."""
-
-
 def near(words: str) -> list[Answer]:
-    """The pages that share words with a question, the nearest first; a word may be misspelt."""
-    book = pages()
-    texts = {page.slug: _stems(f"{page.question} {page.slug} {page.text}") for page in book}
-    titles = {page.slug: _title(page) for page in book}
-    known = set().union(*texts.values())
-    asked = {stem for word in _stems(words) for stem in _alike(word, known)}
+    """The pages that may answer a question asked freely, the nearest first."""
+    book = {page.slug: page for page in pages()}
+    return [book[slug] for slug in search.rank(words, [_entry(page) for page in book.values()])]
 
-    def worth(page: Answer) -> float:
-        """Rare words count more than common ones, and most in the question itself."""
-        return sum(
-            (3 * (stem in titles[page.slug]) + (stem in texts[page.slug]))
-            / sum(stem in text for text in texts.values())
-            for stem in asked & texts[page.slug]
-        )
 
-    return sorted(filter(worth, book), key=worth, reverse=True)
+def _entry(page: Answer) -> search.Entry:
+    phrases = [page.question, page.slug.replace("-", " "), *page.asked]
+    return search.Entry(page.slug, phrases, page.text)
 
 
 def aside(words: str) -> str:
     """What else a question asked freely may have meant, and whether no page asks that at all."""
     first, *others = near(words)
-    asked = any(_alike(stem, _title(first)) for stem in _stems(words))
     none = (
-        "" if asked else f"No question of the book is about {words!r}; this is the nearest text. "
+        ""
+        if search.asks(words, _entry(first))
+        else f"No question of the book is about {words!r}; this is the nearest text. "
     )
     return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"
-
-
-def _title(page: Answer) -> set[str]:
-    return _stems(f"{page.question} {page.slug}")
-
-
-def _alike(stem: str, known: Iterable[str]) -> list[str]:
-    """The stem that is meant, itself if it is known; none if nothing is like it."""
-    return get_close_matches(stem, sorted(known), 1, 0.75)
-
-
-def _stems(text: str) -> set[str]:
-    words = re.findall(r"a/b|[a-z]{2,}", text.lower())
-    return {word[:5] for word in words} - _SMALL
 
 
 def place(symbol: str) -> str:

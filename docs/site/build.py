@@ -155,6 +155,9 @@ def _searched(found: list[Page]) -> list[dict[str, str]]:
     entries = []
     for page in found:
         about = {"page": page.name, "title": page.title, "kind": page.kind}
+        if (answer := page.filled.get("answer")) and answer.asked:
+            words = " ".join(answer.asked)
+            entries.append(about | {"id": "phrases", "heading": "Also asked as", "words": words})
         for part in page.sections:
             entries.append(about | {"id": part.id, "heading": part.title, "words": part.words})
         if code := page.filled.get("code"):

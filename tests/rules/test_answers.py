@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from docs import book
+from docs import book, search
 from exercises import drill
 from tests.flow import test_commands, test_orchestrators
 from tests.rules import tree
@@ -151,22 +151,109 @@ def test_a_spoken_answer_fits_thirty_seconds():
         assert 50 <= len(spoken) <= 110, f"{page.slug}: {len(spoken)} words"
 
 
-@pytest.mark.parametrize(
-    ("words", "slug"),
-    [
-        ("data-drift", "data-drift"),
-        ("how do you reproduce an old model", "three-artefacts"),
-        ("what does CI/CD look like", "ci-cd"),
-        ("does a feature use the future", "point-in-time"),
-        ("may the new model replace the champion", "model-validation"),
-        ("when should I retrain my model", "retraining"),
-        ("do you know feature stores", "feature-store"),
-        ("how do you do A/B testing?", "which-rollout"),
-        ("rolback", "rollback"),
+GUIDE = {
+    "How do you reproduce a 6-month-old model?": "three-artefacts",
+    "What does CI/CD look like for ML?": "ci-cd",
+    "How do you roll out a new model safely?": "safe-rollout",
+    "Why use a feature store?": "feature-store",
+    "What do you monitor in production?": "what-to-monitor",
+    "When and how do you retrain?": "when-to-retrain",
+    "What is the difference between data drift and concept drift?": "which-drift",
+    "Why is a feature store important in MLOps?": "feature-store",
+    "How do you decide between batch and online model serving?": "online-or-batch",
+}
+"""The nine questions of the interview guide, in its words."""
+FREELY = {
+    "three-artefacts": [
+        "how do you reproduce an old model",
+        "Can you rebuild last year's model exactly?",
+        "How would you get back the model you trained half a year ago?",
+        "What do you need to make training reproducible?",
+        "how do you version data",
+        "How do you do data versioning?",
+        "DVC or Git LFS for data?",
+        "Where do you keep versions of your data sets?",
+        "experiment tracking",
+        "How do you track experiments?",
+        "How do you log runs, parameters and metrics?",
+        "What do you use MLflow tracking for?",
     ],
+    "ci-cd": [
+        "what does CI/CD look like",
+        "How do you set up continuous integration for machine learning?",
+        "What does your ML pipeline run on a pull request?",
+        "continuous delivery of models",
+    ],
+    "safe-rollout": [
+        "How do you deploy a new model without risk to users?",
+        "What is your deployment strategy for models?",
+        "How do you release a new version to production safely?",
+    ],
+    "feature-store": [
+        "do you know feature stores",
+        "What problem does a feature store solve?",
+        "Do you need a feature store?",
+        "Benefits of Feast or Tecton",
+    ],
+    "what-to-monitor": [
+        "Which metrics do you watch once a model is live?",
+        "How do you monitor a deployed model?",
+        "What alerts do you set up for a model in production?",
+    ],
+    "when-to-retrain": [
+        "when should I retrain my model",
+        "What triggers retraining?",
+        "How often should a model be retrained?",
+        "Do you retrain on a schedule or on a trigger?",
+    ],
+    "which-drift": [
+        "Explain concept drift versus data drift",
+        "How does covariate shift differ from concept drift?",
+        "Is it data drift or concept drift, and how do you tell them apart?",
+    ],
+    "online-or-batch": [
+        "Batch or real-time predictions, which do you choose?",
+        "When is batch scoring enough?",
+        "Do you serve models online or offline in batch?",
+    ],
+    "release": [
+        "model registry",
+        "What is a model registry for?",
+        "How do you manage model versions and aliases?",
+        "MLflow model registry",
+    ],
+    "devops-engineer": [
+        "what is MLOps",
+        "Define MLOps",
+        "What is the difference between MLOps and DevOps?",
+        "How does MLOps differ from DevOps?",
+    ],
+    "data-drift": ["data-drift"],
+    "point-in-time": ["does a feature use the future"],
+    "model-validation": ["may the new model replace the champion"],
+    "which-rollout": ["how do you do A/B testing?"],
+    "rollback": ["rolback"],
+}
+"""What people ask, by the page that answers it."""
+
+
+@pytest.mark.parametrize(("words", "slug"), GUIDE.items())
+def test_a_question_of_the_guide_leads_to_its_page_first(words, slug):
+    assert book.find(words).slug == slug
+    assert book.aside(words).startswith("Near it: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "slug"), [(words, slug) for slug, many in FREELY.items() for words in many]
 )
 def test_an_answer_is_found_by_its_name_or_in_free_words(words, slug):
     assert book.find(words).slug == slug
+
+
+def test_a_page_is_found_by_every_phrasing_in_its_header():
+    phrases = [(phrase, page.slug) for page in PAGES for phrase in [page.question, *page.asked]]
+    entries = [search.Entry(p.slug, [p.question, *p.asked], p.text) for p in PAGES]
+    assert [(words, search.rank(words, entries)[0]) for words, _ in phrases] == phrases
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The search of the book: which page answers a question that is asked in free words.
+
+A question is compared with each phrase by which a page is asked for: its own question, its name and
+the other phrasings in its header. Words that few pages hold count more. What the page's text holds
+decides between phrases that are equally near.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import log
+
+_SMALL = {
+    word[:5]
+    for word in """about an and are as at be but can did do does explain for from give had has have
+    how if in into is it its know let me my no not of on or our should so some tell than that the
+    their them then there they this to us use walk was we what when where which who why will with
+    would you your""".split()
+}
+"""Words that every question has; they say nothing of what is asked."""
+_OF_TEXT = 0.4
+"""What a text that holds every word counts, beside 1 for a phrase that is the question itself."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page as the search knows it: its name, the phrases that ask for it, and its text."""
+
+    slug: str
+    phrases: list[str]
+    text: str
+
+
+def rank(words: str, entries: list[Entry]) -> list[str]:
+    """The names of the pages that share words with a question, nearest first; misspelt ones too."""
+    phrases = {one.slug: [set(_stems(phrase)) for phrase in one.phrases] for one in entries}
+    texts = {one.slug: Counter(_stems(one.text)) for one in entries}
+    held = {slug: set(texts[slug]).union(*phrases[slug]) for slug in texts}
+    known = set().union(*held.values())
+    asked = {stem for word in set(_stems(words)) for stem in _alike(word, known)}
+    rarity = {
+        stem: log(1 + len(entries) / sum(stem in stems for stems in held.values()))
+        for stem in known
+    }
+
+    def weight(stems: Iterable[str]) -> float:
+        return sum(rarity[stem] for stem in stems)
+
+    def worth(slug: str) -> float:
+        if not asked & held[slug]:
+            return 0
+        likeness = max(
+            2 * weight(asked & phrase) / (weight(asked) + weight(phrase))
+            for phrase in phrases[slug]
+        )
+        counts = texts[slug]
+        within = sum(rarity[stem] * counts[stem] / (1 + counts[stem]) for stem in asked)
+        return likeness + _OF_TEXT * within / weight(asked)
+
+    return sorted(filter(worth, held), key=worth, reverse=True)
+
+
+def asks(words: str, entry: Entry) -> bool:
+    """Whether a word of a question stands in a phrase by which a page is asked for."""
+    known = {stem for phrase in entry.phrases for stem in _stems(phrase)}
+    return any(_alike(stem, known) for stem in _stems(words))
+
+
+def _alike(stem: str, known: Iterable[str]) -> list[str]:
+    """The stem that is meant, itself if it is known; none if nothing is like it."""
+    return get_close_matches(stem, sorted(known), 1, 0.75)
+
+
+def _stems(text: str) -> list[str]:
+    """The beginnings of a text's words, which its forms share, without the small ones."""
+    words = re.findall(r"a/b|[a-z]{2,}", text.lower())
+    return [word[:5] for word in words if word[:5] not in _SMALL]
