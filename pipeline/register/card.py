@@ -5,7 +5,7 @@ Written from the papers of its release and stored with them, so that it can't te
 
 from collections.abc import Iterable
 
-from pipeline.shared.contracts import Check, Manifest, Training, Verdict
+from pipeline.shared.contracts import Check, Manifest, Part, Training, Verdict, part_of
 from pipeline.shared.markdown import table
 
 _PURPOSE = """## Intended use
@@ -67,20 +67,25 @@ def _data(training: Training, manifest: Manifest) -> str:
 
 
 def _quality(verdict: Verdict, figures: dict[str, float]) -> str:
-    overall = [check for check in verdict.checks if check.name.startswith("beats ")]
-    slices = [check for check in verdict.checks if " against " in check.name]
-    behaviour = [check for check in verdict.checks if check.name.startswith(_BEHAVIOUR)]
+    def part(name: Part) -> str:
+        return _checks(check for check in verdict.checks if part_of(check.name) == name)
+
     return (
         f"## Quality on flights it had not seen\n\n{verdict.rows:,} flights of {verdict.days} "
         f"days, {verdict.window.replace('..', ' to ')}: ROC AUC {figures['roc_auc']:.4f}, log loss "
         f"{figures['log_loss']:.4f}, mean risk {figures['mean_risk']:.4f} where "
-        f"{figures['late_share']:.4f} were late. Differences of log loss, negative is better, "
-        f"intervals over whole days.\n\n{_checks(overall)}\n\n### By slice\n\n{_checks(slices)}\n\n"
-        f"### Behaviour\n\n{_checks(behaviour)}\n"
+        f"{figures['late_share']:.4f} were late. {_KINDS[verdict.kind]} Differences of log loss, "
+        f"negative is better, intervals over whole days.\n\n{part('overall')}\n\n"
+        f"### By slice\n\n{part('slice')}\n\n### Behaviour\n\n{part('behaviour')}\n\n"
+        f"### The evidence\n\n{part('evidence')}\n"
     )
 
 
-_BEHAVIOUR = ("invariance:", "direction:", "minimum:")
+_KINDS = {
+    "first": "The first model: there was no champion to compare with.",
+    "change": "A change of the champion's recipe, which has to beat it.",
+    "refresh": "The champion's recipe on newer days, which may not be worse than it.",
+}
 
 
 def _checks(checks: Iterable[Check]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.shared import ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, load
-from pipeline.shared.contracts import REPRODUCE
+from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.files import read_json, write_text
 from pipeline.shared.markdown import cell, table
 from pipeline.shared.release import Release
@@ -109,7 +109,7 @@ def _data(manifest: dict[str, Any]) -> str:
 
 def _judged(verdict: dict[str, Any]) -> str:
     blocking = [check for check in verdict["checks"] if check["blocking"]]
-    overall = [check for check in verdict["checks"] if check["name"].startswith("beats ")]
+    overall = [check for check in verdict["checks"] if part_of(check["name"]) == "overall"]
     rows = [(check["name"], check["detail"]) for check in overall]
     passed = f"{sum(c['passed'] for c in blocking)} of {len(blocking)} blocking checks passed"
     on = f"{verdict['rows']:,} flights of {verdict['days']} days ({verdict['window']})"

@@ -83,6 +83,21 @@ class Check(Record):
     detail: str
 
 
+Part = Literal["overall", "slice", "behaviour", "evidence"]
+"""What a check of the gate asks about: the loss overall, a slice, behaviour, or the evidence."""
+
+
+def part_of(name: str) -> Part:
+    """The part of a verdict that a check belongs to, so that every page shows each check once."""
+    if " against " in name:
+        return "slice"
+    if name.startswith(("invariance:", "direction:", "minimum:")):
+        return "behaviour"
+    if name.startswith(("beats ", "refit ")) or name.endswith("worse than champion"):
+        return "overall"
+    return "evidence"
+
+
 def at_most(name: str, found: float, limit: float, detail: str) -> Check:
     """A blocking check that passes up to its limit; a number that is none never does."""
     passed = bool(found <= limit)

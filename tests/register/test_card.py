@@ -4,11 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.evaluate.compare import Difference
+from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
+from pipeline.evaluate.stage import beats
 from pipeline.register.card import card
 from pipeline.shared import release, tracking
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
 from pipeline.shared.contracts import Manifest, Snapshot
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash
@@ -31,7 +35,7 @@ CHECKS = [
     check("invariance: tail number", found=0.0, limit=1e-6, detail="largest change of a risk"),
     check("direction: storm", found=0.91, limit=0.9, detail="share of flights"),
     check("minimum: calm morning", found=0.11, limit=0.2, detail="mean risk"),
-    check("risks are probabilities", detail="a check that no section asks for"),
+    check("risks are probabilities", detail="share of 1,860 risks"),
 ]
 
 
@@ -90,7 +94,7 @@ def test_a_card_lists_the_months_that_the_model_learned_from_and_no_later_one():
 
 def test_a_card_gives_the_quality_overall_by_slice_and_in_behaviour_with_intervals():
     told = section(written(), SECTIONS[2])
-    overall, slices, behaviour = re.split(r"^### .+$", told, flags=re.MULTILINE)
+    overall, slices, behaviour, evidence = re.split(r"^### .+$", told, flags=re.MULTILINE)
     assert [row[0] for row in rows(overall)[2:]] == ["beats logistic"]
     assert rows(overall)[2][4] == "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"
     assert [row[0] for row in rows(slices)[2:]] == [
@@ -101,6 +105,43 @@ def test_a_card_gives_the_quality_overall_by_slice_and_in_behaviour_with_interva
     assert [row[0].split(":")[0] for row in rows(behaviour)[2:]] == [
         *("invariance", "direction", "minimum")
     ]
+    assert [row[0] for row in rows(evidence)[2:]] == ["risks are probabilities"]
+
+
+def refreshed():
+    """A verdict on a refresh of the champion, with the checks that the gate makes of one."""
+    by = Difference(point=-0.012, low=-0.02, high=-0.003, days=14, rows=12_000)
+    gate = load(EvaluateConfig)
+    slices = [holds_slice("carrier=UA", by, 900, gate.slices, gate.refresh)]
+    champion = [*not_worse(by, gate.refresh), *slices]
+    baselines = reported([beats("logistic", by), check("carrier=UA against logistic")])
+    near = stays_near(np.array([0.2, 0.4]), np.array([0.21, 0.4]), 0.08)
+    checks = [check("days judged"), *champion, *baselines, near, *CHECKS[3:]]
+    return verdict(kind="refresh", champion="9" * 64, checks=checks)
+
+
+def test_the_card_of_a_refresh_shows_the_comparison_with_the_champion():
+    told = section(written(verdict=refreshed()), SECTIONS[2])
+    assert "The champion's recipe on newer days, which may not be worse than it." in told
+    overall, slices, *_ = re.split(r"^### .+$", told, flags=re.MULTILINE)
+    assert [(row[0], row[3]) for row in rows(overall)[2:]] == [
+        ("not worse than champion", "pass"),
+        ("surely not much worse than champion", "pass"),
+        ("beats logistic", "reported"),
+        ("refit stays near what was judged", "pass"),
+    ]
+    assert "-0.012" in rows(overall)[2][4]
+    assert [row[0] for row in rows(slices)[2:]] == [
+        "carrier=UA against champion",
+        "carrier=UA against logistic",
+    ]
+
+
+@pytest.mark.parametrize("judged", [verdict(checks=CHECKS), refreshed()], ids=lambda v: v.kind)
+def test_a_card_shows_every_check_of_the_verdict_once(judged):
+    found = rows(section(written(verdict=judged), SECTIONS[2]))
+    named = [row[0] for row in found if row[0] != "check" and set(row[0]) != {"-"}]
+    assert sorted(named) == sorted(one.name for one in judged.checks)
 
 
 @pytest.mark.parametrize(
