@@ -20,7 +20,7 @@ from pipeline.evaluate.stage import compared
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.join import historical
-from pipeline.monitor.outcomes.labels import flight_names
+from pipeline.features.names import flight_names
 from pipeline.monitor.served import YEAR_ENDS
 from pipeline.retrain.guards import agreement, completeness, coverage, freshness
 from pipeline.rollout.traffic import published_until

@@ -18,6 +18,7 @@ from pipeline.evaluate.slices import slices
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.join import historical
+from pipeline.features.names import flight_names
 from pipeline.monitor.outcomes import labels, proxy
 from pipeline.monitor.outcomes.agreement import label_agreement
 from pipeline.monitor.outcomes.days import due
@@ -44,7 +45,7 @@ def year() -> pd.DataFrame:
     views = transform.views(flights, weather, config)
     rows = historical(transform.requests(flights, config), views, config)
     path = ROOT / "data/train/model.onnx"
-    names = labels.flight_names(rows)
+    names = flight_names(rows)
     risk = load_model(path, file_hash(path)).predict(rows)
     return rows.assign(number=rows["flight"], name=names, risk=risk, day=labels.dates(names))
 

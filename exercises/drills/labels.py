@@ -17,6 +17,7 @@ import pandas as pd
 from exercises.drill import Drill, Outcome
 from exercises.drills.release import ran
 from pipeline.features.definitions import LABEL, PROXY
+from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.agreement import carrier_weeks, require_agreement
@@ -87,7 +88,7 @@ FAULTS: dict[str, Callable[[Files], Files]] = {
 def _february() -> pd.DataFrame:
     rows = pd.read_parquet(ROWS)
     rows = rows[rows["month"] == 2].reset_index(drop=True)
-    return rows.assign(name=labels.flight_names(rows))
+    return rows.assign(name=flight_names(rows))
 
 
 def _served(rows: pd.DataFrame) -> pd.DataFrame:

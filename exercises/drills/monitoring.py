@@ -20,10 +20,10 @@ from exercises.drills.release import ran
 from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
 from pipeline.features.join import historical
+from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS
 from pipeline.features.stage import accepted
 from pipeline.monitor.champion import Champion, month_window, watched
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import flights
 from pipeline.serve.log import Answer, opened, packed
 from pipeline.shared.config import FeaturesConfig, MonitorConfig, ServeConfig, load

@@ -14,9 +14,9 @@ import pandas as pd
 from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.join import historical
+from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.rollout.traffic import published_until
 from pipeline.serve.log import SHADOW, answered, features_of, known_at_of
 from pipeline.shared import clock

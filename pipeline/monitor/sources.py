@@ -3,6 +3,7 @@
 The same tables as for training, up to the flight; nothing here computes a feature a second time.
 """
 
+import datetime
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import pandas as pd
 from pipeline.features import transform
 from pipeline.features.definitions import AIRCRAFT, FEATURES, ROLLING, VIEWS, WEATHER, Rolling
 from pipeline.features.join import as_of, historical
+from pipeline.features.names import flight_name
 from pipeline.features.on_demand import sources
 from pipeline.features.transform import NEVER, entity_names, instant, minutes
 from pipeline.rollout.traffic import published_until
@@ -199,9 +201,9 @@ def _aircraft(known: Known) -> Behind | None:
 
 
 def name_of(row: pd.Series) -> str:
-    """What a flight is called everywhere."""
-    date = f"{row['year']:04}-{row['month']:02}-{row['day']:02}"
-    return f"{date}/{row['carrier']}/{row['flight']}/{row['origin']}"
+    """The name of a row's flight."""
+    day = datetime.date(row["year"], row["month"], row["day"])
+    return flight_name(day, row["carrier"], row["flight"], row["origin"])
 
 
 def number(value: object) -> float | None:

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
+from pipeline.features.names import flight_names
 from pipeline.features.rows import read
 from pipeline.features.stage import accepted
 from pipeline.monitor.outcomes.agreement import label_agreement, require_agreement
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import days_of
 from pipeline.shared.config import (
     EvaluateConfig,

@@ -20,6 +20,7 @@ from pipeline import ingest
 from pipeline.features import transform
 from pipeline.features.definitions import VIEWS
 from pipeline.features.join import as_of, historical
+from pipeline.features.names import flight_names
 from pipeline.features.repository import table
 from pipeline.features.stage import accepted
 from pipeline.features.store import Store
@@ -147,8 +148,6 @@ def _require_published(flights: pd.DataFrame, last: pd.Timestamp) -> None:
 
 def _told(frame: pd.DataFrame) -> pd.DataFrame:
     """With each flight's name, and the body of its request."""
-    local_date = frame["sched_dep_utc"].dt.tz_convert(transform.ZONE).dt.strftime("%Y-%m-%d")
-    name = local_date + "/" + frame["carrier"] + "/" + frame["flight"].astype(str)
     departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
     told = [
@@ -159,7 +158,7 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     bodies = [orjson.dumps({"flights": [flight]}) for flight in told]
-    return frame.assign(name=name + "/" + frame["origin"], body=bodies)
+    return frame.assign(name=flight_names(frame), body=bodies)
 
 
 def _is_missing(value: object) -> bool:

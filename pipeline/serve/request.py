@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from pipeline.features.definitions import KEYS
+from pipeline.features.names import flight_name
 from pipeline.features.transform import EPOCH, ZONE
 
 _NEW_YORK = ZoneInfo(ZONE)
@@ -70,9 +71,9 @@ class Asked(BaseModel):
 
 
 def flight_id(flight: Flight) -> str:
-    """What a flight is called everywhere: "2013-04-18/UA/1545/EWR", by New York's date."""
-    date = flight.scheduled_departure.astimezone(_NEW_YORK).date()
-    return f"{date}/{flight.carrier}/{flight.flight}/{flight.origin}"
+    """The name of a flight that is asked for."""
+    day = flight.scheduled_departure.astimezone(_NEW_YORK).date()
+    return flight_name(day, flight.carrier, flight.flight, flight.origin)
 
 
 def predict_at(flight: Flight, horizon_minutes: int) -> int:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
+from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS
 from pipeline.features.transform import NEVER, minutes
 from pipeline.monitor.champion import watched
 from pipeline.monitor.month import looked
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.monitor.served import flights
 from pipeline.serve.log import Answer, opened, packed
 from pipeline.shared.config import ServeConfig, Window, load

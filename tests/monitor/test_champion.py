@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import FEATURES
+from pipeline.features.names import flight_names
 from pipeline.monitor.champion import KEPT, labelled_before, month_after, month_window, out_of_fold
 from pipeline.monitor.champion import watched as the_watched
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.shared.config import MonitorConfig, TrainConfig, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from tests.builders import feature_rows

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from pipeline.monitor.outcomes.labels import flight_names
+from pipeline.features.names import flight_names
 from pipeline.monitor.served import days_of
 from pipeline.retrain.answers import Year, serves_all
 from pipeline.rollout.envoy import Route, arm_of

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
+from pipeline.features.names import is_flight_name
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.quality import Figures, figures
 from pipeline.shared.errors import LabelsRefused
@@ -25,7 +26,7 @@ def require_requests(served: pd.DataFrame) -> None:
         raise LabelsRefused(f"served requests lack {', '.join(missing)}; add them from the log")
     wrong = {
         "request_id": (served["request_id"].duplicated(), "was there before"),
-        "flight": (~served["flight"].map(labels.is_flight), "names no flight"),
+        "flight": (~served["flight"].map(is_flight_name), "names no flight"),
         "risk": (~served["risk"].between(0, 1), "is no probability"),
     }
     for name, (broken, what) in wrong.items():

@@ -6,19 +6,17 @@ was ever told: any order and any repetition give the same one. What contradicts 
 by name, never chosen.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pipeline.features import names
 from pipeline.features.definitions import LABEL
-from pipeline.features.transform import LATE_MINUTES, ZONE
+from pipeline.features.transform import LATE_MINUTES
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.errors import LabelsRefused
-
-_FLIGHT = r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}"
 
 
 class Label(NamedTuple):
@@ -97,7 +95,7 @@ def require_sound(told: pd.DataFrame) -> None:
     if zoneless := [name for name, zone in kinds.items() if zone is None]:
         raise LabelsRefused(f"{zoneless[0]} of the label feed has no time zone; make it UTC")
     wrong = {
-        "names no flight": ~told["flight"].astype(str).str.fullmatch(_FLIGHT),
+        "names no flight": ~told["flight"].astype(str).str.fullmatch(names.PATTERN),
         "is neither late (1) nor not (0)": ~told["late"].isin([0, 1]),
         "has no whole revision from 0 on": ~(told["revision"] >= 0) | (told["revision"] % 1 != 0),
         "arrived before it was known": ~(told["arrived_at"] >= told["known_at"]),
@@ -151,14 +149,6 @@ def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
     )
 
 
-def flight_names(rows: pd.DataFrame) -> pd.Series:
-    """What flights are called everywhere, as "2013-04-18/UA/1545/EWR", by New York's date."""
-    day = rows["sched_dep_utc"].dt.tz_convert(ZONE).dt.normalize()
-    date = day.map({at: f"{at:%Y-%m-%d}" for at in day.unique()})
-    number = rows["flight"].astype(str)
-    return pd.Series(date + "/" + rows["carrier"] + "/" + number + "/" + rows["origin"])
-
-
 def dates(flights: pd.Series) -> pd.Series:
     """The local date of each flight, at midnight UTC, from its name."""
     date = flights.str[:10]
@@ -187,16 +177,11 @@ def daily(rows: pd.DataFrame) -> pd.DataFrame:
 
     `rows` are of the feature table: flights with their outcome and when it became known.
     """
-    names = flight_names(rows)
-    told = pd.DataFrame({"flight": names, "late": rows[LABEL], "known_at": rows["late_known_at"]})
-    return told.assign(arrived_at=dates(names) + LABELS_COMPLETE, revision=0)[COLUMNS]
+    flights = names.flight_names(rows)
+    told = pd.DataFrame({"flight": flights, "late": rows[LABEL], "known_at": rows["late_known_at"]})
+    return told.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
 
 
 def shown(flights: pd.Series, most: int = 5) -> list[str]:
     """The first few names of flights, in order, each once."""
     return sorted(set(flights))[:most]
-
-
-def is_flight(name: str) -> bool:
-    """Whether a text is a flight's name."""
-    return re.fullmatch(_FLIGHT, name) is not None

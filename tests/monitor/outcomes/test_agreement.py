@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from pipeline.features import transform
+from pipeline.features.names import flight_names
 from pipeline.monitor.outcomes.agreement import (
     carrier_weeks,
     distrusted,
     label_agreement,
     require_agreement,
 )
-from pipeline.monitor.outcomes.labels import flight_names
 from pipeline.shared.config import FeaturesConfig, MonitorConfig, load
 from pipeline.shared.errors import LabelsRefused
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL
+from pipeline.features.names import flight_names
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.labels import events
 from pipeline.monitor.outcomes.received import receive, received
@@ -234,7 +235,7 @@ def rows(published):
 def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
     feed = labels.daily(rows)
     labels.require_sound(feed)
-    names = labels.flight_names(rows)
+    names = flight_names(rows)
     found = labels.settled(pd.Series(rows["predict_at"].array, index=names), feed)
     assert len(found.table) == len(rows)
     assert found.impossible.empty
@@ -250,7 +251,7 @@ def test_no_late_flight_was_known_before_its_deadline_and_no_flight_after_it(row
 
 def test_flights_are_called_what_the_server_calls_them(rows):
     some = rows.sample(300, random_state=0)
-    names = labels.flight_names(some)
+    names = flight_names(some)
     for (_, row), name in zip(some.iterrows(), names, strict=True):
         flight = Flight(
             carrier=row["carrier"],

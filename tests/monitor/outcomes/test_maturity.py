@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.features import transform
-from pipeline.monitor.outcomes.labels import dates, deadline, flight_names
+from pipeline.features.names import flight_names
+from pipeline.monitor.outcomes.labels import dates, deadline
 from pipeline.monitor.outcomes.maturity import Pending, so_far
 from pipeline.shared.config import FeaturesConfig, load
 

@@ -1,0 +1,33 @@
+"""What a flight is called everywhere: "2013-04-18/UA/1545/EWR", by New York's date.
+
+The log, the label ledger, the traffic of a rollout and `make explain` meet by this name, so it is
+built here and nowhere else.
+"""
+
+import re
+from datetime import date
+
+import pandas as pd
+
+from pipeline.features.transform import ZONE
+
+PATTERN = r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}"
+
+
+def flight_name(day: date | str, carrier: str, number: int, origin: str) -> str:
+    """The name of a flight; `day` is the date of its scheduled departure in New York."""
+    return f"{day}/{carrier}/{number}/{origin}"
+
+
+def flight_names(rows: pd.DataFrame) -> pd.Series:
+    """The names of flights, from their scheduled departures and the columns of their schedule."""
+    day = rows["sched_dep_utc"].dt.tz_convert(ZONE).dt.normalize()
+    told = day.map({at: f"{at:%Y-%m-%d}" for at in day.unique()})
+    columns = [told, *(rows[name] for name in ("carrier", "flight", "origin"))]
+    names = [flight_name(*values) for values in zip(*columns, strict=True)]
+    return pd.Series(names, index=rows.index, dtype="object")
+
+
+def is_flight_name(text: str) -> bool:
+    """Whether a text is a flight's name."""
+    return re.fullmatch(PATTERN, text) is not None
