@@ -22,6 +22,7 @@ from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.gain import Gain, gained
 from pipeline.monitor.outcomes.outcome import Outcome, Rules, judged
 from pipeline.monitor.served import RISK, days_of, flights, served, skewed, table_of
+from pipeline.monitor.severity import SEVERITY, Finding, Severity
 from pipeline.serve.log import newest
 from pipeline.shared import clock, ledger
 from pipeline.shared.config import (
@@ -60,12 +61,12 @@ class Raised(Record):
 
     layer: str
     name: str
-    severity: str
+    severity: Severity
     reason: str
 
 
-def _raised(layer: str, name: str, severity: str, reason: str) -> list[Raised]:
-    return [Raised(layer=layer, name=name, severity=severity, reason=reason)]
+def _raised(layer: str, name: Finding, reason: str) -> list[Raised]:
+    return [Raised(layer=layer, name=name, severity=SEVERITY[name], reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Month:
             Raised(
                 layer="predictions" if column.column == RISK else "inputs",
                 name=f"drift of {column.column}",
-                severity="ticket",
+                severity=SEVERITY["drift"],
                 reason=f"PSI {column.psi:.3f}, {column.status}; it says nothing of the outcome",
             )
             for column in drift.alarms(self.drift)
@@ -105,34 +106,32 @@ class Month:
         told = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed[:_TOLD]]
         more = [f"and {len(failed) - _TOLD} more checks"] if len(failed) > _TOLD else []
         reason = "; ".join(told + more)
-        return _raised("inputs", "broken data", "page", reason) if failed else []
+        return _raised("inputs", "broken data", reason) if failed else []
 
     def _skewed(self) -> list[Raised]:
         worst = sorted(self.skew.items(), key=lambda item: -item[1])
         told = [f"{name} in {rows:,} rows" for name, rows in worst[:_TOLD]]
         more = [f"and {len(worst) - _TOLD} more features"] if len(worst) > _TOLD else []
         reason = "not what was known: " + "; ".join(told + more)
-        return _raised("inputs", "skew", "page", reason) if worst else []
+        return _raised("inputs", "skew", reason) if worst else []
 
     def _of_outcomes(self) -> list[Raised]:
-        alert, feed, told = self.outcome.alert, self.outcome.feed, []
+        alert, feed = self.outcome.alert, self.outcome.feed
+        told: list[tuple[Finding, str]] = []
         if self.gain is not None and self.gain.wins(self.margin):
-            told.append(("a refit wins", "page", f"log loss {self.gain}"))
+            told.append(("a refit wins", f"log loss {self.gain}"))
         if alert.status == "alert":
-            told += [("outcome", "ticket", reason) for reason in alert.reasons]
+            told += [("outcome", reason) for reason in alert.reasons]
         if alert.status == "not known":
-            told += [("outcome not known", "ticket", reason) for reason in alert.reasons]
+            told += [("outcome not known", reason) for reason in alert.reasons]
         if feed.stale:
             age = feed.labels_age_hours
             late = "none has come" if age is None else f"the newest are {age:g} h old"
-            told.append(("labels late", "ticket", late))
+            told.append(("labels late", late))
         if weeks := self.outcome.agreement:
             named = ", ".join(f"{one.carrier} {one.week} ({one.agreement:.2f})" for one in weeks)
-            told.append(("labels disagree with flags", "page", named))
-        return [
-            Raised(layer="outcomes", name=name, severity=severity, reason=reason)
-            for name, severity, reason in told
-        ]
+            told.append(("labels disagree with flags", named))
+        return [one for name, reason in told for one in _raised("outcomes", name, reason)]
 
 
 def looked(window: Window, now: pd.Timestamp) -> Month:
@@ -275,6 +274,7 @@ def told_of(found: Month) -> signals.Signals:
         coverage=figures.coverage,
         excess_loss=figures.excess,
         outcome_gap=figures.gap,
+        labels_disagreeing=None if outcome.agreement is None else len(outcome.agreement),
         refit_gain=None if gain is None else gain.point,
         refit_gain_high=None if gain is None else gain.high,
         prediction_psi=psi.get(RISK),

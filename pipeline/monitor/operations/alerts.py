@@ -1,13 +1,13 @@
 """Who is told of what, and when: the alert rules, made from the objectives of configs/monitor.yaml.
 
-A page wakes somebody: users are hurt, or the model is wrong now. A ticket waits for the morning.
-Drift is a ticket at most: it says that the world moved, not that anybody lost by it. What users
-get is measured at the proxy; what a server says of itself explains it.
+What the daily job found calls whom the month's report calls (`pipeline.monitor.severity`). What
+users get is measured at the proxy; what a server says of itself explains it.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.monitor.severity import SEVERITY, Severity
 from pipeline.rollout.evidence import ALWAYS_THERE
 from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
 
@@ -20,7 +20,6 @@ SERVED = f'envoy_http_downstream_rq_xx{{{USERS},envoy_response_code_class="2"}}'
 SECONDS = "envoy_http_downstream_rq_time"
 """In milliseconds, whatever its suffix; what a caller did wrong (4xx) is no failure of ours."""
 
-Severity = Literal["page", "ticket"]
 Area = Literal["serving", "inputs", "outcomes", "monitoring"]
 
 
@@ -228,7 +227,7 @@ def _outcomes(config: MonitorConfig) -> list[Alert]:
         _told(
             "RefitWins",
             "outcomes",
-            "page",
+            SEVERITY["a refit wins"],
             f"flight_monitor_refit_gain < -{margin:g}\n"
             f"and on (instance) flight_monitor_refit_gain_high < 0\n{known}",
             "Users get worse predictions than the newest labels allow",
@@ -238,7 +237,7 @@ def _outcomes(config: MonitorConfig) -> list[Alert]:
         _told(
             "ExcessLoss",
             "outcomes",
-            "ticket",
+            SEVERITY["outcome"],
             f"flight_monitor_excess_loss > {rule.max_excess_loss:g}\n{known}",
             "The model loses more than it expects of itself",
             f"{{{{ $value | humanize }}}} nats over {rule.window_days} days, "
@@ -247,11 +246,19 @@ def _outcomes(config: MonitorConfig) -> list[Alert]:
         _told(
             "OutcomeGap",
             "outcomes",
-            "ticket",
+            SEVERITY["outcome"],
             f"abs(flight_monitor_outcome_gap) > {rule.max_gap:g}\n{known}",
             "Risks are too high or too low on the whole",
             f"mean outcome and mean risk are {{{{ $value | humanize }}}} apart over "
             f"{rule.window_days} days, {rule.max_gap:g} allowed",
+        ),
+        _told(
+            "LabelsDisagree",
+            "outcomes",
+            SEVERITY["labels disagree with flags"],
+            "flight_monitor_labels_disagreeing > 0",
+            "Labels contradict the flags of late departures: the label feed, before the model",
+            "in {{ $value }} weeks of a carrier, 0 are allowed",
         ),
     ]
 
@@ -262,7 +269,7 @@ def _compared(config: MonitorConfig) -> list[Alert]:
         _told(
             "SkewFound",
             "inputs",
-            "page",
+            SEVERITY["skew"],
             "flight_monitor_skew_mismatches > 0",
             "What was served is not what training would have read",
             "{{ $value }} values differ, 0 are allowed",
@@ -270,7 +277,7 @@ def _compared(config: MonitorConfig) -> list[Alert]:
         _told(
             "PredictionDrift",
             "inputs",
-            "ticket",
+            SEVERITY["drift"],
             f"flight_monitor_prediction_psi > {config.prediction_alert:g}",
             "Predictions are spread otherwise than in training; look, nobody has lost yet",
             f"PSI {{{{ $value | humanize }}}}, a look is due above {config.prediction_alert:g}",
@@ -278,7 +285,7 @@ def _compared(config: MonitorConfig) -> list[Alert]:
         _told(
             "InputDrift",
             "inputs",
-            "ticket",
+            SEVERITY["drift"],
             f"flight_monitor_input_psi > {config.tripwire_alert:g}",
             "{{ $labels.column }} jumped, which hardly moves within a month: a broken feed first",
             f"PSI {{{{ $value | humanize }}}}, a look is due above {config.tripwire_alert:g}",
@@ -286,10 +293,10 @@ def _compared(config: MonitorConfig) -> list[Alert]:
         _told(
             "QualityFailures",
             "inputs",
-            "ticket",
+            SEVERITY["broken data"],
             "flight_monitor_quality_failures > 0",
-            "Data that arrived broke rules",
-            "{{ $value }} checks failed, 0 should",
+            "Rows that were served break rules of the data",
+            "{{ $value }} checks failed on this month's served rows, 0 should",
         ),
     ]
 
@@ -310,7 +317,7 @@ def _ages(config: MonitorConfig) -> list[Alert]:
         _told(
             "LabelsLate",
             "monitoring",
-            "ticket",
+            SEVERITY["labels late"],
             f"flight_monitor_labels_age_hours > {rule.max_labels_age_hours:g}",
             "No new outcomes have come: of them nothing can be said",
             f"the newest are {{{{ $value | humanize }}}} h old, {rule.max_labels_age_hours:g} "
@@ -319,7 +326,7 @@ def _ages(config: MonitorConfig) -> list[Alert]:
         _told(
             "LabelsIncomplete",
             "monitoring",
-            "ticket",
+            SEVERITY["outcome not known"],
             f"flight_monitor_coverage < {rule.min_coverage:g}",
             "Too few predictions have their outcome: what is late is not a random part",
             f"{{{{ $value | humanizePercentage }}}} have, {rule.min_coverage:g} are needed",

@@ -150,6 +150,12 @@ def _compared(config: MonitorConfig) -> list[Panel]:
         Panel(
             "Failed checks of the data", {"checks": "flight_monitor_quality_failures"}, "short", 0
         ),
+        Panel(
+            "Weeks of labels that disagree",
+            {"weeks": "flight_monitor_labels_disagreeing"},
+            "short",
+            0,
+        ),
     ]
 
 

@@ -26,6 +26,7 @@ ABOUT = {
     "coverage": "Share of the predictions of the last 14 days whose outcome is known",
     "excess_loss": "Log loss of 14 days less what the model expects of itself, in nats",
     "outcome_gap": "Mean outcome less mean risk, over 14 days",
+    "labels_disagreeing": "Weeks of a carrier whose labels contradict the flags of late departures",
     "refit_gain": "Log loss of a refit less the champion's on the newest 14 days, in nats",
     "refit_gain_high": "The upper end of its interval over days",
     "prediction_psi": "Population stability index of the risks against the training window",
@@ -50,6 +51,7 @@ class Signals(Record):
     coverage: float | None = None
     excess_loss: float | None = None
     outcome_gap: float | None = None
+    labels_disagreeing: int | None = None
     refit_gain: float | None = None
     refit_gain_high: float | None = None
     prediction_psi: float | None = None

@@ -74,6 +74,7 @@ SOUND = {
     told("refit_gain_high"): at(0.001),
     told("prediction_psi"): at(0.04),
     PSI: at(0.01),
+    told("labels_disagreeing"): at(0),
     told("skew_mismatches"): at(0),
     told("quality_failures"): at(0),
     told("model_age_days"): at(31),
@@ -199,6 +200,10 @@ _SCENES: dict[str, list[Scene]] = {
         Scene("risks are too high", {told("outcome_gap"): at(-0.04)}, {"OutcomeGap"}),
         Scene("risks are too low", {told("outcome_gap"): at(0.04)}, {"OutcomeGap"}),
         Scene("a little too low", {told("outcome_gap"): at(0.02)}),
+    ],
+    "LabelsDisagree": [
+        Scene("a week of a carrier", {told("labels_disagreeing"): at(1)}, {"LabelsDisagree"}),
+        Scene("none does", {told("labels_disagreeing"): at(0)}),
     ],
     "SkewFound": [
         Scene("one value differs", {told("skew_mismatches"): at(1)}, {"SkewFound"}),

@@ -35,6 +35,7 @@ FULL = BARE.model_copy(
         "prediction_psi": 0.04,
         "input_psi": {"distance": 0.01, "aircraft_slack": 0.02},
         "quality_failures": 0,
+        "labels_disagreeing": 0,
         "skew_mismatches": 0,
     }
 )
