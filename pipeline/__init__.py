@@ -10,7 +10,7 @@ reproduce   a registered version -> rebuilt from its record alone, compared, pro
 serve       the champion and the store -> what is answered, online as time passes and in a batch
 rollout     a challenger and live traffic -> shadow, canary, blue-green: promoted, or taken back
 monitor     the live champion on new days -> three layers watched, alerts, which drift it is
-retrain     another month arrives -> the windows of the configs follow; not when to ask for it
+retrain     newer data and labels -> when to train; windows moved, guards, gate, shadow, canary
 
 `shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
 register, reproduce, serve, rollout and monitor ask the registry, which lives outside the graph, and

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from docs import book
 from tests.rules import tree
 
 TOP = set(
@@ -13,6 +14,18 @@ TOP = set(
     ".ci .dvc .dvcignore .github .gitignore .pre-commit-config.yaml".split()
 )
 FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
+
+
+def test_the_map_says_of_each_stage_what_it_does() -> None:
+    """Whoever says what a stage is not for has to look again whenever that stage learns it."""
+    text = tree.read("pipeline/__init__.py")
+    rows = dict(re.findall(r"^([a-z]+) {2,}(\S.*->.*)$", text, re.MULTILINE))
+    assert [stage for stage, row in rows.items() if re.search(r"\bnot\b|\bnever\b", row)] == []
+    attempt = tree.read("pipeline/retrain/attempt.py")
+    steps = [word for word in ("guards", "gate", "shadow", "canary") if word in rows["retrain"]]
+    assert [word for word in steps if f'"{word}"' not in attempt] == []
+    assert "when to train" in rows["retrain"]
+    assert "retrain/policy" in " ".join(tree.reached(tree.entry("loop")))
 
 
 def test_the_map_names_exactly_the_modules_of_pipeline() -> None:
@@ -91,3 +104,34 @@ def test_what_is_shared_is_used_by_two_or_more_stages(name: str) -> None:
 
 def test_the_top_level_holds_only_what_the_layout_names() -> None:
     assert {name.split("/")[0] for name in tree.files()} - TOP == set()
+
+
+RUN_ELSEWHERE = {
+    "pipeline/__main__.py": "starts every command",
+    "pipeline/monitor/operations/dashboard.py": "`make fill` writes configs/monitor/ by it",
+    "pipeline/retrain/airflow.py": "`make airflow`, in an environment of its own",
+    "pipeline/retrain/kubeflow.py": "`make kubeflow`, in an environment of its own",
+    "pipeline/serve/kserve.py": "configs/serve/inferenceservice.yaml runs it",
+}
+MEASURED_ONLY = {
+    "pipeline/monitor/outcomes/maturity.py": "benchmarks/outcome.py",
+    "pipeline/monitor/outcomes/proxy.py": "benchmarks/outcome.py",
+}
+"""What a study weighed and no command does: the study that runs it."""
+
+
+def test_every_module_is_run_by_a_command_or_is_known_not_to_be() -> None:
+    run = set().union(*(tree.reached(tree.entry(stage)) for stage in tree.commands()))
+    assert set(tree.code()) - run == {*RUN_ELSEWHERE, *MEASURED_ONLY}
+    for name, study in MEASURED_ONLY.items():
+        assert tree.module_of(name) in tree.imported(study)
+
+
+def test_no_answer_cites_as_its_code_what_no_command_runs() -> None:
+    cited = {
+        (page.slug, tree.file_of(symbol.partition(":")[0]))
+        for page in book.pages()
+        for symbol in page.code
+        if symbol.startswith("pipeline.")
+    }
+    assert [(slug, name) for slug, name in cited if name in MEASURED_ONLY] == []
