@@ -33,33 +33,42 @@ class Entry:
     text: str
 
 
+@dataclass(frozen=True)
+class _Page:
+    """The stems of a page: of each phrase that asks for it, and how often each is in its text."""
+
+    phrases: list[set[str]]
+    text: Counter[str]
+
+    @property
+    def held(self) -> set[str]:
+        return set(self.text).union(*self.phrases)
+
+    def worth(self, asked: set[str], rarity: dict[str, float]) -> float:
+        """How near a page is to what is asked: its nearest phrase, then what its text holds."""
+        if not asked & self.held:
+            return 0
+
+        def weight(stems: Iterable[str]) -> float:
+            return sum(rarity[stem] for stem in stems)
+
+        shared = [2 * weight(asked & one) / (weight(asked) + weight(one)) for one in self.phrases]
+        counts = {stem: self.text[stem] for stem in asked}
+        within = sum(rarity[stem] * n / (1 + n) for stem, n in counts.items())
+        return max(shared) + _OF_TEXT * within / weight(asked)
+
+
 def rank(words: str, entries: list[Entry]) -> list[str]:
     """The names of the pages that share words with a question, nearest first; misspelt ones too."""
-    phrases = {one.slug: [set(_stems(phrase)) for phrase in one.phrases] for one in entries}
-    texts = {one.slug: Counter(_stems(one.text)) for one in entries}
-    held = {slug: set(texts[slug]).union(*phrases[slug]) for slug in texts}
-    known = set().union(*held.values())
-    asked = {stem for word in set(_stems(words)) for stem in _alike(word, known)}
-    rarity = {
-        stem: log(1 + len(entries) / sum(stem in stems for stems in held.values()))
-        for stem in known
+    book = {
+        one.slug: _Page([set(_stems(p)) for p in one.phrases], Counter(_stems(one.text)))
+        for one in entries
     }
-
-    def weight(stems: Iterable[str]) -> float:
-        return sum(rarity[stem] for stem in stems)
-
-    def worth(slug: str) -> float:
-        if not asked & held[slug]:
-            return 0
-        likeness = max(
-            2 * weight(asked & phrase) / (weight(asked) + weight(phrase))
-            for phrase in phrases[slug]
-        )
-        counts = texts[slug]
-        within = sum(rarity[stem] * counts[stem] / (1 + counts[stem]) for stem in asked)
-        return likeness + _OF_TEXT * within / weight(asked)
-
-    return sorted(filter(worth, held), key=worth, reverse=True)
+    pages_with = Counter(stem for page in book.values() for stem in page.held)
+    rarity = {stem: log(1 + len(book) / count) for stem, count in pages_with.items()}
+    asked = {stem for word in set(_stems(words)) for stem in _alike(word, rarity)}
+    found = {slug: page.worth(asked, rarity) for slug, page in book.items()}
+    return sorted(filter(found.__getitem__, found), key=found.__getitem__, reverse=True)
 
 
 def asks(words: str, entry: Entry) -> bool:
