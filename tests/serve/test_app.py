@@ -63,6 +63,9 @@ def served(tmp_path):
         end()
 
 
+WIDTH = len(FEATURES)
+
+
 def flights(*changes):
     return {"flights": [FLIGHT | change for change in changes or [{}]]}
 
@@ -199,7 +202,7 @@ def test_a_server_that_is_not_ready_says_why(served):
 def test_a_model_says_what_it_takes_and_gives(served):
     told = served().client.get("/v2/models/flight-delay-features/versions/7").json()
     assert told["versions"] == ["7"]
-    assert told["inputs"] == [{"name": "inputs", "datatype": "FP32", "shape": [-1, 53]}]
+    assert told["inputs"] == [{"name": "inputs", "datatype": "FP32", "shape": [-1, WIDTH]}]
     assert told["outputs"] == [{"name": "risk", "datatype": "FP32", "shape": [-1]}]
 
 
@@ -242,7 +245,7 @@ def test_features_may_come_in_the_request_nested_or_flat_and_null_is_missing(ser
     session = Session()
     client = served(session).client
     flat = rows(1, 2)
-    nested = rows(1, 2, data=[[1] * 53, [2.0] * 53])
+    nested = rows(1, 2, data=[[1] * WIDTH, [2.0] * WIDTH])
     assert client.post(ROWS, json=flat).json()["outputs"][0]["data"] == [
         pytest.approx(1e-4),
         pytest.approx(2e-4),
@@ -254,8 +257,8 @@ def test_features_may_come_in_the_request_nested_or_flat_and_null_is_missing(ser
 
 
 def test_tensors_may_follow_as_bytes_and_be_answered_as_bytes(served):
-    values = np.linspace(0, 1, 106, dtype="<f4").reshape(2, 53)
-    tensor = {"name": "inputs", "datatype": "FP32", "shape": [2, 53]}
+    values = np.linspace(0, 1, 2 * WIDTH, dtype="<f4").reshape(2, WIDTH)
+    tensor = {"name": "inputs", "datatype": "FP32", "shape": [2, WIDTH]}
     tensor["parameters"] = {"binary_data_size": values.nbytes}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     session = Session()
@@ -320,17 +323,17 @@ WRONG = {
     "no inputs": (ROWS, {"inputs": []}, 400, "inputs: List should have at least 1"),
     "another tensor": (ROWS, rows(name="other"), 400, "got 'other'"),
     "another datatype": (ROWS, rows(datatype="FP64"), 400, "'FP64'"),
-    "another width": (ROWS, rows(shape=[53, 1]), 400, "wanted is [n, 53]"),
-    "another count": (ROWS, rows(shape=[2, 53]), 400, "its shape says 106"),
+    "another width": (ROWS, rows(shape=[WIDTH, 1]), 400, f"wanted is [n, {WIDTH}]"),
+    "another count": (ROWS, rows(shape=[2, WIDTH]), 400, f"its shape says {2 * WIDTH}"),
     "an enormous shape": (ROWS, rows(shape=[2**62, 2**62]), 400, "its shape says"),
     "an endless shape": (ROWS, ENDLESS, 400, ""),
     "texts": (ROWS, rows("1"), 400, "holds str, not FP32"),
     "truths": (ROWS, rows(True), 400, "holds bool, not FP32"),
-    "ragged": (ROWS, rows(data=[[1] * 52, [1], [[1]]]), 400, "holds list"),
+    "ragged": (ROWS, rows(data=[[1] * (WIDTH - 1), [1], [[1]]]), 400, "holds list"),
     "infinite": (ROWS, rows(1e300), 400, "infinite as FP32"),
     "no data": (ROWS, rows(data=None), 400, "needs data, or a binary_data_size"),
     "another output": (ROWS, rows() | {"outputs": [{"name": "x"}]}, 400, "no output 'x'"),
-    "no rows": (ROWS, rows(shape=[0, 53], data=[]), 400, "0 rows"),
+    "no rows": (ROWS, rows(shape=[0, WIDTH], data=[]), 400, "0 rows"),
     "a tensor less": (FLIGHTS, {"inputs": tensors()["inputs"][1:]}, 400, "missing: carrier"),
     "uneven": (FLIGHTS, tensors(dest={"shape": [2], "data": ["IAH"] * 2}), 400, "[1, 2] values"),
     "twice": (FLIGHTS, {"inputs": tensors()["inputs"] * 2}, 400, "one each of"),
