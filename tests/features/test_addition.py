@@ -104,7 +104,7 @@ def test_a_feature_is_in_the_join_the_inputs_and_the_version_of_the_service(adde
     assert version != service_version({})
 
 
-@pytest.mark.timeout(1800)  # against a hang: a minute where nobody else computes
+@pytest.mark.timeout(3600)  # against a hang: a minute where nobody else computes
 def test_the_tests_of_features_pass_with_the_new_ones(added: Path) -> None:
     said = _run(added, "python", "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *NEAR)
     assert re.search(r"^\d+ passed", said, re.MULTILINE), said
@@ -118,7 +118,7 @@ def test_the_whole_fast_suite_passes_with_the_new_ones(added: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_whole_graph_runs_with_the_new_ones(added: Path) -> None:
     said = _run(added, "make", "small")
     assert f"{len(FEATURES) + len(ADDED)} inputs" in said

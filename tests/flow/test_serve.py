@@ -20,10 +20,12 @@ from exercises.drills import serving
 from pipeline.features.definitions import NUMERIC
 from pipeline.serve.log import answered, newest, opened
 from pipeline.serve.retention import remove, removed
+from tests import needs
 from tests.flow import life
+from tests.patience import PATIENCE, until
 from tests.serve.test_log import answer as example
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 DAY = "2013-02-14"
 SERVE = ("python", "-m", "pipeline")
 
@@ -125,12 +127,11 @@ def _port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(100):
+    def answers() -> bool:
         with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing answers at 127.0.0.1:{port}")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(answers, lambda: f"nothing answers at 127.0.0.1:{port}")
 
 
 @contextmanager
@@ -141,7 +142,7 @@ def _running(command: list[str], port: int, **options: object) -> Iterator[None]
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 @contextmanager
@@ -180,7 +181,7 @@ SERVERS = {"redis-server": _redis, "postgres": _postgresql}
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     if shutil.which(server) is None:
-        pytest.skip(f"no {server} on this machine: install it, as .ci/run does for redis-server")
+        needs.skip(server)
     folder = life.twin(served.folder, shelf / server)
     with tempfile.TemporaryDirectory(prefix=server) as name, SERVERS[server](Path(name)) as url:
         done = life.run(folder, *SERVE, "skew", f"--day={DAY}", PIPELINE_ONLINE_URL=url).well()
@@ -193,7 +194,7 @@ def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     assert ours.equals(theirs)
 
 
-@pytest.mark.skipif(shutil.which("postgres") is None, reason="no postgres on this machine")
+@needs.unless(shutil.which("postgres"), "postgres")
 def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
     given = [example(number) for number in range(3)]
     with tempfile.TemporaryDirectory(prefix="log-") as name, _postgresql(Path(name)) as url:

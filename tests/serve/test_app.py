@@ -20,6 +20,7 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.protocol import FROM_STORE, HEADER
 from pipeline.shared.config import ServeConfig, load
+from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
 
 pytestmark = pytest.mark.answer("model-server")
@@ -35,7 +36,7 @@ def served(tmp_path):
     url, ends = f"sqlite:///{tmp_path}/log.db", []
 
     def make(session=None, store=None, reason="", arm="direct", **changes):
-        config = load(ServeConfig).model_copy(update=changes)
+        config = load(ServeConfig).model_copy(update={"timeout_ms": 1_000 * PATIENCE} | changes)
         context = opened(url, 1_000)
         log = context.__enter__()
         metrics, store = Metrics(), store or Store()
@@ -400,18 +401,17 @@ def test_a_bug_is_told_without_its_words_and_counted(served):
 
 def test_who_waits_too_long_is_told_so_and_the_next_is_served(served):
     here, go_on = served(timeout_ms=50), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here.store.before = lambda: go_on.wait(PATIENCE)
     done = here.client.post("/predict", json=flights())
     assert done.status_code == 504
     assert done.json()["error"] == "no answer within 50 ms"
     go_on.set()
-    time.sleep(0.05)
-    assert here.client.post("/predict", json=flights()).status_code == 200
+    until(lambda: here.client.post("/predict", json=flights()).status_code == 200)
 
 
 def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
     here, go_on = served(timeout_ms=100, max_waiting=2), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here.store.before = lambda: go_on.wait(PATIENCE)
     codes = [here.client.post("/predict", json=flights()).status_code for _ in range(3)]
     assert codes == [504, 504, 504]
     assert here.metrics.value("flight_waiting") == 1
@@ -419,12 +419,11 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
 
 
 def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(served):
-    here, go_on = served(timeout_ms=1_000, max_waiting=1), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here, go_on = served(max_waiting=1), threading.Event()
+    here.store.before = lambda: go_on.wait(PATIENCE)
     first = threading.Thread(target=here.client.post, args=["/predict"], kwargs={"json": flights()})
     first.start()
-    while here.metrics.value("flight_waiting") != 1:
-        time.sleep(0.01)
+    until(lambda: here.metrics.value("flight_waiting") == 1)
     done = here.client.post("/predict", json=flights())
     assert (done.status_code, done.headers["retry-after"]) == (503, "1")
     assert "1 requests wait" in done.json()["error"]
