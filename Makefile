@@ -225,7 +225,8 @@ latest: setup ## Tests on the newest packages that pyproject.toml allows, in an 
 	  --compile-bytecode state/latest/requirements.lock
 	@diff {,state/latest/}requirements.lock | grep -oE '^[<>] [a-z0-9-]+==[^ ;]+' || true
 	@export PATH="$(CURDIR)/state/latest/venv/bin:$$PATH"; \
-	pytest -n 2 --ignore=tests/flow && pytest tests/flow/test_small.py
+	failed=0; pytest -n 2 --ignore=tests/flow || failed=$$?; \
+	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
 	@python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion

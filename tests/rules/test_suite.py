@@ -1,5 +1,6 @@
 """`make test` runs both halves whatever fails, fails if one does, and says what it left out."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -93,3 +94,7 @@ def test_make_test_is_the_suite_and_ci_calls_it():
     assert "\t@python -m tests.suite\n" in tree.read("Makefile")
     assert "\nmake test\n" in tree.read(".ci/run")
     assert "set -euo pipefail" in tree.read(".ci/run")
+
+
+def test_no_target_leaves_tests_out_because_others_failed():
+    assert re.findall(r"pytest[^\n|]*&&[^\n]*pytest", tree.read("Makefile")) == []
