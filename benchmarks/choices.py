@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
-from pipeline.features.definitions import AIRCRAFT, FEATURES, ONE_HOT, REQUEST, ROLLING, WEATHER
+from pipeline.features.definitions import AIRCRAFT, FEATURES, ONE_HOT, ROLLING, SCHEDULE, WEATHER
 from pipeline.shared.config import TrainConfig
 
 GROUPS = {
-    "schedule": REQUEST,
+    "schedule": SCHEDULE,
     "weather": WEATHER,
     "aircraft": AIRCRAFT,
     **{

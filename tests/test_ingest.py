@@ -27,6 +27,7 @@ from pipeline.shared.files import (
     write_parquet,
     write_text,
 )
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -593,7 +594,7 @@ def test_a_full_disk_is_told_with_the_free_space_and_leaves_nothing_half_written
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("pipeline.shared.errors.StorageFailed: cannot write")

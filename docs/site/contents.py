@@ -112,7 +112,10 @@ def reports(stage: str = "") -> dict[Path, str]:
 @cache
 def _targets() -> dict[str, str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z-]+):.*## (.*)$", text, re.MULTILINE))
+    lines = [line.partition("## ") for line in text.splitlines()]
+    return {
+        rule.partition(":")[0]: told for rule, marked, told in lines if marked and rule[0].isalpha()
+    }
 
 
 @cache

@@ -60,7 +60,7 @@ class Links:
 
 def sections(text: str, source: Path, links: Links) -> list[Section]:
     """A Markdown text cut at its `##` headings; what stands before the first has no title."""
-    tokens = _parser().parse(re.sub(r"<!-- .*? -->\n", "", text))
+    tokens = _parser().parse(re.sub(r"<!-- [^<\n]* -->\n", "", text))
     starts = [n for n, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"]
     bounds = [0, *starts, len(tokens)]
     found: list[Section] = []

@@ -63,18 +63,21 @@ ROLLING = [
 ]
 
 REQUEST = ["sched_minute", "day_of_week", "distance", "block_minutes"]
-"""Known from the schedule alone."""
+"""What a request says of its flight: known from the schedule alone."""
+SCHEDULE = [*REQUEST]
+"""The features of the schedule: what a request says, and what `on_demand.derived` makes of that."""
 WEATHER = [
     *("humid", "wind_dir", "wind_speed", "wind_gust"),
     *("precip", "visib", "precip_3h", "pressure_change_3h"),
 ]
 """The origin's last observation; temperature and pressure themselves are season and left out."""
-AIRCRAFT = [
-    *("aircraft_arr_delay", "aircraft_age", "aircraft_slack"),
-    *("aircraft_dep_delay", "aircraft_airborne"),
-]
+LANDING = ["aircraft_arr_delay"]
+"""What the aircraft's last landing tells."""
+DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne"]
+"""What its last event tells, a departure or a landing."""
+AIRCRAFT = [*LANDING, "aircraft_age", "aircraft_slack", *DEPARTURE]
 """The aircraft's last flight from New York, in minutes; missing when older than a day."""
-NUMERIC = [*REQUEST, *WEATHER, *(rolling.name for rolling in ROLLING), *AIRCRAFT]
+NUMERIC = [*SCHEDULE, *WEATHER, *(rolling.name for rolling in ROLLING), *AIRCRAFT]
 
 ORIGINS = ["EWR", "JFK", "LGA"]
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]

@@ -11,8 +11,10 @@ import numpy as np
 from pipeline.features import transform
 from pipeline.features.definitions import (
     AIRCRAFT,
+    DEPARTURE,
     ENTITIES,
     KNOWN_AT,
+    LANDING,
     NUMERIC,
     ROLLING,
     WEATHER,
@@ -33,18 +35,14 @@ def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConf
     """
     joined = {name: np.asarray(values) for name, values in joined.items()}
     _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
-    _expire(joined, "aircraft_known_at", DEPARTURE, at, config.aircraft_hours)
-    _expire(joined, "landed_at", ["aircraft_arr_delay"], at, config.aircraft_hours)
+    _expire(joined, "aircraft_known_at", [*DEPARTURE, "ready"], at, config.aircraft_hours)
+    _expire(joined, "landed_at", LANDING, at, config.aircraft_hours)
     values = {**joined, **request, **_shrunken(joined, config)}
     values["aircraft_age"] = _since(at, joined["landed_at"])
     values["aircraft_slack"] = at + config.horizon_minutes - joined["ready"]
     known = {name: joined[name] for name in KNOWN_AT}
     known |= {f"{view}_known_at": _if_any(view, joined, config) for view in ENTITIES}
     return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
-
-
-DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne", "ready"]
-"""What an aircraft's last event tells; a landing tells more, and is forgotten by itself."""
 
 
 @cache

@@ -17,9 +17,11 @@ import pandas as pd
 
 from pipeline.features import on_demand
 from pipeline.features.definitions import (
+    DEPARTURE,
     ENTITIES,
     KEYS,
     KNOWN_AT,
+    LANDING,
     NUMERIC,
     REQUEST,
     VIEWS,
@@ -36,7 +38,6 @@ WATERMARK = "watermark"
 """The view that says, for every other, up to which instant it is complete in the online store."""
 DERIVED = [name for name in NUMERIC if name not in REQUEST]
 _WHOLE_NUMBERS = {"sched_hour"}
-_LANDING = ["aircraft_arr_delay", "landed_at"]
 
 
 def keys_of(view: str) -> list[str]:
@@ -49,7 +50,7 @@ def columns(view: str, config: FeaturesConfig) -> list[str]:
     if view in ENTITIES:
         names = [w.name for w in windows(view, config)]
         return [f"{name}_{part}" for name in names for part in ("count", "sum")]
-    return WEATHER if view == "weather" else [*on_demand.DEPARTURE, *_LANDING]
+    return WEATHER if view == "weather" else [*DEPARTURE, "ready", *LANDING, "landed_at"]
 
 
 def stored(column: str) -> str:

@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, ROLLING, WEATHER, Rolling
+from pipeline.features.definitions import (
+    DEPARTURE,
+    ENTITIES,
+    KEYS,
+    LABEL,
+    LANDING,
+    PROXY,
+    ROLLING,
+    WEATHER,
+    Rolling,
+)
 from pipeline.shared.config import FeaturesConfig
 
 EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
@@ -232,9 +242,9 @@ def folded(events: pd.DataFrame) -> pd.DataFrame:
 
     A row of the view is an event too, so a stored one and what came after it fold into the next.
     """
-    told = ["aircraft_airborne", "ready", "aircraft_dep_delay", "aircraft_arr_delay"]
+    told = dict.fromkeys(["aircraft_airborne", "ready", *DEPARTURE, *LANDING])
     rows = events.sort_values(["entity", "known_at", *told], kind="stable")
-    carried = ["aircraft_arr_delay", "landed_at"]
+    carried = [*LANDING, "landed_at"]
     rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
     rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
     return rows.assign(entity=rows["entity"].astype("category"), available_at=rows["known_at"] + 1)

@@ -20,7 +20,7 @@ from pipeline.serve.metrics import Metrics
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PERSONAL = re.compile(
     r"(\d{1,3}\.){3}\d{1,3}(:\d+)?"  # 203.0.113.7
-    r"|(?=.*:.*:)[0-9a-fA-F:.]+"  # 2001:db8::7
+    r"|(?=[^:]*:[^:]*:)[0-9a-fA-F:.]+"  # 2001:db8::7
     r"|(?=(\D*\d){9})\d{2,4}([.-]\d{2,4}){2,4}"  # 212-555-0123
 )
 """An address of the internet, or a number that calls somebody: no id, and not to be logged."""

@@ -209,14 +209,15 @@ def repro(target: str) -> str:
 
 _TOLD = re.compile(r"[a-z]+ +\d+\.\d s  ")
 """The line with which a stage ends."""
-_REFUSED = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): (.+?)(?=^ERROR: |\Z)", re.MULTILINE | re.DOTALL)
+_REFUSED = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): ", re.MULTILINE)
+"""How a refusal begins; it ends where DVC's own words begin."""
 
 
 def _refusal(target: str, words: str) -> Exception:
     found = _REFUSED.search(words)
     kind = getattr(errors, found[1], None) if found else None
     if found and isinstance(kind, type) and issubclass(kind, (PipelineError, errors.UsageError)):
-        return kind(found[2].strip())
+        return kind(words[found.end() :].partition("\nERROR: ")[0].strip())
     last = " ".join(words.split()[-60:])
     return GraphFailed(
         f"`dvc repro {target}` ended without a refusal: {last}; run it again and read what it says"

@@ -24,6 +24,7 @@ from pipeline.features.definitions import VIEWS
 from pipeline.features.join import with_features
 from pipeline.features.store import opened
 from pipeline.features.transform import NEVER, instant
+from tests.patience import PATIENCE
 from tests.rules import tree
 
 ONLINE = "online-flights.db"
@@ -94,7 +95,8 @@ def killed(folder, config, serve, first, until, entities, kills):
 def _wait(journal, seconds, in_a_write):
     begun = time.monotonic()
     while time.monotonic() < begun + seconds or (in_a_write and not journal.exists()):
-        assert time.monotonic() < begun + 30, "nothing was written"
+        if time.monotonic() > begun + PATIENCE:
+            raise TimeoutError("nothing was written")
         time.sleep(0 if in_a_write else 0.01)
 
 

@@ -1,8 +1,10 @@
 """A slow oracle: one flight, one feature, straight from the specification and from raw rows.
 
-It imports nothing of pipeline.features: whatever it agrees on, two separate readings agree on.
+It imports nothing of pipeline.features: whatever it agrees on, two separate readings agree on. A
+window's meaning is read from its name, as "route_late_14d"; every other feature has its own words.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,27 +32,24 @@ ENTITY = {
     "route": ["origin", "dest"],
     "hour": ["hour_ny"],
 }
-WINDOWS = {
-    "system": "dep_late_1h dep_late_3h late_24h",
-    "origin": "dep_late_1h dep_late_3h dep_late_24h dep_delay_3h arr_delay_3h late_24h late_7d",
-    "carrier": "dep_late_3h dep_late_24h late_24h late_7d",
-    "origin_carrier": "dep_late_3h late_7d",
-    "destination": "arr_delay_24h late_6h late_24h late_7d",
-    "route": "late_7d late_28d",
-    "hour": "late_7d late_28d",
-}
-ROLLING = {
-    f"{view}_{window}": (view, *window.rsplit("_", 1))
-    for view, windows in WINDOWS.items()
-    for window in windows.split()
-}
 REQUEST = "sched_minute day_of_week distance block_minutes".split()
 WEATHER = "humid wind_dir wind_speed wind_gust precip visib precip_3h pressure_change_3h".split()
 AIRCRAFT = (
     "aircraft_arr_delay aircraft_age aircraft_slack aircraft_dep_delay aircraft_airborne".split()
 )
 KNOWN_AT = [f"{view}_known_at" for view in [*ENTITY, "weather", "aircraft"]]
-NAMES = [*REQUEST, *WEATHER, *ROLLING, *AIRCRAFT]
+
+
+def window_of(name: str) -> tuple[str, str, str] | None:
+    """A window's view, outcome and span, by its name; None for what is no window."""
+    view = max((v for v in ENTITY if name.startswith(f"{v}_")), key=len, default="")
+    value, _, span = name.removeprefix(f"{view}_").rpartition("_")
+    return (view, value, span) if view and value in PRIOR and span[:-1].isdecimal() else None
+
+
+def knows(name: str) -> bool:
+    """Whether the oracle can say what a feature is."""
+    return name in [*REQUEST, *WEATHER, *AIRCRAFT] or window_of(name) is not None
 
 
 def outcomes(flights: pd.DataFrame) -> pd.DataFrame:
@@ -75,16 +74,20 @@ def _earlier(happened: pd.Series, latest: pd.Series) -> pd.Series:
 
 @dataclass
 class Oracle:
-    """What was known of raw `flights` (as `outcomes` gives them) and `weather` at an instant."""
+    """What was known of raw `flights` (as `outcomes` gives them) and `weather` at an instant.
+
+    A view knows something while any window of `features` on it holds a flight.
+    """
 
     flights: pd.DataFrame
     weather: pd.DataFrame
+    features: Iterable[str]
 
     def value(self, flight: pd.Series, name: str) -> float | pd.Timestamp:
         """A feature, or a view's `known_at`, of one flight; NaN or NaT where there is none."""
         at = flight["sched_dep_utc"] - HORIZON
-        if name in ROLLING:
-            return self._rolling(flight, at, *ROLLING[name])
+        if window := window_of(name):
+            return self._rolling(flight, at, *window)
         if name in WEATHER or name == "weather_known_at":
             return self._weather(flight["origin"], at, name)
         if name in AIRCRAFT or name == "aircraft_known_at":
@@ -107,8 +110,8 @@ class Oracle:
     def _newest(self, flight: pd.Series, at: pd.Timestamp, view: str) -> pd.Timestamp:
         """Of every outcome that the view looks at; none if each of its windows is empty."""
         grid, mine = at.floor(GRID), _of(flight, self.flights, view)
-        windows = [window.rsplit("_", 1) for window in WINDOWS[view].split()]
-        lengths = [(f"{value}_known", _length(span)) for value, span in windows]
+        windows = [window for name in self.features if (window := window_of(name))]
+        lengths = [(f"{value}_known", _length(span)) for of, value, span in windows if of == view]
         if view == "system":
             lengths += [(f"{value}_known", BASELINE) for value in PRIOR]
         if not any(((mine[k] >= grid - length) & (mine[k] < grid)).any() for k, length in lengths):
@@ -201,7 +204,14 @@ def flight(scheduled: str, delay: float = 0, arrival_delay: float = 0, **changes
         "dest": "ORD",
         "tailnum": "N0",
         "distance": 719,
+        "air_time": 105.0,
+        "hour": local.hour,
+        "minute": local.minute,
+        "time_hour": f"{departure.floor('h'):%Y-%m-%dT%H:%M:%SZ}",
         "sched_dep_time": local.hour * 100 + local.minute,
+        "sched_arr_time": _clock(arrival),
+        "dep_time": _clock(departure + pd.to_timedelta(delay, unit="min")),
+        "arr_time": _clock(arrival + pd.to_timedelta(arrival_delay, unit="min")),
         "sched_dep_utc": departure,
         "sched_arr_utc": arrival,
         "dep_delay": delay,
@@ -211,9 +221,15 @@ def flight(scheduled: str, delay: float = 0, arrival_delay: float = 0, **changes
     } | changes
 
 
+def _clock(instant: pd.Timestamp) -> float:
+    local = instant.tz_convert("America/New_York")
+    return local.hour * 100 + local.minute if pd.notna(instant) else np.nan
+
+
 def flights(*rows: dict) -> pd.DataFrame:
     """A raw table of such flights."""
-    table = pd.DataFrame(list(rows)).astype({"dep_delay": "float64", "arr_delay": "float64"})
+    happened = ["dep_delay", "arr_delay", "dep_time", "arr_time"]
+    table = pd.DataFrame(list(rows)).astype(dict.fromkeys(happened, "float64"))
     instants = ["sched_dep_utc", "sched_arr_utc", "dep_utc", "arr_utc"]
     return table.assign(
         **{i: pd.to_datetime(table[i], utc=True).dt.as_unit("us") for i in instants}
@@ -222,7 +238,12 @@ def flights(*rows: dict) -> pd.DataFrame:
 
 def weather(*hours: str, **columns: object) -> pd.DataFrame:
     """A raw table of weather at EWR, observed at UTC hours of 2013."""
-    calm = {"humid": 50.0, "wind_dir": 0.0, "wind_speed": 5.0, "wind_gust": np.nan}
+    calm = {"temp": 60.0, "dewp": 45.0, "humid": 50.0}
+    calm |= {"wind_dir": 0.0, "wind_speed": 5.0, "wind_gust": np.nan}
     dry = {"precip": 0.0, "visib": 10.0, "pressure": 1000.0}
     observed = pd.to_datetime([f"2013-{hour}" for hour in hours], utc=True).as_unit("us")
-    return pd.DataFrame({"origin": "EWR", "observed_utc": observed} | calm | dry | columns)
+    local = observed.tz_convert("America/New_York")
+    date = {"year": local.year, "month": local.month, "day": local.day, "hour": local.hour}
+    text = {"time_hour": observed.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    whole = {"origin": "EWR", "observed_utc": observed} | date | text | calm | dry
+    return pd.DataFrame(whole | columns)

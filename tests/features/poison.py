@@ -22,9 +22,9 @@ def poisoned(flights, weather, at):
         flights.loc[open_ & overdue, f"{leg}_delay"] = 9999.0
         flights.loc[open_ & ~overdue, f"{leg}_delay"] = -9999.0
     late = weather["observed_utc"] + timedelta(hours=1) >= at
-    absurd = {"wind_speed": 1e6, "humid": -1e9, "wind_dir": 1e6, "wind_gust": 1e6}
-    absurd |= {"precip": 1e6, "visib": -1e6, "pressure": 1e6}
-    weather.loc[late, list(absurd)] = list(absurd.values())
+    observed = weather.select_dtypes("float").columns
+    absurd = [1e6 * (place + 1) * (-1) ** place for place in range(len(observed))]
+    weather.loc[late, observed] = absurd
     return flights, weather
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs.site import build
+from tests import needs
 from tests.flow import browser
 
 AXE = build.ROOT / ".venv" / "browser" / "axe-core" / "axe.min.js"
@@ -19,9 +20,7 @@ KINDS = ["index", "path-data-scientist", "canary-decides", "score", "rehearse", 
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not browser.program(), reason="no Chromium or Chrome here: .ci/run installs Debian's"
-    ),
+    needs.unless(browser.program(), "chromium"),
 ]
 
 
@@ -64,7 +63,7 @@ def test_every_page_loads_without_an_error_and_fits_a_phone(book: Path, tab: bro
     assert {name: pixels for name, pixels in wide.items() if pixels > 0} == {}
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="no .venv/browser/axe-core here: .ci/run brings it")
+@needs.unless(AXE.is_file(), "axe-core")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_violation(book: Path, tab: browser.Tab, dark: bool) -> None:
     found = {}

@@ -17,7 +17,7 @@ from tests.flow import life
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(3600),
     pytest.mark.answer("one-prediction"),
 ]
 

@@ -4,15 +4,15 @@ import contextlib
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.flow import life
 from tests.monitor.operations.scenes import needs
+from tests.patience import PATIENCE, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def left_over(folder):
@@ -24,14 +24,6 @@ def left_over(folder):
             cwd = (path / "cwd").resolve()
             if any(cwd == place or place in cwd.parents for place in places):
                 found.append((path / "cmdline").read_bytes().replace(b"\0", b" "))
-    return found
-
-
-def until(what, patience=120):
-    end = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
     return found
 
 
@@ -99,9 +91,8 @@ def test_nothing_is_left_running_whoever_ends_it(watched, told):
     until(lambda: "divided by" in life.words(watched))
     assert len(left_over(watched)) > 5
     os.kill(process.pid, told)
-    process.wait(30)
-    patience = 45 if told == signal.SIGKILL else 10  # the keeper's lease
-    until(lambda: left_over(watched) == [], patience)
+    process.wait(PATIENCE)
+    until(lambda: left_over(watched) == [])  # after a SIGKILL, when the keeper's lease is over
     life.kill(process)
 
 

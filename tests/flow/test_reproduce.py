@@ -16,7 +16,7 @@ from pipeline.shared import graph
 from pipeline.shared.release import TRAINING, place
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 SNAPSHOT = "data/ingest/flights/2013-01.parquet"
 
 

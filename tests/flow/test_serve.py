@@ -17,12 +17,15 @@ import pytest
 
 from exercises import drill
 from exercises.drills import serving
+from pipeline.features.definitions import NUMERIC
 from pipeline.serve.log import answered, newest, opened
 from pipeline.serve.retention import remove, removed
+from tests import needs
 from tests.flow import life
+from tests.patience import PATIENCE, until
 from tests.serve.test_log import answer as example
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 DAY = "2013-02-14"
 SERVE = ("python", "-m", "pipeline")
 
@@ -40,7 +43,7 @@ def test_no_value_of_a_whole_day_differs_between_online_offline_and_training(ser
     assert told
     assert int(told[1]) == 0
     assert int(told[2]) >= 900
-    assert int(told[3]) == 41
+    assert int(told[3]) == len(NUMERIC)
 
 
 @pytest.mark.answer("skew")
@@ -59,7 +62,7 @@ def test_a_second_comparison_serves_nothing_again_and_says_the_same(served):
     before = (served.folder / "data/serve/served.parquet").stat().st_mtime_ns
     done = life.run(served.folder, *SERVE, "skew", f"--day={DAY}").well()
     assert (served.folder / "data/serve/served.parquet").stat().st_mtime_ns == before
-    assert re.search(r" 0 of \d+ flights x 41 features differ", done.words)
+    assert re.search(rf" 0 of \d+ flights x {len(NUMERIC)} features differ", done.words)
 
 
 @pytest.mark.nightly
@@ -124,12 +127,11 @@ def _port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(100):
+    def answers() -> bool:
         with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing answers at 127.0.0.1:{port}")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(answers, lambda: f"nothing answers at 127.0.0.1:{port}")
 
 
 @contextmanager
@@ -140,7 +142,7 @@ def _running(command: list[str], port: int, **options: object) -> Iterator[None]
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 @contextmanager
@@ -179,11 +181,11 @@ SERVERS = {"redis-server": _redis, "postgres": _postgresql}
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     if shutil.which(server) is None:
-        pytest.skip(f"no {server} on this machine: install it, as .ci/run does for redis-server")
+        needs.skip(server)
     folder = life.twin(served.folder, shelf / server)
     with tempfile.TemporaryDirectory(prefix=server) as name, SERVERS[server](Path(name)) as url:
         done = life.run(folder, *SERVE, "skew", f"--day={DAY}", PIPELINE_ONLINE_URL=url).well()
-    assert re.search(r" 0 of 956 flights x 41 features differ", done.words)
+    assert re.search(rf" 0 of 956 flights x {len(NUMERIC)} features differ", done.words)
     record = json.loads((folder / "data/serve/served.json").read_text())
     assert record["online_store"] == url.partition(":")[0]
     ours, theirs = (
@@ -192,7 +194,7 @@ def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
     assert ours.equals(theirs)
 
 
-@pytest.mark.skipif(shutil.which("postgres") is None, reason="no postgres on this machine")
+@needs.unless(shutil.which("postgres"), "postgres")
 def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
     given = [example(number) for number in range(3)]
     with tempfile.TemporaryDirectory(prefix="log-") as name, _postgresql(Path(name)) as url:

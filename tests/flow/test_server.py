@@ -17,8 +17,9 @@ from pipeline.features.definitions import FEATURES, NUMERIC, matrix
 from pipeline.serve.log import answered, features_of
 from pipeline.shared.model import load
 from tests.flow import life
+from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 AT = pd.Timestamp("2013-02-14 12:00Z")
 """A T of the grid, up to which the store is complete: flights that leave at 9 in New York."""
 WHO = ["year", "month", "day", "carrier", "flight", "origin"]
@@ -35,7 +36,7 @@ def project(small, shelf):
 def started(folder, *command, port):
     """A server that was started in a folder, once it says that it is ready."""
     process = life.start(folder, *command)
-    until = time.monotonic() + 90
+    until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         address = f"http://127.0.0.1:{port(folder)}"
         try:
@@ -85,7 +86,7 @@ def post(server, body, request_id):
     request = urllib.request.Request(
         f"{server.url}/predict", json.dumps(body).encode(), headers, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10) as done:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as done:
         assert done.headers["x-version"] == "1"
         return json.loads(done.read())
 

@@ -19,14 +19,13 @@ from pipeline.features.store import opened
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
+from tests import needs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.answer("feature-store")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.answer("feature-store")]
 NAMES = [*NUMERIC, *KNOWN_AT]
 UNTIL = pd.Timestamp("2013-01-14 17:00Z")
-needs_spark = pytest.mark.skipif(
-    find_spec("pyspark") is None or shutil.which("java") is None,
-    reason="no pyspark or no java here: configs/serve.yaml says what `compute: spark` needs",
-)
+_JAVA, _PYSPARK = shutil.which("java"), find_spec("pyspark")
+needs_spark = needs.unless(_JAVA and _PYSPARK, "pyspark" if _JAVA else "java")
 
 
 class World:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import register, train
+from pipeline.features.definitions import FEATURES
 from pipeline.features.rows import ROWS
 from pipeline.register import promote
 from pipeline.shared import tracking
@@ -195,7 +196,7 @@ def test_a_run_has_its_parameters_metrics_and_lineage(registered):
     assert run.info.status == "FINISHED"
     assert run.data.params["max_iter"] == "10"
     assert run.data.params["monotone"] == "True"
-    assert run.data.params["inputs"] == "53"
+    assert run.data.params["inputs"] == str(len(FEATURES))
     trained, judged = (
         json.loads((folder / "metrics.json").read_text()) for folder in (TRAIN, EVALUATE)
     )
@@ -216,7 +217,8 @@ def test_a_run_has_its_model_with_a_signature_and_an_example(registered):
     (model,) = client().search_logged_models([the_run().info.experiment_id])
     info = mlflow.models.get_model_info(f"models:/{model.model_id}")
     (inputs,) = info.signature.inputs.inputs
-    assert (inputs.name, inputs.type, inputs.shape) == ("inputs", np.dtype("float32"), (-1, 53))
+    assert (inputs.name, inputs.type) == ("inputs", np.dtype("float32"))
+    assert inputs.shape == (-1, len(FEATURES))
     assert [output.name for output in info.signature.outputs.inputs] == ["label", "probabilities"]
     assert info.saved_input_example_info is not None
 

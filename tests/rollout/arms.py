@@ -4,7 +4,6 @@ import http.client
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,18 +14,24 @@ from typing import Any
 from pipeline.rollout import envoy
 from pipeline.rollout.envoy import Ports, Route
 from pipeline.rollout.live import free_ports
+from tests.patience import PATIENCE, until
 
 SALT = "0123456789ab"
 
 
 class Arm(ThreadingHTTPServer):
-    """Answers everything with its name; `seen` are the headers of what it was asked."""
+    """Answers everything with its name; `seen` are the headers of what it was asked.
+
+    While `goes_on` is cleared it hangs: it takes requests and answers none.
+    """
 
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, name: str, port: int):
-        self.name, self.code, self.hangs = name, 200, 0.0
+        self.name, self.code, self.answers = name, 200, 0
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self.seen: list[dict[str, str]] = []
         self.open: list[socket.socket] = []
         super().__init__(("127.0.0.1", port), _Answers)
@@ -43,6 +48,7 @@ class Arm(ThreadingHTTPServer):
         for one in self.open:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+        self.goes_on.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever went away meanwhile is no error."""
@@ -56,7 +62,8 @@ class _Answers(BaseHTTPRequestHandler):
         code = 200
         if self.path == "/ask":
             self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
-            time.sleep(self.server.hangs)
+            self.server.goes_on.wait(PATIENCE)
+            self.server.answers += 1
             code = self.server.code
         self.send_response(code)
         self.send_header("x-release", self.server.name)
@@ -87,7 +94,7 @@ class Proxied:
 
     def asked(self, flights: list[str | None], **headers: str) -> list[tuple[int, Any]]:
         """The same with all headers of the answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports.users, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports.users, timeout=PATIENCE)
         found = []
         for flight in flights:
             named = {} if flight is None else {"x-flight": flight}
@@ -113,10 +120,10 @@ class Proxied:
 
     def healthy(self, **counts: int) -> None:
         """Wait until Envoy counts so many servers behind arms."""
-        until = time.monotonic() + 20
-        while not counts.items() <= envoy.healthy(self.ports).items():
-            assert time.monotonic() < until, envoy.healthy(self.ports)
-            time.sleep(0.02)
+        until(
+            lambda: counts.items() <= envoy.healthy(self.ports).items(),
+            lambda: envoy.healthy(self.ports),
+        )
 
 
 @contextmanager
@@ -134,6 +141,6 @@ def proxied(folder: Path) -> Iterator[Proxied]:
         yield found
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         for name in list(found.arms):
             found.stop(name)

@@ -14,6 +14,7 @@ from pipeline.rollout import envoy
 from pipeline.rollout.envoy import ARMS, Route, arm_of
 from pipeline.rollout.evidence import HUNG_UP
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
+from tests.patience import until
 from tests.rollout.arms import SALT, proxied
 
 FLIGHTS = [f"2013-05-{day:02}/UA/{number}/EWR" for day in range(1, 21) for number in range(100)]
@@ -104,7 +105,8 @@ def proxy(shelf):
     for arm in ARMS:
         if arm not in shelf.arms:
             shelf.start(arm)
-        shelf.arms[arm].code, shelf.arms[arm].hangs = 200, 0.0
+        shelf.arms[arm].code, shelf.arms[arm].answers = 200, 0
+        shelf.arms[arm].goes_on.set()
     shelf.healthy(**dict.fromkeys(ARMS, 2))
     shelf.route(CHAMPION)
     for arm in shelf.arms.values():
@@ -173,11 +175,8 @@ def test_a_copy_reaches_the_challenger_marked_as_one(proxy):
     assert ids[0] == ids[1]
 
 
-def waited_for(what, many, patience=10):
-    until = time.monotonic() + patience
-    while len(what()) < many:
-        assert time.monotonic() < until, f"{len(what())} of {many}"
-        time.sleep(0.01)
+def waited_for(what, many):
+    until(lambda: len(what()) >= many, lambda: f"{len(what())} of {many}")
     return what()
 
 
@@ -189,14 +188,17 @@ def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(
 ):
     challenger = proxy.arms["challenger"]
     challenger.code = 503
-    challenger.hangs = 2.0 if broken == "hangs" else 0.0
+    if broken == "hangs":
+        challenger.goes_on.clear()
     if broken == "is gone":
         proxy.stop("challenger")
     proxy.route(CHAMPION, mirrored=True)
-    started = time.monotonic()
-    found = proxy.ask(FLIGHTS[:50])
+    found, copies_waiting = [], 0
+    for flight in FLIGHTS[:50]:
+        found += proxy.ask([flight])
+        copies_waiting = max(copies_waiting, envoy.in_flight(proxy.ports, "challenger"))
     assert set(found) == {(200, "champion")}
-    assert time.monotonic() - started < 1.5
+    assert copies_waiting > 0 or broken != "hangs"  # the users were answered before their copies
     failed = sum(code != 200 for code, _ in found)
     record_property(f"of 50 users failed, while the mirrored challenger {broken}", failed)
 
@@ -222,7 +224,7 @@ def test_a_challenger_that_is_gone_is_passed_over_at_once_and_used_again_when_it
 @real
 def test_many_at_once_notice_nothing_of_a_server_that_is_killed_while_it_answers_them(proxy):
     proxy.route({"challenger": 10_000})
-    proxy.arms["challenger"].hangs = 0.5
+    proxy.arms["challenger"].goes_on.clear()
     with ThreadPoolExecutor(30) as pool:
         asked = [pool.submit(proxy.ask, [flight]) for flight in FLIGHTS[:30]]
         waited_for(lambda: proxy.arms["challenger"].seen, 30)
@@ -254,11 +256,10 @@ def test_a_bad_answer_is_an_answer_and_is_not_asked_for_again(proxy):
 @real
 def test_a_server_that_hangs_ends_its_users_wait_after_three_seconds(proxy):
     proxy.route({"challenger": 10_000})
-    proxy.arms["challenger"].hangs = 3.5
-    started = time.monotonic()
-    ((code, _),) = proxy.ask(FLIGHTS[:1])
-    assert code == 504
-    assert 2.5 < time.monotonic() - started < 4.5
+    proxy.arms["challenger"].goes_on.clear()
+    assert proxy.ask(FLIGHTS[:1]) == [(504, "")]
+    assert proxy.arms["challenger"].answers == 0
+    assert '"timeout": "3s"' in (proxy.folder / envoy.ROUTE).read_text()
 
 
 @real
@@ -295,7 +296,6 @@ def test_the_same_route_twice_is_confirmed_twice(
         started = time.monotonic()
         proxy.route(shares(25))
         took.append(1_000 * (time.monotonic() - started))
-    assert max(took) < 1_000 * envoy._PATIENCE_SECONDS
     record_property("ms until Envoy said that it routes by a change, the longest of 3", max(took))
 
 
@@ -311,13 +311,13 @@ def test_every_request_has_its_line_with_arm_code_time_and_who_answered(proxy):
     assert [row["arm"] for row in told] == [row["release"] for row in told] == arms(50)[:50]
     assert [row["request_id"] for row in told] == [head["x-request-id"] for _, head in answers]
     assert {row["code"] for row in told} == {200}
-    assert all(0 < row["microseconds"] < 3e6 for row in told)
+    assert all(row["microseconds"] > 0 for row in told)
 
 
 @real
 def test_who_hangs_up_before_the_answer_is_told_from_a_server_that_fails(proxy):
     proxy.route({"challenger": 10_000})
-    proxy.arms["challenger"].hangs = 1.0
+    proxy.arms["challenger"].goes_on.clear()
     connection = http.client.HTTPConnection("127.0.0.1", proxy.ports.users)
     connection.request("GET", "/ask", headers={"x-flight": "hung up"})
     waited_for(lambda: proxy.arms["challenger"].seen, 1)

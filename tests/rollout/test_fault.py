@@ -11,6 +11,7 @@ from pipeline.rollout import fault
 from pipeline.rollout.fault import FAULTS, Injected, injected
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.errors import ConfigError
+from tests.patience import PATIENCE
 from tests.serve.fakes import Session, Store, loaded
 
 ROWS = 4
@@ -89,7 +90,7 @@ def test_a_crashing_server_is_gone_after_so_many_answers():
     count = forked.Value("i", 0)
     process = forked.Process(target=_answered, args=(count,))
     process.start()
-    process.join(30)
+    process.join(PATIENCE)
     assert (process.exitcode, count.value) == (1, fault.CRASH_AFTER)
 
 

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from pipeline.features.definitions import FEATURES
 from pipeline.rollout import envoy
 from pipeline.serve import log as request_log
 from pipeline.serve.app import create_app
@@ -74,7 +75,8 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         with TestClient(app, raise_server_exceptions=False) as client:
             flights = {"flights": [FLIGHT]}
             assert client.post("/predict", json=flights, headers=WHO).status_code == 200
-            tensor = {"name": "inputs", "datatype": "FP32", "shape": [1, 53], "data": [0.5] * 53}
+            wide = {"shape": [1, len(FEATURES)], "data": [0.5] * len(FEATURES)}
+            tensor = {"name": "inputs", "datatype": "FP32"} | wide
             asked = {"inputs": [tensor], "id": "jane.doe@example.org"}
             rows = "/v2/models/flight-delay-features/infer"
             assert client.post(rows, json=asked, headers=WHO).status_code == 200

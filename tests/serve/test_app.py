@@ -20,6 +20,7 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.protocol import FROM_STORE, HEADER
 from pipeline.shared.config import ServeConfig, load
+from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
 
 pytestmark = pytest.mark.answer("model-server")
@@ -35,7 +36,7 @@ def served(tmp_path):
     url, ends = f"sqlite:///{tmp_path}/log.db", []
 
     def make(session=None, store=None, reason="", arm="direct", **changes):
-        config = load(ServeConfig).model_copy(update=changes)
+        config = load(ServeConfig).model_copy(update={"timeout_ms": 1_000 * PATIENCE} | changes)
         context = opened(url, 1_000)
         log = context.__enter__()
         metrics, store = Metrics(), store or Store()
@@ -61,6 +62,9 @@ def served(tmp_path):
     yield make
     for end in ends:
         end()
+
+
+WIDTH = len(FEATURES)
 
 
 def flights(*changes):
@@ -199,7 +203,7 @@ def test_a_server_that_is_not_ready_says_why(served):
 def test_a_model_says_what_it_takes_and_gives(served):
     told = served().client.get("/v2/models/flight-delay-features/versions/7").json()
     assert told["versions"] == ["7"]
-    assert told["inputs"] == [{"name": "inputs", "datatype": "FP32", "shape": [-1, 53]}]
+    assert told["inputs"] == [{"name": "inputs", "datatype": "FP32", "shape": [-1, WIDTH]}]
     assert told["outputs"] == [{"name": "risk", "datatype": "FP32", "shape": [-1]}]
 
 
@@ -242,7 +246,7 @@ def test_features_may_come_in_the_request_nested_or_flat_and_null_is_missing(ser
     session = Session()
     client = served(session).client
     flat = rows(1, 2)
-    nested = rows(1, 2, data=[[1] * 53, [2.0] * 53])
+    nested = rows(1, 2, data=[[1] * WIDTH, [2.0] * WIDTH])
     assert client.post(ROWS, json=flat).json()["outputs"][0]["data"] == [
         pytest.approx(1e-4),
         pytest.approx(2e-4),
@@ -254,8 +258,8 @@ def test_features_may_come_in_the_request_nested_or_flat_and_null_is_missing(ser
 
 
 def test_tensors_may_follow_as_bytes_and_be_answered_as_bytes(served):
-    values = np.linspace(0, 1, 106, dtype="<f4").reshape(2, 53)
-    tensor = {"name": "inputs", "datatype": "FP32", "shape": [2, 53]}
+    values = np.linspace(0, 1, 2 * WIDTH, dtype="<f4").reshape(2, WIDTH)
+    tensor = {"name": "inputs", "datatype": "FP32", "shape": [2, WIDTH]}
     tensor["parameters"] = {"binary_data_size": values.nbytes}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     session = Session()
@@ -320,17 +324,17 @@ WRONG = {
     "no inputs": (ROWS, {"inputs": []}, 400, "inputs: List should have at least 1"),
     "another tensor": (ROWS, rows(name="other"), 400, "got 'other'"),
     "another datatype": (ROWS, rows(datatype="FP64"), 400, "'FP64'"),
-    "another width": (ROWS, rows(shape=[53, 1]), 400, "wanted is [n, 53]"),
-    "another count": (ROWS, rows(shape=[2, 53]), 400, "its shape says 106"),
+    "another width": (ROWS, rows(shape=[WIDTH, 1]), 400, f"wanted is [n, {WIDTH}]"),
+    "another count": (ROWS, rows(shape=[2, WIDTH]), 400, f"its shape says {2 * WIDTH}"),
     "an enormous shape": (ROWS, rows(shape=[2**62, 2**62]), 400, "its shape says"),
     "an endless shape": (ROWS, ENDLESS, 400, ""),
     "texts": (ROWS, rows("1"), 400, "holds str, not FP32"),
     "truths": (ROWS, rows(True), 400, "holds bool, not FP32"),
-    "ragged": (ROWS, rows(data=[[1] * 52, [1], [[1]]]), 400, "holds list"),
+    "ragged": (ROWS, rows(data=[[1] * (WIDTH - 1), [1], [[1]]]), 400, "holds list"),
     "infinite": (ROWS, rows(1e300), 400, "infinite as FP32"),
     "no data": (ROWS, rows(data=None), 400, "needs data, or a binary_data_size"),
     "another output": (ROWS, rows() | {"outputs": [{"name": "x"}]}, 400, "no output 'x'"),
-    "no rows": (ROWS, rows(shape=[0, 53], data=[]), 400, "0 rows"),
+    "no rows": (ROWS, rows(shape=[0, WIDTH], data=[]), 400, "0 rows"),
     "a tensor less": (FLIGHTS, {"inputs": tensors()["inputs"][1:]}, 400, "missing: carrier"),
     "uneven": (FLIGHTS, tensors(dest={"shape": [2], "data": ["IAH"] * 2}), 400, "[1, 2] values"),
     "twice": (FLIGHTS, {"inputs": tensors()["inputs"] * 2}, 400, "one each of"),
@@ -397,18 +401,17 @@ def test_a_bug_is_told_without_its_words_and_counted(served):
 
 def test_who_waits_too_long_is_told_so_and_the_next_is_served(served):
     here, go_on = served(timeout_ms=50), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here.store.before = lambda: go_on.wait(PATIENCE)
     done = here.client.post("/predict", json=flights())
     assert done.status_code == 504
     assert done.json()["error"] == "no answer within 50 ms"
     go_on.set()
-    time.sleep(0.05)
-    assert here.client.post("/predict", json=flights()).status_code == 200
+    until(lambda: here.client.post("/predict", json=flights()).status_code == 200)
 
 
 def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
     here, go_on = served(timeout_ms=100, max_waiting=2), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here.store.before = lambda: go_on.wait(PATIENCE)
     codes = [here.client.post("/predict", json=flights()).status_code for _ in range(3)]
     assert codes == [504, 504, 504]
     assert here.metrics.value("flight_waiting") == 1
@@ -416,12 +419,11 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
 
 
 def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(served):
-    here, go_on = served(timeout_ms=1_000, max_waiting=1), threading.Event()
-    here.store.before = lambda: go_on.wait(10)
+    here, go_on = served(max_waiting=1), threading.Event()
+    here.store.before = lambda: go_on.wait(PATIENCE)
     first = threading.Thread(target=here.client.post, args=["/predict"], kwargs={"json": flights()})
     first.start()
-    while here.metrics.value("flight_waiting") != 1:
-        time.sleep(0.01)
+    until(lambda: here.metrics.value("flight_waiting") == 1)
     done = here.client.post("/predict", json=flights())
     assert (done.status_code, done.headers["retry-after"]) == (503, "1")
     assert "1 requests wait" in done.json()["error"]

@@ -15,6 +15,7 @@ from pipeline.features.transform import NEVER
 from pipeline.serve import log as module
 from pipeline.serve.log import Answer, Log, answered, features_of, known_at_of, opened, packed
 from pipeline.shared.errors import StorageFailed
+from tests.patience import PATIENCE, until
 
 VALUES = np.arange(len(NUMERIC), dtype="float32")[None] / 3
 KNOWN = np.array([[NEVER, *range(1, len(VIEWS))]])
@@ -101,8 +102,7 @@ def test_answers_beyond_the_limit_are_counted_not_kept_and_none_is_waited_for(
         began = time.perf_counter()
         for number in range(250):
             log.add([answer(number)])
-        took = time.perf_counter() - began
-        assert took < 1
+        took = time.perf_counter() - began  # had one waited, the test would never end
         assert (log.waiting, log.dropped) == (100, 150)
         go_on.set()
     assert len(answered(url)) == log.written == 100
@@ -112,9 +112,7 @@ def test_answers_beyond_the_limit_are_counted_not_kept_and_none_is_waited_for(
 def test_it_is_written_soon_without_being_closed(url):
     with opened(url, 10) as log:
         log.add([answer(1)])
-        until = time.monotonic() + 5
-        while answered(url).empty and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: not answered(url).empty)
         assert len(answered(url)) == 1
 
 
@@ -156,7 +154,7 @@ def test_three_servers_write_to_one_file_at_once(url):
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(PATIENCE)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     found = answered(url)
     assert found["arm"].value_counts().to_dict() == dict.fromkeys(arms, 1_000)

@@ -23,6 +23,7 @@ from pipeline.shared import ledger
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import DayUnknown, RolloutRefused, StorageFailed
 from pipeline.shared.ledger import Move, Side
+from tests.patience import PATIENCE
 from tests.serve.test_log import answer
 
 pytestmark = pytest.mark.answer("who-served")
@@ -140,7 +141,7 @@ def test_who_is_killed_on_the_way_leaves_everything_as_it_was(url, statement):
     wrote(url, [1, 2, 30])
     process = multiprocessing.get_context("spawn").Process(target=_killed_at, args=(url, statement))
     process.start()
-    process.join(60)
+    process.join(PATIENCE)
     assert process.exitcode == -signal.SIGKILL
     assert len(answered(url)) == 3
     assert removed(url).empty

@@ -14,6 +14,7 @@ from pipeline.shared.appended import NOTHING
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
 from pipeline.shared.files import text_hash
 from tests.conftest import ROOT
+from tests.patience import PATIENCE
 from tests.shared.moves import NEW, OLD, START, move, registered
 
 pytestmark = pytest.mark.answer("who-served")
@@ -140,7 +141,7 @@ for number in range(25):
 def test_two_processes_that_append_at_once_make_one_chain(path):
     command = [sys.executable, "-c", _APPENDS, str(path)]
     both = [subprocess.Popen([*command, name], cwd=ROOT) for name in ("a", "b")]
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(PATIENCE) for process in both] == [0, 0]
     found = [entry.move.by for entry in ledger.entries(path)]
     assert [one for one in found if one[0] == "a"] == [f"a {number}" for number in range(25)]
     assert [one for one in found if one[0] == "b"] == [f"b {number}" for number in range(25)]

@@ -39,10 +39,30 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("part", ["://a:", "?token", "sk-a-", "aA1/", "eyJaaaaaaaa.", "xoxb-"])
-def test_a_text_that_was_made_to_be_slow_is_read_quickly(part):
-    secrets.kinds(part * 10_000)
+BEGIN, END = (f"-----{word} RSA PRIVATE KEY-----" for word in ("BEGIN", "END"))
+ENCRYPTED = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\nhunter2/+=\n"
+
+
+@pytest.mark.parametrize("part", ["://a:", "?token", "sk-a-", "aA1/", "eyJ---", "xoxb "])
+def test_the_beginning_of_a_secret_again_and_again_is_none(part):
+    """Nor does it take long: tests/rules/test_patterns.py judges how each pattern reads a text."""
+    text = part * 10_000
+    assert secrets.redact(text) == text
+
+
+def test_a_key_goes_with_all_that_it_holds_and_nothing_beyond():
+    text = f"before\n{BEGIN}\n{ENCRYPTED}{END}\nafter"
+    assert secrets.redact(text) == "before\n***-----\nafter"
+
+
+def test_each_key_that_has_no_end_goes_by_itself():
+    assert secrets.redact(f"{BEGIN}\nhunter2\n" * 3) == "***" * 3
+
+
+@pytest.mark.parametrize("name", ["ant-api03-", "proj-", "or-v1-", "svcacct-", ""])
+def test_a_key_is_found_whatever_its_provider_calls_it(name):
+    key = f"sk-{name}{'aB3_' * 6}"
+    assert secrets.redact(f"with {key} it works") == "with *** it works"
 
 
 def test_every_pattern_is_tried():

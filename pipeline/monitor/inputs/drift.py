@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import AIRCRAFT, NUMERIC, REQUEST, WEATHER
+from pipeline.features.definitions import AIRCRAFT, NUMERIC, SCHEDULE, WEATHER
 from pipeline.monitor.inputs import windows
 from pipeline.monitor.served import RISK, days_of
 from pipeline.shared.config import MonitorConfig
@@ -58,7 +58,7 @@ class Drift(Record):
 
 def group_of(column: str) -> str:
     """The group whose rule a column follows."""
-    groups = {"aircraft": AIRCRAFT, "weather": WEATHER, "static": [*REQUEST, *CATEGORIES]}
+    groups = {"aircraft": AIRCRAFT, "weather": WEATHER, "static": [*SCHEDULE, *CATEGORIES]}
     if column == RISK:
         return "prediction"
     return next((name for name, columns in groups.items() if column in columns), "rolling")

@@ -52,7 +52,7 @@ def generated() -> dict[Path, str]:
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = r"(\d+)([smhd])"
+_DURATION = r"(?<!\d)(\d+)([smhd])"
 
 
 def shortened(found: Iterable[Alert], factor: int) -> list[Alert]:
@@ -105,13 +105,13 @@ _WORDS = set(
     "min on or rate sum time unless without".split()
 )
 """What a rule of ours may say beside names of metrics."""
-_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?")
-_LABEL = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{([^{}]*)\})?")
+_LABEL = re.compile(r'(?<!\w)(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 
 
 def selectors(expr: str) -> set[Selector]:
     """Every metric that an expression reads, with its labels."""
-    bare = re.sub(r"\b(?:by|on|without|ignoring|group_left)\s*\([^)]*\)", " ", expr)
+    bare = re.sub(r"\b(?:by|on|without|ignoring|group_left)\s*\([^()]*\)", " ", expr)
     bare = re.sub(rf"\[{_DURATION}\]|(?<![\w\".])\d[\d.]*(?:e[+-]?\d+)?\b", " ", bare)
     return {
         Selector(name, tuple(sorted(_LABEL.findall(labels))))

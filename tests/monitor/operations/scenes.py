@@ -10,9 +10,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from pipeline.monitor.operations.children import PACKAGES
+from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'
 MINUTES = 60
@@ -265,7 +264,7 @@ def needs(program: str) -> str:
     names = (program, *PACKAGES[program])
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip(f"no {program} here: install Debian's package {PACKAGES[program][0]}")
+        skip(program)
     return path
 
 

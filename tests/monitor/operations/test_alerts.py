@@ -3,8 +3,8 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import yaml
@@ -22,6 +22,7 @@ from pipeline.shared.config import MonitorConfig, ServeConfig, load
 from tests.monitor.operations import scenes
 from tests.monitor.operations.scenes import SCENES, needs, promtool
 from tests.monitor.operations.test_signals import FULL
+from tests.patience import until
 from tests.rollout.arms import proxied
 from tests.rules import tree
 from tests.serve.fakes import FLIGHT, Store, loaded
@@ -137,13 +138,9 @@ def proxy(tmp_path_factory) -> list[Sample]:
     """What a real Envoy shows once a user was answered."""
     with proxied(tmp_path_factory.mktemp("envoy")) as found:
         found.ask(["2013-05-01/UA/1/EWR"])
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            text = envoy.admin(found.ports, "/stats/prometheus") or ""
-            if "envoy_http_downstream_rq_time_bucket" in text:
-                break
-            time.sleep(0.1)
-        return samples(text)
+        name = "envoy_http_downstream_rq_time_bucket"
+        shows = partial(envoy.admin, found.ports, "/stats/prometheus")
+        return samples(until(lambda: text if name in (text := shows() or "") else ""))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import time
 
 import numpy as np
 import pandas as pd
@@ -32,9 +31,7 @@ def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_o
     feed = random_events(100_000, seed)
     in_order = labels.fold(feed.sort_values(["arrived_at", "revision"], ignore_index=True))
     shuffled = feed.sample(frac=1, random_state=seed + 1)
-    started = time.perf_counter()
     found = labels.fold(shuffled)
-    assert time.perf_counter() - started < 3  # a fraction of a second where nobody else computes
     assert found.table.equals(in_order.table)
     assert found.conflicts.equals(in_order.conflicts)
     assert (found.duplicates, found.corrected) == (in_order.duplicates, in_order.corrected)

@@ -1,0 +1,97 @@
+"""`make test`: the unit tests, then the flow, whatever became of the first; and what was left out.
+
+The last line says what could not be tested on this machine, and what would install it.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.needs import REASON, installing
+
+HALVES = {
+    "unit tests": ["-n", "2", "--dist", "loadfile", "--ignore=tests/flow"],
+    "flow": ["tests/flow"],
+}
+FOLDER = Path("state/tests")
+SHOWN = 20
+"""Failed tests that are named once more at the end; more are above."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """How one half ended: pytest's exit code and what it wrote of each test."""
+
+    name: str
+    code: int
+    cases: list[ElementTree.Element]
+
+    @property
+    def failed(self) -> list[str]:
+        """The tests that failed, as pytest names them."""
+        found = [c for c in self.cases if c.find("failure") is not None or _broke(c)]
+        return [
+            f"{case.get('file') or case.get('classname')}::{case.get('name')}" for case in found
+        ]
+
+    @property
+    def skipped(self) -> Iterator[str]:
+        """Why tests were skipped."""
+        for case in self.cases:
+            if (skipped := case.find("skipped")) is not None:
+                yield skipped.get("message", "")
+
+    def told(self) -> str:
+        """The half in a line, and below it what failed."""
+        passed = len(self.cases) - len(self.failed) - len(list(self.skipped))
+        if self.code == 0:
+            return f"test: {self.name}: {passed:,} passed"
+        names = [f"\n  {name}" for name in self.failed[:SHOWN]]
+        more = "\n  and more" if len(self.failed) > SHOWN else ""
+        ended = f"{len(self.failed):,} failed, {passed:,} passed, pytest ended with {self.code}"
+        return f"test: {self.name}: {ended}{''.join(names)}{more}"
+
+
+def _broke(case: ElementTree.Element) -> bool:
+    return case.find("error") is not None
+
+
+def run(name: str) -> Half:
+    """Run one half, showing what pytest says."""
+    report = FOLDER / f"{name.replace(' ', '-')}.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *HALVES[name], "-m", "not nightly"]
+    code = subprocess.run([*command, f"--junitxml={report}"], check=False).returncode
+    cases = list(ElementTree.parse(report).iter("testcase")) if report.is_file() else []
+    return Half(name, code, cases)
+
+
+def left_out(reasons: Counter[str]) -> str:
+    """What was not tested, by what it needs, and what would install it: one line."""
+    if not reasons:
+        return "test: everything was tested here"
+    needed = [reason.removeprefix(REASON) for reason in reasons if reason.startswith(REASON)]
+    told = ", ".join(f"{count} ({_said(reason)})" for reason, count in reasons.most_common())
+    commands = installing(needed)
+    return f"test: not tested here: {told}" + (f"; to test it: {commands}" if commands else "")
+
+
+def _said(reason: str) -> str:
+    return f"without {reason.removeprefix(REASON)}" if reason.startswith(REASON) else reason
+
+
+def main() -> int:
+    """0 if both halves passed, else 1."""
+    halves = [run(name) for name in HALVES]
+    for half in halves:
+        print(half.told())
+    print(left_out(Counter(reason for half in halves for reason in half.skipped)))
+    return int(any(half.code for half in halves))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
