@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.shared.config import Sha256
 from pipeline.shared.errors import ArtifactTampered
@@ -37,6 +44,19 @@ MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[1
 """A month, or its beginning up to a day: 2013-05 or 2013-05-12."""
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """What becomes part of a path leads nowhere else: no dot, no slash, no line's end."""
+
+
+SIGNIFICANT = 9
+"""Digits of a recorded number. Processors add in other orders, so digits 15 to 17 may differ."""
+
+
+def significant(value: float) -> float:
+    """A number to its first SIGNIFICANT digits, the same on every processor."""
+    return float(f"{value:.{SIGNIFICANT}g}")
+
+
+Figure = Annotated[float, AfterValidator(significant)]
+"""A computed number as it is recorded: without the last digits, which follow the processor."""
 
 
 class Snapshot(Record):
@@ -78,7 +98,7 @@ class Check(Record):
     name: str
     passed: bool
     blocking: bool
-    found: float
+    found: Figure
     limit: float
     detail: str
 
@@ -170,7 +190,7 @@ class Training(Record):
     positives: int
     features: list[str]
     feature_service: str
-    parity: dict[str, float]
+    parity: dict[str, Figure]
     predictions_hash: Sha256
     data_hash: Sha256
     config_hash: Sha256
@@ -186,7 +206,7 @@ class WarmUp(Record):
 
     features: list[str]
     inputs: list[list[float | None]]
-    risk: list[float]
+    risk: list[Figure]
     tolerance: float
 
     @model_validator(mode="after")

@@ -17,7 +17,8 @@ def importance(model: Model, inputs: np.ndarray, labels: np.ndarray, seed: int) 
     for column, name in enumerate(model.features):
         changed = inputs.copy()
         changed[:, column] = inputs[shuffled, column]
-        worth[name] = float(log_loss(labels, model.predict_matrix(changed)).mean() - before)
+        growth = log_loss(labels, model.predict_matrix(changed)).mean() - before
+        worth[name] = round(float(growth), 9)  # a difference of means: the rest is rounding error
     return dict(sorted(worth.items(), key=lambda item: -item[1]))
 
 

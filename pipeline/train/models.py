@@ -8,6 +8,10 @@ import numpy as np
 
 from pipeline.features.definitions import MONOTONE
 from pipeline.shared.config import MembershipParameters, TrainConfig
+from pipeline.train.export import in_float64
+
+SIGNIFICANT = 6
+"""Digits that a fitted number of the linear baseline keeps: float32 holds seven."""
 
 
 @contextmanager
@@ -39,10 +43,11 @@ def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: 
 
 
 def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any:
-    """The simpler model on the same inputs: a challenger that cannot beat it is not worth it.
+    """The linear baseline, equal on every x86-64 processor.
 
-    Newton's method, since it ends at the same optimum on every processor; the default solver stops
-    in float32 where its line search stalls, which is somewhere else with other vector instructions.
+    Kernels add in different orders on different processors, so a fit differs in its last digits.
+    In float64, at the one optimum that Newton's method finds, these are digits 12 and later, and
+    the fitted numbers keep only the first SIGNIFICANT (docs/adr/0006-newton.md).
     """
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -51,10 +56,21 @@ def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any
 
     model = make_pipeline(
         SimpleImputer(strategy="median"),
+        in_float64(),
         StandardScaler(),
-        LogisticRegression(C=config.logistic_c, solver="newton-cholesky"),
+        LogisticRegression(C=config.logistic_c, solver="newton-cholesky", tol=1e-8),
     )
-    return model.fit(inputs, labels)
+    model.fit(inputs, labels)
+    *_, scaler, line = (step for _, step in model.steps)
+    for step, names in ((scaler, ("mean_", "scale_")), (line, ("coef_", "intercept_"))):
+        for name in names:
+            setattr(step, name, significant(getattr(step, name)))
+    return model
+
+
+def significant(values: np.ndarray) -> np.ndarray:
+    """Each number to its first SIGNIFICANT digits."""
+    return np.array([float(f"{x:.{SIGNIFICANT}g}") for x in values.ravel()]).reshape(values.shape)
 
 
 def hour_rate(hours: np.ndarray, labels: np.ndarray) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 import re
 
 import pandas as pd
@@ -14,7 +15,7 @@ from tests.flow import life
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 LARGEST_DIFFERENCE = 1e-4
-"""Of a prediction, on another machine; on the one that wrote the lock there is none."""
+"""Of a prediction, on another architecture; on x86-64 there is none."""
 METRIC_TOLERANCE = 1e-3
 MEMORY = 3e9
 
@@ -35,28 +36,23 @@ def test_a_fresh_clone_runs_to_its_end_within_the_memory(full):
     assert full.done.peak < MEMORY
 
 
-@pytest.mark.parametrize("stage", ["ingest", "validate", "features"])
-def test_the_data_and_the_features_are_those_of_the_committed_lock(full, locked, stage):
-    assert life.lock(full.folder)[stage] == locked[stage]
+ON_X86_64 = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="equal bytes are promised on x86-64"
+)
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_what_goes_into_a_later_stage_is_what_the_committed_lock_says(full, locked, stage):
-    found = life.lock(full.folder)[stage]
-    assert (found["cmd"], found["params"]) == (locked[stage]["cmd"], locked[stage]["params"])
-    made = {out["path"] for out in locked["train"]["outs"]}  # these may differ on another machine
-    given = [[d for d in s["deps"] if d["path"] not in made] for s in (found, locked[stage])]
-    assert given[0] == given[1]
+@ON_X86_64
+def test_every_output_is_that_of_the_committed_lock_and_git_sees_no_change(full, locked):
+    full.done.well()
+    assert life.lock(full.folder) == locked
+    assert life.git(full.folder, "status", "--porcelain") == ""
 
 
-def test_training_gives_the_committed_predictions(full, committed, locked, request):
+def test_training_gives_the_committed_predictions(full, committed):
     new = pd.read_csv(full.folder / "data/train/reference.csv")
     old = pd.read_csv(io.StringIO(committed("data/train/reference.csv")))
     assert new[FLIGHT_KEY].equals(old[FLIGHT_KEY])
     difference = (new["risk"] - old["risk"]).abs().max()
-    same = all(life.lock(full.folder)[stage] == locked[stage] for stage in ("train", "evaluate"))
-    told = "the same bytes" if same else f"other bytes, a prediction differs by {difference:.1e}"
-    request.config.get_terminal_writer().line(f"\nagainst the committed dvc.lock: {told}")
     assert difference <= LARGEST_DIFFERENCE
 
 
