@@ -47,9 +47,10 @@ class Evidence:
     known_bytes: int = 0
     seen_bytes: int = 0
     _edge: list[dict[str, Any]] = field(default_factory=list)
+    _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     _answers: list[pd.DataFrame] = field(default_factory=list)
+    _risks: dict[str, tuple[float, str]] = field(default_factory=dict)
     _codes: dict[str, int] = field(default_factory=dict)
-    _by_user: set[str] = field(default_factory=set)
     _by_shadow: set[str] = field(default_factory=set)
     _forgiven: set[str] = field(default_factory=set)
 
@@ -64,7 +65,7 @@ class Evidence:
             self._read()
             edge = self._codes.keys()
             fine = {i for i in request_ids if self._codes.get(i) == 200}
-            known = self._by_user & self._by_shadow if shadowed else self._by_user
+            known = self._risks.keys() & self._by_shadow if shadowed else self._risks.keys()
             if request_ids <= edge and fine <= known:
                 return
             if time.monotonic() > deadline:
@@ -79,7 +80,7 @@ class Evidence:
     def incomplete(self, request_ids: set[str]) -> set[str]:
         """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
         fine = {i for i in request_ids if self._codes.get(i) == 200}
-        return (request_ids - self._codes.keys()) | (fine - self._by_user)
+        return (request_ids - self._codes.keys()) | (fine - self._risks.keys())
 
     def forgive(self, request_ids: set[str]) -> None:
         """Leave requests out: what was logged of them died with who should have written it."""
@@ -94,34 +95,36 @@ class Evidence:
             before, self.seen_bytes = self.seen_bytes, self.seen_bytes + len(line)
             with contextlib.suppress(orjson.JSONDecodeError):  # half a line of a proxy that died
                 row = orjson.loads(line)
-                self._codes[row["request_id"]] = row["code"] or 0
+                row["code"] = self._codes[row["request_id"]] = row["code"] or 0
                 hung_up = not row["code"] and HUNG_UP in (row["flags"] or "")
                 if not (hung_up and before < self.known_bytes):
-                    self._edge.append(row)
+                    self._edge.append(row | {"number": before})
         new = answered(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
             self._answers.append(new)
             is_shadow = new["arm"] == SHADOW
-            self._by_user |= set(new.loc[~is_shadow, "request_id"])
+            mine = new[~is_shadow]
+            for one, risk, flags in zip(
+                mine["request_id"], mine["risk"], mine["flags"], strict=True
+            ):
+                self._risks.setdefault(one, (risk, flags))
             self._by_shadow |= set(new.loc[is_shadow, "request_id"])
 
     def observed(self) -> pd.DataFrame:
-        """A row per request at the edge, in order, with what was answered and what it should be."""
-        edge = pd.DataFrame([r for r in self._edge if r["request_id"] not in self._forgiven])
-        if edge.empty:
-            return edge
-        edge = edge.assign(
-            code=edge["code"].fillna(0).astype("int64"),
-            seconds=edge["microseconds"].astype("float64") / 1e6,
-            release=edge["release"].fillna(""),
-        ).drop(columns=["microseconds", "flags"])
-        answers = self.answers()
-        mine = answers[answers["arm"] != SHADOW].drop_duplicates("request_id")
-        frame = edge.merge(mine[["request_id", "risk", "flags"]], "left", "request_id")
-        frame = frame.merge(self._flights, "left", left_on="flight", right_on="name")
-        frame = frame[frame["place"].notna()].reset_index(drop=True)
-        return self._judged(frame)
+        """A row per request at the edge, in order, with what was answered and what it should be.
+
+        A request is judged once, as soon as its answer is known: looks are many, requests more.
+        """
+        complete = [row["code"] != 200 or row["request_id"] in self._risks for row in self._edge]
+        if any(complete):
+            ready = [row for row, whole in zip(self._edge, complete, strict=True) if whole]
+            self._edge = [row for row, whole in zip(self._edge, complete, strict=True) if not whole]
+            self._frame = pd.concat([self._frame, self._judged(ready)])
+        frame = pd.concat([self._frame, self._judged(self._edge)]) if self._edge else self._frame
+        if self._forgiven:
+            frame = frame[~frame["request_id"].isin(self._forgiven)]
+        return frame.sort_index().reset_index(drop=True)
 
     def answers(self) -> pd.DataFrame:
         """What the servers logged, the shadow's answers too."""
@@ -130,33 +133,46 @@ class Evidence:
 
     @cached_property
     def _flights(self) -> pd.DataFrame:
+        """By a flight's name: its place, minute and slices."""
         asked = self.traffic.asked
         band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1
-        starts = np.array(BANDS)[band]
         return pd.DataFrame(
             {
-                "name": asked["name"],
                 "place": np.arange(len(asked)),
                 "minute": self.traffic.at,
-                "origin": asked["origin"],
-                "hour_band": [f"from {hour:02}h" for hour in starts],
-            }
+                "origin": asked["origin"].to_numpy(),
+                "hour_band": [f"from {hour:02}h" for hour in np.array(BANDS)[band]],
+            },
+            index=pd.Index(asked["name"], name="flight"),
         )
 
-    def _judged(self, frame: pd.DataFrame) -> pd.DataFrame:
-        flags = [orjson.loads(f) if isinstance(f, str) and f else {} for f in frame["flags"]]
-        missing = [any(v == MISSING and k in ALWAYS_THERE for k, v in f.items()) for f in flags]
-        places = frame["place"].astype("int64").to_numpy()
+    def _judged(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
+        frame = pd.DataFrame(edge).set_index("number")
+        logged = [self._risks.get(one, (np.nan, "")) for one in frame["request_id"]]
+        flags = [orjson.loads(f) if isinstance(f, str) and f else {} for _, f in logged]
+        frame = frame.assign(
+            code=frame["code"].astype("int64"),
+            at=frame["at"].astype("float64"),
+            seconds=frame["microseconds"].astype("float64") / 1e6,
+            release=frame["release"].fillna(""),
+            risk=[risk for risk, _ in logged],
+            missing=[any(v == MISSING and k in ALWAYS_THERE for k, v in f.items()) for f in flags],
+            stale=[STALE in f.values() for f in flags],
+        ).drop(columns=["microseconds", "flags"])
+        known = frame["flight"].isin(self._flights.index)
+        return self._held(frame[known].join(self._flights, "flight"))
+
+    def _held(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Each risk against the recomputed one of the release that answered."""
+        places = frame["place"].to_numpy(dtype="int64")
         again = np.full(len(frame), np.nan)
         for release, risk in self.recomputed.items():
             chosen = (frame["release"] == release).to_numpy()
             again[chosen] = risk[places[chosen]]
         return frame.assign(
-            missing=missing,
-            stale=[STALE in f.values() for f in flags],
             parity=np.abs(frame["risk"].astype("float64") - again),
             day=(frame["minute"] - self.traffic.at.min()) // DAY,
-        ).drop(columns=["flags", "name", "place"])
+        ).drop(columns="place")
 
 
 def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:

@@ -184,17 +184,41 @@ def test_an_answer_that_never_comes_is_waited_for_and_then_taken_as_not_logged(
     assert np.isnan(seen(at_work, "one").loc["one", "risk"])
 
 
+class Clock:
+    """Time that passes only where somebody sleeps."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_in_a_shadow_both_answers_are_waited_for(at_work, monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.2)
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
     edge(at_work, "one")
     answer(at_work, "one")
-    started = module.time.monotonic()
     at_work.wait_for({"of one"}, shadowed=True)
-    assert module.time.monotonic() - started > 0.15
+    waited = clock.now
+    assert waited > module._PATIENCE_SECONDS
     answer(at_work, "one", 0.5, "shadow", THEIRS)
-    started = module.time.monotonic()
     at_work.wait_for({"of one"}, shadowed=True)
-    assert module.time.monotonic() - started < 0.15
+    assert clock.now == waited
+
+
+def test_a_request_that_was_answered_late_is_judged_anew(at_work, monkeypatch):
+    monkeypatch.setattr(module, "time", Clock())
+    edge(at_work, "one")
+    edge(at_work, "two", code=503)
+    first = seen(at_work, "one", "two")
+    assert first["risk"].isna().all()
+    answer(at_work, "one", 0.1)
+    later = seen(at_work, "one", "two")
+    assert later.index.tolist() == first.index.tolist() == ["one", "two"]
+    assert (later.loc["one", "risk"], later.loc["one", "parity"]) == (0.1, 0.0)
 
 
 def test_a_crowd_of_other_users_does_not_push_a_request_out_of_sight(at_work):
