@@ -120,9 +120,12 @@ def flights(found: Models) -> tuple[Flights, np.ndarray]:
     day = (local.dt.normalize().dt.tz_localize(None) - pd.Timestamp("2013-04-01")).dt.days
     columns = [frame[c].astype(str) for c in ("month", "day", "carrier", "flight", "origin")]
     key = [":".join(parts).encode() for parts in zip(*columns, strict=True)]
+    minute = (frame["predict_at"] - frame["predict_at"].iloc[0]) // pd.Timedelta(minutes=1)
+    within = np.random.default_rng(0).random(len(frame))  # a T is a minute, a request an instant
     band = pd.cut(frame["sched_hour"], [-1, 8, 12, 16, 20, 24], labels=False).astype(str)
     return Flights(
         key,
+        60 * (minute.to_numpy() + within),
         np.maximum(day.to_numpy(), 0),
         hour.to_numpy(),
         frame["origin"].to_numpy(dtype=object),
@@ -292,6 +295,7 @@ def yesterdays(plan: RolloutConfig, traffic: Flights) -> dict[str, Any]:
         }
     honest = canary(traffic, plan.canary, World(), 0)
     apart = pd.concat([honest[honest["arm"] == "control"], honest[honest["arm"] != "control"]])
+    apart = apart.assign(at=np.sort(apart["at"]))
     return {"runs": FAULT_RUNS, **found, "in_the_order_of_time": judged(plan, apart).outcome}
 
 

@@ -29,9 +29,10 @@ START = Start(
 
 @dataclass(frozen=True)
 class Flights:
-    """Requests in order: their keys, days from the first on, hours, slices and risks."""
+    """Requests in order: keys, seconds and days from the first on, hours, slices and risks."""
 
     key: list[bytes]
+    second: np.ndarray
     day: np.ndarray
     hour: np.ndarray
     origin: np.ndarray
@@ -118,6 +119,7 @@ def _observed(
             "arm": np.where(mine, "challenger", "control"),
             "day": day,
             "step": step,
+            "at": flights.second[rows],
             "code": np.where(failed, 503, 200),
             "seconds": seconds,
             "release": np.where(~mine & hit("fallback"), "other", release),

@@ -189,7 +189,7 @@ def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
     if not any(move.event == "promoted" for move in mine):
         _require_not_over(mine)
-        canary(ahead=going_on.ahead)
+        canary(ahead=going_on.ahead, draw="loop")  # the same journal again from the same data
     return _when(going_on, "promoted")
 
 

@@ -267,8 +267,8 @@ def _slow(known: list[Entry]) -> Told:
         f"{move.at:%Y-%m-%d}",
         "INJECTED: a slow challenger: rolled back",
         f"after {slow['challenger']['of']} requests, {slow['challenger']['bad']} of them slow, "
-        f"beside {slow['control']['bad']} of {slow['control']['of']}; p {slow['p']:.2g}, limit "
-        f"{slow['alpha']:g}",
+        f"beside {slow['control']['bad']} of {slow['control']['of']}: "
+        f"{'; '.join((move.decision or {})['reasons'])}",
         f"{ROLLOUT}/{move.rollout}/",
         "safe-rollout",
     )

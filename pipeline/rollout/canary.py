@@ -22,6 +22,7 @@ from pipeline.rollout.decision import (
     plan_hash,
 )
 from pipeline.rollout.guardrails import RATES, Requests, compared
+from pipeline.rollout.stalls import Arms, longest_run
 from pipeline.shared.config import CanaryPlan, RolloutConfig
 
 Answer = tuple[Outcome, list[str]]
@@ -41,9 +42,10 @@ class Seen:
 def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
     """What the canary's requests so far say, by a plan that was made before.
 
-    `observed` has a row per request at the edge, in order: flight, arm, step, code (HTTP, 0 without
-    an answer), seconds, release (who answered), risk (NaN without one), missing, stale, parity
-    (|served - recomputed|, NaN where not compared), and the columns of the plan's slices.
+    `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
+    code (HTTP, 0 without an answer), seconds, release (who answered), risk (NaN without one),
+    missing, stale, parity (|served - recomputed|, NaN where not compared), and the columns of the
+    plan's slices.
     """
     canary = plan.canary
     requests = compared(observed, start, canary)
@@ -102,6 +104,10 @@ def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Break
     return [
         _breaker("challenger process gone", int(not alive), 0),
         _breaker(f"failed of {rule.failing.of} in a row", worst, rule.failing.failed - 1),
+        *(
+            _breaker(f"{name} in a row", _in_a_row(requests, name, canary), rule.in_a_row.bad - 1)
+            for name in RATES
+        ),
         _breaker(
             "answers that are no probability",
             int(np.count_nonzero(~((risk >= 0) & (risk <= 1)))),
@@ -109,6 +115,12 @@ def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Break
         ),
         _breaker("answers unlike the recomputed ones", unlike, rule.parity_allowed),
     ]
+
+
+def _in_a_row(requests: Requests, name: str, canary: CanaryPlan) -> int:
+    rule, known = canary.breakers.in_a_row, requests.known[name] | requests.bad[name]
+    arms = Arms(requests.bad[name][known], requests.start[known], requests.is_challenger[known])
+    return longest_run(arms, rule.seconds, rule.control_bad)
 
 
 def _breaker(name: str, found: int, allowed: int) -> Breaker:
@@ -177,8 +189,10 @@ def _lacking(seen: Seen) -> list[str]:
 
 def _alarm(metric: Metric) -> str:
     challenger, control = _shown(metric.challenger), _shown(metric.control)
+    ours, theirs = metric.events or (0, 0)
+    told = f" ({ours} and {theirs} events)" if metric.events else ""
     return (
-        f"{metric.name}: challenger {challenger}, control {control}; "
+        f"{metric.name}: challenger {challenger}, control {control}{told}; "
         f"p {metric.p:.2g}, alpha {metric.alpha:g}"
     )
 

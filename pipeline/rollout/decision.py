@@ -55,7 +55,8 @@ class Metric(Finite):
 
     `estimate` is in `unit`, with an interval and a `p` that hold whenever a canary is looked at,
     and a shadow at its looks. It is `alarmed` where p is below `alpha` (0: reported only), and was
-    so after `alarmed_at` of the challenger's requests. `seen` is what the smaller arm showed in
+    so after `alarmed_at` of the challenger's requests. A rate's `events` are the challenger's and
+    the control's: bad requests that share a cause are one. `seen` is what the smaller arm showed in
     this step (of a shadow: days), `enough` whether the step asks no more.
     """
 
@@ -64,6 +65,7 @@ class Metric(Finite):
     unit: str
     challenger: Side
     control: Side
+    events: tuple[int, int] | None = None
     estimate: float | None
     low: float | None
     high: float | None

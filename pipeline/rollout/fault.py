@@ -18,8 +18,8 @@ from pipeline.serve.loaded import Loaded
 from pipeline.serve.predictor import Answers, Predicts
 from pipeline.shared.errors import ConfigError
 
-SLOW_SECONDS = 0.02
-"""What a slow server adds to each answer: several times what it takes."""
+SLOW_SECONDS = 0.1
+"""What a slow server adds to each answer: several times what it takes, on a busy machine too."""
 FAILING_SHARE = 0.2
 CRASH_AFTER = 30
 """Requests that a crashing server answers before it is gone."""

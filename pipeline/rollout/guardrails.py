@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.decision import Metric, Side, SliceRates, Start, rounded
+from pipeline.rollout.stalls import events
 from pipeline.rollout.statistics import (
     first_alarm,
     log_e_more,
@@ -25,13 +26,16 @@ RATES = tuple(Guardrails.model_fields)
 
 @dataclass(frozen=True)
 class Requests:
-    """The compared requests in order, one a flight, as arrays.
+    """The compared requests in the order of their beginning, one a flight, as arrays.
 
+    `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
     `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
     answer.
     """
 
     is_challenger: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
     step: np.ndarray
     answered: np.ndarray
     risk: np.ndarray
@@ -52,15 +56,18 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
 
     A retry is the same flight once more: counted twice, one bad flight would be two events.
     """
-    mine = observed[observed["arm"].isin(ARMS)]
+    mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
     rows = mine[~mine["flight"].duplicated()]
     switched = len(mine) and int(mine.groupby("flight", sort=False)["arm"].nunique().gt(1).sum())
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
     code = rows["code"].to_numpy(dtype="int64")
     answered = (code >= 200) & (code < 300)
     bad, known = _answers(rows, is_challenger, answered, start)
+    began = rows["at"].to_numpy(dtype="float64")
     return Requests(
         is_challenger,
+        began,
+        began + np.nan_to_num(rows["seconds"].to_numpy(dtype="float64")),
         rows["step"].to_numpy(dtype="int64"),
         answered,
         np.where(answered, rows["risk"].to_numpy(dtype="float64"), np.nan),
@@ -98,26 +105,33 @@ def _answers(
 
 
 def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
-    """A rate's evidence: given a bad request, was it the challenger's more often than its share?"""
-    bad = requests.bad[name]
-    events = np.flatnonzero(bad)
-    ours = np.cumsum(requests.is_challenger[events])
+    """A rate's evidence: of the events, were more the challenger's than its share?"""
+    bad, known = requests.bad[name], requests.known[name]
+    found = events(
+        bad,
+        requests.start,
+        requests.end,
+        requests.is_challenger,
+        rule.stall_seconds,
+        rule.max_ratio,
+    )
+    ours = np.cumsum(found.is_challenger)
     share = rule.max_ratio / (1 + rule.max_ratio)
-    log_e = log_e_more(ours, np.arange(1, len(events) + 1) - ours, share)
-    known = requests.known[name]
+    log_e = log_e_more(ours, np.arange(1, len(ours) + 1) - ours, share)
     counted, failed = requests.per_arm(known | bad), requests.per_arm(bad)
-    low, high = share_interval(*failed, rule.alpha)
+    low, high = share_interval(*found.counts(), rule.alpha)
     return _metric(
         requests,
         name,
         log_e,
-        events,
+        found.over - 1,
         rule.alpha,
         direction="more is worse",
-        unit="share of the bad requests that are the challenger's",
+        unit="share of the events that are the challenger's",
         challenger=Side(of=counted[0], bad=failed[0]),
         control=Side(of=counted[1], bad=failed[1]),
-        estimate=rounded(failed[0] / len(events)) if len(events) else None,
+        events=found.counts(),
+        estimate=rounded(found.counts()[0] / len(ours)) if len(ours) else None,
         low=low,
         high=high,
         required=rule.required,

@@ -90,7 +90,8 @@ def _at_once(compared: analysis.Comparison) -> str:
     medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
     return (
         f"{compared.pairs:,} pairs, failed alone {compared.failed_alone[0]} and "
-        f"{compared.failed_alone[1]}, medians {medians}, equal risks "
+        f"{compared.failed_alone[1]}, medians {medians}, slower in {compared.slower_blocks[0]} and "
+        f"{compared.slower_blocks[1]} blocks of time (p {compared.p_slower:.2g}), equal risks "
         f"{compared.equal if compared.equal is not None else 0:.1%}, mean difference "
         f"{compared.moved_mean or 0:.4f}, largest distance of the distributions "
         f"{compared.ks or 0:.3f} (challenger, champion)"

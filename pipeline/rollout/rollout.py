@@ -6,6 +6,7 @@ ledger that says where the traffic belongs; a share only ever grows on evidence 
 
 import contextlib
 import fcntl
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 class Rollout:
     """What does not change while it goes on; `first` is a midnight in New York.
 
+    `salt` is what flights are hashed with, drawn anew for each rollout and kept in the ledger.
     `stands` is how many transitions the ledger had when it was begun or taken up.
     """
 
@@ -51,17 +53,13 @@ class Rollout:
     challenger: Side
     plan: RolloutConfig
     first: pd.Timestamp
+    salt: str
     stands: int = 0
 
     @property
     def folder(self) -> Path:
         """Where its evidence is kept."""
         return ROLLOUT / self.name
-
-    @property
-    def salt(self) -> str:
-        """What flights are hashed with: others meet the challenger in another rollout."""
-        return text_hash(f"{self.name} {self.challenger.name}")[:12]
 
     @property
     def title(self) -> str:
@@ -138,8 +136,13 @@ def changing(patience: float = 20.0) -> Iterator[bool]:
         yield False
 
 
-def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[Entry]]:
+def begun(
+    kind: str, bad: str = "", force: bool = False, draw: str = ""
+) -> tuple[Rollout, list[Entry]]:
     """A new rollout of this kind, or the one that was interrupted, with its transitions.
+
+    Which flights meet the challenger is drawn at random, or follows from `draw` where a replay has
+    to assign the same flights again.
 
     Raises:
         RegistryRefused: there is no champion.
@@ -157,7 +160,8 @@ def begun(kind: str, bad: str = "", force: bool = False) -> tuple[Rollout, list[
         require_answers(side)
     name = f"{ledger.rollouts() + 1:04}-{kind}"
     first = midnight_from(_since(plan, known))
-    return Rollout(name, champion, challenger, plan, first, len(known)), []
+    salt = text_hash(f"{draw} {name} {challenger.name}")[:12] if draw else secrets.token_hex(6)
+    return Rollout(name, champion, challenger, plan, first, salt, len(known)), []
 
 
 def _resumed(
@@ -178,7 +182,9 @@ def _resumed(
             f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
         )
     first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
-    found = Rollout(last.rollout, last.champion, last.challenger, plan, first, len(known))
+    found = Rollout(
+        last.rollout, last.champion, last.challenger, plan, first, last.salt, len(known)
+    )
     return found, mine
 
 

@@ -19,6 +19,7 @@ from pipeline.rollout.decision import (
     rounded,
 )
 from pipeline.rollout.looks import end, limits, p_above
+from pipeline.rollout.stalls import events
 from pipeline.rollout.statistics import first_alarm, log_e_more, p_anytime
 from pipeline.shared.config import RolloutConfig, ShadowPlan
 
@@ -29,17 +30,23 @@ QUANTILES = (0.5, 0.9, 0.99)
 class Comparison(Finite):
     """What pairs of answers to the same requests show; None where there is nothing to compare.
 
-    Seconds and risks are quantiles at QUANTILES. `ks` is the largest distance between the two
-    distributions of risk, `moved` the quantiles of |challenger - champion|; `enough` pairs to read
-    them. `p_fails_more` holds whenever it is looked at.
+    Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` are
+    pairs, `failure_events` events. `slower_blocks` are the blocks of time in which the challenger's
+    median was the higher, and the lower one. Seconds and risks are quantiles at QUANTILES; `ks` is
+    the largest distance between the two distributions of risk, `moved` the quantiles of
+    |challenger - champion|; `enough` pairs to read them. `p_fails_more` and `p_slower` hold at any
+    look; `p_slower` is reported and decides nothing.
     """
 
     pairs: int
     both_answered: int
     failed_alone: tuple[int, int]
+    failure_events: tuple[int, int]
     p_fails_more: float
     fails_more: bool
     seconds: tuple[list[float], list[float]] | None
+    slower_blocks: tuple[int, int]
+    p_slower: float
     risk: tuple[list[float], list[float]] | None
     equal: float | None
     moved_mean: float | None
@@ -51,27 +58,49 @@ class Comparison(Finite):
 def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
     """The answers of both models to the same requests, at once and without a label.
 
-    `pairs` has a row per request, in order: code, seconds and risk of each, as challenger_code and
-    champion_code. Of failures only those count that one of the two had alone.
+    `pairs` has a row per request: at (its beginning in seconds), and code, seconds and risk of each
+    side, as challenger_code and champion_code. Only failures that one side had alone count.
     """
+    pairs = pairs.sort_values("at", kind="stable")
     fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
     alone = fine["challenger"] != fine["champion"]
-    ours = np.cumsum(~fine["challenger"][alone])
-    theirs = np.arange(1, len(ours) + 1) - ours
-    log_e = log_e_more(ours, theirs)
+    began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
+    failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
+    log_e = _log_e(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
-    counts = (int(ours[-1]), int(theirs[-1])) if len(ours) else (0, 0)
+    slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
+    ours = int((alone & ~fine["challenger"]).sum())
     return Comparison(
         pairs=len(pairs),
         both_answered=len(both),
-        failed_alone=counts,
+        failed_alone=(ours, int(alone.sum()) - ours),
+        failure_events=failed.counts(),
         p_fails_more=rounded(p_anytime(log_e)),
         fails_more=first_alarm(log_e, plan.shadow.errors_alpha) is not None,
         seconds=_quantiles(both, "seconds"),
+        slower_blocks=(int(slower.sum()), int((~slower).sum())),
+        p_slower=rounded(p_anytime(_log_e(slower))),
         risk=_quantiles(both, "risk"),
         **_moved(both),
         enough=len(both) >= plan.shadow.min_pairs,
     )
+
+
+def _log_e(is_challenger: np.ndarray) -> np.ndarray:
+    ours = np.cumsum(is_challenger)
+    return log_e_more(ours, np.arange(1, len(ours) + 1) - ours)
+
+
+def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:
+    """For each block of time, whether the challenger's median time is higher; equal ones left out.
+
+    Both answer the same requests at once, so a stall of either is one block, however many wait.
+    """
+    timed = both[["at", *(f"{side}_seconds" for side in SIDES)]].dropna()
+    block = (timed.pop("at").astype("float64") // seconds).astype("int64")
+    medians = timed.groupby(block.to_numpy()).median()
+    apart = (medians["challenger_seconds"] - medians["champion_seconds"]).to_numpy()
+    return np.asarray(apart[apart != 0] > 0)
 
 
 def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]] | None:

@@ -22,10 +22,11 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 """The outcomes that take the challenger out, and what the ledger calls them."""
 
 
-def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None) -> str:
+def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None, draw: str = "") -> str:
     """Let the challenger answer a growing share of the traffic, and decide by what is seen.
 
-    `bad` injects a fault into its server. One that was interrupted goes on where it was.
+    `bad` injects a fault into its server. One that was interrupted goes on where it was. `draw`
+    lets a replay assign the same flights again; without it the assignment is a new draw.
 
     Raises:
         RolledBack: the challenger was worse than its control, or broke a limit.
@@ -33,7 +34,7 @@ def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None) -> st
         RolloutRefused: another rollout goes on, or this challenger was rolled back before.
     """
     with alone():
-        rollout, known = begun("canary", bad, force)
+        rollout, known = begun("canary", bad, force, draw)
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary

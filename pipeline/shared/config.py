@@ -372,11 +372,15 @@ class CanaryStep(Section):
 
 
 class Guardrail(Section):
-    """A rate that may not rise: its part of alpha, and how many times the control's it may be."""
+    """A rate that may not rise: its part of alpha, and how many times the control's it may be.
+
+    Bad requests that begin within `stall_seconds` of one another share a cause, and are one event.
+    """
 
     alpha: Alpha
     max_ratio: float = Field(ge=1, le=10)
     required: bool
+    stall_seconds: float = Field(ge=0, le=60)
 
 
 class Guardrails(Section):
@@ -417,10 +421,22 @@ class Failing(Section):
         return self
 
 
+class InARow(Section):
+    """So many bad requests of the challenger in a row, over so many seconds or longer.
+
+    At most a share `control_bad` of what the control was asked meanwhile may be bad.
+    """
+
+    bad: int = Field(gt=1)
+    seconds: float = Field(ge=0, le=3600)
+    control_bad: float = Field(ge=0, lt=1)
+
+
 class Breakers(Section):
     """What stops a canary at once, without a sample size."""
 
     failing: Failing
+    in_a_row: InARow
     invalid_allowed: int = Field(ge=0)
     parity_tolerance: float = Field(gt=0, le=1e-3)
     parity_allowed: int = Field(ge=0)

@@ -18,7 +18,7 @@ NOW = At(step=0, days=1, days_at_step=1)
 
 
 def requests(rows: int = 3000, step: int = 0, seed: int = 0, **changes: Any) -> pd.DataFrame:
-    """Requests of one step, dealt to both arms by a coin; `changes` replace columns."""
+    """Requests of one step, a second apart, dealt to arms by a coin; `changes` replace columns."""
     chance = np.random.default_rng(seed)
     arm = np.where(chance.random(rows) < 0.5, "challenger", "control")
     frame = pd.DataFrame(
@@ -27,6 +27,7 @@ def requests(rows: int = 3000, step: int = 0, seed: int = 0, **changes: Any) -> 
             "arm": arm,
             "day": 0,
             "step": step,
+            "at": step * 1e6 + seed * 1e5 + np.arange(rows),
             "code": 200,
             "seconds": 0.01,
             "release": np.where(arm == "challenger", "v2", "v1"),

@@ -13,7 +13,7 @@ from pipeline.shared.errors import RolloutRefused
 from tests.rollout.edge import PLAN
 from tests.shared.moves import NEW, OLD, move, registered
 
-ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"))
+ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
 MINUTE = 400_000
 
 
@@ -61,7 +61,7 @@ def test_whatever_somebody_else_has_written_ends_it_without_a_change(stage, thei
 
 
 def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(stage):
-    stage.rollout = Rollout("0003-canary", NEW, OLD, PLAN, ROLLOUT.first)
+    stage.rollout = Rollout("0003-canary", NEW, OLD, PLAN, ROLLOUT.first, "salt")
     ledger.append(move("rolled back", shares={"champion": 10_000}))
     with pytest.raises(RolloutRefused, match="rolled back"):
         stage.change("canary", MINUTE, shares_at(ROLLOUT, 0))

@@ -17,7 +17,7 @@ from tests.rollout.edge import NOW, PLAN, START, bad, requests
 from tests.shared.moves import NEW, OLD, move, registered
 
 EVIDENCE = Path("data/rollout/0002-canary/evidence-01.parquet")
-ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"))
+ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
 FAILING = bad(requests(), "challenger", 50, code=503, risk=float("nan"))
 
 
@@ -60,7 +60,7 @@ def test_a_shadows_decision_comes_out_again():
 
 def test_the_last_rollout_with_evidence_is_decided_again_unless_another_is_named():
     stepped()
-    later = Rollout("0003-canary", OLD, NEW, PLAN, ROLLOUT.first)
+    later = Rollout("0003-canary", OLD, NEW, PLAN, ROLLOUT.first, "salt")
     decided("step", requests(seed=1), decide(PLAN, START, requests(seed=1), NOW), later, 9)
     assert replay_decision().startswith("0003-canary: ")
     assert replay_decision("0002-canary").startswith("0002-canary: ")

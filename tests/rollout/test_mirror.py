@@ -28,7 +28,7 @@ def lost(monkeypatch):
     def told(challenger=NEW, rows=rows):
         traffic = Traffic(rows, np.arange(len(rows)), {})
         first = pd.Timestamp("2013-05-01 04:00Z")
-        return rows, daily(Rollout("0002-shadow", OLD, challenger, PLAN, first), traffic)
+        return rows, daily(Rollout("0002-shadow", OLD, challenger, PLAN, first, "salt"), traffic)
 
     return told
 

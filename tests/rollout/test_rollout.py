@@ -22,20 +22,7 @@ MIDNIGHT = pd.Timestamp("2013-05-01 04:00Z")
 
 
 def rollout(name="0002-canary", challenger=NEW):
-    return Rollout(name, OLD, challenger, PLAN, MIDNIGHT)
-
-
-def test_flights_meet_the_challenger_by_another_salt_in_every_rollout():
-    faulty = NEW.model_copy(update={"fault": "slow"})
-    salts = [
-        rollout().salt,
-        rollout("0003-canary").salt,
-        rollout(challenger=OLD).salt,
-        rollout(challenger=faulty).salt,
-    ]
-    assert len(set(salts)) == 4
-    assert rollout().salt == salts[0]
-    assert {len(salt) for salt in salts} == {12}
+    return Rollout(name, OLD, challenger, PLAN, MIDNIGHT, "0123456789ab")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +139,24 @@ def test_the_challenger_of_the_registry_meets_the_champion_after_all_that_has_ar
     assert [side.version for side in both] == ["1", "2"]
     assert (found.name, known, found.stands) == ("0002-canary", [], 1)
     assert found.first == pd.Timestamp("2013-05-02 04:00Z")
+
+
+@needs_registry
+@pytest.mark.answer("canary-decides")
+def test_a_canary_that_is_repeated_is_a_new_draw_and_a_replay_the_same_one(both):
+    salts = {begun("canary")[0].salt for _ in range(4)}
+    assert len(salts) == 4
+    assert {len(salt) for salt in salts} == {12}
+    again = {begun("canary", draw="a replay")[0].salt for _ in range(4)}
+    assert len(again) == 1
+    assert not again & salts
+    assert begun("canary", draw="another replay")[0].salt not in again | salts
+
+
+@needs_registry
+def test_a_canary_that_was_interrupted_keeps_its_draw(both):
+    event("canary", both, salt="0123456789ab")
+    assert begun("canary")[0].salt == "0123456789ab"
 
 
 @needs_registry

@@ -139,6 +139,7 @@ def pairs(rows=400, **changes):
     risk = np.linspace(0.1, 0.9, rows)
     return pd.DataFrame(
         {
+            "at": np.arange(rows, dtype="float64"),
             "challenger_code": 200,
             "champion_code": 200,
             "challenger_seconds": 0.02,
@@ -159,6 +160,24 @@ def test_the_same_model_says_the_same():
     assert (found.moved_mean, found.moved, found.failed_alone) == (0, [0, 0, 0], (0, 0))
     assert found.seconds == ([0.02] * 3, [0.01] * 3)
     assert found.enough
+
+
+@pytest.mark.answer("canary-decides")
+def test_a_stall_that_fails_or_slows_many_pairs_at_once_is_one_event():
+    table = pairs(challenger_code=codes(400, 30))
+    assert compare(PLAN, table).fails_more
+    stall = compare(PLAN, table.assign(at=np.where(table["at"] < 30, 0.001, 1) * table["at"]))
+    assert (stall.failed_alone, stall.failure_events) == ((30, 0), (1, 0))
+    assert not stall.fails_more
+
+
+def test_the_slower_side_is_told_by_blocks_of_time():
+    apart = compare(PLAN, pairs(20))
+    assert (apart.slower_blocks, apart.p_slower < 1e-3) == ((20, 0), True)
+    at_once = compare(PLAN, pairs(20).assign(at=np.arange(20) / 100))
+    assert (at_once.slower_blocks, at_once.p_slower) == ((1, 0), pytest.approx(2 / 3, abs=0.01))
+    equal = compare(PLAN, pairs(20, champion_seconds=0.02))
+    assert (equal.slower_blocks, equal.p_slower) == ((0, 0), 1.0)
 
 
 def test_a_moved_risk_is_seen_pair_by_pair_and_as_a_distribution():

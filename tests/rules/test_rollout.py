@@ -25,6 +25,7 @@ def flights(days=10, a_day=400):
     rows = days * a_day
     return Flights(
         [b"%d" % i for i in range(rows)],
+        np.arange(rows) * 86_400 / a_day,
         np.arange(rows) // a_day,
         np.arange(rows) // (a_day // 24),
         np.full(rows, "EWR", dtype=object),
