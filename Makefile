@@ -164,6 +164,10 @@ proxy: setup ## Measure what the proxy costs, and change the traffic again and a
 	@python -m benchmarks.proxy
 rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
 	@python -m benchmarks.rollout
+real-canaries: setup checkout ## Count false rollbacks of equal servers: goes on where it was stopped
+	@python -m benchmarks.real_canaries
+processors: setup checkout ## Train and evaluate as on other x86-64 processors: the same outputs?
+	@python -m benchmarks.processors
 drifts: setup ## Does the diagnosis find what is there? Constructed cases, then every month
 	@python -m benchmarks.drifts
 alerts: setup ## Were the year's alerts right, early, late or false?
@@ -238,5 +242,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
-  rollouts drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
+  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
   comment ci lock latest audit clean
