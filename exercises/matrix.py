@@ -115,9 +115,9 @@ Exposed are the requests that were answered with the fault, where a rollout coun
 are of the whole drill, {at_once} at a time. Written by `make drills`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
-a fault {alarms} were refused. The shadow and the canary among those run alone: beside drills, three
-at a time, a clean canary was once taken out as slow, 12 of its 137 requests beside 3 of 143, which
-is a false alarm by load.
+a fault {alarms} were refused. The shadow and the canary among those run alone. Beside drills, three
+at a time, a clean one was once taken out as slow, 12 of its 137 requests beside 3 of 143: a false
+alarm, of the time when each request was counted by itself (ADR 0017).
 
 | fault | {stages} | exposed | s |
 |---|{rules}|---|---|

@@ -115,9 +115,9 @@ DRILLS = [
         slug="slow",
         stage="rollout",
         fault="the challenger's server takes several times as long for each answer",
-        guard="rollout.canary, the guardrail `slow`: against the control of the same hours",
+        guard="rollout.canary, the guardrail `slow`, or its run of bad requests",
         inject=_asked("canary", "slow"),
-        caught=_ended("RolledBack", r"rollback: .*slow: challenger"),
+        caught=_ended("RolledBack", r"rollback: .*slow(: challenger| in a row)"),
     ),
     Drill(
         slug="failing",
@@ -147,9 +147,9 @@ DRILLS = [
         slug="missing",
         stage="rollout",
         fault="the challenger's server has lost its connection to one view of the store",
-        guard="rollout.canary, the guardrail `missing`",
+        guard="rollout.canary, the guardrail `missing`, or its run of bad requests",
         inject=_asked("canary", "missing"),
-        caught=_ended("RolledBack", "missing: challenger"),
+        caught=_ended("RolledBack", "missing: challenger", "missing in a row"),
     ),
     Drill(
         slug="biased",
