@@ -148,7 +148,7 @@ def adversarial(config, tmp_path_factory):
     asked = pd.concat([asked.sample(frac=1, random_state=1), asked.sample(9, random_state=2)])
     views = transform.views(flights, weather, config)
     return SimpleNamespace(
-        truth=oracle.Oracle(oracle.outcomes(flights), weather),
+        truth=oracle.Oracle(oracle.outcomes(flights), weather, NUMERIC),
         asked=asked,
         views=views,
         folder=written(tmp_path_factory.mktemp("adversarial"), views, config),
@@ -345,7 +345,7 @@ def quarter(published, config, tmp_path_factory):
     asked = transform.requests(published["flights"], config)
     views = transform.views(published["flights"], published["weather"], config)
     return SimpleNamespace(
-        truth=oracle.Oracle(oracle.outcomes(published["flights"]), published["weather"]),
+        truth=oracle.Oracle(oracle.outcomes(published["flights"]), published["weather"], NUMERIC),
         asked=asked,
         frame=historical(asked, views, config),
         folder=written(tmp_path_factory.mktemp("quarter"), views, config),
