@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.stalls import events
-from pipeline.rollout.statistics import first_alarm, log_e_more
+from pipeline.rollout.statistics import first_alarm, log_e_events
 from pipeline.shared.config import CanaryPlan
 
 BLOCK_MS = 5_000
@@ -78,8 +78,7 @@ def alarms(
     began: np.ndarray, waited: np.ndarray, ours: np.ndarray, seconds: float | None, alpha: float
 ) -> bool:
     """Whether the guardrail stops this canary."""
-    counted = np.cumsum(signs(began, waited, ours, seconds) > 0)
-    log_e = log_e_more(counted, np.arange(1, len(counted) + 1) - counted)
+    log_e = log_e_events(signs(began, waited, ours, seconds) > 0)
     return first_alarm(log_e, alpha) is not None
 
 

@@ -9,7 +9,7 @@ from pipeline.rollout.decision import Metric, Side, SliceRates, Start, rounded
 from pipeline.rollout.stalls import events
 from pipeline.rollout.statistics import (
     first_alarm,
-    log_e_more,
+    log_e_events,
     log_e_ratio,
     mean_interval,
     mean_process,
@@ -115,9 +115,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
         rule.stall_seconds,
         rule.max_ratio,
     )
-    ours = np.cumsum(found.is_challenger)
-    share = rule.max_ratio / (1 + rule.max_ratio)
-    log_e = log_e_more(ours, np.arange(1, len(ours) + 1) - ours, share)
+    log_e = log_e_events(found.is_challenger, rule.max_ratio / (1 + rule.max_ratio))
     counted, failed = requests.per_arm(known | bad), requests.per_arm(bad)
     low, high = share_interval(*found.counts(), rule.alpha)
     return _metric(
@@ -131,7 +129,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
         challenger=Side(of=counted[0], bad=failed[0]),
         control=Side(of=counted[1], bad=failed[1]),
         events=found.counts(),
-        estimate=rounded(found.counts()[0] / len(ours)) if len(ours) else None,
+        estimate=rounded(found.counts()[0] / len(log_e)) if len(log_e) else None,
         low=low,
         high=high,
         required=rule.required,

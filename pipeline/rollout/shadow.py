@@ -20,7 +20,7 @@ from pipeline.rollout.decision import (
 )
 from pipeline.rollout.looks import end, limits, p_above
 from pipeline.rollout.stalls import events
-from pipeline.rollout.statistics import first_alarm, log_e_more, p_anytime
+from pipeline.rollout.statistics import first_alarm, log_e_events, p_anytime
 from pipeline.shared.config import RolloutConfig, ShadowPlan
 
 SIDES = ("challenger", "champion")
@@ -66,7 +66,7 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
     alone = fine["challenger"] != fine["champion"]
     began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
     failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
-    log_e = _log_e(failed.is_challenger)
+    log_e = log_e_events(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
     slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
     ours = int((alone & ~fine["challenger"]).sum())
@@ -79,16 +79,11 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
         fails_more=first_alarm(log_e, plan.shadow.errors_alpha) is not None,
         seconds=_quantiles(both, "seconds"),
         slower_blocks=(int(slower.sum()), int((~slower).sum())),
-        p_slower=rounded(p_anytime(_log_e(slower))),
+        p_slower=rounded(p_anytime(log_e_events(slower))),
         risk=_quantiles(both, "risk"),
         **_moved(both),
         enough=len(both) >= plan.shadow.min_pairs,
     )
-
-
-def _log_e(is_challenger: np.ndarray) -> np.ndarray:
-    ours = np.cumsum(is_challenger)
-    return log_e_more(ours, np.arange(1, len(ours) + 1) - ours)
 
 
 def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:

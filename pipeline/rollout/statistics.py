@@ -33,6 +33,12 @@ def log_e_more(
     return np.asarray(np.where(ours <= share * (ours + theirs), np.minimum(found, 0.0), found))
 
 
+def log_e_events(is_challenger: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """The same after each of the events in order, from whose each one is."""
+    ours = np.cumsum(is_challenger)
+    return log_e_more(ours, np.arange(1, len(ours) + 1) - ours, share)
+
+
 def log_e_ratio(
     challenger: np.ndarray,
     control: np.ndarray,
