@@ -23,7 +23,7 @@ Answer = Literal["equal", "within tolerance", "different"]
 COMPUTED = ("train", "evaluate")
 """The stages whose floating-point results may differ on another processor."""
 WHY = {
-    "logistic.onnx": "a linear solver adds in the order of the processor's kernels and threads",
+    "logistic.onnx": "a linear solver adds in another order on a processor that is not x86-64",
     "importance.json": "means of logarithms, which vector instructions round each in their way",
     "training.json": "holds digests and rounding errors of the models beside it",
     "metrics.json": "holds differences to the linear baseline",

@@ -37,6 +37,8 @@ def to_onnx(fitted: Any, features: list[str]) -> bytes:
         target_opset={"": 18, "ai.onnx.ml": 3},
         name="flight-delay",
     )
+    # The converter keeps the versions in a set, whose order follows Python's hash seed.
+    converted.opset_import.sort(key=lambda version: version.domain, reverse=True)
     entry = converted.metadata_props.add()
     entry.key, entry.value = stored.FEATURES_KEY, json.dumps(features)
     return bytes(converted.SerializeToString(deterministic=True))
