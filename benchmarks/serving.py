@@ -250,7 +250,8 @@ def running(digest: str) -> Iterator[dict[str, int]]:
                 wait_for(ports[name], path)
             yield {**ports, "pid": own.pid or 0}
         finally:
-            os.killpg(theirs.pid, 15)
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it had ended
+                os.killpg(theirs.pid, 15)
             own.terminate()
             own.join()
 

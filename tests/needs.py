@@ -27,6 +27,7 @@ NEEDS = {
     "java": Need("default-jre-headless", "openjdk"),
     "pyspark": Need(otherwise="python -m uv pip install pyspark==4.3.0"),
     "axe-core": Need(otherwise=".ci/run"),
+    "Linux": Need(otherwise="a Linux: macOS ends a copy of a process that has loaded libraries"),
     "a package index": Need(otherwise="a connection to one"),
 }
 REASON = "needs "

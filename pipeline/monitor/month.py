@@ -21,7 +21,7 @@ from pipeline.monitor.operations import signals
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.gain import Gain, gained
 from pipeline.monitor.outcomes.outcome import Outcome, Rules, judged
-from pipeline.monitor.served import RISK, days_of, flights, served, skewed, table_of
+from pipeline.monitor.served import RISK, by_hand, days_of, flights, served, skewed, table_of
 from pipeline.monitor.severity import SEVERITY, Finding, Severity
 from pipeline.serve.log import newest
 from pipeline.shared import clock, ledger
@@ -78,6 +78,7 @@ class Month:
     champion: Champion
     rows: int
     logged: int
+    by_hand: int
     checks: list[Check]
     skew: dict[str, int]
     drift: drift.Drift
@@ -161,6 +162,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             champion=champion,
             rows=len(this),
             logged=int((this["source"] == "log").sum()),
+            by_hand=by_hand(theirs, load(ServeConfig).log_url),
             checks=checks,
             skew=skewed(theirs, this),
             drift=moved.result(),

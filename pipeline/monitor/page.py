@@ -126,6 +126,11 @@ def _gain(finding: "Finding") -> str:
     )
 
 
+def _by_hand(answers: int) -> list[str]:
+    told = "came past the proxy and named no arm (x-arm): somebody tried the server"
+    return [f"{answers:,} answer(s) are left out: their requests {told}."] if answers else []
+
+
 def month(found: "Month") -> str:
     """A month in three layers: what was served, what it was served with, what came of it."""
     return document(
@@ -135,6 +140,7 @@ def month(found: "Month") -> str:
             f"trained on {found.drift.reference}. As known at {found.at:%Y-%m-%d %H:%M}Z: "
             f"{found.rows:,} flights, {found.logged:,} of them asked for online, the others "
             "scored in a batch from the same rows.",
+            *_by_hand(found.by_hand),
         )
         + "<h2>Who is called</h2>\n"
         + _alerts(found)

@@ -25,6 +25,7 @@ from pipeline.serve.log import answered, newest
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.ledger import WHOLE, Side
+from pipeline.shared.processes import Patience
 
 KEPT = Path("state/retrain/kept")
 PROJECT = "loop"
@@ -113,9 +114,9 @@ class Online:
 
 
 def _wait_for(log_url: str, before: int, wanted: int) -> None:
-    deadline = time.monotonic() + _LOGGED_SECONDS
+    patience = Patience(_LOGGED_SECONDS)
     while (found := len(answered(log_url, before))) < wanted:
-        if time.monotonic() > deadline:
+        if patience.over():
             raise ServersFailed(
                 f"the request log holds {found} of {wanted} answers {_LOGGED_SECONDS:g} s after "
                 "the last was given; see state/retrain/kept, then run the same again"

@@ -14,6 +14,7 @@ from pipeline.rollout import envoy
 from pipeline.rollout.controller import Stage, staged
 from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
 from pipeline.shared.errors import RolledBack
+from pipeline.shared.processes import Patience
 
 WATCHED = 300
 """Requests for which a set is watched after each switch."""
@@ -68,10 +69,9 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
     """One switch under traffic: how long it took, what there was to drain, and how it went."""
     before = len(stage.replies)
     took = stage.change(event, _minute(stage), shares, busy=left)
-    started, most = time.monotonic(), 0
-    while (open_requests := envoy.in_flight(stage.live.wanted.ports, left)) and (
-        time.monotonic() - started < _PATIENCE_SECONDS
-    ):
+    started, patience, most = time.monotonic(), Patience(_PATIENCE_SECONDS), 0
+    ports = stage.live.wanted.ports
+    while (open_requests := envoy.in_flight(ports, left)) and not patience.over():
         most = max(most, open_requests)
         time.sleep(0.002)
     drained = time.monotonic() - started
@@ -98,7 +98,7 @@ def _minute(stage: Stage) -> int:
 def _watch(stage: Stage, requests: int) -> int:
     """Let so many more requests be answered; how many were before patience ended."""
     before = len(stage.replies)
-    until, deadline = len(stage.replies) + requests, time.monotonic() + _PATIENCE_SECONDS
-    while len(stage.replies) < until and time.monotonic() < deadline:
+    until, patience = len(stage.replies) + requests, Patience(_PATIENCE_SECONDS)
+    while len(stage.replies) < until and not patience.over():
         time.sleep(0.01)
     return len(stage.replies) - before

@@ -33,6 +33,7 @@ from pipeline.shared import ledger
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.ledger import WHOLE, Entry, Side
+from pipeline.shared.processes import Patience
 
 COLD, BASELINE, BLOCKS = 100, 200, 8
 """The champion's first requests meet what is still cold, and are left out; from the next ones the
@@ -83,10 +84,8 @@ class Stage:
 
         A copy that is read after the store has moved on gets other features than its original.
         """
-        deadline = time.monotonic() + _COPIES_SECONDS
-        while envoy.in_flight(self.live.wanted.ports, "challenger") and (
-            time.monotonic() < deadline
-        ):
+        patience = Patience(_COPIES_SECONDS)
+        while envoy.in_flight(self.live.wanted.ports, "challenger") and not patience.over():
             time.sleep(0.002)
 
     @property
@@ -129,8 +128,8 @@ class Stage:
             self.require_going_on(mine)
             entry = self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
             self.stands = entry.number
-            deadline = time.monotonic() + _BUSY_SECONDS
-            while busy and time.monotonic() < deadline:
+            patience = Patience(_BUSY_SECONDS)
+            while busy and not patience.over():
                 if envoy.in_flight(self.live.wanted.ports, busy):
                     break
             took = self.live.route(self.rollout.route(shares, self.shadowed))

@@ -10,16 +10,17 @@ import os
 import shutil
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from pipeline.shared import loopback
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import WHOLE
+from pipeline.shared.processes import Patience
 
 ARMS = ("challenger", "champion", "control")
 """In the order in which Envoy lays them over the hashes."""
@@ -120,8 +121,8 @@ def confirm(ports: Ports, version: str) -> float:
     Raises:
         ServersFailed: it does not within five seconds, or refuses the route.
     """
-    started = time.monotonic()
-    while time.monotonic() - started < _PATIENCE_SECONDS:
+    started, patience = time.monotonic(), Patience(_PATIENCE_SECONDS)
+    while not patience.over():
         told = admin(ports, "/config_dump?resource=dynamic_route_configs")
         if told is not None and version in told:
             return time.monotonic() - started
@@ -134,11 +135,7 @@ def confirm(ports: Ports, version: str) -> float:
 
 def admin(ports: Ports, path: str) -> str | None:
     """What Envoy says of itself; None where it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.admin}{path}", timeout=2) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return None
+    return loopback.get(ports.admin, path)
 
 
 def is_ready(ports: Ports) -> bool:

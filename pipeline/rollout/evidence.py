@@ -20,6 +20,7 @@ from pipeline.features.store import MISSING, STALE
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
+from pipeline.shared.processes import Patience
 
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
 """Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
@@ -60,7 +61,7 @@ class Evidence:
         Raises:
             ServersFailed: the proxy's own log lacks some.
         """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        patience = Patience(_PATIENCE_SECONDS)
         while True:
             self._read()
             edge = self._codes.keys()
@@ -68,7 +69,7 @@ class Evidence:
             known = self._risks.keys() & self._by_shadow if shadowed else self._risks.keys()
             if request_ids <= edge and fine <= known:
                 return
-            if time.monotonic() > deadline:
+            if patience.over():
                 break
             time.sleep(0.01)
         if lost := request_ids - edge:

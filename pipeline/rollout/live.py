@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,9 +18,11 @@ from pathlib import Path
 from pipeline.rollout import envoy, keeper
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.keeper import KEPT, Server, Wanted
+from pipeline.shared import loopback
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import Side
+from pipeline.shared.processes import Patience
 
 PROJECT = "rollout"
 """The online store's project that servers of a rollout read."""
@@ -48,8 +51,8 @@ class Live:
 
     def again(self) -> int:
         """The proxy's process, once it takes requests, if it ever does again."""
-        deadline = time.monotonic() + _READY_SECONDS
-        while not envoy.is_ready(self.wanted.ports) and time.monotonic() < deadline:
+        patience = Patience(_READY_SECONDS)
+        while not envoy.is_ready(self.wanted.ports) and not patience.over():
             time.sleep(0.05)
         return self.pid("envoy")
 
@@ -85,8 +88,8 @@ def _start_keeper(folder: Path) -> None:
 
 def end(folder: Path = KEPT) -> None:
     """End the keeper of a folder, if there is one, with all that it keeps."""
-    deadline = time.monotonic() + 20
-    while is_kept(folder) and time.monotonic() < deadline:
+    patience = Patience(20.0)
+    while is_kept(folder) and not patience.over():
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
         time.sleep(0.05)
@@ -177,14 +180,13 @@ def free_ports(count: int) -> list[int]:
 
 def _wait(live: Live) -> None:
     """Until Envoy takes requests and each arm's own server answers, by its own word."""
-    deadline = time.monotonic() + _READY_SECONDS
-    missing = set(live.wanted.servers)
-    while time.monotonic() < deadline:
+    patience, missing = Patience(_READY_SECONDS), set(live.wanted.servers)
+    while not patience.over():
         missing = {arm for arm, s in live.wanted.servers.items() if not _answers(s.port)}
         counted = envoy.healthy(live.wanted.ports)
         if not missing and counted and all(counted.get(arm, 0) for arm in live.wanted.servers):
             return
-        if worst := [str(arm) for arm in missing if live.starts(arm) > 3]:
+        if worst := [name for name in (*sorted(missing), "envoy") if live.starts(name) > 3]:
             raise ServersFailed(_failed(live, worst))
         time.sleep(0.1)
     raise ServersFailed(_failed(live, sorted(missing) or ["envoy"]))
@@ -193,22 +195,19 @@ def _wait(live: Live) -> None:
 def _failed(live: Live, arms: list[str]) -> str:
     log = live.folder / f"{arms[0]}.log"
     words = log.read_text(errors="replace").strip() if log.is_file() else ""
-    last = words.splitlines()[-1] if words else "it said nothing"
     return (
         f"{', '.join(arms)} of {len(live.wanted.servers)} servers did not get ready within "
-        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: {last} "
-        f"({log}); correct that, then run the same again"
+        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: "
+        f"{_reason(words)} ({log}); correct that, then run the same again"
     )
 
 
-def _answers(port: int) -> bool:
-    import http.client
+def _reason(words: str) -> str:
+    """The line of a log that says why: Python tells it last; Envoy first, and then what follows."""
+    lines = words.splitlines() or ["it said nothing"]
+    told = [line for line in lines if re.search(r"\[(critical|error)\]|assert failure", line)]
+    return told[0] if told else lines[-1]
 
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/v2/health/ready")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+
+def _answers(port: int) -> bool:
+    return loopback.get(port, "/v2/health/ready") is not None

@@ -29,6 +29,7 @@ from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefused
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
 from pipeline.shared.ledger import WHOLE, Entry, Move, Side
+from pipeline.shared.processes import Patience
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
 
 LOCK = ledger.LEDGER.with_name("controller.lock")
@@ -116,21 +117,21 @@ def alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def changing(patience: float = 20.0) -> Iterator[bool]:
+def changing(seconds: float = 20.0) -> Iterator[bool]:
     """Be the only one who changes ledger, traffic and alias; False if another still does.
 
     The one who decides and the one who takes it back are two: without this the one could write
     down what the other is about to undo, and both would be right.
     """
     TRAFFIC.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    deadline = time.monotonic() + patience
+    patience = Patience(seconds)
     with TRAFFIC.open("w") as stream:
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield True
                 return
-            if time.monotonic() > deadline:
+            if patience.over():
                 break
             time.sleep(0.01)
         yield False

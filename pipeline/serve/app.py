@@ -17,7 +17,7 @@ from starlette.types import Scope
 from pipeline.serve import protocol
 from pipeline.serve.desk import Desk
 from pipeline.serve.envelope import Envelope, refusal
-from pipeline.serve.log import Log
+from pipeline.serve.log import DIRECT, Log
 from pipeline.serve.metrics import CONTENT_TYPE, Metrics
 from pipeline.serve.openapi import BODIES, answers, described, page
 from pipeline.serve.predictor import Predicts
@@ -36,7 +36,7 @@ def create_app(
     metrics: Metrics,
     ready: Callable[[], str],
     model_name: str = "flight-delay",
-    arm: str = "direct",
+    arm: str = DIRECT,
 ) -> FastAPI:
     """The app over a predictor; `ready` says why it is not, or nothing.
 

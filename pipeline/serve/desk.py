@@ -41,6 +41,13 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in kinds:
             raise Refused(415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}")
+        packed_as = request.headers.get("content-encoding", "identity").strip().lower()
+        if packed_as != "identity":
+            raise Refused(
+                415,
+                f"the body is packed as {packed_as!r:.60}; send it as it is",
+                **{"accept-encoding": "identity"},
+            )
         limit, found = self._config.max_body_bytes, bytearray()
         told = request.headers.get("content-length", "0")
         if told.isascii() and told.isdigit() and int(told[:18]) > limit:

@@ -63,6 +63,8 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started, code = time.perf_counter(), None
+        if head := scope["method"] == "HEAD":  # as GET is answered, without the body
+            scope = {**scope, "method": "GET"}
         headers = Headers(scope=scope)
         told = headers.get("x-request-id", "")
         request_id = told if _is_id(told) else new_id()
@@ -73,6 +75,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 code = message["status"]
                 message["headers"] = [*message.get("headers", []), *added]
+            elif head:
+                message["body"] = b""
             await send(message)
 
         state: dict[str, Any] = scope.setdefault("state", {})

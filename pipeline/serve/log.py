@@ -28,6 +28,8 @@ from pipeline.shared.secrets import shown
 
 SHADOW = "shadow"
 """The arm of a copy of a request: its answer reaches nobody."""
+DIRECT = "direct"
+"""The arm of a request that came past the proxy and named none: by hand, or to try the server."""
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))

@@ -4,7 +4,9 @@ KServe, Triton and Seldon speak it, so their clients work against this server, a
 before it need not know which of them answers.
 """
 
+import json
 import math
+import re
 import struct
 from dataclasses import dataclass
 from itertools import chain
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.features.definitions import FEATURES
 from pipeline.serve.request import Flight
@@ -35,6 +37,7 @@ _WIRE = {"FP32": "<f4", "INT64": "<i8"}
 _PLAIN: dict[str, set[type]] = {"FP32": {int, float, type(None)}, "INT64": {int}, "BYTES": {str}}
 """What a datatype may look like in JSON; no number at all is a missing one."""
 _FLIGHTS = TypeAdapter(list[Flight])
+_KEY = re.compile(rb'"\s*:')
 
 
 class Refused(Exception):
@@ -50,11 +53,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _absent(kind: type) -> BeforeValidator:
+    """Clients of other languages write null where nothing is."""
+    return BeforeValidator(lambda value: kind() if value is None else value)
+
+
+Parameters = Annotated[dict[str, Any], _absent(dict), Field(default_factory=dict)]
+
+
 class TensorOut(_Part):
     """An output that is asked for."""
 
     name: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters
 
 
 class TensorIn(_Part):
@@ -63,7 +74,7 @@ class TensorIn(_Part):
     name: str
     datatype: str
     shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2)]
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters
     data: list[Any] | None = None
 
 
@@ -71,8 +82,8 @@ class Inference(_Part):
     """The body of an inference request; KServe's client repeats what the path says."""
 
     inputs: Annotated[list[TensorIn], Field(min_length=1)]
-    outputs: list[TensorOut] = Field(default_factory=list)
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    outputs: Annotated[list[TensorOut], _absent(list), Field(default_factory=list)]
+    parameters: Parameters
     id: str | None = None
     model_name: str | None = None
     model_version: str | None = None
@@ -90,11 +101,43 @@ class Tensors:
 
 
 def parsed(body: bytes) -> Any:
-    """A body as JSON; NaN and Infinity are not."""
+    """A body as JSON; NaN and Infinity are not, and no key may stand twice.
+
+    Readers differ in which of two they take: what is in front of this server could read another
+    flight than it answers.
+    """
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Refused(400, f"the body is not JSON: {error}") from None
+    if len(_KEY.findall(body)) != _keys(found):  # a key stands twice, or a text looks like one
+        try:
+            json.loads(body, object_pairs_hook=_once)
+        except RecursionError:
+            raise Refused(400, "the body is nested too deeply") from None
+    return found
+
+
+def _keys(value: Any) -> int:
+    """How many keys there are, where every list is of one kind; else fewer than there are."""
+    found, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        if type(one) is dict:
+            found += len(one)
+            waiting += one.values()
+        elif type(one) is list and one and type(one[0]) in (dict, list):
+            waiting += one
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refused(400, f"the key {twice!r:.60} stands {names.count(twice)} times in one object")
+    return found
 
 
 def explained(error: ValidationError) -> str:

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.features.store import LIVE, opened
+from pipeline.features.store import LIVE, Store, opened
+from pipeline.features.transform import NEVER
+from pipeline.serve.request import instant_of
 from pipeline.shared.config import RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit
 
@@ -48,7 +50,7 @@ def serve(
     project: str = LIVE,
     log_url: str | None = None,
     wrap: "Callable[[Predicts], Predicts]" = lambda predictor: predictor,
-    arm: str = "direct",
+    arm: str | None = None,
 ) -> str:
     """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
 
@@ -73,12 +75,14 @@ def serve(
         reason = unready(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()
         name = load(RegisterConfig).model_name
-        app = create_app(predictor, log, config, metrics, lambda: reason, name, arm)
+        app = create_app(
+            predictor, log, config, metrics, lambda: reason, name, arm or request_log.DIRECT
+        )
         at = "http://{}:{}".format(*listener.getsockname())
         state = f"not ready: {reason}" if reason else "ready"
         gc.collect()
         gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
-        _say(f"{at} serves version {release.number} ({digest[:12]}) as {arm}, {state}")
+        _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_fresh(store)}")
         _until_told(app, listener)
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
@@ -123,6 +127,14 @@ def _until_told(app: object, listener: socket.socket) -> None:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def _fresh(store: Store) -> str:
+    """Until when the online store is complete: what it lacks is answered without, and flagged."""
+    until = min(store.watermarks().values())
+    if until == NEVER:
+        return "the online store is empty: `make materialize` fills it"
+    return f"the online store is complete until {instant_of(until)}"
 
 
 def _say(line: str) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import sqlite3
+import sys
 import tempfile
 import traceback
 import warnings
@@ -34,6 +35,7 @@ from pipeline.features.repository import WATERMARK, repository, table
 from pipeline.features.store import LATE, MISSING, REPLAY, STALE, online_store, opened, requests
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.files import write_parquet
+from tests import needs
 from tests.features import elsewhere, oracle
 from tests.features.oracle import flight
 from tests.features.poison import SEES, around, instants_of, poisoned
@@ -787,6 +789,8 @@ READ = {
 @pytest.fixture(scope="module")
 def lived(march, config, tmp_path_factory):
     """What was left and read by processes that were killed while they materialized."""
+    if sys.platform != "linux":
+        needs.skip("Linux")
     folder = tmp_path_factory.mktemp("killed")
     shutil.copytree(march.folder / "views", folder / "views")
     first = minute_of(NOW - DAY)

@@ -116,7 +116,7 @@ def finish(process: "subprocess.Popen[bytes]", folder: Path) -> Done:
 def kill(process: "subprocess.Popen[bytes]") -> None:
     """SIGKILL to all of a command's processes; returns when none of them is left."""
     deadline = time.monotonic() + PATIENCE
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: only zombies are left
         while time.monotonic() < deadline:
             os.killpg(process.pid, signal.SIGKILL)
             if process.returncode is None:

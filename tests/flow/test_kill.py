@@ -3,10 +3,12 @@
 import random
 import re
 import sqlite3
+import sys
 import time
 
 import pytest
 
+from tests import needs
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(3600)]
@@ -131,6 +133,7 @@ def test_nothing_half_written_is_left(killed):
     assert life.half_written(killed[0].folder) == []
 
 
+@needs.unless(sys.platform == "linux", "Linux")
 def test_a_registry_that_was_killed_in_the_making_is_made_again(small, tmp_path):
     done = life.run(small.folder, "python", "-c", DATABASE, str(tmp_path)).well()
     said = re.findall(r"^at \S+ killed (\S+) then (\S+) with (.+)$", done.words, re.MULTILINE)

@@ -1,30 +1,22 @@
 """An alert as it happens, by the real command: real servers, a real Prometheus, a fault."""
 
-import contextlib
 import os
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
 from tests.flow import life
 from tests.monitor.operations.scenes import needs
 from tests.patience import PATIENCE, until
+from tests.processes import working_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def left_over(folder):
     """Processes that work in a copy, or below the folder of its temporary files."""
-    found = []
-    places = [folder.resolve(), life.beside(folder, "aside").resolve()]
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            cwd = (path / "cwd").resolve()
-            if any(cwd == place or place in cwd.parents for place in places):
-                found.append((path / "cmdline").read_bytes().replace(b"\0", b" "))
-    return found
+    return working_in(folder, life.beside(folder, "aside"))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,6 @@ import json
 import re
 import signal
 import time
-import urllib.error
-import urllib.request
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
 from pipeline.serve.log import answered, features_of
+from pipeline.shared import loopback
 from pipeline.shared.model import load
 from tests.flow import life
 from tests.patience import PATIENCE
@@ -38,13 +37,10 @@ def started(folder, *command, port):
     process = life.start(folder, *command)
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
-        address = f"http://127.0.0.1:{port(folder)}"
-        try:
-            with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=5) as done:
-                assert done.status == 200
-                return SimpleNamespace(folder=folder, process=process, url=address)
-        except (OSError, urllib.error.URLError):
-            time.sleep(0.1)
+        if loopback.get(listening := port(folder), "/v2/health/ready") is not None:
+            url = f"http://{loopback.HOST}:{listening}"
+            return SimpleNamespace(folder=folder, process=process, port=listening, url=url)
+        time.sleep(0.1)
     raise AssertionError(life.words(folder))
 
 
@@ -83,12 +79,19 @@ def told(flights):
 
 def post(server, body, request_id):
     headers = {"content-type": "application/json", "x-request-id": request_id}
-    request = urllib.request.Request(
-        f"{server.url}/predict", json.dumps(body).encode(), headers, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as done:
-        assert done.headers["x-version"] == "1"
-        return json.loads(done.read())
+    content = json.dumps(body).encode()
+    done, answer = loopback.ask(server.port, "/predict", content, headers, PATIENCE)
+    assert (done.status, done.headers["x-version"]) == (200, "1")
+    return json.loads(answer)
+
+
+def test_it_says_when_it_is_ready_how_fresh_its_store_is(server, small, shelf):
+    assert re.search(rf"ready; the online store is complete until {AT:%Y-%m-%dT%H:%M}Z",
+                     life.words(server.folder))  # fmt: skip
+    empty = life.twin(small.folder, shelf / "empty")
+    found = started(empty, *life.PIPELINE, "server", "--port=0", port=_told)
+    life.kill(found.process)
+    assert "the online store is empty: `make materialize` fills it" in life.words(empty)
 
 
 def test_a_flight_gets_the_risk_that_the_model_gives_for_trainings_row(server, flights):
@@ -133,6 +136,12 @@ def tensors(flights, binary=True):
         found = InferInput(name, [len(asked)], "BYTES" if texts else "INT64")
         found.set_data_from_numpy(asked[name].to_numpy(), binary_data=binary)
         yield found
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """KServe's client asks the proxy that the environment names, for this machine too."""
+    monkeypatch.setenv("NO_PROXY", loopback.HOST)
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -20,6 +20,7 @@ from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
 from tests import needs
+from tests.processes import below
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.answer("feature-store")]
 NAMES = [*NUMERIC, *KNOWN_AT]
@@ -63,16 +64,8 @@ def online(folder: Path) -> dict[str, list[tuple]]:
 
 def java() -> dict[int, list[str]]:
     """The JVMs below this process, with their arguments."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            told = (place / "cmdline").read_text().split("\0")
-        except OSError:
-            continue
-        if parent == os.getpid() and Path(told[0]).name == "java":
-            found[int(place.name)] = told
-    return found
+    children = {one.pid: one.command.split() for one in below(os.getpid())}
+    return {pid: words for pid, words in children.items() if Path(words[0]).name == "java"}
 
 
 @needs_spark

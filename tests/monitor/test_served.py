@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
-from pipeline.monitor.served import days_of, served, skewed
+from pipeline.monitor.served import by_hand, days_of, served, skewed
 from pipeline.shared.config import ServeConfig, load
 from tests.monitor import months
 
@@ -89,6 +89,17 @@ def test_a_view_that_was_missing_in_the_log_is_missing(flights):
 def test_a_shadows_answer_reached_nobody_and_does_not_count(flights):
     months.log(flights[:4], arm=["shadow", "champion", "control", "challenger"])
     assert answered(flights)["source"][:5].tolist() == ["batch", "log", "log", "log", "batch"]
+
+
+def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flights):
+    """Before anything was materialized, one such request made a month of broken data."""
+    url, before = load(ServeConfig).log_url, answered(flights)
+    assert by_hand(flights, url) == 0
+    months.log(flights[:3], arm=["direct", "champion", "direct"], known_at=[months.never()] * 3)
+    assert answered(flights)["source"][:3].tolist() == ["batch", "log", "batch"]
+    pd.testing.assert_frame_equal(answered(flights).iloc[[0, 2]], before.iloc[[0, 2]])
+    assert by_hand(flights, url) == 2
+    assert by_hand(flights[1:], url) == 1
 
 
 def test_of_several_answers_the_first_that_reached_a_user_counts(flights):

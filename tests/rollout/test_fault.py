@@ -86,9 +86,9 @@ def _answered(count):
 
 
 def test_a_crashing_server_is_gone_after_so_many_answers():
-    forked = multiprocessing.get_context("fork")
-    count = forked.Value("i", 0)
-    process = forked.Process(target=_answered, args=(count,))
+    context = multiprocessing.get_context("spawn")
+    count = context.Value("i", 0)
+    process = context.Process(target=_answered, args=(count,))
     process.start()
     process.join(PATIENCE)
     assert (process.exitcode, count.value) == (1, fault.CRASH_AFTER)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ import pytest
 from pipeline.rollout import envoy, keeper, live
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.keeper import KEPT, Wanted
+from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from tests.conftest import ROOT
 from tests.patience import PATIENCE, until
+from tests.processes import runs
 from tests.rollout.arms import SALT
 
 pytestmark = pytest.mark.slow
@@ -22,15 +25,6 @@ from pipeline.rollout import keeper
 keeper.LEASE_SECONDS = {}
 raise SystemExit(keeper.keep(prepared=lambda: None))
 """
-
-
-def runs(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat") as stream:  # noqa: PTH123 - a file of the kernel's
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -132,6 +126,22 @@ def test_left_alone_it_goes_on_for_a_while_and_then_ends_with_all_it_keeps(start
     assert not any(runs(pid) for pid in seen if pid)
 
 
+def test_a_machine_that_slept_longer_than_the_lease_finds_its_servers_as_they_were(start, wanted):
+    """A closed lid stops everybody at once: nobody could show that he lives, and all still do."""
+    process = start(lease=2.0)
+    pid = kept(wanted)["pid"]
+    for number in (process.pid, pid):
+        os.kill(number, signal.SIGSTOP)
+    time.sleep(6.0)
+    for number in (pid, process.pid):
+        os.kill(number, signal.SIGCONT)
+    (KEPT / "lease").touch()
+    time.sleep(1.0)  # a keeper that had gone by its clock would be ending
+    assert process.poll() is None
+    assert envoy.is_ready(wanted.ports)
+    assert keeper.status()["envoy"] == {"pid": pid, "starts": 1}
+
+
 def test_without_a_sign_of_life_at_all_it_keeps_nothing(start, wanted):
     (KEPT / "lease").unlink()
     assert start().wait(PATIENCE) == 0
@@ -148,6 +158,44 @@ def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
     until(lambda: keeper.status()["envoy"]["pid"] not in (first, 0))
     assert kept(other)["starts"] == 1
     assert not runs(first)
+
+
+def test_a_proxy_that_cannot_start_is_told_with_the_line_that_says_why(start, wanted):
+    """Envoy says why first, and then where it stood; and nobody waits a minute for a fourth try."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        other = wanted.model_copy(update={"admin": taken.getsockname()[1]})
+        envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT))
+        write_json(KEPT / "wanted.json", other.model_dump())
+        start()
+        with pytest.raises(ServersFailed, match=r"envoy .* \d+ starts; .*Address already in use"):
+            live.Live(KEPT, other).wait()
+
+
+ENVOYS_WORDS = """\
+[1][critical][assert] [inotify/watcher_impl.cc:25] assert failure: inotify_fd_ >= 0. Details: \
+Consider increasing value of fs.inotify.max_user_instances
+[1][error][envoy_bug] [assert.h:60] stacktrace for envoy bug
+[1][critical][backtrace] [./source/server/backtrace.h:167] #0: [0x7f81a0e01050]
+"""
+PYTHONS_WORDS = """\
+Traceback (most recent call last):
+  File "server.py", line 3, in serve
+pipeline.shared.errors.ReleaseRefused: the release has other features
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (ENVOYS_WORDS, "max_user_instances"),
+        (PYTHONS_WORDS, "the release has other features"),
+        ("", "it said nothing"),
+    ],
+)
+def test_of_a_log_the_line_that_says_why_is_told(words, why):
+    assert live._reason(words).endswith(why)
 
 
 def test_ending_what_is_not_there_is_nothing(start):

@@ -17,7 +17,6 @@ LEAST = 600
 PACES = {
     "self._over.wait(0.02)": "a user asks again after a pause",
     "http.client.HTTPConnection('127.0.0.1', port, timeout=5)": "a user gives up, and is counted",
-    "urllib.request.urlopen(f'{address}/v2/health/ready', timeout=5)": "it is asked again",
 }
 """Short waits that no test fails by, and why."""
 

@@ -1,5 +1,6 @@
 """The server over HTTP, with a model and a store at its edge that give what the test says."""
 
+import gzip
 import json
 import struct
 import threading
@@ -454,3 +455,71 @@ def test_the_documentation_is_complete_and_loads_nothing(served):
     assert "POST /predict" in told
     assert "src=" not in told
     assert "http" not in told.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("where", ["parameters", "outputs", "id"])
+def test_null_is_nothing_to_clients_of_other_languages(served, where):
+    done = served().client.post(ROWS, json=rows(0.5) | {where: None})
+    assert done.status_code == 200
+    of_a_tensor = served().client.post(ROWS, json=rows(0.5, parameters=None))
+    assert of_a_tensor.json()["outputs"] == done.json()["outputs"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/flight-delay/ready", "/docs"]
+)
+def test_who_asks_for_the_head_gets_what_get_gives_without_the_body(served, path):
+    client = served().client
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert client.head("/predict").status_code == 405
+
+
+def test_a_server_that_is_not_ready_says_so_to_a_head_too(served):
+    assert served(reason="another runtime").client.head("/v2/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize("packed", ["gzip", "br", "GZIP, identity"])
+def test_a_packed_body_is_refused_by_the_name_of_its_packing(served, packed):
+    body = gzip.compress(json.dumps(flights()).encode())
+    for path in ("/predict", FLIGHTS):
+        done = served().client.post(
+            path, content=body, headers={**JSON, "content-encoding": packed}
+        )
+        assert (done.status_code, done.headers["accept-encoding"]) == (415, "identity")
+        assert packed.lower() in done.json()["error"]
+    plain = {**JSON, "content-encoding": "identity"}
+    done = served().client.post("/predict", content=json.dumps(flights()), headers=plain)
+    assert done.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("/predict", '{"flights": [], "flights": [F]}', "flights"),
+        ("/predict", '{"flights": [F], "flights"\n : [F]}', "flights"),
+        ("/predict", '{"flights": [{"carrier": "UA", "carrier": "AA"}]}', "carrier"),
+        ("/predict", '{"flights": [F, {"a": 1, "\\u0061": 2}]}', "a"),
+        (ROWS, '{"inputs": [1, {"name": "x", "name": "inputs"}]}', "name"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(served, path, body, key):
+    """Two readers of one body could take two flights for it."""
+    body = body.replace("F", json.dumps(FLIGHT))
+    done = served().client.post(path, content=body, headers=JSON)
+    assert done.status_code == 400
+    assert f"the key '{key}' stands 2 times in one object" in done.json()["error"]
+
+
+def test_a_text_that_looks_like_a_key_is_a_text(served):
+    odd = rows(0.5) | {"id": 'a": "b": c'}
+    done = served().client.post(ROWS, json=odd)
+    assert (done.status_code, done.json()["id"]) == (200, odd["id"])
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused(served):
+    for depth in (400, 990, 5_000):
+        body = '{"a\\": b": 1, "flights": ' + "[" * depth + "]" * depth + "}"
+        done = served().client.post("/predict", content=body, headers=JSON)
+        assert done.status_code == 400

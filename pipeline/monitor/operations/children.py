@@ -1,18 +1,11 @@
-"""The programs that `make monitor-live` starts and ends: Prometheus, Alertmanager, our exporter."""
+"""The programs that `make monitor-live` needs, Prometheus and Alertmanager, and an end in order."""
 
 import contextlib
-import ctypes
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
-import pipeline
 from pipeline.shared.errors import EnvironmentUnfit
 
 PACKAGES = {
@@ -22,10 +15,6 @@ PACKAGES = {
     "amtool": ("prometheus-alertmanager",),
 }
 """Programs, by what Debian calls their package; where a program has another name there, both."""
-_GRACE_SECONDS = 5.0
-_DIE_WITH_PARENT = 1
-_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-"""Looked up before any fork: a child may hold no lock that another thread of ours has."""
 
 
 def program(name: str) -> str:
@@ -41,58 +30,6 @@ def program(name: str) -> str:
             f"{PACKAGES[name][0]}, end the service that it starts, and run `make monitor-live`"
         )
     return found
-
-
-class Child:
-    """A process that ends when its block does, and where Linux runs it, with whoever started it."""
-
-    def __init__(self, command: list[str], folder: Path):
-        """Start it in a folder, where what it says is kept beside what it writes."""
-        self.log = folder / f"{Path(command[0]).name}.log"
-        root = str(Path(pipeline.__file__).parents[1])
-        with self.log.open("ab") as stream:
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": root},
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,  # Ctrl-C is for who started it, who ends it in order
-                preexec_fn=_die_with_parent,
-            )
-
-    def __enter__(self) -> "Child":
-        """Nothing more to do: it runs."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it, and wait until it has."""
-        self._process.terminate()
-        try:
-            self._process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is gone already."""
-        return self._process.poll() is not None
-
-    def kill(self) -> None:
-        """End it without a word."""
-        self._process.kill()
-        self._process.wait()
-
-
-def _die_with_parent() -> None:
-    if _PRCTL is not None:
-        _PRCTL(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -111,12 +48,3 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-
-
-def page(url: str) -> str | None:
-    """What is read at an address of this machine; None where nothing answers well."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return None

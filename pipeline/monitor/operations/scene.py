@@ -5,25 +5,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+import pipeline
 from pipeline.features.store import Store
 from pipeline.monitor.operations import rules, slo
-from pipeline.monitor.operations.children import Child, page
-from pipeline.monitor.operations.exporter import HOST
 from pipeline.monitor.operations.sink import Sink
 from pipeline.rollout.live import Live
+from pipeline.shared import loopback
 from pipeline.shared.config import MonitorConfig, ServeConfig, load
 from pipeline.shared.errors import AlertSilent
 from pipeline.shared.files import write_json
+from pipeline.shared.processes import Patience, Supervisor
 
 if TYPE_CHECKING:
     from pipeline.serve.metrics import Sample
 
 _PATIENCE_SECONDS = 40.0
 _REQUESTS_A_SECOND = 60
+EXPORTER = "exporter"
 
 
 @dataclass
@@ -35,8 +38,8 @@ class Scene:
     requests: Iterator[int]
     sink: Sink
     ports: dict[str, int]
-    exporter: Callable[[], Child]
-    showing: Child
+    children: Supervisor
+    exporter: list[str]
     states: dict[str, str] = field(default_factory=dict)
     asked: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -66,9 +69,9 @@ class Scene:
         Raises:
             AlertSilent: it does not in time.
         """
-        end = time.monotonic() + _PATIENCE_SECONDS
+        patience = Patience(_PATIENCE_SECONDS)
         while not happened():
-            if time.monotonic() > end:
+            if patience.over():
                 raise AlertSilent(
                     f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.asked:,} requests; "
                     f"active are: {self._active()}; see the rule in {rules.RULES}"
@@ -105,7 +108,7 @@ class Scene:
         from pipeline.serve.metrics import samples
 
         paths = {"proxy": "/stats/prometheus", "champion": "/metrics", "exporter": "/metrics"}
-        pages = [page(f"http://{HOST}:{self.ports[name]}{path}") for name, path in paths.items()]
+        pages = [loopback.get(self.ports[name], path) for name, path in paths.items()]
         return [sample for text in pages if text for sample in samples(text)]
 
     def broken(self, fault: str) -> Callable[[], None]:
@@ -114,8 +117,8 @@ class Scene:
             self.feed.stopped = True
             return self.feed.caught_up
         if fault == "exporter":
-            self.showing.kill()
-            return self._show_again
+            self.children.stop([EXPORTER])
+            return self.show
         self._deploy(fault)
         return lambda: self._deploy("")
 
@@ -127,13 +130,16 @@ class Scene:
         changed = wanted.model_copy(update={"servers": servers})
         write_json(self.live.folder / "wanted.json", changed.model_dump())
 
-    def _show_again(self) -> None:
-        self.showing = self.exporter()
+    def show(self) -> None:
+        """Start the exporter of what the monitoring job has found."""
+        folder, code = self.children.folder, str(Path(pipeline.__file__).parents[1])
+        log = folder / f"{EXPORTER}.log"
+        self.children.start(EXPORTER, self.exporter, log, folder, {"PYTHONPATH": code})
 
 
 def active(port: int) -> dict[str, str]:
     """The alerts that Prometheus holds to be pending or firing; firing, if one of many is."""
-    told = page(f"http://{HOST}:{port}/api/v1/alerts")
+    told = loopback.get(port, "/api/v1/alerts")
     found = json.loads(told)["data"]["alerts"] if told else []
     states = sorted((one["labels"]["alertname"], one["state"]) for one in found)
     return dict(reversed(states))

@@ -16,7 +16,6 @@ import yaml
 from pipeline.features.store import Store, opened
 from pipeline.monitor.operations import rules
 from pipeline.monitor.operations.alerts import configured
-from pipeline.monitor.operations.children import Child, page
 from pipeline.monitor.operations.exporter import HOST
 from pipeline.monitor.operations.scene import Feed, Scene
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
@@ -26,11 +25,12 @@ from pipeline.rollout.envoy import Route
 from pipeline.rollout.live import Live
 from pipeline.rollout.rollout import ALL_CHAMPION, midnight_from, require_answers, sides
 from pipeline.rollout.traffic import Traffic, Users, lived, traffic
-from pipeline.shared import clock, documents, tracking
+from pipeline.shared import clock, documents, loopback, tracking
 from pipeline.shared.config import FeaturesConfig, IngestConfig, RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import Side
+from pipeline.shared.processes import Patience, Supervisor
 
 FACTOR = 60
 """What windows are divided by: an hour becomes a minute."""
@@ -57,20 +57,19 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
         ports = dict(zip(names, serving_live.free_ports(len(names)), strict=True))
         _known(folder, champion, first)
 
-        def exporter() -> Child:
-            words = ["-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
-            return enter(Child([sys.executable, *words], folder))
-
-        showing, sink = exporter(), enter(Sink(HOST, ports["sink"]))
+        children, sink = enter(Supervisor(folder)), enter(Sink(HOST, ports["sink"]))
         live, feed = enter(_serving(champion, folder))
         ports |= {"proxy": live.wanted.admin, "champion": live.wanted.servers["champion"].port}
         _targets(folder, live, ports)
         for command in watchers(programs, folder, ports):
-            enter(Child(command, folder))
+            name = Path(command[0]).name
+            children.start(name, command, folder / f"{name}.log", cwd=folder)
         users = Users(live.wanted.users)
         until_over.callback(users.close)
         sent = _sent(ahead, feed, users)
-        ready = Scene(live, feed, sent, sink, ports, exporter, showing)
+        exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
+        ready = Scene(live, feed, sent, sink, ports, children, exporter)
+        ready.show()
         _wait(ready)
         yield ready
 
@@ -174,9 +173,9 @@ def _wait(scene: Scene) -> None:
         ServersFailed: it does not.
     """
     read, wanted = 0, len(scene.live.wanted.servers) + 2
-    end = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < end:
-        told = page(f"http://{HOST}:{scene.ports['prometheus']}/api/v1/query?query=up==1")
+    patience = Patience(_READY_SECONDS)
+    while not patience.over():
+        told = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")
         read = len(json.loads(told)["data"]["result"]) if told else 0
         if read == wanted:
             scene.began = time.monotonic()
@@ -185,5 +184,5 @@ def _wait(scene: Scene) -> None:
         time.sleep(0.1)
     raise ServersFailed(
         f"Prometheus reads {read} of {wanted} targets after {_READY_SECONDS:g} s; see "
-        f"its own words in {scene.showing.log.parent}, and run `make monitor-live` again"
+        f"its own words in {scene.children.folder}, and run `make monitor-live` again"
     )

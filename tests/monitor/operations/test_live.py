@@ -1,12 +1,7 @@
 """The parts of an alert as it happens; the whole is in tests/flow/test_monitor_live.py."""
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,10 +14,10 @@ from pipeline.monitor.operations.scene import Feed
 from pipeline.monitor.operations.sink import Sink
 from pipeline.rollout.fault import FAULTS as OF_SERVERS
 from pipeline.rollout.live import free_ports
+from pipeline.shared import loopback
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
-from tests.conftest import ROOT
 from tests.monitor.operations.scenes import needs
-from tests.patience import PATIENCE, until
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 
@@ -65,7 +60,8 @@ def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
 def test_an_alert_that_is_pending_for_one_and_firing_for_another_is_firing(monkeypatch):
     def told(*states):
         found = [{"labels": {"alertname": "A"}, "state": state} for state in states]
-        monkeypatch.setattr(scene, "page", lambda _: json.dumps({"data": {"alerts": found}}))
+        answer = json.dumps({"data": {"alerts": found}})
+        monkeypatch.setattr(scene.loopback, "get", lambda *_: answer)
         return scene.active(1)
 
     assert told("firing", "pending") == told("pending", "firing") == {"A": "firing"}
@@ -107,7 +103,7 @@ def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
         for status in ("firing", "firing", "resolved"):
             alert = {"labels": {"alertname": "SlowAnswers"}, "status": status}
             body = json.dumps({"alerts": [alert]}).encode()
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/page", body, timeout=PATIENCE).close()
+            assert loopback.ask(port, "/page", body, timeout=PATIENCE)[0].status == 200
         assert sink.news() == [
             "page is told: SlowAnswers firing",
             "page is told: SlowAnswers resolved",
@@ -116,48 +112,6 @@ def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
         assert sink.told("SlowAnswers", "resolved")
         assert not sink.told("TargetDown", "firing")
         assert (sink.receiver("SlowAnswers"), sink.receiver("TargetDown")) == ("page", "nobody")
-
-
-def _gone(pid):
-    with contextlib.suppress(FileNotFoundError):
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from pipeline.monitor.operations.children import Child, ended_by_signals
-sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
-try:
-    with ended_by_signals(), Child(sleep, Path(".")) as child:
-        print(child.pid, flush=True)
-        time.sleep(600)
-finally:
-    print(child.ended, flush=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a SIGKILL leaves children behind")
-@pytest.mark.parametrize(
-    ("told", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
-)
-def test_a_child_goes_with_whoever_started_it(told, code, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    child = int(process.stdout.readline())
-    assert Path(f"/proc/{child}").exists()
-    process.send_signal(told)
-    assert process.wait(PATIENCE) == code
-    until(lambda: _gone(child))
-    assert process.communicate()[0].strip() == ("" if told == signal.SIGKILL else "True")
 
 
 def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkeypatch):

@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.monitor.operations import signals
-from pipeline.monitor.operations.children import page
 from pipeline.monitor.operations.exporter import HOST, read
 from pipeline.monitor.operations.signals import Signals
 from pipeline.rollout.live import free_ports
 from pipeline.serve.metrics import exposed, samples, shown_text
+from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
@@ -103,16 +103,19 @@ def test_a_counter_keeps_the_name_under_which_it_is_shown():
     assert [(s.name, s.value) for s in samples(text)] == [("envoy_rq_xx", 3), ("a_total", 1)]
 
 
+def page(port):
+    return loopback.get(port, "/metrics")
+
+
 def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
     path = tmp_path / "signals.json"
     with exposed(lambda: read(path), 0, HOST) as port:
-        url = f"http://{HOST}:{port}/metrics"
-        assert "flight_monitor" not in page(url)
+        assert "flight_monitor" not in page(port)
         signals.write(FULL, path)
-        assert "flight_monitor_coverage 0.98" in page(url)
+        assert "flight_monitor_coverage 0.98" in page(port)
         signals.write(BARE, path)
-        assert "flight_monitor_coverage" not in page(url)
-    assert page(url) is None
+        assert "flight_monitor_coverage" not in page(port)
+    assert page(port) is None
 
 
 def test_the_exporter_shows_nothing_where_there_is_nothing_or_something_else(tmp_path):
@@ -134,7 +137,7 @@ def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
         assert f"127.0.0.1:{port}/metrics shows data/monitor/signals.json" in (
             process.stdout.readline()
         )
-        assert "flight_monitor_coverage 0.98" in page(f"http://127.0.0.1:{port}/metrics")
+        assert "flight_monitor_coverage 0.98" in page(port)
         taken = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -1,0 +1,185 @@
+"""Child processes that end with whoever started them, on Linux and macOS alike.
+
+Three things end a child: its supervisor, in order; `watcher`, when the supervisor was killed; and
+the next supervisor of the same folder, when the watcher was killed too.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.shared import watcher
+
+_GRACE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.01
+
+
+class Patience:
+    """A span of time of a machine that is awake.
+
+    While a lid is closed, or a process stopped, clocks go on and nothing else does; such a gap
+    counts as one second at most.
+    """
+
+    def __init__(self, seconds: float):
+        """`seconds` from now on."""
+        self._whole, self._left, self._looked = seconds, seconds, time.monotonic()
+
+    def renew(self) -> None:
+        """Begin again."""
+        self._left, self._looked = self._whole, time.monotonic()
+
+    def over(self) -> bool:
+        """Whether it is used up; who waits asks this again and again."""
+        now = time.monotonic()
+        self._left -= min(now - self._looked, 1.0)
+        self._looked = now
+        return self._left <= 0
+
+
+class Process(Protocol):
+    """A child that was started: its number, and whether it has ended."""
+
+    @property
+    def pid(self) -> int:
+        """Its number; it stays its own until `poll` has said that it ended."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+
+
+class _Forked:
+    """A child that began as a copy of this process."""
+
+    def __init__(self, pid: int):
+        self.pid, self._code = pid, None
+
+    _code: int | None
+
+    def poll(self) -> int | None:
+        if self._code is None and (found := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self._code = os.waitstatus_to_exitcode(found[1])
+        return self._code
+
+
+class Supervisor:
+    """Starts children by name; they end with the block, or with this process."""
+
+    def __init__(self, folder: Path):
+        """`folder` is this supervisor's alone; it holds each child's number."""
+        self.folder = folder.resolve()
+
+    def __enter__(self) -> "Supervisor":
+        """End what an earlier supervisor left, and have this one watched."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        patience = Patience(_GRACE_SECONDS)
+        while watcher.kill_all(self.folder) and not patience.over():
+            time.sleep(_PAUSE_SECONDS)
+        told, self._pipe = os.pipe()
+        command = [sys.executable, "-I", "-S", watcher.__file__, str(self.folder)]
+        self._watcher = subprocess.Popen(
+            command,
+            stdin=told,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C at a terminal ends the supervisor, not who watches it
+        )
+        os.close(told)
+        self._running: dict[str, Process] = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every child, then the watcher."""
+        self.stop(list(self._running))
+        os.close(self._pipe)
+        self._watcher.wait()
+
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        log: Path,
+        cwd: Path | None = None,
+        changes: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a program; what it says is appended to `log`.
+
+        It gets no signals of the terminal: whoever started it ends it in order.
+        """
+        with self._number(name).open("w") as number, log.open("ab") as stream:
+            fcntl.flock(number, fcntl.LOCK_EX)  # held on by the child
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, **(changes or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                pass_fds=[number.fileno()],
+                start_new_session=True,
+            )
+            number.write(str(process.pid))
+        self._running[name] = process
+        return process
+
+    def fork(self, name: str, work: Callable[[], object], log: Path) -> Process:
+        """Start a copy of this process that does `work`, so that it shares what is loaded.
+
+        Only from a process with one thread, and only where a copy may go on without a new program:
+        macOS ends such children in its own libraries.
+        """
+        with self._number(name).open("w") as number:
+            fcntl.flock(number, fcntl.LOCK_EX)
+            if not (pid := os.fork()):
+                number.write(str(os.getpid()))
+                number.flush()
+                self._become(work, log)
+        self._running[name] = process = _Forked(pid)
+        return process
+
+    def stop(self, names: list[str]) -> None:
+        """End children: they are asked to, and after some seconds have to."""
+        left = [self._running.pop(name) for name in names if name in self._running]
+        left = [process for process in left if process.poll() is None]
+        for process in left:
+            os.kill(process.pid, signal.SIGTERM)
+        patience = Patience(_GRACE_SECONDS)
+        while left and not patience.over():
+            time.sleep(_PAUSE_SECONDS)
+            left = [process for process in left if process.poll() is None]
+        for process in left:
+            os.kill(process.pid, signal.SIGKILL)
+        while any(process.poll() is None for process in left):
+            time.sleep(_PAUSE_SECONDS)
+
+    def _number(self, name: str) -> Path:
+        return self.folder / f"{name}{watcher.PID}"
+
+    def _become(self, work: Callable[[], object], log: Path) -> None:
+        """In the child: it ends here, and never goes on as a second supervisor."""
+        code = 1
+        try:
+            os.close(self._pipe)  # else this child, too, would keep the watcher waiting
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, signal.SIG_DFL)
+            os.setsid()
+            stream = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+            os.dup2(stream, 1)
+            os.dup2(stream, 2)
+            work()
+            code = 0
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            if code:
+                os.write(2, traceback.format_exc().encode())
+            os._exit(code)
