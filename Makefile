@@ -1,10 +1,11 @@
 # The only vocabulary: people, hooks and CI call these targets and nothing else.
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# Apple's make is 3.81: it knows no .SHELLFLAGS, and starts plain lines without a shell, on a PATH
+# that is not the one below, unless the shell is one that it does not know, such as this one.
+SHELL := bash -eu -o pipefail
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?=
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
 # A wrong config is refused first: the graph would remove what the stage wrote before.
@@ -12,6 +13,11 @@ REPRO := python -m pipeline.shared.config && dvc repro
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The command by which this machine installs something: its packages for apt, dnf, apk and brew.
+INSTALL = $$(case "$$(command -v apt-get dnf apk brew || true)" in (*/apt-get*) echo "sudo apt-get install $(1)" ;; \
+  (*/dnf*) echo "sudo dnf install $(2)" ;; (*/apk*) echo "sudo apk add $(3)" ;; (*/brew*) echo "brew install $(4)" ;; \
+  (*) echo "install $(1)" ;; esac)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # No tool calls home, no tool asks for updates, every tool keeps its bytecode.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -19,7 +25,28 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 export DVC_NO_ANALYTICS := 1
 export AWS_EC2_METADATA_DISABLED := true
-unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+# Arguments stand on the command line: a system exports VERSION or PORT and means something else.
+# A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
+# Their text is data: make expands none of it, and recipes read it from the environment.
+ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
+  REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION
+HANDED := AS_OF BASE PULL_REQUEST
+define TAKE
+  override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
+  export $(1)
+endef
+$(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
+
+# Of what Python and its installers read from the environment, the way to the user's registry counts:
+# index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
+NETWORK := INDEX INDEX_% DEFAULT_INDEX INDEX_URL EXTRA_INDEX_URL FIND_LINKS NO_INDEX OFFLINE PROXY \
+  CERT CLIENT_CERT TRUSTED_HOST INSECURE_HOST NATIVE_TLS SYSTEM_CERTS KEYRING_PROVIDER CREDENTIALS_DIR \
+  HTTP_% TIMEOUT DEFAULT_TIMEOUT REQUEST_TIMEOUT RETRIES CONCURRENT_% CACHE_DIR CONFIG_FILE USE_FEATURE
+KEPT := $(NETWORK:%=PIP_%) $(NETWORK:%=UV_%) PYTHONUNBUFFERED PYTHONUTF8 PYTHONIOENCODING $(ARGUMENTS)
+FOREIGN := $(filter-out $(KEPT),$(filter PIP_% UV_% PYTHON%,$(.VARIABLES))) \
+  VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH
+unexport $(FOREIGN)
 
 help: ## List the targets, in the order of the flow
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -27,18 +54,10 @@ help: ## List the targets, in the order of the flow
 setup: .venv/installed ## Create .venv and install requirements.lock into it
 
 .venv/installed: requirements.lock
-	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; found=; \
-	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
-	  if $$python -c "$$fits" 2>/dev/null; then found=$$python; break; fi; done; \
-	if [ -z "$$found" ]; then \
-	  echo "setup: Python 3.11 to 3.13 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 || true); name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
-	[ -x $(UV) ] || { rm -rf .venv; $$found -m venv .venv || { \
-	  echo "setup: $$found cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 2; }; \
-	  awk '/^[a-z]/ {take = /^uv==/} take' requirements.lock > .venv/uv.lock; \
-	  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock; }; \
-	echo "setup: installing requirements.lock into .venv" >&2; \
-	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock; \
-	touch .venv/installed
+	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; else set -- python3 python3.13 python3.12 python3.11; \
+	  if [ -x $(UV) ]; then set -- .venv/bin/python "$$@"; fi; fi; \
+	for python; do if "$$python" -I -c '$(FITS)' 2>/dev/null; then exec "$$python" -I .ci/setup.py; fi; done; \
+	echo "setup: Python 3.11 to 3.13 is needed, found $$("$$python" --version 2>&1 || true); $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
 
 run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
 	@started=$$SECONDS; $(MAKE) champion && $(PIPELINE) replay && echo "run: done in $$((SECONDS - started)) s"
@@ -134,9 +153,9 @@ pull: setup ## Fetch the versioned data from the DVC remote
 answers: setup ## List the interview questions and what proves each answer
 	@python -m docs.book answers
 answer: setup ## Show one answer: make answer Q=data-validation
-	@python -m docs.book answer "$(Q)"
+	@python -m docs.book answer "$$Q"
 prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
-	@python -m docs.book prove "$(Q)"
+	@python -m docs.book prove "$$Q"
 fill: setup ## Renew the generated parts of the README and of the answers
 	@python -m docs.book fill
 record: setup ## Write down for the README what make run prints in a fresh clone
@@ -146,7 +165,7 @@ book: setup ## The answer book as web pages, with search and a rehearsal: state/
 drills: setup ## All drills, three at a time, and what has no fault: the matrix in docs/drills.md
 	@python -m exercises.matrix && python -m docs.book fill
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
-	@python -m exercises.drill run "$(D)"
+	@python -m exercises.drill run "$$D"
 score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
 	@python -m docs.score $${FLOW:+--flow}
 
@@ -210,8 +229,8 @@ small: setup ## The whole graph on two months in a scratch copy, and its verdict
 report: setup ## What changed since BASE=origin/main, and the verdict, for a pull request: state/report.md
 	@python -m docs.report
 comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
-	@command -v gh >/dev/null || { echo "comment: no gh here; install GitHub's CLI, or read state/report.md" >&2; exit 2; }; \
-	[[ "$${PULL_REQUEST-}" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
+	@command -v gh >/dev/null || { echo "comment: no gh here; $(call INSTALL,gh,gh,github-cli,gh), or read state/report.md" >&2; exit 2; }; \
+	[[ "$$PULL_REQUEST" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
 	[ -s state/report.md ] || { echo "comment: no state/report.md; make report writes it" >&2; exit 2; }; \
 	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
 ci: check test small report ## What the CI runs on a pull request, in its order
@@ -232,7 +251,7 @@ latest: setup ## Tests on the newest packages that pyproject.toml allows, in an 
 	failed=0; pytest -n 2 --ignore=tests/flow || failed=$$?; \
 	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
-	@python .ci/audit.py
+	@PYTHONPATH=. python .ci/audit.py
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp

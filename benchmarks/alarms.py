@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.study import Watch, kept
 from pipeline import ingest
+from pipeline.__main__ import run_command
 from pipeline.shared.config import (
     Burn,
     FeaturesConfig,
@@ -138,4 +139,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

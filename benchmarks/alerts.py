@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import kept
+from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.champion import Champion, refit, watched
@@ -185,4 +186,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

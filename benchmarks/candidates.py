@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.policies import DAY, Fits
 from benchmarks.study import Watch, kept
+from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.evaluate.refresh import stays_near
 from pipeline.evaluate.stage import compared
@@ -222,4 +223,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import AIRCRAFT, FEATURES, ONE_HOT, ROLLING, SCHEDULE, WEATHER
 from pipeline.shared.config import TrainConfig
 
@@ -77,4 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

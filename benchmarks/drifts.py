@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import ks_2samp
 
 from benchmarks.study import kept
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
 from pipeline.monitor.champion import Champion, watched
 from pipeline.monitor.decompose import Decomposition, Side, decompose
@@ -228,4 +229,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

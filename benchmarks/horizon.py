@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
+from pipeline.__main__ import run_command
 from pipeline.features.join import historical
 from pipeline.features.rows import require_plausible, require_point_in_time
 from pipeline.features.transform import requests
@@ -83,4 +84,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
+from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
 
 FOUND = Path("benchmarks/imports.json")
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import ENTITIES, ROLLING, Rolling
 from pipeline.features.join import as_of
 from pipeline.features.rows import require_point_in_time
@@ -195,4 +196,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -17,6 +17,7 @@ import pandas as pd
 
 from benchmarks.policies import ANSWERS, BEGINS, DAY, less, scored, table
 from benchmarks.study import Watch, kept
+from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL
 from pipeline.retrain import calendar, journal
@@ -151,4 +152,4 @@ def is_alert(event: Event) -> bool:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

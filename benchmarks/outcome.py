@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT
+from pipeline.__main__ import run_command
 from pipeline.evaluate.slices import slices
 from pipeline.features import transform
 from pipeline.features.definitions import LABEL, PROXY
@@ -280,4 +281,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmarks.study import kept
 from exercises.scratch import ROOT
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.monitor.served import days_of, flights
 from pipeline.shared.config import TrainConfig, Window, load
@@ -238,4 +239,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

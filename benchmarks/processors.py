@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.study import ROOT, Watch, kept
+from pipeline.__main__ import run_command
 from pipeline.retrain.world import world
 from pipeline.shared import graph
 from pipeline.shared.files import read_json
@@ -88,4 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -7,6 +7,7 @@ this with 1, as does one that is not proven.
 import sys
 
 from docs import book
+from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
 
 FOUND = book.PROOFS
@@ -35,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

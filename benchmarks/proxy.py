@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.serving import UNITS, Server, compared, figures, request
 from benchmarks.study import kept
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.rollout.controller import Stage, shares_at, staged
 from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, begun
@@ -140,4 +141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -22,6 +22,7 @@ import pandas as pd
 
 from benchmarks.stalls import stalled
 from benchmarks.study import ROOT, Watch, kept
+from pipeline.__main__ import run_command
 from pipeline.features import transform
 from pipeline.monitor.served import YEAR_ENDS
 from pipeline.retrain.answers import Year
@@ -207,4 +208,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from exercises.drill import configure, replace_once
 from exercises.scratch import scratch
+from pipeline.__main__ import run_command
 
 FOUND = Path(__file__).with_name("reproduce.json")
 MONTHS = {  # what arrives, the last day to learn from, and the trees that the model gets
@@ -97,4 +98,4 @@ def _rebuild(folder: Path, version: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

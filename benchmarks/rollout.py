@@ -16,6 +16,7 @@ from benchmarks.rivals import RIVALS, repeated_mean
 from benchmarks.shadows import shadows
 from benchmarks.study import Raw, Recipe, Watch, kept, published
 from benchmarks.traffic import START, Flights, World, canary
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, WEATHER, matrix
 from pipeline.rollout.canary import decide
 from pipeline.rollout.decision import At, Decision
@@ -342,4 +343,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

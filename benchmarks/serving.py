@@ -29,6 +29,7 @@ import pandas as pd
 
 from benchmarks.study import kept
 from exercises.scratch import ROOT
+from pipeline.__main__ import run_command
 from pipeline.features import transform
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.features.rows import ROWS
@@ -333,4 +334,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import NUMERIC
 from pipeline.features.on_demand import sources
 from pipeline.serve.skew import Raw as Tables
@@ -63,4 +64,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Raw, kept, published
+from pipeline.__main__ import run_command
 from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.join import historical
@@ -224,4 +225,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

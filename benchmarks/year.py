@@ -19,6 +19,7 @@ import pandas as pd
 
 from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
+from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
@@ -166,4 +167,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -8,7 +8,6 @@ import argparse
 import ast
 import json
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from docs import numbers, search
+from pipeline.__main__ import run_command
 from pipeline.shared import documents
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -386,5 +386,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop
-    sys.exit(main())
+    sys.exit(run_command(main))

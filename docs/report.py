@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.scratch import scratch, tree_of
+from pipeline.__main__ import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "state/report.md"
@@ -134,4 +135,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_command(main))

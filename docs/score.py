@@ -6,7 +6,6 @@ proofs. A proof that did not run is worth nothing, and the final score is that o
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from docs.book import ROOT
 from docs.numbers import figure
+from pipeline.__main__ import run_command
 from pipeline.shared import documents
 
 SCORE = ROOT / "docs/score.yaml"
@@ -301,5 +301,4 @@ def _scored(of: Board, flow: bool) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop
-    sys.exit(main())
+    sys.exit(run_command(main))

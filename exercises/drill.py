@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from exercises.scratch import scratch
+from pipeline.__main__ import run_command
 from pipeline.shared import documents
 
 
@@ -201,4 +202,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

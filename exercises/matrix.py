@@ -16,6 +16,7 @@ from typing import Any
 from exercises.drill import drills, run_stages
 from exercises.drills.release import ran
 from exercises.scratch import ROOT, scratch
+from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
 
 RECORD = ROOT / "benchmarks" / "drills.json"
@@ -191,4 +192,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

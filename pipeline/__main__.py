@@ -3,8 +3,10 @@
 import argparse
 import os
 import pkgutil
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +119,32 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def run_command(command: Callable[[], int | None]) -> int:
+    """Run a command and return its exit code: 141 and no word where its output is read no more.
+
+    That is how a filter ends: in `make drill | head` it is no bug that head has had enough.
+    """
+    try:
+        try:
+            return command() or 0
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if _is_read():
+            raise  # it was another pipe, or a socket
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _is_read() -> bool:
+    """Whether what was printed can still be written: a buffer that was refused is kept."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def _run(stage: str, given: dict[str, Any]) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
 
@@ -151,4 +179,4 @@ def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

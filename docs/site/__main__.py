@@ -5,6 +5,7 @@ import time
 
 from docs.book import ROOT
 from docs.site import build
+from pipeline.__main__ import run_command
 
 FOLDER = ROOT / "state" / "book"
 
@@ -19,4 +20,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

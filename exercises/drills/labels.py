@@ -16,6 +16,7 @@ import pandas as pd
 
 from exercises.drill import Drill, Outcome
 from exercises.drills.release import ran
+from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS
@@ -255,4 +256,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

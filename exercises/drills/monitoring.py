@@ -17,6 +17,7 @@ import pandas as pd
 
 from exercises.drill import Drill, Outcome, configure, run_stages
 from exercises.drills.release import ran
+from pipeline.__main__ import run_command
 from pipeline.features import transform
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
 from pipeline.features.join import historical
@@ -226,4 +227,4 @@ DRILLS = [
 
 
 if __name__ == "__main__":
-    write(sys.argv[1])
+    sys.exit(run_command(lambda: write(sys.argv[1])))

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.shared.errors import ConfigError
+from pipeline.shared.programs import installing
 
 SPARK = "spark"
 
@@ -32,7 +33,7 @@ def demand_spark() -> None:
     if shutil.which("java", path=f"{home}/bin" if home else None) is None:
         raise ConfigError(
             f"configs/serve.yaml: compute is spark, and no java is in "
-            f"{'JAVA_HOME' if home else 'PATH'}; `apt-get install openjdk-17-jre-headless` adds "
+            f"{'JAVA_HOME' if home else 'PATH'}; `{installing(['java'])}` adds "
             "one, or restore compute to duckdb"
         )
 

@@ -8,21 +8,27 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline.shared import lock
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import file_hash
 
 ENVIRONMENTS = Path("state/environments")
 
 
-def pinned(lock: str) -> dict[str, str]:
+def pinned(text: str) -> dict[str, str]:
     """What a lock file pins for this machine: canonical names and versions."""
-    entries = filter(None, map(str.strip, lock.replace("\\\n", " ").splitlines()))
+    entries = filter(None, map(str.strip, text.replace("\\\n", " ").splitlines()))
     wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
     return {
         canonicalize_name(one.name): next(iter(one.specifier)).version
         for one in wanted
         if one.marker is None or one.marker.evaluate()
     }
+
+
+def needed(text: str) -> dict[str, str]:
+    """What has to be installed here of a lock: all that it pins but what no training asks for."""
+    return pinned(lock.without(text, lock.APART))
 
 
 def installed() -> dict[str, str]:
@@ -42,7 +48,7 @@ def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
     ]
 
 
-def fitting(lock: Path, python: str, rebuild: bool) -> Path:
+def fitting(recorded: Path, python: str, rebuild: bool) -> Path:
     """The folder of the programs of an environment that is the lock's.
 
     That is this one where it fits; else one that is built, if `rebuild` says so, and kept.
@@ -50,7 +56,7 @@ def fitting(lock: Path, python: str, rebuild: bool) -> Path:
     Raises:
         EnvironmentUnfit: packages differ and may not be built, or cannot be.
     """
-    differing = differences(pinned(lock.read_text(encoding="utf-8")), installed())
+    differing = differences(needed(recorded.read_text(encoding="utf-8")), installed())
     if not differing:
         return Path(sys.executable).parent
     if not rebuild:
@@ -59,19 +65,21 @@ def fitting(lock: Path, python: str, rebuild: bool) -> Path:
             f"{'; '.join(differing[:5])}; `make reproduce VERSION=... REBUILD_ENV=1` builds that "
             "environment beside this one"
         )
-    return _built(lock, python)
+    return _built(recorded, python)
 
 
-def _built(lock: Path, python: str) -> Path:
+def _built(recorded: Path, python: str) -> Path:
     """An environment with exactly the lock's packages; one that was built before is used again."""
-    folder = (ENVIRONMENTS / f"{file_hash(lock)[:12]}-python{_minor(python)}").absolute()
+    folder = (ENVIRONMENTS / f"{file_hash(recorded)[:12]}-python{_minor(python)}").absolute()
     done = folder / "installed"
     if not done.is_file():
         here = ".".join(map(str, sys.version_info[:2]))
         wanted = sys.executable if _minor(python) == here else _minor(python)
         _uv("venv", "--quiet", "--no-python-downloads", "--clear", "--python", wanted, folder)
         target = ("--python", folder / "bin/python")
-        _uv("pip", "sync", "--quiet", *target, "--require-hashes", "--compile-bytecode", lock)
+        kept = folder / "requirements.lock"
+        kept.write_text(lock.without(recorded.read_text(encoding="utf-8"), lock.APART), "utf-8")
+        _uv("pip", "sync", "--quiet", *target, "--require-hashes", "--compile-bytecode", kept)
         done.touch()
     return folder / "bin"
 

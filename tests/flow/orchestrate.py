@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from exercises.drill import shown
+from pipeline.__main__ import run_command
 from tests.flow import life
 
 MONTH = "2013-03"
@@ -93,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

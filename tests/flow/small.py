@@ -15,6 +15,7 @@ from typing import Any
 
 from exercises.drill import shown
 from exercises.scratch import tree_of
+from pipeline.__main__ import run_command
 from pipeline.shared.files import read_json, write_json
 from tests.flow import life
 
@@ -61,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.shared import programs
 from tests import needs, suite
 from tests.rules import tree
 
@@ -76,12 +77,18 @@ def test_the_last_line_says_what_was_left_out_over_both_halves(tmp_path):
     [
         ({"apt-get"}, "sudo apt-get install prometheus prometheus-alertmanager redis-server"),
         ({"dnf"}, "sudo dnf install /usr/bin/promtool /usr/bin/amtool /usr/bin/redis-server"),
+        ({"apk"}, "sudo apk add prometheus alertmanager redis"),
         ({"brew"}, "brew install prometheus alertmanager redis"),
+        (
+            {"apt-get", "brew"},
+            "sudo apt-get install prometheus prometheus-alertmanager redis-server",
+        ),
+        (set(), "install prometheus prometheus-alertmanager redis-server"),
     ],
-    ids=lambda told: told if isinstance(told, str) else next(iter(told)),
+    ids=lambda told: told if isinstance(told, str) else "+".join(sorted(told)) or "none",
 )
 def test_what_is_missing_is_installed_in_the_platforms_way(monkeypatch, there, command):
-    monkeypatch.setattr(needs.shutil, "which", lambda name: name if name in there else None)
+    monkeypatch.setattr(programs.shutil, "which", lambda name: name if name in there else None)
     assert needs.installing(["promtool", "amtool", "redis-server"]) == command
 
 

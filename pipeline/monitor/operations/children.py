@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.programs import installing
 
-PACKAGES = {
-    "prometheus": ("prometheus",),
-    "promtool": ("prometheus",),
-    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
-    "amtool": ("prometheus-alertmanager",),
-}
-"""Programs, by what Debian calls their package; where a program has another name there, both."""
+NAMES = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
+"""Programs that Debian calls otherwise, by both names."""
 
 
 def program(name: str) -> str:
@@ -23,13 +19,17 @@ def program(name: str) -> str:
     Raises:
         EnvironmentUnfit: it is not installed; says which package has it.
     """
-    names = [name, *PACKAGES[name]] if name == "alertmanager" else [name]
-    if (found := next((path for one in names if (path := shutil.which(one))), None)) is None:
+    if (found := located(name)) is None:
         raise EnvironmentUnfit(
-            f"there is no {name} here, and none comes with the lock: install Debian's package "
-            f"{PACKAGES[name][0]}, end the service that it starts, and run `make monitor-live`"
+            f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
+            "the service that it may start, and run `make monitor-live`"
         )
     return found
+
+
+def located(name: str) -> str | None:
+    """The path of a program under any of its names; None where it is not installed."""
+    return next((path for one in NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
 
 
 @contextlib.contextmanager

@@ -5,12 +5,11 @@ are written out: who moves a limit has to say here what follows.
 """
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.monitor.operations.children import PACKAGES
+from pipeline.monitor.operations.children import located
 from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'
@@ -261,9 +260,7 @@ ALONE = Scene(
 
 def needs(program: str) -> str:
     """Where a program is; the test is skipped where it is not."""
-    names = (program, *PACKAGES[program])
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
+    if (path := located(program)) is None:
         skip(program)
     return path
 

@@ -32,11 +32,20 @@ def test_every_fault_has_an_alert_and_a_way_to_inject_it():
     assert set(FAULTS) - {"feed", "exporter"} <= set(OF_SERVERS)
 
 
-def test_without_prometheus_it_says_which_package_has_it(monkeypatch):
-    monkeypatch.setenv("PATH", str(Path("nowhere")))
-    with pytest.raises(
-        EnvironmentUnfit, match=r"no prometheus here.* Debian's package prometheus,"
-    ):
+@pytest.mark.parametrize(
+    ("manager", "command"),
+    [
+        ("apt-get", "sudo apt-get install prometheus"),
+        ("dnf", "sudo dnf install /usr/bin/prometheus"),
+        ("brew", "brew install prometheus"),
+    ],
+)
+def test_without_prometheus_it_says_how_this_machine_installs_it(
+    manager, command, tmp_path, monkeypatch
+):
+    (tmp_path / manager).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentUnfit, match=rf"no prometheus here.*: `{command}`, end the"):
         monitor_live()
 
 

@@ -1,0 +1,190 @@
+"""Make .venv and install requirements.lock into it: `make setup` runs this by a Python it found.
+
+The machine is checked before anything is removed, and the stamp is written last: only where every
+package that the lock pins for this machine is installed. Standard library only.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]  # an isolated Python adds neither
+
+import machine  # noqa: E402
+
+from pipeline.shared import lock  # noqa: E402
+from pipeline.shared.programs import installing  # noqa: E402
+
+LOCK = Path("requirements.lock")
+VENV = Path(".venv")
+UV = VENV / "bin/uv"
+PYTHON = VENV / "bin/python"
+STAMP = VENV / "installed"
+NETWORK = (
+    "index-url extra-index-url find-links no-index trusted-host cert client-cert proxy timeout "
+    "retries keyring-provider cache-dir"
+).split()
+"""What holds of the user's own pip.conf: the way to a registry, and nothing of where to install."""
+COMPANY = (
+    "no package index was reached, or not all of one. In a company's network name what it has: "
+    "UV_DEFAULT_INDEX=https://INDEX/simple for its package index, HTTPS_PROXY=http://PROXY:PORT, "
+    "SSL_CERT_FILE=/path/to/ca.pem for its certificate (pip's PIP_INDEX_URL and pip.conf count, "
+    "too); then run make setup again"
+)
+UNREACHED = re.compile(
+    r"sending request|connect|dns|resolution|timed? ?out|certificate|\btls\b|\bssl\b|HTTP status"
+    r"|failed to fetch|max retries|not found in the package registry|no matching distribution",
+    re.IGNORECASE,
+)
+"""What pip and uv say where a registry does not answer, or lacks what every registry has."""
+CHECK = """\
+import sys
+sys.path.insert(0, '.')
+from pathlib import Path
+from pipeline.reproduce.environment import differences, installed, needed
+wanted = needed(Path('requirements.lock').read_text(encoding='utf-8'))
+print(len(wanted), *differences(wanted, installed()), sep='\\n')
+"""
+
+
+class Refused(Exception):
+    """Set-up cannot go on; its words are for the user."""
+
+
+def run(*command: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, and keep what it says."""
+    environment = {**os.environ, **network(), **settings}
+    words = list(map(str, command))
+    return subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+
+
+def must(why: str, *command: str | Path, **settings: str) -> str:
+    """Run a command that has to do its work; what it printed.
+
+    Raises:
+        Refused: it ended otherwise; names a company's network where no registry was reached.
+    """
+    done = run(*command, **settings)
+    if done.returncode == 0:
+        return done.stdout
+    said = (done.stderr + done.stdout).strip()
+    advice = f": {COMPANY}" if UNREACHED.search(said) else ""
+    raise Refused(f"{why}{advice}\n{said[-2000:]}")
+
+
+def network() -> dict[str, str]:
+    """Index and certificate by the names of both installers: one of them is enough."""
+    given = os.environ.get
+    index = given("UV_DEFAULT_INDEX") or given("UV_INDEX_URL") or given("PIP_INDEX_URL")
+    certificate = given("SSL_CERT_FILE") or given("PIP_CERT") or given("REQUESTS_CA_BUNDLE")
+    names = {"PIP_INDEX_URL": index, "PIP_CERT": certificate, "SSL_CERT_FILE": certificate}
+    if not given("UV_INDEX_URL"):
+        names["UV_DEFAULT_INDEX"] = index
+    return {name: value for name, value in names.items() if value and not given(name)}
+
+
+def pip_settings(listed: str) -> dict[str, str]:
+    """What of `pip config list` names the way to a registry, as variables; files count as none."""
+    found = re.findall(r"^(?!:env:)[\w-]+\.([\w-]+)=(.+)$", listed, re.MULTILINE)
+    named = {f"PIP_{k.replace('-', '_').upper()}": v for k, v in found if k in NETWORK}
+    kept = {name: str(ast.literal_eval(value)) for name, value in named.items()}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull}
+
+
+def take_pip_settings() -> None:
+    """Add what pip.conf says of the network to this environment: uv does not read it."""
+    listed = run(PYTHON, "-I", "-m", "pip", "config", "list").stdout
+    for name, value in pip_settings(listed).items():
+        os.environ.setdefault(name, value)
+    os.environ["PIP_CONFIG_FILE"] = os.devnull
+
+
+def make_environment() -> None:
+    """A virtual environment of this Python, where none is in use."""
+    if VENV.is_symlink():
+        VENV.unlink()
+    shutil.rmtree(VENV, ignore_errors=True)
+    done = run(sys.executable, "-I", "-m", "venv", VENV)
+    if done.returncode:
+        raise Refused(
+            f"{sys.executable} cannot make a virtual environment; `{installing(['python3'])}` "
+            f"installs one that can\n{(done.stderr + done.stdout).strip()[-1000:]}"
+        )
+
+
+def install_uv() -> None:
+    """The uv of the lock, which installs the rest."""
+    options = ("--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps")
+    part = written("uv", lock.only(LOCK.read_text(encoding="utf-8"), {"uv"}))
+    pip = (PYTHON, "-I", "-m", "pip", "install", *options, "--requirement", part)
+    must("pip cannot install uv", *pip)
+
+
+def install() -> None:
+    """The lock's packages; those that stand apart may fail, with a word."""
+    whole = LOCK.read_text(encoding="utf-8")
+    target = ("--quiet", "--python", PYTHON, "--require-hashes", "--compile-bytecode")
+    main = written("main", lock.without(whole, lock.APART))
+    must(f"uv cannot install {LOCK}", UV, "pip", "sync", *target, main)
+    for name, missed in lock.APART.items():
+        options = (*target, "--no-deps", "--only-binary", ":all:")
+        part = written(name, lock.only(whole, {name}))
+        done = run(UV, "pip", "install", *options, "--requirement", part)
+        if done.returncode:
+            said = " ".join(done.stderr.split())[-300:]
+            print(f"setup: no {name} here: {missed} (uv says: {said})", file=sys.stderr)
+
+
+def written(name: str, text: str) -> Path:
+    """A part of the lock as a file."""
+    path = VENV / f"{name}.lock"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def check() -> int:
+    """How many packages the lock pins for this machine, all of them installed.
+
+    Raises:
+        Refused: some are not in .venv, whatever sent them elsewhere, or none is pinned.
+    """
+    count, *missing = must("the packages cannot be read", PYTHON, "-I", "-c", CHECK).splitlines()
+    if missing or not int(count):
+        raise Refused(
+            f"{len(missing)} of {count} packages of {LOCK} are not in {VENV} after installing: "
+            f"{'; '.join(missing[:3])}; a setting of pip or uv sends them elsewhere: see uv.toml "
+            "and `.venv/bin/python -m pip config list`"
+        )
+    return int(count)
+
+
+def main() -> int:
+    """0 where everything is installed and stamped, else 2."""
+    os.chdir(ROOT)
+    try:
+        if reason := machine.unfit(machine.here()):
+            raise Refused(reason)
+        STAMP.unlink(missing_ok=True)
+        in_use = Path(sys.prefix).resolve() == VENV.resolve() and os.access(UV, os.X_OK)
+        if not in_use:
+            make_environment()
+        take_pip_settings()
+        if not in_use:
+            install_uv()
+        print(f"setup: installing {LOCK} into {VENV}", file=sys.stderr)
+        install()
+        check()
+    except Refused as refusal:
+        print(f"setup: {refusal}", file=sys.stderr)
+        return 2
+    STAMP.touch()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Programs that a machine may lack, and the command of its own package manager that installs them.
+
+Standard library only: set-up asks here before any package is installed.
+"""
+
+import shutil
+from collections.abc import Iterable
+from typing import NamedTuple
+
+MANAGERS = {
+    "apt-get": "sudo apt-get install",
+    "dnf": "sudo dnf install",
+    "apk": "sudo apk add",
+    "brew": "brew install",
+}
+"""Package managers, by the program that the PATH has; a Linux with Homebrew prefers its own."""
+
+
+class Packages(NamedTuple):
+    """The package of one program, by manager; dnf takes the name of a file, so it has a default."""
+
+    apt: str
+    brew: str
+    apk: str
+    dnf: str = ""
+
+
+PROGRAMS = {
+    "alertmanager": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
+    "amtool": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
+    "chromium": Packages("chromium", "--cask chromium", "chromium"),
+    "gh": Packages("gh", "gh", "github-cli"),
+    "java": Packages("default-jre-headless", "openjdk", "openjdk17-jre-headless"),
+    "postgres": Packages("postgresql", "postgresql", "postgresql"),
+    "prometheus": Packages("prometheus", "prometheus", "prometheus"),
+    "promtool": Packages("prometheus", "prometheus", "prometheus"),
+    "python3": Packages("python3 python3-venv", "python@3.13", "python3", "python3.13"),
+    "redis-server": Packages("redis-server", "redis", "redis"),
+}
+"""What tests, drills and commands need beyond the lock."""
+
+
+def installing(names: Iterable[str]) -> str:
+    """The command that installs programs on this machine; the packages' names where none is known.
+
+    Args:
+        names: keys of PROGRAMS; two of one package make one word.
+    """
+    manager = next((name for name in MANAGERS if shutil.which(name)), None)
+    packages = dict.fromkeys(_package(manager or "apt-get", name) for name in names)
+    words = " ".join(packages)
+    return f"{MANAGERS[manager]} {words}" if manager else f"install {words}"
+
+
+def _package(manager: str, name: str) -> str:
+    known = PROGRAMS[name]
+    by = {"apt-get": known.apt, "brew": known.brew, "apk": known.apk}
+    return by.get(manager) or known.dnf or f"/usr/bin/{name}"
