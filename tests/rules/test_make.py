@@ -201,9 +201,20 @@ def _gh(folder: Path) -> Path:
     return folder / "asked"
 
 
+def _path(folder: Path, *programs: str) -> Path:
+    """A PATH with a shell and these programs, which do nothing."""
+    path = folder / "path"
+    path.mkdir()
+    (path / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
+    for name in programs:
+        (path / name).write_text("#!/bin/bash\n")
+        (path / name).chmod(0o755)
+    return path
+
+
 def test_a_comment_replaces_the_one_before(folder: Path) -> None:
     asked = _gh(folder)
-    assert _make(folder, "comment", PULL_REQUEST="12").returncode == 0
+    assert _make(folder, "comment", PIPELINE_PULL_REQUEST="12").returncode == 0
     assert asked.read_text().split() == (
         "pr comment 12 --edit-last --create-if-none --body-file state/report.md".split()
     )
@@ -212,7 +223,7 @@ def test_a_comment_replaces_the_one_before(folder: Path) -> None:
 @pytest.mark.parametrize("number", ["", "twelve", "12; touch x", "$(touch x)", "--web", "1\n2"])
 def test_a_comment_needs_the_number_of_a_pull_request(folder: Path, number: str) -> None:
     asked = _gh(folder)
-    done = _make(folder, "comment", PULL_REQUEST=number)
+    done = _make(folder, "comment", PIPELINE_PULL_REQUEST=number)
     assert done.returncode == 2
     assert "no pull request: make comment PULL_REQUEST=12" in done.stderr
     assert not asked.exists()
@@ -222,20 +233,31 @@ def test_a_comment_needs_the_number_of_a_pull_request(folder: Path, number: str)
 def test_a_comment_needs_a_report(folder: Path) -> None:
     asked = _gh(folder)
     (folder / "state/report.md").unlink()
-    done = _make(folder, "comment", PULL_REQUEST="12")
+    done = _make(folder, "comment", "PULL_REQUEST=12")
     assert done.returncode == 2
     assert "make report writes it" in done.stderr
     assert not asked.exists()
 
 
-def test_a_comment_needs_gh(folder: Path) -> None:
-    done = _make(folder, "comment", PULL_REQUEST="12", PATH=str(folder / "nowhere"))
+@pytest.mark.parametrize(
+    ("manager", "command"),
+    [
+        ("apt-get", "sudo apt-get install gh"),
+        ("dnf", "sudo dnf install gh"),
+        ("apk", "sudo apk add github-cli"),
+        ("brew", "brew install gh"),
+    ],
+)
+def test_a_comment_needs_gh(folder: Path, manager: str, command: str) -> None:
+    path = _path(folder, manager)
+    done = _make(folder, "comment", "PULL_REQUEST=12", PATH=str(path))
     assert done.returncode == 2
-    assert "comment: no gh here" in done.stderr
+    assert f"comment: no gh here; {command}, or read state/report.md" in done.stderr
 
 
 @pytest.mark.parametrize("month", ["", "2013-05", "2013-05; touch x", "$(touch x)", "--help"])
-def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str) -> None:
+@pytest.mark.parametrize("way", ["command line", "workflow"])
+def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str, way: str) -> None:
     """What a person types into a form is an argument, never a command."""
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/installed").touch()
@@ -245,7 +267,9 @@ def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str) -> None:
     for command in ("git init --quiet", "git add Makefile", "commit"):
         words = [*GIT, "commit", "--quiet", "-m", "x"] if command == "commit" else command.split()
         subprocess.run(words, cwd=folder, env=tree.environment(), check=True)
-    assert _make(folder, "retrain", AS_OF=month).returncode == 2
+    given = [f"AS_OF={month}"] if way == "command line" else []
+    handed = {"PIPELINE_AS_OF": month} if way == "workflow" else {}
+    assert _make(folder, "retrain", *given, **handed).returncode == 2
     as_of = f"<--as-of={month}>" if month else ""
     assert (folder / "asked").read_text() == f"<-m><pipeline><retrain>{as_of}"
     assert not (folder / "x").exists()
@@ -265,7 +289,7 @@ def test_hooks_call_make() -> None:
 def test_a_python_outside_the_range_is_refused_by_its_version(folder: Path, version: str) -> None:
     done = _make(folder, "setup", f"PYTHON={_claiming(version, folder)}")
     assert done.returncode == 2
-    assert f"Python 3.11 to 3.13 is needed, found Python {version}" in done.stderr
+    assert f"Python 3.11 to 3.13 is needed, found Python {version}; " in done.stderr
     assert "make setup PYTHON=" in done.stderr
     assert not (folder / ".venv").exists()
 

@@ -1,0 +1,179 @@
+"""What reaches a target: arguments from the command line, of the environment the user's network."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.rules import tree
+
+TEXT = tree.read("Makefile")
+ARGUMENTS = re.search(r"^ARGUMENTS := ((?:.*\\\n)*.*)$", TEXT, re.MULTILINE)[1].split()
+ARGUMENTS = [name for name in ARGUMENTS if name != "\\"]
+SHELLS = {"PATH", "SECONDS", "CURDIR"}
+PROBE = """
+include Makefile
+told:
+\t@env -0 > told
+below:
+\t@$(MAKE) -f probe.mk told
+"""
+NASTY = [
+    "plain",
+    "two words",
+    "$(touch x)",
+    "$(shell touch x)",
+    "$x $$y ${z}",
+    "`touch x`",
+    "; touch x",
+    "a'b",
+    'a"b',
+    "a\\b",
+    "--help",
+    "#no comment",
+    "né",
+]
+NETWORK = {
+    "PIP_INDEX_URL": "http://localhost:9/simple",
+    "PIP_EXTRA_INDEX_URL": "http://localhost:9/more",
+    "PIP_FIND_LINKS": "/wheels",
+    "PIP_CERT": "/ca.pem",
+    "PIP_CLIENT_CERT": "/me.pem",
+    "PIP_PROXY": "http://localhost:9",
+    "PIP_TRUSTED_HOST": "localhost",
+    "PIP_DEFAULT_TIMEOUT": "9",
+    "PIP_CONFIG_FILE": "/pip.conf",
+    "UV_DEFAULT_INDEX": "http://localhost:9/simple",
+    "UV_INDEX": "http://localhost:9/simple",
+    "UV_INDEX_COMPANY_USERNAME": "me",
+    "UV_EXTRA_INDEX_URL": "http://localhost:9/more",
+    "UV_INSECURE_HOST": "localhost",
+    "UV_NATIVE_TLS": "true",
+    "UV_HTTP_TIMEOUT": "9",
+    "UV_CACHE_DIR": "/cache",
+    "SSL_CERT_FILE": "/ca.pem",
+    "REQUESTS_CA_BUNDLE": "/ca.pem",
+    "HTTPS_PROXY": "http://localhost:9",
+    "no_proxy": "localhost",
+    "PYTHONUNBUFFERED": "1",
+}
+ELSEWHERE = [
+    *("PIP_TARGET PIP_USER PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV".split()),
+    *("PIP_NO_DEPS PIP_REQUIRE_HASHES PIP_PYTHON PIP_NO_BINARY PIP_ANYTHING_NEW".split()),
+    *("UV_TARGET UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT UV_CONSTRAINT UV_OVERRIDE".split()),
+    *("UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_NO_BINARY UV_EXCLUDE_NEWER UV_ANYTHING_NEW".split()),
+    *("PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONSTARTUP PYTHONUSERBASE".split()),
+    *("PYTHONNOUSERSITE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTHONANYTHINGNEW".split()),
+    *("VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH".split()),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(tree.ROOT / "Makefile", tmp_path)
+    (tmp_path / "probe.mk").write_text(PROBE)
+    return tmp_path
+
+
+def _told(folder: Path, target: str, *arguments: str, **changes: str) -> dict[str, str]:
+    """The environment that a recipe sees."""
+    subprocess.run(
+        ["make", "-f", "probe.mk", target, *arguments],
+        cwd=folder,
+        env=tree.environment(**changes),
+        capture_output=True,
+        check=True,
+    )
+    pairs = (folder / "told").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if pair)
+
+
+def test_every_argument_that_a_recipe_reads_is_declared() -> None:
+    recipes = "\n".join(line for line in TEXT.splitlines() if line.startswith(("\t", "ROLLED")))
+    read = set(re.findall(r"\$\$\{?([A-Z][A-Z_]*)", recipes))
+    assert read - SHELLS == set(ARGUMENTS) - {"BASE", "STEP"}  # two are read by Python
+    assert 'os.environ.get("BASE")' in tree.read("docs/report.py")
+    assert 'os.environ.get("STEP")' in tree.read("tests/flow/orchestrate.py")
+
+
+def test_no_recipe_takes_the_text_of_an_argument_for_its_own() -> None:
+    """As `$(Q)` it would be code: make writes it into the line that a shell reads."""
+    assert [name for name in ARGUMENTS if re.search(rf"\$[({{]{name}[)}}]", TEXT)] == []
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+def test_what_a_system_exports_by_an_arguments_name_is_not_taken(folder: Path, target: str) -> None:
+    told = _told(folder, target, **dict.fromkeys(ARGUMENTS, "exported"))
+    assert {name: told.get(name, "") for name in ARGUMENTS} == dict.fromkeys(ARGUMENTS, "")
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+@pytest.mark.parametrize("text", NASTY)
+def test_an_argument_reaches_a_recipe_as_it_was_typed(
+    folder: Path, target: str, text: str
+) -> None:
+    told = _told(folder, target, *[f"{name}={text}" for name in ARGUMENTS], VERSION="exported")
+    assert {told[name] for name in ARGUMENTS} == {text}
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+@pytest.mark.parametrize("text", [*NASTY, "1\n2"])
+def test_a_workflow_hands_arguments_over_by_a_prefix(
+    folder: Path, target: str, text: str
+) -> None:
+    told = _told(folder, target, PIPELINE_AS_OF=text, PIPELINE_BASE=text, PIPELINE_VERSION=text)
+    assert told["AS_OF"] == told["BASE"] == text
+    assert told["VERSION"] == ""
+    assert not (folder / "x").exists()
+
+
+def test_workflows_hand_over_only_what_is_taken() -> None:
+    handed = re.search(r"^HANDED := (.*)$", TEXT, re.MULTILINE)[1].split()
+    workflows = [name for name in tree.files() if name.startswith(".github/workflows/")]
+    names = {
+        name
+        for workflow in workflows
+        for name in re.findall(r"^ +PIPELINE_([A-Z_]+):", tree.read(workflow), re.MULTILINE)
+    }
+    assert names - {"TRACKING_URL"} == set(handed)
+    bare = re.compile(rf"^ +(?:{'|'.join(ARGUMENTS)}):", re.MULTILINE)
+    assert [name for name in workflows if bare.search(tree.read(name))] == []
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+def test_of_the_users_settings_those_of_the_network_reach_the_tools(
+    folder: Path, target: str
+) -> None:
+    told = _told(folder, target, **NETWORK)
+    assert {name: told.get(name) for name in NETWORK} == NETWORK
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+def test_what_names_a_place_or_a_package_reaches_no_tool(folder: Path, target: str) -> None:
+    told = _told(folder, target, **dict.fromkeys(ELSEWHERE, "/nowhere"))
+    assert [name for name in ELSEWHERE if name in told] == []
+
+
+@pytest.mark.parametrize("jobs", [[], ["-j4"]], ids=["one job", "four"])
+@pytest.mark.parametrize("goals", [["ci"], ["run"], ["checkout", "ci"]], ids=" ".join)
+def test_a_targets_prerequisites_are_made_in_their_order(
+    folder: Path, goals: list[str], jobs: list[str]
+) -> None:
+    programs = folder / ".venv/bin"
+    programs.mkdir(parents=True)
+    (folder / ".venv/installed").touch()
+    for name in "python ruff mypy lint-imports zizmor dvc git".split():
+        wait = 'echo "begins $0 $*" >> log; sleep 0.1; echo "ends $0 $*" >> log'
+        (programs / name).write_text(f"#!/bin/sh\n{wait}\n")
+        (programs / name).chmod(0o755)
+    (folder / "requirements.lock").touch()
+    (folder / ".venv/installed").touch()
+    command = ["make", *jobs, *goals]
+    subprocess.run(command, cwd=folder, env=tree.environment(), capture_output=True, check=True)
+    log = [line.partition(" ") for line in (folder / "log").read_text().splitlines()]
+    assert len(log) > 4
+    assert [what for what, _, _ in log] == ["begins", "ends"] * (len(log) // 2)
+    assert [words for _, _, words in log[::2]] == [words for _, _, words in log[1::2]]
