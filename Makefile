@@ -55,9 +55,10 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 
 .venv/installed: requirements.lock
 	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; else set -- python3 python3.13 python3.12 python3.11; \
-	  if [ -x $(UV) ]; then set -- .venv/bin/python "$$@"; fi; fi; \
-	for python; do if "$$python" -I -c '$(FITS)' 2>/dev/null; then exec "$$python" -I .ci/setup.py; fi; done; \
-	echo "setup: Python 3.11 to 3.13 is needed, found $$("$$python" --version 2>&1 || true); $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
+	  if [ -x $(UV) ]; then set -- .venv/bin/python "$$@"; fi; fi; found=; \
+	for python; do if "$$python" -I -c '$(FITS)' 2>/dev/null; then exec "$$python" -I .ci/setup.py; fi; \
+	  if version=$$("$$python" --version 2>/dev/null); then found="$${found:+$$found, }$$version"; fi; done; \
+	echo "setup: Python 3.11 to 3.13 is needed, found $${found:-none}; $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
 
 run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
 	@started=$$SECONDS; $(MAKE) champion && $(PIPELINE) replay && echo "run: done in $$((SECONDS - started)) s"

@@ -109,10 +109,11 @@ def make_environment() -> None:
     if VENV.is_symlink():
         VENV.unlink()
     shutil.rmtree(VENV, ignore_errors=True)
-    done = run(sys.executable, "-I", "-m", "venv", VENV)
+    base = getattr(sys, "_base_executable", sys.executable)  # not one that is removed here
+    done = run(base, "-I", "-m", "venv", VENV)
     if done.returncode:
         raise Refused(
-            f"{sys.executable} cannot make a virtual environment; `{installing(['python3'])}` "
+            f"{base} cannot make a virtual environment; `{installing(['python3'])}` "
             f"installs one that can\n{(done.stderr + done.stdout).strip()[-1000:]}"
         )
 

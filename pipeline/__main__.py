@@ -3,6 +3,7 @@
 import argparse
 import os
 import pkgutil
+import select
 import signal
 import sys
 import time
@@ -137,12 +138,10 @@ def run_command(command: Callable[[], int | None]) -> int:
 
 
 def _is_read() -> bool:
-    """Whether what was printed can still be written: a buffer that was refused is kept."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return False
-    return True
+    """Whether somebody still holds the other end of what this prints to."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), select.POLLOUT)
+    return not any(events & (select.POLLERR | select.POLLHUP) for _, events in output.poll(0))
 
 
 def _run(stage: str, given: dict[str, Any]) -> int:

