@@ -253,6 +253,8 @@ latest: setup ## Tests on the newest packages that pyproject.toml allows, in an 
 	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
 	@PYTHONPATH=. python .ci/audit.py
+platforms: setup ## Dry runs of the lock: which systems, machines and Pythons have every wheel
+	@PYTHONPATH=. python .ci/platforms.py && python -m docs.book fill
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
@@ -263,4 +265,4 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
   rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
-  comment ci lock latest audit clean
+  comment ci lock latest audit platforms clean

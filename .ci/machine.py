@@ -109,7 +109,7 @@ def _elsewhere(found: Machine) -> str:
         return (
             "this is Apple silicon with an Intel Python under Rosetta; use one for arm64: "
             "`arch -arm64 brew install python@3.13`, then `make setup "
-            "PYTHON=/opt/homebrew/bin/python3.13`"
+            'PYTHON="$(brew --prefix)/bin/python3.13"`'
         )
     if found.system == "darwin":
         return "on an Intel Mac use a Linux virtual machine or container"

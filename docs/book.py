@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from docs import numbers, search
+from docs import numbers, platforms, search
 from pipeline.__main__ import run_command
 from pipeline.shared import documents
 
@@ -217,7 +217,11 @@ def record() -> None:
 def generated() -> dict[Path, str]:
     """Every page that holds generated parts, with those parts as they should read."""
     wanted = {
-        ROOT / "README.md": {"questions": readme_table(), "run": recorded()},
+        ROOT / "README.md": {
+            "questions": readme_table(),
+            "run": recorded(),
+            "on": platforms.sentence(),
+        },
         ANSWERS / "README.md": {"questions": questions_table()},
     }
     wanted |= {
@@ -238,6 +242,7 @@ def _made() -> dict[Path, str]:
     made = rules.generated() | dashboard.generated()
     drills = matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
     own = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
+    own[platforms.PAGE] = platforms.page()
     return {ROOT / path: text for path, text in made.items()} | own
 
 
