@@ -223,6 +223,8 @@ nightly: setup ## The tests that take minutes: every stage killed, more drills, 
 	@pytest -m nightly
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow"
+rollout-tests: setup ## The tests of rollouts: real servers, a real Envoy, the drills of a canary
+	@pytest -m "not nightly" tests/rollout tests/flow/test_rollout.py
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
 small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
@@ -264,5 +266,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
-  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
+  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rollout-tests rules small report \
   comment ci lock latest audit platforms clean
