@@ -20,6 +20,7 @@ from pipeline.ingest import FLIGHTS_FILE, locate
 from pipeline.retrain import journal
 from pipeline.retrain.calendar import edited
 from pipeline.retrain.world import must, run, world
+from pipeline.rollout import envoy
 from pipeline.shared import documents, ledger
 from pipeline.shared.config import CONFIGS, IngestConfig, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
@@ -52,8 +53,10 @@ def replay() -> str:
     """Live through two months of the loop in state/replay/run, and tell what happened.
 
     Raises:
+        EnvironmentUnfit: there is no Envoy here, which its last weeks need.
         GraphFailed: something went another way than the story; its words are above.
     """
+    envoy.binary()
     folder, _ = world("run")
     if not (folder / _DONE).is_file():
         with ThreadPoolExecutor(1) as beside:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.features.transform import ZONE, instant, minutes
+from pipeline.rollout import envoy
 from pipeline.rollout.decision import Decision, plan_hash
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.fault import injected
@@ -146,10 +147,12 @@ def begun(
     to assign the same flights again.
 
     Raises:
+        EnvironmentUnfit: there is no Envoy here.
         RegistryRefused: there is no champion.
         RolloutRefused: another is unfinished, or this challenger was rolled back before.
     """
     injected(bad)
+    envoy.binary()
     plan, known = load(RolloutConfig), ledger.entries()
     mended(known)
     champion, challenger = sides(bad)

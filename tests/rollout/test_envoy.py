@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import pkgutil
 import stat
 import time
 from collections.abc import Callable
@@ -10,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from pipeline.__main__ import STAGES
 from pipeline.rollout import envoy
 from pipeline.rollout.envoy import ARMS, Route, arm_of
 from pipeline.rollout.evidence import HUNG_UP
+from pipeline.shared import ledger
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from tests.patience import until
 from tests.rollout.arms import SALT, proxied
+from tests.shared import project
 
 FLIGHTS = [f"2013-05-{day:02}/UA/{number}/EWR" for day in range(1, 21) for number in range(100)]
 CHAMPION = {"champion": 10_000}
@@ -75,6 +79,17 @@ def test_a_program_that_is_not_there_is_told_with_how_to_name_one(monkeypatch):
     monkeypatch.setenv("ENVOY_BIN", "/nowhere/envoy")
     with pytest.raises(EnvironmentUnfit, match="ENVOY_BIN="):
         envoy.binary()
+
+
+@pytest.mark.parametrize("command", ["shadow", "canary", "bluegreen", "replay"])
+def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(project.ROOT / "configs")
+    monkeypatch.setenv("ENVOY_BIN", "/nowhere/envoy")
+    with pytest.raises(EnvironmentUnfit, match="no Envoy at '/nowhere/envoy': "):
+        pkgutil.resolve_name(STAGES[command])()
+    assert not (tmp_path / "state/replay").exists()
+    assert ledger.entries() == []
 
 
 def test_the_access_log_is_its_owners_and_kept_when_the_rest_is_written_again(tmp_path):
