@@ -64,7 +64,7 @@ def missing(part: str, platform: str, settings: dict[str, str], python: str) -> 
         )
     if done.returncode == 0:
         return []
-    said = re.sub(r"\{[^}]*\}", "", done.stderr)  # markers
+    said = re.sub(r"\{[^{}]*\}", "", done.stderr)  # markers
     if not (found := re.findall(r"Because ([\w.-]+)==\S+ has no (?:usable )?wheels", said)):
         raise RuntimeError(f"uv on {platform}, Python {python}: {said.strip()[-400:]}")
     return found
