@@ -5,7 +5,6 @@ In a checkout of ours (a replay, a rebuilt version, a scratch copy) none of them
 is written into its own `.dvc/config.local`, which git ignores.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ _INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_")
 _ELSEWHERE = ("MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """What would lead a command in another checkout to this one's registry or packages."""
 _SETTINGS = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
-_NO_SETTINGS = str(Path(os.devnull) / "no-settings")
+_NO_SETTINGS = str(Path(sys.prefix) / "no-settings-of-dvc")
+"""A folder that is not there; below a file such as /dev/null, DVC fails."""
 _PROGRESS = ("Collecting", "Fetching", "Pushing", "Having any troubles")
 
 

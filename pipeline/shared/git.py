@@ -37,12 +37,15 @@ _APART = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-AS_RECORDED = ("-c", "core.autocrlf=false", "-c", "core.eol=lf")
+AS_RECORDED = (
+    *("-c", "core.autocrlf=false"),
+    *("-c", "core.eol=lf"),
+    *("-c", f"core.attributesFile={os.devnull}"),
+)
 """Files come out of git with the line ends that their hashes were taken of."""
 _OWN = (
     *AS_RECORDED,
     *("-c", f"core.excludesFile={os.devnull}"),  # by default ~/.config/git/ignore, with no setting
-    *("-c", f"core.attributesFile={os.devnull}"),
     *("-c", "init.templateDir="),
     *("-c", "init.defaultBranch=main"),
     *("-c", "user.name=pipeline"),

@@ -269,8 +269,9 @@ def checkout(folder: Path) -> None:
     Raises:
         DataUnavailable: DVC failed, or this checkout has a file that its cache lacks.
     """
-    dvc.run(folder, "checkout", "--quiet", "--force", "--allow-missing", settings=dvc.apart())
-    outs = [path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
+    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.apart())
+    named = [path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
+    outs = [path for path in named if path not in uncached(folder)]
     lost = [path for path in outs if Path(path).exists() and not (folder / path).exists()]
     if lost:
         raise DataUnavailable(

@@ -49,8 +49,16 @@ def patch() -> bytes:
         git.run(_HERE, "read-tree", "HEAD", index=index)
         # an exclusion of what is ignored fails here
         git.run(_HERE, "add", "--all", "--", ".", index=index)
+        if forced := _added_by_force():
+            git.run(_HERE, "add", "--force", "--", *forced, index=index)
         how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "HEAD"]
         return git.run(_HERE, "diff-index", *how, "--", ".", *OUTPUTS, index=index)
+
+
+def _added_by_force() -> list[str]:
+    """The files that the user has added although a rule ignores them."""
+    listed = git.run(_HERE, "ls-files", "--cached", "--ignored", "--exclude-standard", "-z")
+    return [f":(literal){n}" for n in os.fsdecode(listed).split("\0") if n and Path(n).is_file()]
 
 
 def require_recorded(folder: Path) -> None:
