@@ -90,7 +90,7 @@ def test_every_option_that_is_a_number_has_bounds():
 def test_a_stage_never_sees_the_repository_of_a_git_hook(stages, monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/elsewhere/.git")
     monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere/.git/index")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/home/of/the/user")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/their/settings")
     stages(train="done")
     assert door.main(["train"]) == 0
     assert "GIT_CONFIG_GLOBAL" in os.environ
