@@ -47,6 +47,10 @@ KEPT := $(NETWORK:%=PIP_%) $(NETWORK:%=UV_%) PYTHONUNBUFFERED PYTHONUTF8 PYTHONI
 FOREIGN := $(filter-out $(KEPT),$(filter PIP_% UV_% PYTHON%,$(.VARIABLES))) \
   VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH
 unexport $(FOREIGN)
+# In a hook these name the hook's repository, to each git in each folder: pipeline/shared/git.py.
+GIT_KEPT := GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM \
+  GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO
+unexport $(filter-out GIT_KEPT $(GIT_KEPT),$(filter GIT_%,$(.VARIABLES)))
 
 help: ## List the targets, in the order of the flow
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -66,8 +70,7 @@ champion: setup checkout ## From the published data to a registered, gated champ
 	@$(REPRO) && $(PIPELINE) register monitor
 
 checkout:
-	@git rev-parse --verify --quiet HEAD >/dev/null || { \
-	  echo "run: $(CURDIR) is not a git checkout with a commit; lineage begins with one: clone the project, or git init && git add -A && git commit -m start" >&2; exit 2; }
+	@python -m pipeline.shared.git
 
 ingest: setup ## Published files -> one immutable snapshot per month
 	@$(REPRO) --single-item ingest

@@ -16,6 +16,7 @@ from pathlib import Path
 from exercises.drill import configure, replace_once
 from exercises.scratch import scratch
 from pipeline.__main__ import run_command
+from pipeline.shared import dvc, git
 
 FOUND = Path(__file__).with_name("reproduce.json")
 MONTHS = {  # what arrives, the last day to learn from, and the trees that the model gets
@@ -67,7 +68,10 @@ def _last_day(month: str) -> str:
 
 
 def _run(folder: Path, *command: str) -> str:
-    settings = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    settings = {
+        **dvc.apart(),
+        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
     done = subprocess.run(
         command, cwd=folder, env=settings, check=False, capture_output=True, text=True
     )
@@ -77,9 +81,8 @@ def _run(folder: Path, *command: str) -> str:
 
 
 def _commit(folder: Path, message: str) -> None:
-    identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    _run(folder, "git", "add", "--all")
-    _run(folder, "git", *identity, "commit", "--quiet", "--no-verify", "--message", message)
+    git.own(folder, "add", "--all")
+    git.own(folder, "commit", "--quiet", "--no-verify", "--message", message)
 
 
 def _rebuild(folder: Path, version: int) -> dict[str, object]:

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from docs import numbers, platforms, search
 from pipeline.__main__ import run_command
-from pipeline.shared import documents
+from pipeline.shared import documents, dvc, git
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "docs" / "answers"
@@ -197,9 +197,9 @@ def record() -> None:
     """Run `make run` in a fresh clone without an environment, and keep how its story ends."""
     with tempfile.TemporaryDirectory(prefix="record-") as name:
         clone = Path(name) / "mlops-pipeline"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        git.run(ROOT, *git.AS_RECORDED, "clone", "--quiet", str(ROOT), str(clone))
         with subprocess.Popen(
-            ["make", "run"], cwd=clone, stdout=subprocess.PIPE, text=True
+            ["make", "run"], cwd=clone, env=dvc.apart(), stdout=subprocess.PIPE, text=True
         ) as process:
             lines = []
             for line in process.stdout or []:

@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import re
-import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 
 from exercises.scratch import scratch, tree_of
 from pipeline.__main__ import run_command
+from pipeline.shared import dvc, git
+from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "state/report.md"
@@ -43,28 +45,19 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 def revision(base: str) -> tuple[str, str]:
     """The revision to compare with, and what to say of it; the last commit if `base` is none."""
-    found = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    if found:
-        return found, f"Compared with {quoted(base)} ({found[:8]})."
-    return "HEAD", f"There is no {quoted(base)} here: compared with the last commit instead."
+    git.run(ROOT, "rev-parse", "--verify", "HEAD")
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
+    try:
+        found = git.run(ROOT, *asked).decode().strip()
+    except EnvironmentUnfit:
+        said = f"There is no {quoted(base)} here: compared with the last commit instead."
+        return "HEAD", said
+    return found, f"Compared with {quoted(base)} ({found[:8]})."
 
 
 def changes(base: str) -> dict[str, Any]:
     """What `dvc metrics diff` finds between a revision and the files as they are now."""
-    done = subprocess.run(
-        ["dvc", "metrics", "diff", "--json", base],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(dvc.run(ROOT, "metrics", "diff", "--json", base)))
 
 
 def metrics(found: dict[str, Any]) -> str:
@@ -130,7 +123,11 @@ def write(base: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Compare with BASE of the environment, origin/main without one."""
     argparse.ArgumentParser(prog="python -m docs.report").parse_args(arguments)
-    print(write(os.environ.get("BASE") or "origin/main"), end="")
+    try:
+        print(write(os.environ.get("BASE") or "origin/main"), end="")
+    except (PipelineError, UsageError) as refusal:
+        print(f"report: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+        return refusal.exit_code
     return 0
 
 

@@ -21,7 +21,8 @@ import yaml
 
 from exercises.scratch import scratch
 from pipeline.__main__ import run_command
-from pipeline.shared import documents
+from pipeline.shared import documents, dvc
+from pipeline.shared.errors import PipelineError, UsageError
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def run_stages(
 ) -> Outcome:
     """Run stages of the pipeline in a scratch copy, showing what they say."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": programs}
+    environment = {**dvc.apart(), "PYTHONPATH": str(folder), "PATH": programs}
     return shown([sys.executable, *command, *stages], folder, environment)
 
 
@@ -195,7 +196,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}"
         )
-    found = run(known[chosen.name])
+    try:
+        found = run(known[chosen.name])
+    except (PipelineError, UsageError) as refusal:  # there is no scratch copy to be had
+        print(f"drill: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+        return refusal.exit_code
     if chosen.json:
         chosen.json.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return 0 if found.ended == "CAUGHT" else 1

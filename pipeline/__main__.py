@@ -3,6 +3,7 @@
 import argparse
 import os
 import pkgutil
+import re
 import select
 import signal
 import sys
@@ -50,10 +51,23 @@ STAGES = {
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers within two bounds; none is taken for "not given"."""
+
+    def read(text: str) -> int:
+        value = int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
+        return value
+
+    return read
+
+
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
 _DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
 _MONTH = {"month": {"metavar": "YYYY-MM", "help": "a month: 2013-04; batch: one that has arrived"}}
-_PORT = {"type": int, "metavar": "PORT", "help": "where it listens, 0 for any"}
+_PORT = {"type": _whole(0, 65535), "metavar": "PORT", "help": "where it listens, 0 for any"}
 _AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
 _ROLLOUT = {
     "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
@@ -64,7 +78,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "version": _VERSION,
         "at": _AT,
         "rebuild-env": {"action": "store_true", "help": "build the recorded environment"},
-        "threads": {"type": int, "metavar": "N", "help": "train with another number of threads"},
+        "threads": {"type": _whole(1, 1024), "metavar": "N", "help": "train with so many threads"},
     },
     "lineage": {"version": _VERSION},
     "serve": {"day": _DAY},
@@ -82,7 +96,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "prune": {"until": {"metavar": "INSTANT", "help": "the replay's instant: 2013-05-18T10:00Z"}},
     "explain": {
         "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
-        "row": {"type": int, "metavar": "N", "help": "which flight of that request, 0 the first"},
+        "row": {
+            "type": _whole(0, 10**6),
+            "metavar": "N",
+            "help": "which flight of that request, 0 the first",
+        },
     },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "the month or the day that has arrived"}},
     "loop": {"until": {"metavar": "DAY", "help": "a day of the year: 2013-06-30"}},
@@ -107,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, how in {n: h for options in OPTIONS.values() for n, h in options.items()}.items():
         parser.add_argument(f"--{name}", dest=name, default=None, **how)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    _leave_the_hook()
     chosen = vars(parser.parse_args(arguments))
     stages = chosen.pop("stage")
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -142,6 +161,14 @@ def _is_read() -> bool:
     output = select.poll()
     output.register(sys.stdout.fileno(), select.POLLOUT)
     return not any(events & (select.POLLERR | select.POLLHUP) for _, events in output.poll(0))
+
+
+def _leave_the_hook() -> None:
+    """Forget which repository a git hook works on: MLflow and DVC call git in folders of theirs."""
+    from pipeline.shared import git
+
+    for name in os.environ.keys() - git.environment().keys():
+        del os.environ[name]
 
 
 def _run(stage: str, given: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from pipeline import ingest
+from pipeline.shared import git
 from pipeline.shared.config import IngestConfig, load
 from tests.shared import project
 
@@ -27,6 +28,7 @@ FOREIGN_SETTINGS = (
     "PROMETHEUS_",
     "AIRFLOW_",
     "PIPELINE_",
+    "SCRATCH_",
 )
 
 
@@ -82,8 +84,9 @@ def _no_network() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take out the developer's own settings, which tools would silently obey; fix the seeds."""
+    kept = git.environment()  # a hook's variables would lead git out of a test's folder
     for name in os.environ:
-        if name.startswith(FOREIGN_SETTINGS):
+        if name.startswith(FOREIGN_SETTINGS) or name not in kept:
             monkeypatch.delenv(name)
     random.seed(0)
     np.random.seed(0)

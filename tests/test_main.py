@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,49 @@ def test_a_refusal_prints_its_message_without_a_traceback(stages, capsys, refusa
     out, err = capsys.readouterr()
     assert err == f"validate: {type(refusal).__name__}: {refusal}\n"
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "bounds"),
+    [
+        ("reproduce", "--threads=0", "1 to 1024"),
+        ("reproduce", "--threads=-3", "1 to 1024"),
+        ("reproduce", "--threads=", "1 to 1024"),
+        ("reproduce", "--threads=2.0", "1 to 1024"),
+        ("server", "--port=65536", "0 to 65535"),
+        ("exporter", "--port=-1", "0 to 65535"),
+        ("explain", "--row=-1", "0 to 1000000"),
+        ("explain", "--row=1_0", "0 to 1000000"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused_before_anything_runs(
+    stages, capsys, command, option, bounds
+):
+    ran = stages(**{command: "never"})
+    with pytest.raises(SystemExit) as ended:
+        door.main([command, option])
+    assert ended.value.code == 2
+    value = option.partition("=")[2]
+    assert f"{value!r} is no whole number from {bounds}" in capsys.readouterr().err
+    assert ran == []
+
+
+def test_every_option_that_is_a_number_has_bounds():
+    """`int` alone takes 0 for "not given", and a negative row for one from the end."""
+    kinds = [how.get("type") for options in door.OPTIONS.values() for how in options.values()]
+    assert int not in kinds
+    assert float not in kinds
+    assert len([kind for kind in kinds if kind]) == 4
+
+
+def test_a_stage_never_sees_the_repository_of_a_git_hook(stages, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", "/elsewhere/.git")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere/.git/index")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/their/settings")
+    stages(train="done")
+    assert door.main(["train"]) == 0
+    assert "GIT_CONFIG_GLOBAL" in os.environ
+    assert {"GIT_DIR", "GIT_INDEX_FILE"} & set(os.environ) == set()
 
 
 def test_a_full_disk_outside_our_own_writers_is_a_refusal_too(stages, capsys, tmp_path):

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt
-from pipeline.shared import graph, ledger, lineage, release, tracking
+from pipeline.shared import checkouts, graph, ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, ReproduceConfig, load, read_values
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
@@ -48,7 +48,7 @@ def run(
     config, registry = load(ReproduceConfig), load(RegisterConfig)
     registered = tracking.named(registry, _served(at) if at else version)
     sealed, papers, model = release.fetch(registry, registered)
-    with lineage.worktree(sealed.commit, papers / release.PATCH) as folder:
+    with checkouts.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
         release.require_in_step(sealed, papers, model, folder)
         # The commit's lock: what is built and run from the registry's would be the registry's.

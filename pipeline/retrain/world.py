@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.shared import graph, lineage
+from pipeline.shared import checkouts, dvc, graph
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import file_hash, text_hash, write_text
 
@@ -30,9 +30,9 @@ def world(name: str) -> tuple[Path, bool]:
     folder, stamp = REPLAY / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
         return folder, False
-    lineage.remove(folder)
+    checkouts.remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lineage.copy(folder)
+    checkouts.copy(folder)
     for path in [graph.LOCK, *map(Path, graph.uncached(Path()))]:
         if path.is_file():  # the small figures that git compares are in no cache
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -69,17 +69,11 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=_environment(),
+        env=dvc.apart(),
     ) as process:
         said = [line for line in process.stdout or [] if not sys.stdout.write(line) or True]
     sys.stdout.flush()
     return process.returncode, said[-1].strip() if said else ""
-
-
-def _environment() -> dict[str, str]:
-    """Without addresses of servers: a replay has its own registry, store and log."""
-    foreign = ("PIPELINE_", "PYTHONPATH")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def must(folder: Path, *command: str) -> str:

@@ -1,7 +1,6 @@
-"""The door to DVC: what dvc.lock says that each stage read and wrote, and moving those files.
+"""The graph: what dvc.lock says that each stage read and wrote, and moving those files.
 
-DVC names a file by the MD5 of its bytes, and a folder by that of its list. It is spoken to as a
-command, in whatever checkout and environment it is that has to move or to remake something.
+DVC names a file by the MD5 of its bytes, and a folder by that of its list.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.shared import documents, errors
+from pipeline.shared import documents, dvc, errors
 from pipeline.shared.errors import (
     ArtifactTampered,
     DataUnavailable,
@@ -26,7 +25,6 @@ from pipeline.shared.errors import (
 )
 
 LOCK = Path("dvc.lock")
-_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,12 @@ def push() -> None:
     Raises:
         DataUnavailable: the remote cannot be written, or a file is in no cache.
     """
-    done = _dvc(Path(), "push")
+    done = dvc.try_run(Path(), "push")
     if done.returncode:
         raise DataUnavailable(
             "what dvc.lock names could not be stored in the DVC remote, and a model whose data are "
-            f"nowhere cannot be rebuilt: {_words(done)}; see `dvc remote list`, then `make push`"
+            f"nowhere cannot be rebuilt: {dvc.reason(done)}; see `dvc remote list`, then "
+            "`make push`"
         )
 
 
@@ -139,7 +138,7 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
     Raises:
         DataUnavailable: a file is missing there, or is not what its name says.
     """
-    done = _dvc(folder, "pull", "--force")
+    done = dvc.try_run(folder, "pull", "--force", settings=dvc.apart())
     if not done.returncode:
         return
     cache, elsewhere = folder / ".dvc/cache", uncached(folder)
@@ -149,9 +148,10 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
         if path not in elsewhere and md5(cached(name, cache)) != name
     ]
     raise DataUnavailable(
-        f"{len(lost)} of {len(recorded)} recorded files are missing in the DVC remote, or are "
-        f"there not what their names say: {', '.join(lost[:5]) or _words(done)}; push them again "
-        "from a checkout that has them (`make push`), or restore the remote from a backup"
+        f"{len(lost)} of {len(recorded)} recorded files did not come from the DVC remote as they "
+        f"were recorded: {', '.join(lost[:5])}; DVC says: {dvc.reason(done)}; what is missing or "
+        "changed there, push again from a checkout that has it (`make push`), or restore the "
+        "remote from a backup"
     )
 
 
@@ -175,7 +175,7 @@ def rerun(folder: Path, bin_folder: Path) -> bool:
     """
     path = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [str(bin_folder / "python"), "-m", "dvc", "repro", "--force"]
-    settings = {**_settings(), "PATH": path}
+    settings = {**dvc.apart(), "PATH": path}
     return subprocess.run(command, cwd=folder, env=settings, check=False).returncode == 0
 
 
@@ -191,7 +191,7 @@ def repro(target: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     with subprocess.Popen(
         command,
-        env={**os.environ, **_QUIET, "PATH": path},
+        env={**dvc.environment(), "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -226,8 +226,7 @@ def _refusal(target: str, words: str) -> Exception:
 
 def remote(folder: Path) -> dict[str, str]:
     """The settings of a checkout's default remote, its address in full."""
-    listed = _dvc(folder, "config", "--list")
-    settings = dict(line.split("=", 1) for line in listed.stdout.splitlines() if "=" in line)
+    settings = dvc.listed(folder)
     name = settings.get("core.remote", "")
     start = f"remote.{name}."
     found = {k.removeprefix(start): v for k, v in settings.items() if k.startswith(start)}
@@ -248,48 +247,35 @@ def _in_full(folder: Path, url: str) -> str:
 
 def use_remote(folder: Path, settings: dict[str, str]) -> None:
     """Let a checkout use another one's remote, and no cache but its own; no file of git changes."""
-    _dvc(folder, "cache", "dir", "--local", str((folder / ".dvc/cache").absolute()))
-    name = settings["name"]
-    _dvc(folder, "remote", "add", "--local", "--force", "--default", name, settings["url"])
-    for key, value in {**settings, "verify": "true"}.items():
-        if key not in ("name", "url"):
-            _dvc(folder, "remote", "modify", "--local", name, key, value)
+    _use(folder, settings, {"dir": str((folder / ".dvc/cache").absolute())})
 
 
 def use_cache(folder: Path) -> None:
-    """Let another checkout of this project keep its data where this one does."""
-    _dvc(folder, "cache", "dir", "--local", str(Path(".dvc/cache").absolute()))
-    settings = remote(Path())
-    command = ["remote", "add", "--local", "--force", "--default"]
-    _dvc(folder, *command, settings["name"], settings["url"])
-    _dvc(folder, "remote", "modify", "--local", settings["name"], "verify", "true")
+    """Let another checkout of this project keep its data where this one does, and as it does."""
+    start = "cache."
+    found = {k.removeprefix(start): v for k, v in dvc.listed(Path()).items() if k.startswith(start)}
+    _use(folder, remote(Path()), found | {"dir": str(dvc.cache(Path()))})
+
+
+def _use(folder: Path, settings: dict[str, str], cache: dict[str, str]) -> None:
+    kept = {key: value for key, value in settings.items() if key != "name"} | {"verify": "true"}
+    name = settings["name"]
+    dvc.configure(folder, {"core": {"remote": name}, "cache": cache, f'remote "{name}"': kept})
 
 
 def checkout(folder: Path) -> None:
-    """Bring what the dvc.lock of a checkout names into it, as far as the cache has it."""
-    _dvc(folder, "checkout", "--quiet", "--force")
+    """Bring what the dvc.lock of a checkout names into it, as far as the cache has it.
 
-
-def _dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=folder,
-        env=_settings(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def _settings() -> dict[str, str]:
-    """The environment without what would lead a command into another checkout."""
-    foreign = ("GIT_", "DVC_ROOT", "MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_")
-    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return own | _QUIET
-
-
-def _words(done: "subprocess.CompletedProcess[str]") -> str:
-    """What DVC said went wrong, on one line."""
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    kept = [line for line in said if not line.startswith(("Collecting", "Fetching", "Pushing"))]
-    return " ".join(kept[:12]) or f"exit code {done.returncode}"
+    Raises:
+        DataUnavailable: DVC failed, or this checkout has a file that its cache lacks.
+    """
+    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.apart())
+    named = [path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
+    outs = [path for path in named if path not in uncached(folder)]
+    lost = [path for path in outs if Path(path).exists() and not (folder / path).exists()]
+    if lost:
+        raise DataUnavailable(
+            f"{len(lost)} of {len(outs)} outputs are here and not in DVC's cache "
+            f"{dvc.cache(Path())}: {', '.join(lost[:5])}; `make pull` fetches them from the "
+            "remote, `dvc commit` stores those that are here"
+        )

@@ -3,44 +3,24 @@
 import getpass
 import os
 import platform
-import shutil
-import subprocess
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.shared import documents, git
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import bytes_hash, file_hash, text_hash
 
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
-"""No hook of the user's may change what was recorded."""
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
-
-
-def _git(
-    *arguments: str, folder: Path | None = None, environment: dict[str, str] | None = None
-) -> bytes:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            capture_output=True,
-            check=True,
-            env={**os.environ, **(environment or {})},
-        )
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
-        raise EnvironmentUnfit(
-            f"{folder or Path.cwd()} is not a git checkout with a commit: a model's lineage begins "
-            "with one; clone the project, or `git init && git add -A && git commit -m start` "
-            f"(git says: {said})"
-        ) from error
-    return done.stdout
+GRAPH = Path("dvc.yaml")
+_LEFT_OUT = re.compile(r"(^|/)__pycache__/|\.(pyc|tmp)$")
+"""What .dvcignore leaves out, too."""
+_HERE = Path()
 
 
 def require_checkout(folder: Path | None = None) -> str:
@@ -49,78 +29,65 @@ def require_checkout(folder: Path | None = None) -> str:
     Raises:
         EnvironmentUnfit: this is not a git checkout, or it has no commit yet.
     """
-    return _git("rev-parse", "--verify", "HEAD", folder=folder).decode().strip()
+    return git.run(folder or _HERE, "rev-parse", "--verify", "HEAD").decode().strip()
 
 
 def patch() -> bytes:
     """What the working tree changes against its commit, new files included; empty if clean.
 
     Bytes, since the changed files may hold any; and nothing of the user's own settings for git.
+
+    Raises:
+        EnvironmentUnfit: git ignores a file that the graph depends on, so it would be missing.
     """
-    if not _git("status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS).strip():
+    require_recorded(_HERE)
+    status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS]
+    if not git.run(_HERE, *status).strip():
         return b""
     with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        _git("read-tree", "HEAD", environment=index)
-        _git(
-            "add", "--all", "--", ".", environment=index
-        )  # an exclusion of what is ignored fails here
-        compared = ["--patch", "--cached", "--binary", "HEAD", "--", ".", *OUTPUTS]
-        return _git("diff-index", *compared, environment=index)
+        index = Path(folder) / "index"
+        git.run(_HERE, "read-tree", "HEAD", index=index)
+        # an exclusion of what is ignored fails here
+        git.run(_HERE, "add", "--all", "--", ".", index=index)
+        if forced := _added_by_force():
+            git.run(_HERE, "add", "--force", "--", *forced, index=index)
+        how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "HEAD"]
+        return git.run(_HERE, "diff-index", *how, "--", ".", *OUTPUTS, index=index)
 
 
-def copy(folder: Path) -> None:
-    """Another checkout in `folder`, of the same commit and with the same changes.
-
-    It shares this clone's commits, and nothing else: what it commits or changes stays there.
-
-    Raises:
-        EnvironmentUnfit: this is no git checkout, or has no commit yet.
-    """
-    changed = patch()
-    _git("worktree", "prune")
-    _git(*_NO_HOOKS, "worktree", "add", "--force", "--detach", str(folder.absolute()), "HEAD")
-    if changed:
-        with tempfile.NamedTemporaryFile(suffix=".patch") as stream:
-            stream.write(changed)
-            stream.flush()
-            _git("apply", "--whitespace=nowarn", stream.name, folder=folder)
+def _added_by_force() -> list[str]:
+    """The files that the user has added although a rule ignores them."""
+    listed = git.run(_HERE, "ls-files", "--cached", "--ignored", "--exclude-standard", "-z")
+    return [f":(literal){n}" for n in os.fsdecode(listed).split("\0") if n and Path(n).is_file()]
 
 
-def remove(folder: Path) -> None:
-    """Take a checkout that `copy` made away, with everything in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    _git("worktree", "prune")
-
-
-@contextmanager
-def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
-    """A clean checkout of a commit, with its patch if there is one, in a temporary folder.
+def require_recorded(folder: Path) -> None:
+    """Refuse a file that the graph depends on and that git ignores: no commit or patch holds it.
 
     Raises:
-        EnvironmentUnfit: this clone does not hold the commit, or the patch does not fit it.
+        EnvironmentUnfit: there is one: its name, and the rule that ignores it.
     """
-    _git("worktree", "prune")  # what a killed command left
-    _require_known(commit)
-    with tempfile.TemporaryDirectory(prefix="worktree-") as name:
-        folder = Path(name) / "checkout"
-        _git(*_NO_HOOKS, "worktree", "add", "--detach", str(folder), commit)
-        try:
-            if patch_file.is_file():
-                _git("apply", "--whitespace=nowarn", str(patch_file.absolute()), folder=folder)
-            yield folder
-        finally:
-            _git("worktree", "remove", "--force", str(folder))
-
-
-def _require_known(commit: str) -> None:
-    try:
-        _git("cat-file", "-e", f"{commit}^{{commit}}")
-    except EnvironmentUnfit as error:
+    if not (folder / GRAPH).is_file():
+        return
+    asked = [f":(literal){path}" for path in _sources(folder / GRAPH)]
+    listed = ["--others", "--ignored", "--exclude-standard", "-z", "--", *asked]
+    found = os.fsdecode(git.run(folder, "ls-files", *listed)).split("\0")
+    lost = [path for path in found if path and not _LEFT_OUT.search(path)]
+    if lost:
+        rule = git.run(folder, "check-ignore", "-v", "--", lost[0]).decode(errors="replace")
         raise EnvironmentUnfit(
-            f"this clone does not hold commit {commit[:12]}, from which the version was made: "
-            f"`git fetch origin {commit}`, or run the same in a clone that has it"
-        ) from error
+            f"git ignores {len(lost)} file(s) that the graph depends on, so neither a commit nor "
+            f"the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
+            f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force {lost[0]}`"
+        )
+
+
+def _sources(graph: Path) -> list[str]:
+    """What the stages of a dvc.yaml depend on and no stage makes: code, configs, the lock."""
+    stages = documents.parse(graph.read_text(encoding="utf-8"))["stages"].values()
+    named = {path for stage in stages for path in stage.get("deps", [])}
+    named |= {path for stage in stages for entry in stage.get("params", []) for path in entry}
+    return sorted({str(GRAPH), *(path for path in named if not path.startswith("data/"))})
 
 
 def configs_hash() -> str:
@@ -155,7 +122,8 @@ def surroundings() -> dict[str, str]:
 
 def who() -> str:
     """Who acts: the CI's user, git's user, or the account's name."""
-    named = _git("config", "--get", "--default", "", "user.name").decode(errors="replace").strip()
+    asked = ("config", "--get", "--default", "", "user.name")
+    named = git.run(_HERE, *asked).decode(errors="replace").strip()
     return os.environ.get("GITHUB_ACTOR") or named or getpass.getuser()
 
 

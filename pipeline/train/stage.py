@@ -25,6 +25,7 @@ _REFERENCE_ROWS = 1000
 def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
     config = load(TrainConfig)
+    lineage.require_recorded(Path())  # before minutes of work on what could not be rebuilt
     names = _names(config)
     judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
     model, training = _fit(config, names, judged, frame)

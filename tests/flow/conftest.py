@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exercises import drill
+from exercises.scratch import SHARED_CACHE
 from tests.flow import life
 
 HERE = Path(__file__).parent
@@ -80,10 +81,9 @@ def _demanding(folder: Path) -> Path:
 def _drilled(shelf: Path, name: str) -> life.Life:
     folder = life.checkout(shelf / f"drill-{name}")
     # What one drill has run, the next one finds: their graphs begin alike.
-    settings = life.beside(folder, "aside") / "config"
-    settings.parent.mkdir(exist_ok=True)
-    settings.write_text(f"[cache]\n    dir = {shelf / 'drilled'}\n")
-    return life.Life(folder, life.run(folder, "python", "-m", "exercises.drill", "run", name))
+    shared = {SHARED_CACHE: str(shelf / "drilled")}
+    command = ("python", "-m", "exercises.drill", "run", name)
+    return life.Life(folder, life.run(folder, *command, **shared))
 
 
 @pytest.fixture(scope="session")

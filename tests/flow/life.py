@@ -21,6 +21,7 @@ import yaml
 from exercises import drill
 from exercises.drill import configure
 from exercises.scratch import relocate, scratch
+from pipeline.shared import git as gits
 from tests.conftest import FOREIGN_SETTINGS, ROOT
 
 PIPELINE = ("python", "-m", "pipeline")
@@ -69,9 +70,10 @@ def settings(folder: Path, **changes: str) -> dict[str, str]:
     aside = beside(folder, "aside")
     aside.mkdir(exist_ok=True)
     path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{inherited()['PATH']}"
-    dvc = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(aside))
-    own = {"PATH": path, "TMPDIR": str(aside), "DVC_SITE_CACHE_DIR": str(aside / "dvc"), **dvc}
-    return {**inherited(), **own, "GIT_CONFIG_GLOBAL": os.devnull, **changes}
+    configs = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(aside))
+    own = {"PATH": path, "TMPDIR": str(aside), "DVC_SITE_CACHE_DIR": str(aside / "dvc"), **configs}
+    own |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**inherited(), **own, **changes}
 
 
 def start(
@@ -139,15 +141,7 @@ def run(folder: Path, *command: str, file_kb: int | None = None, **changes: str)
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a copy."""
-    identity = ["-c", "user.name=flow", "-c", "user.email=flow@localhost"]
-    done = subprocess.run(
-        ["git", *identity, *arguments],
-        cwd=folder,
-        env=settings(folder),
-        check=True,
-        stdout=subprocess.PIPE,
-    )
-    return done.stdout.decode()
+    return gits.own(folder, *arguments).decode()
 
 
 def commit(folder: Path) -> None:
@@ -166,7 +160,7 @@ def checkout(folder: Path) -> Path:
 def clone(source: Path, folder: Path) -> Path:
     """What `source` has committed, and nothing else."""
     folder.mkdir(parents=True)
-    git(folder, "clone", "--quiet", str(source), ".")
+    gits.run(folder, *gits.AS_RECORDED, "clone", "--quiet", "--template=", str(source), ".")
     _lend_environment(folder)
     return folder
 

@@ -16,6 +16,7 @@ from typing import Any
 from exercises.drill import shown
 from exercises.scratch import tree_of
 from pipeline.__main__ import run_command
+from pipeline.shared.errors import PipelineError, UsageError
 from pipeline.shared.files import read_json, write_json
 from tests.flow import life
 
@@ -43,6 +44,14 @@ def answer(folder: Path, code: int, said: str) -> dict[str, Any]:
 def main() -> int:
     """0 if every gate said yes, 1 if one refused, DVC's own code after a bug."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which takes the copy away, too
+    try:
+        return _run()
+    except (PipelineError, UsageError) as refusal:  # there is no scratch copy to be had
+        print(f"small: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+        return refusal.exit_code
+
+
+def _run() -> int:
     started = time.monotonic()
     ANSWER.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="small-") as name:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.shared import git
 from tests.rules import tree
 
 WORKFLOWS = [name for name in tree.files() if re.match(r"\.github/workflows/.+\.ya?ml$", name)]
 PINNED = re.compile(r"uses: +([\w-]+/[\w.-]+)@([0-9a-f]{40}) +# v\d+\.\d+\.\d+$")
-GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
 PULL_REQUEST = ".github/workflows/pull-request.yml"
 ONLY_HOSTED = ["make comment"]
 """What a pull request's workflow does beyond `make ci`."""
@@ -262,11 +262,9 @@ def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str, way: str)
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/installed").touch()
     python = folder / ".venv/bin/python"
-    python.write_text('#!/bin/sh\nprintf "<%s>" "$@" > asked\nexit 1\n')
+    asked = '[ "$2" = pipeline.shared.git ] && exit\nprintf "<%s>" "$@" > asked\nexit 1\n'
+    python.write_text(f"#!/bin/sh\n{asked}")
     python.chmod(0o755)
-    for command in ("git init --quiet", "git add Makefile", "commit"):
-        words = [*GIT, "commit", "--quiet", "-m", "x"] if command == "commit" else command.split()
-        subprocess.run(words, cwd=folder, env=tree.environment(), check=True)
     given = [f"AS_OF={month}"] if way == "command line" else []
     handed = {"PIPELINE_AS_OF": month} if way == "workflow" else {}
     assert _make(folder, "retrain", *given, **handed).returncode == 2
@@ -294,18 +292,48 @@ def test_a_python_outside_the_range_is_refused_by_its_version(folder: Path, vers
     assert not (folder / ".venv").exists()
 
 
-@pytest.mark.parametrize("prepare", [[], ["git init --quiet"]], ids=["no git", "no commit"])
-def test_a_run_needs_a_checkout_with_a_commit(folder: Path, prepare: list[str]) -> None:
-    for command in prepare:
-        subprocess.run(command.split(), cwd=folder, env=tree.environment(), check=True)
+CHECKED = [
+    f"pipeline/{name}.py"
+    for name in ("__init__", *(f"shared/{one}" for one in "__init__ git errors programs".split()))
+]
+
+
+@pytest.mark.parametrize("prepare", [False, True], ids=["no git", "no commit"])
+def test_a_run_needs_a_checkout_with_a_commit(folder: Path, prepare: bool) -> None:
+    if prepare:
+        git.own(folder, "init", "--quiet")
+    for name in CHECKED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / name, folder / name)
     (folder / ".venv").mkdir()
     (folder / ".venv/installed").touch()
     before = sorted(path.name for path in folder.iterdir())
     done = _make(folder, "run")
     assert done.returncode == 2
-    assert f"run: {folder} is not a git checkout with a commit" in done.stderr
-    assert "git init && git add -A && git commit" in done.stderr
+    assert (
+        f"checkout: EnvironmentUnfit: {folder} is not a git checkout with a commit" in done.stderr
+    )
+    assert ("`git init && git add -A && git commit -m start`" in done.stderr) is not prepare
+    assert ("`git add -A && git commit -m start`" in done.stderr) is prepare
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_make_as_a_hook_tells_nothing_of_the_hooks_repository(folder: Path) -> None:
+    """What make starts, DVC among it, works in the folder that it is started in."""
+    (folder / "hook.mk").write_text("include Makefile\ntold:\n\t@env\n")
+    given = dict.fromkeys(git.run(tree.ROOT, "rev-parse", "--local-env-vars").decode().split(), "x")
+    given |= {"GIT_CONFIG_KEY_0": "x", "GIT_NAMESPACE": "x", "GIT_CONFIG_GLOBAL": "/their/own"}
+    done = _make(folder, "-f", "hook.mk", "told", **given)
+    assert done.returncode == 0, done.stderr
+    told = [line.partition("=")[0] for line in done.stdout.splitlines() if line.startswith("GIT_")]
+    assert set(told) - git.KEPT == set()
+    assert "GIT_CONFIG_GLOBAL" in told
+
+
+def test_make_keeps_the_variables_of_git_that_the_pipeline_keeps() -> None:
+    found = re.search(r"^GIT_KEPT := ((?:.*\\\n)*.*)$", tree.read("Makefile"), re.MULTILINE)
+    assert found
+    assert set(found[1].replace("\\\n", " ").split()) == git.KEPT
 
 
 def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:

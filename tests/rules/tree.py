@@ -6,13 +6,12 @@ Everything is read as text (ast, YAML, regular expressions), so that no rule loa
 import ast
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import documents
+from pipeline.shared import documents, git
 
 ROOT = Path(__file__).parents[2]
 INNER_TARGETS = {"checkout": "asked for by other targets, never by people"}
@@ -21,14 +20,8 @@ INNER_TARGETS = {"checkout": "asked for by other targets, never by people"}
 @cache
 def files() -> list[str]:
     """What git holds, and what it would take up with `git add -A`."""
-    done = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sorted(name for name in set(done.stdout.splitlines()) if (ROOT / name).is_file())
+    listed = git.run(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return sorted(n for n in set(os.fsdecode(listed).split("\0")) if n and (ROOT / n).is_file())
 
 
 @cache
@@ -172,5 +165,6 @@ def own(stage: str) -> set[str]:
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without what an outer make or git hook left in it."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "GIT_"))}
+    outer = ("MAKE", "MFLAGS")
+    kept = {k: v for k, v in git.environment().items() if not k.startswith(outer)}
     return kept | changes

@@ -10,8 +10,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,8 @@ from exercises.scratch import relocate
 from pipeline import evaluate, register, train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.rows import ROWS, SERVICE
+from pipeline.shared import dvc as dvcs
+from pipeline.shared import git as gits
 from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot
 from pipeline.shared.files import content_hash, write_json, write_parquet
 from tests.builders import feature_rows
@@ -65,9 +65,7 @@ def configure(stage: str, **changes: Any) -> None:
 
 def git(*arguments: str) -> str:
     """Run git in the working folder, with none of the developer's own settings."""
-    settings = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *settings, *arguments], capture_output=True, check=True)
-    return done.stdout.decode(errors="replace").strip()
+    return gits.own(Path(), *arguments).decode(errors="replace").strip()
 
 
 def commit() -> str:
@@ -79,9 +77,7 @@ def commit() -> str:
 
 def dvc(*arguments: str) -> None:
     """Run DVC in the working folder."""
-    settings = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    command = [sys.executable, "-m", "dvc", *arguments]
-    subprocess.run(command, env=settings, capture_output=True, check=True)
+    dvcs.run(Path(), *arguments)
 
 
 def small_graph() -> dict[str, Any]:
@@ -228,7 +224,4 @@ def enter(
     """Make `folder` a project that is so far, and work in it."""
     copy(made(step, shared(shelf)), folder)
     monkeypatch.chdir(folder)
-    for name in os.environ:
-        if name.startswith("GIT_"):  # a hook's: they would lead out of the folder
-            monkeypatch.delenv(name)
     return folder

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.shared import graph
+from pipeline.shared import dvc, graph
 from pipeline.shared.errors import ArtifactTampered, DataUnavailable
 from tests.shared import project
 
@@ -118,7 +118,7 @@ def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_
     with pytest.raises(DataUnavailable) as refused:
         graph.pull(elsewhere, written)
     assert str(refused.value).startswith(
-        f"2 of {len(written)} recorded files are missing in the DV"
+        f"2 of {len(written)} recorded files did not come from the DVC remote"
     )
     assert f"data/train/logistic.onnx ({model})" in str(refused.value)
     assert f"data/train/figures/roc.png ({picture})" in str(refused.value)
@@ -144,9 +144,10 @@ def test_the_settings_of_a_command_lead_into_no_other_checkout(monkeypatch):
     for name in ("GIT_DIR", "PYTHONPATH", "PIPELINE_TRACKING_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("AWS_PROFILE", "of the remote")
-    settings = graph._settings()
-    assert "elsewhere" not in settings.values()
-    assert settings["AWS_PROFILE"] == "of the remote"
+    assert "elsewhere" not in dvc.apart().values()
+    assert dvc.apart()["AWS_PROFILE"] == "of the remote"
+    assert dvc.environment()["PIPELINE_TRACKING_URL"] == "elsewhere", "it is this project's own"
+    assert "GIT_DIR" not in dvc.environment()
 
 
 def test_the_graph_of_the_small_project_is_the_real_one_without_what_it_lacks():

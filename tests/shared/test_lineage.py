@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.shared import lineage
 from pipeline.shared.errors import EnvironmentUnfit
@@ -121,8 +122,57 @@ def test_a_checkout_without_a_commit_is_refused(checkout):
 
 def test_a_machine_without_git_is_refused(checkout, monkeypatch):
     monkeypatch.setenv("PATH", str(checkout))
-    with pytest.raises(EnvironmentUnfit, match=r"git says: .*No such file"):
+    with pytest.raises(EnvironmentUnfit, match=r"no git on the PATH .*; add it"):
         lineage.require_checkout()
+
+
+@pytest.fixture
+def new_module(checkout):
+    """A module that a stage has just come to depend on, and its bytecode."""
+    graph = yaml.safe_load(Path("dvc.yaml").read_text())
+    graph["stages"]["train"]["deps"].append("lib")
+    Path("dvc.yaml").write_text(yaml.safe_dump(graph))
+    Path("lib/__pycache__").mkdir(parents=True)
+    Path("lib/new.py").write_text("print(1)\n")
+    Path("lib/__pycache__/new.pyc").write_bytes(b"of a run")
+    return checkout / "lib/new.py"
+
+
+@pytest.mark.parametrize("place", ["global", "exclude", ".gitignore"])
+def test_a_dependency_of_the_graph_that_git_ignores_is_refused_with_the_rule(
+    new_module, tmp_path_factory, monkeypatch, place
+):
+    rules = tmp_path_factory.mktemp("home") / "ignored"
+    if place == "global":
+        settings = rules.with_name("gitconfig")
+        settings.write_text(f"[core]\n\texcludesFile = {rules}\n")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    elif place == "exclude":
+        Path(".git/info").mkdir(exist_ok=True)
+        rules = Path(".git/info/exclude")
+    else:
+        rules = Path(".gitignore")
+    rules.write_text(f"{rules.read_text() if rules.is_file() else ''}new*\n")
+    line = len(rules.read_text().splitlines())
+    with pytest.raises(EnvironmentUnfit) as refused:
+        lineage.patch()
+    said = str(refused.value)
+    assert said.startswith("git ignores 1 file(s) that the graph depends on")
+    assert f"lib/new.py, by the rule {rules}:{line}:new*; change that rule" in said
+    assert "`git add --force lib/new.py`" in said
+    with pytest.raises(EnvironmentUnfit, match=r"lib/new\.py"):
+        lineage.collect()
+    git("add", "--force", "lib/new.py")
+    assert b"+print(1)" in lineage.patch()
+
+
+def test_ignored_files_on_which_no_stage_depends_are_no_concern(new_module):
+    Path(".gitignore").write_text(f"{Path('.gitignore').read_text()}notes*\n*.pyc\n")
+    Path("notes.py").write_text("print(1)\n")
+    recorded = lineage.patch()
+    assert b"lib/new.py" in recorded
+    assert b"new.pyc" not in recorded
+    assert b"notes.py" not in recorded
 
 
 def test_the_hash_of_the_configs_changes_with_a_value_a_name_and_a_file(checkout):

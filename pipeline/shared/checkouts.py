@@ -1,0 +1,111 @@
+"""Checkouts of this clone in other folders: for a replay, and for a version that is rebuilt."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.shared import git
+from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.lineage import patch
+
+_HERE = Path()
+_PREFIX, _CHECKOUT, _MARK = "worktree-", "checkout", "in-use-by-reproduce"
+"""A temporary folder, the checkout in it, and beside that the lock of the process that uses it."""
+
+
+def copy(folder: Path) -> None:
+    """Another checkout in `folder`, of the same commit and with the same changes.
+
+    It shares this clone's commits, and nothing else: what it commits or changes stays there.
+
+    Raises:
+        EnvironmentUnfit: this is no git checkout, or has no commit yet.
+    """
+    changed = patch()
+    git.run(_HERE, "worktree", "prune")
+    _add_worktree(folder.absolute(), "HEAD", "--force")
+    if changed:
+        with tempfile.NamedTemporaryFile(suffix=".patch") as stream:
+            stream.write(changed)
+            stream.flush()
+            _apply(folder, Path(stream.name))
+
+
+def _add_worktree(folder: Path, commit: str, *how: str) -> None:
+    add = ["worktree", "add", *how, "--detach", str(folder), commit]
+    git.run(_HERE, *git.AS_RECORDED, *add)
+
+
+def _apply(folder: Path, patch_file: Path) -> None:
+    apply = ["apply", "--whitespace=nowarn", str(patch_file.absolute())]
+    git.run(folder, *git.AS_RECORDED, *apply)
+
+
+def remove(folder: Path) -> None:
+    """Take a checkout that `copy` made away, with everything in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    git.run(_HERE, "worktree", "prune")
+
+
+@contextmanager
+def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
+    """A clean checkout of a commit, with its patch if there is one, in a temporary folder.
+
+    Raises:
+        EnvironmentUnfit: this clone does not hold the commit, or the patch does not fit it.
+    """
+    remove_left()
+    _require_known(commit)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _held(Path(name) / _MARK):
+        folder = Path(name) / _CHECKOUT
+        _add_worktree(folder, commit)
+        try:
+            if patch_file.is_file():
+                _apply(folder, patch_file)
+            yield folder
+        finally:
+            git.run(_HERE, "worktree", "remove", "--force", str(folder))
+
+
+@contextmanager
+def _held(mark: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however that ends."""
+    with mark.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def remove_left() -> None:
+    """Remove the checkouts that killed commands left, and none that is in use or the user's."""
+    listed = os.fsdecode(git.run(_HERE, "worktree", "list", "--porcelain")).splitlines()
+    for path in [Path(line[9:]) for line in listed if line.startswith("worktree ")]:
+        mark = path.parent / _MARK
+        ours = path.name == _CHECKOUT and path.parent.name.startswith(_PREFIX) and mark.is_file()
+        if ours and _is_free(mark):
+            git.run(_HERE, "worktree", "remove", "--force", "--force", str(path))
+            shutil.rmtree(path.parent, ignore_errors=True)
+    git.run(_HERE, "worktree", "prune")
+
+
+def _is_free(mark: Path) -> bool:
+    """Whether the process that held this lock has ended."""
+    with mark.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _require_known(commit: str) -> None:
+    try:
+        git.run(_HERE, "cat-file", "-e", f"{commit}^{{commit}}")
+    except EnvironmentUnfit as error:
+        raise EnvironmentUnfit(
+            f"this clone does not hold commit {commit[:12]}, from which the version was made: "
+            f"`git fetch origin {commit}`, or run the same in a clone that has it"
+        ) from error

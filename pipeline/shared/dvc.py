@@ -1,0 +1,108 @@
+"""The door to DVC: a command, started in a named folder with an environment of its own.
+
+In the user's checkout their settings for DVC count: a cache that a team shares is theirs to choose.
+In a checkout of ours (a replay, a rebuilt version, a scratch copy) none of them does; what it needs
+is written into its own `.dvc/config.local`, which git ignores.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.shared import git
+from pipeline.shared.errors import DataUnavailable
+from pipeline.shared.files import write_text
+
+QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
+_INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_")
+"""What DVC tells the stages that it runs; a DVC within one would take it for its own."""
+_ELSEWHERE = ("MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+"""What would lead a command in another checkout to this one's registry or packages."""
+_SETTINGS = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
+_NO_SETTINGS = str(Path(sys.prefix) / "no-settings-of-dvc")
+"""A folder that is not there; below a file such as /dev/null, DVC fails."""
+_PROGRESS = ("Collecting", "Fetching", "Pushing", "Having any troubles")
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for a command in the user's checkout, this process's by default."""
+    given = git.environment(variables)
+    return {k: v for k, v in given.items() if not k.startswith(_INHERITED)} | QUIET
+
+
+def apart(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for a command in a checkout of ours: it has its own registry and settings."""
+    kept = {k: v for k, v in environment(variables).items() if not k.startswith(_ELSEWHERE)}
+    return kept | dict.fromkeys(_SETTINGS, _NO_SETTINGS)
+
+
+def try_run(
+    folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run DVC in a folder and keep what it says; the caller looks at the exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=dict(settings) if settings is not None else environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def run(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    """What DVC says in a folder.
+
+    Raises:
+        DataUnavailable: it failed: its exit code, its reason and the command to repeat.
+    """
+    done = try_run(folder, *arguments, settings=settings)
+    if done.returncode:
+        raise DataUnavailable(
+            f"`dvc {' '.join(arguments)}` in {folder.absolute()} ended with {done.returncode}, 0 "
+            f"was wanted: {reason(done)}; run it there by hand, mend what it names, then run the "
+            "same again"
+        )
+    return done.stdout
+
+
+def reason(done: "subprocess.CompletedProcess[str]") -> str:
+    """Why DVC failed, on one line: from the first error on, else all that it said."""
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    kept = [line for line in said if not line.startswith(_PROGRESS)]
+    first = next((place for place, line in enumerate(kept) if line.startswith("ERROR")), 0)
+    return " ".join(kept[first : first + 12]) or f"exit code {done.returncode}"
+
+
+def configure(folder: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Write a checkout's own settings; `dvc config` fails on a path that is not ASCII."""
+    lines = []
+    for name, values in sections.items():
+        lines.append(f"['{name}']" if '"' in name else f"[{name}]")
+        lines += [f"    {key} = {_quoted(value)}" for key, value in values.items()]
+    write_text(folder / ".dvc/config.local", "\n".join(lines) + "\n")
+
+
+def _quoted(value: str) -> str:
+    """A value as DVC's configs hold it: they know quotes, and no escape within them."""
+    mark = "'" if '"' in value else '"'
+    if mark in value or "\n" in value:
+        raise DataUnavailable(
+            f"a setting of DVC holds both kinds of quotes or a line end: {value!r}; change it, "
+            "see `dvc config --list`"
+        )
+    return f"{mark}{value}{mark}"
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """All settings that DVC obeys in a folder of the user's, whoever made them."""
+    lines = run(folder, "config", "--list").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def cache(folder: Path) -> Path:
+    """The folder in which DVC keeps the data of a checkout of the user's."""
+    return (folder / run(folder, "cache", "dir").strip()).absolute()
