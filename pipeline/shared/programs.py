@@ -30,7 +30,7 @@ PROGRAMS = {
     "amtool": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
     "chromium": Packages("chromium", "--cask chromium", "chromium"),
     "gh": Packages("gh", "gh", "github-cli"),
-    "git": Packages("git", "git", "git", "git"),
+    "git": Packages(apt="git", brew="git", apk="git", dnf="git"),
     "java": Packages("default-jre-headless", "openjdk", "openjdk17-jre-headless"),
     "postgres": Packages("postgresql", "postgresql", "postgresql"),
     "prometheus": Packages("prometheus", "prometheus", "prometheus"),
