@@ -93,8 +93,8 @@ def _run(folder: Path, arguments: list[str], changes: dict[str, str]) -> bytes:
             raise
         raise EnvironmentUnfit(
             f"there is no git on the PATH ({error.strerror}), and a model's lineage begins with a "
-            "commit; add it (`brew install git`, `apt install git`, `dnf install git`), then run the "
-            "same again"
+            "commit; add it (`brew install git`, `apt install git`, `dnf install git`), then run "
+            "the same again"
         ) from error
     except subprocess.CalledProcessError as error:
         said = " ".join(error.stderr.decode(errors="replace").split())
