@@ -226,16 +226,24 @@ def _refusal(target: str, words: str) -> Exception:
 
 def remote(folder: Path) -> dict[str, str]:
     """The settings of a checkout's default remote, its address in full."""
-    settings = dvc.listed(folder)
+    return _remote(folder, dvc.listed(folder))
+
+
+def _remote(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     name = settings.get("core.remote", "")
-    start = f"remote.{name}."
-    found = {k.removeprefix(start): v for k, v in settings.items() if k.startswith(start)}
+    found = _within(f"remote.{name}", settings)
     if "url" not in found:
         raise DataUnavailable(
             f"{folder.resolve()} names no DVC remote to fetch recorded data from; "
             "add one with `dvc remote add --default NAME URL`"
         )
     return found | {"name": name, "url": _in_full(folder, found["url"])}
+
+
+def _within(section: str, settings: dict[str, str]) -> dict[str, str]:
+    """The settings of one section, by their names within it."""
+    start = f"{section}."
+    return {k.removeprefix(start): v for k, v in settings.items() if k.startswith(start)}
 
 
 def _in_full(folder: Path, url: str) -> str:
@@ -247,20 +255,25 @@ def _in_full(folder: Path, url: str) -> str:
 
 def use_remote(folder: Path, settings: dict[str, str]) -> None:
     """Let a checkout use another one's remote, and no cache but its own; no file of git changes."""
-    _use(folder, settings, {"dir": str((folder / ".dvc/cache").absolute())})
+    _use(folder, settings, {"dir": str((folder / ".dvc/cache").absolute())}, {})
 
 
 def use_cache(folder: Path) -> None:
     """Let another checkout of this project keep its data where this one does, and as it does."""
-    start = "cache."
-    found = {k.removeprefix(start): v for k, v in dvc.listed(Path()).items() if k.startswith(start)}
-    _use(folder, remote(Path()), found | {"dir": str(dvc.cache(Path()))})
+    settings = dvc.listed(Path())
+    cache = _within("cache", settings) | {"dir": str(dvc.cache(Path()))}
+    # Both are on one file system, and this says which locks it knows.
+    core = {k: v for k, v in _within("core", settings).items() if k == "hardlink_lock"}
+    _use(folder, _remote(Path(), settings), cache, core)
 
 
-def _use(folder: Path, settings: dict[str, str], cache: dict[str, str]) -> None:
+def _use(
+    folder: Path, settings: dict[str, str], cache: dict[str, str], core: dict[str, str]
+) -> None:
     kept = {key: value for key, value in settings.items() if key != "name"} | {"verify": "true"}
     name = settings["name"]
-    dvc.configure(folder, {"core": {"remote": name}, "cache": cache, f'remote "{name}"': kept})
+    sections = {"core": core | {"remote": name}, "cache": cache, f'remote "{name}"': kept}
+    dvc.configure(folder, sections)
 
 
 def checkout(folder: Path) -> None:

@@ -38,12 +38,15 @@ def test_in_the_users_own_checkout_their_cache_is_used(started, shared):
 def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
     started, shared, beside
 ):
+    with (shared.parent / "config").open("a") as stream:
+        stream.write("    hardlink_lock = true\n")
     graph.use_cache(beside)
     settings = dvc.apart()
     assert dvc.run(beside, "cache", "dir", settings=settings).strip() == str(shared)
     found = dvc.run(beside, "config", "--list", settings=settings)
     assert "cache.type=copy" in found
     assert "cache.shared=group" in found
+    assert "core.hardlink_lock=true" in found
     assert "core.autostage" not in found
     assert f"remote.local.url={Path('.dvc/remote').absolute()}" in found
     assert project.git("-C", str(beside), "status", "--porcelain") == ""
