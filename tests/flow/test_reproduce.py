@@ -123,13 +123,13 @@ def test_a_changed_byte_of_a_snapshot_in_the_remote_is_named(copy):
     path.chmod(0o644)
     path.write_bytes(content)
     path.chmod(0o444)
-    _refused(copy, "DataUnavailable", "recorded files are missing", f"{SNAPSHOT} (")
+    _refused(copy, "DataUnavailable", "recorded files did not come from", f"{SNAPSHOT} (")
 
 
 @pytest.mark.answer("three-artefacts")
 def test_a_file_that_is_missing_in_the_remote_is_named(copy):
     _stored(copy, SNAPSHOT).unlink()
-    _refused(copy, "DataUnavailable", "recorded files are missing", f"{SNAPSHOT} (")
+    _refused(copy, "DataUnavailable", "recorded files did not come from", f"{SNAPSHOT} (")
 
 
 @pytest.mark.answer("three-artefacts")
