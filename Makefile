@@ -4,6 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# PATH ends a folder at a colon; MLflow's migrations read % as a sign of their own, DVC { and }.
+ifneq ($(strip $(foreach mark,% : { },$(findstring $(mark),$(CURDIR)))),)
+$(error $(CURDIR) has %, :, { or } in its name, and PATH, DVC or MLflow cannot have them there: rename it, as to $(subst {,-,$(subst },-,$(subst %,-,$(subst :,-,$(CURDIR))))), then make relocate)
+endif
 PYTHON ?=
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
@@ -19,6 +23,10 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 export DVC_NO_ANALYTICS := 1
 export AWS_EC2_METADATA_DISABLED := true
+# An account without a name or a folder, as in a container: Python's tools ask for both.
+LOGNAME ?= $(shell id -un >/dev/null 2>&1 && id -un || echo "uid-$$(id -u)")
+HOME ?= $(CURDIR)/state/home
+export LOGNAME HOME
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 # In a hook these name the hook's repository, to each git in each folder: pipeline/shared/git.py.
 GIT_KEPT := GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM \
@@ -38,6 +46,7 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	  echo "setup: Python 3.11 to 3.13 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 || true); name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	[ -x $(UV) ] || { rm -rf .venv; $$found -m venv .venv || { \
 	  echo "setup: $$found cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 2; }; \
+	  echo 'relocatable = true' >> .venv/pyvenv.cfg; \
 	  awk '/^[a-z]/ {take = /^uv==/} take' requirements.lock > .venv/uv.lock; \
 	  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock; }; \
 	echo "setup: installing requirements.lock into .venv" >&2; \
@@ -66,6 +75,8 @@ register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion
 	@$(PIPELINE) promote
+relocate: setup ## After the project's folder was moved, copied or renamed: let all name the new one
+	@$(PIPELINE) relocate
 reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
 	@$(PIPELINE) reproduce --version="$${VERSION:-champion}" $${REBUILD_ENV:+--rebuild-env} \
 	  $${THREADS:+"--threads=$$THREADS"} $${AT:+"--at=$$AT"}
@@ -125,7 +136,7 @@ airflow: setup checkout state/airflow/installed ## Airflow retrains a scratch co
 kubeflow: setup checkout state/kubeflow/installed ## Kubeflow Pipelines does, on this machine
 	@python -m tests.flow.orchestrate kubeflow
 state/%/installed: configs/retrain/%.lock
-	@$(UV) venv --quiet --clear --python .venv/bin/python state/$*/venv
+	@$(UV) venv --quiet --relocatable --clear --python .venv/bin/python state/$*/venv
 	@$(UV) pip sync --quiet --python state/$*/venv/bin/python --require-hashes --compile-bytecode $<
 	@touch $@
 
@@ -227,11 +238,11 @@ lock: setup ## Remake requirements.lock from pyproject.toml
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock
-	@$(UV) venv --quiet --python .venv/bin/python state/latest/venv
+	@$(UV) venv --quiet --relocatable --python .venv/bin/python state/latest/venv
 	@$(UV) pip sync --quiet --python state/latest/venv/bin/python --require-hashes \
 	  --compile-bytecode state/latest/requirements.lock
 	@diff {,state/latest/}requirements.lock | grep -oE '^[<>] [a-z0-9-]+==[^ ;]+' || true
-	@export PATH="$(CURDIR)/state/latest/venv/bin:$$PATH"; \
+	@export PATH="$$PWD/state/latest/venv/bin:$$PATH"; \
 	failed=0; pytest -n 2 --ignore=tests/flow || failed=$$?; \
 	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
@@ -242,7 +253,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
+  relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
   rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rules small report \
