@@ -337,8 +337,11 @@ def test_a_folder_whose_name_tools_cannot_read_is_refused_with_another(
 @pytest.mark.parametrize("name", ["a b", "né", "h#h", "it's", "d$d", 'x"y', "`touch x`", "q?;&"])
 def test_a_folder_of_any_other_name_is_no_part_of_a_command(folder: Path, name: str) -> None:
     shutil.copytree(folder, folder / name)
+    for path in CHECKED:
+        (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / path, folder / name / path)
     done = _make(folder / name, "checkout")
-    assert f"run: {folder}/{name} is not a git checkout with a commit" in done.stderr
+    assert f"EnvironmentUnfit: {folder}/{name} is not a git checkout with a commit" in done.stderr
     assert not (folder / name / "x").exists()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.shared import home, lineage
+from pipeline.shared import checkouts, home, lineage
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import file_hash
 from tests.shared import project
@@ -31,7 +31,7 @@ def replaying(tmp_path_factory, tmp_path, monkeypatch):
     folder = tmp_path / "original"
     folder.mkdir()
     project.enter("started", tmp_path_factory, folder, monkeypatch)
-    lineage.copy(REPLAY)
+    checkouts.copy(REPLAY)
     return folder
 
 
