@@ -6,6 +6,10 @@ SHELL := bash -eu -o pipefail
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
+# PATH ends a folder at a colon; MLflow's migrations read % as a sign of their own, DVC { and }.
+ifneq ($(strip $(foreach mark,% : { },$(findstring $(mark),$(CURDIR)))),)
+$(error $(CURDIR) has %, :, { or } in its name, and PATH, DVC or MLflow cannot have them there: rename it, as to $(subst {,-,$(subst },-,$(subst %,-,$(subst :,-,$(CURDIR))))), then make relocate)
+endif
 UV := .venv/bin/uv
 PIPELINE := python -m pipeline
 # A wrong config is refused first: the graph would remove what the stage wrote before.
@@ -47,6 +51,10 @@ KEPT := $(NETWORK:%=PIP_%) $(NETWORK:%=UV_%) PYTHONUNBUFFERED PYTHONUTF8 PYTHONI
 FOREIGN := $(filter-out $(KEPT),$(filter PIP_% UV_% PYTHON%,$(.VARIABLES))) \
   VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH
 unexport $(FOREIGN)
+# An account without a name or a folder, as in a container: Python's tools ask for both.
+LOGNAME ?= $(shell id -un >/dev/null 2>&1 && id -un || echo "uid-$$(id -u)")
+HOME ?= $(CURDIR)/state/home
+export LOGNAME HOME
 # In a hook these name the hook's repository, to each git in each folder: pipeline/shared/git.py.
 GIT_KEPT := GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM \
   GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO
@@ -86,6 +94,8 @@ register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion
 	@$(PIPELINE) promote
+relocate: setup ## After the project's folder was moved, copied or renamed: let all name the new one
+	@$(PIPELINE) relocate
 reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
 	@$(PIPELINE) reproduce --version="$${VERSION:-champion}" $${REBUILD_ENV:+--rebuild-env} \
 	  $${THREADS:+"--threads=$$THREADS"} $${AT:+"--at=$$AT"}
@@ -145,7 +155,7 @@ airflow: setup checkout state/airflow/installed ## Airflow retrains a scratch co
 kubeflow: setup checkout state/kubeflow/installed ## Kubeflow Pipelines does, on this machine
 	@python -m tests.flow.orchestrate kubeflow
 state/%/installed: configs/retrain/%.lock
-	@$(UV) venv --quiet --clear --python .venv/bin/python state/$*/venv
+	@$(UV) venv --quiet --relocatable --clear --python .venv/bin/python state/$*/venv
 	@$(UV) pip sync --quiet --python state/$*/venv/bin/python --require-hashes --compile-bytecode $<
 	@touch $@
 
@@ -249,11 +259,11 @@ lock: setup ## Remake requirements.lock from pyproject.toml
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock
-	@$(UV) venv --quiet --python .venv/bin/python state/latest/venv
+	@$(UV) venv --quiet --relocatable --python .venv/bin/python state/latest/venv
 	@$(UV) pip sync --quiet --python state/latest/venv/bin/python --require-hashes \
 	  --compile-bytecode state/latest/requirements.lock
 	@diff {,state/latest/}requirements.lock | grep -oE '^[<>] [a-z0-9-]+==[^ ;]+' || true
-	@export PATH="$(CURDIR)/state/latest/venv/bin:$$PATH"; \
+	@export PATH="$$PWD/state/latest/venv/bin:$$PATH"; \
 	failed=0; pytest -n 2 --ignore=tests/flow || failed=$$?; \
 	pytest tests/flow/test_small.py || failed=$$?; exit $$failed
 audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneDX: state/sbom.json
@@ -266,7 +276,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	@git checkout --quiet -- data 2>/dev/null || true
 
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
-  reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
+  relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
   rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rollout-tests rules small report \

@@ -116,6 +116,8 @@ def make_environment() -> None:
             f"{base} cannot make a virtual environment; `{installing(['python3'])}` "
             f"installs one that can\n{(done.stderr + done.stdout).strip()[-1000:]}"
         )
+    with (VENV / "pyvenv.cfg").open("a", encoding="utf-8") as settings:
+        settings.write("relocatable = true\n")  # uv's: programs find this Python from beside them
 
 
 def install_uv() -> None:

@@ -3,11 +3,9 @@
 What many drills begin with, two months and a champion, is made once and copied after that.
 """
 
-import contextlib
 import hashlib
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +14,6 @@ from pipeline.shared import dvc, git, lineage
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "state" / "drills"
-MOVED = {
-    "experiments": "artifact_location",
-    "runs": "artifact_uri",
-    "logged_models": "artifact_location",
-    "model_versions": "storage_location",
-}
-"""Where MLflow's database holds the path of a file."""
-_FROM = "made-in.txt"
 SHARED_CACHE = "SCRATCH_DVC_CACHE"
 """A folder in which scratch copies share their data: what one has computed, the next one finds."""
 
@@ -62,11 +52,8 @@ def begun(folder: Path, name: str, make: Callable[[], None]) -> None:
     kept = KEPT / f"{tree[:12]}-{changes[:8]}-{name}"
     if kept.is_dir():
         shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
-        relocate(Path((folder / "state" / _FROM).read_text(encoding="utf-8")), folder)
         return
     make()
-    (folder / "state").mkdir(exist_ok=True)
-    (folder / "state" / _FROM).write_text(str(folder), encoding="utf-8")
     _keep(folder, kept, tree)
 
 
@@ -82,31 +69,3 @@ def _keep(folder: Path, kept: Path, tree: str) -> None:
         part.rename(kept)
     except OSError:  # somebody beside was faster
         shutil.rmtree(part)
-
-
-def relocate(source: Path, to: Path) -> None:
-    """Let the registry of a copied folder name the copy's files, not the ones it was copied from.
-
-    MLflow's database holds them by their full paths: as they are, and in URLs with each character
-    encoded that is not plain, such as a space or an umlaut.
-    """
-    if not (to / "state/mlflow.db").is_file():
-        return
-    with contextlib.closing(sqlite3.connect(to / "state/mlflow.db")) as database, database:
-        for table, column in MOVED.items():
-            for old, new in _written(source, to):
-                database.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                    (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
-                )
-
-
-def _written(source: Path, to: Path) -> list[tuple[str, str]]:
-    """Each way in which a database may write a folder's path, and the other's in the same way.
-
-    MLflow follows links first: on a Mac, a temporary folder is reached by one.
-    """
-    ways: list[Callable[[Path], str]] = [Path.as_uri, str, lambda path: f"file://{path}"]
-    pairs = [(source, to), (source.resolve(), to.resolve())]
-    return [(write(old), write(new)) for old, new in pairs for write in ways]

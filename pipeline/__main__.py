@@ -23,6 +23,7 @@ STAGES = {
     "evaluate": "pipeline.evaluate:run",
     "register": "pipeline.register:run",
     "promote": "pipeline.register:promote",
+    "relocate": "pipeline.register:relocate",
     "reproduce": "pipeline.reproduce:run",
     "lineage": "pipeline.reproduce:lineage",
     "serve": "pipeline.serve:run",
@@ -173,9 +174,13 @@ def _leave_the_hook() -> None:
 
 def _run(stage: str, given: dict[str, Any]) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
+    from pipeline.shared.home import name_account, require_home
 
     started = time.perf_counter()
     try:
+        name_account()
+        if stage != "relocate":
+            require_home()
         line = pkgutil.resolve_name(STAGES[stage])(**given)
     except (PipelineError, UsageError) as refusal:
         return _refuse(stage, refusal)
@@ -190,13 +195,12 @@ def _run(stage: str, given: dict[str, Any]) -> int:
 def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
     """What to say where room or rights are wanting, whoever was writing; None for a bug."""
     from pipeline.shared.config import RegisterConfig, load
-    from pipeline.shared.files import database_error, storage_failed
+    from pipeline.shared.files import database_refusal, storage_failed
 
     if isinstance(error, OSError):
         return storage_failed(Path(error.filename or f"data/{stage}"), error)
-    if (found := database_error(error)) is None or (path := load(RegisterConfig).database) is None:
-        return None
-    return storage_failed(path, found)
+    path = load(RegisterConfig).database  # what no other module has opened
+    return None if path is None else database_refusal(path, "registry", error)
 
 
 def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:

@@ -246,12 +246,13 @@ def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
     except ArtifactMissing as error:
         raise SnapshotChanged(
             f"{path} is no longer a table, the source gives content {expected[:12]}…; "
-            "bring it back with `dvc checkout ingest`, or remove it and run `make ingest`"
+            "bring it back with `dvc checkout ingest`, or move it out of data/ and run `make "
+            "ingest`"
         ) from error
     if found != expected:
         raise SnapshotChanged(
             f"{path} holds content {found[:12]}…, the source gives {expected[:12]}…; snapshots are "
-            "immutable: bring it back with `dvc checkout ingest`, or remove it on purpose"
+            "immutable: bring it back with `dvc checkout ingest`, or move it out of data/"
         )
 
 

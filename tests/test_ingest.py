@@ -589,7 +589,7 @@ def test_a_full_disk_is_told_with_the_free_space_and_leaves_nothing_half_written
         "from pipeline import ingest; ingest.run()"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", limited],
+        [sys.executable, "-B", "-c", limited],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -40,6 +40,7 @@ from pipeline.features.spark import SPARK, demand_spark, session, settings
 from pipeline.features.transform import NEVER, filled, minutes
 from pipeline.shared.config import FeaturesConfig, ServeConfig
 from pipeline.shared.errors import RowsLost
+from pipeline.shared.files import database
 
 LIVE, REPLAY = "flights", "replay"
 """The store's projects: what is served from, and what a day is lived again in."""
@@ -71,7 +72,8 @@ class Store:
         self._feast, self._told = feast, told
         self._provider = get_provider(feast.config)
         if feast.config.project != LIVE:
-            _write_ahead(self._provider.online_store, feast.config)
+            with _online(feast):
+                _write_ahead(self._provider.online_store, feast.config)
         self._config, self._serve = config, serve
         self.counts: Counter[tuple[str, str]] = Counter()
         """How often, by view, values were STALE or MISSING, and pushed rows were LATE."""
@@ -107,7 +109,7 @@ class Store:
         A view's rows are written before its watermark moves: who is killed in between leaves values
         that are right, and a watermark that claims too little.
         """
-        with _quiet():
+        with _online(self._feast), _quiet():
             self._feast.materialize(since.to_pydatetime(), until.to_pydatetime(), views)
         self.complete(views, until)
 
@@ -139,7 +141,9 @@ class Store:
 
     def write(self, view: str, rows: list[Any]) -> None:
         """Write prepared rows online, an entity's newest last; what is there is not looked at."""
-        self._provider.online_write_batch(self._feast.config, self._told.views[view], rows, None)
+        with _online(self._feast):
+            told = self._told.views[view]
+            self._provider.online_write_batch(self._feast.config, told, rows, None)
 
     def online(self, asked: pd.DataFrame) -> Vectors:
         """What `read` gives, for requests as a table."""
@@ -181,7 +185,10 @@ class Store:
         entities = list(zip(*(request[name] for name in names), strict=True))
         keys = {entity: _key(names, entity) for entity in entities}
         columns = [field.name for field in told.features]
-        rows = self._provider.online_read(self._feast.config, told, list(keys.values()), columns)
+        with _online(self._feast):
+            rows = self._provider.online_read(
+                self._feast.config, told, list(keys.values()), columns
+            )
         found = {entity: values or {} for entity, (_, values) in zip(keys, rows, strict=True)}
         return {
             column: [_value(found[entity].get(column)) for entity in entities] for column in columns
@@ -201,7 +208,8 @@ class Store:
         return flags
 
     def _push(self, view: str, told: pd.DataFrame) -> None:
-        with _quiet():  # what Feast's push ends in, without its tour of the registry
+        # What Feast's push ends in, without its tour of the registry.
+        with _online(self._feast), _quiet():
             self._provider.ingest_df(self._told.views[view], told)
 
 
@@ -292,14 +300,22 @@ def opened(
             if on_spark:
                 enter(session(registry))
             feast = _feast(registry, project, serve)
-            feast.apply(told.objects)
-            if empty:
-                feast.teardown()
-                feast = _feast(registry, project, serve)
+            with _online(feast):
                 feast.apply(told.objects)
+                if empty:
+                    feast.teardown()
+                    feast = _feast(registry, project, serve)
+                    feast.apply(told.objects)
         store = Store(feast, told, config, serve)
         until_closed.callback(store.close)
         yield store
+
+
+def _online(feast: Any) -> contextlib.AbstractContextManager[None]:
+    """What SQLite refuses of the online store names its file; a server speaks for itself."""
+    online = feast.config.online_store
+    known = online.type == "sqlite"
+    return database(Path(online.path), "online store") if known else contextlib.nullcontext()
 
 
 def _feast(registry: Path, project: str, serve: ServeConfig) -> Any:

@@ -22,7 +22,7 @@ from pipeline.serve.log import DIRECT, SHADOW, answered, features_of, known_at_o
 from pipeline.shared import clock
 from pipeline.shared.config import FeaturesConfig, IngestConfig, Window, load
 from pipeline.shared.contracts import INGEST
-from pipeline.shared.files import file_hash, text_hash, write_parquet
+from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 from pipeline.shared.model import Model
 
 KEPT = Path("state/monitor")
@@ -65,7 +65,7 @@ def year() -> Path:
     """The feature table of the whole published year, made once for a meaning and its data."""
     config, code = load(FeaturesConfig), Path(transform.__file__).parent
     told = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
-    told += [file_hash(path) for path in sorted(code.glob("*.py"))]
+    told += [file_hash(path) for path in members(code, "*.py")]
     path = KEPT / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
     if not path.is_file():
         flights, weather = published_until(YEAR_ENDS)

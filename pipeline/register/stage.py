@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.features.rows import ROWS
 from pipeline.register.card import card
-from pipeline.shared import clock, graph, ledger, lineage, release, tracking
+from pipeline.shared import clock, graph, ledger, lineage, locations, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import (
     EVALUATE,
@@ -205,3 +205,12 @@ def _approve(config: RegisterConfig, version: Version, before: Version | None) -
             "before": f"version {before.number}" if before else "none",
         },
     )
+
+
+def relocate() -> str:
+    """Let a project that was moved or copied name the files of its own folder.
+
+    Raises:
+        RegistryRefused: the registry's files were not moved or copied with it.
+    """
+    return locations.relocate(load(RegisterConfig))

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.shared import graph
+from pipeline.shared import files, graph
 from pipeline.shared.config import ReproduceConfig
 from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY, Record
 
@@ -142,7 +142,7 @@ def _folder(
 ) -> tuple[Answer, str]:
     old = graph.members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
-    new = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    new = {path.relative_to(folder).as_posix() for path in files.members(folder)}
     if new != old.keys():
         return "different", f"{len(old)} files were recorded, {len(new)} are there"
     found = [

@@ -64,7 +64,8 @@ def month_after(arrived: str, asked: str | None) -> str:
     if clock.last_day(month) <= clock.last_day(arrived):
         raise WrongMonth(
             f"{month} is not after {arrived}, the last that arrived: time does not run "
-            "backwards; bring older configs back with `git checkout <commit> -- configs`"
+            "backwards; keep these configs with `git stash push configs`, then bring older ones "
+            "back with `git checkout <commit> -- configs`"
         )
     if month[:7] > LAST_MONTH:
         raise WrongMonth(

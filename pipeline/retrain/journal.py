@@ -48,7 +48,8 @@ def add(at: pd.Timestamp, kind: Kind, told: dict[str, Any], path: Path = JOURNAL
         if known and event.at < (last := _event(known[-1]).at):
             raise LedgerRefused(
                 f"{kind!r} is of {event.at}, the journal stands at {last}: time does not run "
-                "backwards there; go on with a later UNTIL, or begin anew with `make clean`"
+                "backwards there; go on with a later UNTIL, or begin anew beside it: `mv state "
+                "state-before`, then `make evaluate register`"
             )
 
     link(path, _WHAT, event.model_dump_json(), forward)

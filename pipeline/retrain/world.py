@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.shared import checkouts, dvc, graph
+from pipeline.shared import checkouts, dvc, graph, home
 from pipeline.shared.errors import GraphFailed
-from pipeline.shared.files import file_hash, text_hash, write_text
+from pipeline.shared.files import file_hash, members, text_hash, write_text
 
 REPLAY = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
@@ -29,6 +29,7 @@ def world(name: str) -> tuple[Path, bool]:
     """
     folder, stamp = REPLAY / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
+        home.adopt(folder)
         return folder, False
     checkouts.remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,17 +47,16 @@ def world(name: str) -> tuple[Path, bool]:
 
 def _stamp() -> str:
     """A digest of everything that a replay runs: its code, its configs, its packages."""
-    found = [path for top in ("pipeline", "configs") for path in Path(top).rglob("*")]
-    kept = [p for p in found if p.is_file() and p.suffix in (".py", ".yaml", ".yml")]
+    found = [path for top in ("pipeline", "configs") for path in members(Path(top))]
+    kept = [path for path in found if path.suffix in (".py", ".yaml", ".yml")]
     named = [f"{p} {file_hash(p)}" for p in sorted([*kept, *map(Path, ("dvc.yaml", _LOCK))])]
     return text_hash("\n".join(named)) + "\n"
 
 
 def _lend_environment(folder: Path) -> None:
     """This checkout's packages, which make there takes for installed."""
-    ours = Path(".venv").absolute()
-    if ours.is_dir():
-        (folder / ".venv").symlink_to(ours)
+    home.lend_environment(folder)
+    if (ours := folder / ".venv").is_dir():
         old = (ours / "installed").stat().st_mtime if (ours / "installed").is_file() else 0
         os.utime(folder / _LOCK, (old, old))
 

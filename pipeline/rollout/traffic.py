@@ -142,7 +142,8 @@ def _require_published(flights: pd.DataFrame, last: pd.Timestamp) -> None:
     if (ends := flights["sched_dep_utc"].max()) < last - pd.Timedelta(days=1):
         raise DayUnknown(
             f"the published flights end on {ends:%Y-%m-%d}, traffic is wanted until "
-            f"{last:%Y-%m-%d}; `make clean run` begins the year anew"
+            f"{last:%Y-%m-%d}; begin the year anew beside it: `mv state state-before`, then "
+            "`make evaluate register`"
         )
 
 

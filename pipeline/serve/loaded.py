@@ -4,7 +4,6 @@ A server must start while the registry is down, so `export` puts what it needs b
 there is checked again at every start: the papers, the model, and that they belong together.
 """
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pipeline.shared import release, tracking
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
-from pipeline.shared.files import write_json
+from pipeline.shared.files import own_temporary, write_json
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 
@@ -89,8 +88,7 @@ def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
     RELEASES.parent.parent.mkdir(exist_ok=True)
     for folder in (RELEASES.parent, RELEASES):
         folder.mkdir(mode=0o700, exist_ok=True)
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = own_temporary(to)
     shutil.copytree(papers, temporary / PAPERS)
     shutil.copyfile(model, temporary / tracking.MODEL_FILE)
     write_json(temporary / PLACED, placed.model_dump())

@@ -7,7 +7,6 @@ ever added: of a request that is answered twice by one arm of one release, the f
 """
 
 import contextlib
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.definitions import NUMERIC, VIEWS
-from pipeline.shared.errors import StorageFailed
-from pipeline.shared.files import database_error, storage_failed
+from pipeline.shared.errors import PipelineError, StorageFailed
+from pipeline.shared.files import appear, database_refusal, own_temporary, storage_failed
 from pipeline.shared.secrets import shown
 
 SHADOW = "shadow"
@@ -237,8 +236,7 @@ def _make_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_file():
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = own_temporary(path)
     temporary.touch(mode=0o600)
     engine = sa.create_engine(f"sqlite:///{temporary}")
     with engine.begin() as connection:
@@ -247,17 +245,18 @@ def _make_file(path: Path) -> None:
         for statement in APPEND_ONLY.values():
             connection.exec_driver_sql(statement)
     engine.dispose()  # which folds the journal into the file
-    with contextlib.suppress(FileExistsError):
-        os.link(temporary, path)
-    temporary.unlink()
+    appear(temporary, path)
 
 
-def unwritable(url: str, error: Exception) -> StorageFailed:
+def unwritable(url: str, error: Exception) -> PipelineError:
     """What to say of a log that cannot be read or written, without its password."""
-    cause = error if isinstance(error, OSError) else database_error(error)
-    path = _file(url)
-    told = storage_failed(path, cause) if cause is not None and path is not None else None
-    return told or StorageFailed(
+    refusal: PipelineError | None = None
+    if (path := _file(url)) is not None:
+        if isinstance(error, OSError):
+            refusal = storage_failed(path, error)
+        else:
+            refusal = database_refusal(path, "request log", error)
+    return refusal or StorageFailed(
         f"the request log {shown(url)} cannot be opened ({type(error).__name__}); see log_url in "
         "configs/serve.yaml and PIPELINE_LOG_URL, then run the same again"
     )
@@ -274,10 +273,17 @@ def exists(url: str) -> bool:
 
 @contextlib.contextmanager
 def at_address(url: str) -> Iterator[sa.Engine]:
-    """The log's database, let go of at the end."""
+    """The log's database, let go of at the end.
+
+    Raises:
+        StorageFailed: it cannot be read or written, or another program holds it.
+        ArtifactTampered: it is no database.
+    """
     engine = _engine(url)
     try:
         yield engine
+    except sa.exc.DBAPIError as error:
+        raise unwritable(url, error) from None  # it may repeat an address
     finally:
         engine.dispose()
 
@@ -310,11 +316,8 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
         wanted = wanted.where(TABLE.c[name] == value)
     if not exists(url):
         return pd.DataFrame(columns=TABLE.c.keys())
-    try:
-        with at_address(url) as engine, engine.connect() as connection:
-            found = connection.execute(wanted).all()
-    except sa.exc.DBAPIError as error:
-        raise unwritable(url, error) from None
+    with at_address(url) as engine, engine.connect() as connection:
+        found = connection.execute(wanted).all()
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
 

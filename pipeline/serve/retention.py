@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.transform import EPOCH, instant
-from pipeline.serve.log import APPEND_ONLY, TABLE, at_address, exists, no_changes, unwritable
+from pipeline.serve.log import APPEND_ONLY, TABLE, at_address, exists, no_changes
 from pipeline.shared import clock, ledger
 from pipeline.shared.config import FeaturesConfig, IngestConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused
@@ -119,21 +119,18 @@ def _delete(connection: sa.Connection, statement: Any) -> None:
 @contextmanager
 def _alone(url: str) -> Iterator[sa.Connection]:
     """A transaction in which nobody else writes to a file; servers wait, and lose nothing."""
-    try:
-        with at_address(url) as engine, engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor left in free pages
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            connection.execute(CreateTable(REMOVALS, if_not_exists=True))
-            if connection.dialect.name == "sqlite":
-                for statement in _KEPT.values():
-                    connection.exec_driver_sql(statement)
-            yield connection
-            connection.commit()
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sa.exc.DBAPIError as error:
-        raise unwritable(url, error) from None  # it may repeat an address
+    with at_address(url) as engine, engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor left in free pages
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.execute(CreateTable(REMOVALS, if_not_exists=True))
+        if connection.dialect.name == "sqlite":
+            for statement in _KEPT.values():
+                connection.exec_driver_sql(statement)
+        yield connection
+        connection.commit()
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def removed(url: str) -> pd.DataFrame:

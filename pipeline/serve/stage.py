@@ -25,7 +25,14 @@ from pipeline.shared.errors import (
     DayUnknown,
     SkewFound,
 )
-from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_parquet
+from pipeline.shared.files import (
+    file_hash,
+    members,
+    read_parquet,
+    text_hash,
+    write_json,
+    write_parquet,
+)
 from pipeline.shared.model import Model
 from pipeline.shared.secrets import shown
 
@@ -131,7 +138,8 @@ def materialize(until: str | None = None) -> str:
         if since > wanted:
             raise DayUnknown(
                 f"the online store stands at {since:%Y-%m-%d %H:%M}Z, after {wanted:%Y-%m-%d %H:%M}"
-                "Z: time does not run backwards there; `make clean` empties it"
+                "Z: time does not run backwards there; name an empty one, as in "
+                "`PIPELINE_ONLINE_URL=sqlite:///state/feast/again.db make materialize`"
             )
         store.materialize(VIEWS, max(since, wanted - longest), wanted)
     return (
@@ -180,7 +188,7 @@ def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
 
 def _inputs(config: FeaturesConfig, champion: tracking.Version) -> dict[str, str]:
     """What the served vectors rest on; the code too: who changes it wants to see what follows."""
-    code = sorted(path for path in Path(__file__).parents[1].rglob("*.py"))
+    code = members(Path(__file__).parents[1], "**/*.py")
     settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
     return {
         "rows": file_hash(ROWS),

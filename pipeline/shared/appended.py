@@ -4,6 +4,7 @@ A chain of entries is one of them: each carries the hash of the one before it, s
 rewritten by other means is told when it is read.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.shared.errors import ArtifactTampered
-from pipeline.shared.files import text_hash
+from pipeline.shared.files import ANEW, database, text_hash
 
 NOTHING = "0" * 64
 """The hash before the first entry."""
@@ -72,7 +73,7 @@ def _links(connection: sqlite3.Connection, path: Path, what: str) -> list[Link]:
                 f"entry {number} of {path} is not what was written there: its hash is "
                 f"{str(digest)[:12]}, its content gives "
                 f"{text_hash(f'{before} {number} {told}')[:12]} in place {place}; restore the "
-                f"{what} from a backup, or begin anew with `make clean`"
+                f"{what} from a backup, or {ANEW}"
             )
         found.append(Link(number, told, before, digest))
         before = digest
@@ -85,20 +86,14 @@ def opened(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connection]:
 
     Raises:
         ArtifactTampered: the file is no database, or a broken one.
+        StorageFailed: another program holds it, or it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    try:
+    with (
+        database(path, what),
+        contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection,
+    ):
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(schema)
         yield connection
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise
-        raise ArtifactTampered(
-            f"{path} is no {what} of {path.stat().st_size:,} bytes ({error}); restore it from a "
-            "backup, or begin anew with `make clean`"
-        ) from error
-    finally:
-        connection.close()

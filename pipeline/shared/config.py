@@ -725,14 +725,14 @@ def read_values(path: Path) -> Any:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is no config: {error}; `git checkout {path}`") from error
+        raise ConfigError(f"{path} is no config: {error}; see `git diff {path}`") from error
     try:
         text = content.decode()
         values = yaml.load(text, _Loader)
         found = [*secrets.find(values), *_in_lines(text)]
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"{path} is not YAML: {_problem(error)}; correct it, or `git checkout {path}`"
+            f"{path} is not YAML: {_problem(error)}; correct it (`git diff {path}`)"
         ) from None  # it quotes the file
     if found:
         raise ConfigError(
@@ -760,9 +760,7 @@ def _explain(path: Path, error: ValidationError) -> str:
         f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
         for item in error.errors()
     ]
-    told = (
-        f"{path} has {len(lines)} wrong key(s) or value(s); correct them, or `git checkout {path}`:"
-    )
+    told = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
     return "\n".join([told, *lines])
 
 

@@ -1,21 +1,34 @@
 """Reading and writing files so that a reader never meets half of one, and digests that hold."""
 
+import contextlib
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import platform
 import re
+import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.errors import ArtifactMissing, StorageFailed
+from pipeline.shared.errors import (
+    ArtifactMissing,
+    ArtifactTampered,
+    PipelineError,
+    StorageFailed,
+    UsageError,
+)
 
 MAX_JSON_BYTES = 4_000_000
 """Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""
@@ -36,12 +49,35 @@ _STORAGE_ERRNOS = {
     errno.EIO,
 }
 
+LEFT_OVER = (
+    "__pycache__",
+    "*.pyc",
+    "*.tmp",
+    ".ipynb_checkpoints",
+    ".DS_Store",
+    "._*",
+    ".directory",
+    "Thumbs.db",
+    "desktop.ini",
+    "*~",
+    ".*.sw?",
+)
+"""What runs, file managers and editors leave in a folder; .dvcignore names the same."""
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+"""Two containers that share a folder number their processes alike."""
+_WRITER = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
+_ABANDONED_SECONDS = 86_400
+
 _SQLITE_ERRNOS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_IOERR: errno.EIO,
     sqlite3.SQLITE_READONLY: errno.EROFS,
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
 }
+_SQLITE_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_SQLITE_BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
+"""What to do without a backup; nothing is lost by it."""
 
 
 @contextmanager
@@ -51,11 +87,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageFailed: the disk is full or the folder cannot be written; `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.tmp*"):
-            left.unlink(missing_ok=True)  # by a run that was killed
+        temporary = own_temporary(path)
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -63,8 +98,60 @@ def replacing(path: Path) -> Iterator[Path]:
             raise failed from error
         raise
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        if temporary != path:
+            temporary.unlink(missing_ok=True)
+
+
+def own_temporary(path: Path) -> Path:
+    """A name beside `path` that no other writer has; what killed ones left there is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp*"):
+        if not _being_written(left):
+            remove(left)
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _being_written(temporary: Path) -> bool:
+    """Whether its writer may still live; another machine's is given a day."""
+    named = _WRITER.search(temporary.name)
+    if named is None:
+        return False
+    if named["host"] != _HOST:
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - temporary.stat().st_mtime < _ABANDONED_SECONDS
+        return False
+    try:
+        os.kill(int(named["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Take a file or a folder away, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def appear(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, or leave the one that has it already; the temporary goes."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links, such as exFAT
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if not path.exists():
+                temporary.rename(path)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
@@ -79,14 +166,44 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
     )
 
 
-def database_error(error: BaseException | None) -> OSError | None:
-    """SQLite's failure to write behind an exception, however many tools have wrapped it."""
-    while error is not None:
-        number = _SQLITE_ERRNOS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if number is not None:
-            return OSError(number, str(error))
+@contextmanager
+def database(path: Path, what: str) -> Iterator[None]:
+    """Let the block work with the SQLite file at `path`; what SQLite refuses, names the file.
+
+    Raises:
+        StorageFailed: another program holds it, the disk is full, it cannot be opened or written.
+        ArtifactTampered: it is no database, or a broken one.
+    """
+    try:
+        yield
+    except (PipelineError, UsageError):
+        raise
+    except Exception as error:
+        if (refusal := database_refusal(path, what, error)) is None:
+            raise
+        raise refusal from error
+
+
+def database_refusal(path: Path, what: str, error: BaseException | None) -> PipelineError | None:
+    """The refusal for SQLite's failure behind an exception, however many tools have wrapped it."""
+    while error is not None and not hasattr(error, "sqlite_errorcode"):
         error = error.__cause__ or error.__context__
-    return None
+    if error is None:
+        return None
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _SQLITE_LOCKED:
+        return StorageFailed(
+            f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
+            f"such as a database browser or another `make` (`fuser {path}` or `lsof {path}` names "
+            "it), then run the same again; nothing was half-written"
+        )
+    if code in _SQLITE_BROKEN:
+        size = path.stat().st_size if path.is_file() else 0
+        return ArtifactTampered(
+            f"{path} is no {what} of {size:,} bytes ({error}); restore it from a backup, or {ANEW}"
+        )
+    number = _SQLITE_ERRNOS.get(code)
+    return None if number is None else storage_failed(path, OSError(number, str(error)))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -167,6 +284,16 @@ def read_parquet(path: Path, made_by: str, columns: list[str] | None = None) -> 
 def _require(path: Path, made_by: str) -> None:
     if not path.is_file():
         raise ArtifactMissing(f"{path} is missing; `make {made_by}` writes it")
+
+
+def members(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """The files of a folder that belong to it, in order: none that a file manager left there."""
+    found = [path for path in folder.glob(pattern) if path.is_file()]
+    return sorted(path for path in found if not _is_left_over(path.relative_to(folder)))
+
+
+def _is_left_over(path: Path) -> bool:
+    return any(fnmatchcase(part, left) for part in path.parts for left in LEFT_OVER)
 
 
 def file_hash(path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.shared import documents, dvc, errors
+from pipeline.shared import documents, dvc, errors, files
 from pipeline.shared.errors import (
     ArtifactTampered,
     DataUnavailable,
@@ -48,7 +48,8 @@ def read_lock(path: Path) -> dict[str, Stage]:
     except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
             f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
-            "bring it back with `git checkout HEAD -- dvc.lock`, or run `make evaluate`"
+            f"`mv {path} {path}.before`, then `git checkout HEAD -- dvc.lock` brings the committed "
+            "one back, and `make evaluate` makes a new one"
         ) from error
 
 
@@ -81,7 +82,7 @@ def md5(path: Path) -> str | None:
         return None
     members = [
         {"md5": md5(member), "relpath": member.relative_to(path).as_posix()}
-        for member in _members(path)
+        for member in files.members(path)
     ]
     listed = json.dumps(sorted(members, key=lambda member: str(member["relpath"])), sort_keys=True)
     return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
@@ -101,18 +102,8 @@ def members(md5_of: str, cache: Path) -> dict[str, str]:
 def written(folder: Path) -> dict[str, str]:
     """Every file that the graph of a checkout has written, those in its folders too: its MD5."""
     outs = [folder / path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
-    found = [file for out in outs for file in ([out] if out.is_file() else _members(out))]
+    found = [file for out in outs for file in ([out] if out.is_file() else files.members(out))]
     return {file.relative_to(folder).as_posix(): str(md5(file)) for file in found}
-
-
-def _members(folder: Path) -> list[Path]:
-    """The files of a folder that DVC counts; what .dvcignore leaves out is left out."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-        if path.suffix not in (".pyc", ".tmp")
-    ]
 
 
 def push() -> None:

@@ -114,7 +114,7 @@ def append(move: Move, path: Path = LEDGER) -> Entry:
             raise LedgerRefused(
                 f"{move.event!r} is of {move.at:%Y-%m-%d %H:%M}Z, the ledger stands at "
                 f"{last.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; begin "
-                "later, or anew with `make clean`"
+                "later, or anew beside it: `mv state state-before`, then `make evaluate register`"
             )
 
     return _entry(link(path, "ledger", move.model_dump_json(), forward))

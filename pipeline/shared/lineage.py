@@ -13,7 +13,7 @@ from pipeline.shared import documents, git
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.files import bytes_hash, file_hash, text_hash
+from pipeline.shared.files import bytes_hash, file_hash, members, text_hash
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
@@ -92,8 +92,7 @@ def _sources(graph: Path) -> list[str]:
 
 def configs_hash() -> str:
     """One digest over the names and bytes of everything in configs/."""
-    found = sorted(path for path in CONFIGS.rglob("*") if path.is_file())
-    return text_hash("\n".join(f"{path.as_posix()} {file_hash(path)}" for path in found))
+    return text_hash("\n".join(f"{p.as_posix()} {file_hash(p)}" for p in members(CONFIGS)))
 
 
 def data_version(snapshots: Iterable[Mapping[str, Any]]) -> str:
@@ -124,7 +123,15 @@ def who() -> str:
     """Who acts: the CI's user, git's user, or the account's name."""
     asked = ("config", "--get", "--default", "", "user.name")
     named = git.run(_HERE, *asked).decode(errors="replace").strip()
-    return os.environ.get("GITHUB_ACTOR") or named or getpass.getuser()
+    return os.environ.get("GITHUB_ACTOR") or named or account()
+
+
+def account() -> str:
+    """The account's name, or its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # which of them, differs between versions of Python
+        return f"uid-{os.getuid()}"
 
 
 def collect() -> dict[str, str]:

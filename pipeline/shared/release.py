@@ -25,7 +25,7 @@ from pipeline.shared.contracts import (
     read_record,
 )
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
-from pipeline.shared.files import file_hash, read_json, text_hash, write_json
+from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
 from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import Version
 
@@ -72,7 +72,7 @@ class Release(Record):
 def gather(folder: Path) -> None:
     """Copy the papers of what the checkout holds into `folder`, and the patch of its tree."""
     figures = [path for path in map(Path, graph.uncached(Path())) if path.is_file()]
-    for path in {*NEEDED, *figures, *CONFIGS.glob("*.yaml")}:
+    for path in {*NEEDED, *figures, *members(CONFIGS, "*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
     write_json(folder / OUTPUTS, graph.written(Path()))
@@ -296,7 +296,7 @@ def _json(path: Path) -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / RECORD)
+    return [path for path in members(folder) if path != folder / RECORD]
 
 
 def tags(release: Release, folder: Path) -> dict[str, str]:

@@ -4,25 +4,37 @@ A run is recorded from the files in data/train/, so it can be recorded again whe
 a run of the same model from the same lineage is found, not repeated.
 """
 
+import errno
 import json
 import logging
 import os
 import re
 import stat
+import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.shared import lineage
+from pipeline.shared import lineage, locations
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
-from pipeline.shared.errors import ArtifactTampered, RegistryRefused, VersionUnknown
-from pipeline.shared.files import file_hash, read_json, replacing
+from pipeline.shared.errors import ArtifactTampered, RegistryRefused, StorageFailed, VersionUnknown
+from pipeline.shared.files import (
+    ANEW,
+    database_refusal,
+    file_hash,
+    read_json,
+    replacing,
+    storage_failed,
+)
 from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
@@ -65,6 +77,7 @@ def _client(config: RegisterConfig) -> Any:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     _keep_to_its_owner(config)
+    locations.require_own_files(config)
     if config.database and not config.database.is_file():
         _make_store(config.database)
     address = _without_password(config.tracking_url)
@@ -85,11 +98,27 @@ def _keep_to_its_owner(config: RegisterConfig) -> None:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
         sticky = path.is_dir() and mode & stat.S_ISVTX  # as /tmp is: each changes only their own
         if mode & stat.S_IWOTH and not sticky:
+            if not _keeps_modes(path if path.is_dir() else path.parent):
+                continue
             raise RegistryRefused(
                 f"everybody may write {path}: its mode is {mode:04o}, at most "
                 f"{mode & ~stat.S_IWOTH:04o} is trusted; look for what is not yours in it, then "
                 f"`chmod -R o-w {path}`"
             )
+
+
+@cache
+def _keeps_modes(folder: Path) -> bool:
+    """Whether chmod does anything in a folder; where it does not, that is said once."""
+    with tempfile.TemporaryFile(dir=folder) as stream:  # which is its owner's alone
+        if not os.fstat(stream.fileno()).st_mode & stat.S_IWOTH:
+            return True
+    sys.stderr.write(
+        f"{folder.resolve()}: this file system keeps no modes, as drives of Windows do not that "
+        "are mounted in WSL: whoever uses this machine may write the registry; a folder of Linux's "
+        "own, such as ~/, keeps it to its owner and is faster\n"
+    )
+    return False
 
 
 def _without_password(url: str) -> str:
@@ -120,10 +149,10 @@ def _experiment(client: Any, config: RegisterConfig) -> str:
     found = client.get_experiment_by_name(config.experiment)
     if found is not None:
         return str(found.experiment_id)
-    location = config.artifacts_url
-    if "://" not in location:
-        location = Path(location).resolve().as_uri()
-    return str(client.create_experiment(config.experiment, artifact_location=location))
+    location = locations.artifact_location(config)
+    made = str(client.create_experiment(config.experiment, artifact_location=location))
+    locations.set_location(config, made)
+    return made
 
 
 def find_run(config: RegisterConfig, digest: str) -> str | None:
@@ -265,14 +294,9 @@ def aliased(config: RegisterConfig, alias: str) -> Version | None:
         if alias == CHAMPION and CHAMPION in model.tags:
             raise RegistryRefused(_gone(config, alias, model.tags[alias], "the registry"))
         return None
-    from mlflow.exceptions import MlflowException
-
     number = model.aliases[alias]
-    try:
-        found = client.get_model_version(config.model_name, number)
-    except MlflowException as error:
-        raise RegistryRefused(_gone(config, alias, str(number), "the registry")) from error
-    return _version(found)
+    with _kept(config, alias, str(number), "the registry"):
+        return _version(client.get_model_version(config.model_name, number))
 
 
 def _registered_model(client: Any, config: RegisterConfig) -> Any:
@@ -295,9 +319,33 @@ def _version(found: Any) -> Version:
 def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
-        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup, or begin "
-        "anew with `make clean`"
+        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup, or {ANEW}"
     )
+
+
+@contextmanager
+def _kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterator[None]:
+    """Refuse where `place` lost what the block asks for; a locked database has lost nothing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (OSError, MlflowException) as error:
+        path = config.database
+        if path is not None and (refusal := database_refusal(path, "registry", error)) is not None:
+            raise refusal from error
+        if (failed := _not_written(error)) is not None:
+            raise failed from error
+        raise RegistryRefused(_gone(config, name, number, place)) from error
+
+
+def _not_written(error: BaseException | None) -> StorageFailed | None:
+    """MLflow writes beside what it reads; where it cannot, nothing is lost."""
+    while error is not None:
+        if isinstance(error, OSError) and error.filename and error.errno != errno.ENOTDIR:
+            return storage_failed(Path(os.fsdecode(error.filename)), error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def fetch(config: RegisterConfig, registered: Version) -> Path:
@@ -311,17 +359,14 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     import mlflow
 
     source = client.get_model_version(config.model_name, registered.number).source
-    try:
+    with _kept(config, "in use", registered.number, shown(config.artifacts_url)):
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
         found = file_hash(path)
-    except (OSError, mlflow.MlflowException) as error:
-        message = _gone(config, "in use", registered.number, shown(config.artifacts_url))
-        raise RegistryRefused(message) from error
     if found != registered.digest:
         raise ArtifactTampered(
             f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
             f"{registered.digest[:12]}… was registered; it is not loaded: restore "
-            f"{shown(config.artifacts_url)} from a backup, or begin anew with `make clean`"
+            f"{shown(config.artifacts_url)} from a backup, or {ANEW}"
         )
     return path
 
@@ -441,13 +486,9 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     client = _client(config)
     import mlflow
 
-    try:
+    with _kept(config, place, registered.number, shown(config.artifacts_url)):
         kept = client.get_run(registered.run_id).info.artifact_uri
-        found = mlflow.artifacts.download_artifacts(f"{kept}/{place}")
-    except (OSError, mlflow.MlflowException) as error:
-        message = _gone(config, place, registered.number, config.artifacts_url)
-        raise RegistryRefused(message) from error
-    return Path(found)
+        return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
 
 
 def approve(config: RegisterConfig, registered: Version, words: dict[str, str]) -> None:

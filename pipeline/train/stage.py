@@ -13,7 +13,14 @@ from pipeline.shared import lineage, tracking
 from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
-from pipeline.shared.files import file_hash, read_parquet, text_hash, write_json, write_text
+from pipeline.shared.files import (
+    file_hash,
+    members,
+    read_parquet,
+    text_hash,
+    write_json,
+    write_text,
+)
 from pipeline.shared.model import Model, predictions_hash
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.train import export, figures, models
@@ -106,7 +113,7 @@ def _fit(
 
 def recipe(config: TrainConfig) -> str:
     """A digest of all that makes a model but the days: the settings, and the code that trains."""
-    code = sorted(Path(models.__file__).parent.glob("*.py"))
+    code = members(Path(models.__file__).parent, "*.py")
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 

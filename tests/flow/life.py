@@ -20,7 +20,7 @@ import yaml
 
 from exercises import drill
 from exercises.drill import configure
-from exercises.scratch import relocate, scratch
+from exercises.scratch import scratch
 from pipeline.shared import git as gits
 from tests.conftest import FOREIGN_SETTINGS, ROOT
 
@@ -81,6 +81,8 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start a command in a copy, in a session of its own; no file may grow beyond `file_kb`."""
     limited = ["bash", "-c", f'ulimit -f {file_kb}; exec "$@"', "limited"] if file_kb else []
+    if file_kb:  # Python would take half a file of bytecode for a whole one
+        changes["PYTHONDONTWRITEBYTECODE"] = "1"
     with beside(folder, "words").open("wb") as stream:
         process = subprocess.Popen(
             [*limited, *command],
@@ -168,7 +170,6 @@ def clone(source: Path, folder: Path) -> Path:
 def twin(source: Path, folder: Path) -> Path:
     """A copy of a copy with all that has happened in it."""
     shutil.copytree(source, folder, symlinks=True)
-    relocate(source, folder)
     return folder
 
 

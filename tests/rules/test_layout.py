@@ -1,6 +1,10 @@
 """Laws 1 and 2: one word in every tree; everything in pipeline/ is a stage, except shared/."""
 
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +15,7 @@ TOP = set(
     # The user's, then the usual files, then what tools want by name.
     "pipeline configs data tests exercises benchmarks docs dvc.yaml dvc.lock MLproject Makefile "
     "README.md CHANGELOG.md LICENSE pyproject.toml requirements.lock "
-    ".ci .dvc .dvcignore .github .gitignore .pre-commit-config.yaml".split()
+    ".ci .dvc .dvcignore .gitattributes .github .gitignore .pre-commit-config.yaml".split()
 )
 FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
 
@@ -135,3 +139,31 @@ def test_no_answer_cites_as_its_code_what_no_command_runs() -> None:
         if symbol.startswith("pipeline.")
     }
     assert [(slug, name) for slug, name in cited if name in MEASURED_ONLY] == []
+
+
+@pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.eol=crlf", "core.autocrlf=input"])
+def test_every_file_has_the_same_bytes_whatever_git_is_set_to(tmp_path: Path, setting: str) -> None:
+    """Hashes name files by their bytes; git for Windows changes line ends unless it is told."""
+    tracked = [name for name in tree.files() if name.split("/")[0] in ("pipeline", "configs")]
+    (tmp_path / "attributes").write_text("* text=auto eol=crlf ident\n")
+    users = [setting, f"core.attributesFile={tmp_path}/attributes"]
+    options = [word for one in users for word in ("-c", one)]
+    _git(tmp_path, *options, "init", "--quiet", "copy")
+    for name in [".gitattributes", *tracked]:
+        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / name, tmp_path / "copy" / name)
+    (tmp_path / "copy" / "crlf.txt").write_bytes(b"of Windows\r\n$Id$\n")
+    _git(tmp_path / "copy", *options, "add", "--all")
+    _git(tmp_path / "copy", *options, "commit", "--quiet", "--message", "as it is")
+    paths = [tmp_path / "copy" / name for name in [*tracked, "crlf.txt"]]
+    before = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        path.unlink()
+    _git(tmp_path / "copy", *options, "checkout", "--", ".")
+    assert {path: path.read_bytes() for path in paths} == before
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    environment = tree.environment(GIT_CONFIG_GLOBAL=os.devnull)
+    subprocess.run(["git", *identity, *arguments], cwd=folder, env=environment, check=True)

@@ -343,3 +343,38 @@ def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:
     assert recipes
     assert [one for one in recipes if not one.startswith("$(REPRO) ")] == []
     assert "\nREPRO := python -m pipeline.shared.config && dvc repro\n" in tree.read("Makefile")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("a%b", "a-b"), ("a:b", "a-b"), ("né %:", "né --"), ("{x,y}", "-x,y-")],
+)
+def test_a_folder_whose_name_tools_cannot_read_is_refused_with_another(
+    folder: Path, name: str, other: str
+) -> None:
+    shutil.copytree(folder, folder / name)
+    done = _make(folder / name, "checkout")
+    assert done.returncode == 2
+    assert f"{folder}/{name} has %, :, {{ or }} in its name" in done.stderr
+    assert f"rename it, as to {folder}/{other}, then make relocate" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "né", "h#h", "it's", "d$d", 'x"y', "`touch x`", "q?;&"])
+def test_a_folder_of_any_other_name_is_no_part_of_a_command(folder: Path, name: str) -> None:
+    shutil.copytree(folder, folder / name)
+    for path in CHECKED:
+        (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.ROOT / path, folder / name / path)
+    done = _make(folder / name, "checkout")
+    assert f"EnvironmentUnfit: {folder}/{name} is not a git checkout with a commit" in done.stderr
+    assert not (folder / name / "x").exists()
+
+
+def test_the_environment_is_made_to_be_moved() -> None:
+    """Its programs find their Python beside them, not by a full path."""
+    recipe = tree.read("Makefile").partition(".venv/installed: ")[2]
+    relocatable = recipe.index("echo 'relocatable = true' >> .venv/pyvenv.cfg")
+    assert recipe.index("-m venv .venv") < relocatable < recipe.index("pip sync")
+    made = re.findall(r"\$\(UV\) venv (.*)", tree.read("Makefile"))
+    assert made
+    assert [options for options in made if "--relocatable" not in options] == []

@@ -21,7 +21,7 @@ from pipeline.serve.log import answered, opened, prepare
 from pipeline.serve.retention import remove, removed
 from pipeline.shared import ledger
 from pipeline.shared.config import ServeConfig, load
-from pipeline.shared.errors import DayUnknown, RolloutRefused, StorageFailed
+from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from pipeline.shared.ledger import Move, Side
 from tests.patience import PATIENCE
 from tests.serve.test_log import answer
@@ -209,7 +209,8 @@ def test_a_rollout_that_is_over_needs_nothing_more(here):
 
 def test_a_log_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "log.db").write_bytes(b"no database at all, but as long as one needs to be")
-    with pytest.raises(StorageFailed):
+    told = r"/log.db is no request log of 50 bytes \(file is not a database\)"
+    with pytest.raises(ArtifactTampered, match=told):
         remove(f"sqlite:///{tmp_path}/log.db", 10, 20)
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -9,9 +10,13 @@ import pytest
 
 from pipeline.shared.errors import ArtifactMissing, StorageFailed
 from pipeline.shared.files import (
+    LEFT_OVER,
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
+    appear,
     file_hash,
+    members,
+    own_temporary,
     read_json,
     read_parquet,
     replacing,
@@ -52,6 +57,7 @@ def test_what_fails_inside_leaves_the_old_file_and_nothing_else(tmp_path, failur
 
 LIMITED = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # Python itself takes half a file for a whole one
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails instead of the process
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 import pandas as pd
@@ -192,3 +198,104 @@ def test_a_digest_is_sha_256(tmp_path):
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc"
     (tmp_path / "abc").write_bytes(b"abc")
     assert file_hash(tmp_path / "abc") == text_hash("abc") == expected
+
+
+# Names of temporary files.
+
+
+def test_two_writers_of_one_file_do_not_take_each_others_temporary(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:  # as another thread or another process does
+            assert second != first
+            second.write_text("second")
+        assert path.read_text() == "second"
+        assert first.read_text() == "first"
+    assert path.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_live_process_keeps_its_temporary_and_a_killed_one_does_not(tmp_path):
+    path = tmp_path / "file"
+    writer = (
+        "import sys\nfrom pathlib import Path\nfrom pipeline.shared.files import replacing\n"
+        "with replacing(Path('file')) as temporary:\n"
+        "    temporary.write_text('of another')\n    print(temporary, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", writer],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        theirs = tmp_path / process.stdout.readline().strip()
+        write_text(path, "ours")
+        assert theirs.read_text() == "of another"
+        process.kill()
+    assert theirs.exists()
+    write_text(path, "ours again")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("left", [".file.123.tmp", ".file.123.tmp-journal"])
+def test_what_an_earlier_version_left_is_removed(tmp_path, left):
+    (tmp_path / left).write_text("half")
+    write_text(tmp_path / "file", "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_another_machine_writes_is_left_alone_for_a_day(tmp_path):
+    theirs = tmp_path / ".file.01234567-1-01234567.tmp"
+    theirs.write_text("half")
+    write_text(tmp_path / "file", "new")
+    assert theirs.exists()
+    os.utime(theirs, (0, 0))
+    write_text(tmp_path / "file", "new")
+    assert not theirs.exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("earlier", [None, "old"])
+def test_a_whole_file_appears_or_the_earlier_one_stays(tmp_path, monkeypatch, links, earlier):
+    if not links:  # as on exFAT
+
+        def refused(*_):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "file"
+    if earlier:
+        path.write_text(earlier)
+    temporary = own_temporary(path)
+    temporary.write_text("new")
+    appear(temporary, path)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", earlier or "new")]
+
+
+# What file managers and editors leave.
+
+LEFT = [".DS_Store", "._a.py", "Thumbs.db", "desktop.ini", "a.py~", ".a.py.swp", ".directory"]
+
+
+@pytest.mark.parametrize("left", [*LEFT, "__pycache__/a.pyc", ".ipynb_checkpoints/a.py"])
+def test_what_a_file_manager_or_an_editor_leaves_belongs_to_no_folder(tmp_path, left):
+    (tmp_path / "x~").mkdir()  # above the folder any name is right
+    folder = tmp_path / "x~" / "code"
+    (folder / "inner").mkdir(parents=True)
+    kept = [folder / "a.py", folder / "inner" / "b.py"]
+    for path in kept:
+        path.write_text("")
+    for place in (folder, folder / "inner"):
+        (place / left).parent.mkdir(exist_ok=True)
+        (place / left).write_text("")
+    assert members(folder) == kept
+    assert members(folder, "*.py") == kept[:1]
+
+
+def test_dvc_leaves_out_what_we_leave_out():
+    lines = (ROOT / ".dvcignore").read_text().splitlines()
+    assert [line.rstrip("/") for line in lines if not line.startswith("#")] == list(LEFT_OVER)

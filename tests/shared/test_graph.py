@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.shared import dvc, graph
+from pipeline.shared import dvc, graph, lineage
 from pipeline.shared.errors import ArtifactTampered, DataUnavailable
 from tests.shared import project
 
@@ -157,3 +157,16 @@ def test_the_graph_of_the_small_project_is_the_real_one_without_what_it_lacks():
     assert {name: stage["cmd"] for name, stage in small.items()}.items() <= {
         name: stage["cmd"] for name, stage in real.items()
     }.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [".DS_Store", "._roc.html", "Thumbs.db", ".ipynb_checkpoints/a"])
+def test_what_a_file_manager_leaves_changes_no_hash_and_runs_nothing_again(judged, left):
+    folders = [Path("data/train/figures"), Path("configs"), Path("data/features")]
+    before = graph.md5(folders[0]), lineage.configs_hash()
+    assert project.dvc("status") == "Data and pipelines are up to date."
+    for folder in folders:
+        (folder / left).parent.mkdir(exist_ok=True)
+        (folder / left).write_text("icons")
+    assert (graph.md5(folders[0]), lineage.configs_hash()) == before
+    assert project.dvc("status") == "Data and pipelines are up to date."

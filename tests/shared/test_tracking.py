@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import traceback
@@ -10,7 +11,7 @@ from pipeline import register
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import Training, read_record
-from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.errors import RegistryRefused, StorageFailed
 from tests.shared import project
 
 pytestmark = pytest.mark.slow
@@ -107,11 +108,38 @@ def test_a_registry_that_everybody_may_write_is_refused_with_the_command(
     registered, path, mode, most
 ):
     (registered / path).chmod(mode)
-    told = rf"may write {registered}/{path}: its mode is {mode:04o}, at most {most} is trusted; .*"
-    with pytest.raises(RegistryRefused, match=rf"{told}`chmod -R o-w {registered}/{path}`"):
+    named = path if path == "state/artifacts" else f"{registered}/{path}"
+    told = rf"may write {named}: its mode is {mode:04o}, at most {most} is trusted; .*"
+    with pytest.raises(RegistryRefused, match=rf"{told}`chmod -R o-w {named}`"):
         tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
     (registered / path).chmod(mode & ~0o002)
     assert tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+
+
+@about_security
+def test_a_drive_on_which_no_mode_holds_is_named_once_and_not_refused(
+    registered, monkeypatch, capsys
+):
+    """As WSL mounts a drive of Windows: everything is 0777, and chmod does nothing."""
+    for path in (registered / "state", registered / "state/mlflow.db"):
+        path.chmod(0o777)
+    tracking._keeps_modes.cache_clear()
+    real = os.fstat
+
+    def open_to_all(stream):
+        found = list(real(stream))
+        return os.stat_result([found[0] | 0o777, *found[1:]])
+
+    with monkeypatch.context() as mounted:
+        mounted.setattr(os, "fstat", open_to_all)
+        for _ in range(2):
+            assert tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+    said = capsys.readouterr().err
+    assert said.count("this file system keeps no modes") == 1
+    assert f"{registered}/state: " in said
+    tracking._keeps_modes.cache_clear()
+    with pytest.raises(RegistryRefused, match="everybody may write"):
+        tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
 
 
 @about_security
@@ -145,3 +173,19 @@ def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
     told = tracking._gone(config, "champion", "1", "the registry")
     assert "restore postgresql://***@db.example/mlflow and ftp://***@files.example/mlflow" in told
     assert HUNTER not in told
+
+
+def test_a_store_that_cannot_be_written_has_lost_nothing(registered, monkeypatch):
+    """MLflow writes beside what it reads, also to fetch a model."""
+    config = load(RegisterConfig)
+    champion = tracking.aliased(config, tracking.CHAMPION)
+    real = open
+
+    def on_a_read_only_disk(path, mode="r", *rest, **options):
+        if "w" in mode and "/state/artifacts/" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, mode, *rest, **options)
+
+    monkeypatch.setattr("builtins.open", on_a_read_only_disk)
+    with pytest.raises(StorageFailed, match=r"cannot write .*state/artifacts/.*: Read-only file"):
+        tracking.fetch(config, champion)

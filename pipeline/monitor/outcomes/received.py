@@ -75,7 +75,8 @@ def _require_forward(connection: sqlite3.Connection, file: Path, arrived: int) -
         raise LabelsRefused(
             f"{file.name} is said to arrive at {at:%Y-%m-%d %H:%M}Z, the last file arrived at "
             f"{before:%Y-%m-%d %H:%M}Z: what was known then may not change afterwards; receive it "
-            "under the instant at which it arrives, or begin anew with `make clean`"
+            "under the instant at which it arrives, or begin anew beside it: `mv state "
+            "state-before`, then `make evaluate register`"
         )
 
 

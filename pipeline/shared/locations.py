@@ -1,0 +1,189 @@
+"""Where the registry's files are: by relative paths, so that the project can be moved and copied.
+
+MLflow stores the folder of each experiment, run and model by its full path. Where database and
+artifacts both lie in the project, the experiment gets a relative one instead; MLflow hands it on to
+everything below, and any tool that is started in the project's folder understands it. A registry
+that names full paths, such as an older one, is compared with the folder that it is in, and
+`relocate` lets it name that one.
+"""
+
+import contextlib
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from pipeline.shared import home
+from pipeline.shared.config import CONFIGS, RegisterConfig, load
+from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.files import database, replacing
+
+_OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
+_ROOTS = {
+    ("experiments", "artifact_location"): "name = :experiment",
+    ("runs", "artifact_uri"): _OURS,
+    ("logged_models", "artifact_location"): _OURS,
+}
+"""Where MLflow's database holds a folder, and which rows are this project's."""
+_BELOW = {
+    ("model_versions", "storage_location"): "name = :model",
+    ("model_versions", "source"): "name = :model",
+}
+"""Where it repeats one of them."""
+_LAYOUT = re.compile(r"/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts$")
+"""What MLflow appends to an experiment's folder for a run or a model."""
+
+
+def artifact_location(config: RegisterConfig) -> str:
+    """The folder of a new experiment as MLflow stores it: relative where it lies in the project."""
+    if config.artifacts is None:
+        return config.artifacts_url
+    here, folder = Path.cwd().resolve(), config.artifacts.resolve()
+    inside = config.database is not None and config.database.resolve().is_relative_to(here)
+    if inside and folder.is_relative_to(here):
+        relative = folder.relative_to(here).as_posix()
+        if quote(relative) == relative:  # MLflow reads percent signs in it
+            return relative
+    return folder.as_uri()
+
+
+def set_location(config: RegisterConfig, experiment: str) -> None:
+    """Give a new experiment its location; MLflow itself makes any folder's path a full one."""
+    if config.database is not None:
+        with _database(config) as connection:
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (artifact_location(config), experiment),
+            )
+
+
+@contextlib.contextmanager
+def _database(config: RegisterConfig) -> Iterator[sqlite3.Connection]:
+    assert config.database is not None
+    with (
+        database(config.database, "registry"),
+        contextlib.closing(sqlite3.connect(config.database, timeout=10)) as connection,
+        connection,
+    ):
+        yield connection
+
+
+def _values(
+    connection: sqlite3.Connection, config: RegisterConfig, places: dict[tuple[str, str], str]
+) -> Iterator[tuple[str, str, str]]:
+    """Each table and column of `places` with a value that this project's rows have there."""
+    ours = {"experiment": config.experiment, "model": config.model_name}
+    for (table, column), where in places.items():
+        if connection.execute(
+            "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)
+        ).fetchone():
+            query = f"SELECT DISTINCT {column} FROM {table} WHERE {where} AND {column} IS NOT NULL"
+            for (value,) in connection.execute(query, ours).fetchall():
+                yield table, column, value
+
+
+def _roots(connection: sqlite3.Connection, config: RegisterConfig) -> set[str]:
+    """The local folders, as they are stored, in which the registry keeps its experiment's files."""
+    values = {_LAYOUT.sub("", value) for *_, value in _values(connection, config, _ROOTS)}
+    return {value for value in values if urlsplit(value).scheme in ("", "file")}
+
+
+def _folder(stored: str) -> Path:
+    return Path(unquote(urlsplit(stored).path)).resolve()
+
+
+def require_own_files(config: RegisterConfig) -> None:
+    """Refuse a registry whose files are in another folder than this project's.
+
+    Raises:
+        RegistryRefused: it was moved or copied: names both folders.
+        StorageFailed: another program has locked it.
+        ArtifactTampered: it is no database.
+    """
+    if config.database is None or not config.database.is_file():
+        return
+    with _database(config) as connection:
+        roots = _roots(connection, config)
+    if config.artifacts is None:
+        return
+    here = config.artifacts.resolve()
+    for other in sorted({_folder(root) for root in roots} - {here}):
+        raise RegistryRefused(
+            f"{config.database} keeps its files in {other}, this project keeps them in {here}: it "
+            "was moved or copied; nothing was written to either folder: `make relocate` lets the "
+            "registry name the files that are here"
+        )
+
+
+def relocate(config: RegisterConfig) -> str:
+    """Let the registry, the replays and the environment name this folder; says what was changed.
+
+    Raises:
+        RegistryRefused: the registry's files are elsewhere, and not here.
+    """
+    changed = _relocate_registry(config)
+    for folder in sorted(home.REPLAYS.glob("*/")):
+        changed += [str(folder)] if home.adopt(folder) else []
+        if (folder / CONFIGS).is_dir():
+            with contextlib.chdir(folder):
+                changed += [f"{folder}/{made}" for made in _relocate_registry(load(RegisterConfig))]
+    scripts = home.relocate_scripts(Path(sys.prefix) / "bin")
+    changed += [f"{scripts} scripts of {sys.prefix}"] if scripts else []
+    return f"{'; '.join(changed) or 'nothing to change'}: all names {Path.cwd()}"
+
+
+def _relocate_registry(config: RegisterConfig) -> list[str]:
+    if config.database is None or config.artifacts is None or not config.database.is_file():
+        return []
+    location = artifact_location(config)
+    with _database(config) as connection:
+        old = _roots(connection, config) - {location}
+        for root in sorted(old):
+            _require_moved(connection, config, root)
+        if not old:
+            return []
+        backup = _back_up(config.database)
+        connection.execute("BEGIN IMMEDIATE")
+        for table, column, value in _values(connection, config, _ROOTS | _BELOW):
+            for root in old:
+                if value == root or value.startswith(f"{root}/"):
+                    new = location + value.removeprefix(root)
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, value)
+                    )
+    return [f"{config.database} (as it was: {backup})"]
+
+
+def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root: str) -> None:
+    """What the registry names below `root` has to be here, unless it is nowhere."""
+    here, there = Path(str(config.artifacts)).resolve(), _folder(root)
+    if here == there or not there.is_dir():
+        return
+    below = [
+        unquote(value.removeprefix(root)).lstrip("/")
+        for *_, value in _values(connection, config, _ROOTS)
+        if value.startswith(f"{root}/")
+    ]
+    kept = [name for name in below if (there / name).is_dir()]
+    if lost := [name for name in kept if not (here / name).is_dir()]:
+        raise RegistryRefused(
+            f"{len(lost)} of {len(kept)} folders that {config.database} names are in {there} and "
+            f"not in {here}, such as {lost[0]}: copy them (`cp -a {there}/. {here}/`), then `make "
+            "relocate`; or name that folder as artifacts_url in configs/register.yaml"
+        )
+
+
+def _back_up(path: Path) -> Path:
+    """A copy of a database beside it, whole, under a name that says when it was made."""
+    to = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    with replacing(to) as temporary:
+        temporary.touch(mode=0o600)
+        with (
+            contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
+            contextlib.closing(sqlite3.connect(temporary)) as target,
+        ):
+            source.backup(target)
+    return to
