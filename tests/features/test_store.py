@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import sqlite3
 import sys
 import tempfile
 import traceback
@@ -34,6 +33,7 @@ from pipeline.features.on_demand import sources
 from pipeline.features.repository import WATERMARK, repository, table
 from pipeline.features.store import LATE, MISSING, REPLAY, STALE, online_store, opened, requests
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import write_parquet
 from tests import needs
 from tests.features import elsewhere, oracle
@@ -951,7 +951,7 @@ def test_no_registry_is_left_where_the_online_store_cannot_be_opened(
 ):
     (tmp_path / elsewhere.ONLINE).mkdir()
     with (
-        pytest.raises(sqlite3.OperationalError),
+        pytest.raises(StorageFailed, match="unable to open database file"),
         opened(config, at_place(tmp_path), march.folder / "views"),
     ):
         pass

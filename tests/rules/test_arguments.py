@@ -12,7 +12,7 @@ from tests.rules import tree
 TEXT = tree.read("Makefile")
 ARGUMENTS = re.search(r"^ARGUMENTS := ((?:.*\\\n)*.*)$", TEXT, re.MULTILINE)[1].split()
 ARGUMENTS = [name for name in ARGUMENTS if name != "\\"]
-SHELLS = {"PATH", "SECONDS", "CURDIR"}
+SHELLS = {"PATH", "PWD", "SECONDS", "CURDIR"}
 PROBE = """
 include Makefile
 told:

@@ -10,13 +10,17 @@ from tests.rules import tree
 DOOR = "pipeline/shared/git.py"
 PACKAGES = "pipeline/shared/programs.py"
 """Names the packages that bring programs, git's too; tests/rules/test_suite.py holds it."""
-BY_HAND = {"tests/shared/test_git.py": "commits as a person does, with hooks"}
+BY_HAND = {
+    "tests/shared/test_git.py": "commits as a person does, with hooks",
+    "tests/rules/test_layout.py": "clones as a person does whose git turns line ends",
+}
 """Calls of git that are not ours."""
 DVC = {
     "pipeline/shared/dvc.py": "the door",
     "pipeline/shared/graph.py": "shows what the stages say; its variables are the door's",
     "exercises/drills/release.py": "given to run_stages, whose variables are the door's",
     "benchmarks/reproduce.py": "in a scratch copy; its variables are the door's",
+    "pipeline/shared/home.py": "looks at how DVC's own script begins",
 }
 """The files that start DVC, and why they may."""
 _VERBS = (

@@ -122,7 +122,7 @@ def test_a_checkout_without_a_commit_is_refused(checkout):
 
 def test_a_machine_without_git_is_refused(checkout, monkeypatch):
     monkeypatch.setenv("PATH", str(checkout))
-    with pytest.raises(EnvironmentUnfit, match=r"no git on the PATH .*; add it"):
+    with pytest.raises(EnvironmentUnfit, match=r"no git on the PATH .*; `install git`"):
         lineage.require_checkout()
 
 
