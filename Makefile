@@ -22,7 +22,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 INSTALL = $$(case "$$(command -v apt-get dnf apk brew || true)" in (*/apt-get*) echo "sudo apt-get install $(1)" ;; \
   (*/dnf*) echo "sudo dnf install $(2)" ;; (*/apk*) echo "sudo apk add $(3)" ;; (*/brew*) echo "brew install $(4)" ;; \
   (*) echo "install $(1)" ;; esac)
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(or $(PATH),/usr/local/bin:/usr/bin:/bin)
 # No tool calls home, no tool asks for updates, every tool keeps its bytecode.
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
@@ -41,6 +41,7 @@ define TAKE
   export $(1)
 endef
 $(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
+$(foreach flag,FLOW FORCE REBUILD_ENV,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
 
 # Of what Python and its installers read from the environment, the way to the user's registry counts:
 # index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
@@ -72,8 +73,9 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	  if version=$$("$$python" --version 2>/dev/null); then found="$${found:+$$found, }$$version"; fi; done; \
 	echo "setup: Python 3.11 to 3.13 is needed, found $${found:-none}; $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
 
-run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
-	@started=$$SECONDS; $(MAKE) champion && $(PIPELINE) replay && echo "run: done in $$((SECONDS - started)) s"
+run: started := $(shell date +%s)
+run: champion ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
+	@$(PIPELINE) replay && echo "run: done in $$(($$(date +%s) - $(started))) s"
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
 	@$(REPRO) && $(PIPELINE) register monitor
 
@@ -271,6 +273,7 @@ audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneD
 platforms: setup ## Dry runs of the lock: which systems, machines and Pythons have every wheel
 	@PYTHONPATH=. python .ci/platforms.py && python -m docs.book fill
 clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
+	@[ -f pipeline/__main__.py ] || { echo "clean: $$PWD is not this project" >&2; exit 2; }
 	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true

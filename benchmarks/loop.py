@@ -8,6 +8,7 @@ that is never retrained; `make policies` holds it against others.
 import contextlib
 import os
 import resource
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -48,7 +49,8 @@ def lived() -> tuple[Path, float, float]:
     must(folder, "loop", f"--until={YEAR.last}")
     seconds = before + time.perf_counter() - started
     write_json(folder / _SECONDS, {"seconds": round(seconds, 1)})
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    unit = 1024**3 if sys.platform == "darwin" else 1024**2
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
     return folder, seconds, peak
 
 

@@ -26,6 +26,7 @@ KEPT = Path("state/rollout/kept")
 """What the keeper and Envoy read and write while they live."""
 LEASE_SECONDS = 30.0
 """How long the keeper goes on without a sign of life: a controller is back within ten."""
+CHILDREN = "children"
 FORKS = sys.platform == "linux"
 """Whether servers are copies of the keeper, which share what it has loaded, or new processes."""
 _PAUSE_SECONDS = 0.05
@@ -78,6 +79,8 @@ class Keeper:
 
     folder: Path
     children: Supervisor
+    lock: int
+    """A descriptor that a copy of the keeper may not hold on to."""
     running: dict[str, Kept] = field(default_factory=dict)
 
     def reconcile(self, wanted: Wanted) -> None:
@@ -109,9 +112,13 @@ class Keeper:
         if name == "envoy":
             return self.children.start(name, envoy.command(self.folder), log)
         if FORKS:
-            return self.children.fork(name, lambda: _serve(name, wanted), log)
+            return self.children.fork(name, lambda: self._serve(name, wanted), log)
         command = [sys.executable, "-m", "pipeline.rollout.keeper", "--serve", name]
         return self.children.start(name, [*command, wanted.model_dump_json()], log)
+
+    def _serve(self, name: str, wanted: Wanted) -> None:
+        os.close(self.lock)
+        _serve(name, wanted)
 
     def _stop(self, names: list[str]) -> None:
         self.children.stop(names)
@@ -132,15 +139,15 @@ def load() -> None:
 
 def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
     """Be the keeper of a folder until told to end or left alone; 3 if there is one already."""
-    with _only_one(folder) as alone:
-        if not alone:
+    with _only_one(folder) as lock:
+        if lock is None:
             return 3
         prepared()
         ended: list[int] = []
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda number, _: ended.append(number))
-        with Supervisor(folder / "children") as children:
-            keeper, wanted = Keeper(folder, children), folder / "wanted.json"
+        with Supervisor(folder / CHILDREN) as children:
+            keeper, wanted = Keeper(folder, children, lock), folder / "wanted.json"
             try:
                 for _ in _signs_of_life(folder):
                     if ended:
@@ -154,16 +161,16 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[bool]:
+def _only_one(folder: Path) -> Iterator[int | None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
         (folder / "pid").write_text(str(os.getpid()))
-        yield True
+        yield stream.fileno()
         (folder / "pid").unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.rollout import envoy, keeper
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.keeper import KEPT, Server, Wanted
-from pipeline.shared import loopback
+from pipeline.shared import loopback, watcher
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import Side
@@ -87,12 +87,17 @@ def _start_keeper(folder: Path) -> None:
 
 
 def end(folder: Path = KEPT) -> None:
-    """End the keeper of a folder, if there is one, with all that it keeps."""
+    """End the keeper of a folder, if there is one, with all that it keeps.
+
+    One that is still being started finds no lease, and keeps nothing.
+    """
+    (folder / "lease").unlink(missing_ok=True)
     patience = Patience(20.0)
     while is_kept(folder) and not patience.over():
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
         time.sleep(0.05)
+    watcher.kill_all(folder / keeper.CHILDREN)  # left by a keeper that was killed
 
 
 def is_kept(folder: Path = KEPT) -> bool:

@@ -41,8 +41,8 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in kinds:
             raise Refused(415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}")
-        packed_as = request.headers.get("content-encoding", "identity").strip().lower()
-        if packed_as != "identity":
+        packed_as = ", ".join(request.headers.getlist("content-encoding")).lower()
+        if {word.strip() for word in packed_as.split(",")} - {"", "identity"}:
             raise Refused(
                 415,
                 f"the body is packed as {packed_as!r:.60}; send it as it is",

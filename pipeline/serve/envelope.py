@@ -102,7 +102,7 @@ class Envelope:
 
     def _unfit(self, request_id: str, arm: str) -> str:
         if request_id and not _is_id(request_id):
-            return f"x-request-id is no id: at most 64 of {_REQUEST_ID.pattern[:16]}, no address"
+            return f"x-request-id is no id: at most 64 of {_REQUEST_ID.pattern[:15]}, no address"
         if not _ARM.fullmatch(arm):
-            return f"x-arm is no arm: at most 32 of {_ARM.pattern[:10]}"
+            return f"x-arm is no arm: at most 32 of {_ARM.pattern[:9]}"
         return ""

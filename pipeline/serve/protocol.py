@@ -8,6 +8,7 @@ import json
 import math
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
@@ -134,9 +135,8 @@ def _keys(value: Any) -> int:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refused(400, f"the key {twice!r:.60} stands {names.count(twice)} times in one object")
+        ((often, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise Refused(400, f"the key {often!r:.60} stands {times} times in one object")
     return found
 
 

@@ -26,7 +26,6 @@ def copy(folder: Path) -> None:
         EnvironmentUnfit: this is no git checkout, or has no commit yet.
     """
     changed = patch()
-    git.run(_HERE, "worktree", "prune")
     _add_worktree(folder.absolute(), "HEAD", "--force")
     if changed:
         with tempfile.NamedTemporaryFile(suffix=".patch") as stream:
@@ -47,8 +46,21 @@ def _apply(folder: Path, patch_file: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Take a checkout that `copy` made away, with everything in it."""
+    known = [path.resolve() for path in _listed()]
+    if folder.resolve() in known:
+        _remove_worktree(folder.absolute())
     shutil.rmtree(folder, ignore_errors=True)
-    git.run(_HERE, "worktree", "prune")
+
+
+def _listed() -> list[Path]:
+    """This clone's checkouts, its own first."""
+    lines = os.fsdecode(git.run(_HERE, "worktree", "list", "--porcelain")).splitlines()
+    return [Path(line[9:]) for line in lines if line.startswith("worktree ")]
+
+
+def _remove_worktree(folder: Path) -> None:
+    """Never `git worktree prune`: it forgets those of the user on a disk that is not there now."""
+    git.run(_HERE, "worktree", "remove", "--force", "--force", str(folder))
 
 
 @contextmanager
@@ -81,14 +93,13 @@ def _held(mark: Path) -> Iterator[None]:
 
 def remove_left() -> None:
     """Remove the checkouts that killed commands left, and none that is in use or the user's."""
-    listed = os.fsdecode(git.run(_HERE, "worktree", "list", "--porcelain")).splitlines()
-    for path in [Path(line[9:]) for line in listed if line.startswith("worktree ")]:
+    for path in _listed():
+        if path.name != _CHECKOUT or not path.parent.name.startswith(_PREFIX):
+            continue
         mark = path.parent / _MARK
-        ours = path.name == _CHECKOUT and path.parent.name.startswith(_PREFIX) and mark.is_file()
-        if ours and _is_free(mark):
-            git.run(_HERE, "worktree", "remove", "--force", "--force", str(path))
+        if not path.parent.exists() or (mark.is_file() and _is_free(mark)):
+            _remove_worktree(path)
             shutil.rmtree(path.parent, ignore_errors=True)
-    git.run(_HERE, "worktree", "prune")
 
 
 def _is_free(mark: Path) -> bool:

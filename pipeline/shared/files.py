@@ -289,10 +289,11 @@ def _require(path: Path, made_by: str) -> None:
 def members(folder: Path, pattern: str = "**/*") -> list[Path]:
     """The files of a folder that belong to it, in order: none that a file manager left there."""
     found = [path for path in folder.glob(pattern) if path.is_file()]
-    return sorted(path for path in found if not _is_left_over(path.relative_to(folder)))
+    return sorted(path for path in found if not is_left_over(path.relative_to(folder)))
 
 
-def _is_left_over(path: Path) -> bool:
+def is_left_over(path: Path) -> bool:
+    """Whether a path, as seen from its folder, is what a tool, a file manager or an editor left."""
     return any(fnmatchcase(part, left) for part in path.parts for left in LEFT_OVER)
 
 

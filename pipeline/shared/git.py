@@ -9,6 +9,7 @@ on the user's branch. `environment` keeps them from git, and from each tool that
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _QUIET = (
     "--no-pager",
     *("-c", f"core.hooksPath={os.devnull}"),  # a hook may change what is recorded, or ask
     *("-c", "core.fsmonitor=false"),
+    *("-c", "core.quotePath=true"),
+    *("-c", f"diff.orderFile={os.devnull}"),
     *("-c", "core.safecrlf=false"),  # true refuses files that it would convert
     *("-c", "commit.gpgSign=false"),
     *("-c", "tag.gpgSign=false"),
@@ -79,6 +82,23 @@ def own(folder: Path, *arguments: str) -> bytes:
     return _run(folder, [*_QUIET, *_OWN, *arguments], _APART)
 
 
+def commit(folder: Path) -> str:
+    """The commit of a folder that is the top of a checkout, as 40 hex digits.
+
+    Raises:
+        EnvironmentUnfit: it is no checkout, has no commit, or is a part of another one.
+    """
+    found = run(folder, "rev-parse", "--verify", "HEAD").decode().strip()
+    told = os.fsdecode(run(folder, "rev-parse", "--show-toplevel"))
+    top, here = Path(told.removesuffix("\n")).resolve(), folder.resolve()
+    if top != here:
+        raise EnvironmentUnfit(
+            f"{here} is a part of the git checkout {top}, whose commits would be its lineage; make "
+            f"it a checkout of its own: `git init && git add -A && git commit -m start` in {here}"
+        )
+    return found
+
+
 def _run(folder: Path, arguments: list[str], changes: dict[str, str]) -> bytes:
     try:
         done = subprocess.run(
@@ -111,23 +131,24 @@ def _advice(folder: Path, said: str) -> str:
             "clone the project, or `git init && git add -A && git commit -m start` "
             f"(git says: {said})"
         )
+    shown = shlex.quote(str(top))
     if "dubious ownership" in said:
         return (
             f"{top} belongs to user {top.stat().st_uid}, this process runs as user {os.geteuid()}, "
             "and git reads no checkout of another owner: trust it with `git config --global --add "
-            f"safe.directory {top}`, or make it yours with `sudo chown -R {os.geteuid()} {top}`"
+            f"safe.directory {shown}`, or make it yours with `sudo chown -R {os.geteuid()} {shown}`"
         )
     if "single revision" in said or "bad revision" in said or "valid object name" in said:
         return (
             f"{top} is not a git checkout with a commit yet: a model's lineage begins with one; "
             f"`git add -A && git commit -m start` (git says: {said})"
         )
-    return f"git cannot work in {top}; see `git -C {top} status` (git says: {said})"
+    return f"git cannot work in {top}; see `git -C {shown} status` (git says: {said})"
 
 
 if __name__ == "__main__":
     try:
-        run(Path(), "rev-parse", "--verify", "HEAD")
+        commit(Path())
     except EnvironmentUnfit as refusal:
         print(f"checkout: EnvironmentUnfit: {refusal}", file=sys.stderr)
         sys.exit(refusal.exit_code)

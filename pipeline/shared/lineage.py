@@ -3,7 +3,7 @@
 import getpass
 import os
 import platform
-import re
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,13 +13,11 @@ from pipeline.shared import documents, git
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.files import bytes_hash, file_hash, members, text_hash
+from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 GRAPH = Path("dvc.yaml")
-_LEFT_OUT = re.compile(r"(^|/)__pycache__/|\.(pyc|tmp)$")
-"""What .dvcignore leaves out, too."""
 _HERE = Path()
 
 
@@ -27,9 +25,9 @@ def require_checkout(folder: Path | None = None) -> str:
     """The commit that is checked out here, or in `folder`, as 40 hex digits.
 
     Raises:
-        EnvironmentUnfit: this is not a git checkout, or it has no commit yet.
+        EnvironmentUnfit: this is not a git checkout of its own, or it has no commit yet.
     """
-    return git.run(folder or _HERE, "rev-parse", "--verify", "HEAD").decode().strip()
+    return git.commit(folder or _HERE)
 
 
 def patch() -> bytes:
@@ -44,15 +42,30 @@ def patch() -> bytes:
     status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS]
     if not git.run(_HERE, *status).strip():
         return b""
-    with tempfile.TemporaryDirectory() as folder:
+    own = os.fsdecode(git.run(_HERE, "rev-parse", "--absolute-git-dir")).rstrip("\n")
+    with tempfile.TemporaryDirectory(dir=own) as folder:  # a folder that git never records
         index = Path(folder) / "index"
         git.run(_HERE, "read-tree", "HEAD", index=index)
         # an exclusion of what is ignored fails here
         git.run(_HERE, "add", "--all", "--", ".", index=index)
         if forced := _added_by_force():
             git.run(_HERE, "add", "--force", "--", *forced, index=index)
-        how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "HEAD"]
+        _require_no_repository_within(index)
+        how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv"]
+        how += ["--full-index", "HEAD"]
         return git.run(_HERE, "diff-index", *how, "--", ".", *OUTPUTS, index=index)
+
+
+def _require_no_repository_within(index: Path) -> None:
+    """Of a repository in this one, git records the number of a commit and no file."""
+    listed = git.run(_HERE, "ls-files", "--stage", "-z", "--", *_asked(_HERE), index=index)
+    for entry in os.fsdecode(listed).split("\0"):
+        if entry.startswith("160000 "):
+            within = entry.partition("\t")[2]
+            raise EnvironmentUnfit(
+                f"{within} is a git repository of its own among what the graph depends on, so the "
+                f"recorded patch would hold none of its files: move {within}/.git elsewhere"
+            )
 
 
 def _added_by_force() -> list[str]:
@@ -69,16 +82,37 @@ def require_recorded(folder: Path) -> None:
     """
     if not (folder / GRAPH).is_file():
         return
-    asked = [f":(literal){path}" for path in _sources(folder / GRAPH)]
+    asked = _asked(folder)
+    _require_watched(folder, asked)
     listed = ["--others", "--ignored", "--exclude-standard", "-z", "--", *asked]
     found = os.fsdecode(git.run(folder, "ls-files", *listed)).split("\0")
-    lost = [path for path in found if path and not _LEFT_OUT.search(path)]
+    lost = [path for path in found if path and not is_left_over(Path(path))]
     if lost:
         rule = git.run(folder, "check-ignore", "-v", "--", lost[0]).decode(errors="replace")
         raise EnvironmentUnfit(
             f"git ignores {len(lost)} file(s) that the graph depends on, so neither a commit nor "
             f"the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
             f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force {lost[0]}`"
+        )
+
+
+def _asked(folder: Path) -> list[str]:
+    """What the graph depends on, as git takes names."""
+    if not (folder / GRAPH).is_file():
+        return ["."]
+    return [f":(literal){path}" for path in _sources(folder / GRAPH)]
+
+
+def _require_watched(folder: Path, asked: list[str]) -> None:
+    """A file that git was told to take for unchanged would be recorded as it was, not as it ran."""
+    listed = os.fsdecode(git.run(folder, "ls-files", "-v", "-z", "--", *asked)).split("\0")
+    kept = {entry[2:]: entry[0] for entry in listed if entry and (folder / entry[2:]).is_file()}
+    if blind := [path for path, state in kept.items() if state.islower() or state == "S"]:
+        how = "skip-worktree" if kept[blind[0]] in "Ss" else "assume-unchanged"
+        raise EnvironmentUnfit(
+            f"git was told to take {len(blind)} file(s) that the graph depends on for unchanged, "
+            f"such as {blind[0]}, so a change would not be recorded: "
+            f"`git update-index --no-{how} {shlex.quote(blind[0])}`"
         )
 
 

@@ -113,8 +113,8 @@ def require_own_files(config: RegisterConfig) -> None:
     for other in sorted({_folder(root) for root in roots} - {here}):
         raise RegistryRefused(
             f"{config.database} keeps its files in {other}, this project keeps them in {here}: it "
-            "was moved or copied; nothing was written to either folder: `make relocate` lets the "
-            "registry name the files that are here"
+            "was moved or copied, or another project keeps it; nothing was written to either "
+            "folder: `make relocate` lets the registry name the files that are here"
         )
 
 

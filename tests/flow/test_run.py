@@ -11,7 +11,17 @@ from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ASKED_FOR = (
-    *("promote", "reproduce", "lineage", "serve", "server", "materialize", "skew", "batch"),
+    *(
+        "relocate",
+        "promote",
+        "reproduce",
+        "lineage",
+        "serve",
+        "server",
+        "materialize",
+        "skew",
+        "batch",
+    ),
     "prune",
     *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
     *("diagnose", "explain", "exporter", "monitor-live"),

@@ -201,3 +201,47 @@ def test_of_a_log_the_line_that_says_why_is_told(words, why):
 def test_ending_what_is_not_there_is_nothing(start):
     live.end()
     assert not live.is_kept()
+
+
+def test_a_keeper_that_is_still_being_started_keeps_nothing_once_it_was_ended(start, wanted):
+    live.end()
+    late = start()
+    assert late.wait(PATIENCE) == 0
+    assert keeper.status() == {}
+
+
+def test_a_copy_of_the_keeper_does_not_hold_its_lock(start):
+    """Else who was left by a killed keeper would be taken for one."""
+    script = _COPIES.format(folder=str(KEPT))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        child, watching = (int(word) for word in process.stdout.readline().split())
+        os.kill(watching, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    assert runs(child)
+    assert not live.is_kept()
+    live.end()
+    until(lambda: not runs(child))
+
+
+_COPIES = """
+import time
+from pathlib import Path
+from pipeline.rollout import keeper
+from pipeline.rollout.keeper import Keeper, Wanted
+from pipeline.shared.processes import Supervisor
+keeper._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
+wanted = Wanted(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
+                users=1, admin=2, project="p")
+folder = Path("{folder}")
+with keeper._only_one(folder) as lock, Supervisor(folder / keeper.CHILDREN) as children:
+    child = Keeper(folder, children, lock)._start("champion", wanted)
+    log = folder / "champion.log"
+    while not log.is_file() or not log.read_text():
+        time.sleep(0.01)
+    print(child.pid, children._watcher.pid, flush=True)
+    time.sleep(600)
+"""

@@ -377,3 +377,9 @@ def test_the_environment_is_made_to_be_moved() -> None:
     made = re.findall(r"\$\(UV\) venv (.*)", tree.read("Makefile"))
     assert made
     assert [options for options in made if "--relocatable" not in options] == []
+
+
+def test_a_line_that_runs_make_again_runs_nothing_else() -> None:
+    """Make runs such a line under `make -n`, too, with all that stands on it."""
+    lines = re.findall(r"^\t.*\$[({]MAKE[)}].*$", tree.read("Makefile"), re.MULTILINE)
+    assert [line for line in lines if not re.fullmatch(r"\t@?\$\(MAKE\)( [a-z-]+)+", line)] == []

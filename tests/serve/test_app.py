@@ -14,12 +14,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
+from pipeline.serve import protocol
 from pipeline.serve.app import create_app
 from pipeline.serve.envelope import new_id
 from pipeline.serve.log import answered, features_of, opened
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.protocol import FROM_STORE, HEADER
+from pipeline.serve.protocol import FROM_STORE, HEADER, Refused
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
@@ -523,3 +524,35 @@ def test_a_body_that_is_nested_too_deeply_is_refused(served):
         body = '{"a\\": b": 1, "flights": ' + "[" * depth + "]" * depth + "}"
         done = served().client.post("/predict", content=body, headers=JSON)
         assert done.status_code == 400
+
+
+def test_many_keys_are_read_in_a_time_that_grows_with_their_number(monkeypatch):
+    """By counting comparisons: who asks for each key how often it stands, asks squared."""
+    counted = 0
+
+    class Key(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            nonlocal counted
+            counted += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    for keys in (1_000, 2_000):
+        counted = 0
+        pairs = [(Key(f"k{number}"), 1) for number in [*range(keys), keys - 1]]
+        with pytest.raises(Refused, match=f"'k{keys - 1}' stands 2 times"):
+            protocol._once(pairs)
+        assert counted < 10 * keys
+
+
+def test_a_second_header_of_the_packing_counts_too(served):
+    packed = [("content-type", "application/json")]
+    packed += [("content-encoding", "identity"), ("content-encoding", "gzip")]
+    done = served().client.post("/predict", content=b"{}", headers=packed)
+    assert done.status_code == 415
+    plain = {**JSON, "content-encoding": "identity, identity"}
+    done = served().client.post("/predict", content=json.dumps(flights()), headers=plain)
+    assert done.status_code == 200

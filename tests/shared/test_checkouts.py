@@ -88,3 +88,20 @@ def test_a_checkout_in_use_and_one_of_the_users_are_kept(started, tmp_path_facto
         assert process.poll() is None
         assert set(listed()) == {str(started), str(theirs), str(folder)}
         assert (folder / "dvc.yaml").is_file()
+
+
+def test_a_checkout_of_the_users_on_a_disk_that_is_not_there_now_is_not_forgotten(
+    started, tmp_path
+):
+    """`git worktree prune` would: a moved project's replays, and what is on another disk."""
+    disk, replay = tmp_path / "disk", tmp_path / "replay"
+    disk.mkdir()
+    project.git("worktree", "add", "--detach", str(disk / "mine"))
+    disk.rename(tmp_path / "elsewhere")
+    checkouts.copy(replay)
+    checkouts.remove_left()
+    checkouts.remove(replay)
+    assert not replay.exists()
+    (tmp_path / "elsewhere").rename(disk)
+    assert git.run(disk / "mine", "status", "--porcelain") == b""
+    assert listed()[1:] == [str(disk / "mine")]

@@ -1,10 +1,13 @@
 import re
+import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipeline.shared import git as door
 from pipeline.shared import lineage
 from pipeline.shared.errors import EnvironmentUnfit
 from tests.shared import project
@@ -203,3 +206,58 @@ def test_the_lineage_names_everything_that_a_rebuild_needs(checkout):
     }
     Path("dvc.lock").unlink()
     assert lineage.collect()["dvc_lock_hash"] == "none yet"
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "a.py~", ".a.py.swp", "._a.py", ".ipynb_checkpoints/x"]
+)
+def test_what_an_editor_leaves_is_no_part_of_what_the_graph_depends_on(checkout, new_module, name):
+    left = Path("lib", name)
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("of an editor\n")
+    with Path(".gitignore").open("a") as stream:
+        stream.write(f"{name.split('/')[0]}\n")
+    assert b"of an editor" not in lineage.patch()
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_a_file_that_git_does_not_look_at_is_refused_and_the_advice_helps(checkout, how):
+    door.run(Path(), "update-index", how, "configs/train.yaml")
+    configure("train", seed=7)
+    with pytest.raises(EnvironmentUnfit, match=r"1 file.* such as configs/train.yaml") as refused:
+        lineage.patch()
+    advice = shlex.split(str(refused.value).split("`")[1])
+    assert advice.pop(0) == "git"
+    door.run(Path(), *advice)
+    assert b"seed: 7" in lineage.patch()
+
+
+def test_a_repository_within_what_the_graph_depends_on_is_refused(checkout, new_module):
+    door.own(Path("lib"), "init", "--quiet", "extra")
+    Path("lib/extra/lost.py").write_text("print(2)\n")
+    door.own(Path("lib/extra"), "add", "--all")
+    door.own(Path("lib/extra"), "commit", "--quiet", "--message", "theirs")
+    with pytest.raises(EnvironmentUnfit, match="lib/extra is a git repository of its own"):
+        lineage.patch()
+
+
+def test_a_temporary_folder_in_the_project_changes_no_patch(checkout, monkeypatch):
+    configure("train", seed=7)
+    before = lineage.patch()
+    Path("tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(Path("tmp").resolve()))
+    assert lineage.patch() == before
+
+
+@pytest.mark.parametrize("setting", ["core.abbrev=4", "core.quotePath=false", "diff.orderFile=/no"])
+def test_how_a_user_likes_to_see_a_patch_changes_none(checkout, setting):
+    configure("train", seed=7)
+    Path("configs/nüance.yaml").write_text("a: 1\n")
+    before = lineage.patch()
+    door.run(Path(), "config", *setting.split("="))
+    assert lineage.patch() == before
+
+
+def test_a_part_of_another_checkout_is_no_checkout(checkout):
+    with pytest.raises(EnvironmentUnfit, match="configs is a part of the git checkout"):
+        lineage.require_checkout(Path("configs"))
