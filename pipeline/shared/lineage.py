@@ -64,7 +64,8 @@ def _require_no_repository_within(index: Path) -> None:
             within = entry.partition("\t")[2]
             raise EnvironmentUnfit(
                 f"{within} is a git repository of its own among what the graph depends on, so the "
-                f"recorded patch would hold none of its files: move {within}/.git elsewhere"
+                f"recorded patch would hold none of its files: `mv {shlex.quote(within)}/.git "
+                f"{shlex.quote(within)}.git`"
             )
 
 

@@ -97,6 +97,7 @@ def test_the_lineage_of_an_old_version_is_a_page_with_its_card(elsewhere):
 def copy(aged, shelf, request):
     """A copy of everything, remote and registry included, that a test may spoil."""
     folder = life.twin(aged.folder, shelf / request.node.name[:40])
+    life.run(folder, *life.PIPELINE, "relocate").well()
     yield folder
     shutil.rmtree(folder)
 
