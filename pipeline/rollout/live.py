@@ -1,7 +1,6 @@
 """What serves while a rollout goes on: a keeper with servers and Envoy, found again or started."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -102,14 +101,7 @@ def end(folder: Path = KEPT) -> None:
 
 def is_kept(folder: Path = KEPT) -> bool:
     """Whether a keeper lives: it holds the lock for as long as it does."""
-    if not (folder / "lock").is_file():
-        return False
-    with (folder / "lock").open("r+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return watcher.is_locked(folder / "lock")
 
 
 @contextlib.contextmanager

@@ -18,11 +18,11 @@ from pipeline.features.transform import NEVER
 from pipeline.serve.request import instant_of
 from pipeline.shared.config import RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
     from pipeline.serve.predictor import Predicts
 
-HOST = "127.0.0.1"
 _BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the others from running: Python's 5 ms are ten predictions."""

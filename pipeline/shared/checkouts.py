@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.shared import git
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.lineage import patch
+from pipeline.shared.watcher import is_locked
 
 _HERE = Path()
 _PREFIX, _CHECKOUT, _MARK = "worktree-", "checkout", "in-use-by-reproduce"
@@ -97,19 +98,9 @@ def remove_left() -> None:
         if path.name != _CHECKOUT or not path.parent.name.startswith(_PREFIX):
             continue
         mark = path.parent / _MARK
-        if not path.parent.exists() or (mark.is_file() and _is_free(mark)):
+        if not path.parent.exists() or (mark.is_file() and not is_locked(mark)):
             _remove_worktree(path)
             shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def _is_free(mark: Path) -> bool:
-    """Whether the process that held this lock has ended."""
-    with mark.open() as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 def _require_known(commit: str) -> None:

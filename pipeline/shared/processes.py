@@ -31,7 +31,8 @@ class Patience:
 
     def __init__(self, seconds: float):
         """`seconds` from now on."""
-        self._whole, self._left, self._looked = seconds, seconds, time.monotonic()
+        self._whole = seconds
+        self.renew()
 
     def renew(self) -> None:
         """Begin again."""

@@ -15,17 +15,24 @@ PID = ".pid"
 """How the files end that hold a child's number, and that the child itself keeps locked."""
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process that lives keeps a file locked; nobody locks a file that is not there."""
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def holder(path: Path) -> int:
     """The process that keeps a file locked; 0 if none does, or it has written no number yet.
 
     A number alone is not trusted: the system may have given it to another process since.
     """
-    try:
-        with path.open("r+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return 0
-    except BlockingIOError:
+    if is_locked(path):
         with contextlib.suppress(OSError, ValueError):
             return int(path.read_text())
     return 0

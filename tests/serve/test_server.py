@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
-from pipeline.serve.server import HOST, _listening
+from pipeline.serve.server import _listening
 from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.loopback import HOST
 
 pytestmark = pytest.mark.answer("model-server")
 

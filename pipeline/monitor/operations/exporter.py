@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.monitor.operations import signals
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError
+from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
     from pipeline.serve.metrics import Shown
 
-HOST, PORT = "127.0.0.1", 9105
+PORT = 9105
 
 
 def exporter(port: str | int | None = None) -> str:

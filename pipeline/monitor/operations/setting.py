@@ -16,7 +16,6 @@ import yaml
 from pipeline.features.store import Store, opened
 from pipeline.monitor.operations import rules
 from pipeline.monitor.operations.alerts import configured
-from pipeline.monitor.operations.exporter import HOST
 from pipeline.monitor.operations.scene import Feed, Scene
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.monitor.operations.sink import Sink
@@ -30,6 +29,7 @@ from pipeline.shared.config import FeaturesConfig, IngestConfig, RegisterConfig,
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import Side
+from pipeline.shared.loopback import HOST
 from pipeline.shared.processes import Patience, Supervisor
 
 FACTOR = 60
