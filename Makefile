@@ -1,7 +1,8 @@
 # The only vocabulary: people, hooks and CI call these targets and nothing else.
 # Apple's make is 3.81: it knows no .SHELLFLAGS, and starts plain lines without a shell, on a PATH
 # that is not the one below, unless the shell is one that it does not know, such as this one.
-SHELL := bash -eu -o pipefail
+# With -p it takes no function, option or start-up file from the environment.
+SHELL := bash -peu -o pipefail
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -10,10 +11,12 @@ MAKEFLAGS += --no-print-directory
 ifneq ($(strip $(foreach mark,% : { },$(findstring $(mark),$(CURDIR)))),)
 $(error $(CURDIR) has %, :, { or } in its name, and PATH, DVC or MLflow cannot have them there: rename it, as to $(subst {,-,$(subst },-,$(subst %,-,$(subst :,-,$(CURDIR))))), then make relocate)
 endif
-UV := .venv/bin/uv
+# The user's uv settings and pip's, whichever they have.
+UV := .venv/bin/python -I .ci/registry.py
 PIPELINE := python -m pipeline
 # A wrong config is refused first: the graph would remove what the stage wrote before.
-REPRO := python -m pipeline.shared.config && dvc repro
+# DVC starts what it runs by the shell of the account, which may be none that runs anything.
+REPRO := python -m pipeline.shared.config && SHELL=/bin/sh dvc repro
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
@@ -23,6 +26,9 @@ INSTALL = $$(case "$$(command -v apt-get dnf apk brew || true)" in (*/apt-get*) 
   (*/dnf*) echo "sudo dnf install $(2)" ;; (*/apk*) echo "sudo apk add $(3)" ;; (*/brew*) echo "brew install $(4)" ;; \
   (*) echo "install $(1)" ;; esac)
 export PATH := $(CURDIR)/.venv/bin:$(or $(PATH),/usr/local/bin:/usr/bin:/bin)
+ifneq ($(findstring override,$(foreach name,$(.VARIABLES),$(if $(findstring environment override,$(origin $(name))),override))),)
+$(error make -e (or -e in MAKEFLAGS) lets the environment take the place of what this Makefile sets, such as PATH: run make without it)
+endif
 # No tool calls home, no tool asks for updates, every tool keeps its bytecode.
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
@@ -48,14 +54,23 @@ $(foreach flag,FLOW FORCE REBUILD_ENV,$(if $(filter 0 no false off,$(value $(fla
 NETWORK := INDEX INDEX_% DEFAULT_INDEX INDEX_URL EXTRA_INDEX_URL FIND_LINKS NO_INDEX OFFLINE PROXY \
   CERT CLIENT_CERT TRUSTED_HOST INSECURE_HOST NATIVE_TLS SYSTEM_CERTS KEYRING_PROVIDER CREDENTIALS_DIR \
   HTTP_% TIMEOUT DEFAULT_TIMEOUT REQUEST_TIMEOUT RETRIES CONCURRENT_% CACHE_DIR CONFIG_FILE USE_FEATURE
-KEPT := $(NETWORK:%=PIP_%) $(NETWORK:%=UV_%) PYTHONUNBUFFERED PYTHONUTF8 PYTHONIOENCODING $(ARGUMENTS)
-FOREIGN := $(filter-out $(KEPT),$(filter PIP_% UV_% PYTHON%,$(.VARIABLES))) \
-  VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH
+KEPT := $(NETWORK:%=PIP_%) $(NETWORK:%=UV_%) PYTHONUNBUFFERED $(ARGUMENTS)
+# Neither does what a shell or its tools would start with, or take for their own options.
+SHELLS := $(filter BASH_FUNC_%,$(.VARIABLES)) BASH_ENV BASHOPTS CDPATH ENV GLOBIGNORE GREP_OPTIONS IFS \
+  POSIXLY_CORRECT SHELLOPTS
+FOREIGN := $(filter-out $(KEPT),$(filter PIP_% UV_% PYTHON%,$(.VARIABLES))) $(SHELLS) \
+  VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 unexport $(FOREIGN)
+# Names, messages and files are UTF-8, whatever the locale or a setting of Python's says.
+export PYTHONUTF8 := 1
 # An account without a name or a folder, as in a container: Python's tools ask for both.
 LOGNAME ?= $(shell id -un >/dev/null 2>&1 && id -un || echo "uid-$$(id -u)")
-HOME ?= $(CURDIR)/state/home
+ifneq ($(shell [ -d "$${HOME:-}" ] || echo none),)
+HOME := $(CURDIR)/state/home
+endif
 export LOGNAME HOME
+unexport $(shell for name in XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME; do \
+  path=$${!name:-}; [ ! -e "$$path" ] || [ -d "$$path" ] || echo $$name; done)
 # In a hook these name the hook's repository, to each git in each folder: pipeline/shared/git.py.
 GIT_KEPT := GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM \
   GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO
@@ -64,11 +79,15 @@ unexport $(filter-out GIT_KEPT $(GIT_KEPT),$(filter GIT_%,$(.VARIABLES)))
 help: ## List the targets, in the order of the flow
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
+# Its stamp counts for nothing where its Python is gone, or became another one that lacks the packages.
+ifneq ($(shell [ ! -e .venv/installed ] || .venv/bin/python -I -c 'import uv' 2>&1 || echo gone),)
+  .PHONY: .venv/installed
+endif
 setup: .venv/installed ## Create .venv and install requirements.lock into it
 
 .venv/installed: requirements.lock
 	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; else set -- python3 python3.13 python3.12 python3.11; \
-	  if [ -x $(UV) ]; then set -- .venv/bin/python "$$@"; fi; fi; found=; \
+	  if [ -x .venv/bin/uv ]; then set -- .venv/bin/python "$$@"; fi; fi; found=; \
 	for python; do if "$$python" -I -c '$(FITS)' 2>/dev/null; then exec "$$python" -I .ci/setup.py; fi; \
 	  if version=$$("$$python" --version 2>/dev/null); then found="$${found:+$$found, }$$version"; fi; done; \
 	echo "setup: Python 3.11 to 3.13 is needed, found $${found:-none}; $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
@@ -91,7 +110,7 @@ features: setup ## Accepted rows -> features as known two hours before departure
 train: setup checkout ## Features -> a challenger, its baselines, a run with its lineage
 	@$(REPRO) train
 evaluate: setup checkout ## The gate: challenger against baselines and champion
-	@$(REPRO) train && dvc repro --single-item --force evaluate
+	@$(REPRO) train && $(REPRO) --single-item --force evaluate
 register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
 promote: setup ## Make the registered challenger champion

@@ -4,18 +4,22 @@ The machine is checked before anything is removed, and the stamp is written last
 package that the lock pins for this machine is installed. Standard library only.
 """
 
-import ast
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]  # an isolated Python adds neither
 
 import machine  # noqa: E402
+import registry  # noqa: E402
 
 from pipeline.shared import lock  # noqa: E402
 from pipeline.shared.programs import installing  # noqa: E402
@@ -25,11 +29,6 @@ VENV = Path(".venv")
 UV = VENV / "bin/uv"
 PYTHON = VENV / "bin/python"
 STAMP = VENV / "installed"
-NETWORK = (
-    "index-url extra-index-url find-links no-index trusted-host cert client-cert proxy timeout "
-    "retries keyring-provider cache-dir"
-).split()
-"""What holds of the user's own pip.conf: the way to a registry, and nothing of where to install."""
 COMPANY = (
     "no package index was reached, or not all of one. In a company's network name what it has: "
     "UV_DEFAULT_INDEX=https://INDEX/simple for its package index, HTTPS_PROXY=http://PROXY:PORT, "
@@ -58,7 +57,7 @@ class Refused(Exception):
 
 def run(*command: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command, and keep what it says."""
-    environment = {**os.environ, **network(), **settings}
+    environment = {**os.environ, **registry.settings(os.environ), **settings}
     words = list(map(str, command))
     return subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
 
@@ -75,33 +74,6 @@ def must(why: str, *command: str | Path, **settings: str) -> str:
     said = (done.stderr + done.stdout).strip()
     advice = f": {COMPANY}" if UNREACHED.search(said) else ""
     raise Refused(f"{why}{advice}\n{said[-2000:]}")
-
-
-def network() -> dict[str, str]:
-    """Index and certificate by the names of both installers: one of them is enough."""
-    given = os.environ.get
-    index = given("UV_DEFAULT_INDEX") or given("UV_INDEX_URL") or given("PIP_INDEX_URL")
-    certificate = given("SSL_CERT_FILE") or given("PIP_CERT") or given("REQUESTS_CA_BUNDLE")
-    names = {"PIP_INDEX_URL": index, "PIP_CERT": certificate, "SSL_CERT_FILE": certificate}
-    if not given("UV_INDEX_URL"):
-        names["UV_DEFAULT_INDEX"] = index
-    return {name: value for name, value in names.items() if value and not given(name)}
-
-
-def pip_settings(listed: str) -> dict[str, str]:
-    """What of `pip config list` names the way to a registry, as variables; files count as none."""
-    found = re.findall(r"^(?!:env:)[\w-]+\.([\w-]+)=(.+)$", listed, re.MULTILINE)
-    named = {f"PIP_{k.replace('-', '_').upper()}": v for k, v in found if k in NETWORK}
-    kept = {name: str(ast.literal_eval(value)) for name, value in named.items()}
-    return {**kept, "PIP_CONFIG_FILE": os.devnull}
-
-
-def take_pip_settings() -> None:
-    """Add what pip.conf says of the network to this environment: uv does not read it."""
-    listed = run(PYTHON, "-I", "-m", "pip", "config", "list").stdout
-    for name, value in pip_settings(listed).items():
-        os.environ.setdefault(name, value)
-    os.environ["PIP_CONFIG_FILE"] = os.devnull
 
 
 def make_environment() -> None:
@@ -131,7 +103,8 @@ def install_uv() -> None:
 def install() -> None:
     """The lock's packages; those that stand apart may fail, with a word."""
     whole = LOCK.read_text(encoding="utf-8")
-    target = ("--quiet", "--python", PYTHON, "--require-hashes", "--compile-bytecode")
+    more = registry.options(os.environ)
+    target = ("--quiet", "--python", PYTHON, "--require-hashes", "--compile-bytecode", *more)
     main = written("main", lock.without(whole, lock.APART))
     must(f"uv cannot install {LOCK}", UV, "pip", "sync", *target, main)
     for name, missed in lock.APART.items():
@@ -166,26 +139,86 @@ def check() -> int:
     return int(count)
 
 
+@contextmanager
+def alone() -> Iterator[bool]:
+    """Wait until no other set-up works on this environment; yields whether there was one."""
+    path = VENV.resolve().parent / "state/setup.lock"  # a replay's .venv is its project's
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = path.open("a+")
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be written ({error}): see where {path.parent} leads"
+        ) from error
+    with held as stream:
+        others = False
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            others = True
+            stream.seek(0)
+            print(
+                f"setup: process {stream.read() or '?'} is setting up {VENV.resolve()} ({path} is "
+                "held): waiting for it",
+                file=sys.stderr,
+                flush=True,
+            )
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield others
+
+
+def is_done() -> bool:
+    """Whether the environment is stamped for this lock, and its Python runs."""
+    try:
+        stamped = STAMP.stat().st_mtime >= LOCK.stat().st_mtime
+        return stamped and run(PYTHON, "-I", "-c", "import uv").returncode == 0
+    except OSError:
+        return False
+
+
+def is_own() -> bool:
+    """Whether the environment's own Python runs this, and finds its packages.
+
+    It finds none of another Python's: a system's upgrade changes what `python3` is.
+    """
+    own = Path(sys.prefix).resolve() == VENV.resolve()
+    return own and os.access(UV, os.X_OK) and find_spec("uv") is not None
+
+
+def set_up() -> None:
+    """Bring the environment to what the lock says, and stamp it.
+
+    Raises:
+        Refused: it cannot be done here.
+    """
+    STAMP.unlink(missing_ok=True)
+    in_use = is_own()
+    if not in_use:
+        make_environment()
+    os.environ.update(registry.environment(PYTHON))
+    if not in_use:
+        install_uv()
+    print(f"setup: installing {LOCK} into {VENV}", file=sys.stderr)
+    install()
+    check()
+    STAMP.touch()
+
+
 def main() -> int:
     """0 where everything is installed and stamped, else 2."""
     os.chdir(ROOT)
     try:
         if reason := machine.unfit(machine.here()):
             raise Refused(reason)
-        STAMP.unlink(missing_ok=True)
-        in_use = Path(sys.prefix).resolve() == VENV.resolve() and os.access(UV, os.X_OK)
-        if not in_use:
-            make_environment()
-        take_pip_settings()
-        if not in_use:
-            install_uv()
-        print(f"setup: installing {LOCK} into {VENV}", file=sys.stderr)
-        install()
-        check()
+        with alone() as waited:
+            if not (waited and is_done()):
+                set_up()
     except Refused as refusal:
         print(f"setup: {refusal}", file=sys.stderr)
         return 2
-    STAMP.touch()
     return 0
 
 

@@ -184,7 +184,7 @@ def significance(champion: Champion) -> dict[str, dict[str, float]]:
     """
     rows = served(champion.reference, champion.answerer, None)
     columns = [*NUMERIC, RISK]
-    week = pd.to_datetime(rows["flight"].str.slice(0, 10)).dt.isocalendar().week.to_numpy()
+    week = pd.to_datetime(days_of(rows["flight"])).isocalendar().week.to_numpy()
     found = {}
     for kind in ("flights at random", "odd and even weeks"):
         for most in (500, 2_000, 8_000, 32_000):

@@ -144,7 +144,7 @@ def less(told: pd.DataFrame, name: str, other: str) -> dict[str, Any]:
     """
     late = told["late"].to_numpy()
     change = log_loss(late, told[name].to_numpy()) - log_loss(late, told[other].to_numpy())
-    day = pd.to_datetime(told["flight"].str[:10])
+    day = pd.Series(pd.to_datetime(days_of(told["flight"])))
     week = ((day - pd.Timestamp(BEGINS)) // (7 * DAY)).to_numpy()
     names, place = np.unique(week, return_inverse=True)
     total, flights_in = np.bincount(place, change), np.bincount(place).astype("float64")
@@ -175,7 +175,7 @@ def lost_weeks(told: pd.DataFrame, name: str, nats: float = 0.01) -> list[str]:
     """The Mondays of weeks in which weekly retraining would have lost less by `nats`."""
     late = told["late"].to_numpy()
     worse = log_loss(late, told[name].to_numpy()) - log_loss(late, told["weekly"].to_numpy())
-    by_week = pd.Series(worse).groupby(told["flight"].str[:10].map(monday).to_numpy()).mean()
+    by_week = pd.Series(worse).groupby([monday(day) for day in days_of(told["flight"])]).mean()
     return [str(week) for week, lost in by_week.items() if lost > nats]
 
 

@@ -1,6 +1,7 @@
 """The only command line: `python -m pipeline STAGE [STAGE ...] [--OPTION VALUE]`."""
 
 import argparse
+import io
 import os
 import pkgutil
 import re
@@ -143,8 +144,12 @@ def main(arguments: list[str] | None = None) -> int:
 def run_command(command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code: 141 and no word where its output is read no more.
 
-    That is how a filter ends: in `make drill | head` it is no bug that head has had enough.
+    That is how a filter ends: in `make drill | head` it is no bug that head has had enough. What an
+    output's encoding lacks, such as an accent in ASCII, it says by its number.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             return command() or 0

@@ -15,6 +15,7 @@ COMMANDS = [
     ["-m", "docs.book", "answer", "rollback"],
 ]
 APART = {
+    ".ci/registry.py": "prints nothing: uv takes its place",
     ".ci/setup.py": "prints nothing there",
     "pipeline/retrain/kubeflow.py": "a cluster runs it, with nothing of the project",
     "pipeline/rollout/keeper.py": "a process of its own, which writes to files",

@@ -13,6 +13,7 @@ same pipeline on the SDK's own SubprocessRunner.
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -21,7 +22,9 @@ from kfp import compiler, dsl, local
 ROOT = Path(__file__).resolve().parents[2]
 STEPS: dict[str, str] = yaml.safe_load((ROOT / "configs/retrain/steps.yaml").read_text())
 COMPILED = ROOT / "configs/retrain/kubeflow.yaml"
-IMAGE = "mlops-pipeline:latest"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+IMAGE = f"{PROJECT['name']}:{PROJECT['version']}"
+"""A release's; on a cluster its digest says more, and a tag that moves says nothing."""
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

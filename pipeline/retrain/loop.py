@@ -6,7 +6,6 @@ same end, since every step is either written down or safe to do again.
 """
 
 import contextlib
-import fcntl
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import RetrainConfig, Window, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.ledger import Entry
+from pipeline.shared.watcher import hold
 
 LOCK = Path("state/retrain/loop.lock")
 ROLLOUT_DAYS = 10
@@ -67,15 +67,12 @@ def alone() -> Iterator[None]:
     Raises:
         RolloutRefused: another runs.
     """
-    LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with LOCK.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with hold(LOCK) as mine:
+        if mine is None:
             raise RolloutRefused(
                 f"the loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
                 "stop it: `make loop` goes on where it was"
-            ) from error
+            )
         yield
 
 

@@ -64,7 +64,7 @@ class Watch:
         that was taken in before adds nothing.
         """
         now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
-        known = set(self.told["flight"].str[:10])
+        known = set(days_of(self.told["flight"]))
         due = [f"{one:%Y-%m-%d}" for one in pd.date_range(first, day)]
         for late in [one for one in due if one not in known]:
             if (file := self.feed(self.year, late, now)) is not None:
@@ -106,7 +106,7 @@ class Watch:
             champion=version.number,
             trained_until=window.last,
             served_since=since,
-            fresh_labels=int((self.told["flight"].str[:10] > window.last).sum()),
+            fresh_labels=int((days_of(self.told["flight"]) > window.last).sum()),
             outcome=alert.status,
             outcome_reasons=alert.reasons,
             excess=alert.figures.excess,
@@ -149,7 +149,7 @@ class Watch:
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
         chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
-        recent = self.told[self.told["flight"].str[:10] >= f"{now - 28 * DAY:%Y-%m-%d}"]
+        recent = self.told[days_of(self.told["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"]
         table = labels.fold(recent).table
         return table.assign(**{LABEL: table["late"], PROXY: table["flight"].map(flags)})
 
@@ -162,7 +162,7 @@ class Watch:
         """
         told, (side, since) = config.trailing, serves_all(known)
         rows = self._recent(known, now, 2 * told.window_days)
-        rows = rows[(rows["release"] == side.release) & (rows["flight"].str[:10] >= since)]
+        rows = rows[(rows["release"] == side.release) & (days_of(rows["flight"]) >= since)]
         days = days_of(rows["flight"])
         if len(np.unique(days)) < told.min_days:
             return None, "quiet"

@@ -6,7 +6,6 @@ be found again; then it ends with all it keeps.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from pipeline.rollout import envoy
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Process, Supervisor
+from pipeline.shared.watcher import hold
 
 KEPT = Path("state/rollout/kept")
 """What the keeper and Envoy read and write while they live."""
@@ -162,16 +162,12 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
 
 @contextlib.contextmanager
 def _only_one(folder: Path) -> Iterator[int | None]:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        (folder / "pid").write_text(str(os.getpid()))
-        yield stream.fileno()
-        (folder / "pid").unlink(missing_ok=True)
+    with hold(folder / "lock") as lock:
+        if lock is not None:
+            (folder / "pid").write_text(str(os.getpid()))
+        yield lock
+        if lock is not None:
+            (folder / "pid").unlink(missing_ok=True)
 
 
 def _signs_of_life(folder: Path) -> Iterator[float]:

@@ -5,7 +5,6 @@ ledger that says where the traffic belongs; a share only ever grows on evidence 
 """
 
 import contextlib
-import fcntl
 import secrets
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from pipeline.shared.files import file_hash, text_hash, write_json, write_parque
 from pipeline.shared.ledger import WHOLE, Entry, Move, Side
 from pipeline.shared.processes import Patience
 from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
+from pipeline.shared.watcher import hold
 
 LOCK = ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = ledger.LEDGER.with_name("traffic.lock")
@@ -105,15 +105,12 @@ def alone() -> Iterator[None]:
     Raises:
         RolloutRefused: another does.
     """
-    LOCK.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with LOCK.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with hold(LOCK) as mine:
+        if mine is None:
             raise RolloutRefused(
                 f"another rollout is going on, 1 at a time is allowed ({LOCK} is held); wait for "
                 "it, or end it with `make rollback`"
-            ) from error
+            )
         yield
 
 
@@ -124,18 +121,13 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
     The one who decides and the one who takes it back are two: without this the one could write
     down what the other is about to undo, and both would be right.
     """
-    TRAFFIC.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     patience = Patience(seconds)
-    with TRAFFIC.open("w") as stream:
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield True
+    while True:
+        with hold(TRAFFIC) as mine:
+            if mine is not None or patience.over():
+                yield mine is not None
                 return
-            if patience.over():
-                break
-            time.sleep(0.01)
-        yield False
+        time.sleep(0.01)
 
 
 def begun(

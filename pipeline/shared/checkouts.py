@@ -1,6 +1,5 @@
 """Checkouts of this clone in other folders: for a replay, and for a version that is rebuilt."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from pipeline.shared import git
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.lineage import patch
-from pipeline.shared.watcher import is_locked
+from pipeline.shared.watcher import hold, is_locked
 
 _HERE = Path()
 _PREFIX, _CHECKOUT, _MARK = "worktree-", "checkout", "in-use-by-reproduce"
@@ -73,7 +72,7 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
     """
     remove_left()
     _require_known(commit)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _held(Path(name) / _MARK):
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, hold(Path(name) / _MARK):
         folder = Path(name) / _CHECKOUT
         _add_worktree(folder, commit)
         try:
@@ -82,14 +81,6 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
             yield folder
         finally:
             git.run(_HERE, "worktree", "remove", "--force", str(folder))
-
-
-@contextmanager
-def _held(mark: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however that ends."""
-    with mark.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def remove_left() -> None:

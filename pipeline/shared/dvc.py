@@ -19,6 +19,8 @@ _INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_")
 """What DVC tells the stages that it runs; a DVC within one would take it for its own."""
 _ELSEWHERE = ("MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """What would lead a command in another checkout to this one's registry or packages."""
+_SHELLS = ("BASH_FUNC_", "BASH_ENV", "BASHOPTS", "CDPATH", "SHELLOPTS")
+"""What a shell would start with: functions and options of the user's own."""
 _SETTINGS = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 _NO_SETTINGS = str(Path(sys.prefix) / "no-settings-of-dvc")
 """A folder that is not there; below a file such as /dev/null, DVC fails."""
@@ -28,7 +30,9 @@ _PROGRESS = ("Collecting", "Fetching", "Pushing", "Having any troubles")
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables for a command in the user's checkout, this process's by default."""
     given = git.environment(variables)
-    return {k: v for k, v in given.items() if not k.startswith(_INHERITED)} | QUIET
+    kept = {k: v for k, v in given.items() if not k.startswith(_INHERITED + _SHELLS)}
+    # DVC starts stages by the account's shell, which may be /usr/sbin/nologin.
+    return kept | QUIET | {"SHELL": "/bin/sh"}
 
 
 def apart(variables: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -29,6 +29,7 @@ from pipeline.shared.errors import (
     StorageFailed,
     UsageError,
 )
+from pipeline.shared.programs import quoted
 
 MAX_JSON_BYTES = 4_000_000
 """Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""
@@ -194,8 +195,8 @@ def database_refusal(path: Path, what: str, error: BaseException | None) -> Pipe
     if code in _SQLITE_LOCKED:
         return StorageFailed(
             f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {path}` or `lsof {path}` names "
-            "it), then run the same again; nothing was half-written"
+            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof "
+            f"{quoted(path)}` names it), then run the same again; nothing was half-written"
         )
     if code in _SQLITE_BROKEN:
         size = path.stat().st_size if path.is_file() else 0

@@ -9,14 +9,13 @@ on the user's branch. `environment` keeps them from git, and from each tool that
 """
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.programs import installing
+from pipeline.shared.programs import installing, quoted
 
 KEPT = frozenset(
     "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM "
@@ -57,6 +56,10 @@ _OWN = (
 )
 
 
+_NO_COMMIT = ("single revision", "bad revision", "valid object name", "ambiguous argument 'HEAD")
+"""What git says, in one version or another, where there is no commit yet."""
+
+
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """These variables, this process's by default, without those that lead git elsewhere."""
     given = os.environ if variables is None else variables
@@ -88,10 +91,16 @@ def commit(folder: Path) -> str:
     Raises:
         EnvironmentUnfit: it is no checkout, has no commit, or is a part of another one.
     """
-    found = run(folder, "rev-parse", "--verify", "HEAD").decode().strip()
-    told = os.fsdecode(run(folder, "rev-parse", "--show-toplevel"))
-    top, here = Path(told.removesuffix("\n")).resolve(), folder.resolve()
+    said = os.fsdecode(run(folder, "rev-parse", "--show-toplevel", "HEAD^{commit}"))
+    told, _, found = said.removesuffix("\n").rpartition("\n")
+    top, here = Path(told).resolve(), folder.resolve()
     if top != here:
+        if (here / ".git").is_file():
+            raise EnvironmentUnfit(
+                f"the .git of {here} names the repository of {top}, whose commits would be its "
+                f"lineage: it was copied; `git clone {quoted(top)} FOLDER` makes a checkout of its "
+                "own"
+            )
         raise EnvironmentUnfit(
             f"{here} is a part of the git checkout {top}, whose commits would be its lineage; make "
             f"it a checkout of its own: `git init && git add -A && git commit -m start` in {here}"
@@ -131,19 +140,19 @@ def _advice(folder: Path, said: str) -> str:
             "clone the project, or `git init && git add -A && git commit -m start` "
             f"(git says: {said})"
         )
-    shown = shlex.quote(str(top))
     if "dubious ownership" in said:
         return (
             f"{top} belongs to user {top.stat().st_uid}, this process runs as user {os.geteuid()}, "
             "and git reads no checkout of another owner: trust it with `git config --global --add "
-            f"safe.directory {shown}`, or make it yours with `sudo chown -R {os.geteuid()} {shown}`"
+            f"safe.directory {quoted(top)}`, or make it yours with `sudo chown -R {os.geteuid()} "
+            f"{quoted(top)}`"
         )
-    if "single revision" in said or "bad revision" in said or "valid object name" in said:
+    if any(words in said for words in _NO_COMMIT):
         return (
             f"{top} is not a git checkout with a commit yet: a model's lineage begins with one; "
             f"`git add -A && git commit -m start` (git says: {said})"
         )
-    return f"git cannot work in {top}; see `git -C {shown} status` (git says: {said})"
+    return f"git cannot work in {top}; see `git -C {quoted(top)} status` (git says: {said})"
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pipeline.shared.errors import (
     GraphFailed,
     PipelineError,
 )
+from pipeline.shared.programs import quoted
 
 LOCK = Path("dvc.lock")
 
@@ -48,8 +49,8 @@ def read_lock(path: Path) -> dict[str, Stage]:
     except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
             f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
-            f"`mv {path} {path}.before`, then `git checkout HEAD -- dvc.lock` brings the committed "
-            "one back, and `make evaluate` makes a new one"
+            f"`mv {quoted(path)} {quoted(path)}.before`, then `git checkout HEAD -- dvc.lock` "
+            "brings the committed one back, and `make evaluate` makes a new one"
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Where a checkout and its programs live: what of them names a full path, compared with the folder.
 
-A linked git worktree has a file .git that names a folder of the repository, which names it in turn;
-the scripts of an environment may begin with the path of its Python. In a folder that was copied
+A linked git worktree has a file .git that names a folder of the repository, which names it in turn,
+both in full or (from git 2.48 on) from where they are; the repository itself need not be at .git.
+The scripts of an environment may begin with the path of its Python. In a folder that was copied
 both would reach into the original.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from pipeline.shared import graph, lineage
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import replacing, write_text
+from pipeline.shared.programs import quoted
 
 REPLAYS = Path("state/replay")
 _BESIDE = """#!/bin/sh
@@ -24,61 +26,107 @@ _BESIDE = """#!/bin/sh
 """How a script begins that runs the Python beside it, wherever that is; uv writes the same."""
 
 
+def _line(file: Path) -> str:
+    """The path in one of git's files."""
+    return os.fsdecode(file.read_bytes()).rstrip("\n").removeprefix("gitdir: ")
+
+
+def _git_folder(folder: Path) -> Path:
+    """Git's own folder for a checkout: .git, or what that file names, as in a submodule."""
+    own = folder / ".git"
+    return folder / _line(own) if own.is_file() else own
+
+
 def _administration(folder: Path) -> Path | None:
     """The repository's own folder for a linked worktree; None where `folder` is none."""
-    file = folder / ".git"
-    if not file.is_file():
+    named = _git_folder(folder)
+    if not (folder / ".git").is_file():
         return None
-    named = file.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
-    found = folder / named
-    return None if found.parent.name != "worktrees" else found
+    linked = (named / "commondir").is_file() if named.is_dir() else named.parent.name == "worktrees"
+    return named if linked else None
 
 
 def _repository(folder: Path) -> Path:
-    """The folder with the commits of a checkout."""
-    own = _administration(folder)
-    return own.parent.parent if own else folder / ".git"
+    """The folder with the commits of a checkout, which all its worktrees share."""
+    own = _git_folder(folder)
+    common = own / "commondir"
+    return (own / _line(common) if common.is_file() else own).resolve()
+
+
+def _owner(administration: Path) -> Path | None:
+    """The file .git of the worktree that the repository's folder for it names."""
+    back = administration / "gitdir"
+    return (administration / _line(back)).resolve() if back.is_file() else None
+
+
+def _is_alive(owner: Path | None, administration: Path) -> bool:
+    """Whether the worktree that a repository names is there, and names it in turn."""
+    if owner is None or not owner.is_file():
+        return False
+    return _git_folder(owner.parent).resolve() == administration.resolve()
 
 
 def adopt(folder: Path) -> bool:
     """Let a replay's checkout be one of this repository, wherever both are now; was it not?
 
     `git worktree repair` is no help: in a copied folder it changes the original's.
+
+    Raises:
+        EnvironmentUnfit: this folder shares its repository with another that has such a replay.
     """
     named = _administration(folder)
     if named is None:
         return False
-    own = _repository(Path()).resolve() / "worktrees" / named.name
-    back = own / "gitdir"
-    file = (folder / ".git").resolve()
-    if not back.is_file():
+    own = _repository(Path()) / "worktrees" / named.name
+    file, owner = (folder / ".git").resolve(), _owner(own)
+    if owner is None:
         return False
-    right = (folder / ".git").read_text(encoding="utf-8"), back.read_text(encoding="utf-8")
-    if right == (f"gitdir: {own}\n", f"{file}\n"):
-        return False
-    write_text(folder / ".git", f"gitdir: {own}\n")
-    write_text(back, f"{file}\n")
+    settings = folder / ".dvc/config.local"
+    before = settings.read_bytes() if settings.is_file() else b""
+    changed = named.resolve() != own or owner != file
+    if changed:
+        if owner != file and _is_alive(owner, own):
+            raise EnvironmentUnfit(
+                f"{file.parent} and {owner.parent} are both worktrees of {own}, 1 can be: this "
+                f"folder was copied with a .git that names {_repository(Path())}; use a clone of "
+                f"its own: `git clone {quoted(Path.cwd())} FOLDER`"
+            )
+        _link(folder / ".git", own, folder.resolve(), "gitdir: ")
+        _link(own / "gitdir", file, own)
     lend_environment(folder)
     graph.use_cache(folder)
-    return True
+    return changed or settings.read_bytes() != before
+
+
+def _link(file: Path, target: Path, seen_from: Path, word: str = "") -> None:
+    """Let one of git's files name a path: in full or from where it is, as it did before."""
+    full = Path(_line(file)).is_absolute()
+    write_text(file, f"{word}{target if full else os.path.relpath(target, seen_from)}\n")
 
 
 def lend_environment(folder: Path) -> None:
-    """Let a checkout below this one use its packages."""
-    ours = Path(".venv").absolute()
-    if ours.is_dir():
-        (folder / ".venv").unlink(missing_ok=True)
+    """Let a checkout below this one use its packages, unless it has an environment of its own."""
+    ours, theirs = Path.cwd().resolve() / ".venv", folder / ".venv"
+    if ours.is_dir() and (theirs.is_symlink() or not theirs.exists()):
+        theirs.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # without symlinks, as on exFAT, make there makes one
-            (folder / ".venv").symlink_to(os.path.relpath(ours, folder.absolute()))
+            theirs.symlink_to(os.path.relpath(ours, folder.resolve()))
 
 
 def name_account() -> None:
-    """Give an account without a name or a folder both: some tools fail without them."""
+    """Give an account without a name or a folder both: some tools fail without them.
+
+    A folder that is none, such as /dev/null or a service's /nonexistent, is as good as none.
+    """
     os.environ.setdefault("LOGNAME", lineage.account())
-    try:
-        Path.home()
-    except RuntimeError:
-        os.environ["HOME"] = str(Path("state/home").absolute())
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        path = Path(os.environ.get(name, ""))
+        if path.exists() and not path.is_dir():
+            del os.environ[name]
+    with contextlib.suppress(RuntimeError):
+        if os.environ.get("HOME") != "" and Path.home().is_dir():
+            return
+    os.environ["HOME"] = str(Path("state/home").absolute())
 
 
 def _require_readable_name(here: Path) -> None:
@@ -101,22 +149,29 @@ def require_home() -> None:
     _require_readable_name(here)
     require_own_scripts(Path(sys.prefix) / "bin")
     named = _administration(Path())
-    if named is None:
+    owner = None if named is None else _owner(named)
+    if named is None or owner == here / ".git":
         return
-    back = named / "gitdir"
-    owner = Path(back.read_text(encoding="utf-8").strip()).resolve() if back.is_file() else None
-    if owner == here / ".git":
-        return
-    replay = here.parent.parts[-2:] == REPLAYS.parts
+    belongs = owner.parent if owner else named
+    found, command = _repair(here, named, owner)
     raise EnvironmentUnfit(
-        f"{here} is a git worktree that belongs to {owner.parent if owner else named}: it was "
-        "moved or copied, and git would write there; "
-        + (
-            f"`make relocate` in {here.parents[2]}"
-            if replay
-            else "if it was moved, `git worktree repair` in it; if copied, `git clone` instead"
-        )
+        f"{here} is a git worktree that belongs to {belongs}: it was moved or copied, and git "
+        f"would write there or nowhere; {found}: `{command}`"
     )
+
+
+def _repair(here: Path, named: Path, owner: Path | None) -> tuple[str, str]:
+    """What became of a worktree in another place, and the command that is right for that only."""
+    linked = Path(os.environ.get("PWD") or here)  # state may be a symlink to another disk
+    for place in (here, linked):
+        if place.parent.parts[-2:] == REPLAYS.parts and place.resolve() == here:
+            return f"in {place.parents[2]}", "make relocate"
+    repair = f"worktree repair {quoted(here)}"
+    if not named.is_dir():
+        return f"{named} is gone, so, where its repository is now", f"git {repair}"
+    if _is_alive(owner, named):
+        return "the original is there, so use a clone", f"git clone {quoted(here)} FOLDER"
+    return "it was moved", f"git -C {quoted(here)} {repair}"
 
 
 def _interpreter(script: Path) -> Path | None:

@@ -3,9 +3,8 @@
 import getpass
 import os
 import platform
-import shlex
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash
+from pipeline.shared.programs import quoted
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
 GRAPH = Path("dvc.yaml")
 _HERE = Path()
+_LITERAL = ":(literal)"
 
 
 def require_checkout(folder: Path | None = None) -> str:
@@ -38,7 +39,8 @@ def patch() -> bytes:
     Raises:
         EnvironmentUnfit: git ignores a file that the graph depends on, so it would be missing.
     """
-    require_recorded(_HERE)
+    asked = _asked(_HERE)
+    _require_recorded(_HERE, asked)
     status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS]
     if not git.run(_HERE, *status).strip():
         return b""
@@ -50,22 +52,22 @@ def patch() -> bytes:
         git.run(_HERE, "add", "--all", "--", ".", index=index)
         if forced := _added_by_force():
             git.run(_HERE, "add", "--force", "--", *forced, index=index)
-        _require_no_repository_within(index)
+        _require_no_repository_within(index, asked)
         how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv"]
         how += ["--full-index", "HEAD"]
         return git.run(_HERE, "diff-index", *how, "--", ".", *OUTPUTS, index=index)
 
 
-def _require_no_repository_within(index: Path) -> None:
+def _require_no_repository_within(index: Path, asked: list[str]) -> None:
     """Of a repository in this one, git records the number of a commit and no file."""
-    listed = git.run(_HERE, "ls-files", "--stage", "-z", "--", *_asked(_HERE), index=index)
+    listed = git.run(_HERE, "ls-files", "--stage", "-z", "--", *asked, index=index)
     for entry in os.fsdecode(listed).split("\0"):
         if entry.startswith("160000 "):
             within = entry.partition("\t")[2]
             raise EnvironmentUnfit(
                 f"{within} is a git repository of its own among what the graph depends on, so the "
-                f"recorded patch would hold none of its files: `mv {shlex.quote(within)}/.git "
-                f"{shlex.quote(within)}.git`"
+                f"recorded patch would hold none of its files: `mv {quoted(within)}/.git "
+                f"{quoted(within)}.git`"
             )
 
 
@@ -76,14 +78,18 @@ def _added_by_force() -> list[str]:
 
 
 def require_recorded(folder: Path) -> None:
-    """Refuse a file that the graph depends on and that git ignores: no commit or patch holds it.
+    """Refuse what the graph depends on and neither a commit nor a patch would hold.
 
     Raises:
-        EnvironmentUnfit: there is one: its name, and the rule that ignores it.
+        EnvironmentUnfit: a file that git ignores or takes for unchanged, or a link that leads out.
     """
+    _require_recorded(folder, _asked(folder))
+
+
+def _require_recorded(folder: Path, asked: list[str]) -> None:
     if not (folder / GRAPH).is_file():
         return
-    asked = _asked(folder)
+    _require_followed(folder, [Path(path.removeprefix(_LITERAL)) for path in asked])
     _require_watched(folder, asked)
     listed = ["--others", "--ignored", "--exclude-standard", "-z", "--", *asked]
     found = os.fsdecode(git.run(folder, "ls-files", *listed)).split("\0")
@@ -93,7 +99,7 @@ def require_recorded(folder: Path) -> None:
         raise EnvironmentUnfit(
             f"git ignores {len(lost)} file(s) that the graph depends on, so neither a commit nor "
             f"the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
-            f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force {lost[0]}`"
+            f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force {quoted(lost[0])}`"
         )
 
 
@@ -101,7 +107,35 @@ def _asked(folder: Path) -> list[str]:
     """What the graph depends on, as git takes names."""
     if not (folder / GRAPH).is_file():
         return ["."]
-    return [f":(literal){path}" for path in _sources(folder / GRAPH)]
+    return [f"{_LITERAL}{path}" for path in _sources(folder / GRAPH)]
+
+
+def _require_followed(folder: Path, sources: list[Path]) -> None:
+    """Of a symlink, git records where it leads, so what is there has to be recorded by itself."""
+    top = folder.resolve()
+    above = {folder / p for source in sources for p in source.parents if p != _HERE}
+    below = {path for source in sources for path in [folder / source, *_below(folder / source)]}
+    for link in sorted(path for path in above | below if path.is_symlink()):
+        to = Path(os.path.realpath(link))
+        if to.is_relative_to(top):
+            within = [f"{_LITERAL}{to.relative_to(top)}", *OUTPUTS]
+            how = ("--cached", "--others", "--exclude-standard")
+            if git.run(folder, "ls-files", *how, "--", *within):
+                continue
+        raise EnvironmentUnfit(
+            f"{link} leads to {to}, and git records where a link leads, not what is there, so "
+            "neither a commit nor the recorded patch would hold what the graph depends on: "
+            f"`rm {quoted(link)} && cp -R {quoted(to)} {quoted(link)}`"
+        )
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything in a folder that belongs to it; links are not followed."""
+    for place, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(place) / name
+            if not is_left_over(path.relative_to(folder)):
+                yield path
 
 
 def _require_watched(folder: Path, asked: list[str]) -> None:
@@ -113,7 +147,7 @@ def _require_watched(folder: Path, asked: list[str]) -> None:
         raise EnvironmentUnfit(
             f"git was told to take {len(blind)} file(s) that the graph depends on for unchanged, "
             f"such as {blind[0]}, so a change would not be recorded: "
-            f"`git update-index --no-{how} {shlex.quote(blind[0])}`"
+            f"`git update-index --no-{how} {quoted(blind[0])}`"
         )
 
 

@@ -20,6 +20,7 @@ from pipeline.shared import home
 from pipeline.shared.config import CONFIGS, RegisterConfig, load
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import database, replacing
+from pipeline.shared.programs import quoted
 
 _OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
 _ROOTS = {
@@ -33,6 +34,7 @@ _BELOW = {
     ("model_versions", "source"): "name = :model",
 }
 """Where it repeats one of them."""
+_MARK = CONFIGS / "register.yaml"
 _LAYOUT = re.compile(r"/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts$")
 """What MLflow appends to an experiment's folder for a run or a model."""
 
@@ -91,8 +93,45 @@ def _roots(connection: sqlite3.Connection, config: RegisterConfig) -> set[str]:
     return {value for value in values if urlsplit(value).scheme in ("", "file")}
 
 
-def _folder(stored: str) -> Path:
-    return Path(unquote(urlsplit(stored).path)).resolve()
+def project(config: RegisterConfig) -> Path:
+    """The folder from which a registry's relative paths count: its own project's, not the caller's.
+
+    Another project may read it.
+    """
+    here = Path.cwd().resolve()
+    above = config.database.resolve().parents if config.database else ()
+    return next((folder for folder in above if (folder / _MARK).is_file()), here)
+
+
+def in_full(config: RegisterConfig, stored: str) -> str:
+    """A path or an address of a registry as it is understood in this folder."""
+    own = project(config)
+    if own == Path.cwd().resolve() or urlsplit(stored).scheme or Path(stored).is_absolute():
+        return stored
+    return (own / stored).as_uri()
+
+
+def require_written_here(config: RegisterConfig) -> None:
+    """Refuse to add files to another project's registry: MLflow would put them into this folder.
+
+    Raises:
+        RegistryRefused: it names its files by paths from the other project: names both.
+    """
+    if config.database is None or not config.database.is_file():
+        return
+    with _database(config) as connection:
+        relative = any(in_full(config, root) != root for root in _roots(connection, config))
+    if relative:
+        raise RegistryRefused(
+            f"{config.database} is the registry of {project(config)}, which names its files by "
+            f"paths from there, and this is {Path.cwd()}: it is read here and written there; "
+            "change tracking_url in configs/register.yaml to one of this project's own, or for "
+            "both to one that lies in neither"
+        )
+
+
+def _folder(config: RegisterConfig, stored: str) -> Path:
+    return (project(config) / unquote(urlsplit(stored).path)).resolve()
 
 
 def require_own_files(config: RegisterConfig) -> None:
@@ -109,8 +148,14 @@ def require_own_files(config: RegisterConfig) -> None:
         roots = _roots(connection, config)
     if config.artifacts is None:
         return
-    here = config.artifacts.resolve()
-    for other in sorted({_folder(root) for root in roots} - {here}):
+    here, own = config.artifacts.resolve(), project(config)
+    for other in sorted({_folder(config, root) for root in roots} - {here}):
+        if own != Path.cwd().resolve():
+            raise RegistryRefused(
+                f"{config.database} is the registry of {own} and keeps its files in {other}, this "
+                f"project keeps them in {here}; change artifacts_url in configs/register.yaml to "
+                f"{other} to read it here, or tracking_url to a registry of this project's own"
+            )
         raise RegistryRefused(
             f"{config.database} keeps its files in {other}, this project keeps them in {here}: it "
             "was moved or copied, or another project keeps it; nothing was written to either "
@@ -138,6 +183,8 @@ def relocate(config: RegisterConfig) -> str:
 def _relocate_registry(config: RegisterConfig) -> list[str]:
     if config.database is None or config.artifacts is None or not config.database.is_file():
         return []
+    if project(config) != Path.cwd().resolve():
+        return []  # another project's, which names its own files
     location = artifact_location(config)
     with _database(config) as connection:
         old = _roots(connection, config) - {location}
@@ -159,7 +206,7 @@ def _relocate_registry(config: RegisterConfig) -> list[str]:
 
 def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root: str) -> None:
     """What the registry names below `root` has to be here, unless it is nowhere."""
-    here, there = Path(str(config.artifacts)).resolve(), _folder(root)
+    here, there = Path(str(config.artifacts)).resolve(), _folder(config, root)
     if here == there or not there.is_dir():
         return
     below = [
@@ -171,8 +218,9 @@ def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root:
     if lost := [name for name in kept if not (here / name).is_dir()]:
         raise RegistryRefused(
             f"{len(lost)} of {len(kept)} folders that {config.database} names are in {there} and "
-            f"not in {here}, such as {lost[0]}: copy them (`cp -a {there}/. {here}/`), then `make "
-            "relocate`; or name that folder as artifacts_url in configs/register.yaml"
+            f"not in {here}, such as {lost[0]}: copy them "
+            f"(`cp -a {quoted(there)}/. {quoted(here)}/`), then "
+            "`make relocate`; or name that folder as artifacts_url in configs/register.yaml"
         )
 
 

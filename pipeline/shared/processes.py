@@ -5,8 +5,10 @@ the next supervisor of the same folder, when the watcher was killed too.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from pipeline.shared import watcher
 
 _GRACE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
+_WITH_NUMBER = 'printf %s $$ >"$0" && exec "$@"'
+"""A program writes its number itself: its supervisor may be killed before it knows that."""
 
 
 class Patience:
@@ -81,9 +85,7 @@ class Supervisor:
     def __enter__(self) -> "Supervisor":
         """End what an earlier supervisor left, and have this one watched."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        patience = Patience(_GRACE_SECONDS)
-        while watcher.kill_all(self.folder) and not patience.over():
-            time.sleep(_PAUSE_SECONDS)
+        watcher.kill_all(self.folder)
         told, self._pipe = os.pipe()
         command = [sys.executable, "-I", "-S", watcher.__file__, str(self.folder)]
         self._watcher = subprocess.Popen(
@@ -115,19 +117,21 @@ class Supervisor:
 
         It gets no signals of the terminal: whoever started it ends it in order.
         """
+        environment = {**os.environ, **(changes or {})}
+        if shutil.which(command[0], path=environment.get("PATH")) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         with self._number(name).open("w") as number, log.open("ab") as stream:
             fcntl.flock(number, fcntl.LOCK_EX)  # held on by the child
             process = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", _WITH_NUMBER, str(self._number(name)), *command],
                 cwd=cwd,
-                env={**os.environ, **(changes or {})},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 pass_fds=[number.fileno()],
                 start_new_session=True,
             )
-            number.write(str(process.pid))
         self._running[name] = process
         return process
 

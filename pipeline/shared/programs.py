@@ -1,10 +1,12 @@
-"""Programs that a machine may lack, and the command of its own package manager that installs them.
+"""Commands that messages advise: what installs a program here, and how a path stands in one.
 
 Standard library only: set-up asks here before any package is installed.
 """
 
+import shlex
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 MANAGERS = {
@@ -45,12 +47,20 @@ def installing(names: Iterable[str]) -> str:
     """The command that installs programs on this machine; the packages' names where none is known.
 
     Args:
-        names: keys of PROGRAMS; two of one package make one word.
+        names: keys of PROGRAMS; two of one package make one word, one with an option of its own,
+            as Homebrew's casks have, a command of its own.
     """
     manager = next((name for name in MANAGERS if shutil.which(name)), None)
     packages = dict.fromkeys(_package(manager or "apt-get", name) for name in names)
-    words = " ".join(packages)
-    return f"{MANAGERS[manager]} {words}" if manager else f"install {words}"
+    begin = MANAGERS[manager] if manager else "install"
+    apart = [package for package in packages if package.startswith("-")]
+    together = " ".join(package for package in packages if package not in apart)
+    return " && ".join(f"{begin} {words}" for words in [together, *apart] if words)
+
+
+def quoted(path: Path | str) -> str:
+    """A path as it can be pasted into a shell, whatever is in its name."""
+    return shlex.quote(str(path))
 
 
 def _package(manager: str, name: str) -> str:

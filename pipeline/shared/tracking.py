@@ -35,11 +35,14 @@ from pipeline.shared.files import (
     replacing,
     storage_failed,
 )
+from pipeline.shared.programs import quoted
 from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = "model.onnx"
+_LOGGED = "models:/"
+"""How the source of a version begins that was logged as a model, before that model's id."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def _keep_to_its_owner(config: RegisterConfig) -> None:
             raise RegistryRefused(
                 f"everybody may write {path}: its mode is {mode:04o}, at most "
                 f"{mode & ~stat.S_IWOTH:04o} is trusted; look for what is not yours in it, then "
-                f"`chmod -R o-w {path}`"
+                f"`chmod -R o-w {quoted(path)}`"
             )
 
 
@@ -173,6 +176,7 @@ def record(config: RegisterConfig, training: Training) -> str:
     Returns the run's id; it is marked finished only once everything is stored.
     """
     client = _client(config)
+    locations.require_written_here(config)
     import mlflow
 
     origin = lineage.collect()
@@ -348,6 +352,14 @@ def _not_written(error: BaseException | None) -> StorageFailed | None:
     return None
 
 
+def _source(client: Any, config: RegisterConfig, number: str) -> str:
+    """Where the folder of a version's model is."""
+    source = str(client.get_model_version(config.model_name, number).source)
+    if source.startswith(_LOGGED):
+        source = str(client.get_logged_model(source.removeprefix(_LOGGED)).artifact_location)
+    return locations.in_full(config, source)
+
+
 def fetch(config: RegisterConfig, registered: Version) -> Path:
     """A registered version's model file on this machine, its digest checked.
 
@@ -358,7 +370,7 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     client = _client(config)
     import mlflow
 
-    source = client.get_model_version(config.model_name, registered.number).source
+    source = _source(client, config, registered.number)
     with _kept(config, "in use", registered.number, shown(config.artifacts_url)):
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
         found = file_hash(path)
@@ -461,6 +473,7 @@ def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) 
 def plant(config: RegisterConfig, champion: Version, model: Path) -> None:
     """Make a copy of a version the champion of another, empty registry."""
     client = _client(config)
+    locations.require_written_here(config)
     run = client.create_run(_experiment(client, config))
     client.log_artifact(run.info.run_id, str(model), "model")
     client.create_registered_model(config.model_name)
@@ -474,7 +487,9 @@ def plant(config: RegisterConfig, champion: Version, model: Path) -> None:
 
 def log_folder(config: RegisterConfig, run_id: str, folder: Path, place: str) -> None:
     """Add the files of a folder to a run, below `place`."""
-    _client(config).log_artifacts(run_id, str(folder), place)
+    client = _client(config)
+    locations.require_written_here(config)
+    client.log_artifacts(run_id, str(folder), place)
 
 
 def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Path:
@@ -487,7 +502,7 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     import mlflow
 
     with _kept(config, place, registered.number, shown(config.artifacts_url)):
-        kept = client.get_run(registered.run_id).info.artifact_uri
+        kept = locations.in_full(config, client.get_run(registered.run_id).info.artifact_uri)
         return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
 
 
@@ -508,8 +523,8 @@ def log_verdict(
     config: RegisterConfig, run_id: str, folder: Path, figures: dict[str, float]
 ) -> None:
     """Add the gate's verdict to the run that it judged."""
+    log_folder(config, run_id, folder, "verdict")
     client = _client(config)
-    client.log_artifacts(run_id, str(folder), "verdict")
     _take_writing_from_everybody(client.get_run(run_id).info.artifact_uri)
     for name, value in figures.items():
         client.log_metric(run_id, name, value)

@@ -1,4 +1,7 @@
-"""Kills what a supervisor had started, once the supervisor is gone, however it went.
+"""Locks that end with their process, and by them: what kills the children of a lost supervisor.
+
+Whoever holds a lock holds it alone; whoever asks takes it for a moment beside others who ask, and
+whoever wants it sees that nobody held it.
 
 Run by path with the standard library alone. Its standard input is a pipe that the supervisor holds
 open; when that process ends, even by SIGKILL, the system closes the pipe on Linux and macOS alike.
@@ -9,22 +12,43 @@ import fcntl
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+_PAUSE_SECONDS = 0.01
+_ATTEMPTS = 500
 PID = ".pid"
 """How the files end that hold a child's number, and that the child itself keeps locked."""
 
 
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[int | None]:
+    """Hold a lock until the block or this process ends, by a descriptor; None if somebody does."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a") as stream:
+        while not (mine := _take(stream, fcntl.LOCK_EX)) and _take(stream, fcntl.LOCK_SH):
+            fcntl.flock(stream, fcntl.LOCK_UN)  # nobody holds it: somebody asked just now
+            time.sleep(_PAUSE_SECONDS)
+        yield stream.fileno() if mine else None
+
+
+def _take(stream: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def is_locked(path: Path) -> bool:
-    """Whether a process that lives keeps a file locked; nobody locks a file that is not there."""
+    """Whether a process that lives holds a lock; nobody holds one that is not there."""
     try:
         with path.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not _take(stream, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def holder(path: Path) -> int:
@@ -38,15 +62,20 @@ def holder(path: Path) -> int:
     return 0
 
 
-def kill_all(folder: Path) -> int:
-    """SIGKILL to every child of a folder that still runs; how many."""
-    killed = 0
-    for path in sorted(folder.glob(f"*{PID}")):
-        if pid := holder(path):
+def kill_all(folder: Path) -> bool:
+    """Kill every child of a folder; whether none is left.
+
+    A child locks its file first and then writes its number, so one is waited for.
+    """
+    for _ in range(_ATTEMPTS):
+        left = [path for path in sorted(folder.glob(f"*{PID}")) if is_locked(path)]
+        if not left:
+            return True
+        for pid in filter(None, map(holder, left)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-                killed += 1
-    return killed
+        time.sleep(_PAUSE_SECONDS)
+    return False
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a cluster would be given, as compiled: every step, in order, none behind a condition."""
 
 import re
+import tomllib
 from collections.abc import Callable
 
 import pytest
@@ -48,6 +49,24 @@ def test_a_step_installs_nothing_when_it_runs():
     told = [" ".join(one["container"]["command"]) for one in executors]
     assert told
     assert not any("pip install" in words for words in told)
+
+
+def test_every_step_runs_in_the_image_of_this_release():
+    """A tag that moves, such as `latest`, would run other code tomorrow."""
+    project = tomllib.loads(tree.read("pyproject.toml"))["project"]
+    image = f"{project['name']}:{project['version']}"
+    executors = PIPELINE["deploymentSpec"]["executors"].values()
+    assert {one["container"]["image"] for one in executors} == {image}
+    assert f"--tag {image} ." in DOCKERFILE
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in tree.files() if n.startswith(("configs/", "pipeline/"))]
+)
+def test_no_image_is_named_by_a_tag_that_moves(name):
+    assert not re.search(
+        r"""[\w/-]+:(latest|stable|main)\b["']?\s*$""", tree.read(name), re.MULTILINE
+    )
 
 
 def test_the_image_installs_the_lock_by_its_hashes_and_runs_as_nobody_special():

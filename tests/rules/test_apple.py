@@ -54,7 +54,7 @@ def test_the_shell_is_found_on_the_path_of_make_itself() -> None:
     program, *options = KNOWN["SHELL"].split()
     assert program in BASE
     assert not apple.PLAIN.fullmatch(KNOWN["SHELL"])
-    assert options == ["-eu", "-o", "pipefail"]
+    assert options == ["-peu", "-o", "pipefail"]
 
 
 @pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh", "/bin/zsh"])

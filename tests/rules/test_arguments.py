@@ -66,8 +66,14 @@ ELSEWHERE = [
     *("UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_NO_BINARY UV_EXCLUDE_NEWER UV_ANYTHING_NEW".split()),
     *("PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONSTARTUP PYTHONUSERBASE".split()),
     *("PYTHONNOUSERSITE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTHONANYTHINGNEW".split()),
-    *("VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ BASH_ENV CDPATH".split()),
+    *("PYTHONIOENCODING VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__".split()),
+    *("BASH_ENV BASHOPTS CDPATH ENV GLOBIGNORE GREP_OPTIONS POSIXLY_CORRECT SHELLOPTS".split()),
 ]
+FUNCTIONS = {
+    f"BASH_FUNC_{name}%%": "() {  touch taken; }"
+    for name in "awk dvc env git make python python3 rm".split()
+}
+"""What `export -f` leaves in the environment."""
 
 
 @pytest.fixture
@@ -151,6 +157,69 @@ def test_of_the_users_settings_those_of_the_network_reach_the_tools(
 def test_what_names_a_place_or_a_package_reaches_no_tool(folder: Path, target: str) -> None:
     told = _told(folder, target, **dict.fromkeys(ELSEWHERE, "/nowhere"))
     assert [name for name in ELSEWHERE if name in told] == []
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+def test_no_function_of_the_users_shell_takes_the_place_of_a_program(
+    folder: Path, target: str
+) -> None:
+    """Bash would take them from the environment, and what it starts in turn would."""
+    told = _told(folder, target, **FUNCTIONS)
+    assert not (folder / "taken").exists()
+    assert [name for name in told if name.startswith("BASH_FUNC_")] == []
+
+
+@pytest.mark.parametrize("target", ["told", "below"])
+@pytest.mark.parametrize("setting", ["0", "junk", ""])
+def test_every_python_reads_and_writes_utf_8(folder: Path, target: str, setting: str) -> None:
+    told = _told(folder, target, PYTHONUTF8=setting, PYTHONIOENCODING="ascii")
+    assert told["PYTHONUTF8"] == "1"
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nonexistent", "", None])
+def test_a_home_that_is_no_folder_is_replaced(folder: Path, home: str | None) -> None:
+    changes = {"HOME": home} if home is not None else {}
+    kept = {"XDG_STATE_HOME": str(folder), "XDG_CACHE_HOME": f"{folder}/not-yet"}
+    without = tree.environment(**changes, **kept, XDG_CONFIG_HOME="/dev/null")
+    if home is None:
+        del without["HOME"]
+    command = ["make", "-f", "probe.mk", "told"]
+    subprocess.run(command, cwd=folder, env=without, capture_output=True, check=True)
+    told = dict(pair.split("=", 1) for pair in (folder / "told").read_text().split("\0") if pair)
+    assert told["HOME"] == f"{folder}/state/home"
+    assert {name: told.get(name) for name in kept} == kept
+    assert "XDG_CONFIG_HOME" not in told
+
+
+def test_a_home_that_is_a_folder_stays_the_users(folder: Path) -> None:
+    (folder / "of theirs").mkdir()
+    assert _told(folder, "told", HOME=f"{folder}/of theirs")["HOME"] == f"{folder}/of theirs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [(["-e"], {}), (["-ke"], {}), (["--environment-overrides"], {}), ([], {"MAKEFLAGS": "e"})],
+    ids=str,
+)
+def test_make_that_lets_the_environment_win_is_refused(
+    folder: Path, arguments: list[str], changes: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        ["make", *arguments, "help"],
+        cwd=folder,
+        env=tree.environment(**changes),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "make -e (or -e in MAKEFLAGS) lets the environment take the place" in done.stderr
+    assert "run make without it" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["Q=e"], ["-k", "D=-e"], ["--always-make"]], ids=str)
+def test_an_argument_with_an_e_is_no_such_flag(folder: Path, arguments: list[str]) -> None:
+    assert _told(folder, "told", *arguments)
 
 
 @pytest.mark.parametrize("jobs", [[], ["-j4"]], ids=["one job", "four"])

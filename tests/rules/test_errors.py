@@ -127,3 +127,40 @@ def test_nothing_swallows_every_exception(name: str) -> None:
         and not any(isinstance(n, ast.Raise) and n.exc is None for n in ast.walk(node))
     ]
     assert swallowed == []
+
+
+PROGRAMS = "chmod chown cp fuser git ln ls lsof mv rm tar".split()
+FIXED = {
+    ("pipeline/shared/config.py", "path"): "a config by its own name",
+    ("pipeline/shared/checkouts.py", "commit"): "hex digits",
+    ("pipeline/shared/lineage.py", "how"): "one of two words",
+    ("pipeline/shared/git.py", "os.geteuid()"): "a number",
+    ("pipeline/serve/loaded.py", "folder"): "below state/, by a digest",
+}
+"""What stands in a command as it is, by its file and its expression, and why it may."""
+
+
+def _holes(name: str) -> list[tuple[str, str]]:
+    """What is put, unquoted, into a command of a shell that a message advises."""
+    found = []
+    for node in ast.walk(tree.parsed(name)):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        marked = "".join(
+            f"\0{ast.unparse(part.value)}\0" if isinstance(part, ast.FormattedValue) else part.value
+            for part in node.values
+        )
+        for command in re.findall(r"`([^`]*)`", marked):
+            if re.split(r"[ \0]", command.removeprefix("sudo "))[0] in PROGRAMS:
+                found += [(name, hole) for hole in re.findall("\0(.*?)\0", command)]
+    return [one for one in found if not one[1].startswith("quoted(")]
+
+
+@pytest.mark.parametrize("name", tree.code())
+def test_a_path_in_a_command_that_is_advised_can_be_pasted(name: str) -> None:
+    """A path may hold a space or a quote, and `rm` of half of it is another command."""
+    assert [hole for hole in _holes(name) if hole not in FIXED] == []
+
+
+def test_every_excuse_of_a_hole_is_one() -> None:
+    assert {hole for name in tree.code() for hole in _holes(name)} == set(FIXED)

@@ -1,5 +1,6 @@
 """Laws 1 and 2: one word in every tree; everything in pipeline/ is a stage, except shared/."""
 
+import ast
 import os
 import re
 import shutil
@@ -167,3 +168,21 @@ def _git(folder: Path, *arguments: str) -> None:
     identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     environment = tree.environment(GIT_CONFIG_GLOBAL=os.devnull)
     subprocess.run(["git", *identity, *arguments], cwd=folder, env=environment, check=True)
+
+
+def _dates(name: str) -> list[str]:
+    """Where a file cuts the first ten characters out of flights' names, as it is written."""
+    found = []
+    for node in ast.walk(tree.parsed(name)):
+        text = ast.unparse(node) if isinstance(node, ast.Subscript | ast.Call) else ""
+        if re.search(r"(\.str|flights?|names?)(\[(0)?:10\]|\.slice\((0, |stop=)10\))$", text):
+            found.append(text)
+    return found
+
+
+def test_the_day_in_a_flights_name_is_read_in_one_place() -> None:
+    """Another name or another day of it would else be met by some readers only."""
+    folders = ("pipeline/", "benchmarks/", "exercises/", "docs/")
+    code = [name for name in tree.files() if name.startswith(folders) and name.endswith(".py")]
+    found = {name: cut for name in code if (cut := _dates(name))}
+    assert found == {"pipeline/monitor/served.py": ["names.str.slice(0, 10)"]}

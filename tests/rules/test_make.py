@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,7 +263,8 @@ def test_a_month_reaches_retrain_as_one_word(folder: Path, month: str, way: str)
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/installed").touch()
     python = folder / ".venv/bin/python"
-    asked = '[ "$2" = pipeline.shared.git ] && exit\nprintf "<%s>" "$@" > asked\nexit 1\n'
+    passes = '[ "$1" = -I ] || [ "$2" = pipeline.shared.git ] && exit'
+    asked = f'{passes}\nprintf "<%s>" "$@" > asked\nexit 1\n'
     python.write_text(f"#!/bin/sh\n{asked}")
     python.chmod(0o755)
     given = [f"AS_OF={month}"] if way == "command line" else []
@@ -305,7 +307,9 @@ def test_a_run_needs_a_checkout_with_a_commit(folder: Path, prepare: bool) -> No
     for name in CHECKED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tree.ROOT / name, folder / name)
-    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (folder / ".venv/bin/python").chmod(0o755)
     (folder / ".venv/installed").touch()
     before = sorted(path.name for path in folder.iterdir())
     done = _make(folder, "run")
@@ -342,7 +346,8 @@ def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:
     )
     assert recipes
     assert [one for one in recipes if not one.startswith("$(REPRO) ")] == []
-    assert "\nREPRO := python -m pipeline.shared.config && dvc repro\n" in tree.read("Makefile")
+    start = "\nREPRO := python -m pipeline.shared.config && SHELL=/bin/sh dvc repro\n"
+    assert start in tree.read("Makefile")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ CODE = [name for name in tree.files() if name.endswith(".py")]
 OURS = [name for name in CODE if name.startswith("pipeline/")]
 SAFE_ON_LINUX = {
     "pipeline/shared/processes.py": "asked for on Linux only",
-    "benchmarks/store.py": "a figure of memory, taken on Linux",
     "tests/flow/test_kill.py": "skips elsewhere",
     "tests/features/elsewhere.py": "skips elsewhere",
 }
@@ -39,6 +38,15 @@ def test_nothing_runs_between_fork_and_exec(name: str) -> None:
 def test_no_process_is_copied_without_a_new_program(name: str) -> None:
     copies = [c for c in called(name) if re.search(r"^os\.fork\(|get_context\(['\"]fork", c)]
     assert copies == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_lock_that_may_be_somebody_elses_is_asked_for_in_one_place(name: str) -> None:
+    """Who asks must not be taken for who holds: `watcher.hold` and `is_locked` tell them apart."""
+    asked = [
+        ast.unparse(node) for node in ast.walk(tree.parsed(name)) if "LOCK_NB" in str(vars(node))
+    ]
+    assert bool(asked) == (name == "pipeline/shared/watcher.py"), asked
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "/processes" not in name])

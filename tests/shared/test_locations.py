@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import mlflow
@@ -12,6 +13,7 @@ import pytest
 from pipeline import register
 from pipeline.shared import locations, tracking
 from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash
 from tests.shared import project
@@ -177,3 +179,63 @@ def test_files_that_were_not_copied_are_named_and_nothing_is_changed(
     with pytest.raises(RegistryRefused, match=told):
         register.relocate()
     assert stored(REGISTRY) == before
+
+
+@pytest.fixture
+def neighbour(registered, elsewhere, monkeypatch):
+    """Another project, which names this one's registry and keeps its own files."""
+    shutil.copytree(registered, elsewhere, symlinks=True)
+    shutil.rmtree(elsewhere / "state")
+    monkeypatch.chdir(elsewhere)
+    project.configure("register", tracking_url=f"sqlite:///{registered}/{REGISTRY}")
+    return load(RegisterConfig)
+
+
+def test_the_registry_of_another_project_is_refused_with_both_folders(neighbour, registered):
+    here = Path.cwd()
+    told = (
+        f"{registered}/{REGISTRY} is the registry of {registered} and keeps its files in "
+        f"{registered}/state/artifacts, this project keeps them in {here}/state/artifacts"
+    )
+    before = contents(registered)
+    with pytest.raises(RegistryRefused, match=re.escape(told)) as refused:
+        champion_file(neighbour)
+    assert "relocate" not in str(refused.value)
+    assert register.relocate().startswith("nothing to change")
+    assert contents(registered) == before
+
+
+def test_the_registry_of_another_project_is_read_from_its_own_folder_and_not_written(
+    neighbour, registered
+):
+    project.configure("register", artifacts_url=f"{registered}/state/artifacts")
+    config = load(RegisterConfig)
+    assert champion_file(config).read_bytes()
+    champion = tracking.aliased(config, tracking.CHAMPION)
+    verdict = tracking.fetch_folder(config, champion, "verdict")
+    assert list(verdict.iterdir())
+    before = contents(registered)
+    told = f"is the registry of {re.escape(str(registered))}, which names its files by paths from"
+    with pytest.raises(RegistryRefused, match=told):
+        tracking.log_folder(config, champion.run_id, Path("configs"), "of-another")
+    with pytest.raises(RegistryRefused, match=told):
+        tracking.record(config, read_record(Training, TRAIN / "training.json", "train"))
+    assert contents(registered) == before
+    assert not Path("state/artifacts").exists()
+
+
+def test_the_advice_to_copy_can_be_pasted_whatever_is_in_a_folders_name(
+    registered, tmp_path_factory, monkeypatch
+):
+    named_in_full(registered)
+    folder = tmp_path_factory.mktemp("moved") / 'it\'s a "b"'
+    shutil.copytree(registered, folder, symlinks=True)
+    shutil.rmtree(folder / "state/artifacts")
+    config = live_in(folder, monkeypatch)
+    with pytest.raises(RegistryRefused) as refused:
+        register.relocate()
+    (folder / "state/artifacts").mkdir()
+    command = re.search(r"\(`(cp .*?)`\)", str(refused.value))[1]
+    subprocess.run(["sh", "-c", command], check=True)
+    register.relocate()
+    assert champion_file(config).is_relative_to(folder)

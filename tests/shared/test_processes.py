@@ -1,5 +1,6 @@
 """Children end with whoever started them, however that one ends; and nobody else does."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -79,10 +80,77 @@ def test_what_nobody_ended_the_next_supervisor_of_the_folder_ends(supervised, ho
 def test_a_number_that_now_is_somebody_elses_is_left_alone(tmp_path):
     with subprocess.Popen(SLEEPS) as stranger:
         (tmp_path / f"child{watcher.PID}").write_text(str(stranger.pid))
-        assert watcher.kill_all(tmp_path) == 0
+        assert watcher.kill_all(tmp_path)
         with Supervisor(tmp_path):
             assert stranger.poll() is None
         stranger.kill()
+
+
+KILLED_EARLY = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from pipeline.shared.processes import Supervisor
+WAIT = "import time; time.sleep(600)"
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+with Supervisor(Path("children")) as children:
+    print(children._watcher.pid, flush=True)
+    kinds = {{"a new program": (subprocess, "Popen"), "a copy": (os, "fork")}}
+    module, name = kinds[{how!r}]
+    begin = getattr(module, name)
+    def begun(*arguments, **settings):
+        child = begin(*arguments, **settings)
+        if child:
+            print(getattr(child, "pid", child), flush=True)
+            killed()
+        return child
+    setattr(module, name, begun)
+    {start}
+"""
+
+
+@pytest.mark.parametrize("how", STARTED)
+def test_a_child_whose_supervisor_was_killed_while_it_began_goes_too(tmp_path, how):
+    """Nobody has noted its number but itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_EARLY.format(how=how, start=STARTED[how])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    watching, child = map(int, done.stdout.split())
+    assert done.returncode == -signal.SIGKILL
+    until(lambda: not runs(watching))
+    assert not runs(child)
+
+
+def test_a_lock_is_held_by_one_and_ends_with_it(tmp_path):
+    path = tmp_path / "below/lock"
+    assert not watcher.is_locked(path)
+    with watcher.hold(path) as mine:
+        assert mine is not None
+        assert watcher.is_locked(path)
+        with watcher.hold(path) as second:
+            assert second is None
+        assert watcher.is_locked(path)
+    assert not watcher.is_locked(path)
+
+
+def test_who_asks_at_that_moment_keeps_nobody_from_a_free_lock(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    with path.open("w") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)  # as `is_locked` has it for a moment
+        assert not watcher.is_locked(path)
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
+        with watcher.hold(path) as mine:
+            assert mine is not None
+
+
+def test_what_goes_wrong_while_a_lock_is_held_is_heard_of(tmp_path):
+    with pytest.raises(BlockingIOError, match="another"), watcher.hold(tmp_path / "lock"):
+        raise BlockingIOError("another")
 
 
 def test_what_a_child_says_is_kept_and_its_end_is_seen(tmp_path):

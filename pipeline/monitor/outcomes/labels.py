@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.features import names
 from pipeline.features.definitions import LABEL
 from pipeline.features.transform import LATE_MINUTES
+from pipeline.monitor.served import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.errors import LabelsRefused
 
@@ -151,7 +152,7 @@ def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
 
 def dates(flights: pd.Series) -> pd.Series:
     """The local date of each flight, at midnight UTC, from its name."""
-    date = flights.str[:10]
+    date = pd.Series(days_of(flights), flights.index, name=flights.name)
     midnights = {name: pd.Timestamp(name, tz="UTC") for name in date.unique()}
     return pd.to_datetime(date.map(midnights), utc=True)
 

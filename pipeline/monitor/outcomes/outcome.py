@@ -9,6 +9,7 @@ by a correction, and that is told. Too few labels are "not known", never fine.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
@@ -18,6 +19,7 @@ from pipeline.monitor.outcomes.answered import arrays, attached, figures_of, req
 from pipeline.monitor.outcomes.days import Day, judged_days
 from pipeline.monitor.outcomes.quality import Figures, Interval, intervals
 from pipeline.monitor.outcomes.segments import SliceFigures, sliced
+from pipeline.monitor.served import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import (
     Bootstrap,
@@ -150,8 +152,8 @@ def alerted(
     return _alert(attached(served, settled.table), now, rule)
 
 
-def _from(flights: pd.DataFrame, since: str | None) -> pd.Series:
-    return flights["flight"].str[:10] >= (since or "")
+def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
+    return np.asarray(days_of(flights["flight"]) >= (since or ""))
 
 
 def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
