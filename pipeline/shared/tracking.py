@@ -41,8 +41,8 @@ from pipeline.shared.secrets import shown
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = "model.onnx"
-_LOGGED = "models:/"
-"""How the source of a version begins that was logged as a model, before that model's id."""
+_LOGGED = "models:/m-"
+"""How the source of a version begins that was logged as a model: with that model's id."""
 
 
 @dataclass(frozen=True)
@@ -353,10 +353,12 @@ def _not_written(error: BaseException | None) -> StorageFailed | None:
 
 
 def _source(client: Any, config: RegisterConfig, number: str) -> str:
-    """Where the folder of a version's model is."""
+    """Where the folder of a version's model is; MLflow finds that of this folder's registry."""
     source = str(client.get_model_version(config.model_name, number).source)
+    if locations.project(config) == Path.cwd().resolve():
+        return source
     if source.startswith(_LOGGED):
-        source = str(client.get_logged_model(source.removeprefix(_LOGGED)).artifact_location)
+        source = str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
     return locations.in_full(config, source)
 
 
