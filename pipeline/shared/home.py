@@ -153,25 +153,23 @@ def require_home() -> None:
     if named is None or owner == here / ".git":
         return
     belongs = owner.parent if owner else named
-    found, command = _repair(here, named, owner)
     raise EnvironmentUnfit(
         f"{here} is a git worktree that belongs to {belongs}: it was moved or copied, and git "
-        f"would write there or nowhere; {found}: `{command}`"
+        f"would write there or nowhere (`git worktree list`); {_repair(here, named, owner)}"
     )
 
 
-def _repair(here: Path, named: Path, owner: Path | None) -> tuple[str, str]:
+def _repair(here: Path, named: Path, owner: Path | None) -> str:
     """What became of a worktree in another place, and the command that is right for that only."""
     linked = Path(os.environ.get("PWD") or here)  # state may be a symlink to another disk
     for place in (here, linked):
         if place.parent.parts[-2:] == REPLAYS.parts and place.resolve() == here:
-            return f"in {place.parents[2]}", "make relocate"
-    repair = f"worktree repair {quoted(here)}"
+            return f"in {place.parents[2]}: `make relocate`"
     if not named.is_dir():
-        return f"{named} is gone, so, where its repository is now", f"git {repair}"
+        return f"{named} is gone; where the repository is now: `git worktree repair {quoted(here)}`"
     if _is_alive(owner, named):
-        return "the original is there, so use a clone", f"git clone {quoted(here)} FOLDER"
-    return "it was moved", f"git -C {quoted(here)} {repair}"
+        return f"the original is there, so use a clone: `git clone {quoted(here)} FOLDER`"
+    return f"it was moved: `git -C {quoted(here)} worktree repair`"
 
 
 def _interpreter(script: Path) -> Path | None:

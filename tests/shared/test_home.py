@@ -212,7 +212,7 @@ def test_the_advice_for_a_worktree_in_another_place_works(started, history, tmp_
     monkeypatch.chdir(folder)
     with pytest.raises(EnvironmentUnfit, match="is a git worktree that belongs to") as refused:
         home.require_home()
-    command = re.search("`(git .*)`", str(refused.value))[1]
+    command = re.search("; .*`(git .*)`", str(refused.value))[1]
     monkeypatch.chdir(repository)
     subprocess.run(["sh", "-c", command], check=True, capture_output=True)
     monkeypatch.chdir(repository / "FOLDER" if history is copied else folder)
@@ -227,7 +227,7 @@ def test_a_submodule_that_was_copied_is_no_checkout_of_its_own(started, monkeypa
     told = f"the .git of {folder.with_name('copy')} names the repository of {folder}, .*`git clone"
     with pytest.raises(EnvironmentUnfit, match=told) as refused:
         lineage.require_checkout()
-    assert "git init" not in str(refused.value)
+    assert "`git init" not in str(refused.value)
 
 
 def test_an_environment_of_the_replays_own_is_left_to_it(replaying):
