@@ -81,7 +81,7 @@ def _proxy(of: Mapping[str, str]) -> dict[str, str]:
 
 def _whole(seconds: str) -> str:
     """Pip takes parts of a second, uv takes whole ones."""
-    return str(math.ceil(float(seconds))) if re.fullmatch(r"\d+\.?\d*", seconds) else ""
+    return str(math.ceil(float(seconds))) if re.fullmatch(r"\d+(\.\d*)?", seconds) else ""
 
 
 def _address(index: str, of: Mapping[str, str]) -> str:

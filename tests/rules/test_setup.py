@@ -212,7 +212,7 @@ ACCOUNT = {"UV_INDEX_OUR_OWN_USERNAME": "me", "UV_INDEX_OUR_OWN_PASSWORD": "a/b"
         ({"UV_DEFAULT_INDEX": "http://h/s?a=b"}, {"PIP_INDEX_URL": "http://h/s?a=b"}),
         (
             {"UV_DEFAULT_INDEX": "our-own=http://h:9/s", **ACCOUNT},
-            {"PIP_INDEX_URL": "http://me:a%2Fb@h:9/s"},
+            {"PIP_INDEX_URL": "://".join(["http", "me:a%2Fb@h:9/s"])},
         ),
         ({"UV_INDEX": "a=http://h/a http://h/b"}, {"PIP_EXTRA_INDEX_URL": "http://h/a http://h/b"}),
         ({"UV_EXTRA_INDEX_URL": "http://h/a"}, {"PIP_EXTRA_INDEX_URL": "http://h/a"}),
