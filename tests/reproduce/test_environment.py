@@ -1,5 +1,6 @@
 """The packages of a lock are the installed ones, or it is said which are not."""
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -162,3 +163,17 @@ def test_of_many_packages_that_differ_five_are_named(lock):
         fitting(lock("".join(f"of-this-test-{n}==1\n" for n in range(9))), "3.12.1", False)
     assert str(refused.value).startswith("9 package(s)")
     assert str(refused.value).count("was recorded") == 5
+
+
+def test_the_recorded_packages_come_by_the_way_that_pip_knows(tmp_path, monkeypatch):
+    """In a company's network only pip may have been told of its index."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/of-a-company")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    Path("recorded.lock").write_text(f"of-this-test==1 {HASH}\n")
+    python = ".".join(map(str, sys.version_info[:3]))
+    with pytest.raises(EnvironmentUnfit, match=r"uv says .*http://127\.0\.0\.1:9/of-a-company"):
+        fitting(Path("recorded.lock"), python, rebuild=True)
