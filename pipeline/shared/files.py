@@ -28,8 +28,8 @@ from pipeline.shared.errors import (
     PipelineError,
     StorageFailed,
     UsageError,
+    quoted,
 )
-from pipeline.shared.programs import quoted
 
 MAX_JSON_BYTES = 4_000_000
 """Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""

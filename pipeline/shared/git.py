@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.shared.errors import EnvironmentUnfit
-from pipeline.shared.programs import installing, quoted
+from pipeline.shared.errors import EnvironmentUnfit, quoted
+from pipeline.shared.programs import installing
 
 KEPT = frozenset(
     "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM "

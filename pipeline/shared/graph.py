@@ -22,8 +22,8 @@ from pipeline.shared.errors import (
     DataUnavailable,
     GraphFailed,
     PipelineError,
+    quoted,
 )
-from pipeline.shared.programs import quoted
 
 LOCK = Path("dvc.lock")
 

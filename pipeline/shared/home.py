@@ -14,9 +14,8 @@ import sys
 from pathlib import Path
 
 from pipeline.shared import graph, lineage
-from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.errors import EnvironmentUnfit, quoted
 from pipeline.shared.files import replacing, write_text
-from pipeline.shared.programs import quoted
 
 REPLAYS = Path("state/replay")
 _BESIDE = """#!/bin/sh

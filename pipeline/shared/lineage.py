@@ -11,9 +11,8 @@ from typing import Any
 from pipeline.shared import documents, git
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
-from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.errors import EnvironmentUnfit, quoted
 from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash
-from pipeline.shared.programs import quoted
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""

@@ -18,9 +18,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.shared import home
 from pipeline.shared.config import CONFIGS, RegisterConfig, load
-from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.errors import RegistryRefused, quoted
 from pipeline.shared.files import database, replacing
-from pipeline.shared.programs import quoted
 
 _OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
 _ROOTS = {

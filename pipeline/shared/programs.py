@@ -1,12 +1,10 @@
-"""Commands that messages advise: what installs a program here, and how a path stands in one.
+"""Programs that a machine may lack, and the command of its own package manager that installs them.
 
 Standard library only: set-up asks here before any package is installed.
 """
 
-import shlex
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 MANAGERS = {
@@ -56,11 +54,6 @@ def installing(names: Iterable[str]) -> str:
     apart = [package for package in packages if package.startswith("-")]
     together = " ".join(package for package in packages if package not in apart)
     return " && ".join(f"{begin} {words}" for words in [together, *apart] if words)
-
-
-def quoted(path: Path | str) -> str:
-    """A path as it can be pasted into a shell, whatever is in its name."""
-    return shlex.quote(str(path))
 
 
 def _package(manager: str, name: str) -> str:

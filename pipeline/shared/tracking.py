@@ -26,7 +26,13 @@ from urllib.parse import unquote, urlsplit
 from pipeline.shared import lineage, locations
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
-from pipeline.shared.errors import ArtifactTampered, RegistryRefused, StorageFailed, VersionUnknown
+from pipeline.shared.errors import (
+    ArtifactTampered,
+    RegistryRefused,
+    StorageFailed,
+    VersionUnknown,
+    quoted,
+)
 from pipeline.shared.files import (
     ANEW,
     database_refusal,
@@ -35,7 +41,6 @@ from pipeline.shared.files import (
     replacing,
     storage_failed,
 )
-from pipeline.shared.programs import quoted
 from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
