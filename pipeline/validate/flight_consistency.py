@@ -8,6 +8,7 @@ has nothing to say: too few flights, or nothing known to hold them against.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -126,10 +127,10 @@ def _against_known(rows: pd.DataFrame, known: Known) -> dict[str, pd.Series]:
     }
 
 
-def _each(values: pd.Series, keys: list[pd.Series], how: str) -> pd.Series:
+def _each(values: pd.Series, keys: list[pd.Series], how: Literal["mean", "median"]) -> pd.Series:
     """The mean or median of each row's group, NaN where the group has too few values."""
     group = values.groupby(keys)
-    return group.transform(how).where(group.transform("count") >= MIN_FLIGHTS)
+    return pd.Series(group.transform(how).where(group.transform("count") >= MIN_FLIGHTS))
 
 
 def _is_in(rows: pd.DataFrame, columns: list[str], known: set) -> pd.Series:  # type: ignore[type-arg]

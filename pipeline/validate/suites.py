@@ -172,7 +172,7 @@ def flight_month_rules(month: str, limits: ValidateConfig) -> Rules:
     ]
 
 
-def consistency_rules(rows: Mapping[str, Range], days: Mapping[str, Range]) -> Rules:
+def consistency_rules(rows: Mapping[Any, Range], days: Mapping[Any, Range]) -> Rules:
     """That rows agree with themselves, and days with the other days, origins and tables."""
     within = [
         gxe.ExpectColumnValuesToBeBetween(

@@ -58,7 +58,7 @@ def _median(values: pd.Series, keys: list[pd.Series]) -> pd.Series:
 def relative_humidity(temp: pd.Series, dewp: pd.Series) -> pd.Series:
     """Per cent, from degrees Fahrenheit: Magnus' formula, the constants of Alduchov (1996)."""
     air, dew = ((value - 32) / 1.8 for value in (temp, dewp))
-    return 100 * np.exp(17.625 * dew / (243.04 + dew) - 17.625 * air / (243.04 + air))
+    return pd.Series(100 * np.exp(17.625 * dew / (243.04 + dew) - 17.625 * air / (243.04 + air)))
 
 
 def _by_hour(rows: pd.DataFrame, column: str) -> pd.DataFrame:
