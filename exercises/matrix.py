@@ -137,10 +137,15 @@ def _record() -> dict[str, Any]:
     return told
 
 
-def _renewed(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record with other ends of some drills, or with drills that it did not have."""
-    ends = {one["slug"]: one for one in [*_record()["drills"], *found]}
-    return _record() | {"drills": [ends[slug] for slug in drills() if slug in ends]}
+def _renewed(found: list[dict[str, Any]], controls: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record with other ends of some drills and clean runs, or with such that it did not have."""
+    record = _record()
+    ends = {one["slug"]: one for one in [*record["drills"], *found]}
+    clean = {one["name"]: one for one in [*record["clean"], *controls]}
+    return record | {
+        "drills": [ends[slug] for slug in drills() if slug in ends],
+        "clean": [clean[name] for name in CLEAN if name in clean],
+    }
 
 
 STAGES = [
@@ -208,21 +213,23 @@ def _short(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all drills, or those that are named; 1 if one was not caught by its own guard."""
+    """Run all, or the drills and clean runs that are named; 1 if one did not end as it should."""
     parser = argparse.ArgumentParser(prog="python -m exercises.matrix")
     parser.add_argument("names", nargs="*", default=[])
     chosen = parser.parse_args(arguments)
     known, began = drills(), time.perf_counter()
-    if unknown := set(chosen.names) - set(known):
+    if unknown := set(chosen.names) - set(known) - set(CLEAN):
         parser.error(f"{sorted(unknown)} are no drills; `make drill` lists all {len(known)}")
     folder = ROOT / "state" / "drills-said"
     folder.mkdir(parents=True, exist_ok=True)
-    found, controls = _all(chosen.names or list(known), [] if chosen.names else list(CLEAN), folder)
+    names = chosen.names or [*known, *CLEAN]
+    slugs, clean = ([name for name in of if name in names] for of in (known, CLEAN))
+    found, controls = _all(slugs, clean, folder)
     caught = sum(one["ended"] == "CAUGHT" for one in found)
     alarms = [one["name"] for one in controls if not one["quiet"]]
     seconds = time.perf_counter() - began
     told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
-    write_json(RECORD, told if not chosen.names else _renewed(found))
+    write_json(RECORD, told if not chosen.names else _renewed(found, controls))
     sys.stdout.write(
         f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "
         f"{len(controls)} clean runs refused{': ' if alarms else ''}{', '.join(alarms)}; "
