@@ -138,7 +138,7 @@ def _record() -> dict[str, Any]:
 
 
 def _renewed(found: list[dict[str, Any]], controls: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record with other ends of some drills and clean runs, or with such that it did not have."""
+    """The record with other ends of those that were run, and with those that it did not have."""
     record = _record()
     ends = {one["slug"]: one for one in [*record["drills"], *found]}
     clean = {one["name"]: one for one in [*record["clean"], *controls]}
