@@ -94,8 +94,8 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
-            f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and at "
-            f"least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
+            f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
+            f"at least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
             f"{stage.rollout.folder}/; repair it, then "
             "`make bluegreen`"
         )
