@@ -238,6 +238,8 @@ choices: setup ## Is each group of features worth having, are the settings near 
 	@python -m benchmarks.choices
 candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
 	@python -m benchmarks.candidates
+data-faults: setup ## How small a fault inside a month may be and still be refused by the data gate
+	@python -m benchmarks.data_faults
 imports: setup ## What heavy imports cost, and what is left out of them is worth
 	@python -m benchmarks.imports
 proofs: setup ## Prove every answer, and say how long each takes
@@ -301,5 +303,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
-  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates imports proofs alarms check test nightly fast rollout-tests rules small report \
+  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
   comment ci lock latest audit platforms clean

@@ -1,6 +1,6 @@
 """All drills, a few at a time, and what came of each: the matrix of faults and guards.
 
-Beside them runs what has no fault, on the same two months: whatever it refuses is a false alarm.
+Beside them runs what has no fault, in all months: whatever it refuses is a false alarm.
 """
 
 import argparse
@@ -10,28 +10,62 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from exercises.drill import drills, run_stages
+import pandas as pd
+
+from exercises.drill import configure, drills, run_stages
 from exercises.drills.release import ran
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
 
 RECORD = ROOT / "benchmarks" / "drills.json"
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What has no fault: stages to run, and what the last of them has to say.
+
+    On the graph of two months that has ended with a champion; or, with a `month`, on that month and
+    the one before as they were published. A rollout here is of the champion itself.
+    """
+
+    stages: list[str]
+    ends: str = ""
+    month: str | None = None
+    alone: bool = False
+
+
+_DAYS = ("02-03", "02-09", "02-12", "02-14", "02-18", "02-22", "02-27")
+"""February 9 is the day of a blizzard, 18 a holiday."""
 CLEAN = {
-    "graph and registry": ["ingest", "validate", "features", "train", "evaluate", "register"],
-    "a served day against training": ["skew", "--day=2013-02-14"],
-    "a month's report": ["monitor"],
-    "a month's diagnosis": ["diagnose"],
-    "a shadow": ["shadow"],
-    "a canary": ["canary"],
+    "graph and registry": Clean(
+        ["ingest", "validate", "features", "train", "evaluate", "register"]
+    ),
+    "a month's report": Clean(["monitor"]),
+    "a report in the middle of a month": Clean(["monitor", "--at=2013-02-15T10:00Z"]),
+    "a month's diagnosis": Clean(["diagnose"]),
+    "a month scored in a batch": Clean(["batch", "--month=2013-02"]),
+    "a shadow": Clean(["shadow"], "shadow passed", alone=True),
+    "a canary": Clean(["canary"], "promoted", alone=True),
+    "a shadow beside drills": Clean(["shadow"], "shadow passed"),
+    "another shadow beside drills": Clean(["shadow"], "shadow passed"),
+    "a canary beside drills": Clean(["canary"], "promoted"),
+    "another canary beside drills": Clean(["canary"], "promoted"),
+    "a switch of all traffic": Clean(["bluegreen"]),
+    **{
+        f"served 2013-{day} against training": Clean(["skew", f"--day=2013-{day}"]) for day in _DAYS
+    },
+    **{
+        f"the data gate on {before} and {month}": Clean(["ingest", "validate"], month=month)
+        for before, month in pairwise(f"2013-{number:02}" for number in range(1, 13))
+    },
 }
-"""What has to end without a refusal; a rollout here is of the champion itself."""
-ALONE = ["a shadow", "a canary"]
-"""Load makes a good challenger slow."""
-QUIET_ENDS = {"shadow": "shadow passed", "canary": "promoted"}
+"""What has to end without a refusal."""
 _AT_ONCE = 3
 """More than the processors of a small machine: a rollout waits as much as it computes."""
 
@@ -52,13 +86,19 @@ def played(slug: str, folder: Path) -> dict[str, Any]:
 
 def quiet(name: str) -> dict[str, Any]:
     """Whether what has no fault ends without a refusal."""
-    began, stages = time.perf_counter(), CLEAN[name]
+    began, clean = time.perf_counter(), CLEAN[name]
     with tempfile.TemporaryDirectory(prefix="drill-clean-") as folder:
-        outcome = run_stages(ran(scratch(Path(folder)), "register"), stages)
-    ends = QUIET_ENDS.get(stages[0], "")
+        copy = scratch(Path(folder))
+        if clean.month is None:
+            ran(copy, "register")
+        else:
+            first = f"{pd.Period(clean.month, freq='M') - 1}"
+            configure(copy, "ingest", first_month=first, as_of=clean.month)
+            configure(copy, "validate", reference=[first, clean.month])
+        outcome = run_stages(copy, clean.stages)
     return {
         "name": name,
-        "quiet": outcome.code == 0 and ends in outcome.words,
+        "quiet": outcome.code == 0 and clean.ends in outcome.words,
         "said": outcome.words.splitlines()[-1].strip(),
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -71,9 +111,9 @@ def _all(
     record = _record()
     took = {one["slug"]: one["seconds"] for one in record["drills"]}
     took |= {one["name"]: one["seconds"] for one in record["clean"]}
-    ended = {name: quiet(name) for name in clean if name in ALONE}
+    ended = {name: quiet(name) for name in clean if CLEAN[name].alone}
     jobs = {slug: lambda slug=slug: played(slug, folder) for slug in slugs}
-    jobs |= {name: lambda name=name: quiet(name) for name in clean if name not in ALONE}
+    jobs |= {name: lambda name=name: quiet(name) for name in clean if not CLEAN[name].alone}
     with ThreadPoolExecutor(_AT_ONCE) as beside:
         order = sorted(jobs, key=lambda name: -took.get(name, 0.0))
         begun = {beside.submit(jobs[name]): name for name in order}
@@ -97,10 +137,15 @@ def _record() -> dict[str, Any]:
     return told
 
 
-def _renewed(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record with other ends of some drills, or with drills that it did not have."""
-    ends = {one["slug"]: one for one in [*_record()["drills"], *found]}
-    return _record() | {"drills": [ends[slug] for slug in drills() if slug in ends]}
+def _renewed(found: list[dict[str, Any]], controls: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record with other ends of those that were run, and with those that it did not have."""
+    record = _record()
+    ends = {one["slug"]: one for one in [*record["drills"], *found]}
+    clean = {one["name"]: one for one in [*record["clean"], *controls]}
+    return record | {
+        "drills": [ends[slug] for slug in drills() if slug in ends],
+        "clean": [clean[name] for name in CLEAN if name in clean],
+    }
 
 
 STAGES = [
@@ -116,9 +161,9 @@ Exposed are the requests that were answered with the fault, where a rollout coun
 are of the whole drill, {at_once} at a time. Written by `make drills`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
-a fault {alarms} were refused. The shadow and the canary among those run alone. Beside drills, three
-at a time, a clean one was once taken out as slow, 12 of its 137 requests beside 3 of 143: a false
-alarm, of the time when each request was counted by itself (ADR 0017).
+a fault {alarms} were refused. One shadow and one canary among those run alone, the others beside
+drills. There a clean one was once taken out as slow, 12 of its 137 requests beside 3 of 143: a
+false alarm, of the time when each request was counted by itself (ADR 0017).
 
 | fault | {stages} | exposed | s |
 |---|{rules}|---|---|
@@ -168,21 +213,23 @@ def _short(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all drills, or those that are named; 1 if one was not caught by its own guard."""
+    """Run all, or the drills and clean runs that are named; 1 if one did not end as it should."""
     parser = argparse.ArgumentParser(prog="python -m exercises.matrix")
     parser.add_argument("names", nargs="*", default=[])
     chosen = parser.parse_args(arguments)
     known, began = drills(), time.perf_counter()
-    if unknown := set(chosen.names) - set(known):
+    if unknown := set(chosen.names) - set(known) - set(CLEAN):
         parser.error(f"{sorted(unknown)} are no drills; `make drill` lists all {len(known)}")
     folder = ROOT / "state" / "drills-said"
     folder.mkdir(parents=True, exist_ok=True)
-    found, controls = _all(chosen.names or list(known), [] if chosen.names else list(CLEAN), folder)
+    names = chosen.names or [*known, *CLEAN]
+    slugs, clean = ([name for name in of if name in names] for of in (known, CLEAN))
+    found, controls = _all(slugs, clean, folder)
     caught = sum(one["ended"] == "CAUGHT" for one in found)
     alarms = [one["name"] for one in controls if not one["quiet"]]
     seconds = time.perf_counter() - began
     told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
-    write_json(RECORD, told if not chosen.names else _renewed(found))
+    write_json(RECORD, told if not chosen.names else _renewed(found, controls))
     sys.stdout.write(
         f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "
         f"{len(controls)} clean runs refused{': ' if alarms else ''}{', '.join(alarms)}; "

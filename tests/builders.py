@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
 from pipeline.ingest import with_instants
 from pipeline.shared.contracts import Check, Training, Verdict, decide
+from pipeline.validate.weather_consistency import relative_humidity, solar_hour
 
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
 # Destinations in New York's own time zone, each with its distance and its minutes in the air.
@@ -26,8 +27,10 @@ def flights(rows: int = 620, month: str = "2013-01", **changes: Any) -> pd.DataF
     hour, minute = 6 + number % 15, 5 * (number % 12)
     cancelled = number % 50 == 7
     dep_delay = np.where(cancelled, np.nan, np.round(chance.exponential(20, rows)) - 8)
-    arr_delay = dep_delay + np.round(chance.normal(-6, 8, rows))
-    took_off, landed = _hhmm(hour, minute, dep_delay), _hhmm(hour, minute, air_time + 40)
+    # In the air as long as ever: what is made up is made up on the ground, 40 minutes of it.
+    arr_delay = dep_delay + np.round(chance.normal(-6, 8, rows)).clip(-30, 60)
+    took_off, due = _hhmm(hour, minute, dep_delay), _hhmm(hour, minute, air_time + 40)
+    landed = _hhmm(hour, minute, air_time + 40 + arr_delay)
     frame = pd.DataFrame(
         {
             "year": int(month[:4]),
@@ -37,7 +40,7 @@ def flights(rows: int = 620, month: str = "2013-01", **changes: Any) -> pd.DataF
             "sched_dep_time": hour * 100 + minute,
             "dep_delay": dep_delay,
             "arr_time": np.where(cancelled, np.nan, landed),
-            "sched_arr_time": landed.astype("int64"),
+            "sched_arr_time": due.astype("int64"),
             "arr_delay": arr_delay,
             "carrier": np.array(CARRIERS)[number % len(CARRIERS)],
             "flight": 1 + number,
@@ -75,6 +78,12 @@ def weather(month: str = "2013-01", **changes: Any) -> pd.DataFrame:
     count = len(hours)
     local = pd.DatetimeIndex(np.tile(hours, 3)).as_unit("us")
     number = np.arange(3 * count)
+    apart = np.repeat([-0.5, 0.0, 0.5], count)
+    sun = np.tile(solar_hour(hours.tz_convert("UTC")), 3)
+    front = np.tile(np.random.default_rng(int(month[-2:])).normal(0, 0.6, count).cumsum(), 3)
+    temp = 35.0 + 5 * np.cos(2 * np.pi * (sun - 14.1) / 24) + apart + 0.01 * (number % count % 7)
+    dewp = 25.0 + apart
+    pressure = 1_010.0 + front + 0.6 * np.cos(4 * np.pi * (sun - 8.6) / 24)
     return pd.DataFrame(
         {
             "origin": np.repeat(np.array(["EWR", "JFK", "LGA"], dtype="object"), count),
@@ -82,14 +91,14 @@ def weather(month: str = "2013-01", **changes: Any) -> pd.DataFrame:
             "month": local.month.astype("int64"),
             "day": local.day.astype("int64"),
             "hour": local.hour.astype("int64"),
-            "temp": 35.0 + number % 24,
-            "dewp": 25.0 + number % 12,
-            "humid": 55.0 + number % 30,
+            "temp": temp,
+            "dewp": dewp,
+            "humid": relative_humidity(pd.Series(temp), pd.Series(dewp)).to_numpy(),
             "wind_dir": 10.0 * (number % 36),
-            "wind_speed": 5.0 + number % 15,
+            "wind_speed": 5.0 + number % count % 15,
             "wind_gust": np.where(number % 5 == 0, 25.0, np.nan),
-            "precip": np.where(number % 40 == 0, 0.1, 0.0),
-            "pressure": np.where(number % 9 == 0, np.nan, 1_000.0 + number % 30),
+            "precip": 0.0,
+            "pressure": np.where(number % 9 == 0, np.nan, pressure),
             "visib": 10.0,
             "time_hour": local.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ").astype("object"),
             "observed_utc": local.tz_convert("UTC"),

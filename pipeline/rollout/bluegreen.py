@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pipeline.rollout import envoy
 from pipeline.rollout.controller import Stage, staged
 from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
+from pipeline.rollout.traffic import CLIENTS, Reply
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 
 WATCHED = 300
-"""Requests for which a set is watched after each switch."""
+"""Requests for which a set is watched before the first switch and after each."""
 _FEW = 5
 _PATIENCE_SECONDS = 20.0
+"""For the next answer: a slow machine may take as long as it needs for all of them."""
 
 
 def bluegreen(bad: str = "", force: bool = False) -> str:
@@ -34,11 +36,12 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         with staged(rollout, 3, arms, known) as stage, _under_traffic(stage):
             _watch(stage, WATCHED)
+            blue = failing_batches(stage.replies)
             if not known:
                 stage.change("blue-green", _minute(stage), ALL_CHAMPION)
-            told = [_switched(stage, "switched", ALL_CHALLENGER, "champion")]
-            told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger"))
-            told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion"))
+            told = [_switched(stage, "switched", ALL_CHALLENGER, "champion", blue)]
+            told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger", blue))
+            told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion", blue))
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
             return (
                 f"{rollout.title}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
@@ -65,8 +68,16 @@ def _ask(stage: Stage, over: threading.Event) -> None:
             return
 
 
-def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> str:
-    """One switch under traffic: how long it took, what there was to drain, and how it went."""
+def failing_batches(replies: list[Reply]) -> int:
+    """Batches of requests with a failure among them: what was asked at once shares its fate."""
+    return len({place // CLIENTS for place, reply in enumerate(replies) if reply.failed})
+
+
+def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
+    """One switch under traffic: how long it took, what there was to drain, and how it went.
+
+    `blue` are the batches that failed before the first switch, while blue served all.
+    """
     before = len(stage.replies)
     took = stage.change(event, _minute(stage), shares, busy=left)
     started, patience, most = time.monotonic(), Patience(_PATIENCE_SECONDS), 0
@@ -77,14 +88,15 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str) -> st
     drained = time.monotonic() - started
     came = _watch(stage, WATCHED)
     new = stage.replies[before:]
-    failed = sum(reply.failed for reply in new)
-    bad = failed >= _FEW or came < WATCHED or stage.live.starts("challenger") > 1
+    failed = failing_batches(new)
+    bad = failed >= blue + _FEW or came < WATCHED or stage.live.starts("challenger") > 1
     if "challenger" in shares and bad:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
-            f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed {failed} of "
-            f"{len(new)} requests, allowed {_FEW - 1} of at least {WATCHED}; blue serves all again "
-            f"after {1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then "
+            f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
+            f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
+            f"at least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
+            f"{stage.rollout.folder}/; repair it, then "
             "`make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
@@ -96,9 +108,11 @@ def _minute(stage: Stage) -> int:
 
 
 def _watch(stage: Stage, requests: int) -> int:
-    """Let so many more requests be answered; how many were before patience ended."""
-    before = len(stage.replies)
-    until, patience = len(stage.replies) + requests, Patience(_PATIENCE_SECONDS)
-    while len(stage.replies) < until and not patience.over():
+    """Let so many more requests be answered; how many were when no further one came in time."""
+    before = seen = len(stage.replies)
+    patience = Patience(_PATIENCE_SECONDS)
+    while seen < before + requests and not patience.over():
         time.sleep(0.01)
+        if len(stage.replies) > seen:
+            seen, patience = len(stage.replies), Patience(_PATIENCE_SECONDS)
     return len(stage.replies) - before

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pipeline.shared.config import ValidateConfig
 from pipeline.validate import suites
+from pipeline.validate.flight_consistency import Known
 
 Value = float | str | None
 
@@ -34,11 +35,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All outcomes for one snapshot; `reference` are the months that it was compared with."""
+    """All outcomes for one snapshot; `reference` are the months that it was compared with.
+
+    `measured` are the rows with what the rules asked for beside them.
+    """
 
     table: str
     month: str
     rows: pd.DataFrame
+    measured: pd.DataFrame
     reference: list[str]
     outcomes: list[Outcome]
 
@@ -79,17 +84,26 @@ def judge(
     rows: pd.DataFrame,
     reference: dict[str, pd.DataFrame],
     limits: ValidateConfig,
+    known: Known | None = None,
 ) -> Judgement:
-    """One snapshot against its rules; where the schema fails, the others have no meaning."""
+    """One snapshot against its rules; where the schema fails, the others have no meaning.
+
+    `known` is what other months say of aircraft and routes; None where nothing can.
+    """
     name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
     found = outcomes(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
-        return Judgement(table, month, rows, [], found)
+        return Judgement(table, month, rows, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
-    rules = suites.rules(table, month, compared, limits)
-    found += outcomes(context, f"{name} values", suites.measured(table, rows), rules)
-    judgement = Judgement(table, month, rows, sorted(reference), found)
+    rules, measured = (
+        suites.rules(table, month, compared, limits),
+        suites.measured(table, rows, known),
+    )
+    rules = [rule for rule in rules if getattr(rule, "column", "year") in measured]
+    found += outcomes(context, f"{name} values", measured, rules)
+    judgement = Judgement(table, month, rows, measured, sorted(reference), found)
     found.append(_quarantined_share(judgement, limits.max_quarantined_share))
+    found.append(_quarantined_share_of_day(judgement, limits.max_quarantined_share_of_day))
     return judgement
 
 
@@ -108,6 +122,26 @@ def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
     )
 
 
+def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
+    """Of the day that lost the largest share; `positions` are the rows that it lost."""
+    day, aside = judgement.rows["day"], pd.Series(0.0, index=judgement.rows.index)
+    aside.iloc[judgement.quarantined] = 1.0
+    shares = aside.groupby(day).mean()
+    worst = shares.idxmax() if len(shares) else 0
+    lost = [p for p in judgement.quarantined if day.iloc[p] == worst]
+    share = float(shares.max()) if len(shares) else 0.0
+    return Outcome(
+        rule="quarantined-share-of-day",
+        columns=[],
+        action="refuse",
+        passed=share <= limit,
+        unexpected=len(lost),
+        observed=_plain(share),
+        limit={"max_value": limit},
+        positions=lost,
+    )
+
+
 def judge_all(
     context: Any, snapshots: dict[tuple[str, str], pd.DataFrame], limits: ValidateConfig
 ) -> list[Judgement]:
@@ -122,8 +156,23 @@ def judge_all(
             and (table, other) in snapshots
             and suites.fits_schema(table, snapshots[table, other])
         }
-        judgements.append(judge(context, table, month, rows, reference, limits))
+        known = _known(snapshots, month, limits) if table == "flights" else None
+        judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements
+
+
+def _known(
+    snapshots: dict[tuple[str, str], pd.DataFrame], month: str, limits: ValidateConfig
+) -> Known | None:
+    """What the reference months and all months before say of aircraft and routes."""
+    return Known.of(
+        rows
+        for (table, other), rows in snapshots.items()
+        if table == "flights"
+        and other != month
+        and (other in limits.reference or other < month)
+        and suites.fits_schema(table, rows)
+    )
 
 
 def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.shared.contracts import VALIDATE
 from pipeline.validate.judge import Judgement, Outcome
-from pipeline.validate.suites import KEYS, measured
+from pipeline.validate.suites import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
@@ -69,11 +69,7 @@ def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
 
 
 def _values(judgement: Judgement, position: int, columns: list[str]) -> str:
-    row = judgement.rows.iloc[[position]]
-    if not set(columns) <= set(row.columns):
-        # A column that only the rules know: the number of flights on that day, for instance.
-        same_day = judgement.rows[judgement.rows["day"] == row["day"].iloc[0]]
-        row = measured(judgement.table, same_day).loc[row.index]
+    row = judgement.measured.iloc[[position]]
     return " ".join(f"{column}={_text(row[column].iloc[0])}" for column in columns)
 
 

@@ -5,7 +5,7 @@ tell which of its rows are right. `quarantine`: single rows are wrong, and the m
 them. Numbers are in configs/validate.yaml; what the columns are and mean is here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import great_expectations.expectations as gxe
@@ -14,8 +14,10 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
 from pipeline.shared import clock
-from pipeline.shared.config import ValidateConfig
+from pipeline.shared.config import Range, ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
+from pipeline.validate import flight_consistency, weather_consistency
+from pipeline.validate.flight_consistency import Known
 
 ORIGINS = ["EWR", "JFK", "LGA"]
 CARRIERS = [
@@ -110,12 +112,15 @@ def fits_schema(table: str, rows: pd.DataFrame) -> bool:
     return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TYPES[table]
 
 
-def measured(table: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """A snapshot with what the rules on volume and lateness need beside each row."""
+def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+    """A snapshot with what the rules on volume, lateness and agreement need beside each row."""
     if table == "flights":
         added = {
             "late": ((rows["arr_delay"] >= 15) | rows["arr_delay"].isna()).astype("float64"),
             "flights_that_day": rows.groupby("day")["day"].transform("size"),
+            **flight_consistency.row_gaps(rows, known),
+            **flight_consistency.day_shares(rows, known),
+            **flight_consistency.volumes(rows),
         }
     else:
         date = pd.to_datetime(rows[["year", "month", "day"]], errors="coerce")
@@ -124,6 +129,8 @@ def measured(table: str, rows: pd.DataFrame) -> pd.DataFrame:
             "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
             # The last day may be short or absent: rule `fresh` says how much of it.
             "origin_day": origin_day.mask(date.dt.is_month_end),
+            **weather_consistency.row_gaps(rows),
+            **weather_consistency.day_shares(rows),
         }
     # The copy lays the columns of a type side by side; each rule on a frame without that pays it.
     return rows.assign(**added).copy()
@@ -131,9 +138,12 @@ def measured(table: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def rules(table: str, month: str, reference: pd.DataFrame | None, limits: ValidateConfig) -> Rules:
     """Every rule for a month whose schema holds; `reference` is None where nothing can be one."""
+    agreed = limits.consistency
     if table == "weather":
-        return [*weather_month_rules(month, limits), *weather_row_rules(limits)]
-    whole = [*flight_month_rules(month, limits), *flight_row_rules(limits)]
+        consistent = consistency_rules(agreed.weather_rows, agreed.weather_days)
+        return [*weather_month_rules(month, limits), *weather_row_rules(limits), *consistent]
+    consistent = consistency_rules(agreed.flight_rows, agreed.flight_days)
+    whole = [*flight_month_rules(month, limits), *flight_row_rules(limits), *consistent]
     if len(_days(month)) < limits.min_days_of_shape:
         return whole  # a storm makes a third of them; its month's shape is judged when it is whole
     compared = [] if reference is None else distribution_rules(reference, limits)
@@ -159,6 +169,22 @@ def flight_month_rules(month: str, limits: ValidateConfig) -> Rules:
             mostly=1 - limits.max_diverted_share,
             **refuse("diverted-share"),
         ),
+    ]
+
+
+def consistency_rules(rows: Mapping[Any, Range], days: Mapping[Any, Range]) -> Rules:
+    """That rows agree with themselves, and days with the other days, origins and tables."""
+    within = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=column, min_value=low, max_value=high, **quarantine("row-agrees")
+        )
+        for column, (low, high) in rows.items()
+    ]
+    return within + [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=column, min_value=low, max_value=high, **refuse(column.replace("_", "-"))
+        )
+        for column, (low, high) in days.items()
     ]
 
 
