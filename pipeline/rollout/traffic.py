@@ -212,7 +212,7 @@ def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
 
 
 def batched(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
-    """The requests for the flights of a moment: one each, or one for a few under the first's name."""
+    """The requests for the flights of a moment: one each, or one for a few by the first's name."""
     asked: list[tuple[str, bytes]] = []
     for first in range(0, len(names), BATCH):
         few = slice(first, first + BATCH)

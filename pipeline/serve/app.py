@@ -44,7 +44,8 @@ def create_app(
 
     `trust` says whose headers are believed; without one, nobody's.
     """
-    gate = Gate(config.max_waiting, config.queue_ms / 1000, config.refusal_ms / 1000)
+    without = f"{_MODEL.format(name=model_name)}-features/"
+    gate = Gate(config.max_waiting, config.queue_ms / 1000, without)
     desk = Desk(predictor, log, config, metrics, gate)
     _shown(metrics, desk, log, gate)
 
@@ -62,19 +63,14 @@ def create_app(
         redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
     about = {"x-version": desk.version, "x-release": desk.release[:12]}
-    without = f"{_MODEL.format(name=model_name)}-features/"
-
-    def waits(scope: Scope) -> bool:
-        return scope["method"] == "POST" and not scope["path"].startswith(without)
-
-    around = {"metrics": metrics, "about": about, "gate": gate, "waits": waits}
-    app.add_middleware(Envelope, trust=trust or Trust(), **around)  # type: ignore[arg-type]
+    app.add_middleware(Envelope, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _no_route)
     _for_people(app, desk, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
     _for_machines(app, _Machines(desk, ready, kinds))
     described(app, list(kinds))
+    app.state.gate, app.state.metrics = gate, metrics  # for the connections
     return app
 
 

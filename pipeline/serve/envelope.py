@@ -1,12 +1,10 @@
 """The middleware around every answer: who asked, which release answered, how long it took.
 
-As ASGI itself, since what frameworks offer for this costs more than a prediction does. It is the
-outermost layer, so the gate stands here: a request that would wait too long is refused unread.
+As ASGI itself, since what frameworks offer for this costs more than a prediction does.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -33,17 +31,10 @@ class Envelope:
     """Around an app: reads who asks, adds what answered, counts what was asked."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        about: Mapping[str, str],
-        trust: Trust,
-        gate: Gate,
-        waits: Callable[[Scope], bool],
+        self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], trust: Trust, gate: Gate
     ):
-        """`about` goes with every response; only what `waits` for the store passes the gate."""
-        self._app, self._metrics, self._trust = app, metrics, trust
-        self._gate, self._waits = gate, waits
+        """`about` goes with every response."""
+        self._app, self._metrics, self._trust, self._gate = app, metrics, trust, gate
         self._about = [(name.encode(), value.encode()) for name, value in about.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,12 +64,6 @@ class Envelope:
             self._metrics.request(route, _code(sent, state), time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
-        if self._gate.full and self._waits(scope):
-            # A caller that asks again at once would take the time in which others are answered.
-            await asyncio.sleep(self._gate.refusal_seconds)
-            sent.say(REQUEST_ID, new_id())
-            await refusal(503, self._gate.reason, {"retry-after": "1"})(scope, receive, sent)
-            return
         try:
             found = self._trust.identify(Headers(scope=scope))
         except Unfit as error:

@@ -1,7 +1,7 @@
 """The gate: how many requests are inside at once, and which are sent away before they are read.
 
 Past its capacity a server that reads, parses and then refuses spends its time on refusals. So a
-request is refused by one comparison, before its body is read, when those inside would keep it
+request is refused by one comparison, as soon as its head is there, when those inside would keep it
 waiting for longer than an answer may wait for its turn.
 """
 
@@ -11,23 +11,33 @@ _WEIGHT = 0.05
 """Of the newest request in the mean time: some twenty requests are remembered."""
 
 
+_FEWEST = 16
+"""Work takes longer while others have the processor: by its time alone, nobody would be let in."""
+
+
 class Gate:
     """Counts requests for the store: from the end of the body until the store has done with it."""
 
-    def __init__(self, most: int, queue_seconds: float, refusal_seconds: float = 0.0):
+    def __init__(self, most: int, queue_seconds: float, without: str = ""):
         """`most` requests at a time, and no more than are answered within `queue_seconds`.
 
-        A caller that is refused is told so after `refusal_seconds`.
+        What is asked of paths that begin with `without` needs no store.
         """
         self._most, self._queue_seconds = most, queue_seconds
-        self.refusal_seconds = refusal_seconds
+        self._without = without.encode()
         self.inside, self._mean, self._lock = 0, 0.0, threading.Lock()
+
+    def refuses(self, method: bytes, path: bytes) -> bool:
+        """Whether a request is to be sent away, by its first line."""
+        waits = method == b"POST" and not (self._without and path.startswith(self._without))
+        return waits and self.full
 
     @property
     def full(self) -> bool:
-        """Whether one more would wait too long; the first never does."""
-        wait = self.inside * self._mean
-        return self.inside >= self._most or (self.inside > 0 and wait > self._queue_seconds)
+        """Whether one more would wait too long; a few always may, or the store would stand idle."""
+        if self.inside < min(_FEWEST, self._most):
+            return False
+        return self.inside >= self._most or self.inside * self._mean > self._queue_seconds
 
     @property
     def reason(self) -> str:

@@ -21,13 +21,13 @@ from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from pipeline.serve.predictor import Predicts
 
 _BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
-DRAIN_SECONDS = 10
-"""How long requests that were begun may take to end."""
 
 
 def server(version: str = "champion", port: str | int | None = None) -> str:
@@ -104,26 +104,16 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _until_told(app: object, listener: socket.socket, config: ServeConfig) -> None:
+def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
     """Answer until a signal, then end what was begun."""
     import uvicorn
 
-    from pipeline.serve.connection import limited
+    from pipeline.serve.connection import settings
 
-    settings = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        loop="uvloop",
-        ws="none",
-        access_log=False,
-        log_level="error",  # a warning for each bad request would let callers fill the disk
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        **limited(config),
-    )
     told = [signal.SIGTERM, signal.SIGINT]
     before = {name: signal.signal(name, lambda *_: None) for name in told}
     try:  # uvicorn takes the signals, and raises them again once it has ended
-        uvicorn.Server(settings).run(sockets=[listener])
+        uvicorn.Server(settings(app, config)).run(sockets=[listener])
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
