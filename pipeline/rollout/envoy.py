@@ -300,7 +300,14 @@ def _listener(folder: Path, port: int, keys: Keys) -> dict[str, Any]:
     }
 
 
+_UNKNOWN_CODING = {
+    "comparison": {"op": "EQ", "value": {"default_value": 501, "runtime_key": "unused"}}
+}
 _STRICT: dict[str, Any] = {
+    # An unknown transfer coding is the caller's error, and not an error of the service.
+    "local_reply_config": {
+        "mappers": [{"filter": {"status_code_filter": _UNKNOWN_CODING}, "status_code": 400}]
+    },
     # Everybody is from outside, this machine's own users too (without any range, private addresses
     # would be inside); a caller's address is passed on to nobody.
     "use_remote_address": True,

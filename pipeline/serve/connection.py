@@ -33,7 +33,7 @@ class Connection(HttpToolsProtocol):
     gate: ClassVar[Gate]
     metrics: ClassVar[Metrics]
     _timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
+    _head_bytes = _unread = 0
     _is_head, _is_cut, _is_refused, _is_last = True, False, False, False
 
     @classmethod
@@ -58,6 +58,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, as long as the head is not too long."""
         if self._is_cut:
+            self._unread += len(data)
+            if self._unread > self.limits.max_body_bytes:
+                self.transport.abort()
             return
         if self._timer is None:  # a further request on this connection
             self._await_request()

@@ -140,12 +140,21 @@ def proxied(folder: Path) -> Iterator[Proxied]:
     envoy.write(folder, ports, Route({"champion": 10_000}, SALT), found.keys)
     for name in envoy.ARMS:
         found.start(name)
+    try:
+        with running(folder):
+            found.healthy(**dict.fromkeys(envoy.ARMS, 2))
+            yield found
+    finally:
+        for name in list(found.arms):
+            found.stop(name)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[int]:
+    """Envoy on a folder that was written: its process."""
     process = subprocess.Popen(envoy.command(folder), stderr=subprocess.DEVNULL)
     try:
-        found.healthy(**dict.fromkeys(envoy.ARMS, 2))
-        yield found
+        yield process.pid
     finally:
         process.kill()
         process.wait(PATIENCE)
-        for name in list(found.arms):
-            found.stop(name)

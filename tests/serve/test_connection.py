@@ -1,99 +1,27 @@
 """Connections of a real server: what holds one, and how long it may."""
 
+import contextlib
 import logging
-import socket
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import orjson
 import pytest
-import uvicorn
 
-from pipeline.serve.app import create_app
-from pipeline.serve.connection import settings
-from pipeline.serve.metrics import Metrics
-from pipeline.serve.predictor import Predictor
-from pipeline.serve.server import _listening
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
-from tests.serve.fakes import FLIGHT, Store, loaded
+from tests.serve.fakes import FLIGHT, Store
+from tests.serve.live import BODY, HEAD, LAST, LIVE, heard, live
 
 pytestmark = pytest.mark.answer("model-server")
 CONFIG = load(ServeConfig)
-BODY = orjson.dumps({"flights": [FLIGHT]})
-HEAD = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODY)}\r\n".encode()
-LIVE = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
-LAST = LIVE.replace(b"host: x", b"host: x\r\nconnection: close")
-
-
-class Nowhere:
-    """A log that keeps nothing but the number of its answers."""
-
-    waiting = known = dropped = failed = 0
-
-    def __init__(self):
-        self.written = 0
-
-    def add(self, answers):
-        self.written += len(answers)
 
 
 @pytest.fixture
 def serve():
     """Starts servers over a store; all are ended with the test."""
-    ends = []
-
-    def start(store=None, **changes):
-        calm = {"timeout_ms": 1_000 * PATIENCE, "queue_ms": 1_000 * PATIENCE, "refusal_ms": 0}
-        config = CONFIG.model_copy(update=calm | {"request_ms": 60_000} | changes)
-        log, metrics = Nowhere(), Metrics()
-        app = create_app(Predictor(loaded(), store or Store()), log, config, metrics, lambda: "")
-        context = _listening(0)
-        listener = context.__enter__()
-        server = uvicorn.Server(settings(app, config))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        until(lambda: server.started)
-
-        def end():
-            server.should_exit = True
-            thread.join(PATIENCE)
-            context.__exit__(None, None, None)
-
-        ends.append(end)
-        port = listener.getsockname()[1]
-        return SimpleNamespace(port=port, metrics=metrics, log=log, server=server)
-
-    yield start
-    for end in ends:
-        end()
-
-
-def opened(here):
-    return socket.create_connection(("127.0.0.1", here.port), timeout=PATIENCE)
-
-
-def heard(connection):
-    """Everything until the server closes the connection."""
-    found = b""
-    try:
-        while part := connection.recv(65_536):
-            found += part
-    except ConnectionError:
-        pass
-    return found
-
-
-def asked(here, content=LAST):
-    """What is answered to some bytes, to the end of the connection."""
-    with opened(here) as connection:
-        connection.sendall(content)
-        return heard(connection)
-
-
-def counted(here, code, route="/predict"):
-    return here.metrics.value("flight_requests_total", route=route, code=str(code)) or 0
+    with contextlib.ExitStack() as until_over:
+        yield lambda store=None, **changes: until_over.enter_context(live(store, **changes))
 
 
 @pytest.mark.parametrize(
@@ -103,26 +31,26 @@ def counted(here, code, route="/predict"):
 )
 def test_a_request_that_does_not_end_is_cut_off(serve, begun):
     here = serve(request_ms=200)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(begun)
         told = heard(connection)
     assert told.startswith(b"HTTP/1.1 408 ") or not begun
-    assert asked(here).startswith(b"HTTP/1.1 200 ")
-    until(lambda: not here.server.server_state.connections)
+    assert here.ask().startswith(b"HTTP/1.1 200 ")
+    until(lambda: not here.connections)
 
 
 def test_a_body_that_never_comes_is_counted_as_what_it_is(serve):
     here = serve(request_ms=200)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(HEAD + b"\r\n" + BODY[:9])
         heard(connection)
-    until(lambda: counted(here, 408) == 1)
-    assert counted(here, 500) == counted(here, 499) == 0
+    until(lambda: here.counted(408) == 1)
+    assert here.counted(500) == here.counted(499) == 0
 
 
 def test_a_caller_that_sends_a_byte_now_and_then_gets_no_more_time(serve):
     here = serve(request_ms=300)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(HEAD + b"\r\n")
         connection.settimeout(0.02)
         told = b""
@@ -141,14 +69,14 @@ def test_a_caller_that_sends_a_byte_now_and_then_gets_no_more_time(serve):
 
 def test_an_answered_request_whose_body_never_ends_keeps_no_connection(serve):
     here = serve(request_ms=300)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 999\r\n\r\n{")
         assert heard(connection).startswith(b"HTTP/1.1 404 ")  # to its end
 
 
 def test_a_connection_without_a_request_is_closed(serve):
     here = serve(idle_seconds=1)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(LIVE)
         assert heard(connection).startswith(b"HTTP/1.1 200 ")
 
@@ -165,7 +93,7 @@ def test_a_head_that_is_too_long_is_refused_and_not_kept(
         "a path": b"GET /" + b"a" * size,
     }[kind]
     sent, told = 0, b""
-    with opened(here) as connection:
+    with here.open() as connection:
         try:
             for at in range(0, size, chunk):
                 connection.sendall(long[at : at + chunk])
@@ -176,14 +104,14 @@ def test_a_head_that_is_too_long_is_refused_and_not_kept(
             pass
         told = heard(connection)
     assert told.startswith(b"HTTP/1.1 431 ") or told == b""
-    assert asked(here).startswith(b"HTTP/1.1 200 ")
+    assert here.ask().startswith(b"HTTP/1.1 200 ")
     record_property(f"bytes of a head that are read, {kind}", CONFIG.max_header_bytes)
 
 
 def test_a_head_of_a_browsers_size_is_read(serve):
     here = serve()
     long = LAST[:-2] + b"x: " + b"a" * 8_000 + b"\r\n\r\n"
-    assert asked(here, long).startswith(b"HTTP/1.1 200 ")
+    assert here.ask(long).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_large_body_is_no_head(serve):
@@ -191,21 +119,21 @@ def test_a_large_body_is_no_head(serve):
     body = orjson.dumps({"flights": flights})
     assert len(body) > 4 * CONFIG.max_header_bytes
     head = HEAD.replace(str(len(BODY)).encode(), str(len(body)).encode())
-    assert asked(here, head + b"connection: close\r\n\r\n" + body).startswith(b"HTTP/1.1 200 ")
+    assert here.ask(head + b"connection: close\r\n\r\n" + body).startswith(b"HTTP/1.1 200 ")
     assert here.log.written == 500
 
 
 def test_more_connections_than_there_may_be_are_refused(serve):
     here = serve(max_connections=5)
-    open_ones = [opened(here) for _ in range(5)]
-    until(lambda: len(here.server.server_state.connections) == 5)
-    with opened(here) as one_more:
+    open_ones = [here.open() for _ in range(5)]
+    until(lambda: here.connections == 5)
+    with here.open() as one_more:
         assert heard(one_more).startswith(b"HTTP/1.1 503 ")
     open_ones[0].sendall(LIVE)
     assert open_ones[0].recv(20).startswith(b"HTTP/1.1 200 ")
     for one in open_ones:
         one.close()
-    until(lambda: asked(here).startswith(b"HTTP/1.1 200 "))
+    until(lambda: here.ask().startswith(b"HTTP/1.1 200 "))
 
 
 def test_a_caller_that_hangs_up_is_counted_as_such_and_nothing_is_said(serve, caplog):
@@ -216,12 +144,12 @@ def test_a_caller_that_hangs_up_is_counted_as_such_and_nothing_is_said(serve, ca
         HEAD + b"\r\n" + BODY[:9],
         HEAD + b"expect: 100-continue\r\n\r\n",
     ):
-        before = counted(here, 499)
-        with opened(here) as connection:
+        before = here.counted(499)
+        with here.open() as connection:
             connection.sendall(content)
             until(lambda: here.server.server_state.tasks)
-        until(lambda before=before: counted(here, 499) == before + 1)
-    assert counted(here, 500) == 0
+        until(lambda before=before: here.counted(499) == before + 1)
+    assert here.counted(500) == 0
     assert "Traceback" not in caplog.text
     assert "exception" not in caplog.text.lower()
 
@@ -232,14 +160,14 @@ def full(serve):
     go_on, store = threading.Event(), Store()
     store.before = lambda: go_on.wait(PATIENCE)
     here = serve(store, max_waiting=1, request_ms=1_000)
-    first = opened(here)
+    first = here.open()
     first.sendall(HEAD + b"\r\n" + BODY)
     until(lambda: here.metrics.value("flight_waiting") == 1)
     yield here
     go_on.set()
     assert first.recv(20).startswith(b"HTTP/1.1 200 ")
     first.close()
-    with opened(here) as again:
+    with here.open() as again:
         again.sendall(HEAD + b"connection: close\r\n\r\n" + BODY)
         assert heard(again).startswith(b"HTTP/1.1 200 ")
 
@@ -257,14 +185,14 @@ def answer(connection):
 
 
 def test_past_its_capacity_a_request_is_sent_away_before_it_is_read(full):
-    with opened(full) as connection:
+    with full.open() as connection:
         for number in range(1, 4):  # on one connection, which is kept
             connection.sendall(HEAD + b"\r\n")
             connection.sendall(b"x" * len(BODY))  # nobody looks whether it is JSON
             head, body = answer(connection)
             assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n")
             assert orjson.loads(body)["error"].startswith("1 requests are inside, at most 1 may")
-            assert counted(full, 503, "none") == number
+            assert full.counted(503, "none") == number
         connection.sendall(LIVE)
         assert answer(connection)[0].startswith(b"HTTP/1.1 200 ")
 
@@ -272,7 +200,7 @@ def test_past_its_capacity_a_request_is_sent_away_before_it_is_read(full):
 def test_who_needs_no_store_is_not_sent_away(full):
     path = "/v2/models/flight-delay-features/infer"
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n".encode()
-    with opened(full) as connection:
+    with full.open() as connection:
         connection.sendall(head + b"{}")
         assert answer(connection)[0].startswith(b"HTTP/1.1 400 ")
         connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -289,7 +217,7 @@ def test_who_needs_no_store_is_not_sent_away(full):
     ids=["the last one", "several at once", "half a body"],
 )
 def test_a_connection_on_which_more_would_follow_unread_is_closed_with_the_refusal(full, content):
-    with opened(full) as connection:
+    with full.open() as connection:
         connection.sendall(content)
         told = heard(connection)
     assert told.startswith(b"HTTP/1.1 503 ")
@@ -301,23 +229,23 @@ def test_what_nobody_waits_for_any_more_is_not_computed(serve):
     go_on, store = threading.Event(), Store()
     store.before = lambda: go_on.wait(PATIENCE)
     here = serve(store)
-    first, second = opened(here), opened(here)
+    first, second = here.open(), here.open()
     first.sendall(HEAD + b"\r\n" + BODY)
     until(lambda: here.metrics.value("flight_waiting") == 1)
     second.sendall(HEAD + b"\r\n" + BODY)
     until(lambda: here.metrics.value("flight_waiting") == 2)
     second.close()
-    until(lambda: len(here.server.server_state.connections) == 1)
+    until(lambda: here.connections == 1)
     go_on.set()
     assert first.recv(20).startswith(b"HTTP/1.1 200 ")
     first.close()
-    until(lambda: counted(here, 499) == 1)
+    until(lambda: here.counted(499) == 1)
     assert len(store.asked) == 1
     assert here.log.written == 1
 
 
 def test_many_requests_in_one_packet_are_each_answered(serve):
-    told = asked(serve(), LIVE * 19 + LAST)
+    told = serve().ask(LIVE * 19 + LAST)
     assert told.count(b"HTTP/1.1 200 ") == 20
 
 
@@ -341,10 +269,10 @@ def test_what_is_no_request_makes_no_error_of_the_server_and_is_not_written_down
     serve, content, caplog, capfd
 ):
     here = serve(request_ms=300, idle_seconds=1)
-    with opened(here) as connection:
+    with here.open() as connection:
         connection.sendall(content)
         told = heard(connection)
     assert b"HTTP/1.1 5" not in told
-    assert asked(here).startswith(b"HTTP/1.1 200 ")
+    assert here.ask().startswith(b"HTTP/1.1 200 ")
     assert caplog.text == ""
     assert capfd.readouterr().err == ""
