@@ -516,8 +516,21 @@ class Trailing(Section):
     seed: int = Field(ge=0)
 
 
+class OddRequests(Section):
+    """How many rows callers may have asked for oddly: so many, or a share of them."""
+
+    fewest: int = Field(ge=0)
+    share: float = Field(ge=0, lt=1)
+
+    def allowed(self, rows: int) -> int:
+        """The number of them among so many rows."""
+        return max(self.fewest, int(self.share * rows))
+
+
 class TripwireLimits(Section):
     """What served rows may look like before anybody speaks of drift."""
+
+    odd_requests: OddRequests
 
     max_missing_rise: Share
     max_unseen_share: Share
