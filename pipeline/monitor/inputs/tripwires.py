@@ -162,8 +162,9 @@ def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
     """A rule's outcome: where callers fill the columns, a few rows are theirs to get wrong."""
     callers = outcome.rule != "never-null" and set(REQUEST) >= set(outcome.columns)
     limit = odd.allowed(len(rows)) if callers else 0
-    ids = [] if callers else rows["request_id"].iloc[outcome.positions[:3]].tolist()
-    named = f" in request {', '.join(map(str, ids))}" if ids else ""
+    first = [] if callers else outcome.positions[:3]
+    ids = [str(rows["request_id"].iloc[at]) for at in first]
+    named = f" in request {', '.join(ids)}" if ids else ""
     return Check(
         name=f"{outcome.rule} {' '.join(outcome.columns)}",
         passed=outcome.unexpected <= limit if callers else outcome.passed,
