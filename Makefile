@@ -214,6 +214,8 @@ store: setup ## Measure what the feature store costs, offline and online
 	@python -m benchmarks.store
 serving: setup ## What an answer over HTTP costs, against mlflow models serve
 	@python -m benchmarks.serving
+overload: setup ## What is left past the limit: goodput and the slowest answers at twice the capacity
+	@python -m benchmarks.overload
 proxy: setup ## Measure what the proxy costs, and change the traffic again and again under load
 	@python -m benchmarks.proxy
 rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
@@ -302,6 +304,6 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
-  airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving proxy \
+  airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving overload proxy \
   rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
   comment ci lock latest audit platforms clean

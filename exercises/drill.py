@@ -55,6 +55,7 @@ class Drill:
 def drills() -> dict[str, Drill]:
     """Every drill by its name."""
     from exercises.drills import (
+        callers,
         data,
         delivery,
         features,
@@ -71,7 +72,7 @@ def drills() -> dict[str, Drill]:
     )
 
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
-    modules += [labels, operations, monitoring, retraining]
+    modules += [callers, labels, operations, monitoring, retraining]
     every = [drill for module in modules for drill in module.DRILLS]
     known = {drill.slug: drill for drill in every}
     assert len(known) == len(every), "two drills have one name, and one of them is never run"

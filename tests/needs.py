@@ -8,6 +8,7 @@ from pipeline.shared import programs
 
 OTHERWISE = {
     "pyspark": "python -m uv pip install pyspark==4.3.0",
+    "tritonclient": "python -m uv pip install tritonclient[http]",
     "axe-core": ".ci/run",
     "Linux": "a Linux: macOS ends a copy of a process that has loaded libraries",
     "a package index": "a connection to one",

@@ -147,7 +147,8 @@ def found(month: str | None) -> Finding:
     rows = served(frame, champion.answerer, load(ServeConfig).log_url)
     reference = served(champion.reference, champion.answerer, None)
     checks = tripwires.looked(reference, rows, config.tripwires)
-    broken, skew = tripwires.failed(checks), skewed(frame, rows)
+    broken, odd = tripwires.failed(checks), config.tripwires.odd_requests
+    skew = tripwires.beyond(skewed(frame, rows), len(rows), odd)
     aside = _set_aside(rows) if {check.name for check in broken} == {"stuck days"} else {}
     if aside:
         kept = ~np.isin(days_of(rows["flight"]), list(aside))

@@ -154,7 +154,8 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
         this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
         checks = tripwires.looked(reference, this, config.tripwires, now)
         docs = tripwires.DOCS if config.html == "full" else None
-        checks += tripwires.validated(f"served {window.last[:7]}", this, docs)
+        odd = config.tripwires.odd_requests
+        checks += tripwires.validated(f"served {window.last[:7]}", this, odd, docs)
         gain = gained(champion, frame, rows, now, config.diagnosis.gain_days)
         return Month(
             name=window.last[:7],
@@ -164,7 +165,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             logged=int((this["source"] == "log").sum()),
             by_hand=by_hand(theirs, load(ServeConfig).log_url),
             checks=checks,
-            skew=skewed(theirs, this),
+            skew=tripwires.beyond(skewed(theirs, this), len(this), odd),
             drift=moved.result(),
             outcome=outcome,
             gain=gain,

@@ -127,7 +127,7 @@ def _gain(finding: "Finding") -> str:
 
 
 def _by_hand(answers: int) -> list[str]:
-    told = "came past the proxy and named no arm (x-arm): somebody tried the server"
+    told = "came past the proxy, or through it without a caller's key: somebody tried the server"
     return [f"{answers:,} answer(s) are left out: their requests {told}."] if answers else []
 
 

@@ -18,7 +18,7 @@ from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
 from pipeline.rollout.traffic import published_until
-from pipeline.serve.log import DIRECT, SHADOW, answered, features_of, known_at_of
+from pipeline.serve.log import DIRECT, STRANGER, UNPROVEN, answered, features_of, known_at_of
 from pipeline.shared import clock
 from pipeline.shared.config import FeaturesConfig, IngestConfig, Window, load
 from pipeline.shared.contracts import INGEST
@@ -87,7 +87,7 @@ def served(
     Columns: request_id, flight (its name), version, release, source ("log" or "batch"), the
     schedule, KNOWN_AT, NUMERIC and risk. A flight that was asked for more than once counts by the
     first answer that reached a user, of those `after` a row of the log. Without one, all are of a
-    batch. A request that somebody sent past the proxy (arm `DIRECT`) is nobody's flight.
+    batch. A request of somebody who is not known, past the proxy or through it, is nobody's flight.
     """
     rows = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
         flight=frame["name"],
@@ -118,13 +118,16 @@ def served(
 
 
 def by_hand(frame: pd.DataFrame, log_url: str) -> int:
-    """How many answers about flights of `frame` went past the proxy, and so count nowhere."""
-    return int(answered(log_url, arm=DIRECT)["flight"].isin(set(frame["name"])).sum())
+    """How many answers about flights of `frame` went to somebody unknown, and so count nowhere."""
+    names = set(frame["name"])
+    return sum(
+        int(answered(log_url, arm=arm)["flight"].isin(names).sum()) for arm in (DIRECT, STRANGER)
+    )
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
     """Of each flight the first answer that reached a user and rests on features of the store."""
-    chosen = answers[~answers["arm"].isin([SHADOW, DIRECT]) & answers["flight"].isin(names)]
+    chosen = answers[~answers["arm"].isin(UNPROVEN) & answers["flight"].isin(names)]
     chosen = chosen[chosen["features"].notna()].drop_duplicates("flight")
     several = chosen["row"] > 0
     ids = chosen["request_id"].where(~several, chosen["request_id"] + "#" + chosen["row"].map(str))

@@ -103,7 +103,7 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue:
 
 
 def _minute(stage: Stage) -> int:
-    place = min(len(stage.replies), len(stage.traffic.at) - 1)
+    place = min(stage.sent, len(stage.traffic.at) - 1)
     return int(stage.traffic.at[place])
 
 

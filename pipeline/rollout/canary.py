@@ -21,7 +21,7 @@ from pipeline.rollout.decision import (
     Start,
     plan_hash,
 )
-from pipeline.rollout.guardrails import RATES, Requests, compared
+from pipeline.rollout.guardrails import ARMS, RATES, Requests, compared
 from pipeline.rollout.stalls import Arms, longest_run
 from pipeline.shared.config import CanaryPlan, RolloutConfig
 
@@ -43,9 +43,9 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) ->
     """What the canary's requests so far say, by a plan that was made before.
 
     `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
-    code (HTTP, 0 without an answer), seconds, release (who answered), risk (NaN without one),
-    missing, stale, parity (|served - recomputed|, NaN where not compared), and the columns of the
-    plan's slices.
+    code (HTTP, 0 without an answer), seconds, release (who answered), logged (whether the servers'
+    log has the answer), risk (NaN without one), missing, stale, parity (|served - recomputed|, of a
+    batch the farthest row's, NaN where not compared), and the columns of the plan's slices.
     """
     canary = plan.canary
     requests = compared(observed, start, canary)
@@ -99,7 +99,7 @@ def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Break
         np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
     )
     worst = int(np.max(failed[rule.failing.of :] - failed[: -rule.failing.of], initial=0))
-    risk = requests.risk[mine & requests.answered]
+    risk = requests.risk[mine & requests.answered & requests.logged]
     unlike = int(np.count_nonzero(requests.parity[mine] > rule.parity_tolerance))
     return [
         _breaker("challenger process gone", int(not alive), 0),
@@ -158,6 +158,20 @@ def _flaws(seen: Seen) -> list[str]:
         )
     if switched := seen.requests.switched:
         found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
+    return found + _unlogged(seen)
+
+
+def _unlogged(seen: Seen) -> list[str]:
+    """Arms whose answers the servers' log lacks too often: what was answered is not known."""
+    requests, rule, found = seen.requests, seen.plan.unlogged, []
+    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+        answered = mine & requests.answered
+        lost, of = np.count_nonzero(answered & ~requests.logged), np.count_nonzero(answered)
+        if lost > max(rule.fewest, rule.share * of):
+            found.append(
+                f"{lost} of {of} answers of the {name} are not in the servers' log, allowed are "
+                f"{rule.fewest}, or {rule.share:.0%}: the evidence is missing"
+            )
     return found
 
 

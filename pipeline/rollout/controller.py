@@ -24,7 +24,7 @@ from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
 from pipeline.rollout.promotion import point_at
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
-from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, lived, traffic
+from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, batched, lived, traffic
 from pipeline.rollout.view import View, weights, when
 from pipeline.serve.loaded import loaded
 from pipeline.serve.log import newest
@@ -62,6 +62,8 @@ class Stage:
     grid: int
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
+    sent: int = 0
+    """Flights that were asked for, some of them several in one request."""
     shadowed: bool = False
     stands: int = 0
     proxy: int = 0
@@ -70,8 +72,10 @@ class Stage:
         """Send the traffic; the minute after each few requests."""
         names, bodies = self.traffic.asked["name"].tolist(), self.traffic.asked["body"].tolist()
         for places in lived(self.traffic, self.store, self.grid):
-            answers = self.users.ask([names[i] for i in places], [bodies[i] for i in places])
+            asked = batched([names[i] for i in places], [bodies[i] for i in places])
+            answers = self.users.ask(*asked)
             self.replies += answers
+            self.sent += len(places)
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
             if self.shadowed:
                 self._until_copied()
@@ -194,7 +198,7 @@ def staged(
         enter = until_over.enter_context
         store = enter(opened(config, serve, project=PROJECT, empty=not known))
         live = enter(serving_live.serving(arms, route))
-        users = Users(live.wanted.users)
+        users = Users(live.wanted.users, live.wanted.keys.caller)
         until_over.callback(users.close)
         view = enter(View(rollout.name))
         left = ahead.since(_sent(evidence)) if known else ahead

@@ -4,9 +4,15 @@ Envoy watches a folder. Clusters and listener are written once; the route is wha
 A flight's arm follows from a hash of its name and the rollout's salt, within Envoy: the challenger
 takes the hashes from the bottom up, the control as many from the top down, so a share that grows
 only ever moves flights out of the champion's middle, and no flight changes between the two.
+
+The edge believes no header: what means something inside is removed or replaced before a request is
+routed. A caller takes part in a rollout by its key; without it, it is answered by the main arm, its
+request is no line of the access log, and so no request from outside is evidence for or against a
+challenger.
 """
 
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -16,7 +22,10 @@ from typing import Any
 
 import xxhash
 
+from pipeline.serve.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID
+from pipeline.serve.log import SHADOW, STRANGER
 from pipeline.shared import loopback
+from pipeline.shared.contracts import Record
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.ledger import WHOLE
@@ -26,6 +35,12 @@ from pipeline.shared.processes import Patience
 ARMS = ("challenger", "champion", "control")
 """In the order in which Envoy lays them over the hashes."""
 TESTER = "tester"
+KNOWN = [*ARMS, TESTER]
+"""Arms of known callers: only these requests are lines of the access log."""
+PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
+"""What the users' port passes on; a server's metrics are shown at the server's own port only."""
+HOST = "flights"
+"""The host that servers read, whatever a caller wrote."""
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
 _PATIENCE_SECONDS = 5.0
@@ -33,6 +48,7 @@ _TYPES = "type.googleapis.com/envoy"
 _HTTP = f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = f"{_TYPES}.extensions.filters.http.router.v3.Router"
 _EARLY = f"{_TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+_LIMIT = f"{_TYPES}.extensions.filters.network.connection_limit.v3.ConnectionLimit"
 _PRIORITIES = f"{_TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
@@ -45,6 +61,18 @@ class Ports:
     servers: dict[str, int]
 
 
+class Keys(Record):
+    """What shows who sent a request: the proxy, to its servers; a known caller, to the proxy."""
+
+    edge: str
+    caller: str
+
+
+def new_keys() -> Keys:
+    """Keys that nobody has seen, for one rollout."""
+    return Keys(edge=secrets.token_hex(16), caller=secrets.token_hex(16))
+
+
 @dataclass(frozen=True)
 class Route:
     """Who gets how much of the traffic, in ten-thousandths, and whether it is mirrored."""
@@ -55,8 +83,8 @@ class Route:
 
     @property
     def main(self) -> str:
-        """The arm for who names no flight and so cannot be assigned to one."""
-        return max(ARMS, key=lambda arm: (self.shares.get(arm, 0), arm == "champion"))
+        """The arm of requests that take no part: the champion, until another has all traffic."""
+        return next((arm for arm in ARMS if self.shares.get(arm, 0) == WHOLE), "champion")
 
 
 def arm_of(flight: str, route: Route) -> str:
@@ -93,26 +121,27 @@ def command(folder: Path) -> list[str]:
     return [binary(), "--config-path", str(folder / "envoy.json"), *quiet, *pace, *drain]
 
 
-def write(folder: Path, ports: Ports, route: Route) -> None:
+def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
     """Everything that Envoy reads, the route included; the access log is begun, or kept."""
     watched = folder.resolve()
     write_json(folder / "clusters.json", _resources("1", [_cluster(a, ports) for a in ARMS]))
-    write_json(folder / "listener.json", _resources("1", [_listener(watched, ports.users)]))
+    write_json(folder / "listener.json", _resources("1", [_listener(watched, ports.users, keys)]))
     dynamic = {f"{name}_config": _watched(watched, file) for name, file in _FILES.items()}
-    admin = {"address": _address(ports.admin)}
+    shown = [{"exact": "/ready"}, {"prefix": "/stats"}]  # not its config, and nothing that acts
+    admin = {"address": _address(ports.admin), "allow_paths": shown}
     node = {"id": "rollout", "cluster": "rollout"}
     write_json(folder / "envoy.json", {"node": node, "admin": admin, "dynamic_resources": dynamic})
     (folder / ACCESS).touch(mode=0o600)
-    set_route(folder, route)
+    set_route(folder, route, keys)
 
 
 _FILES = {"cds": "clusters.json", "lds": "listener.json"}
 
 
-def set_route(folder: Path, route: Route) -> str:
+def set_route(folder: Path, route: Route, keys: Keys) -> str:
     """Change the traffic by one rename; the version by which Envoy will say that it has."""
     version = f"route-{time.time_ns()}"  # a name that no route had before
-    write_json(folder / ROUTE, _resources(version, [_route(route, version)]))
+    write_json(folder / ROUTE, _resources(version, [_route(route, version, keys)]))
     return version
 
 
@@ -124,7 +153,7 @@ def confirm(ports: Ports, version: str) -> float:
     """
     started, patience = time.monotonic(), Patience(_PATIENCE_SECONDS)
     while not patience.over():
-        told = admin(ports, "/config_dump?resource=dynamic_route_configs")
+        told = admin(ports, "/stats?type=TextReadouts&filter=version_text")
         if told is not None and version in told:
             return time.monotonic() - started
         time.sleep(0.002)
@@ -216,36 +245,98 @@ def _health_check() -> dict[str, Any]:
     }
 
 
-def _listener(folder: Path, port: int) -> dict[str, Any]:
+_CLAIMS = [
+    REQUEST_ID,  # the logs are joined by it: two requests with one id could be taken for one
+    "x-client-trace-id",  # would become a part of it
+    *(ARM, EDGE_KEY, "x-version", "x-release"),
+    *("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"),
+]
+_CLAIMED_PREFIXES = ["x-envoy-", "x-forwarded-"]
+"""With x-envoy- headers a caller could set a request's timeout, so a server's answer would be an
+error, or have it sent again and again."""
+
+
+def _mutations(keys: Keys) -> list[dict[str, Any]]:
+    """What happens to a request's headers before anything reads them."""
+    return [
+        *({"remove": name} for name in _CLAIMS),
+        *({"remove_on_match": {"key_matcher": {"prefix": name}}} for name in _CLAIMED_PREFIXES),
+        {"append": _header(EDGE_KEY, keys.edge)},
+    ]
+
+
+def _header(name: str, value: str) -> dict[str, Any]:
+    """A header in the place of whatever a caller wrote there."""
+    overwrite = "OVERWRITE_IF_EXISTS_OR_ADD"
+    return {"header": {"key": name, "value": value}, "append_action": overwrite}
+
+
+def _listener(folder: Path, port: int, keys: Keys) -> dict[str, Any]:
+    early = {"@type": _EARLY, "mutations": _mutations(keys)}
     manager = {
         "@type": _HTTP,
         "stat_prefix": "users",
+        "codec_type": "HTTP1",
         "rds": {"route_config_name": "rollout", "config_source": _watched(folder, ROUTE)},
-        # A user's own id would let two requests be taken for one: the logs are joined by it.
-        "early_header_mutation_extensions": [
-            {
-                "name": "ids",
-                "typed_config": {"@type": _EARLY, "mutations": [{"remove": "x-request-id"}]},
-            }
-        ],
+        "early_header_mutation_extensions": [{"name": "claims", "typed_config": early}],
+        **_STRICT,
         "generate_request_id": True,
         "always_set_request_id_in_response": True,
         "access_log": [_access_log(folder / ACCESS)],
-        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+        "http_filters": [
+            {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
+        ],
     }
-    users = {"filters": [{"name": "users", "typed_config": manager}]}
+    limit = {"@type": _LIMIT, "stat_prefix": "users", "max_connections": 512}
+    filters = [
+        {"name": "limit", "typed_config": limit},
+        {"name": "users", "typed_config": manager},
+    ]
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": "users",
         "address": _address(port),
-        "filter_chains": [users],
+        "filter_chains": [{"filters": filters}],
     }
 
 
-def _access_log(path: Path) -> dict[str, Any]:
-    """One line a request, with the arm that it was given, and who answered; never who asked.
+_UNKNOWN_CODING = {
+    "comparison": {"op": "EQ", "value": {"default_value": 501, "runtime_key": "unused"}}
+}
+_STRICT: dict[str, Any] = {
+    # An unknown transfer coding is the caller's error, and not an error of the service.
+    "local_reply_config": {
+        "mappers": [{"filter": {"status_code_filter": _UNKNOWN_CODING}, "status_code": 400}]
+    },
+    # Everybody is from outside, this machine's own users too (without any range, private addresses
+    # would be inside); a caller's address is passed on to nobody.
+    "use_remote_address": True,
+    "internal_address_config": {
+        "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
+    },
+    "skip_xff_append": True,
+    # One path has one spelling, or a rule for paths could be passed by another.
+    "normalize_path": True,
+    "merge_slashes": True,
+    "path_with_escaped_slashes_action": "REJECT_REQUEST",
+    # As configs/serve.yaml has them: a slow or large head is no reason to keep a connection.
+    "max_request_headers_kb": 16,
+    "request_headers_timeout": "5s",
+    "request_timeout": "5s",
+    "stream_idle_timeout": "10s",
+    "common_http_protocol_options": {
+        "idle_timeout": "60s",
+        "max_headers_count": 64,
+        "headers_with_underscores_action": "REJECT_REQUEST",  # x_arm is x-arm to some servers
+    },
+}
 
-    What a caller may write freely is cut at the length of what belongs there.
+
+def _access_log(path: Path) -> dict[str, Any]:
+    """One line a request of a known caller: the arm that it was given, and who answered.
+
+    What a caller may write freely is cut at the length of what belongs there. Strangers leave no
+    line: they could fill the disk, and would be taken for evidence.
     """
     told = {
         "request_id": "%REQ(X-REQUEST-ID):64%",
@@ -259,6 +350,7 @@ def _access_log(path: Path) -> dict[str, Any]:
     }
     return {
         "name": "file",
+        "filter": {"header_filter": {"header": _is(ARM, "|".join(KNOWN))}},
         "typed_config": {
             "@type": f"{_TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
             "path": str(path),
@@ -267,17 +359,24 @@ def _access_log(path: Path) -> dict[str, Any]:
     }
 
 
-def _route(route: Route, version: str) -> dict[str, Any]:
-    """Testers by their header, who names no flight to the main arm, every flight by its hash.
+def _is(name: str, pattern: str) -> dict[str, Any]:
+    """Whether a header is there, and is wholly what a pattern says."""
+    return {"name": name, "string_match": {"safe_regex": {"regex": pattern}}}
+
+
+def _route(route: Route, version: str, keys: Keys) -> dict[str, Any]:
+    """Known testers by their header, known callers by their flight's hash, others to the main arm.
 
     The version is a name within, too: Envoy takes no notice of a route that is like the last.
     """
-    tester = {"name": "x-tester", "string_match": {"exact": "challenger"}}
-    no_flight = {"name": "x-flight", "present_match": True, "invert_match": True}
+    known = _is(CALLER_KEY, keys.caller)
+    flight = {"name": "x-flight", "present_match": True}
     routes = [
-        _sent([tester], {"cluster": "challenger"}, TESTER),
-        _sent([no_flight], {"cluster": route.main}, route.main),
-        _sent([], _weighted(route)),
+        _sent([known, _is("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
+        _sent([known, flight], _weighted(route)),
+        _sent([known], {"cluster": route.main}, route.main),
+        _sent([], {"cluster": route.main}, STRANGER),
+        _NOWHERE,
     ]
     host = {"name": version, "domains": ["*"], "routes": routes}
     return {
@@ -288,22 +387,32 @@ def _route(route: Route, version: str) -> dict[str, Any]:
     }
 
 
+_NOWHERE = {
+    "match": {"prefix": "/"},
+    "direct_response": {
+        "status": 404,
+        "body": {"inline_string": '{"error":"there is no such path here; see /docs"}'},
+    },
+    "response_headers_to_add": [_header("content-type", "application/json")],
+}
+
+
 def _sent(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
-    sent = {"match": {"prefix": "/", "headers": headers}, "route": action | _retried()}
-    return sent | ({"request_headers_to_add": [_named(arm)]} if arm else {})
-
-
-def _named(arm: str) -> dict[str, Any]:
-    """The header by which a server knows the arm; what a user wrote there is replaced."""
     return {
-        "header": {"key": "x-arm", "value": arm},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        "match": {"safe_regex": {"regex": PATHS}, "headers": headers},
+        "route": {**action, **_retried(), "host_rewrite_literal": HOST},
+        "request_headers_to_remove": [CALLER_KEY],
+        **({"request_headers_to_add": [_header(ARM, arm)]} if arm else {}),
     }
 
 
 def _weighted(route: Route) -> dict[str, Any]:
     weighted = [
-        {"name": arm, "weight": route.shares.get(arm, 0), "request_headers_to_add": [_named(arm)]}
+        {
+            "name": arm,
+            "weight": route.shares.get(arm, 0),
+            "request_headers_to_add": [_header(ARM, arm)],
+        }
         for arm in ARMS
     ]
     salted = {"pattern": {"regex": "^(.*)$"}, "substitution": rf"{route.salt}/\1"}
@@ -312,7 +421,9 @@ def _weighted(route: Route) -> dict[str, Any]:
         "hash_policy": [{"header": {"header_name": "x-flight", "regex_rewrite": salted}}],
     }
     if route.mirrored:
-        action["request_mirror_policies"] = [{"cluster": "challenger"}]
+        mark = {"append": _header(ARM, SHADOW)}
+        copy = {"cluster": "challenger", "request_headers_mutations": [mark]}
+        action["request_mirror_policies"] = [copy]
     return action
 
 

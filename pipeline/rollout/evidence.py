@@ -3,20 +3,25 @@
 The edge knows the arm, the code and the time; the server knows the features and the risk. Both
 carry the request's id. Each answer is held against one that is computed again, from the offline
 join and the release's model: the same flight must get the same risk.
+
+An answer without a row in the servers' log is missing evidence: it is counted, and is neither a
+risk that is none nor a failure.
 """
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pandas as pd
 
 from pipeline.features.store import MISSING, STALE
+from pipeline.rollout.envoy import KNOWN
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
@@ -29,6 +34,14 @@ HUNG_UP = "DC"
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which a band of the day begins."""
 _PATIENCE_SECONDS = 5.0
+
+
+class Row(NamedTuple):
+    """What the servers' log holds of one row of a request."""
+
+    flight: str | None
+    risk: float
+    flags: str
 
 
 @dataclass
@@ -50,7 +63,8 @@ class Evidence:
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     _answers: list[pd.DataFrame] = field(default_factory=list)
-    _risks: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _rows: dict[tuple[str, str], dict[int, Row]] = field(default_factory=dict)
+    _logged: set[str] = field(default_factory=set)
     _codes: dict[str, int] = field(default_factory=dict)
     _by_shadow: set[str] = field(default_factory=set)
     _forgiven: set[str] = field(default_factory=set)
@@ -66,7 +80,7 @@ class Evidence:
             self._read()
             edge = self._codes.keys()
             fine = {i for i in request_ids if self._codes.get(i) == 200}
-            known = self._risks.keys() & self._by_shadow if shadowed else self._risks.keys()
+            known = self._logged & self._by_shadow if shadowed else self._logged
             if request_ids <= edge and fine <= known:
                 return
             if patience.over():
@@ -81,7 +95,7 @@ class Evidence:
     def incomplete(self, request_ids: set[str]) -> set[str]:
         """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
         fine = {i for i in request_ids if self._codes.get(i) == 200}
-        return (request_ids - self._codes.keys()) | (fine - self._risks.keys())
+        return (request_ids - self._codes.keys()) | (fine - self._logged)
 
     def forgive(self, request_ids: set[str]) -> None:
         """Leave requests out: what was logged of them died with who should have written it."""
@@ -104,20 +118,22 @@ class Evidence:
         if len(new):
             self.last_answer = int(new["id"].max())
             self._answers.append(new)
-            is_shadow = new["arm"] == SHADOW
-            mine = new[~is_shadow]
-            for one, risk, flags in zip(
-                mine["request_id"], mine["risk"], mine["flags"], strict=True
-            ):
-                self._risks.setdefault(one, (risk, flags))
-            self._by_shadow |= set(new.loc[is_shadow, "request_id"])
+            self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
+            self._take(new[new["arm"].isin(KNOWN)])
+
+    def _take(self, mine: pd.DataFrame) -> None:
+        """Rows that known callers were answered; of two for one row, the first."""
+        columns = ["request_id", "release", "row", "flight", "risk", "flags"]
+        for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
+            self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
+        self._logged |= set(mine["request_id"])
 
     def observed(self) -> pd.DataFrame:
         """A row per request at the edge, in order, with what was answered and what it should be.
 
         A request is judged once, as soon as its answer is known: looks are many, requests more.
         """
-        complete = [row["code"] != 200 or row["request_id"] in self._risks for row in self._edge]
+        complete = [row["code"] != 200 or bool(self._of(row)) for row in self._edge]
         if any(complete):
             ready = [row for row, whole in zip(self._edge, complete, strict=True) if whole]
             self._edge = [row for row, whole in zip(self._edge, complete, strict=True) if not whole]
@@ -147,33 +163,55 @@ class Evidence:
             index=pd.Index(asked["name"], name="flight"),
         )
 
+    def _of(self, line: Mapping[str, Any]) -> list[Row]:
+        """The rows of a request, in order, as the release logged them that answered it."""
+        found = self._rows.get((line["request_id"], line["release"] or ""), {})
+        return [found[row] for row in sorted(found)]
+
     def _judged(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
+        """Requests in which a known flight is named; of a batch, the worst row speaks for all."""
         frame = pd.DataFrame(edge).set_index("number")
-        logged = [self._risks.get(one, (np.nan, "")) for one in frame["request_id"]]
-        flags = [orjson.loads(f) if isinstance(f, str) and f else {} for _, f in logged]
+        rows = [self._of(line) for line in edge]
+        flags = [[orjson.loads(r.flags) for r in of if r.flags] for of in rows]
+        lacks = [[k for f in of for k, v in f.items() if v == MISSING] for of in flags]
         frame = frame.assign(
             code=frame["code"].astype("int64"),
             at=frame["at"].astype("float64"),
             seconds=frame["microseconds"].astype("float64") / 1e6,
             release=frame["release"].fillna(""),
-            risk=[risk for risk, _ in logged],
-            missing=[any(v == MISSING and k in ALWAYS_THERE for k, v in f.items()) for f in flags],
-            stale=[STALE in f.values() for f in flags],
+            logged=[bool(of) for of in rows],
+            risk=[_worst([r.risk for r in of]) for of in rows],
+            missing=[any(view in ALWAYS_THERE for view in of) for of in lacks],
+            stale=[any(STALE in f.values() for f in of) for of in flags],
+            parity=[self._apart(line, of) for line, of in zip(edge, rows, strict=True)],
         ).drop(columns=["microseconds", "flags"])
         known = frame["flight"].isin(self._flights.index)
-        return self._held(frame[known].join(self._flights, "flight"))
+        found = frame[known].join(self._flights, "flight").drop(columns="place")
+        return found.assign(day=(found["minute"] - self.traffic.at.min()) // DAY)
 
-    def _held(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Each risk against the recomputed one of the release that answered."""
-        places = frame["place"].to_numpy(dtype="int64")
-        again = np.full(len(frame), np.nan)
-        for release, risk in self.recomputed.items():
-            chosen = (frame["release"] == release).to_numpy()
-            again[chosen] = risk[places[chosen]]
-        return frame.assign(
-            parity=np.abs(frame["risk"].astype("float64") - again),
-            day=(frame["minute"] - self.traffic.at.min()) // DAY,
-        ).drop(columns="place")
+    def _apart(self, line: Mapping[str, Any], rows: list[Row]) -> float:
+        """How far a request's risks are from the recomputed ones of the release that answered.
+
+        The first row has to be the flight that the caller named; of the rows, the farthest counts.
+        NaN where nothing can be compared.
+        """
+        right = self.recomputed.get(line["release"] or "")
+        if right is None or not rows:
+            return np.nan
+        if rows[0].flight != line["flight"]:
+            return np.inf
+        places = [self._place.get(row.flight, -1) for row in rows]
+        apart = [abs(r.risk - right[at]) for r, at in zip(rows, places, strict=True) if at >= 0]
+        return float(max(apart, default=np.nan))
+
+    @cached_property
+    def _place(self) -> dict[str | None, int]:
+        return {name: place for place, name in enumerate(self.traffic.asked["name"])}
+
+
+def _worst(risks: list[float]) -> float:
+    """The first risk, unless one of them is no probability; NaN without any."""
+    return next((r for r in risks if not 0 <= r <= 1), risks[0]) if risks else np.nan
 
 
 def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:

@@ -114,6 +114,13 @@ class _BadEvenings(Faulty):
         return np.where(evening, risk / 2, risk)
 
 
+class _Reversed(Faulty):
+    """The rows of a batch come in another order than they were asked for."""
+
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return risk[::-1]
+
+
 class _Lacking(Faulty):
     def _wrong_answers(self, answers: Answers) -> Answers:
         return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
@@ -127,6 +134,7 @@ FAULTS: dict[str, type[Faulty]] = {
     "biased": _Biased,
     "slice": _BadEvenings,
     "missing": _Lacking,
+    "reversed": _Reversed,
 }
 OF_THE_MODEL = {"biased", "slice"}
 """What a model could have learned: in the shadow it is taken for the model's own, so only labels

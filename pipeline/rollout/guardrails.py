@@ -30,7 +30,7 @@ class Requests:
 
     `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
     `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
-    answer.
+    answer. An answer that is not `logged` is missing evidence, whatever it was.
     """
 
     is_challenger: np.ndarray
@@ -38,6 +38,7 @@ class Requests:
     end: np.ndarray
     step: np.ndarray
     answered: np.ndarray
+    logged: np.ndarray
     risk: np.ndarray
     parity: np.ndarray
     bad: dict[str, np.ndarray]
@@ -70,6 +71,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
         began + np.nan_to_num(rows["seconds"].to_numpy(dtype="float64")),
         rows["step"].to_numpy(dtype="int64"),
         answered,
+        _logged(rows),
         np.where(answered, rows["risk"].to_numpy(dtype="float64"), np.nan),
         rows["parity"].to_numpy(dtype="float64"),
         bad,
@@ -77,6 +79,13 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
         {name: rows[name].to_numpy() for name in plan.slices},
         switched,
     )
+
+
+def _logged(rows: pd.DataFrame) -> np.ndarray:
+    """Which requests have an answer in the servers' log; evidence of before did not say."""
+    if "logged" not in rows:
+        return np.ones(len(rows), dtype=bool)
+    return rows["logged"].to_numpy(dtype=bool)
 
 
 def _answers(

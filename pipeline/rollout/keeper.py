@@ -26,7 +26,7 @@ KEPT = Path("state/rollout/kept")
 """What the keeper and Envoy read and write while they live."""
 LEASE_SECONDS = 30.0
 """How long the keeper goes on without a sign of life: a controller is back within ten."""
-CHILDREN = "children"
+CHILDREN, WANTED = "children", "wanted.json"
 FORKS = sys.platform == "linux"
 """Whether servers are copies of the keeper, which share what it has loaded, or new processes."""
 _PAUSE_SECONDS = 0.05
@@ -44,19 +44,26 @@ class Server(Record):
 class Wanted(Record):
     """Everything that is to run; `project` is the online store's that the servers read.
 
-    `log_url` is where they log, if not where the config says.
+    `log_url` is where they log, if not where the config says. The keys are this rollout's alone,
+    and the file that holds them is its owner's.
     """
 
     servers: dict[str, Server]
     users: int
     admin: int
     project: str
+    keys: envoy.Keys
     log_url: str | None = None
 
     @property
     def ports(self) -> envoy.Ports:
         """Where who listens."""
         return envoy.Ports(self.users, self.admin, {a: s.port for a, s in self.servers.items()})
+
+
+def read_wanted(folder: Path) -> Wanted:
+    """What a folder asks for: a file, since others on this machine can read a command's words."""
+    return Wanted.model_validate_json((folder / WANTED).read_bytes())
 
 
 @dataclass
@@ -85,7 +92,8 @@ class Keeper:
 
     def reconcile(self, wanted: Wanted) -> None:
         """Stop what is not wanted as it is, start what is missing or has died, and say so."""
-        asked = {name: server.model_dump_json() for name, server in wanted.servers.items()}
+        edge = wanted.keys.edge
+        asked = {name: edge + server.model_dump_json() for name, server in wanted.servers.items()}
         asked["envoy"] = f"{wanted.users} {wanted.admin}"
         before = self._status()
         for name in [name for name, kept in self.running.items() if asked.get(name) != kept.told]:
@@ -114,7 +122,7 @@ class Keeper:
         if FORKS:
             return self.children.fork(name, lambda: self._serve(name, wanted), log)
         command = [sys.executable, "-m", "pipeline.rollout.keeper", "--serve", name]
-        return self.children.start(name, [*command, wanted.model_dump_json()], log)
+        return self.children.start(name, [*command, str(self.folder)], log)
 
     def _serve(self, name: str, wanted: Wanted) -> None:
         os.close(self.lock)
@@ -147,13 +155,13 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda number, _: ended.append(number))
         with Supervisor(folder / CHILDREN) as children:
-            keeper, wanted = Keeper(folder, children, lock), folder / "wanted.json"
+            keeper, wanted = Keeper(folder, children, lock), folder / WANTED
             try:
                 for _ in _signs_of_life(folder):
                     if ended:
                         break
                     if wanted.is_file():
-                        keeper.reconcile(Wanted.model_validate_json(wanted.read_bytes()))
+                        keeper.reconcile(read_wanted(folder))
                     time.sleep(_PAUSE_SECONDS)
             finally:
                 keeper.end()
@@ -194,7 +202,8 @@ def _serve(arm: str, wanted: Wanted) -> None:
     from pipeline.serve.server import serve
 
     server = wanted.servers[arm]
-    serve(server.release, server.port, wanted.project, wanted.log_url, injected(server.fault))
+    wrap, edge_key = injected(server.fault), wanted.keys.edge
+    serve(server.release, server.port, wanted.project, wanted.log_url, wrap, edge_key)
 
 
 def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
@@ -206,6 +215,6 @@ def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        _serve(sys.argv[2], Wanted.model_validate_json(sys.argv[3]))
+        _serve(sys.argv[2], read_wanted(Path(sys.argv[3])))
         sys.exit(0)
     sys.exit(keep(Path(sys.argv[1]) if sys.argv[1:] else KEPT))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.rollout import envoy, keeper
 from pipeline.rollout.envoy import Route
-from pipeline.rollout.keeper import KEPT, Server, Wanted
+from pipeline.rollout.keeper import KEPT, WANTED, Server, Wanted
 from pipeline.shared import loopback, watcher
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
@@ -37,7 +37,7 @@ class Live:
 
     def route(self, route: Route) -> float:
         """Change the traffic; the seconds until Envoy routes by it."""
-        version = envoy.set_route(self.folder, route)
+        version = envoy.set_route(self.folder, route, self.wanted.keys)
         return envoy.confirm(self.wanted.ports, version)
 
     def wait(self) -> None:
@@ -124,8 +124,8 @@ def serving(
     (folder / "lease").touch()
     if not is_kept(folder):
         _start_keeper(folder)
-    envoy.write(folder, wanted.ports, route)
-    write_json(folder / "wanted.json", wanted.model_dump())
+    envoy.write(folder, wanted.ports, route, wanted.keys)
+    write_json(folder / WANTED, wanted.model_dump())
     live, over = Live(folder, wanted), threading.Event()
     beating = threading.Thread(target=_beat, args=(folder, over), daemon=True)
     beating.start()
@@ -151,7 +151,7 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
     """What is to run; on the ports of before, if somebody runs it already."""
     known: Wanted | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
-        known = Wanted.model_validate_json((folder / "wanted.json").read_bytes())
+        known = keeper.read_wanted(folder)
     free = free_ports(len(sides) + 2)
     ports = dict(zip(sides, free, strict=False))
     if known is not None:
@@ -161,9 +161,8 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
         for arm, side in sides.items()
     }
     users, admin = (known.users, known.admin) if known else free[-2:]
-    return Wanted.model_validate(
-        {"servers": servers, "users": users, "admin": admin, "project": PROJECT}
-    )
+    keys = known.keys if known else envoy.new_keys()
+    return Wanted(servers=servers, users=users, admin=admin, project=PROJECT, keys=keys)
 
 
 def free_ports(count: int) -> list[int]:

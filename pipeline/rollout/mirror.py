@@ -13,6 +13,7 @@ from pipeline.features.transform import ZONE
 from pipeline.rollout import shadow as analysis
 from pipeline.rollout.controller import Stage, recomputed, staged, wrong
 from pipeline.rollout.decision import Decision
+from pipeline.rollout.envoy import KNOWN
 from pipeline.rollout.fault import OF_THE_MODEL
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
 from pipeline.rollout.traffic import DAY, Ahead, Traffic
@@ -60,15 +61,20 @@ def _mirrored(stage: Stage) -> pd.DataFrame:
             break
     observed = stage.observed()
     answers = stage.evidence.answers()
-    theirs = answers[answers["arm"] == SHADOW].drop_duplicates("request_id")
+    theirs = _first_rows(answers[answers["arm"] == SHADOW])
     theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
-    ours = answers[answers["arm"] != SHADOW].drop_duplicates("request_id")
+    ours = _first_rows(answers[answers["arm"].isin(KNOWN)])
     timed = ours[["request_id", "seconds"]].rename(columns={"seconds": "champion_seconds"})
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
     # A server that logs no answer gave none: the proxy throws a mirrored answer away unread.
     return pairs.assign(challenger_code=np.where(pairs["challenger_risk"].isna(), 0, 200))
+
+
+def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
+    """One row a request, of a batch its first."""
+    return answers[answers["row"] == 0].drop_duplicates("request_id")
 
 
 def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
@@ -99,14 +105,16 @@ def _at_once(compared: analysis.Comparison) -> str:
 
 
 def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
-    """How many of the challenger's answers differ from what its model gives on the right rows."""
+    """How many of the challenger's rows differ from what its model gives on the right rows."""
     rollout = stage.rollout
-    traffic = stage.evidence.traffic
+    traffic, answers = stage.evidence.traffic, stage.evidence.answers()
     risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
     if rollout.challenger.fault in OF_THE_MODEL:
         risk = wrong(rollout.challenger, traffic)
     right = pd.Series(risk, index=traffic.asked["name"])
-    apart = (pairs["challenger_risk"] - pairs["flight"].map(right)).abs()
+    mirrored = answers["request_id"].isin(set(pairs["request_id"]))
+    rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
+    apart = (rows["risk"] - rows["flight"].map(right)).abs()
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
-from pipeline.rollout.keeper import KEPT, Wanted
+from pipeline.rollout.keeper import KEPT, WANTED, read_wanted
 from pipeline.rollout.promotion import mended, point_at
 from pipeline.rollout.rollout import (
     ALL_CHAMPION,
@@ -142,14 +142,13 @@ def _served(known: list[Entry]) -> dict[str, Side]:
 
 def _switched(back: Back, last: Move) -> str:
     """Change the traffic of whoever serves now; nothing to do where nobody does."""
-    path = KEPT / "wanted.json"
-    if not serving_live.is_kept() or not path.is_file():
+    if not serving_live.is_kept() or not (KEPT / WANTED).is_file():
         return "; nothing serves now, so no traffic had to change"
-    wanted = Wanted.model_validate_json(path.read_bytes())
+    wanted = read_wanted(KEPT)
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
     route = envoy.Route({arm: ledger.WHOLE}, last.salt)
-    version = envoy.set_route(KEPT, route)
+    version = envoy.set_route(KEPT, route, wanted.keys)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

@@ -4,9 +4,10 @@
 training would have read; `batch` scores a whole schedule ahead; `stage` has their commands.
 
 `server` answers over HTTP: `loaded` is the release, `request` what may be asked, `predictor` what
-answers, `protocol` how tensors travel, `app` the routes over a `desk`, each within an `envelope`,
-`log` what was answered, `retention` how long that is kept, `metrics` what was counted, `kserve` the
-same predictor for a cluster.
+answers, `protocol` how tensors travel and `packing` how bodies do, `app` the routes over a `desk`,
+each within an `envelope`; `callers` says which header is believed, `connection` what one may cost,
+`gate` who is refused past capacity; `log` is what was answered, `retention` how long that is kept,
+`metrics` what was counted, `kserve` the same predictor for a cluster.
 """
 
 from pipeline.serve.batch import batch

@@ -15,9 +15,11 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from pipeline.serve import protocol
+from pipeline.serve.callers import Trust
 from pipeline.serve.desk import Desk
 from pipeline.serve.envelope import Envelope, refusal
-from pipeline.serve.log import DIRECT, Log
+from pipeline.serve.gate import Gate
+from pipeline.serve.log import Log
 from pipeline.serve.metrics import CONTENT_TYPE, Metrics
 from pipeline.serve.openapi import BODIES, answers, described, page
 from pipeline.serve.predictor import Predicts
@@ -36,14 +38,16 @@ def create_app(
     metrics: Metrics,
     ready: Callable[[], str],
     model_name: str = "flight-delay",
-    arm: str = DIRECT,
+    trust: Trust | None = None,
 ) -> FastAPI:
     """The app over a predictor; `ready` says why it is not, or nothing.
 
-    `arm` is what answers are logged under where the caller, a proxy, names none.
+    `trust` says whose headers are believed; without one, nobody's.
     """
-    desk = Desk(predictor, log, config, metrics)
-    _shown(metrics, desk, log)
+    without = f"{_MODEL.format(name=model_name)}-features/"
+    gate = Gate(config.max_waiting, config.queue_ms / 1000, without)
+    desk = Desk(predictor, log, config, metrics, gate)
+    _shown(metrics, desk, log, gate)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,23 +60,25 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
     about = {"x-version": desk.version, "x-release": desk.release[:12]}
-    app.add_middleware(Envelope, metrics=metrics, about=about, arm=arm)
+    app.add_middleware(Envelope, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _no_route)
     _for_people(app, desk, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
     _for_machines(app, _Machines(desk, ready, kinds))
     described(app, list(kinds))
+    app.state.gate, app.state.metrics = gate, metrics  # for the connections
     return app
 
 
-def _shown(metrics: Metrics, desk: Desk, log: Log) -> None:
+def _shown(metrics: Metrics, desk: Desk, log: Log, gate: Gate) -> None:
     metrics.model(version=desk.version, release=desk.release[:12])
     about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
     metrics.shown("flight_model_trained_until_seconds", about, desk.trained_until.timestamp)
-    metrics.shown("flight_waiting", "Requests that wait for the store", lambda: desk.waiting)
+    metrics.shown("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
     metrics.shown("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
     metrics.shown("flight_log_written", "Answers in the log", lambda: log.written)
     metrics.shown("flight_log_known", "Answers that were in the log", lambda: log.known)
@@ -135,9 +141,10 @@ class _Machines:
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
         name, header = self._named(request), request.headers.get(protocol.HEADER)
-        body = await self._desk.body(request, *([BYTES, JSON, ""] if header else [JSON]))
+        waits = INPUTS not in self._kinds[name]
+        body = await self._desk.body(request, *([BYTES, JSON] if header else [JSON]), waits=waits)
         asked = protocol.tensors(body, header, self._kinds[name])
-        if INPUTS in self._kinds[name]:
+        if not waits:
             risk = self._desk.from_features(protocol.matrix(asked), request)
         else:
             risk = (await self._desk.from_store(protocol.flights(asked), request))[1].risk

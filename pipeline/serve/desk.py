@@ -5,18 +5,19 @@ connection: requests wait for it in turn, only so many and only so long.
 """
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from pipeline.serve.gate import Gate
 from pipeline.serve.log import Log, packed
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.packing import packing_of, unpacked
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
 from pipeline.serve.protocol import Refused
 from pipeline.serve.request import Flight, flight_id, requests
@@ -26,28 +27,27 @@ from pipeline.shared.config import ServeConfig
 class Desk:
     """Takes what was asked to the predictor, and what was answered to the log and the metrics."""
 
-    def __init__(self, predictor: Predicts, log: Log, config: ServeConfig, metrics: Metrics):
+    def __init__(
+        self, predictor: Predicts, log: Log, config: ServeConfig, metrics: Metrics, gate: Gate
+    ):
         """One thread reads the store; it begins with the first request."""
         self._predictor, self._log = predictor, log
-        self._config, self._metrics = config, metrics
+        self._config, self._metrics, self._gate = config, metrics, gate
         self._worker = _thread()
-        self._lock, self.waiting = threading.Lock(), 0
         self.version, self.release = predictor.loaded.number, predictor.loaded.release
         self.trained_until = predictor.loaded.trained_until
         self.horizon_minutes = predictor.loaded.features.horizon_minutes
 
-    async def body(self, request: Request, *kinds: str) -> bytes:
-        """The body of a request, if it is of one of these kinds and not too large."""
+    async def body(self, request: Request, *kinds: str, waits: bool = True) -> bytes:
+        """The body of a request, unpacked, if it is of one of these kinds and not too large.
+
+        A body whose kind is not named is taken for one of them: some clients never name theirs.
+        A request that `waits` for the store passes the gate.
+        """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in kinds:
+        if kind not in (*kinds, ""):
             raise Refused(415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}")
-        packed_as = ", ".join(request.headers.getlist("content-encoding")).lower()
-        if {word.strip() for word in packed_as.split(",")} - {"", "identity"}:
-            raise Refused(
-                415,
-                f"the body is packed as {packed_as!r:.60}; send it as it is",
-                **{"accept-encoding": "identity"},
-            )
+        packing = packing_of(request.headers.getlist("content-encoding"))
         limit, found = self._config.max_body_bytes, bytearray()
         told = request.headers.get("content-length", "0")
         if told.isascii() and told.isdigit() and int(told[:18]) > limit:
@@ -56,7 +56,16 @@ class Desk:
             found += chunk
             if len(found) > limit:
                 raise Refused(413, f"the body has more than {limit} bytes, which are read at most")
-        return bytes(found)
+        if waits:
+            self._enter(request)
+        return unpacked(bytes(found), packing, limit)
+
+    def _enter(self, request: Request) -> None:
+        """Let a whole request in; one whose body took long may find the gate full by now."""
+        if self._gate.full:
+            raise Refused(503, self._gate.reason, **{"retry-after": "1"})
+        self._gate.enter()
+        request.scope["state"]["inside"] = True
 
     def _limited(self, rows: int) -> None:
         if not 0 < rows <= self._config.max_rows:
@@ -70,7 +79,9 @@ class Desk:
         """T of each flight and its risk, logged."""
         self._limited(len(flights))
         asked = requests(flights, self.horizon_minutes)
-        found: Answers = await self._in_turn(lambda: self._sound(self._predictor.online, asked))
+        found: Answers = await self._in_turn(
+            lambda: self._sound(self._predictor.online, asked), request.scope["state"]
+        )
         self._note_flights(request, flights, asked["predict_at"], found)
         return asked["predict_at"], found
 
@@ -122,27 +133,26 @@ class Desk:
             self._metrics.invalid()
             raise Refused(500, f"version {self.version} gave no probability: {error}") from error
 
-    async def _in_turn(self, work: Callable[[], Any]) -> Any:
-        """Work done by the store's thread, unless too many wait for it, or it takes too long."""
-        with self._lock:
-            if self.waiting >= self._config.max_waiting:
-                raise Refused(
-                    503,
-                    f"{self.waiting} requests wait for the store already",
-                    **{"retry-after": "1"},
-                )
-            future = self._worker.submit(work)
-            self.waiting += 1
-        future.add_done_callback(self._left)
+    async def _in_turn(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
+        """Work done by the store's thread before its deadline, or not at all."""
+        future = self._worker.submit(self._work, work, state)
+        state["inside"] = False  # only the store knows when: it goes on for those that gave up
+        future.add_done_callback(lambda _: self._gate.leave())
+        left = self._config.timeout_ms / 1000 - (time.perf_counter() - state["began"])
         try:
-            async with asyncio.timeout(self._config.timeout_ms / 1000):
+            async with asyncio.timeout(left):
                 return await asyncio.wrap_future(future)
-        except TimeoutError:
+        except TimeoutError:  # what has not begun is taken back
             raise self._late() from None
 
-    def _left(self, _: "Future[Any]") -> None:
-        with self._lock:  # only now: who has given up still keeps the thread busy
-            self.waiting -= 1
+    def _work(self, work: Callable[[], Any], state: Mapping[str, Any]) -> Any:
+        if getattr(state.get("cycle"), "disconnected", False):
+            raise ClientDisconnect  # nobody waits for it any more
+        began = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self._gate.worked(time.perf_counter() - began)
 
     def _late(self) -> Refused:
         return Refused(504, f"no answer within {self._config.timeout_ms} ms")

@@ -1,41 +1,24 @@
-"""What goes around every answer: who asked, which release answered, how long it took.
+"""The middleware around every answer: who asked, which release answered, how long it took.
 
 As ASGI itself, since what frameworks offer for this costs more than a prediction does.
 """
 
-import os
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.serve.log import SHADOW
+from pipeline.serve.callers import REQUEST_ID, Trust, Unfit, new_id
+from pipeline.serve.gate import Gate
 from pipeline.serve.metrics import Metrics
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_PERSONAL = re.compile(
-    r"(\d{1,3}\.){3}\d{1,3}(:\d+)?"  # 203.0.113.7
-    r"|(?=[^:]*:[^:]*:)[0-9a-fA-F:.]+"  # 2001:db8::7
-    r"|(?=(\D*\d){9})\d{2,4}([.-]\d{2,4}){2,4}"  # 212-555-0123
-)
-"""An address of the internet, or a number that calls somebody: no id, and not to be logged."""
-_MIRRORED = "-shadow"
-_ARM = re.compile(r"[a-z0-9-]{1,32}")
-
-
-def new_id() -> str:
-    """An id of a request: a UUID of version 7, which begins with the time (ms since 1970).
-
-    So the log's unique index grows at its end. Ids of pure chance change a page of it each, and
-    each of those pages is written: several times the work for a row.
-    """
-    chance = os.urandom(10).hex()
-    return f"{time.time_ns() // 1_000_000:012x}7{chance[1:4]}8{chance[5:]}"
+HUNG_UP, TOO_SLOW = 499, 408
+"""Codes of requests that nobody answered: the caller is gone, or was cut off for its slowness."""
 
 
 def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -44,17 +27,14 @@ def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) ->
     return Response(content, code, headers=headers, media_type="application/json")
 
 
-def _is_id(told: str) -> bool:
-    """Whether a caller's own id of a request may be logged: it names the request, nobody else."""
-    return bool(_REQUEST_ID.fullmatch(told)) and not _PERSONAL.fullmatch(told)
-
-
 class Envelope:
     """Around an app: reads who asks, adds what answered, counts what was asked."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], arm: str):
-        """`about` goes with every response; `arm` is that of a request which names none."""
-        self._app, self._metrics, self._arm = app, metrics, arm
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], trust: Trust, gate: Gate
+    ):
+        """`about` goes with every response."""
+        self._app, self._metrics, self._trust, self._gate = app, metrics, trust, gate
         self._about = [(name.encode(), value.encode()) for name, value in about.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,47 +42,62 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, code = time.perf_counter(), None
-        if head := scope["method"] == "HEAD":  # as GET is answered, without the body
-            scope = {**scope, "method": "GET"}
-        headers = Headers(scope=scope)
-        told = headers.get("x-request-id", "")
-        request_id = told if _is_id(told) else new_id()
-        added = [*self._about, (b"x-request-id", request_id.encode())]
-
-        async def enveloped(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-                message["headers"] = [*message.get("headers", []), *added]
-            elif head:
-                message["body"] = b""
-            await send(message)
-
+        started = time.perf_counter()
+        sent = _Sent(send, self._about, head=scope["method"] == "HEAD")
         state: dict[str, Any] = scope.setdefault("state", {})
-        state |= {"id": request_id, "arm": self._arm_of(headers), "began": started}
+        state |= {"began": started, "inside": False}
+        if sent.head:  # as GET is answered, without the body
+            scope = {**scope, "method": "GET"}
         try:
-            if reason := self._unfit(told, state["arm"]):
-                await refusal(400, reason)(scope, receive, enveloped)
-            else:
-                await self._app(scope, receive, enveloped)
+            await self._answer(scope, receive, sent)
+        except ClientDisconnect:
+            sent.code = sent.code or HUNG_UP
         except Exception as error:
-            if code is None:
+            if sent.code is None:
                 reason = f"the server failed ({type(error).__name__}); its own output says how"
-                await refusal(500, reason)(scope, receive, enveloped)
+                await refusal(500, reason)(scope, receive, sent)
             raise
         finally:
+            if state["inside"]:
+                self._gate.leave()
             route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
-            self._metrics.request(route, code or 500, time.perf_counter() - started)
+            self._metrics.request(route, _code(sent, state), time.perf_counter() - started)
 
-    def _arm_of(self, headers: Headers) -> str:
-        """The arm that the proxy names; a copy, which it marks in the host, belongs to none."""
-        host = headers.get("host", "").partition(":")[0]
-        return SHADOW if host.endswith(_MIRRORED) else headers.get("x-arm", self._arm)
+    async def _answer(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
+        try:
+            found = self._trust.identify(Headers(scope=scope))
+        except Unfit as error:
+            sent.say(REQUEST_ID, new_id())
+            await refusal(400, str(error))(scope, receive, sent)
+            return
+        sent.say(REQUEST_ID, found.request_id)
+        scope["state"] |= {"id": found.request_id, "arm": found.arm}
+        await self._app(scope, receive, sent)
 
-    def _unfit(self, request_id: str, arm: str) -> str:
-        if request_id and not _is_id(request_id):
-            return f"x-request-id is no id: at most 64 of {_REQUEST_ID.pattern[:15]}, no address"
-        if not _ARM.fullmatch(arm):
-            return f"x-arm is no arm: at most 32 of {_ARM.pattern[:9]}"
-        return ""
+
+class _Sent:
+    """What goes to the caller: with headers of its own, and its code remembered."""
+
+    def __init__(self, send: Send, about: list[tuple[bytes, bytes]], head: bool):
+        self._send, self._added, self.head = send, list(about), head
+        self.code: int | None = None
+
+    def say(self, name: str, value: str) -> None:
+        """Add a header to the response."""
+        self._added.append((name.encode(), value.encode()))
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the response."""
+        if message["type"] == "http.response.start":
+            self.code = message["status"]
+            message["headers"] = [*message.get("headers", []), *self._added]
+        elif self.head:
+            message["body"] = b""
+        await self._send(message)
+
+
+def _code(sent: _Sent, state: Mapping[str, Any]) -> int:
+    """The code to count: what was sent, unless the connection ended before it could be."""
+    if getattr(state.get("cycle"), "disconnected", False):
+        return TOO_SLOW if state.get("late") else HUNG_UP
+    return sent.code or 500

@@ -28,7 +28,12 @@ from pipeline.shared.secrets import shown
 SHADOW = "shadow"
 """The arm of a copy of a request: its answer reaches nobody."""
 DIRECT = "direct"
-"""The arm of a request that came past the proxy and named none: by hand, or to try the server."""
+"""The arm of a request that came past the proxy, whatever it claims: somebody tried the server."""
+STRANGER = "stranger"
+"""The arm of a request that came through the proxy without a known caller's key: it is answered,
+and is nobody's evidence."""
+UNPROVEN = [SHADOW, DIRECT, STRANGER]
+"""Arms whose answers are no flight's: they reached nobody, or somebody who is not known."""
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))

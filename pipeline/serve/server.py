@@ -21,13 +21,13 @@ from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from pipeline.serve.predictor import Predicts
 
 _BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
-DRAIN_SECONDS = 10
-"""How long requests that were begun may take to end."""
 
 
 def server(version: str = "champion", port: str | int | None = None) -> str:
@@ -50,15 +50,16 @@ def serve(
     project: str = LIVE,
     log_url: str | None = None,
     wrap: "Callable[[Predicts], Predicts]" = lambda predictor: predictor,
-    arm: str | None = None,
+    edge_key: str = "",
 ) -> str:
     """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
 
     `wrap` may put something before the predictor; whether it is ready is asked of what is behind.
-    `arm` is what answers are logged under where the caller names none.
+    `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
     """
     from pipeline.serve import log as request_log
     from pipeline.serve.app import create_app
+    from pipeline.serve.callers import Trust
     from pipeline.serve.loaded import loaded
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.predictor import Predictor, unready
@@ -75,15 +76,13 @@ def serve(
         reason = unready(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()
         name = load(RegisterConfig).model_name
-        app = create_app(
-            predictor, log, config, metrics, lambda: reason, name, arm or request_log.DIRECT
-        )
+        app = create_app(predictor, log, config, metrics, lambda: reason, name, Trust(edge_key))
         at = "http://{}:{}".format(*listener.getsockname())
         state = f"not ready: {reason}" if reason else "ready"
         gc.collect()
         gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
         _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_fresh(store)}")
-        _until_told(app, listener)
+        _until_told(app, listener, config)
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
     return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
@@ -105,25 +104,16 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _until_told(app: object, listener: socket.socket) -> None:
+def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
     """Answer until a signal, then end what was begun."""
     import uvicorn
 
-    settings = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        timeout_keep_alive=60,
-    )
+    from pipeline.serve.connection import settings
+
     told = [signal.SIGTERM, signal.SIGINT]
     before = {name: signal.signal(name, lambda *_: None) for name in told}
     try:  # uvicorn takes the signals, and raises them again once it has ended
-        uvicorn.Server(settings).run(sockets=[listener])
+        uvicorn.Server(settings(app, config)).run(sockets=[listener])
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

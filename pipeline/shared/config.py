@@ -395,6 +395,12 @@ class ServeConfig(StageConfig):
     max_rows: int = Field(ge=1, le=100_000)
     timeout_ms: int = Field(ge=1, le=60_000)
     max_waiting: int = Field(ge=1, le=10_000)
+    queue_ms: int = Field(ge=1, le=60_000)
+    refusal_ms: int = Field(ge=0, le=10_000)
+    max_connections: int = Field(ge=1, le=100_000)
+    max_header_bytes: int = Field(ge=1_000, le=1_000_000)
+    request_ms: int = Field(ge=10, le=600_000)
+    idle_seconds: int = Field(ge=1, le=3_600)
 
 
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
@@ -504,6 +510,13 @@ class Breakers(Section):
     parity_allowed: int = Field(ge=0)
 
 
+class Unlogged(Section):
+    """How many answers of an arm the servers' log may lack: so many, or a share of them."""
+
+    fewest: int = Field(ge=0)
+    share: float = Field(ge=0, lt=1)
+
+
 class CanaryPlan(Section):
     """The steps of a canary, its guardrails and breakers, and when it ends without an answer."""
 
@@ -515,6 +528,7 @@ class CanaryPlan(Section):
     score: ScoreGuard
     sample_ratio: SampleRatio
     breakers: Breakers
+    unlogged: Unlogged
     max_run: int = Field(ge=30)
     slices: list[str]
     bake_days: float = Field(ge=0)
@@ -564,8 +578,21 @@ class Trailing(Section):
     seed: int = Field(ge=0)
 
 
+class OddRequests(Section):
+    """How many rows callers may have asked for oddly: so many, or a share of them."""
+
+    fewest: int = Field(ge=0)
+    share: float = Field(ge=0, lt=1)
+
+    def allowed(self, rows: int) -> int:
+        """The number of them among so many rows."""
+        return max(self.fewest, int(self.share * rows))
+
+
 class TripwireLimits(Section):
     """What served rows may look like before anybody speaks of drift."""
+
+    odd_requests: OddRequests
 
     max_missing_rise: Share
     max_unseen_share: Share

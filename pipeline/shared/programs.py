@@ -29,6 +29,7 @@ PROGRAMS = {
     "alertmanager": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
     "amtool": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
     "chromium": Packages("chromium", "--cask chromium", "chromium"),
+    "curl": Packages("curl", "curl", "curl"),
     "gh": Packages("gh", "gh", "github-cli"),
     "git": Packages(apt="git", brew="git", apk="git", dnf="git"),
     "java": Packages("default-jre-headless", "openjdk", "openjdk17-jre-headless"),

@@ -19,6 +19,7 @@ import yaml
 
 from exercises import drill
 from pipeline.rollout.envoy import Route, arm_of
+from pipeline.serve.callers import CALLER_KEY
 from pipeline.shared import ledger
 from tests.flow import life
 from tests.patience import PATIENCE, until
@@ -180,14 +181,15 @@ class Probe:
             number += 1
             name, began = f"probe {number}", time.monotonic()
             with contextlib.suppress(OSError, ValueError):
-                port = json.loads((self.folder / "state/rollout/kept/wanted.json").read_text())
-                code, version = self._one(port["users"], body, name)
+                wanted = json.loads((self.folder / "state/rollout/kept/wanted.json").read_text())
+                code, version = self._one(wanted, body, name)
                 self.seen.append((began, name, code, version))
 
-    def _one(self, port, body, name):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    def _one(self, wanted, body, name):
+        connection = http.client.HTTPConnection("127.0.0.1", wanted["users"], timeout=5)
         try:
             headers = {"content-type": "application/json", "x-flight": name}
+            headers[CALLER_KEY] = wanted["keys"]["caller"]
             connection.request("POST", "/predict", body, headers)
             answer = connection.getresponse()
             answer.read()

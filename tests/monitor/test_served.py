@@ -95,7 +95,7 @@ def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flig
     """Before anything was materialized, one such request made a month of broken data."""
     url, before = load(ServeConfig).log_url, answered(flights)
     assert by_hand(flights, url) == 0
-    months.log(flights[:3], arm=["direct", "champion", "direct"], known_at=[months.never()] * 3)
+    months.log(flights[:3], arm=["direct", "champion", "stranger"], known_at=[months.never()] * 3)
     assert answered(flights)["source"][:3].tolist() == ["batch", "log", "batch"]
     pd.testing.assert_frame_equal(answered(flights).iloc[[0, 2]], before.iloc[[0, 2]])
     assert by_hand(flights, url) == 2

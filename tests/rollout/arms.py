@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout import envoy
-from pipeline.rollout.envoy import Ports, Route
+from pipeline.rollout.envoy import Keys, Ports, Route
 from pipeline.rollout.live import free_ports
+from pipeline.serve.callers import CALLER_KEY
 from tests.patience import PATIENCE, until
 
 SALT = "0123456789ab"
@@ -60,7 +61,7 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         code = 200
-        if self.path == "/ask":
+        if self.path == "/v2/ask":
             self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
             self.server.goes_on.wait(PATIENCE)
             self.server.answers += 1
@@ -80,12 +81,13 @@ class Proxied:
 
     folder: Path
     ports: Ports
+    keys: Keys
     arms: dict[str, Arm]
 
     def route(self, shares: dict[str, int], salt: str = SALT, mirrored: bool = False) -> Route:
         """Change the traffic."""
         route = Route(shares, salt, mirrored)
-        envoy.confirm(self.ports, envoy.set_route(self.folder, route))
+        envoy.confirm(self.ports, envoy.set_route(self.folder, route, self.keys))
         return route
 
     def ask(self, flights: list[str | None], **headers: str) -> list[tuple[int, str]]:
@@ -93,13 +95,16 @@ class Proxied:
         return [(code, told.get("x-release", "")) for code, told in self.asked(flights, **headers)]
 
     def asked(self, flights: list[str | None], **headers: str) -> list[tuple[int, Any]]:
-        """The same with all headers of the answers."""
+        """The same with all headers of the answers, as a known caller unless the key is another."""
         connection = http.client.HTTPConnection("127.0.0.1", self.ports.users, timeout=PATIENCE)
         found = []
         for flight in flights:
-            named = {} if flight is None else {"x-flight": flight}
+            named = {CALLER_KEY: self.keys.caller}
+            named |= {} if flight is None else {"x-flight": flight}
             connection.request(
-                "GET", "/ask", headers=named | {k.replace("_", "-"): v for k, v in headers.items()}
+                "GET",
+                "/v2/ask",
+                headers=named | {k.replace("_", "-"): v for k, v in headers.items()},
             )
             answer = connection.getresponse()
             answer.read()
@@ -131,16 +136,25 @@ def proxied(folder: Path) -> Iterator[Proxied]:
     """Three arms behind an Envoy of their own, all traffic at the champion."""
     users, admin, *servers = free_ports(2 + len(envoy.ARMS))
     ports = Ports(users, admin, dict(zip(envoy.ARMS, servers, strict=True)))
-    found = Proxied(folder, ports, {})
-    envoy.write(folder, ports, Route({"champion": 10_000}, SALT))
+    found = Proxied(folder, ports, envoy.new_keys(), {})
+    envoy.write(folder, ports, Route({"champion": 10_000}, SALT), found.keys)
     for name in envoy.ARMS:
         found.start(name)
+    try:
+        with running(folder):
+            found.healthy(**dict.fromkeys(envoy.ARMS, 2))
+            yield found
+    finally:
+        for name in list(found.arms):
+            found.stop(name)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[int]:
+    """Envoy on a folder that was written: its process."""
     process = subprocess.Popen(envoy.command(folder), stderr=subprocess.DEVNULL)
     try:
-        found.healthy(**dict.fromkeys(envoy.ARMS, 2))
-        yield found
+        yield process.pid
     finally:
         process.kill()
         process.wait(PATIENCE)
-        for name in list(found.arms):
-            found.stop(name)

@@ -31,6 +31,7 @@ def requests(rows: int = 3000, step: int = 0, seed: int = 0, **changes: Any) -> 
             "code": 200,
             "seconds": 0.01,
             "release": np.where(arm == "challenger", "v2", "v1"),
+            "logged": True,
             "risk": chance.uniform(0.1, 0.5, rows),
             "missing": False,
             "stale": False,

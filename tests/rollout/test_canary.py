@@ -15,7 +15,7 @@ pytestmark = pytest.mark.answer("canary-decides")
 CLEAN = requests()
 RATES = ["errors", "slow", "missing", "stale", "fallback"]
 FAULTS = {
-    "errors": {"code": 503, "risk": float("nan")},
+    "errors": {"code": 503, "logged": False, "risk": float("nan")},
     "slow": {"seconds": 0.5},
     "missing": {"missing": True},
     "stale": {"stale": True},
@@ -194,6 +194,45 @@ def test_one_answer_that_is_no_probability_is_the_end(risk):
     decision = judge(bad(CLEAN, "challenger", 1, risk=risk))
     assert (decision.outcome, trips(decision)) == ("rollback", ["answers that are no probability"])
     assert judge(bad(CLEAN, "control", 1, risk=risk)).outcome == "advance"
+
+
+LOST = {"logged": False, "risk": float("nan"), "parity": float("nan")}
+"""What is known of an answer that the servers' log lacks."""
+
+
+@pytest.mark.parametrize("arm", ["challenger", "control"])
+@pytest.mark.answer("safe-rollout")
+def test_an_answer_that_the_log_lacks_is_no_risk_that_is_none(arm):
+    decision = judge(bad(CLEAN, arm, 10, **LOST))
+    assert (decision.outcome, alarms(decision), trips(decision)) == ("advance", [], [])
+
+
+@pytest.mark.parametrize("arm", ["challenger", "control"])
+def test_too_many_answers_that_the_log_lacks_pause_and_roll_nothing_back(arm):
+    rule, answers = PLAN.canary.unlogged, int((CLEAN["arm"] == arm).sum())
+    allowed = max(rule.fewest, int(rule.share * answers))
+    assert judge(bad(CLEAN, arm, allowed, **LOST)).outcome == "advance"
+    decision = judge(bad(CLEAN, arm, allowed + 1, **LOST))
+    assert decision.outcome == "pause"
+    told = f"{allowed + 1} of {answers} answers of the {arm} are not in the servers' log"
+    assert decision.reasons[0].startswith(told)
+
+
+def test_a_server_whose_answers_are_never_logged_never_passes():
+    seen = whole()
+    mine = seen["arm"] == "challenger"
+    blind = seen.assign(
+        logged=~mine, risk=seen["risk"].mask(mine), parity=seen["parity"].mask(mine)
+    )
+    assert judge(blind, LAST).outcome == "pause"
+
+
+def test_evidence_of_before_that_says_nothing_of_the_log_is_judged_as_it_was():
+    old = CLEAN.drop(columns="logged")
+    assert judge(old) == judge(CLEAN)
+    assert trips(judge(bad(old, "challenger", 1, risk=float("nan")))) == [
+        "answers that are no probability"
+    ]
 
 
 @pytest.mark.parametrize("risk", [0.0, 1.0])

@@ -46,11 +46,13 @@ def edge(evidence, flight, arm="control", code=200, release=OURS, request_id=Non
         stream.write(json.dumps(line | changes) + "\n")
 
 
-def answer(evidence, flight, risk=0.1, arm="control", release=OURS, flags=None, request_id=None):
+def answer(
+    evidence, flight, risk=0.1, arm="control", release=OURS, flags=None, request_id=None, row=0
+):
     """An answer as a server logs it."""
     one = Answer(
         request_id=request_id or f"of {flight}",
-        row=0,
+        row=row,
         arm=arm,
         version="1",
         release=release,
@@ -167,6 +169,67 @@ def test_of_two_answers_to_one_request_the_first_counts(at_work):
     answer(at_work, "one", 0.9, "champion")
     found = seen(at_work, "one")
     assert found["risk"].tolist() == [0.1]
+
+
+@pytest.mark.parametrize("arm", ["shadow", "direct", "stranger", "nobody", ""])
+def test_an_answer_to_somebody_who_is_not_known_is_nobodys_evidence(at_work, monkeypatch, arm):
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.05)
+    edge(at_work, "one")
+    answer(at_work, "one", 0.9, arm)
+    row = seen(at_work, "one").loc["one"]
+    assert not row["logged"]
+    assert np.isnan(row["risk"])
+    assert np.isnan(row["parity"])
+    answer(at_work, "one", 0.1)
+    row = seen(at_work, "one").loc["one"]
+    assert (row["logged"], row["risk"], row["parity"]) == (True, 0.1, 0.0)
+
+
+def test_the_release_that_answered_speaks_for_a_request_that_two_were_asked(at_work):
+    """The challenger died before its answer was out: the proxy asked the champion."""
+    edge(at_work, "one", "challenger", release=OURS)
+    answer(at_work, "one", 0.5, "challenger", THEIRS)
+    answer(at_work, "one", 0.1, "challenger", OURS)
+    row = seen(at_work, "one").loc["one"]
+    assert (row["risk"], row["parity"]) == (0.1, 0.0)
+
+
+def in_a_batch(evidence, risks, flights=("one", "two", "three")):
+    edge(evidence, "one")
+    for row, (flight, risk) in enumerate(zip(flights, risks, strict=True)):
+        answer(evidence, flight, risk, request_id="of one", row=row)
+    return seen(evidence, "one")
+
+
+def test_a_batch_is_one_request_and_each_of_its_rows_is_compared(at_work):
+    found = in_a_batch(at_work, [0.1, 0.2, 0.3])
+    assert found.index.tolist() == ["one"]
+    assert found["parity"].tolist() == [0.0]
+    assert found["risk"].tolist() == [0.1]
+
+
+@pytest.mark.answer("safe-rollout")
+@pytest.mark.parametrize("risks", [[0.3, 0.2, 0.1], [0.1, 0.3, 0.2], [0.2, 0.2, 0.2]])
+def test_a_batch_whose_risks_are_in_another_order_is_as_far_off_as_its_worst_row(at_work, risks):
+    right = np.array([0.1, 0.2, 0.3])
+    (apart,) = in_a_batch(at_work, risks)["parity"]
+    assert apart == pytest.approx(np.abs(right - risks).max())
+
+
+def test_a_batch_whose_flights_are_in_another_order_is_unlike(at_work):
+    (apart,) = in_a_batch(at_work, [0.3, 0.2, 0.1], ["three", "two", "one"])["parity"]
+    assert apart == np.inf
+
+
+def test_one_row_that_is_no_probability_speaks_for_its_batch(at_work):
+    assert in_a_batch(at_work, [0.1, 1.5, 0.3])["risk"].tolist() == [1.5]
+
+
+def test_a_view_that_lacks_for_one_row_lacks_for_its_batch(at_work):
+    edge(at_work, "one")
+    answer(at_work, "one", request_id="of one")
+    answer(at_work, "two", 0.2, request_id="of one", row=1, flags={"weather": "missing"})
+    assert seen(at_work, "one").loc["one", "missing"]
 
 
 def test_the_proxys_log_must_hold_every_request(at_work, monkeypatch):

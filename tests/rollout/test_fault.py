@@ -56,7 +56,8 @@ def test_no_fault_is_the_predictor_itself(sound):
 
 @pytest.mark.parametrize("name", ["Slow", "slow ", "none", "units,slow"])
 def test_an_unknown_fault_is_refused_with_those_that_there_are(name):
-    with pytest.raises(ConfigError, match=r"none of the 7 faults .* slow, failing, .* BAD=slow"):
+    told = rf"none of the {len(FAULTS)} faults .* slow, failing, .* BAD=slow"
+    with pytest.raises(ConfigError, match=told):
         injected(name)
 
 
@@ -132,3 +133,13 @@ def test_a_fault_of_the_model_is_the_same_online_and_with_given_features(sound, 
     given = faulty.vectors(matrix(600.0))
     assert faulty.online(asked()).risk == pytest.approx(given)
     assert isinstance(pd.Series(given).mean(), float)
+
+
+def test_a_server_that_reverses_a_batch_is_right_for_one_row_and_wrong_for_several():
+    rows = matrix()
+    rows[:, 0] = [100, 200, 300, 400]
+    session = Session()
+    reversed_ = injected("reversed")(Predictor(loaded(session), Store()))
+    right = Predictor(loaded(session), Store()).vectors(rows)
+    assert reversed_.vectors(rows).tolist() == right[::-1].tolist()
+    assert reversed_.vectors(rows[:1]).tolist() == right[:1].tolist()

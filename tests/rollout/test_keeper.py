@@ -52,8 +52,9 @@ def start(tmp_path, monkeypatch):
 def wanted(start):
     """A file that asks for an Envoy and no server."""
     users, admin = live.free_ports(2)
-    found = Wanted(servers={}, users=users, admin=admin, project="rollout")
-    envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT))
+    keys = envoy.new_keys()
+    found = Wanted(servers={}, users=users, admin=admin, project="rollout", keys=keys)
+    envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT), keys)
     write_json(KEPT / "wanted.json", found.model_dump())
     return found
 
@@ -153,7 +154,7 @@ def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
     first = kept(wanted)["pid"]
     (users, admin) = live.free_ports(2)
     other = wanted.model_copy(update={"users": users, "admin": admin})
-    envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT))
+    envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT), other.keys)
     write_json(KEPT / "wanted.json", other.model_dump())
     until(lambda: keeper.status()["envoy"]["pid"] not in (first, 0))
     assert kept(other)["starts"] == 1
@@ -166,7 +167,7 @@ def test_a_proxy_that_cannot_start_is_told_with_the_line_that_says_why(start, wa
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         other = wanted.model_copy(update={"admin": taken.getsockname()[1]})
-        envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT))
+        envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT), other.keys)
         write_json(KEPT / "wanted.json", other.model_dump())
         start()
         with pytest.raises(ServersFailed, match=r"envoy .* \d+ starts; .*Address already in use"):
@@ -231,11 +232,12 @@ _COPIES = """
 import time
 from pathlib import Path
 from pipeline.rollout import keeper
+from pipeline.rollout.envoy import new_keys
 from pipeline.rollout.keeper import Keeper, Wanted
 from pipeline.shared.processes import Supervisor
 keeper._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
 wanted = Wanted(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
-                users=1, admin=2, project="p")
+                users=1, admin=2, project="p", keys=new_keys())
 folder = Path("{folder}")
 with keeper._only_one(folder) as lock, Supervisor(folder / keeper.CHILDREN) as children:
     child = Keeper(folder, children, lock)._start("champion", wanted)

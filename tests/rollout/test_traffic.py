@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+from collections import Counter
 
 import numpy as np
 import orjson
@@ -11,7 +12,7 @@ import pytest
 from pipeline.features.definitions import VIEWS
 from pipeline.features.repository import keys_of
 from pipeline.features.transform import entity_names, minutes
-from pipeline.rollout.traffic import Users, between, lived
+from pipeline.rollout.traffic import BATCH, BATCHED, Users, batched, between, lived
 from tests import builders
 
 FIRST, LAST = (pd.Timestamp(f"2013-01-{day} 05:00Z") for day in (10, 13))
@@ -127,6 +128,30 @@ def test_a_flight_without_an_aircraft_says_nothing_of_it(traffic):
     assert all("tailnum" not in orjson.loads(b)["flights"][0] for b in traffic.asked["body"][tails])
 
 
+def bodies(*names):
+    return [orjson.dumps({"flights": [{"flight": name}]}) for name in names]
+
+
+def test_flights_of_a_moment_are_asked_for_one_by_one_or_all_in_one_request():
+    kinds = Counter()
+    for number in range(400):
+        names = [f"{number} {letter}" for letter in "abcdef"]
+        asked, contents = batched(names, bodies(*names))
+        told = [[f["flight"] for f in orjson.loads(body)["flights"]] for body in contents]
+        assert [one for of in told for one in of] == names  # in their order
+        assert asked == [of[0] for of in told]
+        kinds.update(len(of) for of in told)
+    assert set(kinds) == {1, 2, BATCH}
+    assert kinds[BATCH] / 400 == pytest.approx(BATCHED, abs=0.07)
+    assert kinds[2] / 400 == pytest.approx(BATCHED, abs=0.07)
+
+
+def test_a_flight_that_is_alone_is_asked_for_alone():
+    assert all(len(batched([f"{n}"], bodies("x"))[0]) == 1 for n in range(50))
+    names = ["the same", "again"]
+    assert batched(names, bodies(*names)) == batched(names, bodies(*names))
+
+
 # Users.
 
 
@@ -154,7 +179,7 @@ def users():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    found = Users(server.server_port, 3)
+    found = Users(server.server_port, "key", 3)
     yield found
     found.close()
     server.shutdown()

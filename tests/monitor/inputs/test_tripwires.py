@@ -20,7 +20,7 @@ CLEAN = as_served(feature_rows(3_600, "2013-03-01", 30, seed=1))
 CHECKS = [
     *(f"missing {view}" for view in VIEWS),
     *("unseen carrier", "unseen origin", "unseen dest"),
-    *("impossible values", "stuck days", "flights a day"),
+    *("impossible values", "impossible requests", "stuck days", "flights a day"),
 ]
 DAY = CLEAN["flight"].str[:10].to_numpy()
 
@@ -84,7 +84,6 @@ def test_a_few_flights_to_a_place_that_is_new_are_no_fault():
     [
         ("system_dep_late_3h", 37.5),
         ("humid", -1),
-        ("sched_minute", 1_440),
         ("wind_speed", 1_048),
         ("risk", 1.01),
         ("risk", np.nan),
@@ -98,8 +97,46 @@ def test_a_single_value_that_cannot_be_is_named(
     rows.loc[7, column] = value
     (check,) = tripwires.failed(list(looked(rows).values()))
     assert (check.name, check.found, check.limit) == ("impossible values", 1, 0)
-    assert check.detail.endswith(f": {column} 1")
+    assert check.detail.endswith(f": {column} 1 in request {rows.loc[7, 'request_id']}")
     record_property(f"impossible value found among {len(rows):,} rows", check.found)
+
+
+ALLOWED = LIMITS.odd_requests.allowed(len(CLEAN))
+
+
+@pytest.mark.parametrize(("column", "value"), [("sched_minute", 1_440), ("distance", np.inf)])
+def test_a_request_that_somebody_made_by_hand_calls_nobody_and_many_do(
+    column, value, record_property: Callable[[str, object], None]
+):
+    rows = CLEAN.copy()
+    rows.loc[: ALLOWED - 1, column] = value
+    check = looked(rows)["impossible requests"]
+    assert (check.passed, check.found, check.limit) == (True, ALLOWED, ALLOWED)
+    rows.loc[ALLOWED, column] = value
+    (check,) = tripwires.failed(list(looked(rows).values()))
+    assert (check.name, check.found) == ("impossible requests", ALLOWED + 1)
+    assert check.detail.endswith(f": {column} {ALLOWED + 1}")
+    record_property(f"rows of {len(rows):,} that callers may get wrong", ALLOWED)
+
+
+def test_a_few_are_allowed_of_few_rows_and_a_share_of_many():
+    odd = LIMITS.odd_requests
+    assert [odd.allowed(rows) for rows in (0, 100, 5_000, 28_330)] == [5, 5, 5, 28]
+    skew = {"distance": 28, "humid": 29}
+    assert tripwires.beyond(skew, 28_330, odd) == {"humid": 29}
+
+
+@pytest.mark.slow
+def test_the_gates_own_rules_allow_callers_as_much_and_name_requests_of_ours():
+    rows = CLEAN.copy()
+    rows.loc[:2, "sched_minute"] = 1_500
+    rows.loc[7, "risk"] = 1.5
+    found = {c.name: c for c in tripwires.validated("odd", rows, LIMITS.odd_requests, None)}
+    (failed,) = tripwires.failed(list(found.values()))
+    assert failed.name == "range risk"
+    assert failed.detail.endswith(f"in request {rows.loc[7, 'request_id']}")
+    odd = found["range sched_minute"]
+    assert (odd.found, odd.limit, odd.passed) == (3, ALLOWED, True)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -107,7 +144,7 @@ def test_a_value_without_bounds_has_to_be_finite(value):
     rows = CLEAN.copy()
     rows.loc[7, "aircraft_slack"] = value
     (check,) = tripwires.failed(list(looked(rows).values()))
-    assert check.detail.endswith(": aircraft_slack 1")
+    assert ": aircraft_slack 1 in request " in check.detail
 
 
 def test_a_value_that_may_be_missing_is_not_impossible():
@@ -157,7 +194,7 @@ def test_the_day_that_is_not_over_is_not_held_for_half_a_day():
 
 @pytest.mark.slow
 def test_the_data_gates_rules_pass_on_clean_rows():
-    checks = tripwires.validated("served 2013-03", CLEAN, None)
+    checks = tripwires.validated("served 2013-03", CLEAN, LIMITS.odd_requests, None)
     assert len(checks) > 40
     assert tripwires.failed(checks) == []
     assert all(check.blocking for check in checks)
@@ -170,7 +207,8 @@ def test_every_fault_that_breaks_a_rule_is_named_with_how_many_rows():
     rows.loc[:2, "system_late_24h"] = np.float32(np.nan)
     rows.loc[:3, "humid"] = np.float32(101)
     rows.loc[:4, "carrier"] = "XX"
-    found = {c.name: c for c in tripwires.failed(tripwires.validated("served", rows, None))}
+    checks = tripwires.validated("served", rows, LIMITS.odd_requests, None)
+    found = {c.name: c for c in tripwires.failed(checks)}
     assert {name: check.found for name, check in found.items()} == {
         "unique-request request_id": 2,
         "never-null system_late_24h": 3,
@@ -178,4 +216,5 @@ def test_every_fault_that_breaks_a_rule_is_named_with_how_many_rows():
         "known carrier": 5,
     }
     assert {check.limit for check in found.values()} == {0}
-    assert found["known carrier"].detail == "Great Expectations: 5 of 3,600 rows"
+    told = "Great Expectations: 5 of 3,600 rows in request batch/2013-03-01/"
+    assert found["known carrier"].detail.startswith(told)

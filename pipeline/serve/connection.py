@@ -1,0 +1,183 @@
+"""A connection: what uvicorn's own has no limit for, with httptools, which is its fastest parser.
+
+A head that never ends, a body that never comes and a caller that never speaks each hold memory and
+a descriptor. So a request has a timer, from its first byte to its last, and a head is counted.
+"""
+
+import asyncio
+import random
+from typing import ClassVar
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pipeline.serve.gate import Gate
+from pipeline.serve.metrics import Metrics
+from pipeline.shared.config import ServeConfig
+
+DRAIN_SECONDS = 10
+"""How long requests that were begun may take to end."""
+_LINGER_SECONDS = 1.0
+"""Closed with unread bytes a connection is reset, and its caller never reads the reason."""
+_AGAIN_SECONDS = 0.05
+_FULL = b"503 Service Unavailable\r\nretry-after: 1"
+_CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Connection(HttpToolsProtocol):
+    """A connection with limits, and the gate before the app; `of` gives those of a server."""
+
+    limits: ClassVar[ServeConfig]
+    gate: ClassVar[Gate]
+    metrics: ClassVar[Metrics]
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = _unread = 0
+    _is_head, _is_cut, _is_refused, _is_last = True, False, False, False
+
+    @classmethod
+    def of(cls, limits: ServeConfig, gate: Gate, metrics: Metrics) -> type["Connection"]:
+        """The same for one server, as uvicorn wants it: a class."""
+        told = {"limits": limits, "gate": gate, "metrics": metrics}
+        return type("LimitedConnection", (cls,), told)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many; its first request has to come."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            self._cut(b"503 Service Unavailable")
+        else:
+            self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timer with the connection."""
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, as long as the head is not too long."""
+        if self._is_cut:
+            self._unread += len(data)
+            if self._unread > self.limits.max_body_bytes:
+                self.transport.abort()
+            return
+        if self._timer is None:  # a further request on this connection
+            self._await_request()
+        self._head_bytes += len(data) if self._is_head else 0
+        super().data_received(data)
+        if self._is_head and self._head_bytes > self.limits.max_header_bytes:
+            self._cut(b"431 Request Header Fields Too Large")
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer, unless the head was too long, though it came at once."""
+        self._is_head, self._head_bytes = False, 0
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if self._is_refused:  # a second request, before the first has its answer
+            self._is_last = True
+            return
+        if self._is_cut or size > self.limits.max_header_bytes:
+            self._cut(b"431 Request Header Fields Too Large")
+            return
+        before = self.cycle
+        is_next = before is None or before.response_complete
+        if is_next and self.gate.refuses(self.parser.get_method(), self.url):
+            self._refuse()
+            return
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self.scope["state"]["cycle"] = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if not self._is_cut and not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: its timer ends."""
+        self._is_head = True
+        self._end_timer()
+        if not self._is_cut and not self._is_refused:
+            super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more came: let go of it, also of an answer that was never read."""
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _await_request(self) -> None:
+        self._timer = self.loop.call_later(self.limits.request_ms / 1000, self._too_slow)
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        """The request is not whole in time: say so, if nothing was said yet."""
+        self._timer = None
+        if self._is_head and not self._head_bytes:
+            self.transport.abort()  # it never began to speak
+            return
+        if self._is_refused:
+            self._cut(_FULL)
+            return
+        answering = not self._is_head and self.cycle is not None
+        if answering and self.cycle.response_started:
+            self.transport.abort()
+            return
+        if answering:
+            self.cycle.scope["state"]["late"] = True
+        self._cut(b"408 Request Timeout")
+
+    def _refuse(self) -> None:
+        """Send a request away without an app, after a while.
+
+        A caller that asks again at once would take the time in which others are answered; and
+        callers that come again together would find the gate full, and leave it empty after.
+        """
+        self._is_refused, self._is_last = True, not self.parser.should_keep_alive()
+        wait = random.uniform(0, self.limits.refusal_ms / 1000)
+        self.metrics.request("none", 503, wait)
+        self.loop.call_later(wait, self._say_refused)
+
+    def _say_refused(self) -> None:
+        if self._is_cut or self.transport.is_closing():
+            return
+        if not self._is_head:  # its body is still on the way: the timer ends this
+            self.loop.call_later(_AGAIN_SECONDS, self._say_refused)
+            return
+        self._is_refused = False
+        if self._is_last:
+            self._cut(_FULL)
+            return
+        body = orjson.dumps({"error": self.gate.reason})
+        head = b"HTTP/1.1 " + _FULL + b"\r\ncontent-type: application/json\r\n"
+        self.transport.write(head + f"content-length: {len(body)}\r\n\r\n".encode() + body)
+        wait = self.limits.idle_seconds
+        self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
+
+    def _cut(self, status: bytes) -> None:
+        """Answer without an app, and hear no more."""
+        if not self._is_cut and not self.transport.is_closing():
+            self._is_cut = True
+            self._end_timer()
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + _CLOSED)
+            self.transport.write_eof()
+            self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+
+def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
+    """How uvicorn answers: with these limits, and without a word for each bad request."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=Connection.of(config, app.state.gate, app.state.metrics),
+        ws="none",
+        access_log=False,
+        log_level="error",  # a warning for each bad request would let callers fill the disk
+        server_header=False,
+        proxy_headers=False,  # else a caller's own X-Forwarded-For is taken for its address
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=config.idle_seconds,
+    )
