@@ -91,13 +91,12 @@ def _begin_log(path: Path, url: str) -> None:
 def labels() -> Iterator[Finding]:
     """The label ledger against the journal, which counted what each day brought."""
     path = received.LEDGER
-    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
     try:
-        wrong = wrong or labels_lost(received.received())
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
-    except ArtifactTampered as refusal:
-        wrong, days = wrong or str(refusal).partition(";")[0], []
-    if wrong:
+    except ArtifactTampered:
+        return  # the journal comes first
+    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
+    if wrong := wrong or labels_lost(received.received()):
         yield Finding(
             path,
             wrong,

@@ -22,6 +22,7 @@ from pipeline.rollout.evidence import Evidence, with_steps
 from pipeline.rollout.fault import injected
 from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
+from pipeline.rollout.resources import READINGS
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
 from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, lived, traffic
 from pipeline.rollout.view import View, weights, when
@@ -181,6 +182,7 @@ def staged(
         serve.log_url,
         0 if known else newest(serve.log_url),
         access.stat().st_size if known and access.is_file() else 0,
+        readings=KEPT / READINGS,
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context

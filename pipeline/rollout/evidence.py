@@ -17,6 +17,7 @@ import orjson
 import pandas as pd
 
 from pipeline.features.store import MISSING, STALE
+from pipeline.rollout.resources import joined, parsed
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
@@ -47,6 +48,7 @@ class Evidence:
     last_answer: int
     known_bytes: int = 0
     seen_bytes: int = 0
+    readings: Path | None = None
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     _answers: list[pd.DataFrame] = field(default_factory=list)
@@ -173,7 +175,15 @@ class Evidence:
         return frame.assign(
             parity=np.abs(frame["risk"].astype("float64") - again),
             day=(frame["minute"] - self.traffic.at.min()) // DAY,
+            **self._resources(frame),
         ).drop(columns="place")
+
+    def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """What each request's server took of the machine by its end, where the keeper reads it."""
+        if self.readings is None:
+            return {}
+        content = self.readings.read_bytes() if self.readings.is_file() else b""
+        return joined(frame, parsed(content))
 
 
 def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:

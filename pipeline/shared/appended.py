@@ -49,11 +49,10 @@ def chain(path: Path, what: str) -> list[Link]:
             its copy holds are gone.
     """
     copied = copy_of(path)
-    if not path.is_file():
-        _require_copied(path, what, [], copied)
-        return []
-    with opened(path, _CHAIN, what) as connection:
-        found = _links(connection, path)
+    found: list[Link] = []
+    if path.is_file() and path.stat().st_size:
+        with _reading(path, what) as connection:
+            found = _links(connection, path)
     _require_copied(path, what, found, copied)
     return found
 
@@ -65,6 +64,8 @@ def link(path: Path, what: str, told: str, allowed: Callable[[list[Link]], None]
         ArtifactTampered: what is there was rewritten, or is less than its copy holds.
     """
     copied = copy_of(path)
+    if not path.is_file() or not path.stat().st_size:
+        _require_copied(path, what, [], copied)
     with opened(path, _CHAIN, what) as connection:
         connection.execute("BEGIN IMMEDIATE")
         known = _links(connection, path)
@@ -112,8 +113,7 @@ def salvaged(path: Path) -> tuple[list[Link], str]:
     found: list[Link] = []
     why = flaw(path) or ("" if path.stat().st_size else "it is empty")
     try:
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
             for number, told, digest in connection.execute(_READ):
                 right = next_link(found, told)
                 if (number, digest) != (right.number, right.hash):
@@ -189,6 +189,22 @@ def _copy(path: Path, links: list[Link]) -> None:
                 stream.write(json.dumps([one.number, one.told, one.hash]).encode() + b"\n")
             stream.flush()
             os.fsync(descriptor)
+
+
+def _address(path: Path) -> str:
+    """An address that makes no file; SQLite completes what a kill left half done."""
+    return f"{path.absolute().as_uri()}?mode=rw"
+
+
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+    """The database at `path` as it is: reading one makes no table in what is none."""
+    require_whole(path, what)
+    with (
+        database(path, what),
+        contextlib.closing(sqlite3.connect(_address(path), timeout=10, uri=True)) as connection,
+    ):
+        yield connection
 
 
 @contextmanager

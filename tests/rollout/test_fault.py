@@ -56,7 +56,7 @@ def test_no_fault_is_the_predictor_itself(sound):
 
 @pytest.mark.parametrize("name", ["Slow", "slow ", "none", "units,slow"])
 def test_an_unknown_fault_is_refused_with_those_that_there_are(name):
-    with pytest.raises(ConfigError, match=r"none of the 7 faults .* slow, failing, .* BAD=slow"):
+    with pytest.raises(ConfigError, match=r"none of the 12 faults .* slow, failing, .* BAD=slow"):
         injected(name)
 
 

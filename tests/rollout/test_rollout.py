@@ -184,7 +184,7 @@ def test_without_a_champion_there_is_nothing_to_roll_out_against(trained):
 @needs_registry
 def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="none of the 7 faults"):
+    with pytest.raises(ConfigError, match="none of the 12 faults"):
         begun("canary", bad="sleepy")
 
 
