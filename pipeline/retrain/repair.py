@@ -40,7 +40,7 @@ def repair(yes: bool = False) -> str:
         sys.stdout.write(f"{found[0].words}\n")
         act()
         if (words := found[0].words) in done:
-            raise ArtifactTampered(f"repaired, and broken again: {words}")
+            raise ArtifactTampered(f"repaired, and broken again; see docs/state.md: {words}")
         done.append(words)
     return f"{len(done)} repaired; every file of state holds" if done else "nothing is broken"
 
@@ -59,8 +59,8 @@ def _told(found: list[Finding], done: list[str], yes: bool) -> str:
     then = "; nothing was changed: `make repair YES=1` does it" if can else ""
     if yes:
         raise ArtifactTampered(
-            f"{len(done)} repaired, {len(found)} left that nothing here rebuilds:\n"
-            + "\n".join(lines)
+            f"{len(done)} repaired, {len(found)} left that nothing here rebuilds; see "
+            "docs/state.md:\n" + "\n".join(lines)
         )
     return "\n".join([f"{counted}{then}", *lines])
 

@@ -125,7 +125,7 @@ def salvaged(path: Path) -> tuple[list[Link], str]:
 
 
 def copy_path(path: Path) -> Path:
-    """Where the copy of a chain is: a line an entry, beside it, readable by any program."""
+    """Where the copy of a chain is, a line an entry: ledger.jsonl, journal.jsonl beside the .db."""
     return path.with_suffix(".jsonl")
 
 

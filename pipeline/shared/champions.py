@@ -198,8 +198,8 @@ def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
     served = {ledger.champion(entry.move).version for entry in ledger.entries()}
     if config.database is None and number is not None and number not in served:
         raise RegistryRefused(
-            f"{lag}, which never served here: another checkout may have set it; roll out from that "
-            "one, or set the alias back in MLflow"
+            f"{lag}, which never served here: another checkout may have set it; run `make rollout` "
+            "in that one, or set the alias back in MLflow"
         )
 
 
