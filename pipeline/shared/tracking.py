@@ -87,6 +87,8 @@ def _client(config: RegisterConfig) -> Any:
 
     os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # It logs each failure of its database with a traceback before it raises it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     _keep_to_its_owner(config)
     locations.require_own_files(config)
