@@ -13,7 +13,7 @@ from pipeline.shared import champions, ledger, locations, release, tracking
 from pipeline.shared.config import RegisterConfig
 from pipeline.shared.errors import PipelineError, UsageError
 from pipeline.shared.files import file_hash
-from pipeline.shared.ledger import Entry
+from pipeline.shared.ledger import Entry, Side
 from pipeline.shared.tracking import Restored
 
 PAPERS, PLACED = "papers", "placed.json"
@@ -74,6 +74,13 @@ def _numbers() -> dict[str, str]:
         for side in filter(None, (entry.move.champion, entry.move.challenger)):
             found[side.release] = side.version
     return found
+
+
+def side_of(one: Kept) -> Side:
+    """A kept release as the ledger names it."""
+    assert one.number is not None, "only a release of a known version is anybody's side"
+    sealed = release.read(one.papers, one.digest)
+    return Side(version=one.number, release=one.digest, features=sealed.features)
 
 
 def versions(known: list[Entry], kept: dict[str, Kept]) -> dict[int, Kept]:

@@ -26,6 +26,7 @@ from pipeline.shared.files import file_hash, write_text
 from pipeline.shared.ledger import Entry
 
 _SQLITE = "sqlite:///"
+_LAST = "SELECT release, id FROM answers WHERE arm IN ('champion', 'control') ORDER BY id DESC"
 _COLUMNS = [column.name for column in log.TABLE.columns]
 
 
@@ -77,6 +78,16 @@ def _readable(path: Path) -> list[tuple[object, ...]]:
     ):
         found.extend(connection.execute(f"SELECT {names} FROM answers ORDER BY id"))  # our names
     return found
+
+
+def last_served() -> tuple[str, str]:
+    """The release that answered last as champion, and when, by the request log; "" if none did."""
+    path = Path(load(ServeConfig).log_url.removeprefix(_SQLITE))
+    if not path.is_file() or damage(path):
+        return "", ""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(_LAST).fetchone()
+    return (found[0], f"it gave the last answer, {found[1]}") if found else ("", "")
 
 
 def _begin_log(path: Path, url: str) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from pipeline.register import rebuild
 from pipeline.retrain import journal
+from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
 from pipeline.serve import loaded
-from pipeline.shared import appended, champions, ledger, locations, release, tracking
-from pipeline.shared.appended import Link
+from pipeline.shared import champions, ledger, locations, release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.databases import ANEW, damage
-from pipeline.shared.errors import ArtifactTampered, PipelineError
-from pipeline.shared.ledger import Entry, Move
+from pipeline.shared.errors import ArtifactTampered
+from pipeline.shared.ledger import Entry
 
 _CHAINS = {ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
 _MOST = 50
@@ -69,7 +69,7 @@ def findings() -> Iterator[Finding]:
     """What is broken, in the order in which it is repaired: the ledger comes first."""
     config = load(RegisterConfig)
     for path, what in _CHAINS.items():
-        yield from _chain(path, what)
+        yield from chain(path, what)
     known = _readable_ledger()
     if known is None:
         return  # who is champion, and so all that follows, is asked of it
@@ -91,105 +91,6 @@ def _readable_ledger() -> list[Entry] | None:
         return ledger.entries()
     except ArtifactTampered:
         return None
-
-
-# Chains: the ledger and the journal, each with its copy.
-
-
-def _chain(path: Path, what: str) -> Iterator[Finding]:
-    (ours, wrong), (copied, copy_wrong) = appended.salvaged(path), appended.salvaged_copy(path)
-    copy = appended.copy_path(path)
-    if not path.is_file() and not copied and not copy_wrong:
-        yield from _lost(path) if path == ledger.LEDGER else ()
-        return
-    agree = sum(a.hash == b.hash for a, b in zip(ours, copied, strict=False))
-    if not wrong and not copy_wrong and agree == len(copied):
-        return
-    if not wrong and agree == len(copied):
-        yield Finding(
-            copy,
-            copy_wrong,
-            f"{path} holds {len(ours)} entries, each with its hash",
-            "write the copy anew from it",
-            lambda: _write(path, what, ours, copy),
-        )
-    elif not copy_wrong and agree == len(ours):
-        yield Finding(
-            path,
-            wrong or f"it holds {len(ours)} entries, {len(copied)} were written",
-            f"its copy {copy.name} holds {len(copied)}, all hashes hold; {_witness(path, copied)}",
-            f"write the {what} anew from the copy",
-            lambda: _write(path, what, copied, path),
-        )
-    elif wrong and copy_wrong and agree == min(len(ours), len(copied)):
-        yield from _halves(path, what, max(ours, copied, key=len), wrong, copy_wrong)
-    else:
-        yield Finding(
-            path,
-            f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
-            f"and {len(copied) - agree} others: one of them was rewritten",
-            f"{_witness(path, ours)} by the {what}, {_witness(path, copied)} by the copy",
-            f"a person's: look who is right, then move the other aside, `mv {path} {path}.broken`",
-        )
-
-
-def _halves(path: Path, what: str, best: list[Link], wrong: str, other: str) -> Iterator[Finding]:
-    """Both are broken: what can still be read of the one that holds more."""
-    names = (path, appended.copy_path(path))
-    yield Finding(
-        path,
-        f"{wrong}; its copy: {other}",
-        f"{len(best)} entries can be read, each with its hash; {_witness(path, best)}",
-        f"write the {what} anew from these, then name again who is champion if that is another",
-        lambda: _write(path, what, best, *names),
-    )
-
-
-def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
-    for one in broken:
-        set_aside(one)
-    appended.write_chain(path, what, links)
-
-
-def _witness(path: Path, links: list[Link]) -> str:
-    """What else speaks for a ledger's end: the version that the registry's alias names."""
-    if path != ledger.LEDGER or not links:
-        return f"the last is {links[-1].hash[:12]}" if links else "it is empty"
-    side = ledger.champion(Move.model_validate_json(links[-1].told))
-    try:
-        alias = locations.aliases(load(RegisterConfig)).get(tracking.CHAMPION, "none")
-    except PipelineError:
-        alias = "unreadable"
-    return f"champion is version {side.version} (the registry's alias: {alias})"
-
-
-def _lost(path: Path) -> Iterator[Finding]:
-    """No ledger and no copy, while the registry names a champion."""
-    config = load(RegisterConfig)
-    if config.database is None or not config.database.is_file() or damage(config.database):
-        return
-    held = tracking.held(config)
-    number = held.aliases.get(tracking.CHAMPION) or held.remembered.get(tracking.CHAMPION)
-    if number not in held.versions:
-        return
-    version = held.versions[number]
-    approved = (tracking.approvals(version) or [{}])[-1]
-    given = f"approved by {approved.get('by', 'nobody')} at {approved.get('at', 'no time')}"
-
-    def begin() -> None:
-        move = champions.first_move(version, ledger.now(ledger.BEGINNING))
-        ledger.append(
-            move.model_copy(update={"by": f"repair, after the registry's alias: {given}"})
-        )
-
-    yield Finding(
-        path,
-        "it is gone, and its copy with it",
-        f"the registry's {tracking.CHAMPION} is version {number} "
-        f"({version.tag('release')[:8]}), {given}",
-        "begin a ledger in which that version is champion; who served before is not known any more",
-        begin,
-    )
 
 
 # The registry, its files, and the release store.

@@ -4,6 +4,7 @@ A leak shows in no answer: the process grows until the machine ends it. The chal
 with its control, which has as many requests at the same time, so what both need is nobody's fault.
 """
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Readings:
             for arm, pid in servers.items()
             if pid and (told := self._of(pid, self.path.with_name(f"{arm}.log")))
         ]
-        with self.path.open("ab") as stream:
+        with contextlib.suppress(OSError), self.path.open("ab") as stream:  # a disk that is full
             stream.write(b"".join(line + b"\n" for line in lines))
 
     def _of(self, pid: int, log: Path) -> dict[str, float]:

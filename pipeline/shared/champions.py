@@ -14,7 +14,6 @@ from pipeline.shared import ledger, lineage, tracking
 from pipeline.shared.config import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import RegistryRefused
-from pipeline.shared.files import file_hash
 from pipeline.shared.ledger import Entry, Move, Side
 from pipeline.shared.release import EXPORTED
 from pipeline.shared.secrets import shown
@@ -99,22 +98,20 @@ def named(config: RegisterConfig, name: str) -> Version:
 def require_first(config: RegisterConfig, digest: str) -> None:
     """Refuse a first champion where something was served before: nothing may have been.
 
+    A version of the very same model is a registration that was killed before its first entry.
+
     Raises:
-        RegistryRefused: the registry or the release store holds another model than this one.
+        RegistryRefused: the registry holds another model, or the release store any release.
     """
     if ledger.entries():
         return
     others = [v.number for v in tracking.held(config).versions.values() if v.digest != digest]
-    exported = [
-        model.parent.name
-        for model in sorted(EXPORTED.glob(f"*/{tracking.MODEL_FILE}"))
-        if file_hash(model) != digest
-    ]
+    exported = [path.name for path in sorted(EXPORTED.glob("*")) if path.suffix != ".broken"]
     if others or exported:
         raise RegistryRefused(
             f"{ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first champion, but "
             f"{shown(config.tracking_url)} holds {len(others)} other version(s) {others[-5:]} and "
-            f"{EXPORTED}/ {len(exported)} other release(s) {exported[-5:]}: something served "
+            f"{EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
             f"before; {REPAIR}"
         )
 
@@ -127,11 +124,17 @@ def side_of(version: Version) -> Side:
 
 def first_move(version: Version, at: datetime, by: str = "") -> Move:
     """The transition by which the first champion begins to serve."""
+    return begin(side_of(version), at, by)
+
+
+def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
+    """The same for a release as the ledger names it, after so many rollouts."""
+    number = 1 + (ledger.rollouts() if before is None else before)
     return Move(
         at=at,
         event="registered",
-        rollout=f"{ledger.rollouts() + 1:04}-register",
-        champion=side_of(version),
+        rollout=f"{number:04}-register",
+        champion=side,
         shares={"champion": ledger.WHOLE},
         by=by or lineage.who(),
     )
@@ -195,7 +198,8 @@ def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
 def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
     """On a server the alias may be another checkout's, which keeps a ledger of its own."""
     number = held.aliases.get(CHAMPION)
-    served = {ledger.champion(entry.move).version for entry in ledger.entries()}
+    moves = [entry.move for entry in ledger.entries()]
+    served = {side.version for m in moves for side in (m.champion, ledger.champion(m))}
     if config.database is None and number is not None and number not in served:
         raise RegistryRefused(
             f"{lag}, which never served here: another checkout may have set it; run `make rollout` "

@@ -214,12 +214,55 @@ def test_a_ledger_that_is_lost_with_its_copy_is_begun_from_the_registry(whole):
     shutil.rmtree(ledger.LEDGER.parent)
     proposed = repair()
     assert "state/rollout/ledger.db: it is gone, and its copy with it" in proposed
-    assert "the registry's champion is version 2 (" in proposed
+    assert ") was champion after the registry's alias: approved by " in proposed
     repair(yes=True)
     (entry,) = ledger.entries()
     assert (entry.move.event, entry.move.champion.version) == ("registered", "2")
     assert entry.move.by.startswith("repair, after the registry's alias: approved by ")
     assert champions.current(load(RegisterConfig)).number == "2"
+
+
+def test_where_ledger_and_registry_are_gone_the_last_answer_says_who_was_champion(whole):
+    """The releases are all that is left, and what the servers logged."""
+    release = tracking.named(load(RegisterConfig), "2").tag("release")
+    with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
+        for name in log.APPEND_ONLY:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE answers SET release = ? WHERE id > 290", (release,))
+    shutil.rmtree(ledger.LEDGER.parent)
+    Path("state/mlflow.db").unlink()
+    refused = pipeline("register")
+    assert refused.returncode == 1
+    assert "2 release(s)" in refused.stderr
+    proposed = pipeline("repair").stdout
+    assert "was champion after the request log: it gave the last answer, 300" in proposed
+    done = pipeline("repair", "--yes")
+    assert "2 repaired; every file of state holds" in done.stdout, done.stderr
+    assert "flight-delay version 2: commit" in pipeline("lineage").stdout
+
+
+def test_where_no_answer_says_so_either_a_person_decides(whole):
+    shutil.rmtree(ledger.LEDGER.parent)
+    Path("state/mlflow.db").unlink()
+    LOG.unlink()
+    done = pipeline("repair", "--yes")
+    assert done.returncode == 1
+    assert "2 whole release(s) that were registered; no answer says who served" in done.stderr
+    assert "mv state state-before" in done.stderr
+
+
+def test_a_promotion_that_the_copy_lacks_is_added_from_its_approval(whole):
+    """Killed between the ledger and its copy; and then the ledger was cut."""
+    copy = copy_path(ledger.LEDGER)
+    lines = copy.read_text().splitlines(keepends=True)
+    copy.write_text(lines[0])
+    cut(ledger.LEDGER)
+    assert "the registry knows of a later promotion, which is added: repair, after" in repair()
+    repair(yes=True)
+    first, second = (entry.move for entry in ledger.entries())
+    assert (first.event, second.event) == ("registered", "promoted by hand")
+    assert ledger.champion(second).version == "2"
+    assert second.by.startswith("repair, after the registry: approved by ")
 
 
 def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(whole):
@@ -230,7 +273,9 @@ def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(wh
     copy.write_text(lines[0] + lines[1].replace("promoted", "demoted"))
     assert "1 entries can be read" in repair()
     repair(yes=True)
-    assert ledger.entries() == [first]
+    kept, later = ledger.entries()
+    assert kept == first
+    assert later.move.by.startswith("repair, after the registry: approved by ")
 
 
 REGISTRY = {
