@@ -172,7 +172,7 @@ def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
         raise RegistryRefused(
             f"{ledger.LEDGER} says that {reign.words} is {CHAMPION}, {shown(config.tracking_url)} "
             f"holds {len(held.versions)} version(s) {sorted(map(int, held.versions))[-5:]}: it was "
-            f"emptied or replaced, and no other model takes its place; {REPAIR}"
+            f"emptied or replaced, or the version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(
