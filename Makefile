@@ -40,14 +40,14 @@ export AWS_EC2_METADATA_DISABLED := true
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
 ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
-  REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION
+  REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
   export $(1)
 endef
 $(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
-$(foreach flag,FLOW FORCE REBUILD_ENV,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
+$(foreach flag,FLOW FORCE REBUILD_ENV YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
 
 # Of what Python and its installers read from the environment, the way to the user's registry counts:
 # index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
@@ -170,6 +170,8 @@ decisions: setup ## Decide every check of the loop again, from what was known th
 	@$(PIPELINE) decisions
 replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
 	@$(PIPELINE) replay
+repair: setup ## What of the state is broken and what rebuilds it; nothing is deleted: YES=1 does it
+	@$(PIPELINE) repair $${YES:+--yes}
 
 airflow: setup checkout state/airflow/installed ## Airflow retrains a scratch copy: make airflow STEP=canary
 	@python -m tests.flow.orchestrate airflow
@@ -303,7 +305,7 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 
 .PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
   relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
-  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay \
+  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay repair \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving overload proxy \
   rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
   comment ci lock latest audit platforms clean

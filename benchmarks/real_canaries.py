@@ -30,6 +30,7 @@ from pipeline.retrain.loop import YEAR
 from pipeline.retrain.world import must, world
 from pipeline.rollout.decision import Decision, plan_hash
 from pipeline.rollout.guardrails import ARMS
+from pipeline.rollout.resources import WORDS
 from pipeline.rollout.stage import canary
 from pipeline.rollout.traffic import Ahead, published_until
 from pipeline.shared import ledger
@@ -46,6 +47,7 @@ UNITS = {
     "canaries": "real canaries of the champion against itself",
     "false_rollbacks": "of these, less is better; rate: with its exact 95 % interval",
     "slow": "bad requests of challenger and control; events: stalls of either",
+    "resources": "of the challenger beyond its control's, at the last look",
     "load_average": "of the last minute, when a canary ended",
 }
 STALLS = ROOT / "benchmarks" / "stalls.csv"
@@ -113,6 +115,11 @@ def ended() -> Record:
         "requests": [errors.challenger.of, errors.control.of],
         "slow": [slow.challenger.bad, slow.control.bad],
         "events": slow.events,
+        "resources": {
+            words: breaker.found
+            for breaker in decision.breakers
+            if (words := breaker.name.removesuffix(" beyond the control's")) in WORDS.values()
+        },
         "p": {m.name: m.p for m in decision.metrics},
         "salt": move.salt,
     }

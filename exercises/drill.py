@@ -69,10 +69,11 @@ def drills() -> dict[str, Drill]:
         rollout,
         security,
         serving,
+        state,
     )
 
     modules = [data, features, models, delivery, release, security, serving, requests, rollout]
-    modules += [callers, labels, operations, monitoring, retraining]
+    modules += [callers, labels, operations, monitoring, retraining, state]
     every = [drill for module in modules for drill in module.DRILLS]
     known = {drill.slug: drill for drill in every}
     assert len(known) == len(every), "two drills have one name, and one of them is never run"

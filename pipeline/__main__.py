@@ -50,6 +50,7 @@ STAGES = {
     "loop": "pipeline.retrain:loop",
     "decisions": "pipeline.retrain:decisions",
     "replay": "pipeline.retrain:replay",
+    "repair": "pipeline.retrain:repair",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
@@ -105,6 +106,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "the month or the day that has arrived"}},
+    "repair": {"yes": {"action": "store_true", "help": "do what repair proposes"}},
     "loop": {"until": {"metavar": "DAY", "help": "a day of the year: 2013-06-30"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""
@@ -200,12 +202,13 @@ def _run(stage: str, given: dict[str, Any]) -> int:
 def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
     """What to say where room or rights are wanting, whoever was writing; None for a bug."""
     from pipeline.shared.config import RegisterConfig, load
-    from pipeline.shared.files import database_refusal, storage_failed
+    from pipeline.shared.databases import refusal_after
+    from pipeline.shared.files import storage_failed
 
     if isinstance(error, OSError):
         return storage_failed(Path(error.filename or f"data/{stage}"), error)
     path = load(RegisterConfig).database  # what no other module has opened
-    return None if path is None else database_refusal(path, "registry", error)
+    return None if path is None else refusal_after(path, "registry", error)
 
 
 def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:

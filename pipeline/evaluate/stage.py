@@ -13,7 +13,7 @@ from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_nea
 from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
 from pipeline.features.rows import ROWS, read
-from pipeline.shared import clock, tracking
+from pipeline.shared import champions, clock, tracking
 from pipeline.shared.config import (
     Bootstrap,
     EvaluateConfig,
@@ -145,7 +145,7 @@ def run() -> str:
     """Judge data/train/ on the window; write verdict.json, verdict.html and every prediction."""
     config, registry = load(EvaluateConfig), load(RegisterConfig)
     training = read_record(Training, TRAIN / "training.json", "train")
-    champion = tracking.aliased(registry, tracking.CHAMPION)
+    champion = champions.current(registry)
     if champion is not None and champion.digest == training.digest:
         champion = None  # it became champion by this very verdict, which is remade
     models = _models(training, registry, champion)

@@ -5,6 +5,8 @@ the first instant at which a prediction may use the row, and not when something 
 `created` only breaks ties by default, and a late arrival would be served as if known in time.
 """
 
+import atexit
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,8 +34,12 @@ from pipeline.features.spark import SPARK
 from pipeline.features.transform import filled, instants, windows
 from pipeline.shared.config import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
+from pipeline.shared.files import own_temporary, remove
 
 VIEW_ROWS = FEATURES / "views"
+FILES = Path("state/feast")
+"""What Feast itself writes for as long as a process lives."""
+_SHARED = "PROMETHEUS_MULTIPROCESS_DIR"
 WATERMARK = "watermark"
 """The view that says, for every other, up to which instant it is complete in the online store."""
 DERIVED = [name for name in NUMERIC if name not in REQUEST]
@@ -108,6 +114,26 @@ class Repository:
         return [*self.entities, *self.views.values(), self.flight, self.service]
 
 
+def scratch(name: str) -> Path:
+    """A folder of this process's own; those of killed processes are removed when one is made."""
+    (FILES / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = own_temporary(FILES / name).absolute()
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@cache
+def _keep_its_files() -> None:
+    """Feast makes a folder for numbers that processes share: here, not in the system's own folder.
+
+    There nobody removes what a killed process left.
+    """
+    if Path(os.environ.get(_SHARED, ".metrics.")).name.startswith(".metrics."):
+        folder, mine = scratch("metrics"), os.getpid()
+        os.environ[_SHARED] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        atexit.register(lambda: remove(folder) if os.getpid() == mine else None)
+
+
 def ready() -> None:
     """Import Feast, without what takes most of the time of that: see docs/adr/0016.
 
@@ -115,6 +141,7 @@ def ready() -> None:
     """
     import typeguard
 
+    _keep_its_files()
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]
     try:

@@ -8,7 +8,6 @@ behind is withheld instead of served, and what is missing is flagged and counted
 import contextlib
 import io
 import json
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +32,16 @@ from pipeline.features.repository import (
     on_demand_values,
     ready,
     repository,
+    scratch,
     stored,
     table,
 )
 from pipeline.features.spark import SPARK, demand_spark, session, settings
 from pipeline.features.transform import NEVER, filled, minutes
 from pipeline.shared.config import FeaturesConfig, ServeConfig
+from pipeline.shared.databases import database, require_whole
 from pipeline.shared.errors import RowsLost
-from pipeline.shared.files import database
+from pipeline.shared.files import remove
 
 LIVE, REPLAY = "flights", "replay"
 """The store's projects: what is served from, and what a day is lived again in."""
@@ -294,12 +295,15 @@ def opened(
         demand_spark()
     with contextlib.ExitStack() as until_closed:
         enter = until_closed.enter_context
-        registry = Path(enter(tempfile.TemporaryDirectory(prefix="feast-registry-")))
+        registry = scratch("registry")
+        until_closed.callback(remove, registry)
         with _quiet():
             told = repository(config, folder.resolve(), serve.compute)
             if on_spark:
                 enter(session(registry))
             feast = _feast(registry, project, serve)
+            if feast.config.online_store.type == "sqlite":
+                require_whole(Path(feast.config.online_store.path), "online store")
             with _online(feast):
                 feast.apply(told.objects)
                 if empty:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.served import KEPT, RISK, Answerer, days_of, flights
-from pipeline.shared import clock, tracking
+from pipeline.shared import champions, clock, tracking
 from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
@@ -77,7 +77,7 @@ def live(first: str | None = None) -> tuple[tracking.Version, Window]:
         WrongMonth: it was trained on the day `first`.
     """
     registry = load(RegisterConfig)
-    version = tracking.aliased(registry, tracking.CHAMPION)
+    version = champions.current(registry)
     if version is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.features.rows import ROWS
 from pipeline.register.card import card
-from pipeline.shared import clock, graph, ledger, lineage, locations, release, tracking
+from pipeline.shared import champions, clock, graph, ledger, lineage, locations, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import (
     EVALUATE,
@@ -53,7 +53,8 @@ def register(
         _log_verdict(config, run_id)
         tracking.log_folder(config, run_id, papers, release.place(tags["release"]))
     if known is not None:
-        return tracking.set_tags(config, known, tags), False
+        before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
+        return tracking.set_tags(config, known, {**tags, **before}), False
     return tracking.add_version(config, run_id, training.digest, tags), True
 
 
@@ -126,17 +127,19 @@ def run() -> str:
     lineage.require_checkout()
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
-    champion = tracking.aliased(config, CHAMPION)
+    champion = champions.mend(config)
+    if champion is None:
+        champions.require_first(config, training.digest)
     version, added = register(config, verdict, training, champion)
     name = f"{config.model_name} version {version.number} ({version.digest[:12]})"
     if champion is not None and champion.digest == version.digest:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION
     if alias == CHAMPION:
-        _write_down("registered", version, None)
-    tracking.set_alias(config, alias, version.number)
-    if alias == CHAMPION:
-        _approve(config, version, None)
+        _write_down(version, None)
+        champions.follow(config)
+    else:
+        tracking.set_alias(config, alias, version.number)
     done = "registered" if added else "was registered before"
     then = "; `make promote` makes it champion" if alias == CHALLENGER else ", the first"
     return f"{name} {done}, now {alias}{then}; lineage {version.tags['git_commit'][:8]}"
@@ -145,12 +148,14 @@ def run() -> str:
 def promote() -> str:
     """Make the challenger champion; the version that was champion stays in the registry.
 
+    A kill between ledger and alias leaves one line in the ledger: the same again mends the alias.
+
     Raises:
         RegistryRefused: there is no challenger, or its verdict is about another champion.
     """
     config = load(RegisterConfig)
+    champion = champions.mend(config)
     challenger = tracking.aliased(config, CHALLENGER)
-    champion = tracking.aliased(config, CHAMPION)
     if challenger is None:
         raise RegistryRefused(
             f"{config.model_name} has no challenger; `make run` with a changed config trains one"
@@ -165,46 +170,21 @@ def promote() -> str:
             "run `make evaluate register`"
         )
     release.fetch(config, challenger)
-    _write_down("promoted by hand", challenger, champion)
-    tracking.set_alias(config, CHAMPION, challenger.number)
-    _approve(config, challenger, champion)
+    _write_down(challenger, champion)
+    champions.follow(config)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
 
 
-def _write_down(event: ledger.Event, version: Version, before: Version | None) -> None:
+def _write_down(version: Version, before: Version | None) -> None:
     """Say in the ledger who serves from now on: without a rollout, all at once."""
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     now = ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())
-    serves = _side(version)
-    move = ledger.Move(
-        at=now,
-        event=event,
-        rollout=f"{ledger.rollouts() + 1:04}-register",
-        champion=serves if before is None else _side(before),
-        challenger=None if before is None else serves,
-        shares={"champion" if before is None else "challenger": ledger.WHOLE},
-        by=lineage.who(),
-    )
+    move = champions.first_move(before or version, now)
+    if before is not None:
+        by_hand = {"event": "promoted by hand", "shares": {"challenger": ledger.WHOLE}}
+        move = move.model_copy(update={**by_hand, "challenger": champions.side_of(version)})
     ledger.append(move)
-
-
-def _side(version: Version) -> ledger.Side:
-    number, service = version.number, version.tag("feature_service")
-    return ledger.Side(version=number, release=version.tag("release"), features=service)
-
-
-def _approve(config: RegisterConfig, version: Version, before: Version | None) -> None:
-    """Write down who made a version champion, of which release, and what was champion before."""
-    tracking.approve(
-        config,
-        version,
-        {
-            "by": lineage.who(),
-            "release": version.tag("release")[:12],
-            "before": f"version {before.number}" if before else "none",
-        },
-    )
 
 
 def relocate() -> str:

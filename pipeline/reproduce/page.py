@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import ledger, release, tracking
+from pipeline.shared import champions, ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.files import read_json, write_text
@@ -19,7 +19,7 @@ from pipeline.shared.tracking import Version
 def lineage(version: str = tracking.CHAMPION) -> str:
     """Write the page of a version and its model card, once its record is known to be whole."""
     registry = load(RegisterConfig)
-    registered = tracking.named(registry, version)
+    registered = champions.named(registry, version)
     sealed, papers, _ = release.fetch(registry, registered)
     name = f"{registry.model_name} version {registered.number}"
     path = REPRODUCE / f"lineage-{registered.number}.md"

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt
-from pipeline.shared import checkouts, graph, ledger, release, tracking
+from pipeline.shared import champions, checkouts, graph, ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, ReproduceConfig, load, read_values
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
@@ -46,7 +47,7 @@ def run(
         NotReproduced: something differs; the first stage that does is named.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = tracking.named(registry, _served(at) if at else version)
+    registered = champions.named(registry, _served(at) if at else version)
     sealed, papers, model = release.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / graph.LOCK, folder / graph.LOCK)
@@ -111,7 +112,9 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
             f"the version was judged against {opponent[:12]}, which "
             f"{shown(registry.tracking_url)} no longer holds: restore it from a backup"
         )
-    tracking.plant(own, champion, tracking.fetch(registry, champion))
+    number = tracking.plant(own, champion, tracking.fetch(registry, champion))
+    first = champions.first_move(replace(champion, number=number), ledger.BEGINNING)
+    ledger.append(first, folder / ledger.LEDGER)
 
 
 def _trained_with(folder: Path, threads: int) -> dict[str, str]:

@@ -4,13 +4,15 @@
 train and `guards` refuse rows that nothing may be learned from. An `attempt` is trained, judged,
 shadowed and rolled out; `calendar` moves its windows. `answers` says who answered which flight,
 `online` asks a sample over HTTP, and the `journal` keeps what was seen, decided and done. A `world`
-is a checkout in which all this may happen, and the `story` two months of it.
+is a checkout in which all this may happen, and the `story` two months of it. `repair` finds what of
+the state is broken and rebuilds it.
 """
 
 from pipeline.retrain.calendar import run
 from pipeline.retrain.decisions import decisions
 from pipeline.retrain.guards import guards
 from pipeline.retrain.loop import loop
+from pipeline.retrain.repair import repair
 from pipeline.retrain.story import replay
 
-__all__ = ["decisions", "guards", "loop", "replay", "run"]
+__all__ = ["decisions", "guards", "loop", "repair", "replay", "run"]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import yaml
+from pydantic import ValidationError
 
 from pipeline.shared import clock, documents
 from pipeline.shared.config import (
@@ -24,7 +25,8 @@ from pipeline.shared.config import (
     load,
 )
 from pipeline.shared.contracts import RETRAIN, Record
-from pipeline.shared.errors import ConfigError, WrongMonth
+from pipeline.shared.databases import REPAIR
+from pipeline.shared.errors import ArtifactTampered, ConfigError, WrongMonth
 from pipeline.shared.files import write_text
 
 DECISIONS = RETRAIN / "decisions.jsonl"
@@ -162,7 +164,7 @@ def move(as_of: str, why: Why) -> Moves:
 def back(as_of: str) -> None:
     """Undo the move to `as_of` if it was the last: its data never came."""
     told = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
-    last = Moved.model_validate_json(told[-1]) if told else None
+    last = _move(told[-1]) if told else None
     if last is None or last.month != as_of or last.why == "put back":
         return
     moves: Moves = {section.stage: {} for section in SECTIONS}
@@ -171,6 +173,13 @@ def back(as_of: str) -> None:
         moves[stage][key] = _NOTHING if old == str(None) else old
     if moves["ingest"]:
         _write(moves, "put back")
+
+
+def _move(line: str) -> Moved:
+    try:
+        return Moved.model_validate_json(line)
+    except ValidationError as error:
+        raise ArtifactTampered(f"{DECISIONS} ends in no move of the calendar; {REPAIR}") from error
 
 
 def _write(moves: Moves, why: Why) -> None:

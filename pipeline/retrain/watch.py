@@ -18,13 +18,16 @@ from pipeline.monitor.inputs import drift, tripwires, windows
 from pipeline.monitor.outcomes import labels
 from pipeline.monitor.outcomes.agreement import label_agreement
 from pipeline.monitor.outcomes.outcome import Alert, alerted
-from pipeline.monitor.outcomes.received import receive, received
+from pipeline.monitor.outcomes.received import LEDGER, receive, received
 from pipeline.monitor.served import RISK, days_of
+from pipeline.retrain import journal
 from pipeline.retrain.answers import Year, serves_all
 from pipeline.retrain.policy import Signals
 from pipeline.shared import ledger
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.databases import REPAIR
+from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet
 from pipeline.shared.ledger import Entry
 
@@ -54,8 +57,15 @@ class Watch:
 
     @classmethod
     def begun(cls, year: Year, feed: Feed = published) -> "Watch":
-        """With everything that the label ledger holds."""
-        return cls(year, received(), feed)
+        """With everything that the label ledger holds.
+
+        Raises:
+            ArtifactTampered: it holds less than the journal counted.
+        """
+        told = received()
+        if lost := labels_lost(told):
+            raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
+        return cls(year, told, feed)
 
     def receive(self, first: str, day: str) -> int:
         """Take in the label files that have come by 10:00 UTC after a day; how many labels it got.
@@ -177,6 +187,14 @@ class Watch:
         found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
         assert found.status != "report", "predictions have limits"
         return found.looks[-1], found.status
+
+
+def labels_lost(told: pd.DataFrame) -> str:
+    """What the label ledger lacks of what the journal counted; "" where it lacks nothing."""
+    counted = sum(int(e.told["labels"]) for e in journal.events() if e.kind == "day")
+    if len(told) >= counted:
+        return ""
+    return f"it holds {len(told):,} labels, the journal counted {counted:,}"
 
 
 def who_serves() -> list[Entry]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout import guardrails
+from pipeline.rollout import guardrails, resources
 from pipeline.rollout.decision import (
     At,
     Breaker,
@@ -114,6 +114,7 @@ def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Break
             rule.invalid_allowed,
         ),
         _breaker("answers unlike the recomputed ones", unlike, rule.parity_allowed),
+        *resources.breakers(requests.resources, mine, rule.resources),
     ]
 
 
@@ -196,6 +197,9 @@ def _lacking(seen: Seen) -> list[str]:
         for metric in seen.metrics
         if metric.required and not metric.enough
     ]
+    read = requests.resources.get("memory")
+    if read is not None and not np.isfinite(read[requests.is_challenger]).any():
+        found.append("0 readings of what the challenger's process takes, needed 1")
     if compared < needed:
         found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
     return found

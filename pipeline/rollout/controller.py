@@ -22,15 +22,15 @@ from pipeline.rollout.evidence import Evidence, with_steps
 from pipeline.rollout.fault import injected
 from pipeline.rollout.keeper import KEPT
 from pipeline.rollout.live import PROJECT, Live
-from pipeline.rollout.promotion import point_at
+from pipeline.rollout.resources import READINGS
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
 from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, batched, lived, traffic
 from pipeline.rollout.view import View, weights, when
 from pipeline.serve.loaded import loaded
 from pipeline.serve.log import newest
 from pipeline.serve.predictor import Predictor
-from pipeline.shared import ledger
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared import champions, ledger
+from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.ledger import WHOLE, Entry, Side
 from pipeline.shared.processes import Patience
@@ -137,17 +137,10 @@ class Stage:
                 if envoy.in_flight(self.live.wanted.ports, busy):
                     break
             took = self.live.route(self.rollout.route(shares, self.shadowed))
-            self._point(event)
+            if event in ("promoted", "rolled back"):
+                champions.follow(load(RegisterConfig))
         self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
-
-    def _point(self, event: str) -> None:
-        """The alias follows the ledger."""
-        ours, theirs = self.rollout.champion, self.rollout.challenger
-        if event == "promoted":
-            point_at(theirs, ours, self.rollout.name)
-        elif event == "rolled back":
-            point_at(ours, theirs, self.rollout.name)
 
     def require_going_on(self, mine: bool = True) -> None:
         """Nobody else has written down a transition since the last one of this rollout.
@@ -193,6 +186,7 @@ def staged(
         serve.log_url,
         0 if known else newest(serve.log_url),
         access.stat().st_size if known and access.is_file() else 0,
+        readings=KEPT / READINGS,
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context

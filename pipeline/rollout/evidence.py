@@ -22,6 +22,7 @@ import pandas as pd
 
 from pipeline.features.store import MISSING, STALE
 from pipeline.rollout.envoy import KNOWN
+from pipeline.rollout.resources import joined, parsed
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
@@ -60,6 +61,7 @@ class Evidence:
     last_answer: int
     known_bytes: int = 0
     seen_bytes: int = 0
+    readings: Path | None = None
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     _answers: list[pd.DataFrame] = field(default_factory=list)
@@ -187,7 +189,8 @@ class Evidence:
         ).drop(columns=["microseconds", "flags"])
         known = frame["flight"].isin(self._flights.index)
         found = frame[known].join(self._flights, "flight").drop(columns="place")
-        return found.assign(day=(found["minute"] - self.traffic.at.min()) // DAY)
+        day = (found["minute"] - self.traffic.at.min()) // DAY
+        return found.assign(day=day, **self._resources(found))
 
     def _apart(self, line: Mapping[str, Any], rows: list[Row]) -> float:
         """How far a request's risks are from the recomputed ones of the release that answered.
@@ -207,6 +210,13 @@ class Evidence:
     @cached_property
     def _place(self) -> dict[str | None, int]:
         return {name: place for place, name in enumerate(self.traffic.asked["name"])}
+
+    def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """What each request's server took of the machine by its end, where the keeper reads it."""
+        if self.readings is None:
+            return {}
+        content = self.readings.read_bytes() if self.readings.is_file() else b""
+        return joined(frame, parsed(content))
 
 
 def _worst(risks: list[float]) -> float:

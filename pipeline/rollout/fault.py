@@ -4,8 +4,11 @@ The server itself knows nothing of them: what it asks to predict is wrapped when
 Everything that comes of such a server is called injected, in the ledger too.
 """
 
+import hashlib
 import os
 import random
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +32,12 @@ EVENING = 17 * 60
 """The minute of the day from which a model that is bad on one slice says half the risk."""
 LACKING = "weather"
 """The view that a server without a connection to it does not get."""
+LEAK_BYTES = 2_000_000
+"""What a leaking server keeps of each answer."""
+LOG_LINES = 400
+"""10 kB, which a chatty server writes into its log at each answer."""
+_KEPT: list[Any] = []
+"""What a leaking server never lets go of."""
 Vectors = Callable[[np.ndarray], np.ndarray]
 
 
@@ -126,6 +135,35 @@ class _Lacking(Faulty):
         return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
 
 
+class _LeakingMemory(Faulty):
+    def _before(self) -> None:
+        _KEPT.append(b"\1" * LEAK_BYTES)
+
+
+class _LeakingFiles(Faulty):
+    def _before(self) -> None:
+        _KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+
+class _LeakingThreads(Faulty):
+    def _before(self) -> None:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+class _Busy(Faulty):
+    """A thread computes all the time; it lets others run, so that no answer waits for it."""
+
+    def _before(self) -> None:
+        if not self._answered:
+            threading.Thread(target=_compute, daemon=True).start()
+        self._answered += 1
+
+
+class _Chatty(Faulty):
+    def _before(self) -> None:
+        sys.stderr.write("a line that nobody reads\n" * LOG_LINES)
+
+
 FAULTS: dict[str, type[Faulty]] = {
     "slow": _Slow,
     "failing": _Failing,
@@ -135,6 +173,11 @@ FAULTS: dict[str, type[Faulty]] = {
     "slice": _BadEvenings,
     "missing": _Lacking,
     "reversed": _Reversed,
+    "leak": _LeakingMemory,
+    "files": _LeakingFiles,
+    "threads": _LeakingThreads,
+    "busy": _Busy,
+    "chatty": _Chatty,
 }
 OF_THE_MODEL = {"biased", "slice"}
 """What a model could have learned: in the shadow it is taken for the model's own, so only labels
@@ -155,6 +198,12 @@ def injected(fault: str) -> Callable[[Predicts], Predicts]:
             f"{', '.join(FAULTS)}; as in `make canary BAD=slow`"
         )
     return FAULTS[fault]
+
+
+def _compute() -> None:
+    content = bytes(10_000_000)
+    while True:
+        hashlib.sha256(content)  # which lets other threads run meanwhile
 
 
 def _matrix(found: Answers, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:

@@ -1,11 +1,12 @@
 """What each request says about its arm, and each guardrail's evidence over all of them in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from pipeline.rollout.decision import Metric, Side, SliceRates, Start, rounded
+from pipeline.rollout.resources import COLUMNS
 from pipeline.rollout.stalls import events
 from pipeline.rollout.statistics import (
     first_alarm,
@@ -30,7 +31,8 @@ class Requests:
 
     `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
     `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
-    answer. An answer that is not `logged` is missing evidence, whatever it was.
+    answer. An answer that is not `logged` is missing evidence, whatever it was. `resources` are
+    what its server took of the machine by its end, where that was read.
     """
 
     is_challenger: np.ndarray
@@ -45,6 +47,7 @@ class Requests:
     known: dict[str, np.ndarray]
     groups: dict[str, np.ndarray]
     switched: int
+    resources: dict[str, np.ndarray] = field(default_factory=dict)
 
     def per_arm(self, which: np.ndarray) -> tuple[int, int]:
         """How many of some requests are the challenger's, and the control's."""
@@ -78,6 +81,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
         known,
         {name: rows[name].to_numpy() for name in plan.slices},
         switched,
+        {name: rows[name].to_numpy(dtype="float64") for name in COLUMNS if name in rows},
     )
 
 

@@ -7,8 +7,8 @@ from pipeline.rollout.canary import decide as decide_canary
 from pipeline.rollout.decision import Decision, plan_hash
 from pipeline.rollout.shadow import decide as decide_shadow
 from pipeline.rollout.view import weights
-from pipeline.shared import ledger
-from pipeline.shared.config import RolloutConfig
+from pipeline.shared import champions, ledger
+from pipeline.shared.config import RegisterConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from pipeline.shared.files import file_hash, read_json, read_parquet
@@ -16,8 +16,14 @@ from pipeline.shared.ledger import Entry
 
 
 def run() -> str:
-    """Every transition so far, and who serves now."""
+    """Every transition so far, and who serves now; the registry's alias follows.
+
+    Raises:
+        RegistryRefused: ledger and registry contradict each other.
+        RolloutRefused: nothing was ever released.
+    """
     known = ledger.entries()
+    champions.mend(load(RegisterConfig))
     if not known:
         raise RolloutRefused("the ledger has 0 entries: `make run` registers a champion")
     return "\n".join([f"{len(known)} transitions, all hashes hold", *map(_line, known)])

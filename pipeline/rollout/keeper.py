@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout import envoy
+from pipeline.rollout.resources import READINGS, Readings
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Process, Supervisor
@@ -112,6 +113,11 @@ class Keeper:
             self._stop([name for name in names if name in self.running])
         (self.folder / "status.json").unlink(missing_ok=True)
 
+    @property
+    def servers(self) -> dict[str, int]:
+        """The process of each arm; 0 where it has died."""
+        return {name: kept.pid for name, kept in self.running.items() if name != "envoy"}
+
     def _status(self) -> dict[str, dict[str, int]]:
         return {name: {"pid": k.pid, "starts": k.starts} for name, k in self.running.items()}
 
@@ -156,12 +162,14 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
             signal.signal(name, lambda number, _: ended.append(number))
         with Supervisor(folder / CHILDREN) as children:
             keeper, wanted = Keeper(folder, children, lock), folder / WANTED
+            readings = Readings(folder / READINGS)
             try:
                 for _ in _signs_of_life(folder):
                     if ended:
                         break
                     if wanted.is_file():
                         keeper.reconcile(read_wanted(folder))
+                    readings.take(keeper.servers)
                     time.sleep(_PAUSE_SECONDS)
             finally:
                 keeper.end()

@@ -5,12 +5,12 @@ is never fed by younger features. A version that does not load here is refused b
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.rollout import envoy
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.keeper import KEPT, WANTED, read_wanted
-from pipeline.rollout.promotion import mended, point_at
 from pipeline.rollout.rollout import (
     ALL_CHAMPION,
     FAILED,
@@ -18,9 +18,9 @@ from pipeline.rollout.rollout import (
     changing,
     require_answers,
 )
-from pipeline.shared import clock, ledger, lineage
-from pipeline.shared.config import IngestConfig, load
-from pipeline.shared.errors import RolloutRefused
+from pipeline.shared import champions, clock, ledger, lineage
+from pipeline.shared.config import IngestConfig, RegisterConfig, load
+from pipeline.shared.errors import PipelineError, RolloutRefused
 from pipeline.shared.ledger import Entry, Move, Side
 
 _PATIENCE_SECONDS = 10.0
@@ -54,15 +54,14 @@ def _taken_back(version: str) -> str:
         _require_over(known[-1].move)
         serves = ledger.serving_most(known[-1].move)
         if serves.version == version:
-            mended(known)
-            return f"{serves.shown} serves all already: nothing to take back"
+            return f"{serves.shown} serves all already: nothing to take back{_followed()}"
     back = _to(version, known) if version and known else _back(known)
     if back is None:
         move = known[-1].move
         if move.challenger is not None:  # whoever wrote it down may not have come any further
             _switched(Back(move.champion, move.challenger), move)
-        mended(known)
         words = f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
+        words += _followed()
         failed = {e.move.challenger for e in known if e.move.event in FAILED}
         out = {move.champion.version, *(side.version for side in failed if side and not side.fault)}
         older = [one for one in _served(known) if one not in out]
@@ -82,17 +81,27 @@ def _taken_back(version: str) -> str:
         )
     )
     switched = _switched(back, last)
-    point_at(back.target, back.out, f"rollback of {last.rollout}")
+    followed = _followed(champions.follow)
     return (
         f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
         f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
-        f"{switched}; entry {len(known) + 1} of the ledger"
+        f"{switched}; entry {len(known) + 1} of the ledger{followed}"
     )
+
+
+def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
+    """Let the alias follow; a registry that is broken keeps no traffic from going back."""
+    try:
+        how(load(RegisterConfig))
+    except PipelineError as refusal:
+        return f"; BUT the registry could not follow: {refusal}"
+    return ""
 
 
 def _back(known: list[Entry]) -> Back | None:
     """Where a rollback leads from where the ledger stands; None where it has led already."""
     if not known:
+        champions.current(load(RegisterConfig))  # a ledger that was lost is no empty one
         raise RolloutRefused(
             "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
         )

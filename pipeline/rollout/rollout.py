@@ -20,17 +20,16 @@ from pipeline.rollout import envoy
 from pipeline.rollout.decision import Decision, plan_hash
 from pipeline.rollout.envoy import Route
 from pipeline.rollout.fault import injected
-from pipeline.rollout.promotion import mended
 from pipeline.serve.loaded import export, loaded
 from pipeline.serve.predictor import unready
-from pipeline.shared import clock, ledger, lineage, tracking
+from pipeline.shared import champions, clock, ledger, lineage, tracking
 from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefused
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
 from pipeline.shared.ledger import WHOLE, Entry, Move, Side
 from pipeline.shared.processes import Patience
-from pipeline.shared.tracking import CHALLENGER, CHAMPION, Version
+from pipeline.shared.tracking import CHALLENGER, Version
 from pipeline.shared.watcher import hold
 
 LOCK = ledger.LEDGER.with_name("controller.lock")
@@ -146,7 +145,6 @@ def begun(
     injected(bad)
     envoy.binary()
     plan, known = load(RolloutConfig), ledger.entries()
-    mended(known)
     champion, challenger = sides(bad)
     if known and known[-1].move.event in UNFINISHED:
         return _resumed(kind, plan, challenger, known)
@@ -187,7 +185,7 @@ def _resumed(
 def sides(bad: str = "") -> tuple[Side, Side]:
     """The champion, and the challenger of the registry, or the champion again if it has none."""
     registry = load(RegisterConfig)
-    champion = tracking.aliased(registry, CHAMPION)
+    champion = champions.mend(registry)
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"

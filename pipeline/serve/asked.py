@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.features import transform
 from pipeline.features.definitions import service_version
-from pipeline.shared import tracking
+from pipeline.shared import champions, tracking
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
 from pipeline.shared.model import Model
@@ -22,7 +22,7 @@ def champion_of(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
         ReleaseRefused: it was trained with another feature service.
     """
     registry = load(RegisterConfig)
-    champion = tracking.aliased(registry, tracking.CHAMPION)
+    champion = champions.current(registry)
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to serve with in "

@@ -13,15 +13,17 @@ import pandas as pd
 
 from pipeline.features.definitions import service_version
 from pipeline.features.transform import ZONE
-from pipeline.shared import release, tracking
+from pipeline.shared import champions, release, tracking
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
-from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
+from pipeline.shared.databases import REPAIR
+from pipeline.shared.errors import ArtifactTampered, PipelineError, ReleaseRefused
 from pipeline.shared.files import own_temporary, write_json
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 
-RELEASES = Path("state/serve/releases")
+RELEASES = release.EXPORTED
+_NAME = re.compile(r"[0-9a-f]{12}")
 PAPERS, PLACED = Path("papers"), Path("placed.json")
 WARM_UP = TRAIN / "warmup.json"
 
@@ -80,7 +82,7 @@ def export(name: str) -> str:
 def _named(registry: RegisterConfig, name: str) -> tracking.Version:
     if re.fullmatch(r"[0-9a-f]{64}", name):
         return tracking.sealed(registry, name)
-    return tracking.named(registry, name)
+    return champions.named(registry, name)
 
 
 def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
@@ -119,8 +121,8 @@ def loaded(digest: str) -> Loaded:
         model = load_model(file, sealed.model)
     except ArtifactTampered as error:
         raise ArtifactTampered(
-            f"{folder} is not what was exported: {str(error).partition(';')[0]}; remove it, "
-            f"`rm -r {folder}`, and the next start exports it anew"
+            f"{folder} is not what was exported: {str(error).partition(';')[0]}; {REPAIR}, here "
+            "the registry"
         ) from error
     release.require_in_step(sealed, papers, file)
     config = load(FeaturesConfig)
@@ -130,6 +132,53 @@ def loaded(digest: str) -> Loaded:
     training = read_record(Training, papers / release.TRAINING, "train")
     told = (placed.number, digest, model, config, sealed.features, papers, warm_up)
     return Loaded(*told, _end_of(training.window))
+
+
+def exported() -> list[Path]:
+    """The folders of the release store."""
+    return [folder for folder in sorted(RELEASES.glob("*")) if _NAME.fullmatch(folder.name)]
+
+
+def broken(folder: Path) -> str:
+    """Why an exported release is not what was exported; "" where it is whole."""
+    try:
+        placed = read_record(Placed, folder / PLACED, "server")
+        if place(placed.release).name != folder.name:
+            return f"{PLACED} names the release {placed.release[:12]}"
+        sealed = release.read(folder / PAPERS, placed.release)
+        release.require_in_step(sealed, folder / PAPERS, folder / tracking.MODEL_FILE)
+    except (PipelineError, OSError) as refusal:
+        return str(refusal).partition(";")[0]
+    return ""
+
+
+def broken_in_registry(config: RegisterConfig, version: tracking.Version) -> str:
+    """Why a version is not what was registered; "" where papers, tags and model are whole."""
+    try:
+        release.fetch(config, version)
+    except PipelineError as refusal:
+        return str(refusal).partition(";")[0]
+    return ""
+
+
+def registered(config: RegisterConfig, name: str) -> str:
+    """The number of the whole version whose release the folder of this name holds; "" if none."""
+    for version in tracking.held(config).versions.values():
+        if place(version.tag("release")).name == name and not broken_in_registry(config, version):
+            return version.number
+    return ""
+
+
+def put_back(config: RegisterConfig, version: tracking.Version, source: Path) -> None:
+    """Give a version the papers, the model and the tags of its exported release again."""
+    digest = version.tag("release")
+    papers = tracking.folder_of(config, version, release.place(digest))
+    shutil.copytree(source / PAPERS, papers, dirs_exist_ok=True)
+    model = tracking.model_of(config, version)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / tracking.MODEL_FILE, model)
+    sealed = release.read(source / PAPERS, digest)
+    tracking.set_tags(config, version, release.tags(sealed, source / PAPERS))
 
 
 def _end_of(window: str) -> pd.Timestamp:

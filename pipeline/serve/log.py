@@ -21,8 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.shared.databases import database_refusal, require_made
 from pipeline.shared.errors import PipelineError, StorageFailed
-from pipeline.shared.files import appear, database_refusal, own_temporary, storage_failed
+from pipeline.shared.files import appear, own_temporary, storage_failed
 from pipeline.shared.secrets import shown
 
 SHADOW = "shadow"
@@ -240,6 +241,7 @@ def _make_file(path: Path) -> None:
     """A whole database appears under its name, or the one that was there first stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_file():
+        require_made(path, "request log")
         return
     temporary = own_temporary(path)
     temporary.touch(mode=0o600)
@@ -284,6 +286,8 @@ def at_address(url: str) -> Iterator[sa.Engine]:
         StorageFailed: it cannot be read or written, or another program holds it.
         ArtifactTampered: it is no database.
     """
+    if (path := _file(url)) is not None:
+        require_made(path, "request log")
     engine = _engine(url)
     try:
         yield engine

@@ -500,6 +500,21 @@ class InARow(Section):
     control_bad: float = Field(ge=0, lt=1)
 
 
+class Resources(Section):
+    """How much more of the machine a challenger's process may take than its control's.
+
+    Memory and disk in MB, log in kB, processor time in ms a request from `min_requests` on.
+    """
+
+    memory: int = Field(gt=0)
+    files: int = Field(gt=0)
+    threads: int = Field(gt=0)
+    processor: int = Field(gt=0)
+    min_requests: int = Field(ge=10)
+    log: int = Field(gt=0)
+    disk: int = Field(gt=0)
+
+
 class Breakers(Section):
     """What stops a canary at once, without a sample size."""
 
@@ -508,6 +523,7 @@ class Breakers(Section):
     invalid_allowed: int = Field(ge=0)
     parity_tolerance: float = Field(gt=0, le=1e-3)
     parity_allowed: int = Field(ge=0)
+    resources: Resources
 
 
 class Unlogged(Section):

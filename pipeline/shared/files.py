@@ -11,7 +11,6 @@ import platform
 import re
 import secrets
 import shutil
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.errors import (
-    ArtifactMissing,
-    ArtifactTampered,
-    PipelineError,
-    StorageFailed,
-    UsageError,
-    quoted,
-)
+from pipeline.shared.errors import ArtifactMissing, StorageFailed
 
 MAX_JSON_BYTES = 4_000_000
 """Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""
@@ -68,17 +60,6 @@ _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 """Two containers that share a folder number their processes alike."""
 _WRITER = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 _ABANDONED_SECONDS = 86_400
-
-_SQLITE_ERRNOS = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-}
-_SQLITE_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-_SQLITE_BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
-"""What to do without a backup; nothing is lost by it."""
 
 
 @contextmanager
@@ -165,46 +146,6 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
         f"cannot write {path}: {error.strerror or error}; {free:,.1f} MB are free in {folder}/; "
         "nothing was half-written: make room or check the folder's owner, then run the same again"
     )
-
-
-@contextmanager
-def database(path: Path, what: str) -> Iterator[None]:
-    """Let the block work with the SQLite file at `path`; what SQLite refuses, names the file.
-
-    Raises:
-        StorageFailed: another program holds it, the disk is full, it cannot be opened or written.
-        ArtifactTampered: it is no database, or a broken one.
-    """
-    try:
-        yield
-    except (PipelineError, UsageError):
-        raise
-    except Exception as error:
-        if (refusal := database_refusal(path, what, error)) is None:
-            raise
-        raise refusal from error
-
-
-def database_refusal(path: Path, what: str, error: BaseException | None) -> PipelineError | None:
-    """The refusal for SQLite's failure behind an exception, however many tools have wrapped it."""
-    while error is not None and not hasattr(error, "sqlite_errorcode"):
-        error = error.__cause__ or error.__context__
-    if error is None:
-        return None
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _SQLITE_LOCKED:
-        return StorageFailed(
-            f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof "
-            f"{quoted(path)}` names it), then run the same again; nothing was half-written"
-        )
-    if code in _SQLITE_BROKEN:
-        size = path.stat().st_size if path.is_file() else 0
-        return ArtifactTampered(
-            f"{path} is no {what} of {size:,} bytes ({error}); restore it from a backup, or {ANEW}"
-        )
-    number = _SQLITE_ERRNOS.get(code)
-    return None if number is None else storage_failed(path, OSError(number, str(error)))
 
 
 def write_text(path: Path, text: str) -> None:

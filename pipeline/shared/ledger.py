@@ -17,6 +17,8 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.errors import DayUnknown, LedgerRefused
 
 LEDGER = Path("state/rollout/ledger.db")
+BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)
+"""Before anything happens in the replay."""
 WHOLE = 10_000
 """All traffic; shares are told in ten-thousandths."""
 Event = Literal[
@@ -135,8 +137,14 @@ def _entry(one: Link) -> Entry:
 
 
 def rollouts(path: Path = LEDGER) -> int:
-    """How many rollouts and registrations there have been."""
-    return len({entry.move.rollout for entry in entries(path)})
+    """How many rollouts and registrations there have been: they are numbered in their names."""
+    return max((int(entry.move.rollout.partition("-")[0]) for entry in entries(path)), default=0)
+
+
+def champion(move: Move) -> Side:
+    """Who is champion after a move: all traffic at a challenger alone makes none of it."""
+    promoted = move.event in ("promoted", "baked", "promoted by hand")
+    return move.challenger if promoted and move.challenger else move.champion
 
 
 def now(arrived: datetime, path: Path = LEDGER) -> datetime:

@@ -18,8 +18,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.shared import home
 from pipeline.shared.config import CONFIGS, RegisterConfig, load
+from pipeline.shared.databases import database, require_made
 from pipeline.shared.errors import RegistryRefused, quoted
-from pipeline.shared.files import database, replacing
+from pipeline.shared.files import replacing
 
 _OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
 _ROOTS = {
@@ -36,6 +37,15 @@ _BELOW = {
 _MARK = CONFIGS / "register.yaml"
 _LAYOUT = re.compile(r"/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts$")
 """What MLflow appends to an experiment's folder for a run or a model."""
+
+_VERSIONS = (
+    "SELECT version FROM model_versions WHERE name = ? AND current_stage <> 'Deleted_Internal'"
+)
+_ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
+_RELEASES = """
+SELECT version, value FROM model_version_tags
+WHERE name = ? AND key IN ('release', 'releases_before')
+"""
 
 
 def artifact_location(config: RegisterConfig) -> str:
@@ -64,6 +74,7 @@ def set_location(config: RegisterConfig, experiment: str) -> None:
 @contextlib.contextmanager
 def _database(config: RegisterConfig) -> Iterator[sqlite3.Connection]:
     assert config.database is not None
+    require_made(config.database, "registry")
     with (
         database(config.database, "registry"),
         contextlib.closing(sqlite3.connect(config.database, timeout=10)) as connection,
@@ -160,6 +171,26 @@ def require_own_files(config: RegisterConfig) -> None:
             "was moved or copied, or another project keeps it; nothing was written to either "
             "folder: `make relocate` lets the registry name the files that are here"
         )
+
+
+def versions(config: RegisterConfig) -> dict[str, set[str]]:
+    """The releases of each version that a local registry holds, read without MLflow."""
+    with _database(config) as connection:
+        numbers = connection.execute(_VERSIONS, (config.model_name,)).fetchall()
+        tags = connection.execute(_RELEASES, (config.model_name,)).fetchall()
+    found: dict[str, set[str]] = {str(number): set() for (number,) in numbers}
+    for number, value in tags:
+        found.get(str(number), set()).update(str(value).split())
+    return found
+
+
+def aliases(config: RegisterConfig) -> dict[str, str]:
+    """The aliases of a local registry with their versions, read without MLflow."""
+    with _database(config) as connection:
+        return {
+            str(alias): str(number)
+            for alias, number in connection.execute(_ALIASES, (config.model_name,))
+        }
 
 
 def relocate(config: RegisterConfig) -> str:

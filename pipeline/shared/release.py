@@ -24,12 +24,15 @@ from pipeline.shared.contracts import (
     Record,
     read_record,
 )
+from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
 from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import Version
 
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
+EXPORTED = Path("state/serve/releases")
+"""The release store: what servers load, which start while the registry is down."""
 PARTS = ("commit", "data", "model", "features", "config")
 """What must stay in step."""
 ENVIRONMENT = Path("requirements.lock")
@@ -129,10 +132,7 @@ def _changed(name: str, found: str, sealed: str) -> str:
 
 
 def _rewritten(told: str) -> str:
-    return (
-        f"{told}; the registry's files were changed: restore them from a backup, or register anew "
-        "with `make run`"
-    )
+    return f"{told}; the registry's files were changed: restore them from a backup; {REPAIR}"
 
 
 def disagreements(
@@ -339,7 +339,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {told!r}, "
                 f"its sealed release says {sealed!r}: the registry was rewritten; restore "
-                f"{shown(config.tracking_url)} from a backup, or register anew with `make run`"
+                f"{shown(config.tracking_url)} from a backup; {REPAIR}"
             )
     model = tracking.fetch(config, registered)
     require_in_step(release, folder, model)

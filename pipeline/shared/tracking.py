@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.shared import lineage, locations
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
+from pipeline.shared.databases import REPAIR, database_refusal
 from pipeline.shared.errors import (
     ArtifactTampered,
     RegistryRefused,
@@ -33,14 +34,7 @@ from pipeline.shared.errors import (
     VersionUnknown,
     quoted,
 )
-from pipeline.shared.files import (
-    ANEW,
-    database_refusal,
-    file_hash,
-    read_json,
-    replacing,
-    storage_failed,
-)
+from pipeline.shared.files import file_hash, read_json, replacing, storage_failed
 from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
@@ -72,6 +66,24 @@ class Version:
             )
         return self.tags[name]
 
+    @property
+    def releases(self) -> set[str]:
+        """Its release, and those that it had before it was judged anew."""
+        return {self.tag("release"), *self.tags.get("releases_before", "").split()}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a registry holds of the model: its versions by number, and its aliases.
+
+    `remembered` are the numbers that aliases were last set to: MLflow deletes an alias with its
+    version, and whoever may write the registry may delete it alone.
+    """
+
+    versions: dict[str, Version] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    remembered: dict[str, str] = field(default_factory=dict)
+
 
 def _client(config: RegisterConfig) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -83,6 +95,8 @@ def _client(config: RegisterConfig) -> Any:
 
     os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # It logs each failure of its database with a traceback before it raises it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     _keep_to_its_owner(config)
     locations.require_own_files(config)
@@ -289,23 +303,32 @@ def _take_writing_from_everybody(artifacts: str) -> None:
 def aliased(config: RegisterConfig, alias: str) -> Version | None:
     """The version that an alias names, or None where the alias is not set.
 
+    Who is champion is not asked here: the ledger says that, and its alias follows (champions.py).
+
     Raises:
-        RegistryRefused: the alias names a version that is gone, or the champion's alias is.
+        RegistryRefused: the alias names a version that is gone.
     """
     if not exists(config):
         return None
     client = _client(config)
     model = _registered_model(client, config)
-    if model is None:
-        return None
-    if alias not in model.aliases:
-        # MLflow deletes an alias with its version: then the next model would meet no champion.
-        if alias == CHAMPION and CHAMPION in model.tags:
-            raise RegistryRefused(_gone(config, alias, model.tags[alias], "the registry"))
+    if model is None or alias not in model.aliases:
         return None
     number = model.aliases[alias]
     with _kept(config, alias, str(number), "the registry"):
         return _version(client.get_model_version(config.model_name, number))
+
+
+def held(config: RegisterConfig) -> Held:
+    """Everything that the registry holds of the model; nothing where there is no registry."""
+    if not exists(config):
+        return Held()
+    model = _registered_model(_client(config), config)
+    if model is None:
+        return Held()
+    aliases = {name: str(number) for name, number in model.aliases.items()}
+    versions = {version.number: version for version in _versions(config)}
+    return Held(versions, aliases, dict(model.tags))
 
 
 def _registered_model(client: Any, config: RegisterConfig) -> Any:
@@ -328,7 +351,7 @@ def _version(found: Any) -> Version:
 def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
-        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup, or {ANEW}"
+        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup; {REPAIR}"
     )
 
 
@@ -385,7 +408,7 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
         raise ArtifactTampered(
             f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
             f"{registered.digest[:12]}… was registered; it is not loaded: restore "
-            f"{shown(config.artifacts_url)} from a backup, or {ANEW}"
+            f"{shown(config.artifacts_url)} from a backup; {REPAIR}"
         )
     return path
 
@@ -462,11 +485,12 @@ def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str
 def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
     """Point an alias at a version; the registry does it in one step.
 
-    A tag of the model keeps the number, so that an alias that is lost later can be told.
+    A tag of the model keeps the number, so that an alias that is lost later can be told. The alias
+    comes last: whoever is killed before it finds it where it was, and does all of it again.
     """
     client = _client(config)
-    client.set_registered_model_alias(config.model_name, alias, number)
     client.set_registered_model_tag(config.model_name, alias, number)
+    client.set_registered_model_alias(config.model_name, alias, number)
 
 
 def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) -> Version:
@@ -477,8 +501,8 @@ def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) 
     return replace(registered, tags={**registered.tags, **tags})
 
 
-def plant(config: RegisterConfig, champion: Version, model: Path) -> None:
-    """Make a copy of a version the champion of another, empty registry."""
+def plant(config: RegisterConfig, champion: Version, model: Path) -> str:
+    """Make a copy of a version the champion of another, empty registry; its number there."""
     client = _client(config)
     locations.require_written_here(config)
     run = client.create_run(_experiment(client, config))
@@ -490,6 +514,39 @@ def plant(config: RegisterConfig, champion: Version, model: Path) -> None:
     )
     client.set_terminated(run.info.run_id)
     client.set_registered_model_alias(config.model_name, CHAMPION, added.version)
+    return str(added.version)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A version to make again: its files, the place of its papers in the run, and its tags."""
+
+    model: Path
+    papers: Path
+    place: str
+    tags: dict[str, str]
+
+
+def restore(config: RegisterConfig, versions: dict[int, Restored]) -> None:
+    """Fill an empty registry with versions of these numbers; the numbers between stay unused."""
+    client = _client(config)
+    client.create_registered_model(config.model_name)
+    for number in range(1, max(versions) + 1):
+        run = client.create_run(_experiment(client, config))
+        source = f"{run.info.artifact_uri}/model"
+        tags: dict[str, str] = {}
+        if (one := versions.get(number)) is not None:
+            client.log_artifact(run.info.run_id, str(one.model), "model")
+            client.log_artifacts(run.info.run_id, str(one.papers), one.place)
+            tags = one.tags
+        added = client.create_model_version(
+            config.model_name, source=source, run_id=run.info.run_id, tags=tags
+        )
+        client.set_terminated(run.info.run_id)
+        if one is None:
+            client.delete_model_version(config.model_name, added.version)
+        else:
+            fetch(config, _version(client.get_model_version(config.model_name, added.version)))
 
 
 def log_folder(config: RegisterConfig, run_id: str, folder: Path, place: str) -> None:
@@ -513,10 +570,31 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
         return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
 
 
+def folder_of(config: RegisterConfig, registered: Version, place: str) -> Path:
+    """Where a local store keeps the folder `place` of a version's run."""
+    return _local(f"{_client(config).get_run(registered.run_id).info.artifact_uri}/{place}")
+
+
+def model_of(config: RegisterConfig, registered: Version) -> Path:
+    """Where a local store keeps a version's model file."""
+    uri = _client(config).get_model_version_download_uri(config.model_name, registered.number)
+    return _local(uri) / MODEL_FILE
+
+
+def _local(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))
+
+
 def approve(config: RegisterConfig, registered: Version, words: dict[str, str]) -> None:
-    """Add an approval to a version, with the instant at which it was given; none is replaced."""
+    """Add an approval to a version, with the instant at which it was given; none is replaced.
+
+    One approval belongs to one entry of the ledger: a second one for the same is not added.
+    """
+    known = approvals(registered)
+    if any(one.get("entry", "") == words["entry"] for one in known):
+        return
     given = {**words, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    name = f"{_APPROVAL}{len(approvals(registered)) + 1:03}"
+    name = f"{_APPROVAL}{len(known) + 1:03}"
     set_tags(config, registered, {name: json.dumps(given, sort_keys=True)})
 
 

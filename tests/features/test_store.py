@@ -1,9 +1,11 @@
 """The store is Feast, so it is Feast that is held against the specification here."""
 
 import itertools
+import os
 import shutil
+import signal
+import subprocess
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.features import repository as feast_repository
 from pipeline.features import transform
 from pipeline.features.definitions import (
     AIRCRAFT,
@@ -36,6 +39,7 @@ from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import write_parquet
 from tests import needs
+from tests.conftest import ROOT
 from tests.features import elsewhere, oracle
 from tests.features.oracle import flight
 from tests.features.poison import SEES, around, instants_of, poisoned
@@ -919,10 +923,10 @@ def test_in_new_york_feasts_own_timestamps_are_wrong_and_ours_are_numbers(nights
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files, the test's own."""
+    """Where Feast's own files are, the test's own."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(feast_repository, "FILES", folder)
     return folder
 
 
@@ -934,7 +938,7 @@ def test_each_opening_makes_a_registry_of_its_own_and_leaves_none(
         registries = {str(store._feast.config.registry.path) for store in (one, other)}
         assert len(registries) == 2
         assert all(Path(path).is_relative_to(temporary) for path in registries)
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob(".registry.*")) == []
 
 
 def test_no_registry_is_left_by_who_fails(march, config, tmp_path, temporary):
@@ -943,7 +947,7 @@ def test_no_registry_is_left_by_who_fails(march, config, tmp_path, temporary):
         opened(config, at_place(tmp_path), march.folder / "views"),
     ):
         _ = 1 / 0
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob(".registry.*")) == []
 
 
 def test_no_registry_is_left_where_the_online_store_cannot_be_opened(
@@ -955,7 +959,7 @@ def test_no_registry_is_left_where_the_online_store_cannot_be_opened(
         opened(config, at_place(tmp_path), march.folder / "views"),
     ):
         pass
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob(".registry.*")) == []
 
 
 def test_a_registry_that_lies_about_is_not_read(march, config, tmp_path, temporary):
@@ -1094,3 +1098,43 @@ def test_no_error_shows_the_password(march, config, monkeypatch, scheme, passwor
         store.watermarks()
     told = "".join(traceback.format_exception(raised.value))
     assert "hunter2" not in told
+
+
+# What Feast writes for as long as a process lives.
+
+_OPENS = """
+import os, signal, sys
+from pipeline.features.store import opened
+from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+with opened(load(FeaturesConfig), load(ServeConfig)):
+    print(len(list(__import__("pathlib").Path("state/feast").glob(".*.tmp"))), flush=True)
+    if sys.argv[1] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_start_removes_what_a_killed_process_left(tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    def run(how):
+        return subprocess.run(
+            [sys.executable, "-c", _OPENS, how],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(outside)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def left():
+        return sorted(path.name.split(".")[1] for path in tmp_path.glob("state/feast/.*.tmp"))
+
+    killed = run("killed")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert left() == ["metrics", "registry"]
+    ended = run("ends")
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+    assert left() == []
+    assert list(outside.iterdir()) == []

@@ -1,5 +1,6 @@
 """Back to the version before, from wherever the ledger stands."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from pipeline.serve.loaded import place
 from pipeline.shared import ledger, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
+from tests.conftest import ROOT
 from tests.rollout.test_rollout import champion, event
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
@@ -113,6 +115,7 @@ def test_a_rollback_that_was_killed_before_the_alias_moved_is_completed_by_the_n
 
 
 def test_before_the_first_release_there_is_nothing_to_go_back_to(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RolloutRefused, match="0 entries, 2 are needed"):
         rollback()

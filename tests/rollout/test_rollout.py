@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.rollout.decision import plan_hash
-from pipeline.rollout.promotion import mended
 from pipeline.rollout.rollout import Rollout, alone, begun, changing, midnight_from, sides
 from pipeline.serve import loaded as served
-from pipeline.shared import ledger, tracking
+from pipeline.shared import champions, ledger, tracking
 from pipeline.shared.config import RegisterConfig, RolloutConfig, load
 from pipeline.shared.errors import ConfigError, RegistryRefused, RolloutRefused
 from tests.conftest import ROOT
@@ -185,7 +184,7 @@ def test_without_a_champion_there_is_nothing_to_roll_out_against(trained):
 @needs_registry
 def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="none of the 7 faults"):
+    with pytest.raises(ConfigError, match="none of the 12 faults"):
         begun("canary", bad="sleepy")
 
 
@@ -272,17 +271,17 @@ def champion():
 def test_who_was_killed_between_a_promotion_and_its_alias_is_made_good(both):
     event("promoted", both, shares={"challenger": 10_000})
     assert champion() == "1"
-    mended(ledger.entries())
+    champions.mend(load(RegisterConfig))
     assert champion() == "2"
     version = tracking.named(load(RegisterConfig), "2")
     assert tracking.approvals(version)[-1]["by"].startswith("0002-canary for ")
     event("rolled back", both)
-    mended(ledger.entries())
+    champions.mend(load(RegisterConfig))
     assert champion() == "1"
 
 
 @needs_registry
 def test_a_green_that_all_traffic_was_switched_to_is_no_champion_yet(both):
     event("switched", both, kind="bluegreen", shares={"challenger": 10_000})
-    mended(ledger.entries())
+    champions.mend(load(RegisterConfig))
     assert champion() == "1"

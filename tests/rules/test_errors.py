@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline.shared import errors
+from pipeline.shared import databases, errors
 from tests.rules import tree
 
 TREE = ast.get_docstring(tree.parsed("pipeline/shared/errors.py")) or ""
@@ -43,6 +43,8 @@ def _text(node: ast.AST) -> str:
     """The literal parts of an expression, with a hole for each value that is put in."""
     if isinstance(node, ast.Constant):
         return str(node.value) if isinstance(node.value, str) else ""
+    if isinstance(node, ast.Name):
+        return {"REPAIR": databases.REPAIR, "ANEW": databases.ANEW}.get(node.id, "")
     if isinstance(node, ast.FormattedValue):
         return f"{{{_text(node.value)}}}"
     return "".join(_text(child) for child in ast.iter_child_nodes(node))

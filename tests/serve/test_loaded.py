@@ -84,7 +84,7 @@ def _changed(path):
 def test_one_changed_bit_is_refused_with_what_to_do(served, name):
     digest = export("champion")
     _changed(place(digest) / name)
-    with pytest.raises(ArtifactTampered, match=r"is not what was exported: .*`rm -r state/serve"):
+    with pytest.raises(ArtifactTampered, match=r"is not what was exported: .*; `make repair`"):
         loaded(digest)
 
 

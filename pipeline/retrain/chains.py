@@ -1,0 +1,153 @@
+"""What `make repair` finds of the ledger and the journal, each of which has a copy.
+
+A chain is written anew from links that hold, each with its hash, and from nothing else. Of a ledger
+that lacks its end the registry knows more: the approval of a champion names the entry it came from.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pipeline.register import rebuild
+from pipeline.retrain.findings import Finding, set_aside
+from pipeline.retrain.records import last_served
+from pipeline.shared import appended, champions, ledger, tracking
+from pipeline.shared.appended import Link
+from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.databases import ANEW, damage
+from pipeline.shared.ledger import Move, Side
+from pipeline.shared.tracking import CHAMPION, Held
+
+
+def chain(path: Path, what: str) -> Iterator[Finding]:
+    """What is broken of a chain or of its copy."""
+    (ours, wrong), (copied, copy_wrong) = appended.salvaged(path), appended.salvaged_copy(path)
+    copy = appended.copy_path(path)
+    if not path.is_file() and not copied and not copy_wrong:
+        yield from _lost(path) if path == ledger.LEDGER else ()
+        return
+    agree = sum(a.hash == b.hash for a, b in zip(ours, copied, strict=False))
+    if not wrong and not copy_wrong and agree == len(copied):
+        return
+    if not wrong and agree == len(copied):
+        yield Finding(
+            copy,
+            copy_wrong,
+            f"{path} holds {len(ours)} entries, each with its hash",
+            "write the copy anew from it",
+            lambda: _write(path, what, ours, copy),
+        )
+    elif not copy_wrong and agree == len(ours):
+        yield Finding(
+            path,
+            wrong or f"it holds {len(ours)} entries, {len(copied)} were written",
+            f"its copy {copy.name} holds {len(copied)}, all hashes hold{_end(path, copied)}",
+            f"write the {what} anew from the copy",
+            lambda: _write(path, what, copied, path),
+        )
+    elif wrong and copy_wrong and agree == min(len(ours), len(copied)):
+        best = max(ours, copied, key=len)
+        yield Finding(
+            path,
+            f"{wrong}; its copy: {copy_wrong}",
+            f"{len(best)} entries can be read, all hashes hold{_end(path, best)}",
+            f"write the {what} anew from these",
+            lambda: _write(path, what, best, path, copy),
+        )
+    else:
+        yield Finding(
+            path,
+            f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
+            f"and {len(copied) - agree} others: one of them was rewritten",
+            f"by the {what}{_end(path, ours)}; by the copy{_end(path, copied)}",
+            f"a person's: look who is right, then move the other aside, `mv {path} {path}.broken`",
+        )
+
+
+def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
+    later = _later(links) if path == ledger.LEDGER else None
+    for one in broken:
+        set_aside(one)
+    appended.write_chain(path, what, links)
+    if later is not None:
+        ledger.append(later)
+
+
+def _append(move: Move) -> None:
+    ledger.append(move)
+
+
+def _end(path: Path, links: list[Link]) -> str:
+    """Who is champion at a ledger's end, and what the registry says came after it."""
+    if path != ledger.LEDGER or not links:
+        return ""
+    words = f", champion is {_champion(links).shown}"
+    if (later := _later(links)) is None:
+        return words
+    return f"{words}; the registry knows of a later promotion, which is added: {later.by}"
+
+
+def _champion(links: list[Link]) -> Side:
+    return ledger.champion(Move.model_validate_json(links[-1].told))
+
+
+def _held(config: RegisterConfig) -> Held:
+    """What a whole local registry holds; nothing of a broken one."""
+    path = config.database
+    if path is None or not path.is_file() or damage(path) or rebuild.unreadable(config):
+        return Held()
+    return tracking.held(config)
+
+
+def _later(links: list[Link]) -> Move | None:
+    """The promotion that these entries lack, where the champion's approval names a later entry."""
+    held = _held(load(RegisterConfig))
+    version = held.versions.get(held.aliases.get(CHAMPION, ""))
+    given = tracking.approvals(version)[-1:] if version else []
+    if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
+        return None
+    last = Move.model_validate_json(links[-1].told)
+    number = int(last.rollout.partition("-")[0])
+    return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
+        update={
+            "event": "promoted by hand",
+            "champion": ledger.champion(last),
+            "challenger": champions.side_of(version),
+            "shares": {"challenger": ledger.WHOLE},
+            "by": f"repair, after the registry: approved by {given[0]['by']} at {given[0]['at']}",
+        }
+    )
+
+
+def _lost(path: Path) -> Iterator[Finding]:
+    """No ledger and no copy: the registry or the request log may know who was champion."""
+    config = load(RegisterConfig)
+    held = _held(config)
+    number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
+    if number in held.versions:
+        version = held.versions[number]
+        given = (tracking.approvals(version) or [{}])[-1]
+        why = f"approved by {given.get('by', 'nobody')} at {given.get('at', 'no time')}"
+        side, told = champions.side_of(version), "after the registry's alias"
+    elif kept := {} if held.versions else rebuild.kept_releases(config):
+        digest, why = last_served()
+        if digest not in kept or kept[digest].number is None:
+            yield Finding(
+                path,
+                "it is gone, its copy and the registry with it",
+                f"{len(kept)} whole release(s) that were registered; no answer says who served",
+                f"a person's; the release store keeps what was served: {ANEW}",
+            )
+            return
+        side, told = rebuild.side_of(kept[digest]), "after the request log"
+    else:
+        return
+    by = f"repair, {told}: {why}"
+    first = champions.begin(side, ledger.BEGINNING, by)
+    yield Finding(
+        path,
+        "it is gone, and its copy with it",
+        f"{side.shown} was champion {told}: {why}",
+        "begin a ledger in which it is champion; who served before is not known any more",
+        partial(_append, first),
+    )

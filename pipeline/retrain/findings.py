@@ -1,0 +1,43 @@
+"""What `make repair` finds of a file, and how a broken file is kept: moved aside, never deleted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A broken file of state: what is wrong, what still stands, and the step that rebuilds it.
+
+    `act` does the step; None where only a person or a backup can.
+    """
+
+    file: Path
+    wrong: str
+    stands: str
+    step: str
+    act: Callable[[], None] | None = None
+
+    @property
+    def words(self) -> str:
+        """What is wrong, what stands and what is done, a line each."""
+        how = "repair" if self.act else "left  "
+        return f"{self.file}: {self.wrong}\n   stands  {self.stands}\n   {how}  {self.step}" + (
+            f"; {self.file} is kept under a name with .broken" if self.act else ""
+        )
+
+
+def set_aside(path: Path) -> Path | None:
+    """Move a file or folder to a free name with .broken, with SQLite's journals; None if gone."""
+    if not path.exists():
+        return None
+    number, to = 1, path.with_name(f"{path.name}.broken")
+    while to.exists():
+        number += 1
+        to = path.with_name(f"{path.name}.broken-{number}")
+    for end in ("-wal", "-shm", "-journal"):
+        journal = path.with_name(path.name + end)
+        if path.is_file() and journal.is_file():
+            journal.rename(to.with_name(to.name + end))
+    path.rename(to)
+    return to

@@ -1,0 +1,177 @@
+"""What `make repair` asks of what was served, told and decided: stores, logs, labels, evidence."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from pipeline.features.transform import ZONE
+from pipeline.monitor.outcomes import received
+from pipeline.retrain import journal
+from pipeline.retrain.answers import Year
+from pipeline.retrain.calendar import DECISIONS, Moved
+from pipeline.retrain.findings import Finding, set_aside
+from pipeline.retrain.loop import YEAR
+from pipeline.retrain.watch import Watch, labels_lost
+from pipeline.serve import log
+from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.contracts import ROLLOUT
+from pipeline.shared.databases import damage
+from pipeline.shared.errors import ArtifactTampered
+from pipeline.shared.files import file_hash, write_text
+from pipeline.shared.ledger import Entry
+
+_SQLITE = "sqlite:///"
+_LAST = "SELECT release, id FROM answers WHERE arm IN ('champion', 'control') ORDER BY id DESC"
+_COLUMNS = [column.name for column in log.TABLE.columns]
+
+
+def online_stores() -> Iterator[Finding]:
+    """Online stores in files; each is made again from the views of the features."""
+    url = load(ServeConfig).online_url
+    if not url.startswith(_SQLITE):
+        return
+    path = Path(url.removeprefix(_SQLITE))
+    for store in sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")):
+        if wrong := damage(store):
+            yield Finding(
+                store,
+                wrong,
+                "data/features/views, from which every value in it came",
+                "begin an empty one: `make materialize` fills it, and each replay and rollout its "
+                "own; until then answers lack these features and are flagged",
+                partial(_begin_empty, store),
+            )
+
+
+def _begin_empty(store: Path) -> None:
+    set_aside(store)
+
+
+def request_log() -> Iterator[Finding]:
+    """The log of answers: of a broken one, what can still be read."""
+    url = load(ServeConfig).log_url
+    path = Path(url.removeprefix(_SQLITE))
+    if not (url.startswith(_SQLITE) and path.is_file() and (wrong := damage(path))):
+        return
+    rows = _readable(path)
+    yield Finding(
+        path,
+        wrong,
+        f"{len(rows)} answers can be read; what decided a rollout is in {ROLLOUT}/, by its digest",
+        "begin a new log with these answers; the others are lost",
+        lambda: _begin_log(path, url),
+    )
+
+
+def _readable(path: Path) -> list[tuple[object, ...]]:
+    """The answers at the beginning of a log, up to the first page that is broken."""
+    found: list[tuple[object, ...]] = []
+    names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    with (
+        contextlib.suppress(sqlite3.DatabaseError),
+        contextlib.closing(sqlite3.connect(path)) as connection,
+    ):
+        found.extend(connection.execute(f"SELECT {names} FROM answers ORDER BY id"))  # our names
+    return found
+
+
+def last_served() -> tuple[str, str]:
+    """The release that answered last as champion, and when, by the request log; "" if none did."""
+    path = Path(load(ServeConfig).log_url.removeprefix(_SQLITE))
+    if not path.is_file() or damage(path):
+        return "", ""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(_LAST).fetchone()
+    return (found[0], f"it gave the last answer, {found[1]}") if found else ("", "")
+
+
+def _begin_log(path: Path, url: str) -> None:
+    rows = _readable(path)
+    set_aside(path)
+    log.prepare(url)
+    marks = ", ".join("?" * len(_COLUMNS))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(f"INSERT OR IGNORE INTO answers VALUES ({marks})", rows)
+
+
+def labels() -> Iterator[Finding]:
+    """The label ledger against the journal, which counted what each day brought."""
+    path = received.LEDGER
+    try:
+        days = [e.told["day"] for e in journal.events() if e.kind == "day"]
+    except ArtifactTampered:
+        return  # the journal comes first
+    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
+    if wrong := wrong or labels_lost(received.received()):
+        yield Finding(
+            path,
+            wrong,
+            f"the journal counted the labels of {len(days)} days, and their source has them",
+            "receive the label files of these days again, each at its instant",
+            lambda: _receive_again(path),
+        )
+
+
+def _receive_again(path: Path) -> None:
+    from pipeline.shared import ledger
+
+    days = [e.told["day"] for e in journal.events() if e.kind == "day"]
+    set_aside(path)
+    if not days:
+        return
+    began = pd.Timestamp(ledger.entries()[0].move.at).tz_convert(ZONE)
+    watch = Watch(Year.of(YEAR), received.received())
+    for day in days:
+        watch.receive(f"{began:%Y-%m-%d}", day)
+
+
+def calendar_moves() -> Iterator[Finding]:
+    """The moves of the calendar: lines that say what moved from where to where."""
+    lines = (
+        DECISIONS.read_text(encoding="utf-8", errors="replace").splitlines()
+        if (DECISIONS.is_file())
+        else []
+    )
+    good = [line for line in lines if _is_move(line)]
+    if len(good) < len(lines):
+        yield Finding(
+            DECISIONS,
+            f"{len(lines) - len(good)} of {len(lines)} lines are no moves of the calendar",
+            f"{len(good)} lines can be read; what the windows are now is in configs/, where they "
+            "were before in git",
+            "keep the lines that can be read",
+            lambda: _keep_lines(good),
+        )
+
+
+def _is_move(line: str) -> bool:
+    try:
+        Moved.model_validate_json(line)
+    except ValidationError:
+        return False
+    return True
+
+
+def _keep_lines(lines: list[str]) -> None:
+    set_aside(DECISIONS)
+    write_text(DECISIONS, "".join(f"{line}\n" for line in lines))
+
+
+def evidence(known: list[Entry]) -> Iterator[Finding]:
+    """What decided a rollout, by the digest that the ledger holds; nothing makes it again."""
+    for entry in known:
+        for name, sealed in entry.move.evidence.items():
+            path = ROLLOUT / entry.move.rollout / name
+            found = file_hash(path)[:12] if path.is_file() else "nothing"
+            if found != sealed[:12]:
+                yield Finding(
+                    path,
+                    f"its SHA-256 is {found}, the ledger recorded {sealed[:12]}",
+                    f"the decision itself, with its numbers, in entry {entry.number} of the ledger",
+                    "a backup's: what users got then is nowhere else",
+                )

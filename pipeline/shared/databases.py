@@ -1,0 +1,142 @@
+"""SQLite files: what SQLite refuses, and what is no whole database, names its file in one line."""
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed, UsageError
+from pipeline.shared.files import storage_failed
+
+REPAIR = "`make repair` shows what still stands and what rebuilds it"
+ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
+"""What to do where nothing is left to rebuild from; nothing is lost by it."""
+_MAGIC, _HEADER = b"SQLite format 3\0", 100
+_ERRNOS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_ANOTHER = re.compile(r"no such table|no such column|malformed database schema")
+
+_SCHEMA = re.compile(r"out-of-date database schema|Can't locate revision")
+"""What MLflow says of a database that lacks its tables, or has another version's."""
+
+
+@contextmanager
+def database(path: Path, what: str) -> Iterator[None]:
+    """Let the block work with the SQLite file at `path`; what SQLite refuses, names the file.
+
+    Raises:
+        StorageFailed: another program holds it, the disk is full, it cannot be opened or written.
+        ArtifactTampered: it is no database, or a broken one.
+    """
+    try:
+        yield
+    except (PipelineError, UsageError):
+        raise
+    except Exception as error:
+        if (refusal := database_refusal(path, what, error)) is None:
+            raise
+        raise refusal from error
+
+
+def require_whole(path: Path, what: str) -> None:
+    """Refuse a file that was cut, before any tool opens it: some make a new one in its place.
+
+    An empty file is none yet: SQLite makes one when it is first opened.
+
+    Raises:
+        ArtifactTampered: it begins as no database does, or is shorter than it says.
+    """
+    if path.is_file() and (why := flaw(path)):
+        raise _broken(path, what, why)
+
+
+def require_made(path: Path, what: str) -> None:
+    """Refuse an empty file where one only ever appears whole: it was emptied, not begun.
+
+    Raises:
+        ArtifactTampered: it is empty, or no whole database.
+    """
+    require_whole(path, what)
+    if path.is_file() and not path.stat().st_size and not _is_being_written(path):
+        raise _broken(path, what, "it is empty")
+
+
+def flaw(path: Path) -> str:
+    """Why a file is no whole database, by its header alone; "" where it may be one."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER)
+    if not head:
+        return ""
+    if len(head) < _HEADER or not head.startswith(_MAGIC):
+        return "it does not begin as a database does"
+    size, page = path.stat().st_size, int.from_bytes(head[16:18], "big")
+    counted = int.from_bytes(head[28:32], "big") if head[24:28] == head[92:96] else 0
+    whole = counted * (65_536 if page == 1 else page)
+    if size >= whole or _is_being_written(path) or path.stat().st_size >= whole:
+        return ""
+    return f"its header counts {whole:,} bytes"
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether a journal waits to be folded in, by which SQLite itself completes the file."""
+    journals = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
+    return any(journal.is_file() and journal.stat().st_size for journal in journals)
+
+
+def damage(path: Path) -> str:
+    """Why a file is no sound database, after a look at every page; "" where it is one."""
+    if why := flaw(path) or ("" if path.stat().st_size else "it is empty"):
+        return why
+    try:
+        with sqlite3.connect(path, timeout=10) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        connection.close()
+    except sqlite3.DatabaseError as error:
+        return "" if _code(error) in _LOCKED else str(error)
+    return "" if found == "ok" else str(found).replace("\n", " ")
+
+
+def database_refusal(path: Path, what: str, error: BaseException | None) -> PipelineError | None:
+    """The refusal for SQLite's failure behind an exception, however many tools have wrapped it."""
+    while error is not None and not hasattr(error, "sqlite_errorcode"):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    code = _code(error)
+    if code in _LOCKED:
+        return StorageFailed(
+            f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
+            f"such as a database browser or another `make` (`fuser {path}` or `lsof {path}` names "
+            "it), then run the same again; nothing was half-written"
+        )
+    if code in _BROKEN or (code == sqlite3.SQLITE_ERROR and _ANOTHER.search(str(error))):
+        return _broken(path, what, str(error))
+    number = _ERRNOS.get(code)
+    return None if number is None else storage_failed(path, OSError(number, str(error)))
+
+
+def refusal_after(path: Path, what: str, error: Exception) -> PipelineError | None:
+    """The refusal where a tool failed at a broken database in words of its own; None for a bug."""
+    if refusal := database_refusal(path, what, error):
+        return refusal
+    why = damage(path) if path.is_file() else ""
+    if not why and _SCHEMA.search(str(error)):
+        why = str(error).splitlines()[0]
+    return _broken(path, what, why) if why else None
+
+
+def _code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _broken(path: Path, what: str, why: str) -> ArtifactTampered:
+    size = path.stat().st_size if path.is_file() else 0
+    return ArtifactTampered(f"{path} is no {what} of {size:,} bytes ({why}); {REPAIR}")
