@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed, UsageError
+from pipeline.shared.errors import (
+    ArtifactTampered,
+    PipelineError,
+    StorageFailed,
+    UsageError,
+    quoted,
+)
 from pipeline.shared.files import storage_failed
 
 REPAIR = "`make repair` shows what still stands and what rebuilds it"
@@ -114,7 +120,7 @@ def database_refusal(path: Path, what: str, error: BaseException | None) -> Pipe
     if code in _LOCKED:
         return StorageFailed(
             f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {path}` or `lsof {path}` names "
+            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof {quoted(path)}` names "
             "it), then run the same again; nothing was half-written"
         )
     if code in _BROKEN or (code == sqlite3.SQLITE_ERROR and _ANOTHER.search(str(error))):
