@@ -65,7 +65,7 @@ unexport $(FOREIGN)
 export PYTHONUTF8 := 1
 # An account without a name or a folder, as in a container: Python's tools ask for both.
 LOGNAME ?= $(shell id -un >/dev/null 2>&1 && id -un || echo "uid-$$(id -u)")
-ifneq ($(shell [ -d "$${HOME:-}" ] || echo none),)
+ifneq ($(shell [ -d "$${HOME:-}" ] && [ -w "$$HOME" ] || echo none),)
 HOME := $(CURDIR)/state/home
 endif
 export LOGNAME HOME

@@ -115,7 +115,8 @@ def lend_environment(folder: Path) -> None:
 def name_account() -> None:
     """Give an account without a name or a folder both: some tools fail without them.
 
-    A folder that is none, such as /dev/null or a service's /nonexistent, is as good as none.
+    A folder that is none, such as /dev/null or a service's /nonexistent, is as good as none; so is
+    one that nothing can be written to, such as the root in a container.
     """
     os.environ.setdefault("LOGNAME", lineage.account())
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
@@ -123,7 +124,8 @@ def name_account() -> None:
         if path.exists() and not path.is_dir():
             del os.environ[name]
     with contextlib.suppress(RuntimeError):
-        if os.environ.get("HOME") != "" and Path.home().is_dir():
+        given = os.environ.get("HOME") != "" and Path.home().is_dir()
+        if given and os.access(Path.home(), os.W_OK):
             return
     os.environ["HOME"] = str(Path("state/home").absolute())
 

@@ -1,8 +1,10 @@
 """What reaches a target: arguments from the command line, of the environment the user's network."""
 
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,29 @@ def test_a_home_that_is_no_folder_is_replaced(folder: Path, home: str | None) ->
     assert told["HOME"] == f"{folder}/state/home"
     assert {name: told.get(name) for name in kept} == kept
     assert "XDG_CONFIG_HOME" not in told
+
+
+def test_a_home_that_cannot_be_written_is_replaced(folder: Path) -> None:
+    """As of an account without a name in a container, whose home is the root."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        copy = Path(open_to_all, "copy")
+        shutil.copytree(folder, copy)
+        sealed = Path(open_to_all, "sealed")
+        sealed.mkdir(mode=0o555)
+        for path in (Path(open_to_all), copy):
+            path.chmod(0o777)
+        # Nothing is sealed for root, which some containers and workflows are.
+        somebody = {"user": 65534, "group": 65534, "extra_groups": []} if not os.geteuid() else {}
+        subprocess.run(
+            ["make", "-f", "probe.mk", "told"],
+            cwd=copy,
+            env=tree.environment(HOME=str(sealed)),
+            capture_output=True,
+            check=True,
+            **somebody,
+        )
+        pairs = (copy / "told").read_text().split("\0")
+        assert f"HOME={copy}/state/home" in pairs
 
 
 def test_a_home_that_is_a_folder_stays_the_users(folder: Path) -> None:
