@@ -139,7 +139,7 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
         for rule in snapshot["rules"]
         if not rule["passed"] and rule["action"] == "refuse"
     ]
-    return "; ".join(rules)
+    return rules[0]  # the others follow from it
 
 
 def _in_kilometres(folder: Path) -> str:
