@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]  # an isolated Python adds neither
 import machine  # noqa: E402
 import registry  # noqa: E402
 
-from pipeline.shared import lock  # noqa: E402
+from pipeline.shared import git, lock  # noqa: E402
 from pipeline.shared.programs import installing  # noqa: E402
 
 LOCK = Path("requirements.lock")
@@ -214,6 +214,8 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         if reason := machine.unfit(machine.here()):
+            raise Refused(reason)
+        if reason := git.unread(ROOT):  # what is installed first would only be in the way
             raise Refused(reason)
         with alone() as waited:
             if not (waited and is_done()):

@@ -30,9 +30,8 @@ FIRST_HALF, SECOND_HALF = range(1, 7), range(7, 13)
 def measures(table: str, rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
     """Every measure of consistency on a month."""
     if table == "weather":
-        return weather_consistency.row_gaps(rows) | weather_consistency.day_shares(rows)
-    own = flight_consistency.row_gaps(rows, known) | flight_consistency.volumes(rows)
-    return own | flight_consistency.day_shares(rows, known)
+        return weather_consistency.measures(rows)
+    return flight_consistency.measures(rows, known)
 
 
 def broken(
@@ -77,11 +76,13 @@ class Year:
             for table, rows in tables.items()
             for month, group in rows.groupby("month")
         }
-        flights = {month: rows for (table, month), rows in months.items() if table == "flights"}
-        known = {
-            month: Known.of(rows for m, rows in flights.items() if m != month and m < max(month, 4))
-            for month in flights
+        flights = {
+            f"2013-{month:02}": rows
+            for (table, month), rows in months.items()
+            if table == "flights"
         }
+        reference = load(ValidateConfig).reference
+        known = {int(m[-2:]): Known.beside(m, flights, reference) for m in flights}
         return cls(months, known)
 
 

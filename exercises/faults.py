@@ -24,6 +24,11 @@ def _put(rows: pd.DataFrame, hit: Chosen, **values: Any) -> pd.DataFrame:
     return rows.assign(**{name: rows[name].mask(hit, to) for name, to in values.items()})
 
 
+def _at(rows: pd.DataFrame, hit: Chosen, only: str) -> Any:
+    """The rows that are hit, of one origin where one is named."""
+    return hit & (rows["origin"] == only) if only else hit
+
+
 def _rotated(carriers: list[str]) -> Plant:
     def plant(rows: pd.DataFrame, hit: Chosen, _: np.random.Generator) -> pd.DataFrame:
         after = dict(zip(carriers, carriers[1:] + carriers[:1], strict=True))
@@ -47,7 +52,7 @@ def _shuffled(columns: list[str]) -> Plant:
 
 def _scaled(column: str, factor: float, plus: float = 0.0, only: str = "") -> Plant:
     def plant(rows: pd.DataFrame, hit: Chosen, _: np.random.Generator) -> pd.DataFrame:
-        here = hit & (rows["origin"] == only) if only else hit
+        here = _at(rows, hit, only)
         return _put(rows, here, **{column: (rows[column] * factor + plus).astype("float64")})
 
     return plant
@@ -57,7 +62,7 @@ def _moved(hours: int, only: str = "") -> Plant:
     """The sky of so many hours later where it is said to be of now."""
 
     def plant(rows: pd.DataFrame, hit: Chosen, _: np.random.Generator) -> pd.DataFrame:
-        here = hit & (rows["origin"] == only) if only else hit
+        here = _at(rows, hit, only)
         later = rows.groupby("origin")[_SKY].shift(-hours)
         return _put(rows, here & later["temp"].notna(), **{name: later[name] for name in _SKY})
 
@@ -111,7 +116,7 @@ def _an_hour_late(rows: pd.DataFrame, hit: Chosen, _: np.random.Generator) -> pd
 
 def _nulled(column: str, only: str = "") -> Plant:
     def plant(rows: pd.DataFrame, hit: Chosen, _: np.random.Generator) -> pd.DataFrame:
-        here = hit & (rows["origin"] == only) if only else hit
+        here = _at(rows, hit, only)
         return _put(rows, here, **{column: np.nan})
 
     return plant

@@ -15,8 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from exercises.drill import configure, drills, run_stages
 from exercises.drills.release import ran
 from exercises.scratch import ROOT, scratch
@@ -30,13 +28,13 @@ RECORD = ROOT / "benchmarks" / "drills.json"
 class Clean:
     """What has no fault: stages to run, and what the last of them has to say.
 
-    On the graph of two months that has ended with a champion; or, with a `month`, on that month and
-    the one before as they were published. A rollout here is of the champion itself.
+    On the graph of two months that has ended with a champion; or on two other `months` as they were
+    published. A rollout here is of the champion itself.
     """
 
     stages: list[str]
     ends: str = ""
-    month: str | None = None
+    months: tuple[str, str] | None = None
     alone: bool = False
 
 
@@ -61,8 +59,8 @@ CLEAN = {
         f"served 2013-{day} against training": Clean(["skew", f"--day=2013-{day}"]) for day in _DAYS
     },
     **{
-        f"the data gate on {before} and {month}": Clean(["ingest", "validate"], month=month)
-        for before, month in pairwise(f"2013-{number:02}" for number in range(1, 13))
+        f"the data gate on {both[0]} and {both[1]}": Clean(["ingest", "validate"], months=both)
+        for both in pairwise(f"2013-{number:02}" for number in range(1, 13))
     },
 }
 """What has to end without a refusal."""
@@ -89,12 +87,11 @@ def quiet(name: str) -> dict[str, Any]:
     began, clean = time.perf_counter(), CLEAN[name]
     with tempfile.TemporaryDirectory(prefix="drill-clean-") as folder:
         copy = scratch(Path(folder))
-        if clean.month is None:
+        if clean.months is None:
             ran(copy, "register")
         else:
-            first = f"{pd.Period(clean.month, freq='M') - 1}"
-            configure(copy, "ingest", first_month=first, as_of=clean.month)
-            configure(copy, "validate", reference=[first, clean.month])
+            configure(copy, "ingest", first_month=clean.months[0], as_of=clean.months[1])
+            configure(copy, "validate", reference=list(clean.months))
         outcome = run_stages(copy, clean.stages)
     return {
         "name": name,

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from exercises.drill import Drill, Outcome, configure, replace_once, two_months
@@ -143,10 +144,9 @@ def _says(pattern: str, code: int = 1) -> Callable[[Path, Outcome], str]:
 
 def _journal_is_told(folder: Path, outcome: Outcome) -> str:
     found = re.search(r"ArtifactTampered: entry \d+ of [^;]*journal\.db[^;]*", outcome.words)
-    lines = sqlite3.connect(folder / "state/retrain/journal.db").execute(
-        "SELECT count(*) FROM ledger"
-    )
-    return found[0] if found and outcome.code == 1 and lines.fetchone()[0] else ""
+    with closing(sqlite3.connect(folder / "state/retrain/journal.db")) as database:
+        (lines,) = database.execute("SELECT count(*) FROM ledger").fetchone()
+    return found[0] if found and outcome.code == 1 and lines else ""
 
 
 DRILLS = [

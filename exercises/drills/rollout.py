@@ -7,6 +7,7 @@ the same release again, and what is injected into its server is all that differs
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -66,12 +67,11 @@ def _flip_a_bit(folder: Path) -> list[str]:
 def _rewrite_the_ledger(folder: Path) -> list[str]:
     """Who may write the file drops what forbids changes, and says that somebody else did it."""
     ran(folder, "register")
-    with sqlite3.connect(folder / LEDGER) as database:
+    with closing(sqlite3.connect(folder / LEDGER)) as database, database:
         database.executescript("DROP TRIGGER no_change; DROP TRIGGER no_loss")
         told = "UPDATE ledger SET entry = replace(entry, 'registered', 'promoted by hand')"
         if database.execute(told).rowcount != 1:
             raise SystemExit("the ledger has other entries: the drill is stale")
-    database.close()
     return ["canary"]
 
 

@@ -132,14 +132,13 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     write_text(path, published)
     (folder / INGEST / "flights" / f"{BAD_MONTH}.parquet").unlink()  # else it may never change
     report = read_json(folder / VALIDATE / "report.json", "validate")
-    rules = [
-        f"{rule['rule']} of {', '.join(rule['columns'])} found {rule['observed']:g}"
+    return next(  # the others follow from it
+        f"{' of '.join([rule['rule'], *rule['columns'][:1]])} found {rule['observed']:g}"
         for snapshot in report["snapshots"]
         if snapshot["month"] == BAD_MONTH
         for rule in snapshot["rules"]
         if not rule["passed"] and rule["action"] == "refuse"
-    ]
-    return "; ".join(rules)
+    )
 
 
 def _in_kilometres(folder: Path) -> str:

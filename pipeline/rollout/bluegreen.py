@@ -96,8 +96,7 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue:
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
             f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
             f"at least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
-            f"{stage.rollout.folder}/; repair it, then "
-            "`make bluegreen`"
+            f"{stage.rollout.folder}/; repair it, then `make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
@@ -114,5 +113,6 @@ def _watch(stage: Stage, requests: int) -> int:
     while seen < before + requests and not patience.over():
         time.sleep(0.01)
         if len(stage.replies) > seen:
-            seen, patience = len(stage.replies), Patience(_PATIENCE_SECONDS)
+            seen = len(stage.replies)
+            patience.renew()
     return len(stage.replies) - before

@@ -58,6 +58,7 @@ _OWN = (
 
 _NO_COMMIT = ("single revision", "bad revision", "valid object name", "ambiguous argument 'HEAD")
 """What git says, in one version or another, where there is no commit yet."""
+_ANOTHER_OWNER = "dubious ownership"
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -83,6 +84,18 @@ def own(folder: Path, *arguments: str) -> bytes:
         EnvironmentUnfit: git failed: what it said, and what helps.
     """
     return _run(folder, [*_QUIET, *_OWN, *arguments], _APART)
+
+
+def unread(folder: Path) -> str | None:
+    """Why git reads nothing of a checkout, as another owner's, and what helps; None if it does."""
+    try:
+        if (folder / ".git").exists():
+            run(folder, "rev-parse", "--git-dir")
+    except EnvironmentUnfit as refusal:
+        failure = refusal.__cause__
+        if isinstance(failure, subprocess.CalledProcessError):
+            return str(refusal) if _ANOTHER_OWNER in os.fsdecode(failure.stderr) else None
+    return None
 
 
 def commit(folder: Path) -> str:
@@ -140,7 +153,7 @@ def _advice(folder: Path, said: str) -> str:
             "clone the project, or `git init && git add -A && git commit -m start` "
             f"(git says: {said})"
         )
-    if "dubious ownership" in said:
+    if _ANOTHER_OWNER in said:
         return (
             f"{top} belongs to user {top.stat().st_uid}, this process runs as user {os.geteuid()}, "
             "and git reads no checkout of another owner: trust it with `git config --global --add "

@@ -6,12 +6,14 @@ held against itself, and each day, origin and part of the day against the others
 has nothing to say: too few flights, or nothing known to hold them against.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import pandas as pd
+
+from pipeline.validate.groups import of_group
 
 MIN_FLIGHTS = 25
 """A share or a median of fewer flights says little."""
@@ -19,6 +21,7 @@ MIN_DAYS = 7
 """Days that say what is usual in a month."""
 FIRST_HOURS = [0, 9, 13, 17, 21]
 """The hours in which the parts of a day begin."""
+_each = partial(of_group, least=MIN_FLIGHTS)
 _ROUTE = ["origin", "dest"]
 _DAY_MINUTES = 24 * 60
 
@@ -32,6 +35,18 @@ class Known:
     numbers: set[tuple[str, int, str, str]]
     distance: pd.Series
     air_time: pd.Series
+
+    @classmethod
+    def beside(
+        cls, month: str, flights: Mapping[str, pd.DataFrame], reference: Iterable[str]
+    ) -> "Known | None":
+        """What is known of a month: what the reference months and all months before it say."""
+        always = set(reference)
+        return cls.of(
+            rows
+            for other, rows in flights.items()
+            if other != month and (other in always or other < month)
+        )
 
     @classmethod
     def of(cls, months: Iterable[pd.DataFrame]) -> "Known | None":
@@ -55,15 +70,21 @@ def _pairs(tables: list[pd.DataFrame], columns: list[str]) -> set[tuple]:  # typ
     return set(pd.concat(each).itertuples(index=False, name=None))
 
 
+def measures(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
+    """All that a month of flights is held to, beside each row; what `known` lacks is left out."""
+    return row_gaps(rows, known) | day_shares(rows, known) | volumes(rows)
+
+
 def row_gaps(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
     """How far each flight is from what its own columns say: minutes, hours and miles."""
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
+    early = published - rows["sched_dep_utc"].dt.floor("h")
     there = (rows["arr_utc"] - rows["dep_utc"]).dt.total_seconds() / 60
     gaps = {
         "sched_clock_gap": rows["sched_dep_time"] - 100 * rows["hour"] - rows["minute"],
         "dep_clock_gap": _clock_gap(rows, "dep"),
         "arr_clock_gap": _clock_gap(rows, "arr"),
-        "time_hour_gap": _hours(published - rows["sched_dep_utc"].dt.floor("h")),
+        "time_hour_gap": early.dt.total_seconds() / 3600,
         "ground_minutes": there - rows["air_time"],
     }
     if known is not None:
@@ -80,10 +101,6 @@ def _clock_gap(rows: pd.DataFrame, side: str) -> pd.Series:
 
 def _minutes(clock_time: pd.Series) -> pd.Series:
     return clock_time // 100 * 60 + clock_time % 100
-
-
-def _hours(apart: pd.Series) -> pd.Series:
-    return pd.Series(apart.dt.total_seconds() / 3600)
 
 
 def _of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
@@ -125,12 +142,6 @@ def _against_known(rows: pd.DataFrame, known: Known) -> dict[str, pd.Series]:
         "flight_numbers_not_known": _each((lone & (days < 2)).astype("float64"), day, "mean"),
         "air_time_ratio": _each(ratio, day, "median"),
     }
-
-
-def _each(values: pd.Series, keys: list[pd.Series], how: Literal["mean", "median"]) -> pd.Series:
-    """The mean or median of each row's group, NaN where the group has too few values."""
-    group = values.groupby(keys)
-    return pd.Series(group.transform(how).where(group.transform("count") >= MIN_FLIGHTS))
 
 
 def _is_in(rows: pd.DataFrame, columns: list[str], known: set) -> pd.Series:  # type: ignore[type-arg]

@@ -95,11 +95,13 @@ def judge(
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
-    rules, measured = (
-        suites.rules(table, month, compared, limits),
-        suites.measured(table, rows, known),
-    )
-    rules = [rule for rule in rules if getattr(rule, "column", "year") in measured]
+    measured = suites.measured(table, rows, known)
+    rules = [
+        rule
+        for rule in suites.rules(table, month, compared, limits)
+        # What other months are needed for is not measured without any.
+        if getattr(rule, "column", "year") in measured
+    ]
     found += outcomes(context, f"{name} values", measured, rules)
     judgement = Judgement(table, month, rows, measured, sorted(reference), found)
     found.append(_quarantined_share(judgement, limits.max_quarantined_share))
@@ -107,19 +109,23 @@ def judge(
     return judgement
 
 
-def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
-    aside = len(judgement.quarantined)
-    share = aside / max(len(judgement.rows), 1)
+def _share_aside(rule: str, share: float, positions: list[int], limit: float) -> Outcome:
     return Outcome(
-        rule="quarantined-share",
+        rule=rule,
         columns=[],
         action="refuse",
         passed=share <= limit,
-        unexpected=aside,
+        unexpected=len(positions),
         observed=_plain(share),
         limit={"max_value": limit},
-        positions=judgement.quarantined,
+        positions=positions,
     )
+
+
+def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
+    aside = judgement.quarantined
+    share = len(aside) / max(len(judgement.rows), 1)
+    return _share_aside("quarantined-share", share, aside, limit)
 
 
 def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
@@ -130,16 +136,7 @@ def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
     worst = shares.idxmax() if len(shares) else 0
     lost = [p for p in judgement.quarantined if day.iloc[p] == worst]
     share = float(shares.max()) if len(shares) else 0.0
-    return Outcome(
-        rule="quarantined-share-of-day",
-        columns=[],
-        action="refuse",
-        passed=share <= limit,
-        unexpected=len(lost),
-        observed=_plain(share),
-        limit={"max_value": limit},
-        positions=lost,
-    )
+    return _share_aside("quarantined-share-of-day", share, lost, limit)
 
 
 def judge_all(
@@ -147,32 +144,20 @@ def judge_all(
 ) -> list[Judgement]:
     """Every snapshot, each against the reference months of its table other than itself."""
     judgements = []
+    flights = {
+        month: rows
+        for (table, month), rows in snapshots.items()
+        if table == "flights" and suites.fits_schema(table, rows)
+    }
     for (table, month), rows in snapshots.items():
         reference = {
-            other: snapshots[table, other]
+            other: flights[other]
             for other in limits.reference
-            if table == "flights"
-            and other != month
-            and (table, other) in snapshots
-            and suites.fits_schema(table, snapshots[table, other])
+            if table == "flights" and other != month and other in flights
         }
-        known = _known(snapshots, month, limits) if table == "flights" else None
+        known = Known.beside(month, flights, limits.reference) if table == "flights" else None
         judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements
-
-
-def _known(
-    snapshots: dict[tuple[str, str], pd.DataFrame], month: str, limits: ValidateConfig
-) -> Known | None:
-    """What the reference months and all months before say of aircraft and routes."""
-    return Known.of(
-        rows
-        for (table, other), rows in snapshots.items()
-        if table == "flights"
-        and other != month
-        and (other in limits.reference or other < month)
-        and suites.fits_schema(table, rows)
-    )
 
 
 def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:

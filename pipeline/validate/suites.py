@@ -118,9 +118,7 @@ def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.D
         added = {
             "late": ((rows["arr_delay"] >= 15) | rows["arr_delay"].isna()).astype("float64"),
             "flights_that_day": rows.groupby("day")["day"].transform("size"),
-            **flight_consistency.row_gaps(rows, known),
-            **flight_consistency.day_shares(rows, known),
-            **flight_consistency.volumes(rows),
+            **flight_consistency.measures(rows, known),
         }
     else:
         date = pd.to_datetime(rows[["year", "month", "day"]], errors="coerce")
@@ -129,8 +127,7 @@ def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.D
             "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
             # The last day may be short or absent: rule `fresh` says how much of it.
             "origin_day": origin_day.mask(date.dt.is_month_end),
-            **weather_consistency.row_gaps(rows),
-            **weather_consistency.day_shares(rows),
+            **weather_consistency.measures(rows),
         }
     # The copy lays the columns of a type side by side; each rule on a frame without that pays it.
     return rows.assign(**added).copy()

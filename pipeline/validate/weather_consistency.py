@@ -6,17 +6,28 @@ together, two clocks remain: it is warmest some hours after noon, and pressure h
 day. A column of NaN has nothing to say.
 """
 
+from functools import partial
+from typing import Literal
+
 import numpy as np
 import pandas as pd
+
+from pipeline.validate.groups import of_group
 
 _HOUR = pd.Timedelta(hours=1)
 _VALUES = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure", "visib"]
 _COMPARED = ("temp", "dewp", "humid", "pressure", "wind_speed")
 MIN_HOURS = 12
 """Hours of a day that a median, a share or a sum of squares needs."""
+_each = partial(of_group, least=MIN_HOURS)
 LONGITUDE = -74.0
 STEP_DAYS, CLOCK_DAYS = 3, 15
 """Days that the origins' steps are compared over, and that the sun's clock is read from."""
+
+
+def measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """All that a month of weather is held to, beside each row."""
+    return row_gaps(rows) | day_shares(rows)
 
 
 def row_gaps(rows: pd.DataFrame) -> dict[str, pd.Series]:
@@ -40,7 +51,7 @@ def day_shares(rows: pd.DataFrame) -> dict[str, pd.Series]:
         for name in ("temp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib")
     }
     shares = {
-        "humidity_of_dew_point": _median(off, origin_day),
+        "humidity_of_dew_point": _each(off, origin_day, "median"),
         "same_as_hour_before": _same_everywhere(rows),
         "same_as_day_before": _same_as_day_before(rows, origin_day),
         "origin_out_of_step": _out_of_step(rows),
@@ -48,11 +59,6 @@ def day_shares(rows: pd.DataFrame) -> dict[str, pd.Series]:
         "hours_off_the_sun": _hours_off_the_sun(rows),
     }
     return shares | missing | _apart(rows, origin_day) | _steps(rows)
-
-
-def _median(values: pd.Series, keys: list[pd.Series]) -> pd.Series:
-    group = values.groupby(keys)
-    return group.transform("median").where(group.transform("count") >= MIN_HOURS)
 
 
 def relative_humidity(temp: pd.Series, dewp: pd.Series) -> pd.Series:
@@ -78,18 +84,15 @@ def _same_everywhere(rows: pd.DataFrame) -> pd.Series:
         same = equal if same.empty else same & equal
     there = _by_hour(rows, "day").notna()
     said = same & there & there.shift(1, fill_value=False)
-    return _of_day(rows, (said.sum(axis=1) >= len(said.columns)).astype("float64"), "sum", 1)
+    all_said = (said.sum(axis=1) >= len(said.columns)).astype("float64")
+    return rows["day"].map(_by_day(all_said.to_frame(), "sum", least=1)[0])
 
 
-def _days_of(hours: pd.DatetimeIndex) -> pd.Index:
-    return pd.Index(hours.tz_convert("America/New_York").day)
-
-
-def _of_day(rows: pd.DataFrame, by_hour: pd.Series, how: str, least: int) -> pd.Series:
-    """What the hours of each row's day come to; NaN where fewer than `least` have a value."""
-    group = by_hour.groupby(_days_of(pd.DatetimeIndex(by_hour.index)))
-    found = group.agg(how).where(group.count() >= least)
-    return rows["day"].map(found)
+def _by_day(by_hour: pd.DataFrame, how: Literal["sum", "mean"], least: int) -> pd.DataFrame:
+    """What the hours of each day come to, days without gaps; NaN where fewer have a value."""
+    group = by_hour.groupby(pd.DatetimeIndex(by_hour.index).tz_convert("America/New_York").day)
+    days = group.agg(how).where(group.count() >= least)
+    return days.reindex(range(1, int(days.index.max()) + 1))
 
 
 def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
@@ -101,8 +104,7 @@ def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
     same = (both["temp"] == both["temp_before"]) & (both["dewp"] == both["dewp_before"])
     known = both["temp_before"].notna().to_numpy()
     share = pd.Series(same.to_numpy(), index=rows.index).astype("float64").where(known)
-    group = share.groupby(keys)
-    return group.transform("mean").where(group.transform("count") >= MIN_HOURS)
+    return _each(share, keys, "mean")
 
 
 def _apart(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
@@ -112,7 +114,7 @@ def _apart(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
     apart = {}
     for name in _COMPARED:
         off = (rows[name] - at[name].transform("median")).abs().where(all_there)
-        apart[f"{name}_apart"] = _median(off, keys)
+        apart[f"{name}_apart"] = _each(off, keys, "median")
     return apart
 
 
@@ -136,20 +138,13 @@ def _out_of_step(rows: pd.DataFrame) -> pd.Series:
         lags = [own.shift(lag) for lag in (0, -1, 1)]
         there = others.notna() & pd.concat(lags, axis=1).notna().all(axis=1)
         squares = [((lagged - others) ** 2).where(there) for lagged in lags]
-        here = rows["origin"] == origin
-        sums = [_sums(rows[here], each) for each in squares]
+        days = _by_day(pd.concat(squares, axis=1, keys=(0, -1, 1)), "sum", least=MIN_HOURS)
+        sums = days.rolling(STEP_DAYS).sum()
         # Half a squared hPa keeps days on which nothing moved from saying much.
-        ratio = (sums[0] + 0.5) / (pd.concat(sums[1:], axis=1).min(axis=1) + 0.5)
-        found[here] = np.log(ratio)
+        ratio = (sums[0] + 0.5) / (sums[[-1, 1]].min(axis=1) + 0.5)
+        here = rows["origin"] == origin
+        found[here] = np.log(rows.loc[here, "day"].map(ratio))
     return found
-
-
-def _sums(rows: pd.DataFrame, by_hour: pd.Series) -> pd.Series:
-    """The sum over the three days up to each row's, NaN where one has too few hours."""
-    group = by_hour.groupby(_days_of(pd.DatetimeIndex(by_hour.index)))
-    days = group.sum().where(group.count() >= MIN_HOURS)
-    days = days.reindex(range(1, int(rows["day"].max()) + 1))
-    return rows["day"].map(days.rolling(STEP_DAYS).sum())
 
 
 def _rain_in_dry_air(rows: pd.DataFrame) -> pd.Series:
@@ -179,14 +174,16 @@ CLOCKS = [("temp", 1, 14.1), ("pressure", 2, 8.6)]
 def _late_by(values: pd.Series, waves: int, usual: float) -> pd.Series:
     """Hours by which a wave's crest is later than usual, by day, from the days up to it."""
     hours = pd.DatetimeIndex(values.index)
-    slow = values.interpolate(limit=6).rolling(25, center=True, min_periods=20).mean()
+    whole = values.interpolate(limit=6)
+    slow = whole.rolling(25, center=True, min_periods=20).mean()
     turned = np.exp(2j * np.pi * waves * (solar_hour(hours) - usual) / 24)
-    wave = pd.Series((values.interpolate(limit=6) - slow).to_numpy() * turned, index=hours)
-    days = pd.DataFrame({"x": wave.to_numpy().real, "y": wave.to_numpy().imag}, index=hours)
-    group = days.groupby(_days_of(hours))
-    each = group.mean().where(group.count() >= MIN_HOURS)
-    each = each.reindex(range(1, int(each.index.max()) + 1))
-    sums = each.rolling(CLOCK_DAYS, min_periods=CLOCK_DAYS - 3).sum()
+    wave = (whole - slow).to_numpy() * turned
+    parts = pd.DataFrame({"x": wave.real, "y": wave.imag}, index=hours)
+    sums = (
+        _by_day(parts, "mean", least=MIN_HOURS)
+        .rolling(CLOCK_DAYS, min_periods=CLOCK_DAYS - 3)
+        .sum()
+    )
     return pd.Series(np.arctan2(sums["y"], sums["x"]) * 24 / (2 * np.pi * waves))
 
 

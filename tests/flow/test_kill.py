@@ -5,6 +5,7 @@ import re
 import sqlite3
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_it_ends_as_the_undisturbed_run_in_the_other_copy(small, killed, path):
 
 
 def test_there_is_one_version_and_it_is_champion(killed):
-    with sqlite3.connect(killed[0].folder / "state/mlflow.db") as database:
+    with closing(sqlite3.connect(killed[0].folder / "state/mlflow.db")) as database:
         versions = database.execute("SELECT name, version FROM model_versions").fetchall()
         query = "SELECT alias, name, version FROM registered_model_aliases"
         aliases = database.execute(query).fetchall()

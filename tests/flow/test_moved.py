@@ -1,6 +1,7 @@
 """A project that is copied and renamed lives on in its own folder, whatever that is called."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -29,6 +30,6 @@ def test_a_copy_registers_in_itself_and_leaves_the_original_as_it_was(shelf, sma
     said = life.run(renamed, "make", "lineage").well().words
     assert "flight-delay version 1" in said
     assert contents(original) == before
-    with sqlite3.connect(renamed / "state/mlflow.db") as registry:
+    with closing(sqlite3.connect(renamed / "state/mlflow.db")) as registry:
         places = registry.execute("SELECT artifact_uri FROM runs").fetchall()
     assert {place.split("/")[0] for (place,) in places} == {"state"}

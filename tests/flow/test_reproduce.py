@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -148,7 +149,7 @@ def test_another_version_of_a_library_is_named_with_both_numbers(copy, tmp_path)
 
 @pytest.mark.answer("release")
 def test_a_rewritten_tag_is_named(copy):
-    with sqlite3.connect(copy / "state/mlflow.db") as database:
+    with closing(sqlite3.connect(copy / "state/mlflow.db")) as database, database:
         commit = life.git(copy, "rev-parse", "HEAD").strip()
         database.execute(
             "UPDATE model_version_tags SET value = ? WHERE key = 'git_commit' AND version = 1",
@@ -165,7 +166,7 @@ def test_a_model_that_was_swapped_in_the_store_is_named(copy):
 
 
 def _model(folder, version):
-    with sqlite3.connect(folder / "state/mlflow.db") as database:
+    with closing(sqlite3.connect(folder / "state/mlflow.db")) as database:
         (location,) = database.execute(
             "SELECT storage_location FROM model_versions WHERE version = ?", (version,)
         ).fetchone()
@@ -174,7 +175,7 @@ def _model(folder, version):
 
 def _papers(folder, version):
     """The sealed release of a version."""
-    with sqlite3.connect(folder / "state/mlflow.db") as database:
+    with closing(sqlite3.connect(folder / "state/mlflow.db")) as database:
         (seal,) = database.execute(
             "SELECT value FROM model_version_tags WHERE key = 'release' AND version = ?", (version,)
         ).fetchone()

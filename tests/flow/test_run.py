@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_mlflow_runs_an_entry_point_and_records_it(small, shelf):
 
 
 def _runs(database):
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         return connection.execute(
             "SELECT e.name, r.status, t.value FROM runs r JOIN experiments e USING (experiment_id) "
             "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'model_digest'"

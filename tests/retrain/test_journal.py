@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -23,9 +24,8 @@ def written(path, excess=0.0301):
 
 
 def rewritten(path, statement):
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         connection.executescript(f"DROP TRIGGER no_change; DROP TRIGGER no_loss; {statement}")
-    connection.close()
 
 
 def test_what_was_written_is_read_in_its_order(path):
@@ -63,10 +63,11 @@ def test_a_line_that_was_rewritten_is_told(path, statement):
 
 def test_the_database_itself_refuses_to_change_a_line(path):
     written(path)
-    connection = sqlite3.connect(path)
-    with pytest.raises(sqlite3.IntegrityError, match="only appended to"):
+    with (
+        closing(sqlite3.connect(path)) as connection,
+        pytest.raises(sqlite3.IntegrityError, match="only appended to"),
+    ):
         connection.execute("UPDATE ledger SET entry = ''")
-    connection.close()
 
 
 def test_the_same_lines_give_the_same_journal_and_a_last_bit_changes_nothing(path, tmp_path):

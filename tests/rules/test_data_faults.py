@@ -54,11 +54,16 @@ def test_what_is_found_of_a_fault_of_two_weeks_in_all_rows(name):
     assert found == NOT_ALL.get(name, 6)
 
 
+@pytest.fixture(scope="module")
+def year():
+    return data_faults.Year.of()
+
+
 @pytest.mark.parametrize("name", ["AA, DL and MQ rotated", "sky of an hour before"])
-def test_the_real_gate_refuses_what_the_study_says_it_does(name):
+def test_the_real_gate_refuses_what_the_study_says_it_does(year, name):
     from pipeline.validate import judge
 
-    year, fault = data_faults.Year.of(), FAULTS[name]
+    fault = FAULTS[name]
     rows = year.months[fault.table, 9]
     hit = rows["day"].between(10, 24).to_numpy()
     planted = fault.plant(rows, hit, np.random.default_rng(0))

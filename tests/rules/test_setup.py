@@ -117,6 +117,25 @@ def test_a_refusal_removes_nothing_and_stamps_nothing(folder: Path) -> None:
     assert [path.name for path in (folder / ".venv").iterdir()] == ["kept"]
 
 
+def test_a_checkout_of_another_owner_is_refused_before_anything_is_installed(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    subprocess.run(["git", "init", "--quiet", folder], env=tree.environment(), check=True)
+    programs = tmp_path_factory.mktemp("bin")
+    (programs / "git").write_text(  # git's own tests take every checkout for another owner's so
+        f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n'
+    )
+    (programs / "git").chmod(0o755)
+    settings = programs / "gitconfig"
+    settings.touch()
+    path = os.pathsep.join((str(programs), os.environ["PATH"]))
+    done = _make(folder, PATH=path, GIT_CONFIG_GLOBAL=str(settings))
+    assert done.returncode == 2
+    assert f"belongs to user {folder.stat().st_uid}" in done.stderr
+    assert f"git config --global --add safe.directory {folder}" in done.stderr
+    assert not (folder / ".venv").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "way", [{"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}, {"PIP_NO_INDEX": "1"}], ids=str

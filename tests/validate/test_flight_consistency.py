@@ -8,7 +8,7 @@ from scipy import stats
 from exercises.faults import FAULTS
 from pipeline.shared.config import ValidateConfig, load
 from pipeline.validate import flight_consistency
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import Known, measures
 from tests.builders import flights
 
 pytestmark = pytest.mark.answer("data-validation")
@@ -26,11 +26,6 @@ def september(published_year):
 def known(published_year):
     rows = published_year["flights"]
     return Known.of(group for _, group in rows[rows["month"] < 9].groupby("month"))
-
-
-def measures(rows, known):
-    own = flight_consistency.row_gaps(rows, known) | flight_consistency.volumes(rows)
-    return own | flight_consistency.day_shares(rows, known)
 
 
 def test_every_measure_has_a_limit_and_every_limit_a_measure(september, known):

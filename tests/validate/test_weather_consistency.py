@@ -7,6 +7,7 @@ import pytest
 from exercises.faults import FAULTS
 from pipeline.shared.config import ValidateConfig, load
 from pipeline.validate import weather_consistency
+from pipeline.validate.weather_consistency import measures
 from tests.builders import weather
 
 pytestmark = pytest.mark.answer("data-validation")
@@ -18,10 +19,6 @@ LIMITS = load(ValidateConfig).consistency
 def september(published_year):
     rows = published_year["weather"]
     return rows[rows["month"] == 9].reset_index(drop=True)
-
-
-def measures(rows):
-    return weather_consistency.row_gaps(rows) | weather_consistency.day_shares(rows)
 
 
 def test_every_measure_has_a_limit_and_every_limit_a_measure(september):

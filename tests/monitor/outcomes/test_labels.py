@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -189,11 +190,10 @@ def test_a_file_is_received_once_whatever_it_is_called(file, tmp_path):
 def test_what_was_received_cannot_be_changed_or_taken_out(file, tmp_path):
     ledger = tmp_path / "labels.db"
     receive(file, at("04-19 10:00"), ledger)
-    with sqlite3.connect(ledger) as database:
+    with closing(sqlite3.connect(ledger)) as database:
         for statement in ("UPDATE labels SET late = 1", "DELETE FROM files", "DELETE FROM labels"):
             with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
                 database.execute(statement)
-    database.close()
 
 
 def test_a_file_that_is_refused_leaves_nothing_behind(file, tmp_path):
