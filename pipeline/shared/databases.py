@@ -4,7 +4,7 @@ import errno
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipeline.shared.errors import (
@@ -102,9 +102,8 @@ def damage(path: Path) -> str:
     if why := flaw(path) or ("" if path.stat().st_size else "it is empty"):
         return why
     try:
-        with sqlite3.connect(path, timeout=10) as connection:
+        with closing(sqlite3.connect(path, timeout=10)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        connection.close()
     except sqlite3.DatabaseError as error:
         return "" if _code(error) in _LOCKED else str(error)
     return "" if found == "ok" else str(found).replace("\n", " ")
@@ -120,8 +119,8 @@ def database_refusal(path: Path, what: str, error: BaseException | None) -> Pipe
     if code in _LOCKED:
         return StorageFailed(
             f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof {quoted(path)}` names "
-            "it), then run the same again; nothing was half-written"
+            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof "
+            f"{quoted(path)}` names it), then run the same again; nothing was half-written"
         )
     if code in _BROKEN or (code == sqlite3.SQLITE_ERROR and _ANOTHER.search(str(error))):
         return _broken(path, what, str(error))
