@@ -15,6 +15,7 @@ from pipeline.shared import appended, champions, ledger, tracking
 from pipeline.shared.appended import Link
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.databases import ANEW, damage
+from pipeline.shared.errors import quoted
 from pipeline.shared.ledger import Move, Side
 from pipeline.shared.tracking import CHAMPION, Held
 
@@ -60,17 +61,17 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
             f"by the {what}{_end(path, ours)}; by the copy{_end(path, copied)}",
-            f"a person's: look who is right, then move the other aside, `mv {path} {path}.broken`",
+            f"a person's: look who is right, then move the other aside, as by `mv {quoted(path)} "
+            f"{quoted(f'{path}.broken')}`",
         )
 
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
-    later = _later(links) if path == ledger.LEDGER else None
+    if path == ledger.LEDGER and (later := _later(links)) is not None:
+        links = [*links, appended.next_link(links, later.model_dump_json())]
     for one in broken:
         set_aside(one)
     appended.write_chain(path, what, links)
-    if later is not None:
-        ledger.append(later)
 
 
 def _append(move: Move) -> None:

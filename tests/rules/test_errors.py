@@ -137,7 +137,6 @@ FIXED = {
     ("pipeline/shared/checkouts.py", "commit"): "hex digits",
     ("pipeline/shared/lineage.py", "how"): "one of two words",
     ("pipeline/shared/git.py", "os.geteuid()"): "a number",
-    ("pipeline/serve/loaded.py", "folder"): "below state/, by a digest",
 }
 """What stands in a command as it is, by its file and its expression, and why it may."""
 
