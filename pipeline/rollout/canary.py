@@ -5,7 +5,7 @@ other traffic or with yesterday: hours differ by more than models. Evidence is f
 every request and kept over the steps, so that it does not matter how often anybody looks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -65,9 +65,14 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) ->
 
 
 def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
-    """Whether a new champion breaks a limit while the old one is kept warm: no control is left."""
-    canary = plan.canary
-    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
+    """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
+
+    Strangers are answered by it too, and by none of the two before: what their requests take is
+    not the model's.
+    """
+    canary, requests = plan.canary, compared(observed, start, plan.canary)
+    own = {n: each for n, each in requests.resources.items() if n not in resources.OF_EVERYBODY}
+    breakers = _breakers(replace(requests, resources=own), canary, at.alive)
     tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
     return Decision(
         plan=plan_hash(plan),

@@ -282,7 +282,7 @@ def _listener(folder: Path, port: int, keys: Keys) -> dict[str, Any]:
         **_STRICT,
         "generate_request_id": True,
         "always_set_request_id_in_response": True,
-        "access_log": [_access_log(folder / ACCESS)],
+        "access_log": [_access_log(folder / ACCESS, keys)],
         "http_filters": [
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
         ],
@@ -332,11 +332,12 @@ _STRICT: dict[str, Any] = {
 }
 
 
-def _access_log(path: Path) -> dict[str, Any]:
+def _access_log(path: Path, keys: Keys) -> dict[str, Any]:
     """One line a request of a known caller: the arm that it was given, and who answered.
 
     What a caller may write freely is cut at the length of what belongs there. Strangers leave no
-    line: they could fill the disk, and would be taken for evidence.
+    line: they could fill the disk, and would be taken for evidence. A request that Envoy refuses
+    before it has removed the claims, as for its path, has them still, and lacks the edge key.
     """
     told = {
         "request_id": "%REQ(X-REQUEST-ID):64%",
@@ -348,9 +349,11 @@ def _access_log(path: Path) -> dict[str, Any]:
         "release": "%RESP(X-RELEASE)%",
         "at": "%START_TIME(%s.%6f)%",
     }
+    wanted = [_is(EDGE_KEY, keys.edge), _is(ARM, "|".join(KNOWN))]
+    filters = [{"header_filter": {"header": header}} for header in wanted]
     return {
         "name": "file",
-        "filter": {"header_filter": {"header": _is(ARM, "|".join(KNOWN))}},
+        "filter": {"and_filter": {"filters": filters}},
         "typed_config": {
             "@type": f"{_TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
             "path": str(path),

@@ -119,6 +119,8 @@ class Evidence:
         new = answered(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
+            new = new[new["arm"].isin([*KNOWN, SHADOW])]  # of strangers there may be any number
+        if len(new):
             self._answers.append(new)
             self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
             self._take(new[new["arm"].isin(KNOWN)])

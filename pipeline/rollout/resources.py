@@ -22,6 +22,8 @@ READINGS = "resources.jsonl"
 SECONDS = 0.25
 """Between two readings of a server: one costs well under a millisecond."""
 LEVELS, PROCESSOR = {"memory", "files", "threads"}, "processor"
+OF_EVERYBODY = {PROCESSOR, "disk"}
+"""What grows with each request, also with those of strangers, which no access log counts."""
 WORDS = {
     "memory": "MB of memory",
     "files": "open files",
@@ -71,10 +73,11 @@ class Readings:
                     PROCESSOR: times.user + times.system,
                     "log": log.stat().st_size / 1e3 if log.is_file() else 0.0,
                 }
-            if hasattr(process, "io_counters"):  # macOS has none
-                told["disk"] = process.io_counters().write_bytes / 1e6
         except (psutil.Error, OSError):
             return {}
+        # macOS has none, and not every container lets a process read another's.
+        with contextlib.suppress(AttributeError, psutil.Error, OSError, RuntimeError, ValueError):
+            told["disk"] = process.io_counters().write_bytes / 1e6
         return told
 
 
@@ -111,7 +114,7 @@ def breakers(
         sides = [column[which & ~np.isnan(column)] for which in (is_challenger, ~is_challenger)]
         if min(map(len, sides)) < (rule.min_requests if name == PROCESSOR else 1):
             continue
-        excess = max(0, math.ceil(_excess(name, *sides)))
+        excess = max(0, math.ceil(round(_excess(name, *sides), 6)))
         allowed = int(getattr(rule, name))
         words = f"{WORDS[name]} beyond the control's"
         found.append(Breaker(name=words, found=excess, allowed=allowed, tripped=excess > allowed))
@@ -119,12 +122,16 @@ def breakers(
 
 
 def _excess(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The challenger's beyond what its control would take after as many requests."""
+    """The challenger's beyond what its control would take after as many requests.
+
+    A control that was started again has taken nothing, and not less than that.
+    """
     (began, stands), (before, beside) = (_ends(name, side) for side in (ours, theirs))
-    if name == PROCESSOR:
-        return 1000 * ((stands - began) / (len(ours) - 1) - (beside - before) / (len(theirs) - 1))
-    grown = (beside - before) * max(1.0, len(ours) / len(theirs))
-    return stands - (before + grown) if name in LEVELS else stands - began - grown
+    many, others = (max(1, len(side) - 1) for side in (ours, theirs))
+    grown = max(0.0, beside - before) * max(1.0, many / others)
+    if name in LEVELS:
+        return stands - before - grown
+    return (stands - began - grown) * (1000 / many if name == PROCESSOR else 1)
 
 
 def _ends(name: str, side: np.ndarray) -> tuple[float, float]:

@@ -23,6 +23,7 @@ PATHS = [
         "/v2/models/" + "a" * 300,
     ),
     *("*", "http://elsewhere/predict", "/predict#x", "/\\predict", "/v2/models/{name}/infer"),
+    *("/v2%2fmodels", "/v2%5cmodels"),
 ]
 METHODS = ["POST"] * 6 + ["GET"] * 3 + ["HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "X"]
 KINDS = [b"application/json", b"application/octet-stream", b"text/html", b"", b"\xff", b"a/b;c=d"]
@@ -57,6 +58,8 @@ def request(chance: random.Random, flights: list[str]) -> bytes:
         (name.encode(), value.encode())
         for name, value in chance.sample(sorted(CLAIMS.items()), chance.randint(0, 8))
     ]
+    if chance.random() < 0.3:
+        headers.append((b"x-arm", chance.choice([b"challenger", b"control", b"tester"])))
     headers.append((b"content-type", chance.choice(KINDS)))
     if chance.random() < 0.2:
         headers.append((b"content-encoding", chance.choice(PACKINGS)))

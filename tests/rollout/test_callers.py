@@ -147,6 +147,19 @@ def test_no_spelling_of_a_claim_is_believed(proxy, trick):
         assert (arm, seen[ARM], seen[EDGE_KEY]) == ("champion", "stranger", proxy.keys.edge)
 
 
+@pytest.mark.parametrize("path", ["/v2%2fask", "/v2%5cask", "*"])
+def test_a_request_that_is_refused_with_its_claims_leaves_no_line(proxy, path):
+    """Envoy refuses a path before it removes headers, and logs what it refuses."""
+    before = lines(proxy)
+    for arm in envoy.KNOWN:
+        answer, _ = send(proxy, path, **{ARM: arm, "x-flight": "one", EDGE_KEY: "0" * 32})
+        assert answer.status in (400, 404)
+    assert proxy.ask(["a known caller's"])[0][0] == 200
+    until(lambda: len(lines(proxy)) > len(before))
+    (line,) = lines(proxy)[len(before) :]
+    assert json.loads(line)["flight"] == "a known caller's"
+
+
 def test_a_header_with_underscores_is_refused(proxy):
     answer, _ = send(proxy, x_arm="shadow")
     assert answer.status == 400

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 
 import numpy as np
 import orjson
+import psutil
 import pytest
 
 from pipeline.rollout import resources
@@ -15,7 +15,7 @@ from pipeline.rollout.canary import baking, decide
 from pipeline.rollout.fault import FAULTS, injected
 from pipeline.rollout.resources import COLUMNS, PROCESSOR, Readings, joined, parsed
 from pipeline.serve.predictor import Predictor
-from tests.patience import until
+from tests.patience import PATIENCE
 from tests.rollout.edge import LAST, NOW, PLAN, START, requests, whole
 from tests.serve.fakes import Session, Store, loaded
 
@@ -99,6 +99,45 @@ def test_a_server_that_holds_more_from_the_beginning_is_taken_out_too():
     assert "MB of memory beyond the control's: 600, allowed" in reasons(frame)[1]
 
 
+def test_a_control_that_was_started_again_took_nothing_and_not_less():
+    frame = read(requests(), **{PROCESSOR: 0.01, "disk": 0.01})
+    theirs = np.flatnonzero(frame["arm"] == "control")[200:]
+    frame.loc[theirs, PROCESSOR] -= 8.0
+    frame.loc[theirs, "disk"] -= 1.0
+    assert reasons(frame)[0] != "rollback"
+
+
+@pytest.mark.parametrize("arm", ["challenger", "control"])
+def test_what_a_server_takes_beside_its_requests_is_held_against_no_arm_that_has_fewer(arm):
+    """Health checks and the log's thread cost the same, however many requests there are."""
+    frame = read(requests(1_000))
+    frame = frame.drop(np.flatnonzero(frame["arm"] == arm)[::4])
+    frame[PROCESSOR] += 0.1 * (frame["at"] - frame["at"].min())
+    assert not any("processor" in b.name for b in tripped(frame))
+
+
+def tripped(frame):
+    return [one for one in decide(PLAN, START, frame, NOW).breakers if one.tripped]
+
+
+def test_what_strangers_take_of_a_new_champion_is_not_its_own():
+    frame = read(requests(), **{PROCESSOR: 0.1, "disk": 0.5})
+    assert len(tripped(frame)) == 2
+    assert baking(PLAN, START, frame, LAST).outcome == "hold"
+
+
+def test_a_process_whose_writing_may_not_be_read_is_read_all_the_same(tmp_path, monkeypatch):
+    def refused(_):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "io_counters", refused, raising=False)
+    readings = Readings(tmp_path / "resources.jsonl")
+    readings.take({"control": os.getpid()})
+    (row,) = parsed((tmp_path / "resources.jsonl").read_bytes()).to_dict("records")
+    assert row["memory"] > 10
+    assert np.isnan(row["disk"])
+
+
 def test_processor_time_of_a_few_requests_says_nothing():
     frame = read(requests(60), **{PROCESSOR: 5})
     assert reasons(frame)[0] == "hold"
@@ -175,8 +214,6 @@ def test_a_request_gets_its_own_servers_last_reading_by_its_end():
 
 def grown(fault, many=30):
     """How much more this process takes after so many answers of a faulty predictor."""
-    import psutil
-
     process, faulty = psutil.Process(), injected(fault)(Predictor(loaded(Session(0.4)), Store()))
     before = process.memory_info().rss, process.num_fds(), process.num_threads()
     for _ in range(many):
@@ -212,11 +249,17 @@ def test_each_fault_takes_what_it_is_called_after():
     assert {"leak", "files", "threads", "busy", "chatty"} <= set(FAULTS)
 
 
-def test_a_busy_thread_uses_a_processor_and_lets_others_run():
-    def used():
-        return sum(os.times()[:2])
+_COMPUTES = """
+import time
+from tests.rollout.test_resources import grown
+grown("busy", 1)
+begun = time.process_time()
+while time.process_time() < begun + 0.2:
+    time.sleep(0.01)
+"""
 
-    begun, seen = used(), threading.active_count()
-    injected("busy")(Predictor(loaded(Session(0.4)), Store()))._before()
-    assert threading.active_count() == seen + 1
-    until(lambda: used() > begun + 0.2)
+
+def test_a_busy_thread_uses_a_processor_and_lets_others_run():
+    """In a process of its own, since nothing ends that thread."""
+    command = [sys.executable, "-c", _COMPUTES]
+    subprocess.run(command, check=True, timeout=PATIENCE)
