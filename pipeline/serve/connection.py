@@ -22,6 +22,8 @@ DRAIN_SECONDS = 10
 _LINGER_SECONDS = 1.0
 """Closed with unread bytes a connection is reset, and its caller never reads the reason."""
 _AGAIN_SECONDS = 0.05
+_MOST = 4
+"""Bodies of the largest size that a request may have in bytes: more is what surrounds its chunks."""
 _FULL = b"503 Service Unavailable\r\nretry-after: 1"
 _CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -33,7 +35,7 @@ class Connection(HttpToolsProtocol):
     gate: ClassVar[Gate]
     metrics: ClassVar[Metrics]
     _timer: asyncio.TimerHandle | None = None
-    _head_bytes = _unread = 0
+    _head_bytes = _bytes = _unread = 0
     _is_head, _is_cut, _is_refused, _is_last = True, False, False, False
 
     @classmethod
@@ -56,7 +58,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as long as the head is not too long."""
+        """Read on, as long as neither head nor request is too long."""
         if self._is_cut:
             self._unread += len(data)
             if self._unread > self.limits.max_body_bytes:
@@ -65,9 +67,17 @@ class Connection(HttpToolsProtocol):
         if self._timer is None:  # a further request on this connection
             self._await_request()
         self._head_bytes += len(data) if self._is_head else 0
+        self._bytes += len(data)
         super().data_received(data)
         if self._is_head and self._head_bytes > self.limits.max_header_bytes:
             self._cut(b"431 Request Header Fields Too Large")
+        elif self._bytes > _MOST * self.limits.max_body_bytes:
+            self.transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what follows a body, as a trailer may, is none and is not kept."""
+        if self._is_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin the answer, unless the head was too long, though it came at once."""
@@ -95,7 +105,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: its timer ends."""
-        self._is_head = True
+        self._is_head, self._bytes = True, 0
         self._end_timer()
         if not self._is_cut and not self._is_refused:
             super().on_message_complete()

@@ -123,6 +123,31 @@ def test_a_large_body_is_no_head(serve):
     assert here.log.written == 500
 
 
+CHUNKED = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n"
+
+
+def test_what_follows_a_body_is_no_header(serve):
+    here = serve()
+    body = b"%x\r\n%s\r\n0\r\nx-request-id: trailer\r\n\r\n" % (len(BODY), BODY)
+    told = here.ask(CHUNKED + b"connection: close\r\n\r\n" + body)
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert b"trailer" not in told
+    ((name, *_),) = here.log.rows
+    assert "trailer" not in name
+
+
+def test_what_follows_a_body_without_an_end_is_not_kept(serve):
+    here = serve(max_body_bytes=100_000)
+    with here.open() as connection:
+        connection.sendall(CHUNKED + b"\r\n0\r\nx: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1_000):
+                connection.sendall(b"a" * 10_000)
+        heard(connection)
+    until(lambda: not here.connections)
+    assert here.ask().startswith(b"HTTP/1.1 200 ")
+
+
 def test_more_connections_than_there_may_be_are_refused(serve):
     here = serve(max_connections=5)
     open_ones = [here.open() for _ in range(5)]
