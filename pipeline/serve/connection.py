@@ -23,7 +23,7 @@ _LINGER_SECONDS = 1.0
 """Closed with unread bytes a connection is reset, and its caller never reads the reason."""
 _AGAIN_SECONDS = 0.05
 _MOST = 4
-"""Bodies of the largest size that a request may have in bytes: more is what surrounds its chunks."""
+"""How many bodies of the largest size a request may be as long as: chunks have a frame each."""
 _FULL = b"503 Service Unavailable\r\nretry-after: 1"
 _CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -71,8 +71,12 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._is_head and self._head_bytes > self.limits.max_header_bytes:
             self._cut(b"431 Request Header Fields Too Large")
-        elif self._bytes > _MOST * self.limits.max_body_bytes:
+        elif self._bytes > _MOST * self.limits.max_body_bytes and not self._is_answered:
             self.transport.abort()
+
+    @property
+    def _is_answered(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what follows a body, as a trailer may, is none and is not kept."""
@@ -90,7 +94,7 @@ class Connection(HttpToolsProtocol):
             self._cut(b"431 Request Header Fields Too Large")
             return
         before = self.cycle
-        is_next = before is None or before.response_complete
+        is_next = before is None or self._is_answered
         if is_next and self.gate.refuses(self.parser.get_method(), self.url):
             self._refuse()
             return
