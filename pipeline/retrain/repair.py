@@ -163,7 +163,7 @@ def _put_back(config: RegisterConfig, version: tracking.Version, source: Path) -
 
 def _releases(config: RegisterConfig) -> Iterator[Finding]:
     """Exported releases that are not what was exported: the registry has them."""
-    for folder in loaded.exported():
+    for folder in release.exported():
         if not (wrong := loaded.broken(folder)):
             continue
         can = loaded.registered(config, folder.name)

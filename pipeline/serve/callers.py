@@ -40,9 +40,9 @@ class Caller(NamedTuple):
 class Trust:
     """What a server believes of a request's headers: with the edge key all, without it nothing."""
 
-    def __init__(self, edge_key: str = "", arm: str = DIRECT):
-        """`arm` is that of requests without the key; without a key of its own it trusts nobody."""
-        self._edge_key, self._arm = edge_key.encode(), arm
+    def __init__(self, edge_key: str = ""):
+        """Without a key of its own it trusts nobody."""
+        self._edge_key = edge_key.encode()
 
     def identify(self, headers: Mapping[str, str]) -> Caller:
         """The id and the arm of a request.
@@ -62,7 +62,7 @@ class Trust:
             if not _ARM.fullmatch(arm := headers.get(ARM, "")):
                 raise Unfit(f"{ARM} is no arm: at most 32 of {_ARM.pattern[:9]}")
             return Caller(claimed or new_id(), arm)
-        return Caller(f"{claimed}.{os.urandom(6).hex()}" if claimed else new_id(), self._arm)
+        return Caller(f"{claimed}.{os.urandom(6).hex()}" if claimed else new_id(), DIRECT)
 
     def _is_proxy(self, headers: Mapping[str, str]) -> bool:
         claimed = headers.get(EDGE_KEY, "").encode()

@@ -23,7 +23,6 @@ from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 
 RELEASES = release.EXPORTED
-_NAME = re.compile(r"[0-9a-f]{12}")
 PAPERS, PLACED = Path("papers"), Path("placed.json")
 WARM_UP = TRAIN / "warmup.json"
 
@@ -132,11 +131,6 @@ def loaded(digest: str) -> Loaded:
     training = read_record(Training, papers / release.TRAINING, "train")
     told = (placed.number, digest, model, config, sealed.features, papers, warm_up)
     return Loaded(*told, _end_of(training.window))
-
-
-def exported() -> list[Path]:
-    """The folders of the release store."""
-    return [folder for folder in sorted(RELEASES.glob("*")) if _NAME.fullmatch(folder.name)]
 
 
 def broken(folder: Path) -> str:

@@ -6,6 +6,7 @@ children which each serve a release of their own.
 
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pipeline.serve.predictor import Predicts
 
 _BACKLOG = 2048
+_OTHER_FILES = 128
+"""Descriptors beside those of connections: libraries, databases, the log."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
 
@@ -66,6 +69,7 @@ def serve(
 
     sys.setswitchinterval(SWITCH_SECONDS)
     config, began = load(ServeConfig), time.monotonic()
+    _allow_files(config.max_connections + _OTHER_FILES)
     release = loaded(digest)
     url = config.log_url if log_url is None else log_url
     with (
@@ -86,6 +90,15 @@ def serve(
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
     return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process open so many: some systems begin with fewer, as macOS with 256."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextlib.contextmanager

@@ -10,12 +10,11 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.shared import ledger, lineage, tracking
+from pipeline.shared import ledger, lineage, release, tracking
 from pipeline.shared.config import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.ledger import Entry, Move, Side
-from pipeline.shared.release import EXPORTED
 from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import CHAMPION, Held, Version
 
@@ -106,12 +105,12 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     if ledger.entries():
         return
     others = [v.number for v in tracking.held(config).versions.values() if v.digest != digest]
-    exported = [path.name for path in sorted(EXPORTED.glob("*")) if path.suffix != ".broken"]
+    exported = [folder.name for folder in release.exported()]
     if others or exported:
         raise RegistryRefused(
             f"{ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first champion, but "
             f"{shown(config.tracking_url)} holds {len(others)} other version(s) {others[-5:]} and "
-            f"{EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
+            f"{release.EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
             f"before; {REPAIR}"
         )
 

@@ -33,6 +33,7 @@ from pipeline.shared.tracking import Version
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
 EXPORTED = Path("state/serve/releases")
 """The release store: what servers load, which start while the registry is down."""
+_NAME = re.compile(r"[0-9a-f]{12}")
 PARTS = ("commit", "data", "model", "features", "config")
 """What must stay in step."""
 ENVIRONMENT = Path("requirements.lock")
@@ -344,6 +345,11 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     model = tracking.fetch(config, registered)
     require_in_step(release, folder, model)
     return release, folder, model
+
+
+def exported() -> list[Path]:
+    """The folders of the release store; not what was moved aside or is only being written."""
+    return [folder for folder in sorted(EXPORTED.glob("*")) if _NAME.fullmatch(folder.name)]
 
 
 def place(digest: str) -> str:

@@ -17,13 +17,14 @@ from pipeline.register import promote
 from pipeline.retrain import journal, repair
 from pipeline.retrain.calendar import DECISIONS
 from pipeline.serve import log
-from pipeline.serve.loaded import export, exported
+from pipeline.serve.loaded import export
 from pipeline.shared import champions, ledger, tracking
 from pipeline.shared.appended import copy_path
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, PipelineError
 from pipeline.shared.files import file_hash, write_parquet
+from pipeline.shared.release import exported
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.rules.test_state import listed
