@@ -100,7 +100,7 @@ def _answers(
     timed = ~np.isnan(seconds)
     expected = np.where(is_challenger, start.challenger, start.control)
     other = rows["release"].to_numpy(dtype=object) != expected
-    flags = {name: rows[name] for name in ("missing", "stale")}
+    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _logged(rows)
     bad = {
         "errors": ~answered,
         # A request without a time was not seen to be fast.
@@ -111,7 +111,7 @@ def _answers(
     known = {
         "errors": np.ones(len(rows), dtype=bool),
         "slow": timed,
-        **{name: answered & flag.notna().to_numpy() for name, flag in flags.items()},
+        **{name: logged & flag.notna().to_numpy() for name, flag in flags.items()},
         "fallback": answered,
     }
     return bad, known

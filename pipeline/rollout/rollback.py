@@ -4,6 +4,7 @@ A release goes back as a whole: model, feature service and config are one record
 is never fed by younger features. A version that does not load here is refused before the switch.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pipeline.rollout.rollout import (
 )
 from pipeline.shared import champions, clock, ledger, lineage
 from pipeline.shared.config import IngestConfig, RegisterConfig, load
+from pipeline.shared.databases import database
 from pipeline.shared.errors import PipelineError, RolloutRefused
 from pipeline.shared.ledger import Entry, Move, Side
 
@@ -91,8 +93,11 @@ def _taken_back(version: str) -> str:
 
 def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
     """Let the alias follow; a registry that is broken keeps no traffic from going back."""
+    config = load(RegisterConfig)
+    path = config.database
     try:
-        how(load(RegisterConfig))
+        with contextlib.nullcontext() if path is None else database(path, "registry"):
+            how(config)
     except PipelineError as refusal:
         return f"; BUT the registry could not follow: {refusal}"
     return ""
