@@ -14,7 +14,7 @@ from pipeline.serve.callers import Trust
 from pipeline.serve.connection import settings
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.server import _listening
+from pipeline.serve.server import _allow_files, _listening
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, Store, loaded
@@ -92,6 +92,7 @@ class Live:
 def live(store: Any = None, **changes: Any) -> Iterator[Live]:
     """A server, until the block ends; `changes` are of its config."""
     here = Live(store, **changes)
+    _allow_files(2 * here.config.max_connections + 128)  # of both ends
     with _listening(0) as listener:
         here.port = listener.getsockname()[1]
         thread = threading.Thread(target=here.server.run, kwargs={"sockets": [listener]})
