@@ -74,10 +74,6 @@ def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
     appended.write_chain(path, what, links)
 
 
-def _append(move: Move) -> None:
-    ledger.append(move)
-
-
 def _end(path: Path, links: list[Link]) -> str:
     """Who is champion at a ledger's end, and what the registry says came after it."""
     if path != ledger.LEDGER or not links:
@@ -150,5 +146,5 @@ def _lost(path: Path) -> Iterator[Finding]:
         "it is gone, and its copy with it",
         f"{side.shown} was champion {told}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
-        partial(_append, first),
+        partial(ledger.append, first),
     )

@@ -16,7 +16,7 @@ class Finding:
     wrong: str
     stands: str
     step: str
-    act: Callable[[], None] | None = None
+    act: Callable[[], object] | None = None
 
     @property
     def words(self) -> str:

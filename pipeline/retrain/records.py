@@ -22,7 +22,7 @@ from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.databases import damage
 from pipeline.shared.errors import ArtifactTampered
-from pipeline.shared.files import file_hash, write_text
+from pipeline.shared.files import file_hash, own_temporary, write_text
 from pipeline.shared.ledger import Entry
 
 _SQLITE = "sqlite:///"
@@ -44,12 +44,8 @@ def online_stores() -> Iterator[Finding]:
                 "data/features/views, from which every value in it came",
                 "begin an empty one: `make materialize` fills it, and each replay and rollout its "
                 "own; until then answers lack these features and are flagged",
-                partial(_begin_empty, store),
+                partial(set_aside, store),
             )
-
-
-def _begin_empty(store: Path) -> None:
-    set_aside(store)
 
 
 def request_log() -> Iterator[Finding]:
@@ -64,7 +60,7 @@ def request_log() -> Iterator[Finding]:
         wrong,
         f"{len(rows)} answers can be read; what decided a rollout is in {ROLLOUT}/, by its digest",
         "begin a new log with these answers; the others are lost",
-        lambda: _begin_log(path, url),
+        lambda: _begin_log(path),
     )
 
 
@@ -90,13 +86,15 @@ def last_served() -> tuple[str, str]:
     return (found[0], f"it gave the last answer, {found[1]}") if found else ("", "")
 
 
-def _begin_log(path: Path, url: str) -> None:
-    rows = _readable(path)
-    set_aside(path)
-    log.prepare(url)
+def _begin_log(path: Path) -> None:
+    """The new log has its rows before it takes the broken one's place."""
+    rows, new = _readable(path), own_temporary(path)
+    log.prepare(f"{_SQLITE}{new}")
     marks = ", ".join("?" * len(_COLUMNS))
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+    with contextlib.closing(sqlite3.connect(new)) as connection, connection:
         connection.executemany(f"INSERT OR IGNORE INTO answers VALUES ({marks})", rows)
+    set_aside(path)
+    new.rename(path)
 
 
 def labels() -> Iterator[Finding]:

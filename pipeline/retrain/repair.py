@@ -4,6 +4,7 @@ Nothing is deleted: a broken file is moved aside under a name with .broken, and 
 comes from something whole, with the evidence for it. docs/state.md lists every file.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,7 @@ from pipeline.retrain import journal
 from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
+from pipeline.rollout.rollout import alone
 from pipeline.serve import loaded
 from pipeline.shared import champions, ledger, locations, release, tracking
 from pipeline.shared.config import RegisterConfig, load
@@ -31,7 +33,15 @@ def repair(yes: bool = False) -> str:
 
     Raises:
         ArtifactTampered: something is left that nothing here rebuilds, or was not repaired.
+        RolloutRefused: a rollout goes on, which writes what would be repaired.
     """
+    with contextlib.ExitStack() as until_over:
+        if yes:
+            until_over.enter_context(alone())
+        return _repaired(yes)
+
+
+def _repaired(yes: bool) -> str:
     done: list[str] = []
     while (found := _first(findings(), yes)) and len(done) < _MOST:
         act = found[0].act

@@ -94,9 +94,10 @@ def _taken_back(version: str) -> str:
 def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
     """Let the alias follow; a registry that is broken keeps no traffic from going back."""
     config = load(RegisterConfig)
-    path = config.database
     try:
-        with contextlib.nullcontext() if path is None else database(path, "registry"):
+        with contextlib.ExitStack() as until_over:
+            if config.database is not None:
+                until_over.enter_context(database(config.database, "registry"))
             how(config)
     except PipelineError as refusal:
         return f"; BUT the registry could not follow: {refusal}"
