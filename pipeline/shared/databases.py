@@ -27,6 +27,8 @@ _ERRNOS = {
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
 }
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_NOT_OPENED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+"""These say nothing of what is in a file."""
 _BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _ANOTHER = re.compile(r"no such table|no such column|malformed database schema")
 
@@ -105,7 +107,7 @@ def damage(path: Path) -> str:
         with closing(sqlite3.connect(path, timeout=10)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        return "" if _code(error) in _LOCKED else str(error)
+        return "" if _code(error) in _LOCKED | _NOT_OPENED else str(error)
     return "" if found == "ok" else str(found).replace("\n", " ")
 
 
