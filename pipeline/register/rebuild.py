@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.shared import champions, ledger, locations, release, tracking
 from pipeline.shared.config import RegisterConfig
-from pipeline.shared.errors import PipelineError, UsageError
+from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
 from pipeline.shared.ledger import Entry, Side
 from pipeline.shared.tracking import Restored
@@ -131,11 +131,15 @@ def _challenger(config: RegisterConfig) -> None:
 
 
 def unreadable(config: RegisterConfig) -> str:
-    """Why a registry has no versions to read; "" where it has."""
+    """Why a registry has no versions to read; "" where it has.
+
+    Raises:
+        StorageFailed: another program holds it, or it may not be read: it may be whole.
+    """
     try:
         locations.versions(config)
         locations.aliases(config)
-    except PipelineError as refusal:
+    except ArtifactTampered as refusal:
         return str(refusal).partition(";")[0]
     return ""
 

@@ -17,7 +17,12 @@ from pipeline.shared import champions, release, tracking
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
 from pipeline.shared.databases import REPAIR
-from pipeline.shared.errors import ArtifactTampered, PipelineError, ReleaseRefused
+from pipeline.shared.errors import (
+    ArtifactTampered,
+    PipelineError,
+    ReleaseRefused,
+    StorageFailed,
+)
 from pipeline.shared.files import own_temporary, write_json
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
@@ -147,9 +152,15 @@ def broken(folder: Path) -> str:
 
 
 def broken_in_registry(config: RegisterConfig, version: tracking.Version) -> str:
-    """Why a version is not what was registered; "" where papers, tags and model are whole."""
+    """Why a version is not what was registered; "" where papers, tags and model are whole.
+
+    Raises:
+        StorageFailed: it cannot be read, so it may be whole.
+    """
     try:
         release.fetch(config, version)
+    except StorageFailed:
+        raise
     except PipelineError as refusal:
         return str(refusal).partition(";")[0]
     return ""

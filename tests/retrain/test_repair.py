@@ -22,7 +22,7 @@ from pipeline.shared import champions, ledger, tracking
 from pipeline.shared.appended import copy_path
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import ROLLOUT
-from pipeline.shared.errors import ArtifactTampered, PipelineError
+from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed
 from pipeline.shared.files import file_hash, write_parquet
 from pipeline.shared.release import exported
 from tests.conftest import ROOT
@@ -313,6 +313,16 @@ def test_a_lost_registry_is_made_again_from_the_releases_with_the_ledgers_alias(
     assert ledger.entries() == entries
     kept = path.with_name("mlflow.db.broken")
     assert kept.exists() == (case != "gone")
+
+
+def test_a_registry_that_another_program_holds_is_not_taken_for_a_broken_one(whole):
+    path = Path("state/mlflow.db").absolute()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageFailed, match="the registry, is locked by another program"):
+            repair(yes=True)
+    assert not path.with_name("mlflow.db.broken").exists()
+    assert repair(yes=True) == "nothing is broken"
 
 
 def test_a_registry_whose_releases_are_gone_too_is_left_and_says_so(whole):
