@@ -17,6 +17,7 @@ import pandas as pd
 
 from pipeline.rollout.decision import Breaker
 from pipeline.shared.config import Resources
+from pipeline.shared.processes import Patience
 
 READINGS = "resources.jsonl"
 SECONDS = 0.25
@@ -43,13 +44,13 @@ class Readings:
 
     path: Path
     _processes: dict[int, Any] = field(default_factory=dict)
-    _next: float = 0.0
+    _pause: Patience = field(default_factory=lambda: Patience(0))
 
     def take(self, servers: dict[str, int]) -> None:
         """Append a reading of each server that lives, if it is time; `servers` are their pids."""
-        if time.monotonic() < self._next:
+        if not self._pause.over():
             return
-        self._next = time.monotonic() + SECONDS
+        self._pause = Patience(SECONDS)
         lines = [
             orjson.dumps({"at": time.time(), "arm": arm, **told})
             for arm, pid in servers.items()

@@ -186,7 +186,8 @@ def test_a_living_process_is_read_and_one_that_has_died_is_left_out(tmp_path):
     assert row["log"] == 5
 
 
-def test_readings_are_taken_some_time_apart_and_half_a_line_is_left_out(tmp_path):
+def test_readings_are_taken_some_time_apart_and_half_a_line_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "SECONDS", float(PATIENCE))
     readings, path = Readings(tmp_path / "resources.jsonl"), tmp_path / "resources.jsonl"
     for _ in range(5):
         readings.take({"control": os.getpid()})

@@ -16,7 +16,9 @@ LEAST = 600
 """Seconds that a limit leaves at least: what takes a few alone takes minutes beside other work."""
 PACES = {
     "self._over.wait(0.02)": "a user asks again after a pause",
-    "http.client.HTTPConnection('127.0.0.1', port, timeout=5)": "a user gives up, and is counted",
+    "http.client.HTTPConnection('127.0.0.1', wanted['users'], timeout=5)": (
+        "a user gives up, and is counted"
+    ),
 }
 """Short waits that no test fails by, and why."""
 
