@@ -15,7 +15,7 @@ import pandas as pd
 from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
-KEEPER, ENVOY = "pipeline/rollout/keeper.py", "pipeline/rollout/envoy.py"
+KEEPER, ROUTES = "pipeline/rollout/keeper.py", "pipeline/rollout/routes.py"
 EXPORT = ("-c", "from pipeline.serve.loaded import export; export('champion')")
 LEDGER = "state/rollout/ledger.db"
 
@@ -34,7 +34,7 @@ def _lose_half(folder: Path) -> list[str]:
     """The proxy sends half of the challenger's flights elsewhere, and nobody else's."""
     ran(folder, "register")
     weight = '"weight": route.shares.get(arm, 0)'
-    replace_once(folder / ENVOY, weight, f'{weight} // (2 if arm == "challenger" else 1)')
+    replace_once(folder / ROUTES, weight, f'{weight} // (2 if arm == "challenger" else 1)')
     return ["canary"]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.monitor.served import RISK, days_of, flights
-from pipeline.rollout.envoy import Route, arm_of
+from pipeline.rollout.routes import Route, arm_of
 from pipeline.serve.loaded import loaded
 from pipeline.shared.config import Window
 from pipeline.shared.ledger import WHOLE, Entry, Move, Side

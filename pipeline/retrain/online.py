@@ -17,8 +17,8 @@ from pipeline.features.store import Store, opened
 from pipeline.monitor.served import YEAR_ENDS, Answerer, served, skewed
 from pipeline.retrain.answers import Year
 from pipeline.rollout import live as serving_live
-from pipeline.rollout.envoy import Route, arm_of
 from pipeline.rollout.rollout import ALL_CHAMPION
+from pipeline.rollout.routes import Route, arm_of
 from pipeline.rollout.traffic import Ahead, Users, asked_for, lived, published_until
 from pipeline.serve.loaded import loaded
 from pipeline.serve.log import answered, newest

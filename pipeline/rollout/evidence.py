@@ -21,8 +21,8 @@ import orjson
 import pandas as pd
 
 from pipeline.features.store import MISSING, STALE
-from pipeline.rollout.envoy import KNOWN
 from pipeline.rollout.resources import joined, parsed
+from pipeline.rollout.routes import KNOWN
 from pipeline.rollout.traffic import DAY, Traffic
 from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed

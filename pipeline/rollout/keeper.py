@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout import envoy
+from pipeline.rollout import envoy, routes
 from pipeline.rollout.resources import READINGS, Readings
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import write_json
@@ -53,7 +53,7 @@ class Wanted(Record):
     users: int
     admin: int
     project: str
-    keys: envoy.Keys
+    keys: routes.Keys
     log_url: str | None = None
 
     @property

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.rollout import envoy, keeper
-from pipeline.rollout.envoy import Route
+from pipeline.rollout import envoy, keeper, routes
 from pipeline.rollout.keeper import KEPT, WANTED, Server, Wanted
+from pipeline.rollout.routes import Route
 from pipeline.shared import loopback, watcher
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
@@ -161,7 +161,7 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
         for arm, side in sides.items()
     }
     users, admin = (known.users, known.admin) if known else free[-2:]
-    keys = known.keys if known else envoy.new_keys()
+    keys = known.keys if known else routes.new_keys()
     return Wanted(servers=servers, users=users, admin=admin, project=PROJECT, keys=keys)
 
 

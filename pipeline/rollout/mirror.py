@@ -13,9 +13,9 @@ from pipeline.features.transform import ZONE
 from pipeline.rollout import shadow as analysis
 from pipeline.rollout.controller import Stage, recomputed, staged, wrong
 from pipeline.rollout.decision import Decision
-from pipeline.rollout.envoy import KNOWN
 from pipeline.rollout.fault import OF_THE_MODEL
 from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, alone, begun
+from pipeline.rollout.routes import KNOWN
 from pipeline.rollout.traffic import DAY, Ahead, Traffic
 from pipeline.rollout.view import when
 from pipeline.serve.log import SHADOW

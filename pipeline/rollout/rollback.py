@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.rollout import envoy
+from pipeline.rollout import envoy, routes
 from pipeline.rollout import live as serving_live
 from pipeline.rollout.keeper import KEPT, WANTED, read_wanted
 from pipeline.rollout.rollout import (
@@ -163,7 +163,7 @@ def _switched(back: Back, last: Move) -> str:
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
-    route = envoy.Route({arm: ledger.WHOLE}, last.salt)
+    route = routes.Route({arm: ledger.WHOLE}, last.salt)
     version = envoy.set_route(KEPT, route, wanted.keys)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

@@ -18,8 +18,8 @@ import pandas as pd
 from pipeline.features.transform import ZONE, instant, minutes
 from pipeline.rollout import envoy
 from pipeline.rollout.decision import Decision, plan_hash
-from pipeline.rollout.envoy import Route
 from pipeline.rollout.fault import injected
+from pipeline.rollout.routes import Route
 from pipeline.serve.loaded import export, loaded
 from pipeline.serve.predictor import unready
 from pipeline.shared import champions, clock, ledger, lineage, tracking

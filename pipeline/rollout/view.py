@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.features.transform import instant
 from pipeline.rollout.decision import Decision, Metric, Side
-from pipeline.rollout.envoy import ARMS
+from pipeline.rollout.routes import ARMS
 
 
 @dataclass

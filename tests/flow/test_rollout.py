@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from exercises import drill
-from pipeline.rollout.envoy import Route, arm_of
+from pipeline.rollout.routes import Route, arm_of
 from pipeline.serve.callers import CALLER_KEY
 from pipeline.shared import ledger
 from tests.flow import life

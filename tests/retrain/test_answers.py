@@ -7,7 +7,7 @@ import pytest
 from pipeline.features.names import flight_names
 from pipeline.monitor.served import days_of
 from pipeline.retrain.answers import Year, serves_all
-from pipeline.rollout.envoy import Route, arm_of
+from pipeline.rollout.routes import Route, arm_of
 from pipeline.shared import ledger
 from pipeline.shared.ledger import WHOLE, Move, Side
 from tests.builders import feature_rows

@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout import envoy
-from pipeline.rollout.envoy import Keys, Ports, Route
+from pipeline.rollout import envoy, routes
+from pipeline.rollout.envoy import Ports
 from pipeline.rollout.live import free_ports
+from pipeline.rollout.routes import Keys, Route
 from pipeline.serve.callers import CALLER_KEY
 from tests.patience import PATIENCE, until
 
@@ -134,15 +135,15 @@ class Proxied:
 @contextmanager
 def proxied(folder: Path) -> Iterator[Proxied]:
     """Three arms behind an Envoy of their own, all traffic at the champion."""
-    users, admin, *servers = free_ports(2 + len(envoy.ARMS))
-    ports = Ports(users, admin, dict(zip(envoy.ARMS, servers, strict=True)))
-    found = Proxied(folder, ports, envoy.new_keys(), {})
+    users, admin, *servers = free_ports(2 + len(routes.ARMS))
+    ports = Ports(users, admin, dict(zip(routes.ARMS, servers, strict=True)))
+    found = Proxied(folder, ports, routes.new_keys(), {})
     envoy.write(folder, ports, Route({"champion": 10_000}, SALT), found.keys)
-    for name in envoy.ARMS:
+    for name in routes.ARMS:
         found.start(name)
     try:
         with running(folder):
-            found.healthy(**dict.fromkeys(envoy.ARMS, 2))
+            found.healthy(**dict.fromkeys(routes.ARMS, 2))
             yield found
     finally:
         for name in list(found.arms):

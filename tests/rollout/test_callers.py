@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.rollout import envoy
-from pipeline.rollout.envoy import ARMS
+from pipeline.rollout import envoy, routes
+from pipeline.rollout.routes import ARMS
 from pipeline.serve.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID
 from tests.patience import PATIENCE, until
 from tests.rollout.arms import proxied
@@ -112,7 +112,7 @@ def test_no_claim_of_anybody_reaches_a_server(
     reached = [name for name in CLAIMS.keys() - {"x-tester"} if seen.get(name) == CLAIMS[name]]
     assert reached == []
     assert set(seen) & CLAIMS.keys() - {"x-tester"} == OURS
-    assert seen["host"] == envoy.HOST
+    assert seen["host"] == routes.HOST
     assert seen[EDGE_KEY] == proxy.keys.edge
     assert (arm == "champion") is (not known)
     assert seen[ARM] == (arm if known else "stranger")
@@ -151,7 +151,7 @@ def test_no_spelling_of_a_claim_is_believed(proxy, trick):
 def test_a_request_that_is_refused_with_its_claims_leaves_no_line(proxy, path):
     """Envoy refuses a path before it removes headers, and logs what it refuses."""
     before = lines(proxy)
-    for arm in envoy.KNOWN:
+    for arm in routes.KNOWN:
         answer, _ = send(proxy, path, **{ARM: arm, "x-flight": "one", EDGE_KEY: "0" * 32})
         assert answer.status in (400, 404)
     assert proxy.ask(["a known caller's"])[0][0] == 200

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.__main__ import STAGES
-from pipeline.rollout import envoy
-from pipeline.rollout.envoy import ARMS, Route, arm_of
+from pipeline.rollout import envoy, routes
 from pipeline.rollout.evidence import HUNG_UP
+from pipeline.rollout.routes import ARMS, Route, arm_of
 from pipeline.shared import ledger
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from tests.patience import until
@@ -94,11 +94,11 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
 
 def test_the_access_log_is_its_owners_and_kept_when_the_rest_is_written_again(tmp_path):
     ports = envoy.Ports(1, 2, dict.fromkeys(ARMS, 3))
-    envoy.write(tmp_path, ports, Route(CHAMPION, SALT), envoy.new_keys())
+    envoy.write(tmp_path, ports, Route(CHAMPION, SALT), routes.new_keys())
     log = tmp_path / envoy.ACCESS
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     log.write_text("a line\n")
-    envoy.write(tmp_path, ports, Route(CHAMPION, SALT), envoy.new_keys())
+    envoy.write(tmp_path, ports, Route(CHAMPION, SALT), routes.new_keys())
     assert log.read_text() == "a line\n"
 
 

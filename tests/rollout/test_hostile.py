@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from pipeline.rollout import envoy
-from pipeline.rollout.envoy import ARMS, Ports, Route, arm_of
+from pipeline.rollout import envoy, routes
+from pipeline.rollout.envoy import Ports
 from pipeline.rollout.live import free_ports
+from pipeline.rollout.routes import ARMS, Route, arm_of
 from pipeline.serve.log import SHADOW, STRANGER
 from tests.patience import until
 from tests.rollout.arms import SALT, running
@@ -32,7 +33,7 @@ GROWTH = 150_000_000
 @pytest.fixture
 def canary(tmp_path):
     """A canary's last step, mirrored to the challenger too."""
-    keys = envoy.new_keys()
+    keys = routes.new_keys()
     with contextlib.ExitStack() as until_over:
         servers = {
             arm: until_over.enter_context(live(edge_key=keys.edge, **LIMITS)) for arm in ARMS

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from pipeline.rollout import envoy, keeper, live
-from pipeline.rollout.envoy import Route
+from pipeline.rollout import envoy, keeper, live, routes
 from pipeline.rollout.keeper import KEPT, Wanted
+from pipeline.rollout.routes import Route
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from tests.conftest import ROOT
@@ -52,7 +52,7 @@ def start(tmp_path, monkeypatch):
 def wanted(start):
     """A file that asks for an Envoy and no server."""
     users, admin = live.free_ports(2)
-    keys = envoy.new_keys()
+    keys = routes.new_keys()
     found = Wanted(servers={}, users=users, admin=admin, project="rollout", keys=keys)
     envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT), keys)
     write_json(KEPT / "wanted.json", found.model_dump())
@@ -232,7 +232,7 @@ _COPIES = """
 import time
 from pathlib import Path
 from pipeline.rollout import keeper
-from pipeline.rollout.envoy import new_keys
+from pipeline.rollout.routes import new_keys
 from pipeline.rollout.keeper import Keeper, Wanted
 from pipeline.shared.processes import Supervisor
 keeper._serve = lambda name, wanted: (print(flush=True), time.sleep(600))

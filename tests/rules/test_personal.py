@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES
-from pipeline.rollout import envoy
+from pipeline.rollout import listener, routes
 from pipeline.serve import log as request_log
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
@@ -134,7 +134,7 @@ def test_the_metrics_have_no_label_that_is_not_declared(produced: dict[str, Any]
 
 
 def test_the_proxy_writes_nothing_that_is_not_declared_and_cuts_what_callers_write() -> None:
-    log = envoy._access_log(Path("access.jsonl"))["typed_config"]
+    log = listener.access_log(Path("access.jsonl"), routes.new_keys())["typed_config"]
     told = log["log_format"]["json_format"]
     assert list(told) == list(DECLARED["access log"]), "classify it in docs/fields.yaml"
     operators = {

@@ -20,9 +20,9 @@ from pipeline.monitor.operations.scene import Feed, Scene
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.monitor.operations.sink import Sink
 from pipeline.rollout import live as serving_live
-from pipeline.rollout.envoy import Route
 from pipeline.rollout.live import Live
 from pipeline.rollout.rollout import ALL_CHAMPION, midnight_from, require_answers, sides
+from pipeline.rollout.routes import Route
 from pipeline.rollout.traffic import Traffic, Users, lived, traffic
 from pipeline.shared import clock, documents, loopback, tracking
 from pipeline.shared.config import FeaturesConfig, IngestConfig, RegisterConfig, ServeConfig, load
