@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout import listener, routes
-from pipeline.rollout.routes import ARMS, TYPES, Keys, Route
+from pipeline.rollout.routes import ARMS, BUFFER_BYTES, TYPES, Keys, Route
+from pipeline.serve.log import STRANGER
 from pipeline.shared import loopback
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
@@ -21,6 +22,8 @@ from pipeline.shared.processes import Patience
 
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
+STRANGERS = 8
+"""Requests of strangers at a time; 64 more wait, and the next are refused by Envoy itself."""
 _PATIENCE_SECONDS = 5.0
 
 
@@ -61,7 +64,8 @@ def command(folder: Path) -> list[str]:
 def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
     """Everything that Envoy reads, the route included; the access log is begun, or kept."""
     watched = folder.resolve()
-    write_json(folder / "clusters.json", _resources("1", [_cluster(a, ports) for a in ARMS]))
+    clusters = [*(_arm(arm, ports) for arm in ARMS), _strangers(ports)]
+    write_json(folder / "clusters.json", _resources("1", clusters))
     rds = _watched(watched, ROUTE)
     users = listener.resource(_address(ports.users), rds, watched / ACCESS, keys)
     write_json(folder / "listener.json", _resources("1", [users]))
@@ -114,7 +118,7 @@ def is_ready(ports: Ports) -> bool:
 
 
 def healthy(ports: Ports) -> dict[str, int]:
-    """How many servers behind each arm answer, by Envoy's own checks; a spare one counts."""
+    """How many servers answer each arm and strangers, by Envoy's own checks; a spare one counts."""
     told = admin(ports, "/stats?filter=membership_healthy") or ""
     found = [line.partition(": ") for line in told.splitlines()]
     return {name.split(".")[1]: int(value) for name, _, value in found if name.count(".") == 2}
@@ -142,35 +146,60 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _cluster(arm: str, ports: Ports) -> dict[str, Any]:
+def _arm(arm: str, ports: Ports) -> dict[str, Any]:
     """An arm's server first; if it does not answer, the champion, or for the champion its control.
 
     Who is spare is never asked while the first one answers, and shows in what was answered.
     """
     spare = "control" if arm == "champion" else "champion"
+    # Three at a time are Envoy's own limit: a fourth user of a dead server would be told of it.
+    return _cluster(arm, ports, [arm, spare], {"max_retries": 1024})
+
+
+def _strangers(ports: Ports) -> dict[str, Any]:
+    """The champion's server for those that nobody knows, a few at a time and without a spare one.
+
+    With the connections of known callers they are fewer than a server's gate always lets in:
+    however many strangers come, no known caller is sent away for them.
+    """
+    few = {"max_connections": STRANGERS, "max_pending_requests": 64, "max_retries": 8}
+    return _cluster(STRANGER, ports, ["champion"], few)
+
+
+def _cluster(name: str, ports: Ports, arms: list[str], limits: dict[str, int]) -> dict[str, Any]:
     endpoints = [
         {
             "priority": priority,
-            "lb_endpoints": [{"endpoint": {"address": _address(ports.servers[name])}}],
+            "lb_endpoints": [{"endpoint": {"address": _address(ports.servers[arm])}}],
         }
-        for priority, name in enumerate((arm, spare))
-        if name in ports.servers
+        for priority, arm in enumerate(arms)
+        if arm in ports.servers
     ]
     return {
         "@type": f"{TYPES}.config.cluster.v3.Cluster",
-        "name": arm,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "0.5s",
-        "load_assignment": {"cluster_name": arm, "endpoints": endpoints},
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
         # Else a cluster that fell out would be used all the same, and who is ready a second late.
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
             "update_merge_window": "0s",
         },
         "health_checks": [_health_check()],
-        # Three at a time are Envoy's own limit: a fourth user of a dead server would be told of it.
-        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+        "circuit_breakers": {"thresholds": [limits]},
+        "typed_extension_protocol_options": {_PROTOCOL: _UPSTREAM},
     }
+
+
+_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UPSTREAM = {
+    "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "explicit_http_config": {"http_protocol_options": {}},
+    # Less than a server's idle_seconds: whoever closes first must not be the one that is asked.
+    "common_http_protocol_options": {"idle_timeout": "30s"},
+}
 
 
 def _health_check() -> dict[str, Any]:

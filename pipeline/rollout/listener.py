@@ -1,7 +1,7 @@
 """The listener at the users' port: what Envoy takes of a request, and what it writes down of it.
 
 The edge believes no header: what means something inside is removed or replaced before a request is
-routed. A caller takes part in a rollout by its key; without it, it is answered by the main arm, its
+routed. A caller takes part in a rollout by its key; without it, it is answered by the champion, its
 request is no line of the access log, and so no request from outside is evidence for or against a
 challenger.
 """
@@ -9,7 +9,7 @@ challenger.
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout.routes import KNOWN, TYPES, Keys, header, matches
+from pipeline.rollout.routes import BUFFER_BYTES, KNOWN, TYPES, Keys, header, matches
 from pipeline.serve.callers import ARM, EDGE_KEY, REQUEST_ID
 
 _HTTP = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -64,6 +64,7 @@ def resource(
         "@type": f"{TYPES}.config.listener.v3.Listener",
         "name": "users",
         "address": address,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [{"filters": filters}],
     }
 

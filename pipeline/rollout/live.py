@@ -180,7 +180,7 @@ def _wait(live: Live) -> None:
     while not patience.over():
         missing = {arm for arm, s in live.wanted.servers.items() if not _answers(s.port)}
         counted = envoy.healthy(live.wanted.ports)
-        if not missing and counted and all(counted.get(arm, 0) for arm in live.wanted.servers):
+        if not missing and counted and all(counted.values()):
             return
         if worst := [name for name in (*sorted(missing), "envoy") if live.starts(name) > 3]:
             raise ServersFailed(_failed(live, worst))

@@ -25,6 +25,9 @@ PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
 """What the users' port passes on; a server's metrics are shown at the server's own port only."""
 HOST = "flights"
 """The host that servers read, whatever a caller wrote."""
+BUFFER_BYTES = 65_536
+"""What Envoy keeps of a connection at most, at either side: its own limit is sixteen times as much,
+and any number of strangers hold connections."""
 TYPES = "type.googleapis.com/envoy"
 _PRIORITIES = f"{TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
@@ -51,7 +54,7 @@ class Route:
 
     @property
     def main(self) -> str:
-        """The arm of requests that take no part: the champion, until another has all traffic."""
+        """The arm of known callers that name no flight: the champion's, until another has all."""
         return next((arm for arm in ARMS if self.shares.get(arm, 0) == WHOLE), "champion")
 
 
@@ -76,8 +79,10 @@ def matches(name: str, pattern: str) -> dict[str, Any]:
 
 
 def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
-    """Known testers by their header, known callers by their flight's hash, others to the main arm.
+    """Known testers by their header, known callers by their flight's hash, strangers elsewhere.
 
+    Strangers meet the champion's server and no other, also while a promotion bakes or green serves:
+    what they ask for, and how much of it, is nothing that a challenger is judged by.
     The version is a name within, too: Envoy takes no notice of a route that is like the last.
     """
     known = matches(CALLER_KEY, keys.caller)
@@ -86,7 +91,7 @@ def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
         _sent([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
         _sent([known, flight], _weighted(route)),
         _sent([known], {"cluster": route.main}, route.main),
-        _sent([], {"cluster": route.main}, STRANGER),
+        _sent([], {"cluster": STRANGER}, STRANGER),
         _NOWHERE,
     ]
     host = {"name": version, "domains": ["*"], "routes": routes}

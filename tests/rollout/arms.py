@@ -143,7 +143,7 @@ def proxied(folder: Path) -> Iterator[Proxied]:
         found.start(name)
     try:
         with running(folder):
-            found.healthy(**dict.fromkeys(routes.ARMS, 2))
+            found.healthy(**dict.fromkeys(routes.ARMS, 2), stranger=1)
             yield found
     finally:
         for name in list(found.arms):

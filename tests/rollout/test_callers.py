@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -87,7 +88,7 @@ def met(proxy):
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_stranger_who_claims_to_be_inside_is_the_main_arms_and_leaves_no_line(proxy, name):
+def test_a_stranger_who_claims_to_be_inside_is_the_champions_and_leaves_no_line(proxy, name):
     before = lines(proxy)
     for flight in range(20):
         answer, _ = send(proxy, **{"x-flight": f"flight {flight}", name: CLAIMS[name]})
@@ -99,6 +100,35 @@ def test_a_stranger_who_claims_to_be_inside_is_the_main_arms_and_leaves_no_line(
     until(lambda: len(lines(proxy)) > len(before))
     (line,) = lines(proxy)[len(before) :]
     assert json.loads(line)["flight"] == "a known caller's"
+
+
+@pytest.mark.parametrize("shares", [CANARY, {"challenger": 10_000}, {"champion": 10_000}])
+def test_strangers_never_meet_the_arm_that_is_judged(proxy, shares):
+    """Not even while it has all other traffic, as in the bake and where green serves."""
+    proxy.route(shares)
+    for flight in range(20):
+        send(proxy, **{"x-flight": f"flight {flight}"})
+    send(proxy)
+    assert {arm for arm, _ in met(proxy)} == {"champion"}
+
+
+def test_however_many_strangers_come_few_reach_the_champion_and_known_callers_are_answered(
+    proxy, record_property: Callable[[str, object], None]
+):
+    champion = proxy.arms["champion"]
+    champion.goes_on.clear()
+    proxy.route({"challenger": 10_000})
+    with ThreadPoolExecutor(100) as pool:
+        asked = [pool.submit(send, proxy) for _ in range(100)]
+        until(lambda: len(champion.seen) >= envoy.STRANGERS)
+        assert len(champion.seen) == envoy.STRANGERS
+        until(lambda: sum(one.done() for one in asked) >= 100 - envoy.STRANGERS - 64)
+        assert set(proxy.ask([f"flight {n}" for n in range(50)])) == {(200, "challenger")}
+        champion.goes_on.set()
+        codes = [one.result()[0].status for one in asked]
+    assert 503 in codes
+    assert set(codes) <= {200, 503, 504}  # those who waited for the three seconds of a route
+    record_property("of 100 strangers at once, sent away by the proxy", codes.count(503))
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -122,7 +122,7 @@ def proxy(shelf):
             shelf.start(arm)
         shelf.arms[arm].code, shelf.arms[arm].answers = 200, 0
         shelf.arms[arm].goes_on.set()
-    shelf.healthy(**dict.fromkeys(ARMS, 2))
+    shelf.healthy(**dict.fromkeys(ARMS, 2), stranger=1)
     shelf.route(CHAMPION)
     for arm in shelf.arms.values():
         arm.seen.clear()
