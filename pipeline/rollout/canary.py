@@ -5,7 +5,7 @@ other traffic or with yesterday: hours differ by more than models. Evidence is f
 every request and kept over the steps, so that it does not matter how often anybody looks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -67,12 +67,10 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) ->
 def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
     """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
 
-    Strangers are answered by it too, and by none of the two before: what their requests take is
-    not the model's.
+    Strangers are still answered by the old one: what they ask for costs the new one nothing.
     """
-    canary, requests = plan.canary, compared(observed, start, plan.canary)
-    own = {n: each for n, each in requests.resources.items() if n not in resources.OF_EVERYBODY}
-    breakers = _breakers(replace(requests, resources=own), canary, at.alive)
+    canary = plan.canary
+    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
     tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
     return Decision(
         plan=plan_hash(plan),
@@ -202,9 +200,9 @@ def _lacking(seen: Seen) -> list[str]:
         for metric in seen.metrics
         if metric.required and not metric.enough
     ]
-    read = requests.resources.get("memory")
-    if read is not None and not np.isfinite(read[requests.is_challenger]).any():
-        found.append("0 readings of what the challenger's process takes, needed 1")
+    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+        if resources.unread(requests.resources, mine):
+            found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
     if compared < needed:
         found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
     return found

@@ -23,17 +23,16 @@ READINGS = "resources.jsonl"
 SECONDS = 0.25
 """Between two readings of a server: one costs well under a millisecond."""
 LEVELS, PROCESSOR = {"memory", "files", "threads"}, "processor"
-OF_EVERYBODY = {PROCESSOR, "disk"}
-"""What grows with each request, also with those of strangers, which no access log counts."""
 WORDS = {
     "memory": "MB of memory",
     "files": "open files",
     "threads": "threads",
     PROCESSOR: "ms of processor a request",
     "log": "kB of log",
-    "disk": "MB written to disk",
 }
 COLUMNS = list(WORDS)
+OLD_SECONDS = 5.0
+"""A reading from longer before a request's end says nothing of it: the keeper has stopped."""
 _FEW = 5
 """Readings whose median is a level: one that is taken amid an answer is higher."""
 
@@ -67,7 +66,7 @@ class Readings:
             process = self._processes.setdefault(pid, psutil.Process(pid))
             with process.oneshot():
                 times = process.cpu_times()
-                told = {
+                return {
                     "memory": process.memory_info().rss / 1e6,
                     "files": process.num_fds(),
                     "threads": process.num_threads(),
@@ -76,10 +75,6 @@ class Readings:
                 }
         except (psutil.Error, OSError):
             return {}
-        # macOS has none, and not every container lets a process read another's.
-        with contextlib.suppress(AttributeError, psutil.Error, OSError, RuntimeError, ValueError):
-            told["disk"] = process.io_counters().write_bytes / 1e6
-        return told
 
 
 def parsed(content: bytes) -> pd.DataFrame:
@@ -94,16 +89,23 @@ def parsed(content: bytes) -> pd.DataFrame:
 
 
 def joined(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
-    """For each request (arm, at, seconds) its server's last reading by its end; NaN if none."""
+    """For each request (arm, at, seconds) its server's last reading by its end; NaN if too old."""
     found = {name: np.full(len(requests), np.nan) for name in COLUMNS}
     ended = (requests["at"] + requests["seconds"].fillna(0)).to_numpy(dtype="float64")
     for arm, of in readings.groupby("arm"):
         mine = np.flatnonzero(requests["arm"] == arm)
-        place = np.searchsorted(of["at"].to_numpy(dtype="float64"), ended[mine], "right") - 1
-        known = mine[place >= 0]
+        taken = of["at"].to_numpy(dtype="float64")
+        place = np.searchsorted(taken, ended[mine], "right") - 1
+        known = (place >= 0) & (ended[mine] - taken[place] <= OLD_SECONDS)
         for name in COLUMNS:
-            found[name][known] = of[name].to_numpy(dtype="float64")[place[place >= 0]]
+            found[name][mine[known]] = of[name].to_numpy(dtype="float64")[place[known]]
     return found
+
+
+def unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
+    """Whether an arm's last requests have no reading, though readings are taken; `mine` are its."""
+    read = values.get("memory")
+    return read is not None and not np.isfinite(read[mine][-_FEW:]).any()
 
 
 def breakers(

@@ -503,7 +503,7 @@ class InARow(Section):
 class Resources(Section):
     """How much more of the machine a challenger's process may take than its control's.
 
-    Memory and disk in MB, log in kB, processor time in ms a request from `min_requests` on.
+    Memory in MB, log in kB, processor time in ms a request from `min_requests` on.
     """
 
     memory: int = Field(gt=0)
@@ -512,7 +512,6 @@ class Resources(Section):
     processor: int = Field(gt=0)
     min_requests: int = Field(ge=10)
     log: int = Field(gt=0)
-    disk: int = Field(gt=0)
 
 
 class Breakers(Section):
