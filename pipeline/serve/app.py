@@ -44,8 +44,7 @@ def create_app(
 
     `trust` says whose headers are believed; without one, nobody's.
     """
-    without = f"{_MODEL.format(name=model_name)}-features/"
-    gate = Gate(config.max_waiting, config.queue_ms / 1000, without)
+    gate = Gate(config.max_waiting, config.queue_ms / 1000)
     desk = Desk(predictor, log, config, metrics, gate)
     _shown(metrics, desk, log, gate)
 
@@ -141,12 +140,12 @@ class _Machines:
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
         name, header = self._named(request), request.headers.get(protocol.HEADER)
-        waits = INPUTS not in self._kinds[name]
-        body = await self._desk.body(request, *([BYTES, JSON] if header else [JSON]), waits=waits)
-        asked = protocol.tensors(body, header, self._kinds[name])
-        if not waits:
-            risk = self._desk.from_features(protocol.matrix(asked), request)
+        kinds = self._kinds[name]
+        body = await self._desk.body(request, *([BYTES, JSON] if header else [JSON]))
+        if INPUTS in kinds:
+            asked, risk = await self._desk.from_features(body, header, kinds, request)
         else:
+            asked = protocol.tensors(body, header, kinds)
             risk = (await self._desk.from_store(protocol.flights(asked), request))[1].risk
         told = asked.id if asked.id is not None else request.state.id
         content, headers = protocol.inferred(name, self._desk.version, told, risk, asked.binary)

@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
             return
         before = self.cycle
         is_next = before is None or self._is_answered
-        if is_next and self.gate.refuses(self.parser.get_method(), self.url):
+        if is_next and self.gate.refuses(self.parser.get_method()):
             self._refuse()
             return
         super().on_headers_complete()

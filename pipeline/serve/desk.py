@@ -1,7 +1,7 @@
 """Between a request and its answer: limits, the store's one thread, the log and the metrics.
 
-The event loop does what takes microseconds. The online store is read by one thread, which owns its
-connection: requests wait for it in turn, only so many and only so long.
+The event loop does what takes little. One thread owns the online store's connection, and computes:
+requests wait for it in turn, only so many and only so long.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pipeline.serve.log import Log, packed
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.packing import packing_of, unpacked
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
-from pipeline.serve.protocol import Refused
+from pipeline.serve.protocol import Refused, Tensors, matrix, tensors
 from pipeline.serve.request import Flight, flight_id, requests
 from pipeline.shared.config import ServeConfig
 
@@ -30,7 +30,7 @@ class Desk:
     def __init__(
         self, predictor: Predicts, log: Log, config: ServeConfig, metrics: Metrics, gate: Gate
     ):
-        """One thread reads the store; it begins with the first request."""
+        """One thread reads the store and computes; it begins with the first request."""
         self._predictor, self._log = predictor, log
         self._config, self._metrics, self._gate = config, metrics, gate
         self._worker = _thread()
@@ -38,11 +38,11 @@ class Desk:
         self.trained_until = predictor.loaded.trained_until
         self.horizon_minutes = predictor.loaded.features.horizon_minutes
 
-    async def body(self, request: Request, *kinds: str, waits: bool = True) -> bytes:
+    async def body(self, request: Request, *kinds: str) -> bytes:
         """The body of a request, unpacked, if it is of one of these kinds and not too large.
 
         A body whose kind is not named is taken for one of them: some clients never name theirs.
-        A request that `waits` for the store passes the gate.
+        With its body a request is whole, and passes the gate.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*kinds, ""):
@@ -56,8 +56,7 @@ class Desk:
             found += chunk
             if len(found) > limit:
                 raise Refused(413, f"the body has more than {limit} bytes, which are read at most")
-        if waits:
-            self._enter(request)
+        self._enter(request)
         return unpacked(bytes(found), packing, limit)
 
     def _enter(self, request: Request) -> None:
@@ -85,15 +84,23 @@ class Desk:
         self._note_flights(request, flights, asked["predict_at"], found)
         return asked["predict_at"], found
 
-    def from_features(self, matrix: np.ndarray, request: Request) -> np.ndarray:
-        """The risks of rows of FEATURES, logged."""
-        self._limited(len(matrix))
-        started = time.perf_counter()
-        risk: np.ndarray = self._sound(self._predictor.vectors, matrix)
-        if time.perf_counter() - started > self._config.timeout_ms / 1000:
-            raise self._late()
+    async def from_features(
+        self, body: bytes, header: str | None, kinds: dict[str, str], request: Request
+    ) -> tuple[Tensors, np.ndarray]:
+        """The tensors of a body with rows of FEATURES, and their risks, logged.
+
+        So many numbers take milliseconds to parse: that is done in turn too.
+        """
+
+        def work() -> tuple[Tensors, np.ndarray]:
+            asked = tensors(body, header, kinds)
+            rows = matrix(asked)
+            self._limited(len(rows))
+            return asked, self._sound(self._predictor.vectors, rows)
+
+        asked, risk = await self._in_turn(work, request.scope["state"])
         self._note_rows(request, risk)
-        return risk
+        return asked, risk
 
     def _note_flights(
         self, request: Request, flights: Sequence[Flight], at: list[int], found: Answers
@@ -134,9 +141,9 @@ class Desk:
             raise Refused(500, f"version {self.version} gave no probability: {error}") from error
 
     async def _in_turn(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
-        """Work done by the store's thread before its deadline, or not at all."""
+        """Work done by the one thread before its deadline, or not at all."""
         future = self._worker.submit(self._work, work, state)
-        state["inside"] = False  # only the store knows when: it goes on for those that gave up
+        state["inside"] = False  # only the thread knows when: it goes on for those that gave up
         future.add_done_callback(lambda _: self._gate.leave())
         left = self._config.timeout_ms / 1000 - (time.perf_counter() - state["began"])
         try:

@@ -16,25 +16,20 @@ _FEWEST = 16
 
 
 class Gate:
-    """Counts requests for the store: from the end of the body until the store has done with it."""
+    """Counts requests for predictions: from the end of the body until the work for it is done."""
 
-    def __init__(self, most: int, queue_seconds: float, without: str = ""):
-        """`most` requests at a time, and no more than are answered within `queue_seconds`.
-
-        What is asked of paths that begin with `without` needs no store.
-        """
+    def __init__(self, most: int, queue_seconds: float):
+        """`most` requests at a time, and no more than are answered within `queue_seconds`."""
         self._most, self._queue_seconds = most, queue_seconds
-        self._without = without.encode()
         self.inside, self._mean, self._lock = 0, 0.0, threading.Lock()
 
-    def refuses(self, method: bytes, path: bytes) -> bool:
-        """Whether a request is to be sent away, by its first line."""
-        waits = method == b"POST" and not (self._without and path.startswith(self._without))
-        return waits and self.full
+    def refuses(self, method: bytes) -> bool:
+        """Whether a request is to be sent away: all that is posted is for a prediction."""
+        return method == b"POST" and self.full
 
     @property
     def full(self) -> bool:
-        """Whether one more would wait too long; a few always may, or the store would stand idle."""
+        """Whether one more would wait too long; a few always may, or nothing would be done."""
         if self.inside < min(_FEWEST, self._most):
             return False
         return self.inside >= self._most or self.inside * self._mean > self._queue_seconds
@@ -54,7 +49,7 @@ class Gate:
             self.inside += 1
 
     def leave(self) -> None:
-        """The store has done with a request, whether or not somebody still waits for it."""
+        """The work for a request is done, whether or not somebody still waits for it."""
         with self._lock:
             self.inside -= 1
 

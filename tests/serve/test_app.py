@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import uuid
 import zlib
+from threading import current_thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
-from pipeline.serve import protocol
+from pipeline.serve import desk, protocol
 from pipeline.serve.app import create_app
 from pipeline.serve.callers import Trust, new_id
 from pipeline.serve.log import answered, features_of, opened
@@ -475,6 +476,20 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
     go_on.set()
 
 
+def test_features_are_parsed_and_computed_beside_the_loop_that_takes_requests(served, monkeypatch):
+    here, seen = served(), []
+    parsed, says = desk.tensors, Session.run
+    monkeypatch.setattr(
+        desk, "tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
+    )
+    monkeypatch.setattr(
+        Session, "run", lambda *a: (seen.append(current_thread().name), says(*a))[1]
+    )
+    assert here.client.post(ROWS, json=rows(0.5)).status_code == 200
+    assert seen == ["store_0", "store_0"]
+    assert here.metrics.value("flight_waiting") == 0
+
+
 def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(served):
     here, go_on = served(max_waiting=1), threading.Event()
     here.store.before = lambda: go_on.wait(PATIENCE)
@@ -484,7 +499,7 @@ def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(serve
     done = here.client.post("/predict", json=flights())
     assert (done.status_code, done.headers["retry-after"]) == (503, "1")
     assert "1 requests are inside, at most 1 may be" in done.json()["error"]
-    assert here.client.post(ROWS, json=rows()).status_code == 200  # no store, no waiting
+    assert here.client.post(ROWS, json=rows()).status_code == 503
     go_on.set()
     first.join()
     assert here.client.post("/predict", json=flights()).status_code == 200

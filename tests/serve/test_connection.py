@@ -222,12 +222,16 @@ def test_past_its_capacity_a_request_is_sent_away_before_it_is_read(full):
         assert answer(connection)[0].startswith(b"HTTP/1.1 200 ")
 
 
-def test_who_needs_no_store_is_not_sent_away(full):
+def test_features_in_the_request_wait_their_turn_too(full):
     path = "/v2/models/flight-delay-features/infer"
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n".encode()
     with full.open() as connection:
         connection.sendall(head + b"{}")
-        assert answer(connection)[0].startswith(b"HTTP/1.1 400 ")
+        assert answer(connection)[0].startswith(b"HTTP/1.1 503 ")
+
+
+def test_who_asks_for_no_prediction_is_not_sent_away(full):
+    with full.open() as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         assert answer(connection)[0].startswith(b"HTTP/1.1 200 ")
 
