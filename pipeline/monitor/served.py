@@ -18,7 +18,15 @@ from pipeline.features.names import flight_names
 from pipeline.features.rows import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.transform import ZONE, instants
 from pipeline.rollout.traffic import published_until
-from pipeline.serve.log import DIRECT, STRANGER, UNPROVEN, answered, features_of, known_at_of
+from pipeline.serve.log import (
+    DIRECT,
+    STRANGER,
+    UNPROVEN,
+    answered,
+    count,
+    features_of,
+    known_at_of,
+)
 from pipeline.shared import clock
 from pipeline.shared.config import FeaturesConfig, IngestConfig, Window, load
 from pipeline.shared.contracts import INGEST
@@ -119,10 +127,7 @@ def served(
 
 def by_hand(frame: pd.DataFrame, log_url: str) -> int:
     """How many answers about flights of `frame` went to somebody unknown, and so count nowhere."""
-    names = set(frame["name"])
-    return sum(
-        int(answered(log_url, arm=arm)["flight"].isin(names).sum()) for arm in (DIRECT, STRANGER)
-    )
+    return count(log_url, [DIRECT, STRANGER], frame["name"].unique().tolist())
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:

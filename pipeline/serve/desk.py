@@ -15,7 +15,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.serve.gate import Gate
-from pipeline.serve.log import Log, packed
+from pipeline.serve.log import STRANGER, Log, packed
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.packing import packing_of, unpacked
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
@@ -33,7 +33,7 @@ class Desk:
         """One thread reads the store and computes; it begins with the first request."""
         self._predictor, self._log = predictor, log
         self._config, self._metrics, self._gate = config, metrics, gate
-        self._worker = _thread()
+        self._worker, self.strangers = _thread(), 0
         self.version, self.release = predictor.loaded.number, predictor.loaded.release
         self.trained_until = predictor.loaded.trained_until
         self.horizon_minutes = predictor.loaded.features.horizon_minutes
@@ -113,25 +113,23 @@ class Desk:
             [orjson.dumps(flags).decode() if flags else "{}" for flags in found.flags],
             found.risk.tolist(),
         ]
-        (asked, *who), when = self._who(request), self._when(request)
-        rows = enumerate(zip(*columns, strict=True))
-        self._log.add([(asked, row, *who, *one, *when) for row, one in rows])
+        self._note(request, list(zip(*columns, strict=True)))
         self._metrics.features(at, found.known_at, found.flags)
         self._metrics.risks(found.risk)
 
     def _note_rows(self, request: Request, risk: np.ndarray) -> None:
-        (asked, *who), when = self._who(request), self._when(request)
-        who += [None, None, None, None, "{}"]
-        rows = enumerate(risk.tolist())
-        self._log.add([(asked, row, *who, one, *when) for row, one in rows])
+        self._note(request, [(None, None, None, None, "{}", one) for one in risk.tolist()])
         self._metrics.risks(risk)
 
-    def _who(self, request: Request) -> tuple[str | None, ...]:
+    def _note(self, request: Request, rows: list[tuple[Any, ...]]) -> None:
+        """Log the rows of an answer, but of a stranger's only how many they were."""
         told = request.scope["state"]  # as a dict: its attributes take longer than all of this
-        return told["id"], told["arm"], self.version, self.release
-
-    def _when(self, request: Request) -> tuple[float, ...]:
-        return time.time(), time.perf_counter() - request.scope["state"]["began"]
+        if told["arm"] == STRANGER:
+            self.strangers += len(rows)
+            return
+        who = told["arm"], self.version, self.release
+        when = time.time(), time.perf_counter() - told["began"]
+        self._log.add([(told["id"], row, *who, *one, *when) for row, one in enumerate(rows)])
 
     def _sound(self, predict: Callable[[Any], Any], asked: Any) -> Any:
         try:

@@ -31,8 +31,8 @@ SHADOW = "shadow"
 DIRECT = "direct"
 """The arm of a request that came past the proxy, whatever it claims: somebody tried the server."""
 STRANGER = "stranger"
-"""The arm of a request that came through the proxy without a known caller's key: it is answered,
-and is nobody's evidence."""
+"""The arm of a request that came through the proxy without a known caller's key: it is answered and
+counted, and is nobody's evidence. It has no row: any number of strangers would fill the disk."""
 UNPROVEN = [SHADOW, DIRECT, STRANGER]
 """Arms whose answers are no flight's: they reached nobody, or somebody who is not known."""
 FLUSH_SECONDS = 0.1
@@ -40,6 +40,8 @@ _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))
 """How many rows a statement writes: few different ones, and few for any batch."""
 _BUSY_MS = 10_000
+_NAMED = 10_000
+"""How many flights a question may name: databases have a limit."""
 
 
 class Answer(NamedTuple):
@@ -328,6 +330,17 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
     with at_address(url) as engine, engine.connect() as connection:
         found = connection.execute(wanted).all()
     return pd.DataFrame(found, columns=TABLE.c.keys())
+
+
+def count(url: str, arms: Sequence[str], flights: Sequence[str]) -> int:
+    """How many answers of some arms are about some flights; counted where they are."""
+    if not exists(url):
+        return 0
+    many = sa.select(sa.func.count()).where(TABLE.c.arm.in_(arms))
+    parts = [flights[at : at + _NAMED] for at in range(0, len(flights), _NAMED)]
+    with at_address(url) as engine, engine.connect() as connection:
+        found = [connection.execute(many.where(TABLE.c.flight.in_(part))) for part in parts]
+        return sum(int(one.scalar_one()) for one in found)
 
 
 def newest(url: str) -> int:

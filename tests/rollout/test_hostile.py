@@ -89,5 +89,6 @@ def _only_the_known_are_evidence(canary, ids):
         told = {one for one, name in rows if name not in (STRANGER, SHADOW)}
         assert told == {line["request_id"] for line in lines if line["arm"] == arm}
         assert {one for one, name in rows if name == SHADOW} <= set(ids)
-        assert STRANGER not in {name for _, name in rows} or arm == "champion"
+        assert STRANGER not in {name for _, name in rows}
+        assert (server.metrics.value("flight_log_strangers") > 0) is (arm == "champion")
         assert server.counted(500) == 0

@@ -131,6 +131,16 @@ def test_every_answer_is_logged_once_with_what_it_rests_on(served):
 
 
 @pytest.mark.answer("who-served")
+def test_what_strangers_ask_is_answered_and_counted_and_has_no_row(served):
+    here = served(edge_key=KEY)
+    who = {"x-arm": "stranger", "x-edge-key": KEY}
+    for path, body in (("/predict", flights({}, {"flight": 7})), (ROWS, rows(0.5))):
+        assert here.client.post(path, json=body, headers=who).status_code == 200
+    assert here.metrics.value("flight_log_strangers") == 3
+    assert len(here.logged()) == 0
+
+
+@pytest.mark.answer("who-served")
 def test_every_response_says_which_request_version_and_release_it_is_of(served):
     here = served()
     for done in (
