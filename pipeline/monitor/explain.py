@@ -19,7 +19,15 @@ from pipeline.features.transform import NEVER, instant, minutes
 from pipeline.monitor.sources import Behind, Known, behind, known_of, number, view_of
 from pipeline.monitor.story import html, text
 from pipeline.serve.loaded import Loaded, export, loaded
-from pipeline.serve.log import SHADOW, answered, features_of, known_at_of, newest
+from pipeline.serve.log import (
+    DIRECT,
+    SHADOW,
+    STRANGER,
+    answered,
+    features_of,
+    known_at_of,
+    newest,
+)
 from pipeline.serve.retention import removed
 from pipeline.shared import clock, ledger, tracking
 from pipeline.shared.config import IngestConfig, ServeConfig, Window, load
@@ -116,8 +124,10 @@ def _answer(request: str | None, row: int | None) -> dict[str, Any]:
 
 
 def _newest_of(**equal: Any) -> dict[str, Any] | None:
+    """The newest answer that reached a known caller, or else somebody who tried the server."""
     found = answered(load(ServeConfig).log_url, **equal)
-    found = found[found["arm"] != SHADOW]
+    found = found[~found["arm"].isin([SHADOW, STRANGER])]
+    found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
     return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
 
 

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
+from pipeline.monitor.explain import _newest_of
 from pipeline.monitor.served import by_hand, days_of, served, skewed
+from pipeline.serve import log
 from pipeline.shared.config import ServeConfig, load
 from tests.monitor import months
 
@@ -100,6 +102,27 @@ def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flig
     pd.testing.assert_frame_equal(answered(flights).iloc[[0, 2]], before.iloc[[0, 2]])
     assert by_hand(flights, url) == 2
     assert by_hand(flights[1:], url) == 1
+
+
+def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, monkeypatch):
+    monkeypatch.setattr(log, "_NAMED", 2)
+    months.log(flights[:5], arm="direct")
+    assert by_hand(flights, load(ServeConfig).log_url) == 5
+
+
+@pytest.mark.parametrize(
+    ("arms", "explained"),
+    [
+        (["champion", "direct", "stranger", "shadow"], "champion"),
+        (["direct", "stranger", "shadow"], "direct"),
+        (["stranger", "shadow"], None),
+    ],
+)
+def test_the_answer_to_a_flight_that_is_explained_is_no_strangers(flights, arms, explained):
+    rows = flights.iloc[[0] * len(arms)].reset_index(drop=True)
+    months.log(rows, arm=arms)
+    found = _newest_of(flight=flights["name"][0])
+    assert (found and found["arm"]) == explained
 
 
 def test_of_several_answers_the_first_that_reached_a_user_counts(flights):
