@@ -119,17 +119,28 @@ def is_ready(ports: Ports) -> bool:
 
 def healthy(ports: Ports) -> dict[str, int]:
     """How many servers answer each arm and strangers, by Envoy's own checks; a spare one counts."""
-    told = admin(ports, "/stats?filter=membership_healthy") or ""
-    found = [line.partition(": ") for line in told.splitlines()]
-    return {name.split(".")[1]: int(value) for name, _, value in found if name.count(".") == 2}
+    found = _counted(ports, "membership_healthy").items()
+    return {name.split(".")[1]: value for name, value in found if name.count(".") == 2}
 
 
 def in_flight(ports: Ports, arm: str) -> int:
     """Requests that an arm is answering now: what is left to drain."""
     name = f"cluster.{arm}.upstream_rq_active"
+    return _counted(ports, name).get(name, 0)
+
+
+def failed(ports: Ports, arm: str) -> int:
+    """Requests to an arm, copies too, that its server refused, failed or did not answer in time."""
+    name = f"cluster.{arm}.upstream_rq_"
+    found = _counted(ports, name)
+    return sum(found.get(f"{name}{code}", 0) for code in ("4xx", "5xx"))
+
+
+def _counted(ports: Ports, name: str) -> dict[str, int]:
+    """Envoy's own numbers whose names hold this one; none where it does not answer."""
     told = admin(ports, f"/stats?filter={name}") or ""
-    found = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
-    return int(found.get(name, 0))
+    found = [line.partition(": ") for line in told.splitlines()]
+    return {name: int(value) for name, _, value in found if value.isdigit()}
 
 
 def _resources(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL
 from pipeline.features.transform import ZONE
+from pipeline.rollout import envoy
 from pipeline.rollout import shadow as analysis
 from pipeline.rollout.controller import Stage, recomputed, staged, wrong
 from pipeline.rollout.decision import Decision
@@ -68,8 +69,22 @@ def _mirrored(stage: Stage) -> pd.DataFrame:
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
-    # A server that logs no answer gave none: the proxy throws a mirrored answer away unread.
-    return pairs.assign(challenger_code=np.where(pairs["challenger_risk"].isna(), 0, 200))
+    failed = envoy.failed(stage.live.wanted.ports, "challenger")
+    return pairs.assign(challenger_code=copies_codes(pairs, failed))
+
+
+def copies_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
+    """The code of each copy's answer, which the proxy throws away and only counts.
+
+    What was logged was answered. Of what was not, so many `failed`, as both did first of all; the
+    rest is missing evidence, NaN, since an answer may be lost on its way into the log.
+    """
+    logged = pairs["challenger_risk"].notna().to_numpy()
+    lacking = np.flatnonzero(~logged)
+    fine = pairs["champion_code"].to_numpy()[lacking] == 200
+    codes = np.where(logged, 200.0, np.nan)
+    codes[lacking[np.argsort(fine, kind="stable")][:failed]] = 0
+    return codes
 
 
 def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +94,8 @@ def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
 
 def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
     rollout, traffic = stage.rollout, stage.evidence.traffic
-    compared = analysis.compare(rollout.plan, pairs)
+    _require_logged(stage, pairs)
+    compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
     stage.view.say(_at_once(compared))
     unlike = _unlike(stage, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
@@ -129,6 +145,25 @@ def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd
         f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
         f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
         f"failures of {len(stage.replies):,}; repair it, then `make shadow`"
+    )
+
+
+def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
+    """Hold a challenger of which too many answers are neither logged nor known to have failed.
+
+    Raises:
+        NotPromoted: there are more than the plan allows.
+    """
+    rollout, rule = stage.rollout, stage.rollout.plan.canary.unlogged
+    lost = int(pairs["challenger_code"].isna().sum())
+    if lost <= max(rule.fewest, rule.share * len(pairs)):
+        return
+    stage.shadowed = False
+    stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
+    raise NotPromoted(
+        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.shown} did not "
+        f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
+        f"the evidence is missing; see {stage.live.folder}/challenger.log, then `make shadow`"
     )
 
 

@@ -1,14 +1,17 @@
 """A shadow's losses by day: the challenger's model against the champion's, on the same flights."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.features.definitions import LABEL
 from pipeline.rollout import controller
-from pipeline.rollout.mirror import daily
+from pipeline.rollout.mirror import _require_logged, copies_codes, daily
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.traffic import Traffic
+from pipeline.shared.errors import NotPromoted
 from pipeline.shared.scores import log_loss
 from tests import builders
 from tests.rollout.edge import PLAN
@@ -31,6 +34,47 @@ def lost(monkeypatch):
         return rows, daily(Rollout("0002-shadow", OLD, challenger, PLAN, first, "salt"), traffic)
 
     return told
+
+
+def pairs(logged, champion):
+    risk = [0.2 if one else np.nan for one in logged]
+    return pd.DataFrame({"challenger_risk": risk, "champion_code": champion})
+
+
+@pytest.mark.parametrize(
+    ("failed", "codes"),
+    [
+        (0, [200, None, None, None]),  # lost by the log: evidence against nobody
+        (1, [200, None, None, 0]),  # what both failed at comes first
+        (2, [200, 0, None, 0]),
+        (9, [200, 0, 0, 0]),
+    ],
+)
+def test_an_answer_that_the_log_lacks_is_a_failure_only_as_far_as_the_proxy_counted_one(
+    failed, codes
+):
+    found = copies_codes(pairs([True, False, False, False], [200, 200, 200, 500]), failed)
+    assert [None if np.isnan(code) else code for code in found] == codes
+
+
+@pytest.mark.parametrize(("lost", "held"), [(10, False), (11, True)])
+def test_a_shadow_whose_answers_were_lost_is_held_and_not_failed(lost, held):
+    rollout = Rollout("0002-shadow", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
+    events = []
+    stage = SimpleNamespace(
+        rollout=rollout,
+        shadowed=True,
+        live=SimpleNamespace(folder="kept"),
+        change=lambda event, *_: events.append(event),
+    )
+    codes = np.where(np.arange(300) < lost, np.nan, 200.0)
+    frame = pd.DataFrame({"challenger_code": codes, "minute": 5})
+    if not held:
+        _require_logged(stage, frame)
+    else:
+        with pytest.raises(NotPromoted, match=r"11 of 300 answers .* the evidence is missing"):
+            _require_logged(stage, frame)
+    assert events == ["shadow held"] * held
 
 
 def test_each_day_says_how_much_worse_the_challenger_is_and_on_how_many_flights(lost):
