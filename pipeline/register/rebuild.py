@@ -16,8 +16,6 @@ from pipeline.shared.files import file_hash
 from pipeline.shared.ledger import Entry, Side
 from pipeline.shared.tracking import Restored
 
-PAPERS, PLACED = "papers", "placed.json"
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -48,7 +46,7 @@ def kept_releases(config: RegisterConfig) -> dict[str, Kept]:
 
 
 def _records(config: RegisterConfig) -> Iterator[Path]:
-    yield from sorted(release.EXPORTED.glob(f"*/{PAPERS}/{release.RECORD}"))
+    yield from sorted(release.EXPORTED.glob(f"*/{release.PAPERS}/{release.RECORD}"))
     if config.artifacts is not None:
         yield from sorted(config.artifacts.glob(f"**/release/*/{release.RECORD}"))
 
@@ -64,7 +62,7 @@ def _models(config: RegisterConfig) -> Iterator[Path]:
 def _numbers() -> dict[str, str]:
     """The version of each release, as the ledger and the release store name it."""
     found: dict[str, str] = {}
-    for path in release.EXPORTED.glob(f"*/{PLACED}"):
+    for path in release.EXPORTED.glob(f"*/{release.PLACED}"):
         try:
             placed = json.loads(path.read_bytes())
             found[str(placed["release"])] = str(placed["number"])

@@ -28,7 +28,6 @@ from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
 
 RELEASES = release.EXPORTED
-PAPERS, PLACED = Path("papers"), Path("placed.json")
 WARM_UP = TRAIN / "warmup.json"
 
 
@@ -95,9 +94,9 @@ def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
     for folder in (RELEASES.parent, RELEASES):
         folder.mkdir(mode=0o700, exist_ok=True)
     temporary = own_temporary(to)
-    shutil.copytree(papers, temporary / PAPERS)
+    shutil.copytree(papers, temporary / release.PAPERS)
     shutil.copyfile(model, temporary / tracking.MODEL_FILE)
-    write_json(temporary / PLACED, placed.model_dump())
+    write_json(temporary / release.PLACED, placed.model_dump())
     temporary.chmod(0o700)
     try:
         temporary.rename(to)
@@ -118,8 +117,8 @@ def loaded(digest: str) -> Loaded:
     folder = place(digest)
     if not folder.is_dir():
         export(digest)
-    papers, file = folder / PAPERS, folder / tracking.MODEL_FILE
-    placed = read_record(Placed, folder / PLACED, "server")
+    papers, file = folder / release.PAPERS, folder / tracking.MODEL_FILE
+    placed = read_record(Placed, folder / release.PLACED, "server")
     try:
         sealed = release.read(papers, digest)
         model = load_model(file, sealed.model)
@@ -141,11 +140,11 @@ def loaded(digest: str) -> Loaded:
 def broken(folder: Path) -> str:
     """Why an exported release is not what was exported; "" where it is whole."""
     try:
-        placed = read_record(Placed, folder / PLACED, "server")
+        placed = read_record(Placed, folder / release.PLACED, "server")
         if place(placed.release).name != folder.name:
-            return f"{PLACED} names the release {placed.release[:12]}"
-        sealed = release.read(folder / PAPERS, placed.release)
-        release.require_in_step(sealed, folder / PAPERS, folder / tracking.MODEL_FILE)
+            return f"{release.PLACED} names the release {placed.release[:12]}"
+        sealed = release.read(folder / release.PAPERS, placed.release)
+        release.require_in_step(sealed, folder / release.PAPERS, folder / tracking.MODEL_FILE)
     except (PipelineError, OSError) as refusal:
         return str(refusal).partition(";")[0]
     return ""
@@ -178,12 +177,12 @@ def put_back(config: RegisterConfig, version: tracking.Version, source: Path) ->
     """Give a version the papers, the model and the tags of its exported release again."""
     digest = version.tag("release")
     papers = tracking.folder_of(config, version, release.place(digest))
-    shutil.copytree(source / PAPERS, papers, dirs_exist_ok=True)
+    shutil.copytree(source / release.PAPERS, papers, dirs_exist_ok=True)
     model = tracking.model_of(config, version)
     model.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / tracking.MODEL_FILE, model)
-    sealed = release.read(source / PAPERS, digest)
-    tracking.set_tags(config, version, release.tags(sealed, source / PAPERS))
+    sealed = release.read(source / release.PAPERS, digest)
+    tracking.set_tags(config, version, release.tags(sealed, source / release.PAPERS))
 
 
 def _end_of(window: str) -> pd.Timestamp:

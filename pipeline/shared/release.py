@@ -33,6 +33,8 @@ from pipeline.shared.tracking import Version
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
 EXPORTED = Path("state/serve/releases")
 """The release store: what servers load, which start while the registry is down."""
+PAPERS, PLACED = "papers", "placed.json"
+"""Of an exported release: its papers, and which version of the registry it is."""
 _NAME = re.compile(r"[0-9a-f]{12}")
 PARTS = ("commit", "data", "model", "features", "config")
 """What must stay in step."""
