@@ -67,10 +67,11 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
 
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
+    """A new chain takes the place of what is broken, which stays until then: a kill loses none."""
     if path == ledger.LEDGER and (later := _later(links)) is not None:
         links = [*links, appended.next_link(links, later.model_dump_json())]
     for one in broken:
-        set_aside(one)
+        set_aside(one, keep=True)
     appended.write_chain(path, what, links)
 
 

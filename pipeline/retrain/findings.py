@@ -1,5 +1,6 @@
 """What `make repair` finds of a file, and how a broken file is kept: moved aside, never deleted."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +28,23 @@ class Finding:
         )
 
 
-def set_aside(path: Path) -> Path | None:
-    """Move a file or folder to a free name with .broken, with SQLite's journals; None if gone."""
+def set_aside(path: Path, keep: bool = False) -> Path | None:
+    """Move a file or folder to a free name with .broken, with SQLite's journals; None if gone.
+
+    With `keep` a file stays until something whole takes its place, and a copy of it goes aside.
+    """
     if not path.exists():
         return None
     number, to = 1, path.with_name(f"{path.name}.broken")
     while to.exists():
         number += 1
         to = path.with_name(f"{path.name}.broken-{number}")
+    if keep:
+        shutil.copy2(path, to)
     for end in ("-wal", "-shm", "-journal"):
         journal = path.with_name(path.name + end)
         if path.is_file() and journal.is_file():
             journal.rename(to.with_name(to.name + end))
-    path.rename(to)
+    if not keep:
+        path.rename(to)
     return to

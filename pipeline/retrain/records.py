@@ -97,33 +97,49 @@ def _begin_log(path: Path) -> None:
     new.rename(path)
 
 
-def labels() -> Iterator[Finding]:
+def labels(known: list[Entry]) -> Iterator[Finding]:
     """The label ledger against the journal, which counted what each day brought."""
     path = received.LEDGER
     try:
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
     except ArtifactTampered:
         return  # the journal comes first
-    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
-    if wrong := wrong or labels_lost(received.received()):
+    if not (wrong := _wrong_labels(path)):
+        return
+    if days and not known:
         yield Finding(
             path,
             wrong,
-            f"the journal counted the labels of {len(days)} days, and their source has them",
-            "receive the label files of these days again, each at its instant",
-            lambda: _receive_again(path),
+            f"the journal counted the labels of {len(days)} days; the rollout ledger, which says "
+            "from when on they were received, is empty",
+            "a backup's, of the rollout ledger or of the labels",
         )
-
-
-def _receive_again(path: Path) -> None:
-    from pipeline.shared import ledger
-
-    days = [e.told["day"] for e in journal.events() if e.kind == "day"]
-    set_aside(path)
-    if not days:
         return
-    began = pd.Timestamp(ledger.entries()[0].move.at).tz_convert(ZONE)
-    watch = Watch(Year.of(YEAR), received.received())
+    yield Finding(
+        path,
+        wrong,
+        f"the journal counted the labels of {len(days)} days, and their source has them",
+        "receive the label files of these days again, each at its instant",
+        lambda: _receive_again(path, known, days),
+    )
+
+
+def _wrong_labels(path: Path) -> str:
+    """Why the label ledger does not hold what the journal counted; "" where it does."""
+    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
+    try:
+        return wrong or labels_lost(received.received())
+    except ArtifactTampered as refusal:
+        return str(refusal).partition(";")[0]
+
+
+def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
+    year = Year.of(YEAR) if days else None
+    set_aside(path)
+    if year is None:
+        return
+    began = pd.Timestamp(known[0].move.at).tz_convert(ZONE)
+    watch = Watch(year, received.received())
     for day in days:
         watch.receive(f"{began:%Y-%m-%d}", day)
 

@@ -43,10 +43,15 @@ def repair(yes: bool = False) -> str:
 
 def _repaired(yes: bool) -> str:
     done: list[str] = []
-    while (found := _first(findings(), yes)) and len(done) < _MOST:
+    while found := _first(findings(), yes):
         act = found[0].act
         if not yes or act is None:
             return _told(found, done, yes)
+        if len(done) == _MOST:
+            raise ArtifactTampered(
+                f"{len(done)} repaired, as many as in one run, and {found[0].file} is broken yet: "
+                "`make repair YES=1` goes on"
+            )
         sys.stdout.write(f"{found[0].words}\n")
         act()
         if (words := found[0].words) in done:
@@ -91,7 +96,7 @@ def findings() -> Iterator[Finding]:
     yield from _releases(config)
     yield from online_stores()
     yield from request_log()
-    yield from labels()
+    yield from labels(known)
     yield from calendar_moves()
     yield from evidence(known)
 

@@ -85,25 +85,34 @@ def next_link(known: list[Link], told: str) -> Link:
 
 
 def write_chain(path: Path, what: str, links: list[Link]) -> None:
-    """A new chain of these links, under its name whole or not at all, with its copy."""
+    """A new chain of these links in the place of what is there, whole, and then its copy."""
     with replacing(path) as temporary, opened(temporary, _CHAIN, what) as connection:
         rows = [(one.number, one.told, one.hash) for one in links]
         connection.executemany("INSERT INTO ledger VALUES (?, ?, ?)", rows)
-    _copy(path, links)
+    with replacing(copy_path(path)) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(b"".join(map(_line, links)))
 
 
 def _links(connection: sqlite3.Connection, path: Path) -> list[Link]:
     found: list[Link] = []
+    if (wrong := _read_into(found, connection)) is not None:
+        number, digest, right = wrong
+        raise ArtifactTampered(
+            f"entry {number} of {path} is not what was written there: its hash is {digest[:12]}, "
+            f"its content gives {right.hash[:12]} in place {right.number}; {REPAIR}"
+        )
+    return found
+
+
+def _read_into(found: list[Link], connection: sqlite3.Connection) -> tuple[int, str, Link] | None:
+    """Add a chain's links for as long as they hold; the first that does not, and what it is not."""
     for number, told, digest in connection.execute(_READ):
         right = next_link(found, told)
         if (number, digest) != (right.number, right.hash):
-            raise ArtifactTampered(
-                f"entry {number} of {path} is not what was written there: its hash is "
-                f"{str(digest)[:12]}, its content gives {right.hash[:12]} in place {right.number}; "
-                f"{REPAIR}"
-            )
+            return number, str(digest), right
         found.append(right)
-    return found
+    return None
 
 
 def salvaged(path: Path) -> tuple[list[Link], str]:
@@ -114,11 +123,8 @@ def salvaged(path: Path) -> tuple[list[Link], str]:
     why = flaw(path) or ("" if path.stat().st_size else "it is empty")
     try:
         with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
-            for number, told, digest in connection.execute(_READ):
-                right = next_link(found, told)
-                if (number, digest) != (right.number, right.hash):
-                    return found, f"entry {number} was rewritten"
-                found.append(right)
+            if (wrong := _read_into(found, connection)) is not None:
+                return found, f"entry {wrong[0]} was rewritten"
     except sqlite3.DatabaseError as error:
         return found, why or str(error)
     return found, why
@@ -155,6 +161,10 @@ def salvaged_copy(path: Path) -> tuple[list[Link], str]:
     return found, ""
 
 
+def _line(link: Link) -> bytes:
+    return json.dumps([link.number, link.told, link.hash]).encode() + b"\n"
+
+
 def _copied_link(known: list[Link], line: bytes) -> Link | None:
     """The link that a line holds, if it follows those before it."""
     try:
@@ -186,7 +196,7 @@ def _copy(path: Path, links: list[Link]) -> None:
             stream.truncate(whole)
             stream.seek(whole)
             for one in links[content.count(b"\n") :]:
-                stream.write(json.dumps([one.number, one.told, one.hash]).encode() + b"\n")
+                stream.write(_line(one))
             stream.flush()
             os.fsync(descriptor)
 

@@ -16,9 +16,10 @@ from pipeline.monitor.outcomes import received
 from pipeline.register import promote
 from pipeline.retrain import journal, repair
 from pipeline.retrain.calendar import DECISIONS
+from pipeline.retrain.records import labels
 from pipeline.serve import log
 from pipeline.serve.loaded import export
-from pipeline.shared import champions, ledger, tracking
+from pipeline.shared import appended, champions, ledger, tracking
 from pipeline.shared.appended import copy_path
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import ROLLOUT
@@ -279,6 +280,36 @@ def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(wh
     assert later.move.by.startswith("repair, after the registry: approved by ")
 
 
+@pytest.mark.parametrize("killed", ["before the chain is written", "before its copy is"])
+def test_whoever_is_killed_while_both_are_written_anew_leaves_what_could_be_read(
+    whole, monkeypatch, killed
+):
+    entries, copy = ledger.entries(), copy_path(ledger.LEDGER)
+    sql(ledger.LEDGER, "INSERT INTO ledger VALUES (3, 'another', 'f')")
+    copy.write_text("another\n" + copy.read_text())
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(appended, "write_chain" if "chain" in killed else "_line", kill)
+        with pytest.raises(KeyboardInterrupt):
+            repair(yes=True)
+    assert "write the " in repair()
+    repair(yes=True)
+    assert ledger.entries() == entries
+    assert len(copy.read_text().splitlines()) == len(entries)
+
+
+def test_more_repairs_than_in_one_run_are_not_called_all(whole, monkeypatch):
+    monkeypatch.setattr(sys.modules["pipeline.retrain.repair"], "_MOST", 1)
+    cut(ONLINE)
+    DECISIONS.write_text("no move\n")
+    with pytest.raises(ArtifactTampered, match="1 repaired, as many as in one run"):
+        repair(yes=True)
+    assert repair(yes=True) == "1 repaired; every file of state holds"
+
+
 REGISTRY = {
     "cut": cut,
     "emptied": emptied,
@@ -431,6 +462,20 @@ def test_labels_that_the_journal_counted_and_that_are_gone_are_named(whole):
     event = {"day": "2013-04-03", "labels": 9}
     journal.add(pd.Timestamp("2013-04-04T10:00Z"), "day", event)
     assert "it holds 0 labels, the journal counted 9" in repair()
+
+
+def test_labels_without_the_ledger_that_dates_them_are_left_and_named(whole):
+    journal.add(pd.Timestamp("2013-04-04T10:00Z"), "day", {"day": "2013-04-03", "labels": 9})
+    (found,) = labels([])
+    assert found.act is None
+    assert "the rollout ledger, which says from when on" in found.stands
+
+
+def test_a_label_ledger_that_its_reader_refuses_is_a_finding_and_no_refusal_of_repair(whole):
+    sql(LABELS, "DROP TABLE labels", "CREATE TABLE labels (text)")
+    assert f"{LABELS}: " in repair()
+    repair(yes=True)
+    assert repair() == "nothing is broken"
 
 
 def test_moves_of_the_calendar_that_cannot_be_read_are_named_and_the_others_kept(whole):
