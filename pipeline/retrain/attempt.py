@@ -187,7 +187,7 @@ def _shadow(going_on: Begun) -> Told:
 
 def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
-    if not any(move.event == "promoted" for move in mine):
+    if not any(move.event == "promoted" for move in mine) or ledger.goes_on(mine[-1]):
         _require_not_over(mine)
         canary(ahead=going_on.ahead, draw="loop")  # the same journal again from the same data
     return _when(going_on, "promoted")

@@ -241,6 +241,8 @@ class Canary:
     looked_at: int = 0
     looked_requests: int = 0
     compared: float = 0.0
+    promoted: int | None = None
+    """The minute of its promotion, where it is taken up in its bake."""
 
     @property
     def step(self) -> int:

@@ -146,7 +146,7 @@ def begun(
     envoy.binary()
     plan, known = load(RolloutConfig), ledger.entries()
     champion, challenger = sides(bad)
-    if known and known[-1].move.event in UNFINISHED:
+    if known and ledger.goes_on(known[-1].move):
         return _resumed(kind, plan, challenger, known)
     if not force:
         _require_not_rolled_back(challenger, known)
@@ -163,7 +163,9 @@ def _resumed(
 ) -> tuple[Rollout, list[Entry]]:
     last = known[-1].move
     mine = [entry for entry in known if entry.move.rollout == last.rollout]
-    same = last.challenger is not None and last.challenger.name == challenger.name
+    # Once it is champion, the registry's challenger is another one, or nobody.
+    promoted = ledger.champion(last) == last.challenger
+    same = last.challenger is not None and (promoted or last.challenger.name == challenger.name)
     if last.rollout.partition("-")[2] != kind or not same or last.challenger is None:
         raise RolloutRefused(
             f"{last.rollout} of {last.challenger.shown if last.challenger else 'nobody'} is "

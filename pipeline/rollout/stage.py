@@ -42,6 +42,8 @@ def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None, draw:
         with staged(rollout, days, arms, known, ahead) as stage:
             minutes = stage.lived()
             course = _taken_up(stage, known) if known else _started(stage, minutes)
+            if course.promoted is not None:
+                return _baked(course, minutes, course.promoted)
             return _through(course, minutes)
 
 
@@ -81,12 +83,18 @@ def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
 
 
 def _taken_up(stage: Stage, known: list[Entry]) -> Canary:
-    """Go on with a canary that was interrupted, with all its evidence."""
+    """Go on with a canary that was interrupted, with all its evidence; in its bake, if promoted."""
     moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
     start = Start.model_validate((moves[0].decision or {})["start"])
     steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
-    stage.view.say(f"goes on in step {moves[-1].step}: ledger and logs are where they were")
-    return Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+    course = Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+    where, last = f"step {moves[-1].step}", known[-1].move
+    if last.event == "promoted":
+        where, course.promoted = "the bake", minute_of(last.at)
+        decision = Decision.model_validate(last.decision)
+        course.decisions.append((course.promoted, shares_at(stage.rollout, course.step), decision))
+    stage.view.say(f"goes on in {where}: ledger and logs are where they were")
+    return course
 
 
 def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:

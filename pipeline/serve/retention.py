@@ -65,7 +65,7 @@ def prune(until: str | None = None) -> str:
 def _require_not_needed(limit: pd.Timestamp) -> None:
     """Refuse while a rollout goes on whose requests were predicted after `limit` would be."""
     known = ledger.entries()
-    if not known or known[-1].move.event not in ledger.UNFINISHED:
+    if not known or not ledger.goes_on(known[-1].move):
         return
     name = known[-1].move.rollout
     begun = next(entry.move for entry in known if entry.move.rollout == name)

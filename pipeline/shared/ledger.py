@@ -141,6 +141,12 @@ def rollouts(path: Path = LEDGER) -> int:
     return max((int(entry.move.rollout.partition("-")[0]) for entry in entries(path)), default=0)
 
 
+def goes_on(move: Move) -> bool:
+    """Whether a rollout goes on after a move; a canary's promotion has yet to bake."""
+    bakes = move.event == "promoted" and move.rollout.endswith("-canary")
+    return bakes or move.event in UNFINISHED
+
+
 def champion(move: Move) -> Side:
     """Who is champion after a move: all traffic at a challenger alone makes none of it."""
     promoted = move.event in ("promoted", "baked", "promoted by hand")

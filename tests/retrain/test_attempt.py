@@ -168,6 +168,7 @@ def asked_again(tmp_path, monkeypatch):
 def test_a_promotion_that_nobody_could_write_down_is_found_in_the_ledger(asked_again):
     moved("shadow passed", {"champion": WHOLE}, "0002-shadow")
     moved("promoted", {"challenger": WHOLE}, "0003-canary")
+    moved("baked", {"challenger": WHOLE}, "0003-canary")
     assert run().result == "promoted"
     told = {e.told["step"]: e.told for e in journal.events() if e.kind == "step"}
     assert told["canary"] == {
@@ -175,6 +176,15 @@ def test_a_promotion_that_nobody_could_write_down_is_found_in_the_ledger(asked_a
         "rollout": "0003-canary",
         "on": "2013-06-17T10:00Z",
     }
+
+
+def test_a_promotion_that_has_not_baked_goes_on_baking(asked_again, monkeypatch):
+    moved("shadow passed", {"champion": WHOLE}, "0002-shadow")
+    moved("promoted", {"challenger": WHOLE}, "0003-canary")
+    baked = []
+    monkeypatch.setattr(attempt, "canary", lambda **told: baked.append(told))
+    assert run().result == "promoted"
+    assert len(baked) == 1
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,26 @@ def test_what_was_interrupted_goes_on_with_its_own_transitions(both):
 
 
 @needs_registry
+@pytest.mark.answer("safe-rollout")
+def test_a_promotion_that_did_not_bake_is_taken_up_and_nothing_else_is_begun(both):
+    """As where the registry refused to follow it: the new champion was left without its bake."""
+    event("promoted", both, shares={"challenger": 10_000})
+    found, known = begun("canary")
+    assert (found.name, found.champion, found.challenger) == ("0002-canary", *both)
+    assert [entry.move.event for entry in known] == ["promoted"]
+    with pytest.raises(RolloutRefused, match=r"0002-canary .* unfinished at 'promoted'"):
+        begun("shadow")
+    event("baked", both, 60, shares={"challenger": 10_000})
+    assert begun("shadow")[0].name == "0003-shadow"
+
+
+@needs_registry
+def test_a_blue_green_that_promoted_is_over(both):
+    event("promoted", both, kind="bluegreen", shares={"challenger": 10_000})
+    assert begun("shadow")[0].name == "0003-shadow"
+
+
+@needs_registry
 @pytest.mark.parametrize(("asked", "bad"), [("shadow", ""), ("bluegreen", ""), ("canary", "slow")])
 @pytest.mark.answer("safe-rollout")
 def test_something_else_is_refused_while_a_rollout_is_unfinished(both, asked, bad):

@@ -1,0 +1,50 @@
+"""The canary command: where it takes up what was interrupted."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from pipeline.rollout import stage
+from pipeline.rollout.canary import decide
+from pipeline.rollout.rollout import Rollout, minute_of
+from pipeline.shared.ledger import Entry
+from tests.rollout.edge import LAST, PLAN, START, whole
+from tests.shared.moves import NEW, OLD, move
+
+pytestmark = pytest.mark.answer("safe-rollout")
+
+ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
+DECISION = decide(PLAN, START, whole(), LAST)
+MOVES = [
+    move("canary", 0, decision={"start": START.model_dump()}),
+    move("step", 60, step=1),
+    move("promoted", 120, shares={"challenger": 10_000}, decision=DECISION.model_dump()),
+]
+
+
+@pytest.mark.parametrize(
+    ("many", "goes_on", "words"), [(2, "_through", "step 1"), (3, "_baked", "the bake")]
+)
+def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, words):
+    known = [
+        Entry(number=number, move=one, before="0" * 64, hash="0" * 64)
+        for number, one in enumerate(MOVES[:many], 1)
+    ]
+    said, went_on = [], {}
+    acts = SimpleNamespace(
+        rollout=ROLLOUT, lived=lambda: iter([]), view=SimpleNamespace(say=said.append)
+    )
+    monkeypatch.setattr(stage, "alone", contextlib.nullcontext)
+    monkeypatch.setattr(stage, "begun", lambda *_: (ROLLOUT, known))
+    monkeypatch.setattr(stage, "staged", lambda *_: contextlib.nullcontext(acts))
+    for name in ("_through", "_baked"):
+        monkeypatch.setattr(stage, name, lambda *told, name=name: went_on.update({name: told}))
+    stage.canary()
+    (course, *rest) = went_on.pop(goes_on)
+    assert went_on == {}
+    assert said == [f"goes on in {words}: ledger and logs are where they were"]
+    if goes_on == "_baked":
+        assert rest[-1] == minute_of(MOVES[-1].at)
+        assert course.decisions[-1][2] == DECISION
