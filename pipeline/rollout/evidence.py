@@ -70,6 +70,8 @@ class Evidence:
     _codes: dict[str, int] = field(default_factory=dict)
     _by_shadow: set[str] = field(default_factory=set)
     _forgiven: set[str] = field(default_factory=set)
+    _taken: pd.DataFrame = field(default_factory=lambda: parsed(b""))
+    _readings_bytes: int = 0
 
     def wait_for(self, request_ids: set[str], shadowed: bool = False) -> None:
         """Read on until both logs know these requests; what never comes is taken as not answered.
@@ -116,6 +118,7 @@ class Evidence:
                 hung_up = not row["code"] and HUNG_UP in (row["flags"] or "")
                 if not (hung_up and before < self.known_bytes):
                     self._edge.append(row | {"number": before})
+        self._read_readings()
         new = answered(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
@@ -124,6 +127,19 @@ class Evidence:
             self._answers.append(new)
             self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
             self._take(new[new["arm"].isin(KNOWN)])
+
+    def _read_readings(self) -> None:
+        """Add what the keeper has read since; half a line is left until it is whole."""
+        if self.readings is None or not self.readings.is_file():
+            return
+        with self.readings.open("rb") as stream:
+            stream.seek(self._readings_bytes)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole:
+            self._readings_bytes += len(whole)
+            new = parsed(whole)
+            self._taken = new if self._taken.empty else pd.concat([self._taken, new])
 
     def _take(self, mine: pd.DataFrame) -> None:
         """Rows that known callers were answered; of two for one row, the first."""
@@ -215,10 +231,7 @@ class Evidence:
 
     def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         """What each request's server took of the machine by its end, where the keeper reads it."""
-        if self.readings is None:
-            return {}
-        content = self.readings.read_bytes() if self.readings.is_file() else b""
-        return joined(frame, parsed(content))
+        return {} if self.readings is None else joined(frame, self._taken)
 
 
 def _worst(risks: list[float]) -> float:

@@ -89,6 +89,32 @@ def test_a_request_is_joined_with_its_answer_and_its_flight(at_work):
     assert not row[["missing", "stale"]].any()
 
 
+def test_readings_are_parsed_once_and_half_a_line_is_read_when_it_is_whole(
+    at_work, tmp_path, monkeypatch
+):
+    at_work.readings = tmp_path / "resources.jsonl"
+    parsed, read = module.parsed, []
+    monkeypatch.setattr(module, "parsed", lambda part: (read.append(part), parsed(part))[1])
+    lines = [
+        json.dumps({"at": at, "arm": "control", "memory": memory}) + "\n"
+        for at, memory in ((0.5, 100), (2.5, 200))
+    ]
+    at_work.readings.write_text(lines[0] + lines[1][:9])
+    edge(at_work, "one")
+    answer(at_work, "one")
+    assert seen_memory(at_work, "one") == 100
+    with at_work.readings.open("a") as stream:
+        stream.write(lines[1][9:])
+    edge(at_work, "two", at="2.6")
+    answer(at_work, "two", 0.2)
+    assert seen_memory(at_work, "two") == 200
+    assert read == [line.encode() for line in lines]
+
+
+def seen_memory(evidence, flight):
+    return seen(evidence, flight).loc[flight, "memory"]
+
+
 def test_before_the_first_request_there_is_nothing(at_work):
     assert at_work.observed().empty
 
