@@ -35,6 +35,7 @@ class Connection(HttpToolsProtocol):
     gate: ClassVar[Gate]
     metrics: ClassVar[Metrics]
     _timer: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
     _head_bytes = _bytes = _unread = 0
     _is_head, _is_cut, _is_refused, _is_last = True, False, False, False
 
@@ -53,8 +54,9 @@ class Connection(HttpToolsProtocol):
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the timer with the connection."""
+        """End the timers with the connection."""
         self._end_timer()
+        self._end_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -114,6 +116,22 @@ class Connection(HttpToolsProtocol):
         if not self._is_cut and not self._is_refused:
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """The answer is written; a connection that ends with it ends though nobody reads it."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_reader()
+
+    def pause_writing(self) -> None:
+        """More is written than is read: a caller that never reads may not keep the connection."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """It was read."""
+        self._end_reader()
+        super().resume_writing()
+
     def timeout_keep_alive_handler(self) -> None:
         """Nothing more came: let go of it, also of an answer that was never read."""
         if not self.transport.is_closing():
@@ -126,6 +144,16 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _await_reader(self) -> None:
+        self._end_reader()
+        wait = self.limits.request_ms / 1000
+        self._reader = self.loop.call_later(wait, self.transport.abort)
+
+    def _end_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
 
     def _too_slow(self) -> None:
         """The request is not whole in time: say so, if nothing was said yet."""
@@ -158,7 +186,9 @@ class Connection(HttpToolsProtocol):
     def _say_refused(self) -> None:
         if self._is_cut or self.transport.is_closing():
             return
-        if not self._is_head:  # its body is still on the way: the timer ends this
+        if self.expect_100_continue:  # its body comes only once it is asked for
+            self._is_last = True
+        elif not self._is_head:  # its body is still on the way: the timer ends this
             self.loop.call_later(_AGAIN_SECONDS, self._say_refused)
             return
         self._is_refused = False

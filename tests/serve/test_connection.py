@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Callable
 
@@ -228,6 +229,31 @@ def test_features_in_the_request_wait_their_turn_too(full):
     with full.open() as connection:
         connection.sendall(head + b"{}")
         assert answer(connection)[0].startswith(b"HTTP/1.1 503 ")
+
+
+def test_who_waits_to_be_asked_for_the_body_is_sent_away_without_it(serve):
+    go_on, store = threading.Event(), Store()
+    store.before = lambda: go_on.wait(PATIENCE)
+    here = serve(store, max_waiting=1, request_ms=10_000 * PATIENCE)
+    with here.open() as first, here.open() as second:
+        first.sendall(HEAD + b"\r\n" + BODY)
+        until(lambda: here.metrics.value("flight_waiting") == 1)
+        second.sendall(HEAD + b"expect: 100-continue\r\n\r\n")
+        told = heard(second)
+        go_on.set()
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in told
+
+
+def test_a_caller_that_never_reads_keeps_no_connection(serve):
+    here = serve(request_ms=300)
+    docs = b"GET /docs HTTP/1.1\r\nhost: x\r\n\r\n"
+    assert len(here.ask(docs.replace(b"host: x", b"host: x\r\nconnection: close"))) > 10_000
+    with here.open() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.sendall(docs * 1_500)  # all whole, and their answers are more than any buffer
+        until(lambda: not here.connections)
+    assert here.ask().startswith(b"HTTP/1.1 200 ")
 
 
 def test_who_asks_for_no_prediction_is_not_sent_away(full):
