@@ -99,7 +99,7 @@ def changes(stage: Stage) -> dict[str, Any]:
     steps = [shares_at(rollout, step) for step in range(len(rollout.plan.canary.steps))]
     turns = cycle([ALL_CHAMPION, *steps, ALL_CHALLENGER, ALL_CHAMPION])
     asked = stage.traffic.asked[:NOON]
-    users, replies = Users(stage.live.wanted.users, stage.live.wanted.keys.caller), []
+    users, replies = Users(stage.live.wanted.callers, stage.live.wanted.keys.caller), []
 
     def load() -> None:
         while len(replies) < REQUESTS:

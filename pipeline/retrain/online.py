@@ -102,7 +102,7 @@ class Online:
             route = Route(ALL_CHAMPION, PROJECT)
             both = {"champion": side, "control": side}
             live = enter(serving_live.serving(both, route, KEPT, PROJECT))
-            self._users = Users(live.wanted.users, live.wanted.keys.caller)
+            self._users = Users(live.wanted.callers, live.wanted.keys.caller)
             until_over.callback(self._users.close)
             self._until_over, self._release = until_over.pop_all(), side.release
 

@@ -192,7 +192,7 @@ def staged(
         enter = until_over.enter_context
         store = enter(opened(config, serve, project=PROJECT, empty=not known))
         live = enter(serving_live.serving(arms, route))
-        users = Users(live.wanted.users, live.wanted.keys.caller)
+        users = Users(live.wanted.callers, live.wanted.keys.caller)
         until_over.callback(users.close)
         view = enter(View(rollout.name))
         left = ahead.since(_sent(evidence)) if known else ahead

@@ -29,9 +29,13 @@ _PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Ports:
-    """Where who listens, all on 127.0.0.1: users' port, Envoy's own, and each arm's server."""
+    """Where who listens, all on 127.0.0.1: Envoy for users, its own, and each arm's server.
+
+    At `callers` it listens for known callers as at `users`, which strangers may fill.
+    """
 
     users: int
+    callers: int
     admin: int
     servers: dict[str, int]
 
@@ -67,8 +71,12 @@ def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
     clusters = [*(_arm(arm, ports) for arm in ARMS), _strangers(ports)]
     write_json(folder / "clusters.json", _resources("1", clusters))
     rds = _watched(watched, ROUTE)
-    users = listener.resource(_address(ports.users), rds, watched / ACCESS, keys)
-    write_json(folder / "listener.json", _resources("1", [users]))
+    doors = {"users": ports.users, "callers": ports.callers}
+    listeners = [
+        listener.resource(name, _address(port), rds, watched / ACCESS, keys)
+        for name, port in doors.items()
+    ]
+    write_json(folder / "listener.json", _resources("1", listeners))
     dynamic = {f"{name}_config": _watched(watched, file) for name, file in _FILES.items()}
     shown = [{"exact": "/ready"}, {"prefix": "/stats"}]  # not its config, and nothing that acts
     admin = {"address": _address(ports.admin), "allow_paths": shown}

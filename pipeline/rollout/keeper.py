@@ -51,6 +51,7 @@ class Wanted(Record):
 
     servers: dict[str, Server]
     users: int
+    callers: int
     admin: int
     project: str
     keys: routes.Keys
@@ -59,7 +60,8 @@ class Wanted(Record):
     @property
     def ports(self) -> envoy.Ports:
         """Where who listens."""
-        return envoy.Ports(self.users, self.admin, {a: s.port for a, s in self.servers.items()})
+        servers = {arm: server.port for arm, server in self.servers.items()}
+        return envoy.Ports(self.users, self.callers, self.admin, servers)
 
 
 def read_wanted(folder: Path) -> Wanted:
@@ -95,7 +97,7 @@ class Keeper:
         """Stop what is not wanted as it is, start what is missing or has died, and say so."""
         edge = wanted.keys.edge
         asked = {name: edge + server.model_dump_json() for name, server in wanted.servers.items()}
-        asked["envoy"] = f"{wanted.users} {wanted.admin}"
+        asked["envoy"] = f"{wanted.users} {wanted.callers} {wanted.admin}"
         before = self._status()
         for name in [name for name, kept in self.running.items() if asked.get(name) != kept.told]:
             self._stop([name])

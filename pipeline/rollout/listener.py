@@ -1,4 +1,4 @@
-"""The listener at the users' port: what Envoy takes of a request, and what it writes down of it.
+"""The listeners at the users' ports: what Envoy takes of a request, and what it writes down of it.
 
 The edge believes no header: what means something inside is removed or replaced before a request is
 routed. A caller takes part in a rollout by its key; without it, it is answered by the champion, its
@@ -16,6 +16,8 @@ _HTTP = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConn
 _ROUTER = f"{TYPES}.extensions.filters.http.router.v3.Router"
 _EARLY = f"{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _LIMIT = f"{TYPES}.extensions.filters.network.connection_limit.v3.ConnectionLimit"
+CONNECTIONS = 512
+"""At each port, since who connects is not known before a request: strangers can fill theirs."""
 _CLAIMS = [
     REQUEST_ID,  # the logs are joined by it: two requests with one id could be taken for one
     "x-client-trace-id",  # would become a part of it
@@ -37,9 +39,9 @@ def _mutations(keys: Keys) -> list[dict[str, Any]]:
 
 
 def resource(
-    address: dict[str, Any], rds: dict[str, Any], access: Path, keys: Keys
+    name: str, address: dict[str, Any], rds: dict[str, Any], access: Path, keys: Keys
 ) -> dict[str, Any]:
-    """The listener at an address, with the source of its routes and the path of its access log."""
+    """A listener with a name at an address, the source of its routes, and its access log's path."""
     early = {"@type": _EARLY, "mutations": _mutations(keys)}
     manager = {
         "@type": _HTTP,
@@ -55,14 +57,14 @@ def resource(
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
         ],
     }
-    limit = {"@type": _LIMIT, "stat_prefix": "users", "max_connections": 512}
+    limit = {"@type": _LIMIT, "stat_prefix": name, "max_connections": CONNECTIONS}
     filters = [
         {"name": "limit", "typed_config": limit},
         {"name": "users", "typed_config": manager},
     ]
     return {
         "@type": f"{TYPES}.config.listener.v3.Listener",
-        "name": "users",
+        "name": name,
         "address": address,
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [{"filters": filters}],

@@ -152,7 +152,7 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
     known: Wanted | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
         known = keeper.read_wanted(folder)
-    free = free_ports(len(sides) + 2)
+    free = free_ports(len(sides) + 3)
     ports = dict(zip(sides, free, strict=False))
     if known is not None:
         ports |= {arm: server.port for arm, server in known.servers.items() if arm in sides}
@@ -160,9 +160,17 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
         arm: Server(release=side.release, port=ports[arm], arm=arm, fault=side.fault)
         for arm, side in sides.items()
     }
-    users, admin = (known.users, known.admin) if known else free[-2:]
-    keys = known.keys if known else routes.new_keys()
-    return Wanted(servers=servers, users=users, admin=admin, project=PROJECT, keys=keys)
+    if known is not None:
+        return known.model_copy(update={"servers": servers, "project": PROJECT, "log_url": None})
+    users, callers, admin = free[-3:]
+    return Wanted(
+        servers=servers,
+        users=users,
+        callers=callers,
+        admin=admin,
+        project=PROJECT,
+        keys=routes.new_keys(),
+    )
 
 
 def free_ports(count: int) -> list[int]:

@@ -256,7 +256,7 @@ class Users:
     """Users at their end of the proxy, a few at a time, each with a connection that stays."""
 
     def __init__(self, port: int, key: str, clients: int = CLIENTS):
-        """`port` is the proxy's, `key` that of its known callers; nothing is sent yet."""
+        """`port` is the proxy's for known callers, `key` theirs; nothing is sent yet."""
         self._port, self._key, self._held = port, key, local()
         self._pool, self._open = ThreadPoolExecutor(clients), set[http.client.HTTPConnection]()
 

@@ -97,7 +97,7 @@ class Proxied:
 
     def asked(self, flights: list[str | None], **headers: str) -> list[tuple[int, Any]]:
         """The same with all headers of the answers, as a known caller unless the key is another."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports.users, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports.callers, timeout=PATIENCE)
         found = []
         for flight in flights:
             named = {CALLER_KEY: self.keys.caller}
@@ -135,8 +135,8 @@ class Proxied:
 @contextmanager
 def proxied(folder: Path) -> Iterator[Proxied]:
     """Three arms behind an Envoy of their own, all traffic at the champion."""
-    users, admin, *servers = free_ports(2 + len(routes.ARMS))
-    ports = Ports(users, admin, dict(zip(routes.ARMS, servers, strict=True)))
+    users, callers, admin, *servers = free_ports(3 + len(routes.ARMS))
+    ports = Ports(users, callers, admin, dict(zip(routes.ARMS, servers, strict=True)))
     found = Proxied(folder, ports, routes.new_keys(), {})
     envoy.write(folder, ports, Route({"champion": 10_000}, SALT), found.keys)
     for name in routes.ARMS:

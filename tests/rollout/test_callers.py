@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.rollout import envoy, routes
+from pipeline.rollout import envoy, listener, routes
 from pipeline.rollout.routes import ARMS
 from pipeline.serve.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID
 from tests.patience import PATIENCE, until
@@ -131,6 +132,27 @@ def test_however_many_strangers_come_few_reach_the_champion_and_known_callers_ar
     record_property("of 100 strangers at once, sent away by the proxy", codes.count(503))
 
 
+def test_strangers_who_hold_every_connection_of_theirs_shut_no_known_caller_out(proxy):
+    held = []
+    try:
+        for _ in range(listener.CONNECTIONS + 20):
+            held.append(socket.create_connection(("127.0.0.1", proxy.ports.users), PATIENCE))
+        assert not is_open(proxy)
+        assert {code for code, _ in proxy.ask(["one", "two"])} == {200}
+    finally:
+        for one in held:
+            one.close()
+    until(lambda: is_open(proxy))
+
+
+def is_open(proxy):
+    """Whether a stranger's connection is taken, as once those of before are gone."""
+    try:
+        return send(proxy)[0].status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_no_claim_of_anybody_reaches_a_server(
     proxy, known, record_property: Callable[[str, object], None]
@@ -237,9 +259,10 @@ def test_the_admin_port_shows_its_numbers_and_nothing_else(proxy, path):
 
 
 def test_every_port_is_this_machines_alone(proxy):
-    listener = json.loads((proxy.folder / "listener.json").read_text())["resources"][0]
+    listeners = json.loads((proxy.folder / "listener.json").read_text())["resources"]
     admin = json.loads((proxy.folder / "envoy.json").read_text())["admin"]
-    for place in (listener, admin):
+    assert len(listeners) == 2
+    for place in (*listeners, admin):
         assert place["address"]["socket_address"]["address"] == "127.0.0.1"
 
 

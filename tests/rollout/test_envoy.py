@@ -93,7 +93,7 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
 
 
 def test_the_access_log_is_its_owners_and_kept_when_the_rest_is_written_again(tmp_path):
-    ports = envoy.Ports(1, 2, dict.fromkeys(ARMS, 3))
+    ports = envoy.Ports(1, 2, 4, dict.fromkeys(ARMS, 3))
     envoy.write(tmp_path, ports, Route(CHAMPION, SALT), routes.new_keys())
     log = tmp_path / envoy.ACCESS
     assert stat.S_IMODE(log.stat().st_mode) == 0o600

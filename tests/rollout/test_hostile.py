@@ -38,8 +38,8 @@ def canary(tmp_path):
         servers = {
             arm: until_over.enter_context(live(edge_key=keys.edge, **LIMITS)) for arm in ARMS
         }
-        users, admin = free_ports(2)
-        ports = Ports(users, admin, {arm: server.port for arm, server in servers.items()})
+        users, callers, admin = free_ports(3)
+        ports = Ports(users, callers, admin, {arm: server.port for arm, server in servers.items()})
         route = Route({"challenger": 5_000, "control": 5_000}, SALT, mirrored=True)
         envoy.write(tmp_path, ports, route, keys)
         pid = until_over.enter_context(running(tmp_path))
@@ -54,14 +54,14 @@ def canary(tmp_path):
 def test_no_request_from_outside_is_an_error_or_evidence_or_is_kept(
     canary, many, record_property: Callable[[str, object], None]
 ):
-    users, key = canary.ports.users, canary.keys.caller
+    users, callers, key = canary.ports.users, canary.ports.callers, canary.keys.caller
     attackers = [Attacker(users, seed, FLIGHTS) for seed in range(CALLERS)]
     attackers[0].send(50)  # what is filled once
     before = memory(canary)
     threads = [threading.Thread(target=one.send, args=[many // CALLERS]) for one in attackers]
     for thread in threads:
         thread.start()
-    asked = [known(users, key, flight) for flight in FLIGHTS]
+    asked = [known(callers, key, flight) for flight in FLIGHTS]
     for thread in threads:
         thread.join()
     codes = sum((one.codes for one in attackers), Counter())

@@ -51,9 +51,10 @@ def start(tmp_path, monkeypatch):
 @pytest.fixture
 def wanted(start):
     """A file that asks for an Envoy and no server."""
-    users, admin = live.free_ports(2)
+    users, callers, admin = live.free_ports(3)
     keys = routes.new_keys()
-    found = Wanted(servers={}, users=users, admin=admin, project="rollout", keys=keys)
+    ports = {"users": users, "callers": callers, "admin": admin}
+    found = Wanted(servers={}, project="rollout", keys=keys, **ports)
     envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT), keys)
     write_json(KEPT / "wanted.json", found.model_dump())
     return found
@@ -152,8 +153,9 @@ def test_without_a_sign_of_life_at_all_it_keeps_nothing(start, wanted):
 def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
     start()
     first = kept(wanted)["pid"]
-    (users, admin) = live.free_ports(2)
-    other = wanted.model_copy(update={"users": users, "admin": admin})
+    users, callers, admin = live.free_ports(3)
+    ports = {"users": users, "callers": callers, "admin": admin}
+    other = wanted.model_copy(update=ports)
     envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT), other.keys)
     write_json(KEPT / "wanted.json", other.model_dump())
     until(lambda: keeper.status()["envoy"]["pid"] not in (first, 0))
@@ -237,7 +239,7 @@ from pipeline.rollout.keeper import Keeper, Wanted
 from pipeline.shared.processes import Supervisor
 keeper._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
 wanted = Wanted(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
-                users=1, admin=2, project="p", keys=new_keys())
+                users=1, callers=3, admin=2, project="p", keys=new_keys())
 folder = Path("{folder}")
 with keeper._only_one(folder) as lock, Supervisor(folder / keeper.CHILDREN) as children:
     child = Keeper(folder, children, lock)._start("champion", wanted)

@@ -252,6 +252,7 @@ def test_a_caller_that_never_reads_keeps_no_connection(serve):
     with here.open() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.sendall(docs * 1_500)  # all whole, and their answers are more than any buffer
+        until(lambda: here.counted(200, "/docs") > 1)
         until(lambda: not here.connections)
     assert here.ask().startswith(b"HTTP/1.1 200 ")
 

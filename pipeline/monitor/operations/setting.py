@@ -64,7 +64,7 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
         for command in watchers(programs, folder, ports):
             name = Path(command[0]).name
             children.start(name, command, folder / f"{name}.log", cwd=folder)
-        users = Users(live.wanted.users, live.wanted.keys.caller)
+        users = Users(live.wanted.callers, live.wanted.keys.caller)
         until_over.callback(users.close)
         sent = _sent(ahead, feed, users)
         exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
