@@ -24,6 +24,7 @@ ACCESS = "access.jsonl"
 ROUTE = "route.json"
 STRANGERS = 8
 """Requests of strangers at a time; 64 more wait, and the next are refused by Envoy itself."""
+IDLE_SECONDS = 30
 _PATIENCE_SECONDS = 5.0
 
 
@@ -217,7 +218,7 @@ _UPSTREAM = {
     "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
     "explicit_http_config": {"http_protocol_options": {}},
     # Less than a server's idle_seconds: whoever closes first must not be the one that is asked.
-    "common_http_protocol_options": {"idle_timeout": "30s"},
+    "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
 }
 
 

@@ -27,7 +27,7 @@ HOST = "flights"
 """The host that servers read, whatever a caller wrote."""
 BUFFER_BYTES = 65_536
 """What Envoy keeps of a connection at most, at either side: its own limit is sixteen times as much,
-and any number of strangers hold connections."""
+and any number of strangers hold connections. A larger body is passed on as it comes, once."""
 TYPES = "type.googleapis.com/envoy"
 _PRIORITIES = f"{TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from pipeline.__main__ import STAGES
-from pipeline.rollout import envoy, routes
+from pipeline.rollout import envoy, listener, routes
 from pipeline.rollout.evidence import HUNG_UP
 from pipeline.rollout.routes import ARMS, Route, arm_of
+from pipeline.rollout.traffic import CLIENTS
+from pipeline.serve.gate import _FEWEST
 from pipeline.shared import ledger
+from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from tests.patience import until
 from tests.rollout.arms import SALT, proxied
@@ -90,6 +93,27 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
         pkgutil.resolve_name(STAGES[command])()
     assert not (tmp_path / "state/replay").exists()
     assert ledger.entries() == []
+
+
+def test_a_server_has_room_for_all_that_the_proxy_may_send_it():
+    """Strangers and known callers together are not more than a gate lets in at any speed."""
+    config = load(ServeConfig)
+    assert envoy.STRANGERS + CLIENTS <= _FEWEST <= config.max_waiting
+    checks = 2 * (len(ARMS) + 1)
+    assert config.max_connections >= listener.CONNECTIONS + envoy.STRANGERS + checks
+    assert config.idle_seconds > envoy.IDLE_SECONDS
+
+
+def test_what_envoy_keeps_of_a_connection_is_bounded_at_both_sides(tmp_path):
+    envoy.write(
+        tmp_path,
+        envoy.Ports(1, 2, 4, dict.fromkeys(ARMS, 3)),
+        Route(CHAMPION, SALT),
+        routes.new_keys(),
+    )
+    for name in ("listener", "clusters"):
+        resources = json.loads((tmp_path / f"{name}.json").read_text())["resources"]
+        assert {one["per_connection_buffer_limit_bytes"] for one in resources} == {65_536}
 
 
 def test_the_access_log_is_its_owners_and_kept_when_the_rest_is_written_again(tmp_path):
