@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.rollout import listener, routes
 from pipeline.rollout.routes import ARMS, BUFFER_BYTES, TYPES, Keys, Route
+from pipeline.serve.gate import STRANGERS
 from pipeline.serve.log import STRANGER
 from pipeline.shared import loopback
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
@@ -22,8 +23,8 @@ from pipeline.shared.processes import Patience
 
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
-STRANGERS = 8
-"""Requests of strangers at a time; 64 more wait, and the next are refused by Envoy itself."""
+WAITING = 64
+"""Strangers beyond those who are answered; the next are refused by Envoy itself."""
 IDLE_SECONDS = 30
 _PATIENCE_SECONDS = 5.0
 
@@ -182,7 +183,7 @@ def _strangers(ports: Ports) -> dict[str, Any]:
     With the connections of known callers they are fewer than a server's gate always lets in:
     however many strangers come, no known caller is sent away for them.
     """
-    few = {"max_connections": STRANGERS, "max_pending_requests": 64, "max_retries": 8}
+    few = {"max_connections": STRANGERS, "max_pending_requests": WAITING, "max_retries": 8}
     return _cluster(STRANGER, ports, ["champion"], few)
 
 

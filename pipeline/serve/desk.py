@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.serve.gate import Gate
+from pipeline.serve.gate import STRANGERS, Gate
 from pipeline.serve.log import STRANGER, Log, packed
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.packing import packing_of, unpacked
@@ -60,8 +60,13 @@ class Desk:
         return unpacked(bytes(found), packing, limit)
 
     def _enter(self, request: Request) -> None:
-        """Let a whole request in; one whose body took long may find the gate full by now."""
-        if self._gate.full:
+        """Let a whole request in; one whose body took long may find the gate full by now.
+
+        A stranger finds it full earlier: also one that hangs up and comes again at once, so that
+        what it left behind is still inside, keeps no known caller out.
+        """
+        is_stranger = request.scope["state"]["arm"] == STRANGER
+        if self._gate.full or (is_stranger and self._gate.inside >= STRANGERS):
             raise Refused(503, self._gate.reason, **{"retry-after": "1"})
         self._gate.enter()
         request.scope["state"]["inside"] = True

@@ -11,6 +11,7 @@ import pytest
 from pipeline.rollout import envoy, listener, routes
 from pipeline.rollout.routes import ARMS
 from pipeline.serve.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID
+from pipeline.serve.gate import STRANGERS
 from tests.patience import PATIENCE, until
 from tests.rollout.arms import proxied
 
@@ -121,9 +122,9 @@ def test_however_many_strangers_come_few_reach_the_champion_and_known_callers_ar
     proxy.route({"challenger": 10_000})
     with ThreadPoolExecutor(100) as pool:
         asked = [pool.submit(send, proxy) for _ in range(100)]
-        until(lambda: len(champion.seen) >= envoy.STRANGERS)
-        assert len(champion.seen) == envoy.STRANGERS
-        until(lambda: sum(one.done() for one in asked) >= 100 - envoy.STRANGERS - 64)
+        until(lambda: len(champion.seen) >= STRANGERS)
+        assert len(champion.seen) == STRANGERS
+        until(lambda: sum(one.done() for one in asked) >= 100 - STRANGERS - envoy.WAITING)
         assert set(proxy.ask([f"flight {n}" for n in range(50)])) == {(200, "challenger")}
         champion.goes_on.set()
         codes = [one.result()[0].status for one in asked]

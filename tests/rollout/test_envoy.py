@@ -16,7 +16,7 @@ from pipeline.rollout import envoy, listener, routes
 from pipeline.rollout.evidence import HUNG_UP
 from pipeline.rollout.routes import ARMS, Route, arm_of
 from pipeline.rollout.traffic import CLIENTS
-from pipeline.serve.gate import _FEWEST
+from pipeline.serve.gate import _FEWEST, STRANGERS
 from pipeline.shared import ledger
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
@@ -98,9 +98,9 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
 def test_a_server_has_room_for_all_that_the_proxy_may_send_it():
     """Strangers and known callers together are not more than a gate lets in at any speed."""
     config = load(ServeConfig)
-    assert envoy.STRANGERS + CLIENTS <= _FEWEST <= config.max_waiting
+    assert STRANGERS + CLIENTS <= _FEWEST <= config.max_waiting
     checks = 2 * (len(ARMS) + 1)
-    assert config.max_connections >= listener.CONNECTIONS + envoy.STRANGERS + checks
+    assert config.max_connections >= listener.CONNECTIONS + STRANGERS + checks
     assert config.idle_seconds > envoy.IDLE_SECONDS
 
 

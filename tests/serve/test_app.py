@@ -21,6 +21,7 @@ from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.serve import desk, protocol
 from pipeline.serve.app import create_app
 from pipeline.serve.callers import Trust, new_id
+from pipeline.serve.gate import STRANGERS
 from pipeline.serve.log import answered, features_of, opened
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
@@ -513,6 +514,28 @@ def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(serve
     go_on.set()
     first.join()
     assert here.client.post("/predict", json=flights()).status_code == 200
+
+
+def test_a_stranger_finds_the_gate_full_while_known_callers_still_come_in(served):
+    here, go_on = served(edge_key=KEY), threading.Event()
+    here.store.before = lambda: go_on.wait(PATIENCE)
+    known, stranger = ({"x-arm": arm, "x-edge-key": KEY} for arm in ("champion", "stranger"))
+    asked = {"json": flights(), "headers": known}
+    waiting = [
+        threading.Thread(target=here.client.post, args=["/predict"], kwargs=asked)
+        for _ in range(STRANGERS + 1)
+    ]
+    for one in waiting[:-1]:
+        one.start()
+    until(lambda: here.metrics.value("flight_waiting") == STRANGERS)
+    for path, body in (("/predict", flights()), (ROWS, rows())):
+        assert here.client.post(path, json=body, headers=stranger).status_code == 503
+    waiting[-1].start()
+    until(lambda: here.metrics.value("flight_waiting") == STRANGERS + 1)
+    go_on.set()
+    for one in waiting:
+        one.join()
+    assert here.client.post("/predict", json=flights(), headers=stranger).status_code == 200
 
 
 def test_metrics_are_told_by_route_and_not_by_address(served):
