@@ -16,6 +16,7 @@ from pipeline.rollout.envoy import Ports
 from pipeline.rollout.live import free_ports
 from pipeline.rollout.routes import Keys, Route
 from pipeline.serve.callers import CALLER_KEY
+from pipeline.serve.server import _allow_files
 from tests.patience import PATIENCE, until
 
 SALT = "0123456789ab"
@@ -153,6 +154,7 @@ def proxied(folder: Path) -> Iterator[Proxied]:
 @contextmanager
 def running(folder: Path) -> Iterator[int]:
     """Envoy on a folder that was written: its process."""
+    _allow_files(2_048)  # of both ends of many connections
     process = subprocess.Popen(envoy.command(folder), stderr=subprocess.DEVNULL)
     try:
         yield process.pid
