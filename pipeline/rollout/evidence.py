@@ -138,8 +138,8 @@ class Evidence:
         whole = content[: content.rfind(b"\n") + 1]
         if whole:
             self._readings_bytes += len(whole)
-            new = parsed(whole)
-            self._taken = new if self._taken.empty else pd.concat([self._taken, new])
+            parts = [part for part in (self._taken, parsed(whole)) if len(part)]
+            self._taken = pd.concat(parts) if parts else self._taken
 
     def _take(self, mine: pd.DataFrame) -> None:
         """Rows that known callers were answered; of two for one row, the first."""
