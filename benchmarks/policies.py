@@ -138,13 +138,18 @@ def scored(told: pd.DataFrame, name: str) -> dict[str, Any]:
 
 
 def less(told: pd.DataFrame, name: str, other: str) -> dict[str, Any]:
-    """How much log loss one column of risks has more than another: whole weeks are drawn, 95 %.
+    """How much log loss one column of risks has more than another: whole weeks are drawn, 95 %."""
+    late = told["late"].to_numpy()
+    change = log_loss(late, told[name].to_numpy()) - log_loss(late, told[other].to_numpy())
+    return over_weeks(change, days_of(told["flight"]))
+
+
+def over_weeks(change: np.ndarray, days: np.ndarray) -> dict[str, Any]:
+    """The mean of a change by flight, and its 95 % interval over weeks; `days` are the flights'.
 
     Models serve for weeks and weather lasts for days, so neither flights nor days are the unit.
     """
-    late = told["late"].to_numpy()
-    change = log_loss(late, told[name].to_numpy()) - log_loss(late, told[other].to_numpy())
-    day = pd.Series(pd.to_datetime(days_of(told["flight"])))
+    day = pd.Series(pd.to_datetime(days))
     week = ((day - pd.Timestamp(BEGINS)) // (7 * DAY)).to_numpy()
     names, place = np.unique(week, return_inverse=True)
     total, flights_in = np.bincount(place, change), np.bincount(place).astype("float64")

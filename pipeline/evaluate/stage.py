@@ -113,12 +113,17 @@ def are_probabilities(risk: np.ndarray) -> Check:
 def fit_to_judge(
     config: EvaluateConfig, training: Training, champion: tracking.Version | None, days: int
 ) -> list[Check]:
-    """Is the evidence fresh, long enough, and new to both models?"""
+    """Is the evidence fresh, long enough, and new to both models?
+
+    Where the candidate is the champion again nothing is compared, and fewer days are enough.
+    """
+    again = champion is not None and champion.digest == training.candidate
+    least = config.refresh.min_days if again else config.min_days
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
     age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
     checks = [
-        at_least("days judged", days, config.min_days, "days with flights, at least the limit"),
+        at_least("days judged", days, least, "days with flights, at least the limit"),
         Check(
             name="age of the training data",
             passed=age <= config.max_data_age_days,
@@ -164,6 +169,8 @@ def run() -> str:
     valid = are_probabilities(challenger)
     checks = [*fit_to_judge(config, training, champion, days), valid]
     kind = _kind(training, champion)
+    if champion is not None and champion.digest == training.candidate:
+        del risks["champion"]  # against itself nothing is worse, which says nothing
     if valid.passed:
         eased = config.refresh if kind == "refresh" else None
         checks += compared(frame, challenger, risks, config.slices, config.bootstrap, eased)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.monitor.champion import live
 from pipeline.register import run as register
 from pipeline.retrain import calendar, journal
 from pipeline.retrain.guards import require_sound
@@ -46,6 +47,11 @@ class Begun:
     entries: int
     done: dict[str, Told]
     ahead: Ahead | None = None
+
+    @property
+    def fast_track(self) -> bool:
+        """Whether the gate found nothing new in the challenger but the newest days."""
+        return bool(self.done.get("gate", {}).get("fast_track"))
 
     def mine(self) -> list[Move]:
         """What the ledger has seen since it began."""
@@ -103,6 +109,7 @@ def attempted(
             return _ended(going_on, step, refusal)
         if step not in going_on.done:
             journal.add(at, "step", {"step": step, **told})
+            going_on.done[step] = told
     return _ended(going_on, "", None)
 
 
@@ -135,7 +142,8 @@ def _result(step: str, refusal: PipelineError) -> str:
 
 
 def _calendar(going_on: Begun) -> Told:
-    moves = calendar.move(going_on.as_of, "scheduled")
+    _, window = live()
+    moves = calendar.move(going_on.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 
@@ -157,6 +165,7 @@ def _gate(_: Begun) -> Told:
     near = {c.name: c.found for c in verdict.checks if c.name.startswith("refit")}
     return {
         "kind": verdict.kind,
+        "fast_track": verdict.fast_track,
         "model": training.digest,
         "rows": training.rows,
         "judged": verdict.window,
@@ -178,6 +187,8 @@ def _register(_: Begun) -> Told:
 
 
 def _shadow(going_on: Begun) -> Told:
+    if going_on.fast_track:
+        return {"left out": "the champion of last week with newer days: its canary is short, too"}
     mine = going_on.mine()
     if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
         _require_not_over(mine)
@@ -189,7 +200,8 @@ def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
     if not any(move.event == "promoted" for move in mine) or ledger.goes_on(mine[-1]):
         _require_not_over(mine)
-        canary(ahead=going_on.ahead, draw="loop")  # the same journal again from the same data
+        # Drawn alike, so that the same data give the same journal again.
+        canary(ahead=going_on.ahead, draw="loop", fast_track=going_on.fast_track)
     return _when(going_on, "promoted")
 
 

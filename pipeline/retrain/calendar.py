@@ -83,14 +83,18 @@ def _is_date(text: str) -> bool:
     return not pd.isna(pd.to_datetime(text, errors="coerce"))
 
 
-def windows(config: RetrainConfig, as_of: str) -> Moves:
+def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
     """Every key that follows the calendar, when `as_of` is what has arrived: a month or a day.
+
+    `learned` is the last day that the champion learned from: no day up to it is judged on.
 
     Raises:
         ConfigError: no day would be left to learn from.
     """
     newest = pd.Timestamp(clock.last_day(as_of))
     held_out = newest - pd.Timedelta(days=config.holdout_days - 1)
+    if learned is not None and pd.Timestamp(learned) < newest:
+        held_out = max(held_out, pd.Timestamp(learned) + pd.Timedelta(days=1))
     first, last = _first(config, newest), held_out - pd.Timedelta(days=1)
     if last < first:
         raise ConfigError(
@@ -154,9 +158,12 @@ def run(as_of: str | None = None) -> str:
     )
 
 
-def move(as_of: str, why: Why) -> Moves:
-    """Bring every window to `as_of`; where they are there already, nothing is written."""
-    moves = windows(load(RetrainConfig), as_of)
+def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
+    """Bring every window to `as_of`; where they are there already, nothing is written.
+
+    `learned` is the last day that the champion learned from.
+    """
+    moves = windows(load(RetrainConfig), as_of, learned)
     _write(moves, why)
     return moves
 

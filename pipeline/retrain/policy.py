@@ -22,14 +22,26 @@ Result = Literal[
 ]
 
 
+class Refreshed(Record):
+    """What refreshes changed: mean log loss less that of the champion before each, in nats.
+
+    With a 95 % interval over days; worse is above 0.
+    """
+
+    point: float
+    low: float
+    high: float
+    days: int
+
+
 class Signals(Record):
     """What was known at a check; counts are of flights, log loss is in nats.
 
     `trained_until` is the last day that the champion learned from, `served_since` the first day on
     which it served all. `fresh_labels` had come of days after `trained_until`. `broken` names feeds
     that look broken and labels that contradict the flags; `skew` counts answers that rest on other
-    features than the offline join gives. `diagnosis` and `diagnosed_act` are None where no
-    diagnosis was made.
+    features than the offline join gives. `refreshed` is None where no champion had one before it.
+    `diagnosis` and `diagnosed_act` are None where no diagnosis was made.
     """
 
     at: str
@@ -47,6 +59,7 @@ class Signals(Record):
     skew: int
     prediction_psi: float | None
     drift: Literal["quiet", "warn", "alert"]
+    refreshed: Refreshed | None = None
     diagnosis: str | None = None
     diagnosed_act: Literal["retrain", "hold", "escalate", "fix the feed"] | None = None
 
@@ -141,6 +154,11 @@ def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
     """Where the relation moved and training has not helped, or would not, a person looks."""
     if signals.diagnosed_act == "escalate":
         return [f"diagnosed: {signals.diagnosis}, which a refit does not surely repair"]
+    if (told := signals.refreshed) is not None and told.low > 0:
+        return [
+            f"over {told.days} days the refreshes lost {told.point:+.4f} [{told.low:+.4f}, "
+            f"{told.high:+.4f}] against the champions before them"
+        ]
     refused = bool(attempts) and attempts[-1].result == "refused by the gate"
     moved = signals.diagnosis in ("concept shift", "both shifts")
     if refused and moved and signals.outcome == "alert" and signals.diagnosed_act != "retrain":

@@ -22,10 +22,11 @@ from pipeline.monitor.outcomes.received import LEDGER, receive, received
 from pipeline.monitor.served import RISK, days_of
 from pipeline.retrain import journal
 from pipeline.retrain.answers import Year, serves_all
-from pipeline.retrain.policy import Signals
+from pipeline.retrain.policy import Refreshed, Signals
+from pipeline.retrain.refreshed import refreshed
 from pipeline.shared import ledger
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config import EvaluateConfig, MonitorConfig, RetrainConfig, load
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet
@@ -127,7 +128,14 @@ class Watch:
             skew=skew,
             prediction_psi=psi,
             drift=status,
+            refreshed=self._refreshed(known, now),
         )
+
+    def _refreshed(self, known: list[Entry], now: pd.Timestamp) -> Refreshed | None:
+        """What the refreshes of the newest weeks changed, by labels that have come."""
+        first = f"{now - load(RetrainConfig).policy.refreshed_days * DAY:%Y-%m-%d}"
+        recent = self.told[days_of(self.told["flight"]) >= first]
+        return refreshed(self.year, known, recent, load(EvaluateConfig).bootstrap)
 
     def _age_hours(self, now: pd.Timestamp) -> float | None:
         if not len(self.told):

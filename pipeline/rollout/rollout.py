@@ -130,12 +130,12 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
 
 
 def begun(
-    kind: str, bad: str = "", force: bool = False, draw: str = ""
+    kind: str, bad: str = "", force: bool = False, draw: str = "", fast_track: bool = False
 ) -> tuple[Rollout, list[Entry]]:
     """A new rollout of this kind, or the one that was interrupted, with its transitions.
 
     Which flights meet the challenger is drawn at random, or follows from `draw` where a replay has
-    to assign the same flights again.
+    to assign the same flights again. With `fast_track` a canary has the plan's shorter steps.
 
     Raises:
         EnvironmentUnfit: there is no Envoy here.
@@ -145,6 +145,7 @@ def begun(
     injected(bad)
     envoy.binary()
     plan, known = load(RolloutConfig), ledger.entries()
+    plan = plan.on_fast_track() if fast_track else plan
     champion, challenger = sides(bad)
     if known and ledger.goes_on(known[-1].move):
         return _resumed(kind, plan, challenger, known)

@@ -22,11 +22,18 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 """The outcomes that take the challenger out, and what the ledger calls them."""
 
 
-def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None, draw: str = "") -> str:
+def canary(
+    bad: str = "",
+    force: bool = False,
+    ahead: Ahead | None = None,
+    draw: str = "",
+    fast_track: bool = False,
+) -> str:
     """Let the challenger answer a growing share of the traffic, and decide by what is seen.
 
     `bad` injects a fault into its server. One that was interrupted goes on where it was. `draw`
     lets a replay assign the same flights again; without it the assignment is a new draw.
+    `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
 
     Raises:
         RolledBack: the challenger was worse than its control, or broke a limit.
@@ -34,7 +41,7 @@ def canary(bad: str = "", force: bool = False, ahead: Ahead | None = None, draw:
         RolloutRefused: another rollout goes on, or this challenger was rolled back before.
     """
     with alone():
-        rollout, known = begun("canary", bad, force, draw)
+        rollout, known = begun("canary", bad, force, draw, fast_track)
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary

@@ -303,9 +303,11 @@ class RefreshRule(Section):
     """What a refresh, the champion's recipe on newer days, has to show against the champion.
 
     In nats of log loss: its mean at most `max_point` worse, surely not worse than `max_high`, and
-    no slice surely worse than `max_slice_low`.
+    no slice surely worse than `max_slice_low`. Of a champion that has learned from all days but the
+    judged ones, these are at least `min_days`.
     """
 
+    min_days: int = Field(gt=0)
     max_point: float = Field(ge=-0.05, le=0.05)
     max_high: float = Field(ge=0, le=0.05)
     max_slice_low: float = Field(ge=0, le=0.05)
@@ -536,6 +538,7 @@ class CanaryPlan(Section):
     """The steps of a canary, its guardrails and breakers, and when it ends without an answer."""
 
     steps: list[CanaryStep] = Field(min_length=1)
+    fast_track: list[CanaryStep] = Field(min_length=1)
     max_days: float = Field(gt=0)
     look_every: int = Field(gt=0)
     total_alpha: Alpha
@@ -564,11 +567,12 @@ class CanaryPlan(Section):
 
     @model_validator(mode="after")
     def _steps_rise_and_fit(self) -> "CanaryPlan":
-        weights = [step.set_weight for step in self.steps]
-        if any(a >= b for a, b in pairwise(weights)):
-            raise ValueError(f"the steps' weights {weights} do not rise")
-        if (days := sum(step.days for step in self.steps)) > self.max_days:
-            raise ValueError(f"the steps take {days} days, max_days is {self.max_days}")
+        for steps in (self.steps, self.fast_track):
+            weights = [step.set_weight for step in steps]
+            if any(a >= b for a, b in pairwise(weights)):
+                raise ValueError(f"the steps' weights {weights} do not rise")
+            if (days := sum(step.days for step in steps)) > self.max_days:
+                raise ValueError(f"the steps take {days} days, max_days is {self.max_days}")
         return self
 
 
@@ -578,6 +582,11 @@ class RolloutConfig(StageConfig):
     stage = "rollout"
     shadow: ShadowPlan
     canary: CanaryPlan
+
+    def on_fast_track(self) -> "RolloutConfig":
+        """The plan of a refresh that is close to the champion: its own steps, all else alike."""
+        steps = {"steps": self.canary.fast_track}
+        return self.model_copy(update={"canary": self.canary.model_copy(update=steps)})
 
 
 class Trailing(Section):
@@ -752,11 +761,12 @@ class Policy(Section):
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
     ]
     outcome_alert: bool
-    max_age_days: int | None = Field(ge=15)
+    max_age_days: int | None = Field(ge=7)
     max_fresh_labels: int | None = Field(gt=0)
     cooldown_days: int = Field(ge=0)
     retry_days: int = Field(ge=1)
     min_fresh_labels: int = Field(ge=0)
+    refreshed_days: int = Field(ge=14)
     budget: Budget
 
 

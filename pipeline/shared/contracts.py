@@ -164,6 +164,11 @@ class Verdict(Record):
     checks: list[Check]
     passed: bool
 
+    @property
+    def fast_track(self) -> bool:
+        """Whether what was judged is the champion itself: only the judged days are new."""
+        return self.kind == "refresh" and self.judged == self.champion
+
     @model_validator(mode="after")
     def _says_what_its_checks_say(self) -> "Verdict":
         if self.passed is not decide(self.checks):

@@ -151,6 +151,13 @@ def test_fewer_days_than_the_limit_are_not_enough(started):
     assert unfit(days=13) == ["days judged"]
 
 
+def test_the_champion_with_newer_days_is_judged_on_a_few(started):
+    champion, again = version("2013-01-08..2013-02-28"), {"candidate": "e" * 64}
+    assert unfit(champion, days=5, **again) == []
+    assert unfit(champion, days=4, **again) == ["days judged"]
+    assert unfit(champion, days=5) == ["days judged"]
+
+
 def test_a_window_that_the_challenger_learned_from_is_unfit(started):
     assert unfit(candidate_window="2013-01-08..2013-03-01") == ["window is new to the challenger"]
 
@@ -259,6 +266,24 @@ def test_a_second_challenger_is_compared_with_the_champion_too(registered):
     assert verdict.champion == champion
     names = {check.name for check in verdict.checks}
     assert {"window is new to the champion", "storm against champion"} <= names
+
+
+def test_the_champion_with_newer_days_is_held_near_itself_and_goes_on_the_fast_track(registered):
+    champion = the_verdict().challenger
+    project.configure("train", refit_until="2013-03-07")
+    train.run()
+    project.configure("evaluate", **{"window.last": "2013-03-07"})
+    evaluate.run()
+    verdict = the_verdict()
+    assert verdict.fast_track
+    assert (verdict.judged, verdict.champion) == (champion, champion)
+    assert verdict.challenger == file_hash(TRAIN / "model.onnx") != champion
+    names = {check.name for check in verdict.checks}
+    assert "refit stays near what was judged" in names
+    assert {n for n in names if n.endswith("champion")} == {"window is new to the champion"}
+    project.configure("evaluate", max_refit_distance=0.0001)
+    with pytest.raises(GateRefused, match="refit stays near what was judged"):
+        evaluate.run()
 
 
 def test_the_champion_judged_again_is_not_compared_with_itself(registered):

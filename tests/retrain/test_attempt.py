@@ -204,3 +204,25 @@ def test_an_end_that_nobody_could_write_down_is_not_rolled_out_again(
         moved("shadow passed", {"champion": WHOLE}, "0002-shadow")
     moved(event, {"champion": WHOLE}, rollout)
     assert run().result == result
+
+
+def test_last_weeks_champion_with_newer_days_has_no_shadow_and_a_short_canary(
+    asked_again, monkeypatch
+):
+    monkeypatch.setitem(attempt.STEPS, "gate", lambda _: {"fast_track": True})
+    asked = []
+
+    def canary(**told):
+        asked.append(told["fast_track"])
+        if len(asked) == 1:
+            raise OSError(28, "no space")  # the same again has to know it from the journal
+        moved("promoted", {"challenger": WHOLE}, "0002-canary")
+        moved("baked", {"challenger": WHOLE}, "0002-canary")
+
+    monkeypatch.setattr(attempt, "canary", canary)
+    with pytest.raises(OSError, match="no space"):
+        run()
+    assert run().result == "promoted"
+    assert asked == [True, True]
+    told = {e.told["step"]: e.told for e in journal.events() if e.kind == "step"}
+    assert "left out" in told["shadow"]

@@ -190,6 +190,23 @@ def test_as_many_days_stay_out_as_the_config_says(held_out, learned_until, judge
     assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
 
 
+@pytest.mark.parametrize(
+    ("learned", "judged_from"),
+    [
+        ("2013-06-29", "2013-06-30"),
+        ("2013-06-23", "2013-06-24"),
+        ("2013-06-16", "2013-06-17"),
+        ("2013-06-15", "2013-06-17"),
+        ("2013-06-30", "2013-06-17"),  # nothing is new: the gate says so
+    ],
+)
+def test_no_day_is_judged_on_that_the_champion_learned_from(learned, judged_from):
+    moves = retrain.windows(RetrainConfig.model_validate(_asked()), "2013-06", learned)
+    assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
+    last = f"2013-06-{int(judged_from[-2:]) - 1:02}"
+    assert (moves["train"]["window.last"], moves["train"]["refit_until"]) == (last, "2013-06-30")
+
+
 def test_a_calendar_that_leaves_no_day_to_learn_from_is_refused(configs):
     (configs / "retrain.yaml").write_text(yaml.safe_dump(_asked(first_training_day="2013-05-20")))
     before = _texts(configs)

@@ -439,6 +439,7 @@ def test_every_alarm_has_a_part_of_alpha_and_together_they_spend_it():
     [
         ({"total_alpha": 0.04}, "the alphas add up to 0.05, total_alpha is 0.04"),
         ({"steps": [dict(STEPS[1]), dict(STEPS[0])]}, r"weights \[25, 5\] do not rise"),
+        ({"fast_track": [dict(STEPS[1]), dict(STEPS[0])]}, r"weights \[25, 5\] do not rise"),
         ({"steps": [dict(STEPS[0]) | {"set_weight": 51}]}, "less than or equal to 50"),
         ({"max_days": 5}, "the steps take 6.0 days, max_days is 5.0"),
         ({"breakers": {"failing": {"failed": 21, "of": 20}}}, "21 failures are more than 20"),
@@ -471,3 +472,13 @@ def test_the_work_of_a_decision_grows_no_faster_than_its_requests():
     some, twice, four_times = (calls(rows) for rows in (10_000, 20_000, 40_000))
     assert twice < 2.2 * some
     assert four_times < 2.2 * twice
+
+
+def test_a_refresh_on_the_fast_track_has_steps_of_its_own_and_all_else_alike():
+    plan = PLAN
+    fast = plan.on_fast_track()
+    assert fast.canary.steps == plan.canary.fast_track != plan.canary.steps
+    assert sum(step.days for step in fast.canary.steps) <= 1
+    assert fast.model_copy(update={"canary": plan.canary}) == plan
+    assert fast.canary.model_copy(update={"steps": plan.canary.steps}) == plan.canary
+    assert plan_hash(fast) != plan_hash(plan)
