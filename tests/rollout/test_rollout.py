@@ -170,7 +170,7 @@ def test_without_a_challenger_the_champion_is_deployed_again(registered, monkeyp
 
 @needs_registry
 def test_a_challenger_that_was_compared_with_another_champion_is_not_rolled_out(both):
-    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    event("promoted", both)
     champion, challenger = sides()
     assert champion.version == challenger.version == "2"
 
@@ -184,7 +184,7 @@ def test_without_a_champion_there_is_nothing_to_roll_out_against(trained):
 @needs_registry
 def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="none of the 12 faults"):
+    with pytest.raises(ConfigError, match=r"none of the \d+ faults"):
         begun("canary", bad="sleepy")
 
 
