@@ -238,6 +238,8 @@ year: setup checkout ## The loop from April to December, beside simpler policies
 	@python -m benchmarks.loop
 policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
 	@python -m benchmarks.policies
+refreshes: setup ## How often to refresh, and how long the way of a refresh may be, on the year's flights
+	@python -m benchmarks.refreshes
 choices: setup ## Is each group of features worth having, are the settings near the best?
 	@python -m benchmarks.choices
 candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
@@ -307,5 +309,5 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
   relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
   rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay repair \
   airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving overload proxy \
-  rollouts real-canaries processors drifts alerts horizon outcomes year policies choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
+  rollouts real-canaries processors drifts alerts horizon outcomes year policies refreshes choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
   comment ci lock latest audit platforms clean
