@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.shared import lock, programs
+from pipeline.shared import git, lock, programs
 from pipeline.shared.errors import quoted
 from tests.rules import tree
+from tests.shared.test_git import elsewhere
 
 sys.path.append(str(tree.ROOT / ".ci"))
 import machine
@@ -118,21 +119,17 @@ def test_a_refusal_removes_nothing_and_stamps_nothing(folder: Path) -> None:
 
 
 def test_a_checkout_of_another_owner_is_refused_before_anything_is_installed(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subprocess.run(["git", "init", "--quiet", folder], env=tree.environment(), check=True)
+    git.own(folder, "init", "--quiet")
     programs = tmp_path_factory.mktemp("bin")
-    (programs / "git").write_text(  # git's own tests take every checkout for another owner's so
-        f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n'
-    )
-    (programs / "git").chmod(0o755)
+    elsewhere(programs, monkeypatch)
     settings = programs / "gitconfig"
     settings.touch()
-    path = os.pathsep.join((str(programs), os.environ["PATH"]))
-    done = _make(folder, PATH=path, GIT_CONFIG_GLOBAL=str(settings))
+    done = _make(folder, PATH=os.environ["PATH"], GIT_CONFIG_GLOBAL=str(settings))
     assert done.returncode == 2
     assert f"belongs to user {folder.stat().st_uid}" in done.stderr
-    assert f"git config --global --add safe.directory {folder}" in done.stderr
+    assert f"--add safe.directory {folder}`" in done.stderr
     assert not (folder / ".venv").exists()
 
 
