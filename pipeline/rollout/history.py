@@ -24,6 +24,15 @@ def run() -> str:
     """
     known = ledger.entries()
     champions.mend(load(RegisterConfig))
+    return told(known)
+
+
+def told(known: list[Entry]) -> str:
+    """A line for each transition, the oldest first.
+
+    Raises:
+        RolloutRefused: there is none.
+    """
     if not known:
         raise RolloutRefused("the ledger has 0 entries: `make run` registers a champion")
     return "\n".join([f"{len(known)} transitions, all hashes hold", *map(_line, known)])

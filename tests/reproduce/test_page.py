@@ -107,7 +107,8 @@ def test_a_page_tells_the_verdict_with_its_checks(
 def test_a_page_lists_the_approvals_in_their_order(challenged):
     register.promote()
     version = tracking.named(load(RegisterConfig), "2")
-    tracking.approve(load(RegisterConfig), version, {"by": "z", "release": "r", "before": "3"})
+    told = {"by": "z", "release": "r", "before": "3", "entry": "e" * 64}
+    tracking.approve(load(RegisterConfig), version, told)
     lineage("2")
     told = rows(section(the_page(2), "Approvals"))
     assert [row[2] for row in told] == ["version 1", "3"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.rollout import replay_decision, run, who_served
+from pipeline.rollout import replay_decision, who_served
 from pipeline.rollout.canary import baking, decide
 from pipeline.rollout.decision import At, plan_hash
+from pipeline.rollout.history import told
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.shadow import decide as decide_shadow
 from pipeline.shared import ledger
@@ -163,14 +164,12 @@ def test_before_the_first_release_or_at_no_instant_nobody_served(at):
 
 def test_the_history_has_a_line_for_each_transition():
     ledger.append(move())
-    first, *lines = run().splitlines()
+    first, *lines = told(ledger.entries()).splitlines()
     assert first == "2 transitions, all hashes hold"
     assert "registered" in lines[0]
     assert "challenger 5 champion 90 control 5; version 1 (aaaaaaaa) against version 2" in lines[1]
 
 
-def test_without_a_release_there_is_no_history(monkeypatch, tmp_path):
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
+def test_without_a_release_there_is_no_history():
     with pytest.raises(RolloutRefused, match="0 entries"):
-        run()
+        told([])

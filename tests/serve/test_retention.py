@@ -209,7 +209,7 @@ def test_a_rollout_that_is_over_needs_nothing_more(here):
 
 def test_a_log_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "log.db").write_bytes(b"no database at all, but as long as one needs to be")
-    told = r"/log.db is no request log of 50 bytes \(file is not a database\)"
+    told = r"/log.db is no request log of 50 bytes \(it does not begin as a database does\)"
     with pytest.raises(ArtifactTampered, match=told):
         remove(f"sqlite:///{tmp_path}/log.db", 10, 20)
 
