@@ -1,15 +1,13 @@
 """What a drill changes stands where it expects it: a drill that is stale shows nothing."""
 
 import ast
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from exercises import drills
 from tests.rules import tree
+from tests.rules.patterns import module
 
 _HARMLESS = {"replace", "format", "join"}
 
@@ -24,10 +22,12 @@ def _value(node: ast.expr, known: dict[str, object]) -> object:
 
 def _changes() -> Iterator[tuple[str, Path, str]]:
     """Each drill's function, the file it changes, and what it expects there exactly once."""
-    for info in pkgutil.iter_modules(drills.__path__, "exercises.drills."):
-        known = vars(importlib.import_module(info.name)) | {"folder": tree.ROOT}
-        source = tree.parsed(f"{info.name.replace('.', '/')}.py")
-        for function in (n for n in ast.walk(source) if isinstance(n, ast.FunctionDef)):
+    for file in (
+        n for n in tree.files() if n.startswith("exercises/drills/") and n.endswith(".py")
+    ):
+        known = vars(module(file)) | {"folder": tree.ROOT}
+        functions = (n for n in ast.walk(tree.parsed(file)) if isinstance(n, ast.FunctionDef))
+        for function in functions:
             local = dict(known)
             for node in ast.walk(function):
                 try:
@@ -35,7 +35,7 @@ def _changes() -> Iterator[tuple[str, Path, str]]:
                         local[node.targets[0].id] = _value(node.value, local)
                     elif isinstance(node, ast.Call) and ast.unparse(node.func) == "replace_once":
                         path, old = (_value(argument, local) for argument in node.args[:2])
-                        yield f"{info.name}.{function.name}", Path(str(path)), str(old)
+                        yield f"{tree.module_of(file)}.{function.name}", Path(str(path)), str(old)
                 except (ValueError, NameError, TypeError):  # only a run of the drill knows it
                     continue
 
