@@ -37,8 +37,8 @@ def _move_a_limit(folder: Path) -> list[str]:
 
 
 def _page_on_drift(folder: Path) -> list[str]:
-    old = '"PredictionDrift",\n            "inputs",\n            "ticket",'
-    replace_once(folder / ALERTS, old, old.replace("ticket", "page"))
+    old = '"PredictionDrift",\n            "inputs",\n            SEVERITY["drift"],'
+    replace_once(folder / ALERTS, old, old.replace('SEVERITY["drift"]', '"page"'))
     return TESTS
 
 

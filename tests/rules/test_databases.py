@@ -7,8 +7,7 @@ from tests.rules import tree
 
 def _left_open(name: str) -> list[int]:
     """The lines of a file that open a database outside `closing(...)`."""
-    code = ast.parse((tree.ROOT / name).read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(code) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(tree.parsed(name)) if isinstance(node, ast.Call)]
     closed = {
         id(argument)
         for call in calls

@@ -122,9 +122,9 @@ def test_a_checkout_of_another_owner_is_refused_before_anything_is_installed(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git.own(folder, "init", "--quiet")
-    programs = tmp_path_factory.mktemp("bin")
-    elsewhere(programs, monkeypatch)
-    settings = programs / "gitconfig"
+    foreign = tmp_path_factory.mktemp("bin")
+    elsewhere(foreign, monkeypatch)
+    settings = foreign / "gitconfig"
     settings.touch()
     done = _make(folder, PATH=os.environ["PATH"], GIT_CONFIG_GLOBAL=str(settings))
     assert done.returncode == 2

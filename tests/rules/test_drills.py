@@ -1,0 +1,52 @@
+"""What a drill changes stands where it expects it: a drill that is stale shows nothing."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rules import tree
+from tests.rules.patterns import module
+
+_HARMLESS = {"replace", "format", "join"}
+
+
+def _value(node: ast.expr, known: dict[str, object]) -> object:
+    """What an expression comes to that calls nothing but methods of text."""
+    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    if any(not isinstance(f, ast.Attribute) or f.attr not in _HARMLESS for f in calls):
+        raise ValueError(ast.unparse(node))
+    return eval(compile(ast.Expression(node), "drill", "eval"), dict(known))
+
+
+def _changes() -> Iterator[tuple[str, Path, str]]:
+    """Each drill's function, the file it changes, and what it expects there exactly once."""
+    for file in (
+        n for n in tree.files() if n.startswith("exercises/drills/") and n.endswith(".py")
+    ):
+        known = vars(module(file)) | {"folder": tree.ROOT}
+        functions = (n for n in ast.walk(tree.parsed(file)) if isinstance(n, ast.FunctionDef))
+        for function in functions:
+            local = dict(known)
+            for node in ast.walk(function):
+                try:
+                    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                        local[node.targets[0].id] = _value(node.value, local)
+                    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "replace_once":
+                        path, old = (_value(argument, local) for argument in node.args[:2])
+                        yield f"{tree.module_of(file)}.{function.name}", Path(str(path)), str(old)
+                except (ValueError, NameError, TypeError):  # only a run of the drill knows it
+                    continue
+
+
+CHANGES = list(_changes())
+
+
+@pytest.mark.parametrize(("name", "path", "old"), CHANGES, ids=[name for name, *_ in CHANGES])
+def test_what_a_drill_replaces_stands_there_once(name: str, path: Path, old: str) -> None:
+    assert path.read_text(encoding="utf-8").count(old) == 1, f"{name}: {path.name}: {old!r}"
+
+
+def test_most_changes_are_known_without_a_run() -> None:
+    assert len(CHANGES) >= 15
