@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.__main__ import run_command
-from pipeline.shared import lock
+from pipeline.shared import requirements
 
 UV = str(Path(__file__).with_name("registry.py"))
 RECORD = Path("docs/platforms.json")
@@ -74,7 +74,10 @@ def missing(part: str, platform: str, settings: dict[str, str], python: str) -> 
 def resolve() -> dict[str, Any]:
     """What has no wheel, by platform and Python: of the packages that are needed, and apart."""
     text = Path("requirements.lock").read_text(encoding="utf-8")
-    main, apart = lock.without(text, {*lock.APART, *PURE}), lock.only(text, lock.APART)
+    main, apart = (
+        requirements.without(text, {*requirements.APART, *PURE}),
+        requirements.only(text, requirements.APART),
+    )
     return {
         name: {
             python: {

@@ -21,7 +21,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]  # an isolated Python adds neither
 import machine  # noqa: E402
 import registry  # noqa: E402
 
-from pipeline.shared import git, lock  # noqa: E402
+from pipeline.shared import (
+    git,
+    requirements,  # noqa: E402
+)
 from pipeline.shared.programs import installing  # noqa: E402
 
 LOCK = Path("requirements.lock")
@@ -95,7 +98,7 @@ def make_environment() -> None:
 def install_uv() -> None:
     """The uv of the lock, which installs the rest."""
     options = ("--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps")
-    part = written("uv", lock.only(LOCK.read_text(encoding="utf-8"), {"uv"}))
+    part = written("uv", requirements.only(LOCK.read_text(encoding="utf-8"), {"uv"}))
     pip = (PYTHON, "-I", "-m", "pip", "install", *options, "--requirement", part)
     must("pip cannot install uv", *pip)
 
@@ -105,11 +108,11 @@ def install() -> None:
     whole = LOCK.read_text(encoding="utf-8")
     more = registry.options(os.environ)
     target = ("--quiet", "--python", PYTHON, "--require-hashes", "--compile-bytecode", *more)
-    main = written("main", lock.without(whole, lock.APART))
+    main = written("main", requirements.without(whole, requirements.APART))
     must(f"uv cannot install {LOCK}", UV, "pip", "sync", *target, main)
-    for name, missed in lock.APART.items():
+    for name, missed in requirements.APART.items():
         options = (*target, "--no-deps", "--only-binary", ":all:")
-        part = written(name, lock.only(whole, {name}))
+        part = written(name, requirements.only(whole, {name}))
         done = run(UV, "pip", "install", *options, "--requirement", part)
         if done.returncode:
             said = " ".join(done.stderr.split())[-300:]

@@ -14,11 +14,12 @@ from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, matrix
-from pipeline.monitor.champion import Champion, refit, watched
-from pipeline.monitor.inputs import drift, windows
-from pipeline.monitor.outcomes.gain import known_before
-from pipeline.monitor.outcomes.quality import expected_loss
-from pipeline.monitor.served import RISK, days_of, flights, served
+from pipeline.monitor.inputs import drift
+from pipeline.monitor.inputs import psi as windows
+from pipeline.monitor.monitored_model import Champion, refit, watched
+from pipeline.monitor.performance.quality import expected_loss
+from pipeline.monitor.performance.refit_gain import known_before
+from pipeline.monitor.predictions import RISK, days_of, flights, served
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, TrainConfig, Window, load
 from pipeline.shared.scores import log_loss
 

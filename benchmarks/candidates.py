@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from simulation.traffic import published_until
 
 from benchmarks.policies import DAY, Fits
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
+from pipeline.evaluate.gate import compared
 from pipeline.evaluate.refresh import stays_near
-from pipeline.evaluate.stage import compared
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
-from pipeline.features.join import historical
 from pipeline.features.names import flight_names
-from pipeline.monitor.served import YEAR_ENDS
-from pipeline.retrain.guards import agreement, completeness, coverage, freshness
-from pipeline.rollout.traffic import published_until
+from pipeline.features.point_in_time import historical
+from pipeline.monitor.predictions import YEAR_ENDS
+from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config import (
     EvaluateConfig,
     FeaturesConfig,
@@ -82,8 +82,8 @@ def older(hours: int) -> pd.DataFrame:
     config = load(FeaturesConfig)
     flights, weather = published_until(YEAR_ENDS)
     earlier = config.model_copy(update={"horizon_minutes": config.horizon_minutes + 60 * hours})
-    views = transform.views(flights, weather, config)
-    frame = historical(transform.requests(flights, earlier), views, earlier)
+    views = windows.views(flights, weather, config)
+    frame = historical(windows.requests(flights, earlier), views, earlier)
     return frame.assign(name=flight_names(frame)).set_index("name")
 
 

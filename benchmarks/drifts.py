@@ -15,11 +15,12 @@ from scipy.stats import ks_2samp
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
-from pipeline.monitor.champion import Champion, watched
-from pipeline.monitor.decompose import Decomposition, Side, decompose
 from pipeline.monitor.diagnose import found, triage
-from pipeline.monitor.inputs import drift, tripwires, windows
-from pipeline.monitor.served import RISK, days_of, served, skewed
+from pipeline.monitor.inputs import data_quality, drift
+from pipeline.monitor.inputs import psi as windows
+from pipeline.monitor.monitored_model import Champion, watched
+from pipeline.monitor.predictions import RISK, days_of, served, skewed
+from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
 from pipeline.shared.config import Diagnosis, MonitorConfig, load
 from pipeline.shared.scores import log_loss
 
@@ -98,7 +99,7 @@ def drawn(champion: Champion, case: Case, seed: int, config: Diagnosis) -> dict[
     true = _some(case.met(rows[later], rng), ROWS["window"], rng)
     told = case.logged(true, rng)
     told = told.assign(risk=champion.answerer.model.predict(told))
-    checks = tripwires.failed(tripwires.looked(before, told, load(MonitorConfig).tripwires))
+    checks = data_quality.failed(data_quality.looked(before, told, load(MonitorConfig).tripwires))
     broken = [c for c in checks if not c.name.startswith("flights a day")]
     sides = [
         (before, before[RISK].to_numpy(), lambda logit: logit),

@@ -12,9 +12,9 @@ import pandas as pd
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.__main__ import run_command
-from pipeline.features.join import historical
-from pipeline.features.rows import require_plausible, require_point_in_time
-from pipeline.features.transform import requests
+from pipeline.features.feature_table import require_plausible, require_point_in_time
+from pipeline.features.point_in_time import historical
+from pipeline.features.windows import requests
 from pipeline.shared.config import FeaturesConfig
 
 HOURS = [24, 8, 4, 2, 1]

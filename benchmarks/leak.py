@@ -16,9 +16,9 @@ import pandas as pd
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import ENTITIES, ROLLING, Rolling
-from pipeline.features.join import as_of
-from pipeline.features.rows import require_point_in_time
-from pipeline.features.transform import (
+from pipeline.features.feature_table import require_point_in_time
+from pipeline.features.point_in_time import as_of
+from pipeline.features.windows import (
     NEVER,
     OBSERVATION_MINUTES,
     Event,

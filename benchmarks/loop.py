@@ -21,18 +21,19 @@ from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL
-from pipeline.retrain import calendar, journal
-from pipeline.retrain.answers import Year
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry
+from pipeline.retrain import journal, windows
 from pipeline.retrain.decisions import asked
 from pipeline.retrain.journal import Event
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.policy import replayed
-from pipeline.retrain.world import must, world
-from pipeline.shared import graph, ledger
+from pipeline.shared import dvc_lock
 from pipeline.shared.config import EvaluateConfig, load
 from pipeline.shared.files import read_json, write_json, write_parquet
-from pipeline.shared.ledger import Entry
 from pipeline.shared.scores import log_loss
+from simulation.sandbox import must, world
+from simulation.year import Year
 
 FIRST = "2013-03"
 """What has arrived when the first champion is trained: it is live from April 1."""
@@ -63,8 +64,8 @@ def _seconds(folder: Path) -> float:
 def _begin(folder: Path) -> None:
     """The first champion, of what had arrived by the end of March."""
     with contextlib.chdir(folder):
-        calendar.move(FIRST, "asked")  # back: `retrain` only goes forward
-        graph.repro("evaluate")
+        windows.move(FIRST, "asked")  # back: `retrain` only goes forward
+        dvc_lock.repro("evaluate")
     must(folder, "register")
 
 
@@ -115,7 +116,7 @@ def main() -> int:
     folder, seconds, peak = lived()
     watch = Watch()
     events = journal.events(folder / journal.JOURNAL)
-    known = ledger.entries(folder / ledger.LEDGER)
+    known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     with contextlib.chdir(folder):
         year = Year.of(YEAR)
         rows = year.answered(known, year.between(BEGINS, YEAR.last))

@@ -11,25 +11,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from simulation.traffic import published_until
 
 from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.evaluate.slices import slices
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import LABEL, PROXY
-from pipeline.features.join import historical
 from pipeline.features.names import flight_names
-from pipeline.monitor.outcomes import labels, proxy
-from pipeline.monitor.outcomes.agreement import label_agreement
-from pipeline.monitor.outcomes.days import due
-from pipeline.monitor.outcomes.maturity import Pending, so_far
-from pipeline.monitor.outcomes.outcome import Rules, judged
-from pipeline.monitor.outcomes.quality import auc_interval
-from pipeline.rollout.traffic import published_until
+from pipeline.features.point_in_time import historical
+from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import proxies as proxy
+from pipeline.monitor.performance.daily import due
+from pipeline.monitor.performance.label_checks import label_agreement
+from pipeline.monitor.performance.label_maturity import Pending, so_far
+from pipeline.monitor.performance.performance import Rules, judged
+from pipeline.monitor.performance.quality import auc_interval
+from pipeline.registry.model import load as load_model
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
 from pipeline.shared.files import file_hash
-from pipeline.shared.model import load as load_model
 
 END = pd.Timestamp("2014-01-01T05:00Z")
 FIRST, MONTHS = "2013-04-01", [f"2013-{month:02d}" for month in range(4, 13)]
@@ -43,8 +44,8 @@ def year() -> pd.DataFrame:
     """Every flight of the year as it was asked for: its row, its names, the champion's risk."""
     flights, weather = published_until(END)
     config = load(FeaturesConfig)
-    views = transform.views(flights, weather, config)
-    rows = historical(transform.requests(flights, config), views, config)
+    views = windows.views(flights, weather, config)
+    rows = historical(windows.requests(flights, config), views, config)
     path = ROOT / "data/train/model.onnx"
     names = flight_names(rows)
     risk = load_model(path, file_hash(path)).predict(rows)
@@ -115,7 +116,7 @@ def unfinished(rows: pd.DataFrame, pending: Pending, rules: Rules) -> dict[str, 
 
 def _at(day: pd.Series, hour: int) -> pd.Series:
     local = day.dt.tz_localize(None) + pd.Timedelta(hours=hour)
-    return local.dt.tz_localize(transform.ZONE, ambiguous=False).dt.tz_convert("UTC")
+    return local.dt.tz_localize(windows.ZONE, ambiguous=False).dt.tz_convert("UTC")
 
 
 def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:

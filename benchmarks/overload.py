@@ -24,7 +24,7 @@ from benchmarks.serving import bodies, free, wait_for
 from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
-from pipeline.serve.loaded import export
+from pipeline.registry.release_loader import export
 from pipeline.serve.server import serve
 
 LEVELS = {"half": 16, "capacity": 32, "twice": 64, "four times": 128, "ten times": 320}

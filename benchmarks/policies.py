@@ -18,7 +18,7 @@ from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.monitor.served import days_of, flights
+from pipeline.monitor.predictions import days_of, flights
 from pipeline.shared.config import TrainConfig, Window, load
 from pipeline.shared.files import text_hash, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.retrain.world import world
-from pipeline.shared import graph
+from pipeline.shared import dvc_lock
 from pipeline.shared.files import read_json
+from simulation.sandbox import world
 
 NAME = "processors"
 STAGES = ("train", "evaluate")
@@ -72,7 +72,7 @@ def main() -> int:
     Sets that were tried against the same outputs are not tried again.
     """
     watch, path = Watch(), ROOT / "benchmarks" / f"{NAME}.json"
-    locked = graph.read_lock(Path("dvc.lock"))
+    locked = dvc_lock.read_lock(Path("dvc.lock"))
     outputs = {out: md5 for stage in STAGES for out, md5 in locked[stage].outs.items()}
     known = read_json(path, NAME) if path.is_file() else {}
     found = dict(known["differ"]) if known.get("outputs") == outputs else {}
@@ -82,7 +82,7 @@ def main() -> int:
             continue
         for stage in stages:
             ran(folder, stage, changes, before)
-        found[name] = [out for out, md5 in outputs.items() if graph.md5(folder / out) != md5]
+        found[name] = [out for out, md5 in outputs.items() if dvc_lock.md5(folder / out) != md5]
         kept(NAME, {"outputs": outputs, "sets": len(found), "differ": found})
         watch.said(f"{name}: {len(found[name])} of {len(outputs)} outputs differ {found[name]}")
     return int(any(found.values()))

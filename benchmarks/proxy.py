@@ -12,15 +12,15 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
+from simulation.traffic import Users, lived
 
 from benchmarks.serving import UNITS, Server, compared, figures, request
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
+from pipeline.registry.release_loader import loaded
 from pipeline.rollout.controller import Stage, shares_at, staged
-from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, begun
-from pipeline.rollout.traffic import Users, lived
-from pipeline.serve.loaded import loaded
+from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
 
 REQUESTS = 20_000
 """Under load, while the traffic changes."""

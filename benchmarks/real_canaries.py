@@ -19,25 +19,25 @@ from statistics import median
 from typing import Any
 
 import pandas as pd
+from simulation.traffic import Ahead, published_until
 
 from benchmarks.stalls import stalled
 from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.features import transform
-from pipeline.monitor.served import YEAR_ENDS
-from pipeline.retrain.answers import Year
+from pipeline.features import windows
+from pipeline.monitor.predictions import YEAR_ENDS
+from pipeline.records import rollout_ledger
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.world import must, world
-from pipeline.rollout.decision import Decision, plan_hash
-from pipeline.rollout.guardrails import ARMS
-from pipeline.rollout.resources import WORDS
-from pipeline.rollout.stage import canary
-from pipeline.rollout.traffic import Ahead, published_until
-from pipeline.shared import ledger
+from pipeline.rollout.analysis.decision import Decision, plan_hash
+from pipeline.rollout.analysis.guardrails import ARMS
+from pipeline.rollout.canary import canary
+from pipeline.rollout.traffic.resources import WORDS
 from pipeline.shared.config import FeaturesConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.files import read_json, read_parquet, write_text
+from simulation.sandbox import must, world
+from simulation.year import Year
 
 NAME = "real_canaries"
 LOADS = (0, 1, 2, 4)
@@ -71,19 +71,19 @@ def ready() -> tuple[Path, Ahead]:
     """A checkout with a champion and a ledger that knows no rollout, and the traffic to come."""
     folder, _ = world("canaries")
     if not (folder / _FIRST).is_dir():
-        if not ledger.entries(folder / ledger.LEDGER):
+        if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
             must(folder, "register")
-        shutil.copytree((folder / ledger.LEDGER).parent, folder / _FIRST)
+        shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
-        views = transform.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
         return folder, Ahead(Year.of(YEAR).frame, views)
 
 
 def one(loops: int, ahead: Ahead, bad: str = "") -> Record:
     """A canary from the first step to its end, and how it ended."""
-    shutil.rmtree(ledger.LEDGER.parent, ignore_errors=True)
+    shutil.rmtree(rollout_ledger.LEDGER.parent, ignore_errors=True)
     shutil.rmtree(ROLLOUT, ignore_errors=True)
-    shutil.copytree(_FIRST, ledger.LEDGER.parent)
+    shutil.copytree(_FIRST, rollout_ledger.LEDGER.parent)
     started = time.perf_counter()
     why = ""
     with busy(loops):
@@ -104,7 +104,7 @@ def one(loops: int, ahead: Ahead, bad: str = "") -> Record:
 
 def ended() -> Record:
     """The last decision of the ledger."""
-    known = [entry.move for entry in ledger.entries()]
+    known = [entry.move for entry in rollout_ledger.entries()]
     move = next(m for m in reversed(known) if m.decision and "outcome" in m.decision)
     decision = Decision.model_validate(move.decision)
     slow, errors = decision.metric("slow"), decision.metric("errors")
@@ -127,7 +127,9 @@ def ended() -> Record:
 
 def stalls() -> list[list[float]]:
     """Each slow request: its beginning and its waiting in ms, and 1 if it is the challenger's."""
-    move = next(e.move for e in reversed(ledger.entries()) if e.move.evidence and e.move.decision)
+    move = next(
+        e.move for e in reversed(rollout_ledger.entries()) if e.move.evidence and e.move.decision
+    )
     decision = Decision.model_validate(move.decision)
     assert decision.start is not None, "a canary records what it started with"
     rows = read_parquet(ROLLOUT / move.rollout / next(iter(move.evidence)), "canary")

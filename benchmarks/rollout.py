@@ -18,8 +18,8 @@ from benchmarks.study import Raw, Recipe, Watch, kept, published
 from benchmarks.traffic import START, Flights, World, canary
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, WEATHER, matrix
-from pipeline.rollout.canary import decide
-from pipeline.rollout.decision import At, Decision
+from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.decision import At, Decision
 from pipeline.serve.skew import Raw as Tables
 from pipeline.serve.skew import mistakes
 from pipeline.shared.config import RolloutConfig, Window, load

@@ -30,12 +30,12 @@ import pandas as pd
 from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
-from pipeline.features import transform
+from pipeline.features import windows
+from pipeline.features.build import accepted
 from pipeline.features.definitions import FEATURES, matrix
-from pipeline.features.rows import ROWS
-from pipeline.features.stage import accepted
-from pipeline.serve.asked import midnight_after
-from pipeline.serve.loaded import export
+from pipeline.features.feature_table import ROWS
+from pipeline.registry.release_loader import export
+from pipeline.serve.schedule import midnight_after
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.files import read_parquet
 
@@ -159,7 +159,7 @@ def ratio(one: list[list[float]], other: list[list[float]], quantile: float = 0.
 def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The last flights that arrived, as the schedule has them, and as training's table has them."""
     flights, _ = accepted()
-    table = transform.requests(flights, load(FeaturesConfig)).tail(FLIGHTS)
+    table = windows.requests(flights, load(FeaturesConfig)).tail(FLIGHTS)
     keys = ["year", "month", "day", "carrier", "flight", "origin"]
     return table, table[keys].merge(read_parquet(ROWS, "features"), "left", keys)
 
@@ -189,7 +189,7 @@ def switched(digest: str, port: int) -> None:
 
     One process and not two: those that do the same differ by more than what is measured here.
     """
-    from pipeline.serve.desk import Desk
+    from pipeline.serve.handler import Desk
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.server import serve
 

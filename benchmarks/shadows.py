@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Watch
-from pipeline.rollout.looks import log_e_days
-from pipeline.rollout.shadow import decide
+from pipeline.rollout.analysis.group_sequential import log_e_days
+from pipeline.rollout.analysis.shadow import decide
 from pipeline.shared.config import RolloutConfig
 from pipeline.shared.scores import log_loss
 

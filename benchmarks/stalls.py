@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.stalls import events
-from pipeline.rollout.statistics import first_alarm, log_e_events
+from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events
+from pipeline.rollout.analysis.stalls import events
 from pipeline.shared.config import CanaryPlan
 
 BLOCK_MS = 5_000

@@ -23,11 +23,11 @@ import pandas as pd
 
 from benchmarks.study import Raw, kept, published
 from pipeline.__main__ import run_command
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.join import historical
-from pipeline.features.repository import keys_of, lifetime, table
-from pipeline.features.store import opened, requests
+from pipeline.features.feast_repository import keys_of, lifetime, table
+from pipeline.features.online_store import opened, requests
+from pipeline.features.point_in_time import historical
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import write_parquet
@@ -69,7 +69,7 @@ def training_path(raw: Raw) -> dict[str, float]:
 def _joined(raw: Raw) -> tuple[float, float, int, float]:
     """Seconds for the views and for the join, rows, and the memory of a process that does both."""
     asked = raw.asked
-    views = seconds(lambda: transform.views(raw.flights, raw.weather, raw.config))
+    views = seconds(lambda: windows.views(raw.flights, raw.weather, raw.config))
     join = seconds(lambda: historical(asked, views[1], raw.config))
     return views[0], join[0], len(join[1]), _memory()
 
@@ -136,7 +136,7 @@ def joins(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
 
 def dask_join(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
     """Feast's default offline store on a few of the same requests: its time, and its lost rows."""
-    from pipeline.features import store as module
+    from pipeline.features import online_store as module
 
     asked = raw.asked.sample(DASK_REQUESTS, random_state=DASK_REQUESTS).sort_index()
     with opened(raw.config, serve, folder) as store:

@@ -20,10 +20,10 @@ from benchmarks.year import timed
 from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
 from pipeline.evaluate.compare import difference
-from pipeline.features import transform
+from pipeline.features import windows
+from pipeline.features.build import accepted
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.features.join import historical
-from pipeline.features.stage import accepted
+from pipeline.features.point_in_time import historical
 from pipeline.shared.config import Bootstrap, EvaluateConfig, FeaturesConfig, TrainConfig, load
 from pipeline.shared.scores import log_loss, roc_auc
 
@@ -45,12 +45,12 @@ class Raw:
     @cached_property
     def asked(self) -> pd.DataFrame:
         """One request per flight."""
-        return transform.requests(self.flights, self.config)
+        return windows.requests(self.flights, self.config)
 
     @cached_property
     def views(self) -> dict[str, pd.DataFrame]:
         """Every view's rows; no horizon is in them, it only says which of them a request meets."""
-        return transform.views(self.flights, self.weather, self.config)
+        return windows.views(self.flights, self.weather, self.config)
 
     @cached_property
     def honest(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xxhash
 
-from pipeline.rollout.decision import Start
+from pipeline.rollout.analysis.decision import Start
 from pipeline.shared.config import CanaryPlan
 
 SIGMA = 0.4

@@ -23,10 +23,10 @@ from pipeline.__main__ import run_command
 from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
-from pipeline.shared import documents
+from pipeline.registry.model import load as load_model
+from pipeline.shared import yaml_files
 from pipeline.shared.config import Bootstrap, TrainConfig
 from pipeline.shared.files import file_hash
-from pipeline.shared.model import load as load_model
 from pipeline.shared.scores import log_loss
 from pipeline.train.models import boosting
 
@@ -80,7 +80,7 @@ def _trained_on(rows: pd.DataFrame) -> pd.Series:
 
 def interval_widths(rows: pd.DataFrame) -> dict[str, float]:
     """The gate's interval on April against one that takes flights for independent."""
-    config = documents.parse((ROOT / "configs/evaluate.yaml").read_text(encoding="utf-8"))
+    config = yaml_files.parse((ROOT / "configs/evaluate.yaml").read_text(encoding="utf-8"))
     bootstrap = Bootstrap.model_validate(config["bootstrap"])
     april = rows[rows["month"] == 4]
     losses = [
@@ -100,7 +100,7 @@ def interval_widths(rows: pd.DataFrame) -> dict[str, float]:
 
 def monotone_cost(rows: pd.DataFrame) -> dict[str, Any]:
     """The champion's recipe with and without its monotone constraints, on April to December."""
-    values = documents.parse((ROOT / "configs/train.yaml").read_text(encoding="utf-8"))
+    values = yaml_files.parse((ROOT / "configs/train.yaml").read_text(encoding="utf-8"))
     config = TrainConfig.model_validate(values)
     known = rows["late_known_at"] < pd.Timestamp("2013-04-01", tz="UTC")
     learned, later = rows[_trained_on(rows) & known], rows[rows["month"] >= 4]

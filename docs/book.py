@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from docs import numbers, platforms, search
 from pipeline.__main__ import run_command
-from pipeline.shared import documents, dvc, git
+from pipeline.shared import dvc, git, yaml_files
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ROOT / "docs" / "answers"
@@ -64,7 +64,7 @@ def read_page(path: Path) -> Answer:
         yaml.YAMLError: the header is not YAML, or a key stands twice.
     """
     _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
-    values = documents.parse(header)
+    values = yaml_files.parse(header)
     for label in values.get("numbers", {}):
         if not isinstance(label, str):
             raise TypeError(f"{path.name}: YAML reads a label of numbers as {label!r}; quote it")

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.shared import documents
+from pipeline.shared import yaml_files
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURES = ROOT / "docs" / "measures.yaml"
@@ -39,7 +39,7 @@ def measures() -> list[Measure]:
     """Every measure of docs/measures.yaml; the first whose pattern fits a place holds."""
     return [
         Measure(re.compile(one["places"]), one["unit"], one["better"])
-        for one in documents.parse(MEASURES.read_text(encoding="utf-8"))
+        for one in yaml_files.parse(MEASURES.read_text(encoding="utf-8"))
     ]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from docs.book import ROOT
 from docs.numbers import figure
 from pipeline.__main__ import run_command
-from pipeline.shared import documents
+from pipeline.shared import yaml_files
 
 SCORE = ROOT / "docs/score.yaml"
 PAGE = ROOT / "docs/score.md"
@@ -97,7 +97,7 @@ class Board:
 
 def board(path: Path = SCORE) -> Board:
     """What is claimed, from docs/score.yaml."""
-    told = documents.parse(path.read_text(encoding="utf-8"))
+    told = yaml_files.parse(path.read_text(encoding="utf-8"))
     return Board(
         sections={name: [Item(**one) for one in many] for name, many in told["sections"].items()},
         rubric=[Criterion(**one) for one in told["rubric"]],

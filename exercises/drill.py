@@ -21,7 +21,7 @@ import yaml
 
 from exercises.scratch import scratch
 from pipeline.__main__ import run_command
-from pipeline.shared import documents, dvc
+from pipeline.shared import dvc, yaml_files
 from pipeline.shared.errors import PipelineError, UsageError
 
 
@@ -118,7 +118,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
 def configure(folder: Path, stage: str, **changes: Any) -> None:
     """Change keys of a copy's configs/<stage>.yaml; a dot leads into a section."""
     path = folder / "configs" / f"{stage}.yaml"
-    values = documents.parse(path.read_text(encoding="utf-8"))
+    values = yaml_files.parse(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         *above, last = key.split(".")
         section = values

@@ -181,7 +181,7 @@ def _leave_the_hook() -> None:
 
 def _run(stage: str, given: dict[str, Any]) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
-    from pipeline.shared.home import name_account, require_home
+    from pipeline.shared.installation import name_account, require_home
 
     started = time.perf_counter()
     try:

@@ -18,7 +18,7 @@ APART = {
     ".ci/registry.py": "prints nothing: uv takes its place",
     ".ci/setup.py": "prints nothing there",
     "pipeline/retrain/kubeflow.py": "a cluster runs it, with nothing of the project",
-    "pipeline/rollout/keeper.py": "a process of its own, which writes to files",
+    "pipeline/rollout/traffic/supervisor.py": "a process of its own, which writes to files",
     "pipeline/serve/kserve.py": "a cluster runs it",
     "pipeline/shared/config.py": "prints nothing there",
     "pipeline/shared/git.py": "prints nothing there",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from docs import book
 from docs.book import ROOT, Answer
-from pipeline.shared.documents import parse
+from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
 REPORTS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, configure, replace_once
 from exercises.drills.release import ran
 
-KEEPER = "pipeline/rollout/keeper.py"
+KEEPER = "pipeline/rollout/traffic/supervisor.py"
 SCRIPT = ("-c",)
 SERVER = """
 import re, resource, sys, threading, time, zlib
@@ -238,7 +238,7 @@ def _lose_rows(folder: Path) -> list[str]:
     start = "    wrap, edge_key = injected"
     lost = (
         '    if server.arm == "challenger":\n'
-        "        from pipeline.serve.log import Log\n\n"
+        "        from pipeline.records.request_log import Log\n\n"
         "        add, number = Log.add, iter(range(10**9))\n"
         "        Log.add = lambda self, rows: next(number) % 3 and add(self, rows)\n"
     )

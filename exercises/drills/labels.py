@@ -18,13 +18,13 @@ from exercises.drill import Drill, Outcome
 from exercises.drills.release import ran
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, PROXY
+from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
-from pipeline.features.rows import ROWS
-from pipeline.monitor.outcomes import labels
-from pipeline.monitor.outcomes.agreement import carrier_weeks, require_agreement
-from pipeline.monitor.outcomes.outcome import Outcome as Judged
-from pipeline.monitor.outcomes.outcome import Rules, judged
-from pipeline.monitor.outcomes.received import receive, received
+from pipeline.monitor.performance import labels
+from pipeline.monitor.performance.label_checks import carrier_weeks, require_agreement
+from pipeline.monitor.performance.label_ledger import receive, received
+from pipeline.monitor.performance.performance import Outcome as Judged
+from pipeline.monitor.performance.performance import Rules, judged
 from pipeline.shared.errors import PipelineError
 
 TOLD = ("-m", "exercises.drills.labels")

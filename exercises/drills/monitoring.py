@@ -18,15 +18,15 @@ import pandas as pd
 from exercises.drill import Drill, Outcome, configure, run_stages
 from exercises.drills.release import ran
 from pipeline.__main__ import run_command
-from pipeline.features import transform
+from pipeline.features import windows
+from pipeline.features.build import accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
-from pipeline.features.join import historical
+from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
-from pipeline.features.rows import ROWS
-from pipeline.features.stage import accepted
-from pipeline.monitor.champion import Champion, month_window, watched
-from pipeline.monitor.served import flights
-from pipeline.serve.log import Answer, opened, packed
+from pipeline.features.point_in_time import historical
+from pipeline.monitor.monitored_model import Champion, month_window, watched
+from pipeline.monitor.predictions import flights
+from pipeline.records.request_log import Answer, opened, packed
 from pipeline.shared.config import FeaturesConfig, MonitorConfig, ServeConfig, load
 from pipeline.shared.files import write_parquet
 
@@ -49,8 +49,8 @@ def _of_six_hours_ago(rows: pd.DataFrame) -> pd.DataFrame:
     """What was right six hours before, by a clock that is as late: all of it possible."""
     config = load(FeaturesConfig)
     published, weather = accepted()
-    views = transform.views(published, weather, config)
-    asked = transform.requests(published, config)
+    views = windows.views(published, weather, config)
+    asked = windows.requests(published, config)
     before = asked.assign(predict_at=asked["predict_at"] - LAG)
     then = historical(before, views, config).set_index(flight_names(asked)).loc[rows["name"]]
     return rows.assign(**{name: then[name].array for name in [*KNOWN_AT, *NUMERIC]})
@@ -89,10 +89,10 @@ def write(fault: str) -> None:
 def answer(champion: Champion, rows: pd.DataFrame) -> None:
     """Log the champion's answers to these rows, as its server would have."""
     answerer = champion.answerer
-    known = np.column_stack([transform.minutes(rows[name]) for name in KNOWN_AT])
+    known = np.column_stack([windows.minutes(rows[name]) for name in KNOWN_AT])
     told = zip(
         rows["name"],
-        transform.minutes(rows["predict_at"]).tolist(),
+        windows.minutes(rows["predict_at"]).tolist(),
         packed(rows[NUMERIC].to_numpy(), "<f4"),
         packed(known, "<i8"),
         answerer.model.predict(rows).astype("float64").tolist(),

@@ -62,7 +62,7 @@ def _found_in_the_store(folder: Path, outcome: Outcome) -> str:
 def _lose_a_snapshot(folder: Path) -> list[str]:
     ran(folder, "register")
     snapshot = folder / "data/ingest/weather/2013-01.parquet"
-    from pipeline.shared.graph import cached, md5
+    from pipeline.shared.dvc_lock import cached, md5
 
     cached(str(md5(snapshot)), folder / ".dvc/remote").unlink()
     return ["reproduce"]

@@ -6,16 +6,16 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
-LOG, DESK = "pipeline/serve/log.py", "pipeline/serve/desk.py"
-REQUEST = "pipeline/serve/request.py"
+LOG, DESK = "pipeline/records/request_log.py", "pipeline/serve/handler.py"
+REQUEST = "pipeline/serve/schema.py"
 SERVE_ONE = """
 import pandas as pd
 from starlette.testclient import TestClient
 
-from pipeline.features.store import opened
+from pipeline.features.online_store import opened
 from pipeline.serve import log
 from pipeline.serve.app import create_app
-from pipeline.serve.loaded import export, loaded
+from pipeline.registry.release_loader import export, loaded
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import ServeConfig, load

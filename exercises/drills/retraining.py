@@ -30,7 +30,7 @@ def _in_the_rows(folder: Path, days: int, fault: str) -> None:
     planted = _PLAUSIBLE.replace(
         "    write_parquet", _NEWEST.format(days=days) + f"    {fault}\n    write_parquet", 1
     )
-    replace_once(folder / "pipeline/features/stage.py", _PLAUSIBLE, planted)
+    replace_once(folder / "pipeline/features/build.py", _PLAUSIBLE, planted)
     whole = {"refit_until": "2013-02-28", "window.last": "2013-02-14"}
     configure(folder, "train", **whole)
 
@@ -61,7 +61,7 @@ def _poison_the_refit(folder: Path) -> list[str]:
     judged = {"first": "2013-02-15", "last": "2013-02-28"}
     configure(folder, "evaluate", window=judged)
     replace_once(
-        folder / "pipeline/train/stage.py",
+        folder / "pipeline/train/train.py",
         "(judged, frame))",
         "(judged, frame.assign(late=frame['late'].where(frame['sched_dep_utc'] < '2013-02-15', "
         "1 - frame['late']))))",
@@ -71,7 +71,7 @@ def _poison_the_refit(folder: Path) -> list[str]:
 
 def _stop_the_label_feed(folder: Path) -> list[str]:
     replace_once(
-        folder / "pipeline/retrain/watch.py",
+        folder / "pipeline/retrain/signals.py",
         '    return told.drop(columns="arrived_at") if len(told) else None\n',
         "    return told.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
     )
@@ -127,7 +127,7 @@ def _swallow_the_gate(folder: Path) -> list[str]:
 
 def _same_month(folder: Path) -> list[str]:
     replace_once(
-        folder / "pipeline/retrain/calendar.py",
+        folder / "pipeline/retrain/windows.py",
         "def run(as_of: str | None = None)",
         'def run(as_of: str | None = "2013-04")',
     )

@@ -15,8 +15,8 @@ import pandas as pd
 from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
-KEEPER, ROUTES = "pipeline/rollout/keeper.py", "pipeline/rollout/routes.py"
-EXPORT = ("-c", "from pipeline.serve.loaded import export; export('champion')")
+KEEPER, ROUTES = "pipeline/rollout/traffic/supervisor.py", "pipeline/rollout/traffic/routes.py"
+EXPORT = ("-c", "from pipeline.registry.release_loader import export; export('champion')")
 LEDGER = "state/rollout/ledger.db"
 
 
@@ -43,7 +43,7 @@ def _compute_otherwise(folder: Path) -> list[str]:
     ran(folder, "register")
     start = "    serve(server.release, server.port"
     other = (
-        "    from pipeline.shared.model import Model\n\n"
+        "    from pipeline.registry.model import Model\n\n"
         "    right = Model.predict_matrix\n"
         '    if server.arm == "challenger":\n'
         "        Model.predict_matrix = lambda self, inputs: 0.999 * right(self, inputs) + 0.001\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
-REPLAY, STORE = "pipeline/serve/replay.py", "pipeline/features/store.py"
+REPLAY, STORE = "simulation/feed.py", "pipeline/features/online_store.py"
 DAY = "--day=2013-02-14"
 """A day of the scratch copy's second month; any other would do."""
 STAGE, ASKED = "pipeline/serve/stage.py", "    asked = asked_of(flights, config, days)\n"
@@ -68,7 +68,7 @@ def _zero(folder: Path) -> list[str]:
 def _utc(folder: Path) -> list[str]:
     old = "transform.requests(flights, config)"
     return _served(
-        folder, ("pipeline/serve/asked.py", old, 'transform.requests(flights, config, "UTC")')
+        folder, ("pipeline/serve/schedule.py", old, 'transform.requests(flights, config, "UTC")')
     )
 
 
@@ -78,7 +78,7 @@ def _not_landed(folder: Path) -> list[str]:
     Training keeps the table that it has; the rows that the store serves from are made anew.
     """
     told = _served(folder, (REPLAY, RIGHT, WRONG))
-    stage = folder / "pipeline/features/stage.py"
+    stage = folder / "pipeline/features/build.py"
     right = stage.read_text(encoding="utf-8")
     replace_once(stage, RIGHT, WRONG)
     replace_once(stage, "    write_parquet(ROWS, frame)\n", "")

@@ -30,7 +30,7 @@ config = load(RegisterConfig)
 client = MlflowClient(config.tracking_url, config.tracking_url)
 client.delete_registered_model_alias(config.model_name, "champion")
 """
-EXPORTED = "from pipeline.serve.loaded import export; export('champion')"
+EXPORTED = "from pipeline.registry.release_loader import export; export('champion')"
 LOGGED = f"from pipeline.serve import log; log.prepare('sqlite:///{LOG}')"
 
 

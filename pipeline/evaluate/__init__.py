@@ -4,6 +4,6 @@
 `page` the verdict as people read it, `stage` reads, judges, writes.
 """
 
-from pipeline.evaluate.stage import run
+from pipeline.evaluate.gate import run
 
 __all__ = ["run"]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import NUMERIC
+from pipeline.registry.model import Model
 from pipeline.shared.config import Behaviour
 from pipeline.shared.contracts import Check, at_least, at_most
 from pipeline.shared.errors import ConfigError
-from pipeline.shared.model import Model
 
 NAMES = ["flight", "tailnum"]
 """What tells flights apart and may not matter."""

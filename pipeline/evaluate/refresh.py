@@ -9,9 +9,9 @@ model than the judged one, and is asked to stay near it.
 import numpy as np
 
 from pipeline.evaluate.compare import Difference
+from pipeline.registry.versions import Version
 from pipeline.shared.config import RefreshRule, SliceRule
 from pipeline.shared.contracts import Check, Training, at_most
-from pipeline.shared.tracking import Version
 
 
 def is_refresh(training: Training, champion: Version) -> bool:

@@ -6,6 +6,6 @@ in it: `join`, for training, and that of `store`, which is Feast's offline and o
 `repository`. `rows` reads the feature table that `stage` writes.
 """
 
-from pipeline.features.stage import run
+from pipeline.features.build import run
 
 __all__ = ["run"]

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.features import transform
+from pipeline.features import windows as transform
 from pipeline.features.definitions import (
     AIRCRAFT,
     DEPARTURE,
@@ -20,7 +20,7 @@ from pipeline.features.definitions import (
     WEATHER,
     Rolling,
 )
-from pipeline.features.transform import NEVER, Minutes
+from pipeline.features.windows import NEVER, Minutes
 from pipeline.shared.config import FeaturesConfig
 
 Columns = dict[str, np.ndarray]

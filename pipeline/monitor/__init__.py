@@ -9,8 +9,8 @@ was `served` by the `champion`. `explain` takes one prediction apart: `sources` 
 
 from pipeline.monitor.diagnose import diagnose
 from pipeline.monitor.explain import explain
-from pipeline.monitor.month import run
 from pipeline.monitor.operations.exporter import exporter
-from pipeline.monitor.operations.live import monitor_live
+from pipeline.monitor.report import run
+from simulation.alert_demo.demo import monitor_live
 
 __all__ = ["diagnose", "explain", "exporter", "monitor_live", "run"]

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, ROLLING, matrix
-from pipeline.monitor.champion import (
+from pipeline.monitor.inputs import data_quality
+from pipeline.monitor.monitored_model import (
     Champion,
     month_window,
     watched,
 )
-from pipeline.monitor.decompose import Decomposition, Side, decompose
-from pipeline.monitor.inputs import tripwires
-from pipeline.monitor.outcomes.gain import Gain, gained
-from pipeline.monitor.served import RISK, days_of, flights, served, skewed
+from pipeline.monitor.performance.refit_gain import Gain, gained
+from pipeline.monitor.predictions import RISK, days_of, flights, served, skewed
+from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
 from pipeline.shared import clock
 from pipeline.shared.config import (
     Diagnosis,
@@ -146,9 +146,9 @@ def found(month: str | None) -> Finding:
     frame = flights(window)
     rows = served(frame, champion.answerer, load(ServeConfig).log_url)
     reference = served(champion.reference, champion.answerer, None)
-    checks = tripwires.looked(reference, rows, config.tripwires)
-    broken, odd = tripwires.failed(checks), config.tripwires.odd_requests
-    skew = tripwires.beyond(skewed(frame, rows), len(rows), odd)
+    checks = data_quality.looked(reference, rows, config.tripwires)
+    broken, odd = data_quality.failed(checks), config.tripwires.odd_requests
+    skew = data_quality.beyond(skewed(frame, rows), len(rows), odd)
     aside = _set_aside(rows) if {check.name for check in broken} == {"stuck days"} else {}
     if aside:
         kept = ~np.isin(days_of(rows["flight"]), list(aside))
@@ -179,7 +179,7 @@ def found(month: str | None) -> Finding:
 def _set_aside(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Days on which a feed stood still, if they are so few that the others tell of the month."""
     days = days_of(rows["flight"])
-    stuck = tripwires.stuck_days(rows, days)
+    stuck = data_quality.stuck_days(rows, days)
     return stuck if len(stuck) <= MOST_ASIDE * len(set(days)) else {}
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, REQUEST, VIEWS
+from pipeline.features.feature_table import read
 from pipeline.features.on_demand import sources
-from pipeline.features.rows import read
-from pipeline.features.store import STALE
-from pipeline.features.transform import NEVER, instant, minutes
-from pipeline.monitor.sources import Behind, Known, behind, known_of, number, view_of
+from pipeline.features.online_store import STALE
+from pipeline.features.windows import NEVER, instant, minutes
+from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
 from pipeline.monitor.story import html, text
-from pipeline.serve.loaded import Loaded, export, loaded
-from pipeline.serve.log import (
+from pipeline.records import rollout_ledger as ledger
+from pipeline.records.request_log import (
     DIRECT,
     SHADOW,
     STRANGER,
@@ -28,13 +28,15 @@ from pipeline.serve.log import (
     known_at_of,
     newest,
 )
-from pipeline.serve.retention import removed
-from pipeline.shared import clock, ledger, tracking
+from pipeline.records.retention import removed
+from pipeline.registry import versions
+from pipeline.registry.release import TRAINING
+from pipeline.registry.release_loader import Loaded, export, loaded
+from pipeline.shared import clock
 from pipeline.shared.config import IngestConfig, ServeConfig, Window, load
 from pipeline.shared.contracts import MONITOR, Record, Training, read_record
 from pipeline.shared.errors import RequestUnknown, SkewFound
 from pipeline.shared.files import parse_json, write_json, write_text
-from pipeline.shared.release import TRAINING
 
 FOLDER = MONITOR / "explain"
 FLIGHT = re.compile(r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}")
@@ -144,7 +146,7 @@ def _flight(answer: dict[str, Any]) -> str:
 def _champion_at(known: Known) -> str:
     """The release that would have answered at T: the ledger's, or the champion of today."""
     entry = ledger.at(_instant(known.asked["predict_at"]))
-    return entry.move.champion.release if entry else export(tracking.CHAMPION)
+    return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
 def _explained(

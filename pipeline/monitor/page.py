@@ -4,14 +4,14 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.monitor.inputs.data_quality import DOCS
 from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
-from pipeline.monitor.inputs.tripwires import DOCS
-from pipeline.shared import figures
+from pipeline.shared import plots
 from pipeline.shared.contracts import MONITOR
 
 if TYPE_CHECKING:
     from pipeline.monitor.diagnose import Finding
-    from pipeline.monitor.month import Month
+    from pipeline.monitor.report import Month
 
 PICTURE = MONITOR / "month.png"
 
@@ -267,7 +267,7 @@ def drawn_parts(finding: "Finding") -> None:
     told: list[tuple[str, Any]] = [*bars]
     if finding.gain is not None:
         told.append(("a refit, last days", finding.gain))
-    figure = figures.blank(9, 0.6 * len(told) + 1)
+    figure = plots.blank(9, 0.6 * len(told) + 1)
     axes = figure.subplots()
     for place, (_, part) in enumerate(told):
         axes.plot([part.low, part.high], [place, place], color="tab:blue", linewidth=3)
@@ -276,14 +276,14 @@ def drawn_parts(finding: "Finding") -> None:
     axes.set_yticks(range(len(told)), [name for name, _ in told])
     axes.invert_yaxis()
     axes.set(xlabel="change of the log loss, nats", title=f"{finding.month}: {finding.cause}")
-    figures.save(figure, MONITOR / f"diagnosis-{finding.month}.png")
+    plots.save(figure, MONITOR / f"diagnosis-{finding.month}.png")
 
 
 def drawn(found: "Month") -> None:
     """Draw the month day by day: outcome beside risk, and the loss beside what was expected."""
     days = [day for day in found.outcome.days if day.figures.log_loss is not None]
     dates = [day.date[5:] for day in days]
-    figure = figures.blank(10, 5.5)
+    figure = plots.blank(10, 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
     above.plot(dates, [d.figures.mean_outcome for d in days], marker=".", label="late share")
     above.plot(dates, [d.figures.mean_risk for d in days], marker=".", label="mean risk")
@@ -293,4 +293,4 @@ def drawn(found: "Month") -> None:
     for axes in (above, below):
         axes.legend()
     below.tick_params(axis="x", rotation=60)
-    figures.save(figure, PICTURE)
+    plots.save(figure, PICTURE)

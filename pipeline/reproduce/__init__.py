@@ -5,6 +5,6 @@
 """
 
 from pipeline.reproduce.page import lineage
-from pipeline.reproduce.stage import run
+from pipeline.reproduce.reproduce import run
 
 __all__ = ["lineage", "run"]

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.shared import files, graph
+from pipeline.shared import dvc_lock, files
 from pipeline.shared.config import ReproduceConfig
 from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY, Record
 
@@ -57,7 +57,7 @@ class Rebuilt:
 
     folder: Path
     papers: Path
-    lock: dict[str, graph.Stage]
+    lock: dict[str, dvc_lock.Stage]
     expected: dict[str, str]
     """Texts that were changed on purpose: what stands in a record, and what has to stand now."""
 
@@ -69,7 +69,7 @@ class Rebuilt:
     def recorded(self, path: str, md5: str) -> Path:
         """The recorded file: small figures are papers, everything else came from the remote."""
         paper = self.papers / path
-        return paper if paper.is_file() else graph.cached(md5, self.cache)
+        return paper if paper.is_file() else dvc_lock.cached(md5, self.cache)
 
 
 def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
@@ -90,7 +90,7 @@ def same(stage: str, what: str, recorded: str, found: str, otherwise: Answer = "
 
 
 def _output(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
-    found = graph.md5(rebuilt.folder / path)
+    found = dvc_lock.md5(rebuilt.folder / path)
     if found == md5:
         return same(stage, path, md5, found)
     answer, detail = _content(rebuilt, config, stage, path, md5)
@@ -140,7 +140,7 @@ def _file(
 def _folder(
     rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
-    old = graph.members(md5, rebuilt.cache)
+    old = dvc_lock.members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
     new = {path.relative_to(folder).as_posix() for path in files.members(folder)}
     if new != old.keys():
@@ -148,7 +148,7 @@ def _folder(
     found = [
         (name, _content(rebuilt, config, stage, f"{path}/{name}", member))
         for name, member in old.items()
-        if graph.md5(folder / name) != member
+        if dvc_lock.md5(folder / name) != member
     ]
     if not found:
         return "equal", "the same files, listed otherwise"

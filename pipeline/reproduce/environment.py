@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.shared import lock
+from pipeline.shared import requirements
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.files import file_hash
 
@@ -30,7 +30,7 @@ def pinned(text: str) -> dict[str, str]:
 
 def needed(text: str) -> dict[str, str]:
     """What has to be installed here of a lock: all that it pins but what no training asks for."""
-    return pinned(lock.without(text, lock.APART))
+    return pinned(requirements.without(text, requirements.APART))
 
 
 def installed() -> dict[str, str]:
@@ -80,7 +80,9 @@ def _built(recorded: Path, python: str) -> Path:
         _uv("venv", "--quiet", "--no-python-downloads", "--clear", "--python", wanted, folder)
         target = ("--python", folder / "bin/python")
         kept = folder / "requirements.lock"
-        kept.write_text(lock.without(recorded.read_text(encoding="utf-8"), lock.APART), "utf-8")
+        kept.write_text(
+            requirements.without(recorded.read_text(encoding="utf-8"), requirements.APART), "utf-8"
+        )
         _uv("pip", "sync", "--quiet", *target, "--require-hashes", "--compile-bytecode", kept)
         done.touch()
     return folder / "bin"

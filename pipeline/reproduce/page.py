@@ -7,16 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import champions, ledger, release, tracking
+from pipeline.records import rollout_ledger
+from pipeline.registry import release, versions
+from pipeline.registry import champions
+from pipeline.registry.release import Release
+from pipeline.registry.versions import Version
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.files import read_json, write_text
 from pipeline.shared.markdown import cell, table
-from pipeline.shared.release import Release
-from pipeline.shared.tracking import Version
 
 
-def lineage(version: str = tracking.CHAMPION) -> str:
+def lineage(version: str = versions.CHAMPION) -> str:
     """Write the page of a version and its model card, once its record is known to be whole."""
     registry = load(RegisterConfig)
     registered = champions.named(registry, version)
@@ -26,7 +28,7 @@ def lineage(version: str = tracking.CHAMPION) -> str:
     card = REPRODUCE / f"card-{registered.number}.md"
     write_text(card, (papers / release.CARD).read_text(encoding="utf-8"))
     write_text(path, page(name, registered, sealed, papers, card.name))
-    given = tracking.approvals(registered)
+    given = versions.approvals(registered)
     judged = "; ".join(f"champion by {a['by']} at {a['at']}" for a in given) or "never champion"
     return (
         f"{name}: commit {sealed.commit[:12]}, data {sealed.data[:12]}, model {sealed.model[:12]}, "
@@ -119,7 +121,7 @@ def _judged(verdict: dict[str, Any]) -> str:
 
 
 def _approved(registered: Version) -> str:
-    rows = [(a["at"], a["by"], a["before"], a["release"]) for a in tracking.approvals(registered)]
+    rows = [(a["at"], a["by"], a["before"], a["release"]) for a in versions.approvals(registered)]
     told = table(["made champion at", "by", "before it", "release"], rows) if rows else "None yet."
     return f"## Approvals\n\n{told}\n"
 
@@ -135,7 +137,7 @@ def _rolled_out(registered: Version) -> str:
             "champion" if move.champion.version == registered.number else "challenger",
             move.by,
         )
-        for move in ledger.told_of(registered.tag("release"))
+        for move in rollout_ledger.told_of(registered.tag("release"))
     ]
     told = table(["at", "rollout", "event", "traffic", "as", "by"], rows) if rows else "None yet."
     return f"## Rollouts\n\n{told}\n"

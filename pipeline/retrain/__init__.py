@@ -8,11 +8,11 @@ is a checkout in which all this may happen, and the `story` two months of it. `r
 the state is broken and rebuilds it.
 """
 
-from pipeline.retrain.calendar import run
+from pipeline.retrain.data_guards import guards
 from pipeline.retrain.decisions import decisions
-from pipeline.retrain.guards import guards
 from pipeline.retrain.loop import loop
 from pipeline.retrain.repair import repair
-from pipeline.retrain.story import replay
+from pipeline.retrain.windows import run
+from simulation.story import replay
 
 __all__ = ["decisions", "guards", "loop", "repair", "replay", "run"]

@@ -9,20 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+from simulation.traffic import Ahead
 
-from pipeline.monitor.champion import live
+from pipeline.monitor.monitored_model import live
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Move
 from pipeline.register import run as register
-from pipeline.retrain import calendar, journal
-from pipeline.retrain.guards import require_sound
+from pipeline.registry import versions
+from pipeline.retrain import journal, windows
+from pipeline.retrain.data_guards import require_sound
 from pipeline.retrain.policy import Attempt
-from pipeline.rollout import canary
-from pipeline.rollout.mirror import shadow
-from pipeline.rollout.traffic import Ahead
-from pipeline.shared import errors, graph, ledger, tracking
+from pipeline.rollout.analysis import canary
+from pipeline.rollout.shadow import shadow
+from pipeline.shared import dvc_lock, errors
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
-from pipeline.shared.ledger import Move
 
 Told = dict[str, object]
 _SAID = 400
@@ -55,7 +57,7 @@ class Begun:
 
     def mine(self) -> list[Move]:
         """What the ledger has seen since it began."""
-        return [entry.move for entry in ledger.entries()[self.entries :]]
+        return [entry.move for entry in rollout_ledger.entries()[self.entries :]]
 
 
 def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
@@ -71,7 +73,7 @@ def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
             done[event.told["step"]] = event.told
     if entries is None:
         put_back()
-        entries, done = len(ledger.entries()), {}
+        entries, done = len(rollout_ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
     return Begun(at, as_of, entries, done, ahead)
 
@@ -88,8 +90,8 @@ def put_back() -> None:
             as_of, whole = event.told["as_of"], False
         whole = whole or (event.kind == "step" and event.told["step"] == "data")
     if not whole:
-        calendar.back(as_of)
-        graph.repro("features")
+        windows.back(as_of)
+        dvc_lock.repro("features")
 
 
 def attempted(
@@ -143,12 +145,12 @@ def _result(step: str, refusal: PipelineError) -> str:
 
 def _calendar(going_on: Begun) -> Told:
     _, window = live()
-    moves = calendar.move(going_on.as_of, "scheduled", window.last)
+    moves = windows.move(going_on.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 
 def _data(_: Begun) -> Told:
-    graph.repro("features")
+    dvc_lock.repro("features")
     return {}
 
 
@@ -158,7 +160,7 @@ def _guards(_: Begun) -> Told:
 
 
 def _gate(_: Begun) -> Told:
-    graph.repro("evaluate")
+    dvc_lock.repro("evaluate")
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
     told = {c.name: c.found for c in verdict.checks if "champion" in c.name[-8:] and c.blocking}
@@ -175,7 +177,7 @@ def _gate(_: Begun) -> Told:
 
 def _register(_: Begun) -> Told:
     register()
-    challenger = tracking.aliased(load(RegisterConfig), tracking.CHALLENGER)
+    challenger = versions.aliased(load(RegisterConfig), versions.CHALLENGER)
     trained = read_record(Training, TRAIN / "training.json", "train").digest
     if challenger is None or challenger.digest != trained:
         raise errors.RegistryRefused(
@@ -198,7 +200,7 @@ def _shadow(going_on: Begun) -> Told:
 
 def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
-    if not any(move.event == "promoted" for move in mine) or ledger.goes_on(mine[-1]):
+    if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
         _require_not_over(mine)
         # Drawn alike, so that the same data give the same journal again.
         canary(ahead=going_on.ahead, draw="loop", fast_track=going_on.fast_track)

@@ -8,24 +8,26 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.register import rebuild
+from pipeline.records import hash_chain, rollout_ledger
+from pipeline.records.hash_chain import Link
+from pipeline.records.rollout_ledger import Move, Side
+from pipeline.register import registry_rebuild
+from pipeline.registry import versions
+from pipeline.registry import champions
+from pipeline.registry.versions import CHAMPION, Held
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import last_served
-from pipeline.shared import appended, champions, ledger, tracking
-from pipeline.shared.appended import Link
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.databases import ANEW, damage
 from pipeline.shared.errors import quoted
-from pipeline.shared.ledger import Move, Side
-from pipeline.shared.tracking import CHAMPION, Held
 
 
 def chain(path: Path, what: str) -> Iterator[Finding]:
     """What is broken of a chain or of its copy."""
-    (ours, wrong), (copied, copy_wrong) = appended.salvaged(path), appended.salvaged_copy(path)
-    copy = appended.copy_path(path)
+    (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
+    copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
-        yield from _lost(path) if path == ledger.LEDGER else ()
+        yield from _lost(path) if path == rollout_ledger.LEDGER else ()
         return
     agree = sum(a.hash == b.hash for a, b in zip(ours, copied, strict=False))
     if not wrong and not copy_wrong and agree == len(copied):
@@ -68,16 +70,16 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
     """A new chain takes the place of what is broken, which stays until then: a kill loses none."""
-    if path == ledger.LEDGER and (later := _later(links)) is not None:
-        links = [*links, appended.next_link(links, later.model_dump_json())]
+    if path == rollout_ledger.LEDGER and (later := _later(links)) is not None:
+        links = [*links, hash_chain.next_link(links, later.model_dump_json())]
     for one in broken:
         set_aside(one, keep=True)
-    appended.write_chain(path, what, links)
+    hash_chain.write_chain(path, what, links)
 
 
 def _end(path: Path, links: list[Link]) -> str:
     """Who is champion at a ledger's end, and what the registry says came after it."""
-    if path != ledger.LEDGER or not links:
+    if path != rollout_ledger.LEDGER or not links:
         return ""
     words = f", champion is {_champion(links).shown}"
     if (later := _later(links)) is None:
@@ -86,22 +88,22 @@ def _end(path: Path, links: list[Link]) -> str:
 
 
 def _champion(links: list[Link]) -> Side:
-    return ledger.champion(Move.model_validate_json(links[-1].told))
+    return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
 
 
 def _held(config: RegisterConfig) -> Held:
     """What a whole local registry holds; nothing of a broken one."""
     path = config.database
-    if path is None or not path.is_file() or damage(path) or rebuild.unreadable(config):
+    if path is None or not path.is_file() or damage(path) or registry_rebuild.unreadable(config):
         return Held()
-    return tracking.held(config)
+    return versions.held(config)
 
 
 def _later(links: list[Link]) -> Move | None:
     """The promotion that these entries lack, where the champion's approval names a later entry."""
     held = _held(load(RegisterConfig))
     version = held.versions.get(held.aliases.get(CHAMPION, ""))
-    given = tracking.approvals(version)[-1:] if version else []
+    given = versions.approvals(version)[-1:] if version else []
     if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
         return None
     last = Move.model_validate_json(links[-1].told)
@@ -109,9 +111,9 @@ def _later(links: list[Link]) -> Move | None:
     return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
         update={
             "event": "promoted by hand",
-            "champion": ledger.champion(last),
+            "champion": rollout_ledger.champion(last),
             "challenger": champions.side_of(version),
-            "shares": {"challenger": ledger.WHOLE},
+            "shares": {"challenger": rollout_ledger.WHOLE},
             "by": f"repair, after the registry: approved by {given[0]['by']} at {given[0]['at']}",
         }
     )
@@ -124,10 +126,10 @@ def _lost(path: Path) -> Iterator[Finding]:
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
     if number in held.versions:
         version = held.versions[number]
-        given = (tracking.approvals(version) or [{}])[-1]
+        given = (versions.approvals(version) or [{}])[-1]
         why = f"approved by {given.get('by', 'nobody')} at {given.get('at', 'no time')}"
         side, told = champions.side_of(version), "after the registry's alias"
-    elif kept := {} if held.versions else rebuild.kept_releases(config):
+    elif kept := {} if held.versions else registry_rebuild.kept_releases(config):
         digest, why = last_served()
         if digest not in kept or kept[digest].number is None:
             yield Finding(
@@ -137,15 +139,15 @@ def _lost(path: Path) -> Iterator[Finding]:
                 f"a person's; the release store keeps what was served: {ANEW}",
             )
             return
-        side, told = rebuild.side_of(kept[digest]), "after the request log"
+        side, told = registry_rebuild.side_of(kept[digest]), "after the request log"
     else:
         return
     by = f"repair, {told}: {why}"
-    first = champions.begin(side, ledger.BEGINNING, by)
+    first = champions.begin(side, rollout_ledger.BEGINNING, by)
     yield Finding(
         path,
         "it is gone, and its copy with it",
         f"{side.shown} was champion {told}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
-        partial(ledger.append, first),
+        partial(rollout_ledger.append, first),
     )

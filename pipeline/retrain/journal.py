@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.shared.appended import Link, chain, link
+from pipeline.records.hash_chain import Link, chain, link
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LedgerRefused
 

@@ -13,21 +13,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.features.transform import ZONE
+from pipeline.features.windows import ZONE
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.answers import Year, serves_all
 from pipeline.retrain.attempt import attempted, put_back
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
-from pipeline.retrain.online import Online
 from pipeline.retrain.policy import decide, is_check_day
-from pipeline.retrain.watch import DAY, Feed, Watch, published, who_serves
-from pipeline.shared import ledger
+from pipeline.retrain.signals import DAY, Feed, Watch, published, who_serves
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import RetrainConfig, Window, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
-from pipeline.shared.ledger import Entry
 from pipeline.shared.watcher import hold
+from simulation.online_sample import Online
+from simulation.year import Year, serves_all
 
 LOCK = Path("state/retrain/loop.lock")
 ROLLOUT_DAYS = 10
@@ -176,7 +176,7 @@ def _told() -> str:
     days = [event for event in every if event.kind == "day"]
     if not days:
         return "no day has passed yet"
-    side, since = serves_all(ledger.entries())
+    side, since = serves_all(rollout_ledger.entries())
     counted = ", ".join(f"{results.count(one)} {one}" for one in sorted(set(results))) or "none"
     return (
         f"{len(days)} days to {days[-1].told['day']}, {sum(e.kind == 'check' for e in every)} "

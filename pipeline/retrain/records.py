@@ -9,21 +9,21 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from pipeline.features.transform import ZONE
-from pipeline.monitor.outcomes import received
+from pipeline.features.windows import ZONE
+from pipeline.monitor.performance import label_ledger
+from pipeline.records import request_log as log
+from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.answers import Year
-from pipeline.retrain.calendar import DECISIONS, Moved
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.watch import Watch, labels_lost
-from pipeline.serve import log
+from pipeline.retrain.signals import Watch, labels_lost
+from pipeline.retrain.windows import DECISIONS, Moved
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.databases import damage
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash, own_temporary, write_text
-from pipeline.shared.ledger import Entry
+from simulation.year import Year
 
 _SQLITE = "sqlite:///"
 _LAST = "SELECT release, id FROM answers WHERE arm IN ('champion', 'control') ORDER BY id DESC"
@@ -99,7 +99,7 @@ def _begin_log(path: Path) -> None:
 
 def labels(known: list[Entry]) -> Iterator[Finding]:
     """The label ledger against the journal, which counted what each day brought."""
-    path = received.LEDGER
+    path = label_ledger.LEDGER
     try:
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
     except ArtifactTampered:
@@ -128,7 +128,7 @@ def _wrong_labels(path: Path) -> str:
     """Why the label ledger does not hold what the journal counted; "" where it does."""
     wrong = damage(path) if path.is_file() and path.stat().st_size else ""
     try:
-        return wrong or labels_lost(received.received())
+        return wrong or labels_lost(label_ledger.received())
     except ArtifactTampered as refusal:
         return str(refusal).partition(";")[0]
 
@@ -139,7 +139,7 @@ def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
     if year is None:
         return
     began = pd.Timestamp(known[0].move.at).tz_convert(ZONE)
-    watch = Watch(year, received.received())
+    watch = Watch(year, label_ledger.received())
     for day in days:
         watch.receive(f"{began:%Y-%m-%d}", day)
 

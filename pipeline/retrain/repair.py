@@ -10,20 +10,21 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.register import rebuild
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry
+from pipeline.register import registry_rebuild
+from pipeline.registry import locations, release, release_loader, versions
+from pipeline.registry import champions
 from pipeline.retrain import journal
 from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
-from pipeline.rollout.rollout import alone
-from pipeline.serve import loaded
-from pipeline.shared import champions, ledger, locations, release, tracking
+from pipeline.rollout.state import alone
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.databases import ANEW, damage
 from pipeline.shared.errors import ArtifactTampered
-from pipeline.shared.ledger import Entry
 
-_CHAINS = {ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
+_CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
 _MOST = 50
 """Repairs in one run: far more than there are files, so that none is tried forever."""
 
@@ -90,7 +91,7 @@ def findings() -> Iterator[Finding]:
         return  # who is champion, and so all that follows, is asked of it
     registry = list(_registry(config, known))
     yield from registry
-    if not registry and tracking.exists(config):
+    if not registry and versions.exists(config):
         yield from _alias(config, known)
         yield from _versions(config)
     yield from _releases(config)
@@ -103,7 +104,7 @@ def findings() -> Iterator[Finding]:
 
 def _readable_ledger() -> list[Entry] | None:
     try:
-        return ledger.entries()
+        return rollout_ledger.entries()
     except ArtifactTampered:
         return None
 
@@ -116,20 +117,24 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     if path is None or not (known or path.is_file()):
         return
     wrong = damage(path) if path.is_file() else "it is gone"
-    if not (wrong := wrong or rebuild.unreadable(config) or rebuild.lacks(config, known)):
+    if not (
+        wrong := wrong
+        or registry_rebuild.unreadable(config)
+        or registry_rebuild.lacks(config, known)
+    ):
         return
-    kept = rebuild.kept_releases(config)
-    made = rebuild.versions(known, kept)
-    can = bool(known) and int(ledger.champion(known[-1].move).version) in made
+    kept = registry_rebuild.kept_releases(config)
+    made = registry_rebuild.versions(known, kept)
+    can = bool(known) and int(rollout_ledger.champion(known[-1].move).version) in made
 
     def again() -> None:
         set_aside(path)
-        rebuild.rebuild(config, made)
+        registry_rebuild.rebuild(config, made)
 
     yield Finding(
         path,
         wrong,
-        f"{len(made)} version(s) {sorted(made)} with whole releases in {loaded.RELEASES}/ and "
+        f"{len(made)} version(s) {sorted(made)} with whole releases in {release_loader.RELEASES}/ and "
         f"{config.artifacts}/; {len(kept) - len(made)} release(s) of no known version",
         "make these versions again, with the alias that the ledger says; runs and their metrics "
         "come from a backup only"
@@ -142,7 +147,7 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
 def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     if not known or config.database is None:
         return
-    side, alias = ledger.champion(known[-1].move), locations.aliases(config).get("champion")
+    side, alias = rollout_ledger.champion(known[-1].move), locations.aliases(config).get("champion")
     if alias != side.version:
         yield Finding(
             Path(config.database),
@@ -155,14 +160,14 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
 
 def _versions(config: RegisterConfig) -> Iterator[Finding]:
     """Versions whose papers or model are not what was registered, and whole copies of them."""
-    for version in tracking.held(config).versions.values():
-        if not (wrong := loaded.broken_in_registry(config, version)):
+    for version in versions.held(config).versions.values():
+        if not (wrong := release_loader.broken_in_registry(config, version)):
             continue
         digest = version.tag("release")
-        source = loaded.place(digest)
-        can = source.is_dir() and not loaded.broken(source)
+        source = release_loader.place(digest)
+        can = source.is_dir() and not release_loader.broken(source)
         yield Finding(
-            tracking.folder_of(config, version, release.place(digest)),
+            versions.folder_of(config, version, release.place(digest)),
             f"version {version.number}: {wrong}",
             f"{source}/ holds the same release, whole" if can else "no whole copy was found",
             "put its papers and model back" if can else f"a backup's, or {ANEW}",
@@ -170,18 +175,18 @@ def _versions(config: RegisterConfig) -> Iterator[Finding]:
         )
 
 
-def _put_back(config: RegisterConfig, version: tracking.Version, source: Path) -> None:
-    set_aside(tracking.folder_of(config, version, release.place(version.tag("release"))))
-    set_aside(tracking.model_of(config, version))
-    loaded.put_back(config, version, source)
+def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -> None:
+    set_aside(versions.folder_of(config, version, release.place(version.tag("release"))))
+    set_aside(versions.model_of(config, version))
+    release_loader.put_back(config, version, source)
 
 
 def _releases(config: RegisterConfig) -> Iterator[Finding]:
     """Exported releases that are not what was exported: the registry has them."""
     for folder in release.exported():
-        if not (wrong := loaded.broken(folder)):
+        if not (wrong := release_loader.broken(folder)):
             continue
-        can = loaded.registered(config, folder.name)
+        can = release_loader.registered(config, folder.name)
         yield Finding(
             folder,
             wrong,
@@ -193,4 +198,4 @@ def _releases(config: RegisterConfig) -> Iterator[Finding]:
 
 def _again(folder: Path, number: str) -> None:
     set_aside(folder)
-    loaded.export(number)
+    release_loader.export(number)

@@ -5,9 +5,9 @@
 """
 
 from pipeline.rollout.bluegreen import bluegreen
-from pipeline.rollout.history import replay_decision, run, who_served
-from pipeline.rollout.mirror import shadow
+from pipeline.rollout.canary import canary
 from pipeline.rollout.rollback import rollback
-from pipeline.rollout.stage import canary
+from pipeline.rollout.shadow import shadow
+from pipeline.rollout.who_served import replay_decision, run, who_served
 
 __all__ = ["bluegreen", "canary", "replay_decision", "rollback", "run", "shadow", "who_served"]

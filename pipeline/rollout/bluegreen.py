@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.rollout import envoy
+from pipeline.rollout.traffic import envoy
+from simulation.traffic import CLIENTS, Reply
+
 from pipeline.rollout.controller import Stage, staged
-from pipeline.rollout.rollout import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
-from pipeline.rollout.traffic import CLIENTS, Reply
+from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 

@@ -1,224 +1,156 @@
-"""Go on, stop, or let a person look: what a canary's requests say, and nothing done about it.
+"""The commands of a rollout; what they change, and on what evidence, is in the ledger."""
 
-A challenger is compared with a control of the same size at the same time, never with the champion's
-other traffic or with yesterday: hours differ by more than models. Evidence is followed through
-every request and kept over the steps, so that it does not matter how often anybody looks.
-"""
+from collections.abc import Iterator
 
-from dataclasses import dataclass
+from simulation.traffic import DAY, Ahead
 
-import numpy as np
-import pandas as pd
-
-from pipeline.rollout import guardrails, resources
-from pipeline.rollout.decision import (
-    At,
-    Breaker,
-    Decision,
-    Metric,
-    Outcome,
-    Side,
-    Start,
-    plan_hash,
+from pipeline.records.rollout_ledger import Entry
+from pipeline.rollout import canary_plot
+from pipeline.rollout.analysis import canary as analysis
+from pipeline.rollout.analysis.decision import Decision, Start
+from pipeline.rollout.controller import BASELINE, COLD, Canary, Stage, frozen, shares_at, staged
+from pipeline.rollout.progress import when
+from pipeline.rollout.state import (
+    ALL_CHALLENGER,
+    ALL_CHAMPION,
+    alone,
+    begun,
+    minute_of,
 )
-from pipeline.rollout.guardrails import ARMS, RATES, Requests, compared
-from pipeline.rollout.stalls import Arms, longest_run
-from pipeline.shared.config import CanaryPlan, RolloutConfig
+from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
-Answer = tuple[Outcome, list[str]]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """All that an outcome follows from."""
-
-    plan: CanaryPlan
-    at: At
-    requests: Requests
-    metrics: list[Metric]
-    breakers: list[Breaker]
+_ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
+"""The outcomes that take the challenger out, and what the ledger calls them."""
 
 
-def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
-    """What the canary's requests so far say, by a plan that was made before.
+def canary(
+    bad: str = "",
+    force: bool = False,
+    ahead: Ahead | None = None,
+    draw: str = "",
+    fast_track: bool = False,
+) -> str:
+    """Let the challenger answer a growing share of the traffic, and decide by what is seen.
 
-    `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
-    code (HTTP, 0 without an answer), seconds, release (who answered), logged (whether the servers'
-    log has the answer), risk (NaN without one), missing, stale, parity (|served - recomputed|, of a
-    batch the farthest row's, NaN where not compared), and the columns of the plan's slices.
+    `bad` injects a fault into its server. One that was interrupted goes on where it was. `draw`
+    lets a replay assign the same flights again; without it the assignment is a new draw.
+    `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
+
+    Raises:
+        RolledBack: the challenger was worse than its control, or broke a limit.
+        NotPromoted: nothing against it was found, and not enough for it.
+        RolloutRefused: another rollout goes on, or this challenger was rolled back before.
     """
-    canary = plan.canary
-    requests = compared(observed, start, canary)
-    metrics = _metrics(requests, canary, start.same_model, at.step)
-    breakers = _breakers(requests, canary, at.alive)
-    outcome, reasons = _outcome(Seen(canary, at, requests, metrics, breakers))
-    return Decision(
-        plan=plan_hash(plan),
-        start=start,
-        at=at,
-        outcome=outcome,
-        reasons=reasons,
-        metrics=metrics,
-        breakers=breakers,
-        slices=guardrails.slices(requests),
+    with alone():
+        rollout, known = begun("canary", bad, force, draw, fast_track)
+        arms = {"champion": rollout.champion, "control": rollout.champion}
+        arms["challenger"] = rollout.challenger
+        plan = rollout.plan.canary
+        days = int(plan.max_days + plan.bake_days) + 1
+        with staged(rollout, days, arms, known, ahead) as stage:
+            minutes = stage.lived()
+            course = _taken_up(stage, known) if known else _started(stage, minutes)
+            if course.promoted is not None:
+                return _baked(course, minutes, course.promoted)
+            return _through(course, minutes)
+
+
+def _through(course: Canary, minutes: Iterator[int]) -> str:
+    """Step by step until it is decided."""
+    stage = course.stage
+    for minute in minutes:
+        if not course.due(minute):
+            continue
+        stage.require_going_on()
+        decision, observed = course.look(minute)
+        if decision.outcome == "hold":
+            continue
+        kept = stage.rollout.keep(observed, decision)
+        if decision.outcome == "promote":
+            stage.change("promoted", minute, ALL_CHALLENGER, **kept)
+            return _baked(course, minutes, minute)
+        if decision.outcome != "advance":
+            stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
+            raise _ended(course, decision)
+        course.steps.append((minute, course.step + 1))
+        shares = shares_at(stage.rollout, course.step)
+        stage.change("step", minute, shares, step=course.step, **kept)
+    raise NotPromoted(
+        f"{stage.rollout.name}: the traffic ended in step {course.step} of "
+        f"{len(stage.rollout.plan.canary.steps)}, undecided; the champion stays: see `make rollout`"
     )
 
 
-def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
-    """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
+def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
+    """Begin the first step, once enough is known of how fast the champion answers."""
+    minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
+    start = frozen(stage, stage.observed())
+    told = {"start": start.model_dump()}
+    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
+    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=len(stage.replies))
 
-    Strangers are still answered by the old one: what they ask for costs the new one nothing.
-    """
-    canary = plan.canary
-    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
-    tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
-    return Decision(
-        plan=plan_hash(plan),
-        start=start,
-        at=at,
-        outcome="rollback" if tripped else "hold",
-        reasons=tripped or ["no limit is broken"],
-        metrics=[],
-        breakers=breakers,
+
+def _taken_up(stage: Stage, known: list[Entry]) -> Canary:
+    """Go on with a canary that was interrupted, with all its evidence; in its bake, if promoted."""
+    moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
+    start = Start.model_validate((moves[0].decision or {})["start"])
+    steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
+    course = Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+    where, last = f"step {moves[-1].step}", known[-1].move
+    if last.event == "promoted":
+        where, course.promoted = "the bake", minute_of(last.at)
+        decision = Decision.model_validate(last.decision)
+        course.decisions.append((course.promoted, shares_at(stage.rollout, course.step), decision))
+    stage.view.say(f"goes on in {where}: ledger and logs are where they were")
+    return course
+
+
+def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
+    """Watch the new champion with the old one warm beside it; only a limit can end this."""
+    stage, plan = course.stage, course.stage.rollout.plan
+    for minute in minutes:
+        alive = stage.live.starts("challenger") == 1
+        over = minute - promoted >= plan.canary.bake_days * DAY
+        if alive and not over and len(stage.replies) - course.looked_requests < BASELINE:
+            continue
+        stage.require_going_on()
+        course.looked_requests = len(stage.replies)
+        observed = course.observed()
+        decision = analysis.baking(plan, course.start, observed, course.at(minute))
+        if decision.outcome == "rollback":
+            kept = stage.rollout.keep(observed, decision)
+            stage.change("rolled back", minute, ALL_CHAMPION, **kept)
+            raise _ended(course, decision)
+        if over:
+            stage.change("baked", minute, ALL_CHALLENGER)
+            return _promoted(course)
+    raise NotPromoted(
+        f"{stage.rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
     )
 
 
-def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int) -> list[Metric]:
-    least = canary.steps[step].min_requests
-    return [
-        *(
-            guardrails.rate(requests, name, getattr(canary.guardrails, name), step, least)
-            for name in RATES
-        ),
-        guardrails.score(requests, canary, same_model, step, least),
-        guardrails.sample_ratio(requests, canary, step, least),
-    ]
-
-
-def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Breaker]:
-    """The limits that need no sample size, on the challenger's requests alone."""
-    rule, mine = canary.breakers, requests.is_challenger
-    failed = np.cumsum(
-        np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
-    )
-    worst = int(np.max(failed[rule.failing.of :] - failed[: -rule.failing.of], initial=0))
-    risk = requests.risk[mine & requests.answered & requests.logged]
-    unlike = int(np.count_nonzero(requests.parity[mine] > rule.parity_tolerance))
-    return [
-        _breaker("challenger process gone", int(not alive), 0),
-        _breaker(f"failed of {rule.failing.of} in a row", worst, rule.failing.failed - 1),
-        *(
-            _breaker(f"{name} in a row", _in_a_row(requests, name, canary), rule.in_a_row.bad - 1)
-            for name in RATES
-        ),
-        _breaker(
-            "answers that are no probability",
-            int(np.count_nonzero(~((risk >= 0) & (risk <= 1)))),
-            rule.invalid_allowed,
-        ),
-        _breaker("answers unlike the recomputed ones", unlike, rule.parity_allowed),
-        *resources.breakers(requests.resources, mine, rule.resources),
-    ]
-
-
-def _in_a_row(requests: Requests, name: str, canary: CanaryPlan) -> int:
-    rule, known = canary.breakers.in_a_row, requests.known[name] | requests.bad[name]
-    arms = Arms(requests.bad[name][known], requests.start[known], requests.is_challenger[known])
-    return longest_run(arms, rule.seconds, rule.control_bad)
-
-
-def _breaker(name: str, found: int, allowed: int) -> Breaker:
-    return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
-
-
-def _outcome(seen: Seen) -> Answer:
-    """The first that applies: stopping comes before all, and doubt before going on."""
-    if tripped := [breaker for breaker in seen.breakers if breaker.tripped]:
-        return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
-    if flaws := _flaws(seen):
-        return "pause", flaws
-    if alarmed := [metric for metric in seen.metrics if metric.alarmed]:
-        uneven = all(metric.name == "sample_ratio" for metric in alarmed)
-        return "pause" if uneven else "rollback", [_alarm(metric) for metric in alarmed]
-    lacking, last = _lacking(seen), seen.at.step == len(seen.plan.steps) - 1
-    if last and not lacking:
-        return "promote", ["no alarm in any step, and every step had its requests and days"]
-    if seen.at.days >= seen.plan.max_days:
-        over = f"{seen.at.days:g} days of at most {seen.plan.max_days:g} in step {seen.at.step}"
-        return "inconclusive", [over, *lacking]
-    if lacking:
-        return "hold", lacking
-    to = seen.plan.steps[seen.at.step + 1].set_weight
-    return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
-
-
-def _flaws(seen: Seen) -> list[str]:
-    """Why the arms can't be compared at all, whatever they show."""
-    found, run = [], _longest_run(seen.requests.is_challenger)
-    if run > seen.plan.max_run:
-        found.append(
-            f"{run} requests in a row are one arm's, by chance at most {seen.plan.max_run}: "
-            "challenger and control are not concurrent"
-        )
-    if switched := seen.requests.switched:
-        found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
-    return found + _unlogged(seen)
-
-
-def _unlogged(seen: Seen) -> list[str]:
-    """Arms whose answers the servers' log lacks too often: what was answered is not known."""
-    requests, rule, found = seen.requests, seen.plan.unlogged, []
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
-        answered = mine & requests.answered
-        lost, of = np.count_nonzero(answered & ~requests.logged), np.count_nonzero(answered)
-        if lost > max(rule.fewest, rule.share * of):
-            found.append(
-                f"{lost} of {of} answers of the {name} are not in the servers' log, allowed are "
-                f"{rule.fewest}, or {rule.share:.0%}: the evidence is missing"
-            )
-    return found
-
-
-def _longest_run(arm: np.ndarray) -> int:
-    changes = np.flatnonzero(np.diff(arm)) + 1
-    return int(np.diff(np.concatenate([[0], changes, [len(arm)]])).max())
-
-
-def _lacking(seen: Seen) -> list[str]:
-    """What the step still lacks: requests, days, what a required metric has not seen."""
-    at, requests, step = seen.at, seen.requests, seen.plan.steps[seen.at.step]
-    here, needed = requests.step == at.step, step.min_requests
-    smaller = min(requests.per_arm(here))
-    compared, _ = requests.per_arm(here & ~np.isnan(requests.parity))
-    found = []
-    if smaller < needed:
-        found.append(f"{smaller} requests of the smaller arm in step {at.step}, needed {needed}")
-    if at.days_at_step < step.days:
-        found.append(f"{at.days_at_step:g} days in step {at.step}, needed {step.days:g}")
-    found += [
-        f"{metric.name} seen {metric.seen} times in the arm that shows less, needed {needed}"
-        for metric in seen.metrics
-        if metric.required and not metric.enough
-    ]
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
-        if resources.unread(requests.resources, mine):
-            found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
-    if compared < needed:
-        found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
-    return found
-
-
-def _alarm(metric: Metric) -> str:
-    challenger, control = _shown(metric.challenger), _shown(metric.control)
-    ours, theirs = metric.events or (0, 0)
-    told = f" ({ours} and {theirs} events)" if metric.events else ""
+def _promoted(course: Canary) -> str:
+    stage, decision = course.stage, course.decisions[-1][2]
+    errors = decision.metric("errors")
+    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     return (
-        f"{metric.name}: challenger {challenger}, control {control}{told}; "
-        f"p {metric.p:.2g}, alpha {metric.alpha:g}"
+        f"{stage.rollout.title}: {stage.rollout.challenger.shown} is champion, after "
+        f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
+        f"{len(course.decisions)} looks; provisional until labels mature; users: "
+        f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"
     )
 
 
-def _shown(side: Side) -> str:
-    if side.bad is not None:
-        return f"{side.bad:,} of {side.of:,}"
-    return f"{side.of:,}" if side.mean is None else f"{side.mean:.4g} over {side.of:,}"
+def _ended(course: Canary, decision: Decision) -> PipelineError:
+    """What to say of a challenger that was taken out."""
+    stage, (minute, shares, _) = course.stage, course.decisions[-1]
+    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    met = int((course.observed()["arm"] == "challenger").sum())
+    words = (
+        f"{stage.rollout.name}: {stage.rollout.challenger.shown} at {when(minute)} with "
+        f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "
+        f"{'; '.join(decision.reasons)}; it met {met} of {len(stage.replies):,} requests, users "
+        f"saw {stage.failures} failures; {stage.rollout.champion.shown} serves all -> "
+        f"{stage.rollout.folder}/; `make replay-decision` decides it again"
+    )
+    return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)

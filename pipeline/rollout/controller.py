@@ -12,28 +12,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pipeline.rollout.traffic import envoy
+from simulation.traffic import DAY, Ahead, Reply, Traffic, Users, batched, lived, traffic
+from pipeline.rollout.traffic import servers as serving_live
 
-from pipeline.features.store import Store, opened
-from pipeline.rollout import envoy
-from pipeline.rollout import live as serving_live
-from pipeline.rollout.canary import decide
-from pipeline.rollout.decision import At, Decision, Start
-from pipeline.rollout.evidence import Evidence, with_steps
-from pipeline.rollout.fault import injected
-from pipeline.rollout.keeper import KEPT
-from pipeline.rollout.live import PROJECT, Live
-from pipeline.rollout.resources import READINGS
-from pipeline.rollout.rollout import ALL_CHAMPION, Rollout, changing
-from pipeline.rollout.traffic import DAY, Ahead, Reply, Traffic, Users, batched, lived, traffic
-from pipeline.rollout.view import View, weights, when
-from pipeline.serve.loaded import loaded
-from pipeline.serve.log import newest
+from pipeline.features.online_store import Store, opened
+from pipeline.records import rollout_ledger
+from pipeline.records.request_log import newest
+from pipeline.records.rollout_ledger import WHOLE, Entry, Side
+from pipeline.registry import champions
+from pipeline.registry.release_loader import loaded
+from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.decision import At, Decision, Start
+from pipeline.rollout.progress import View, weights, when
+from pipeline.rollout.state import ALL_CHAMPION, Rollout, changing
+from pipeline.rollout.traffic.evidence import Evidence, with_steps
+from pipeline.rollout.traffic.resources import READINGS
+from pipeline.rollout.traffic.servers import PROJECT, Live
+from pipeline.rollout.traffic.supervisor import KEPT
 from pipeline.serve.predictor import Predictor
-from pipeline.shared import champions, ledger
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused, ServersFailed
-from pipeline.shared.ledger import WHOLE, Entry, Side
 from pipeline.shared.processes import Patience
+from simulation.faults import injected
 
 COLD, BASELINE, BLOCKS = 100, 200, 8
 """The champion's first requests meet what is still cold, and are left out; from the next ones the
@@ -148,7 +149,7 @@ class Stage:
         Raises:
             RolloutRefused: somebody has, or is about to.
         """
-        known = ledger.entries()
+        known = rollout_ledger.entries()
         if mine and len(known) == self.stands:
             return
         last = known[-1].move if known else None

@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.rollout import envoy, routes
-from pipeline.rollout import live as serving_live
-from pipeline.rollout.keeper import KEPT, WANTED, read_wanted
-from pipeline.rollout.rollout import (
+from pipeline.rollout.traffic import envoy, routes
+from pipeline.rollout.traffic import servers as serving_live
+
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry, Move, Side
+from pipeline.registry import champions
+from pipeline.rollout.state import (
     ALL_CHAMPION,
     FAILED,
     UNFINISHED,
     changing,
     require_answers,
 )
-from pipeline.shared import champions, clock, ledger, lineage
+from pipeline.rollout.traffic.supervisor import KEPT, WANTED, read_wanted
+from pipeline.shared import clock, lineage
 from pipeline.shared.config import IngestConfig, RegisterConfig, load
 from pipeline.shared.databases import database
 from pipeline.shared.errors import PipelineError, RolloutRefused
-from pipeline.shared.ledger import Entry, Move, Side
 
 _PATIENCE_SECONDS = 10.0
 
@@ -51,10 +54,10 @@ def rollback(version: str = "") -> str:
 
 def _taken_back(version: str) -> str:
     started = time.perf_counter()
-    known = ledger.entries()
+    known = rollout_ledger.entries()
     if version and known:
         _require_over(known[-1].move)
-        serves = ledger.serving_most(known[-1].move)
+        serves = rollout_ledger.serving_most(known[-1].move)
         if serves.version == version:
             return f"{serves.shown} serves all already: nothing to take back{_followed()}"
     back = _to(version, known) if version and known else _back(known)
@@ -70,9 +73,9 @@ def _taken_back(version: str) -> str:
         return words + (f"; `make rollback VERSION={older[-1]}` goes further" if older else "")
     require_answers(back.target)
     last = known[-1].move
-    ledger.append(
+    rollout_ledger.append(
         Move(
-            at=ledger.now(clock.arrived_at(load(IngestConfig).as_of)),
+            at=rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of)),
             event="rolled back",
             rollout=last.rollout,
             champion=back.target,
@@ -141,15 +144,15 @@ def _to(version: str, known: list[Entry]) -> Back:
             f"version {version} never served here, {len(served)} did: {', '.join(served)}; "
             "`make rollout` shows when"
         )
-    return Back(served[version], ledger.serving_most(known[-1].move))
+    return Back(served[version], rollout_ledger.serving_most(known[-1].move))
 
 
 def _served(known: list[Entry]) -> dict[str, Side]:
     """Every version that once answered all the traffic, those that did last at the end."""
     found: dict[str, Side] = {}
     for entry in known:
-        for side, share in ledger.serving(entry.move):
-            if share == ledger.WHOLE and not side.fault:
+        for side, share in rollout_ledger.serving(entry.move):
+            if share == rollout_ledger.WHOLE and not side.fault:
                 found.pop(side.version, None)
                 found[side.version] = side
     return found
@@ -163,7 +166,7 @@ def _switched(back: Back, last: Move) -> str:
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
-    route = routes.Route({arm: ledger.WHOLE}, last.salt)
+    route = routes.Route({arm: rollout_ledger.WHOLE}, last.salt)
     version = envoy.set_route(KEPT, route, wanted.keys)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

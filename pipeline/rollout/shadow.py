@@ -1,209 +1,228 @@
-"""What a challenger says beside the champion on every request, before it answers any.
+"""The shadow: the challenger gets a copy of every request and answers nobody.
 
-Pair by pair it shows at once whether it fails, is slow or says something else. Whether its log
-loss is worse takes labels and days: flights of one day are late together, so there are few looks.
+A day of traffic is mirrored through the proxy, which shows at once whether the challenger fails, is
+slow, or says something else. Its log loss takes weeks of labels: the days after the first are
+scored in a batch, from the offline join that the mirrored day was just held against.
 """
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pipeline.rollout.traffic import envoy
+from simulation.traffic import DAY, Ahead, Traffic
 
-from pipeline.rollout.decision import (
-    Decision,
-    Finite,
-    Metric,
-    Outcome,
-    Side,
-    plan_hash,
-    rounded,
-)
-from pipeline.rollout.looks import end, limits, p_above
-from pipeline.rollout.stalls import events
-from pipeline.rollout.statistics import first_alarm, log_e_events, p_anytime
-from pipeline.shared.config import RolloutConfig, ShadowPlan
+from pipeline.features.definitions import LABEL
+from pipeline.features.windows import ZONE
+from pipeline.records.request_log import SHADOW
+from pipeline.rollout.analysis import shadow as analysis
+from pipeline.rollout.analysis.decision import Decision
+from pipeline.rollout.controller import Stage, recomputed, staged, wrong
+from pipeline.rollout.progress import when
+from pipeline.rollout.state import ALL_CHAMPION, Rollout, alone, begun
+from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.shared.errors import NotPromoted, RolledBack
+from pipeline.shared.scores import log_loss
+from simulation.faults import OF_THE_MODEL
 
-SIDES = ("challenger", "champion")
-QUANTILES = (0.5, 0.9, 0.99)
+_MATURE = DAY + 10 * 60
+"""A day's labels are complete at 10:00 of the next, UTC."""
 
 
-class Comparison(Finite):
-    """What pairs of answers to the same requests show; None where there is nothing to compare.
+def shadow(
+    bad: str = "", force: bool = False, only_serving: bool = False, ahead: Ahead | None = None
+) -> str:
+    """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
 
-    Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` are
-    pairs, `failure_events` events. `slower_blocks` are the blocks of time in which the challenger's
-    median was the higher, and the lower one. Seconds and risks are quantiles at QUANTILES; `ks` is
-    the largest distance between the two distributions of risk, `moved` the quantiles of
-    |challenger - champion|; `enough` pairs to read them. `p_fails_more` and `p_slower` hold at any
-    look; `p_slower` is reported and decides nothing.
+    With `only_serving` the first day is all: for a refresh, whose loss the gate has just judged on
+    newer days than a shadow could wait for.
+
+    Raises:
+        RolledBack: it fails where the champion does not, answers otherwise than it should, or its
+            log loss is surely worse by more than the plan's margin.
+        NotPromoted: four weeks show neither.
+        RolloutRefused: another rollout goes on, or this challenger was taken out before.
     """
-
-    pairs: int
-    both_answered: int
-    failed_alone: tuple[int, int]
-    failure_events: tuple[int, int]
-    p_fails_more: float
-    fails_more: bool
-    seconds: tuple[list[float], list[float]] | None
-    slower_blocks: tuple[int, int]
-    p_slower: float
-    risk: tuple[list[float], list[float]] | None
-    equal: float | None
-    moved_mean: float | None
-    moved: list[float] | None
-    ks: float | None
-    enough: bool
+    with alone():
+        rollout, known = begun("shadow", bad, force)
+        arms = {"champion": rollout.champion, "challenger": rollout.challenger}
+        days = 1 if only_serving else max(rollout.plan.shadow.looks)
+        with staged(rollout, days, arms, known, ahead) as stage:
+            stage.shadowed = True
+            minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
+            if not known:
+                stage.change("shadow", minute, ALL_CHAMPION)
+            pairs = _mirrored(stage)
+            return _judged(stage, pairs, only_serving)
 
 
-def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
-    """The answers of both models to the same requests, at once and without a label.
-
-    `pairs` has a row per request: at (its beginning in seconds), and code, seconds and risk of each
-    side, as challenger_code and champion_code. Only failures that one side had alone count.
-    """
-    pairs = pairs.sort_values("at", kind="stable")
-    fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
-    alone = fine["challenger"] != fine["champion"]
-    began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
-    failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
-    log_e = log_e_events(failed.is_challenger)
-    both = pairs[fine["challenger"] & fine["champion"]]
-    slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
-    ours = int((alone & ~fine["challenger"]).sum())
-    return Comparison(
-        pairs=len(pairs),
-        both_answered=len(both),
-        failed_alone=(ours, int(alone.sum()) - ours),
-        failure_events=failed.counts(),
-        p_fails_more=rounded(p_anytime(log_e)),
-        fails_more=first_alarm(log_e, plan.shadow.errors_alpha) is not None,
-        seconds=_quantiles(both, "seconds"),
-        slower_blocks=(int(slower.sum()), int((~slower).sum())),
-        p_slower=rounded(p_anytime(log_e_events(slower))),
-        risk=_quantiles(both, "risk"),
-        **_moved(both),
-        enough=len(both) >= plan.shadow.min_pairs,
-    )
-
-
-def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:
-    """For each block of time, whether the challenger's median time is higher; equal ones left out.
-
-    Both answer the same requests at once, so a stall of either is one block, however many wait.
-    """
-    timed = both[["at", *(f"{side}_seconds" for side in SIDES)]].dropna()
-    block = (timed.pop("at").astype("float64") // seconds).astype("int64")
-    medians = timed.groupby(block.to_numpy()).median()
-    apart = (medians["challenger_seconds"] - medians["champion_seconds"]).to_numpy()
-    return np.asarray(apart[apart != 0] > 0)
-
-
-def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]] | None:
-    known = both[[f"{side}_{what}" for side in SIDES]].dropna().to_numpy(dtype="float64")
-    if not len(known):
-        return None
-    found = np.quantile(known, QUANTILES, axis=0)
-    return [rounded(x) for x in found[:, 0]], [rounded(x) for x in found[:, 1]]
-
-
-def _moved(both: pd.DataFrame) -> dict[str, Any]:
-    """How far the challenger's risks are from the champion's, pair by pair and as distributions."""
-    risk = both[[f"{side}_risk" for side in SIDES]].dropna().to_numpy(dtype="float64")
-    if not len(risk):
-        return dict.fromkeys(("equal", "moved_mean", "moved", "ks"))
-    apart = np.abs(risk[:, 0] - risk[:, 1])
-    at = np.sort(risk, axis=None)
-    below = [np.searchsorted(np.sort(side), at, side="right") / len(side) for side in risk.T]
-    return {
-        "equal": rounded(float((apart == 0).mean())),
-        "moved_mean": rounded(float(apart.mean())),
-        "moved": [rounded(x) for x in np.quantile(apart, QUANTILES)],
-        "ks": rounded(float(np.abs(below[0] - below[1]).max())),
-    }
-
-
-def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
-    """What the days with labels say, at the looks of the plan and at no other time.
-
-    `days` has a row per day, in order: flights, and worse_by (their mean paired log loss,
-    challenger less champion, in nats). Days without either are left out. Every look reached is
-    judged anew, in order, and the first to decide does, so that it does not matter when one asks.
-    `refresh` is a scheduled retraining, with the code and the features of the champion.
-    """
-    shadow = plan.shadow
-    usable = days[(days["flights"] > 0) & np.isfinite(days["worse_by"])]
-    outcome: Outcome = "hold"
-    metrics: list[Metric] = []
-    reached = [look for look in shadow.looks if look <= len(usable)]
-    for number, look in enumerate(reached):
-        metrics = _look(shadow, usable[:look], number, refresh)
-        if (outcome := _outcome(metrics, last=look == shadow.looks[-1])) != "hold":
+def _mirrored(stage: Stage) -> pd.DataFrame:
+    """The first day, live: each request as the champion answered it and as the challenger did."""
+    first = stage.evidence.traffic.at[0]
+    for minute in stage.lived():
+        if minute - first >= DAY:
             break
-    return Decision(
-        plan=plan_hash(plan),
-        refresh=refresh,
-        outcome=outcome,
-        reasons=_reasons(shadow, len(usable), len(days), metrics),
-        metrics=metrics,
+    observed = stage.observed()
+    answers = stage.evidence.answers()
+    theirs = _first_rows(answers[answers["arm"] == SHADOW])
+    theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
+    ours = _first_rows(answers[answers["arm"].isin(KNOWN)])
+    timed = ours[["request_id", "seconds"]].rename(columns={"seconds": "champion_seconds"})
+    pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
+    pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
+    pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
+    failed = envoy.failed(stage.live.wanted.ports, "challenger")
+    return pairs.assign(challenger_code=copies_codes(pairs, failed))
+
+
+def copies_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
+    """The code of each copy's answer, which the proxy throws away and only counts.
+
+    What was logged was answered. Of what was not, so many `failed`, as both did first of all; the
+    rest is missing evidence, NaN, since an answer may be lost on its way into the log.
+    """
+    logged = pairs["challenger_risk"].notna().to_numpy()
+    lacking = np.flatnonzero(~logged)
+    fine = pairs["champion_code"].to_numpy()[lacking] == 200
+    codes = np.where(logged, 200.0, np.nan)
+    codes[lacking[np.argsort(fine, kind="stable")][:failed]] = 0
+    return codes
+
+
+def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
+    """One row a request, of a batch its first."""
+    return answers[answers["row"] == 0].drop_duplicates("request_id")
+
+
+def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
+    rollout, traffic = stage.rollout, stage.evidence.traffic
+    _require_logged(stage, pairs)
+    compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
+    stage.view.say(_at_once(compared))
+    unlike = _unlike(stage, pairs)
+    if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
+        return _stopped(stage, compared, unlike, pairs)
+    if only_serving:
+        return _serves(stage, compared, pairs)
+    days = daily(rollout, traffic)
+    decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
+    return _concluded(stage, days, decision)
+
+
+def _at_once(compared: analysis.Comparison) -> str:
+    ours, theirs = compared.seconds or ([], [])
+    medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
+    return (
+        f"{compared.pairs:,} pairs, failed alone {compared.failed_alone[0]} and "
+        f"{compared.failed_alone[1]}, medians {medians}, slower in {compared.slower_blocks[0]} and "
+        f"{compared.slower_blocks[1]} blocks of time (p {compared.p_slower:.2g}), equal risks "
+        f"{compared.equal if compared.equal is not None else 0:.1%}, mean difference "
+        f"{compared.moved_mean or 0:.4f}, largest distance of the distributions "
+        f"{compared.ks or 0:.3f} (challenger, champion)"
     )
 
 
-def _look(shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool) -> list[Metric]:
-    """The three questions at one look: surely worse, surely not much worse, surely better?"""
-    looks = tuple(shadow.looks)
-    worst = limits(looks, shadow.rollback_alpha)[number]
-    best = limits(looks, shadow.pass_alpha)[number]
-    x = days["worse_by"].to_numpy(dtype="float64")
-    margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
-    ends = rounded(end(x, worst)), rounded(-end(-x, best))
-    flights = int(days["flights"].sum())
-    return [
-        _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
-        _metric("passes", p_above(-x, -margin), best, x, ends, flights),
-        _metric("better", p_above(-x, 0.0), best, x, ends, flights),
-    ]
+def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
+    """How many of the challenger's rows differ from what its model gives on the right rows."""
+    rollout = stage.rollout
+    traffic, answers = stage.evidence.traffic, stage.evidence.answers()
+    risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
+    if rollout.challenger.fault in OF_THE_MODEL:
+        risk = wrong(rollout.challenger, traffic)
+    right = pd.Series(risk, index=traffic.asked["name"])
+    mirrored = answers["request_id"].isin(set(pairs["request_id"]))
+    rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
+    apart = (rows["risk"] - rows["flight"].map(right)).abs()
+    return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
-def _metric(
-    name: str, p: float, alpha: float, days: np.ndarray, ends: tuple[float, float], flights: int
-) -> Metric:
-    return Metric(
-        name=name,
-        direction="more is worse",
-        unit="mean over days of the log loss, challenger less champion, in nats",
-        challenger=Side(of=flights),
-        control=Side(of=flights),
-        estimate=rounded(float(days.mean())),
-        low=ends[0],
-        high=ends[1],
-        p=rounded(p),
-        alpha=rounded(alpha),
-        alarmed=p < alpha,
-        alarmed_at=flights if p < alpha else None,
-        required=name != "better",
-        seen=len(days),
-        enough=True,
+def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
+    rollout, minute = stage.rollout, int(pairs["minute"].max())
+    stage.shadowed = False
+    stage.change("shadow failed", minute, ALL_CHAMPION)
+    fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
+    raise RolledBack(
+        f"{rollout.name}: {rollout.challenger.shown} on its first day: {fails}"
+        f"{compared.failed_alone[1]} (p {compared.p_fails_more:.2g}, limit "
+        f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
+        f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
+        f"failures of {len(stage.replies):,}; repair it, then `make shadow`"
     )
 
 
-def _outcome(metrics: list[Metric], last: bool) -> Outcome:
-    worse, passes, _ = metrics
-    if worse.alarmed:
-        return "rollback"
-    if passes.alarmed:
-        return "advance"
-    return "inconclusive" if last else "hold"
+def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
+    """Hold a challenger of which too many answers are neither logged nor known to have failed.
+
+    Raises:
+        NotPromoted: there are more than the plan allows.
+    """
+    rollout, rule = stage.rollout, stage.rollout.plan.canary.unlogged
+    lost = int(pairs["challenger_code"].isna().sum())
+    if lost <= max(rule.fewest, rule.share * len(pairs)):
+        return
+    stage.shadowed = False
+    stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
+    raise NotPromoted(
+        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.shown} did not "
+        f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
+        f"the evidence is missing; see {stage.live.folder}/challenger.log, then `make shadow`"
+    )
 
 
-def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[Metric]) -> list[str]:
-    """The three answers of the last look judged, and how many days the next still needs."""
-    found = [
-        f"{m.name} at day {m.seen}: {m.estimate:+.4f} [{m.low:+.4f}, {m.high:+.4f}], p {m.p:.2g}, "
-        f"limit {m.alpha:.2g}: {'yes' if m.alarmed else 'not shown'}"
-        for m in metrics
-    ]
-    if waiting := [look for look in shadow.looks if look > usable]:
-        found.append(f"{usable} days with labels, next look at {waiting[0]}")
-    if usable < days:
-        found.append(f"{days - usable} of {days} days without flights or loss left out")
-    return found
+def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
+    """It passes by what a day without labels can show.
+
+    Raises:
+        NotPromoted: the day had too few requests to show it.
+    """
+    rollout, minute = stage.rollout, int(pairs["minute"].max())
+    event = "shadow passed" if compared.enough else "shadow held"
+    stage.shadowed = False
+    told = {"serving": compared.model_dump()}
+    stage.change(event, minute, ALL_CHAMPION, decision=told)
+    words = (
+        f"{rollout.name}: {rollout.challenger.shown} answered {compared.both_answered:,} of "
+        f"{compared.pairs:,} mirrored requests as its model does, wanted are "
+        f"{rollout.plan.shadow.min_pairs}; failed alone {compared.failed_alone[0]}"
+    )
+    if not compared.enough:
+        raise NotPromoted(f"{words}; run `make shadow` on a busier day")
+    return f"{words}; its loss was the gate's to judge: may go to `make canary`"
+
+
+def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
+    """For each day how many flights, and by how much the challenger's mean log loss is worse."""
+    asked = traffic.asked
+    labels = asked[LABEL].to_numpy()
+    ours = log_loss(labels, wrong(rollout.challenger, traffic))
+    theirs = log_loss(labels, recomputed(rollout, traffic)[rollout.champion.release[:12]])
+    date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
+    worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
+    found = worse.groupby("date")
+    means = found[["worse_by", "champion"]].mean()
+    return means.assign(flights=found.size()).reset_index()
+
+
+def _is_refresh(rollout: Rollout) -> bool:
+    """A retrained model with the features of the champion; else it is a change, held to more."""
+    return rollout.champion.features == rollout.challenger.features
+
+
+def _concluded(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
+    rollout, last = stage.rollout, decision.metrics[0].seen
+    minute = int(stage.evidence.traffic.at[0]) // DAY * DAY + (last - 1) * DAY + _MATURE
+    kept = rollout.keep(days, decision)
+    stage.shadowed = False
+    event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
+        decision.outcome, "shadow held"
+    )
+    stage.change(event, minute, ALL_CHAMPION, **kept)
+    words = (
+        f"{rollout.title}: {rollout.challenger.shown}, {last} days with labels, "
+        f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
+    )
+    if event == "shadow failed":
+        raise RolledBack(
+            f"{words}; it answered nobody -> {rollout.folder}/; `make run` trains another"
+        )
+    if event == "shadow held":
+        raise NotPromoted(f"{words}; a person looks -> {rollout.folder}/, or `make canary`")
+    return f"{words}; {when(minute)}: may go to `make canary` -> {rollout.folder}/"

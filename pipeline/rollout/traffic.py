@@ -18,19 +18,19 @@ import pandas as pd
 import xxhash
 
 from pipeline import ingest
-from pipeline.features import transform
+from pipeline.features import windows
+from pipeline.features.build import accepted
 from pipeline.features.definitions import VIEWS
-from pipeline.features.join import as_of, historical
+from pipeline.features.feast_repository import table
 from pipeline.features.names import flight_names
-from pipeline.features.repository import table
-from pipeline.features.stage import accepted
-from pipeline.features.store import Store
-from pipeline.features.transform import entity_names, instant, minutes
-from pipeline.serve.callers import CALLER_KEY
+from pipeline.features.online_store import Store
+from pipeline.features.point_in_time import as_of, historical
+from pipeline.features.windows import entity_names, instant, minutes
+from pipeline.records.rollout_ledger import WHOLE
 from pipeline.shared import clock
+from pipeline.shared.callers import CALLER_KEY
 from pipeline.shared.config import FeaturesConfig, IngestConfig, load
 from pipeline.shared.errors import DayUnknown
-from pipeline.shared.ledger import WHOLE
 
 DAY = 24 * 60
 CLIENTS = 6
@@ -96,7 +96,7 @@ def traffic(first: pd.Timestamp, days: int, ahead: Ahead | None = None) -> Traff
     Raises:
         DayUnknown: the published year ends before.
     """
-    local = first.tz_convert(transform.ZONE) + pd.DateOffset(days=days)
+    local = first.tz_convert(windows.ZONE) + pd.DateOffset(days=days)
     last = pd.Timestamp(local).tz_convert("UTC")
     if ahead is not None:
         return ahead.between(first, last)
@@ -108,8 +108,8 @@ def between(
 ) -> Traffic:
     """The traffic of the flights that leave in [first, last), from tables that go on until then."""
     config = load(FeaturesConfig)
-    views = transform.views(flights, weather, config)
-    asked = transform.requests(flights, config)
+    views = windows.views(flights, weather, config)
+    asked = windows.requests(flights, config)
     chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
     return asked_for(historical(asked.reset_index(drop=True), views, config), views, config)

@@ -10,8 +10,8 @@ each within an `envelope`; `callers` says which header is believed, `connection`
 `metrics` what was counted, `kserve` the same predictor for a cluster.
 """
 
+from pipeline.records.retention import prune
 from pipeline.serve.batch import batch
-from pipeline.serve.retention import prune
 from pipeline.serve.server import server
 from pipeline.serve.stage import materialize, run, skew
 

@@ -14,17 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from pipeline.serve import protocol
-from pipeline.serve.callers import Trust
-from pipeline.serve.desk import Desk
-from pipeline.serve.envelope import Envelope, refusal
-from pipeline.serve.gate import Gate
-from pipeline.serve.log import Log
+from pipeline.records.request_log import Log
+from pipeline.serve import open_inference
+from pipeline.serve.admission import Gate
+from pipeline.serve.handler import Desk
 from pipeline.serve.metrics import CONTENT_TYPE, Metrics
+from pipeline.serve.middleware import Envelope, refusal
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, Refused
 from pipeline.serve.openapi import BODIES, answers, described, page
 from pipeline.serve.predictor import Predicts
-from pipeline.serve.protocol import FROM_STORE, INPUTS, Refused
-from pipeline.serve.request import Asked, flight_id, instant_of
+from pipeline.serve.schema import Asked, flight_id, instant_of
+from pipeline.shared.callers import Trust
 from pipeline.shared.config import ServeConfig
 
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -110,9 +110,9 @@ def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
         """The risk that flights arrive 15 or more minutes late, or not at all."""
         body = await desk.body(request, JSON)
         try:
-            asked = Asked.model_validate(protocol.parsed(body))
+            asked = Asked.model_validate(open_inference.parsed(body))
         except ValidationError as error:
-            raise Refused(400, protocol.explained(error)) from None
+            raise Refused(400, open_inference.explained(error)) from None
         instants, found = await desk.from_store(asked.flights, request)
         rows = zip(asked.flights, instants, found.risk.tolist(), found.flags, strict=True)
         predictions = [
@@ -141,16 +141,18 @@ class _Machines:
 
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
-        name, header = self._named(request), request.headers.get(protocol.HEADER)
+        name, header = self._named(request), request.headers.get(open_inference.HEADER)
         kinds = self._kinds[name]
         body = await self._desk.body(request, *([BYTES, JSON] if header else [JSON]))
         if INPUTS in kinds:
             asked, risk = await self._desk.from_features(body, header, kinds, request)
         else:
-            asked = protocol.tensors(body, header, kinds)
-            risk = (await self._desk.from_store(protocol.flights(asked), request))[1].risk
+            asked = open_inference.tensors(body, header, kinds)
+            risk = (await self._desk.from_store(open_inference.flights(asked), request))[1].risk
         told = asked.id if asked.id is not None else request.state.id
-        content, headers = protocol.inferred(name, self._desk.version, told, risk, asked.binary)
+        content, headers = open_inference.inferred(
+            name, self._desk.version, told, risk, asked.binary
+        )
         return Response(content, headers=headers)
 
     async def ready(self) -> Response:
@@ -164,7 +166,7 @@ class _Machines:
     async def model(self, request: Request) -> Response:
         """What a model takes and gives."""
         name = self._named(request)
-        return _json(protocol.metadata(name, self._desk.version, self._kinds[name]))
+        return _json(open_inference.metadata(name, self._desk.version, self._kinds[name]))
 
     async def live(self) -> Response:
         """Whether the process answers at all."""
@@ -173,7 +175,7 @@ class _Machines:
     async def server(self) -> Response:
         """What answers here."""
         told = {"name": "flight-delay-server", "version": self._desk.version}
-        return _json({**told, "extensions": protocol.EXTENSIONS})
+        return _json({**told, "extensions": open_inference.EXTENSIONS})
 
     def _named(self, request: Request) -> str:
         """The model that a path names, if it is served in the version that the path names."""

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.features import transform
+from pipeline.features import windows
+from pipeline.features.build import accepted
 from pipeline.features.definitions import LABEL
-from pipeline.features.join import historical
-from pipeline.features.stage import accepted
-from pipeline.serve.asked import asked_of, champion_of, midnight_after
+from pipeline.features.point_in_time import historical
+from pipeline.registry.model import Model
+from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE
 from pipeline.shared.files import write_json, write_parquet
-from pipeline.shared.model import Model
 from pipeline.shared.scores import log_loss, roc_auc
 
 SCORES, FIGURES = SERVE / "batch.parquet", SERVE / "batch.json"
@@ -70,7 +70,7 @@ def batch(month: str | None = None) -> str:
     _, model = champion_of(config)
     flights, weather = accepted()
     month = f"{midnight_after(flights) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
-    views = transform.views(flights, weather, config)
+    views = windows.views(flights, weather, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
     early, late = (scored(flights, views, known, month, model) for known in (ahead, config))
     asked = asked_of(flights, ahead, month)

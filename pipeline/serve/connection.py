@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pipeline.serve.gate import Gate
+from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
 from pipeline.shared.config import ServeConfig
 

@@ -14,12 +14,12 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 from kserve.errors import InvalidInput
 
-from pipeline.features.store import opened
-from pipeline.serve import protocol
-from pipeline.serve.loaded import export, loaded
+from pipeline.features.online_store import opened
+from pipeline.registry.release_loader import export, loaded
+from pipeline.serve import open_inference
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, Refused
 from pipeline.serve.predictor import Predictor, unready
-from pipeline.serve.protocol import FROM_STORE, INPUTS, RISK, Refused
-from pipeline.serve.request import requests
+from pipeline.serve.schema import requests
 from pipeline.shared.config import RegisterConfig, ServeConfig
 from pipeline.shared.config import load as load_config
 from pipeline.shared.errors import ReleaseRefused
@@ -72,12 +72,12 @@ class FlightDelay(Model):  # type: ignore[misc]
     def _risk(self, payload: InferRequest) -> np.ndarray:
         asked = _tensors(payload)
         if INPUTS in asked.values:
-            return self._predictor.vectors(protocol.matrix(asked))
+            return self._predictor.vectors(open_inference.matrix(asked))
         horizon = self._predictor.loaded.features.horizon_minutes
-        return self._predictor.online(requests(protocol.flights(asked), horizon)).risk
+        return self._predictor.online(requests(open_inference.flights(asked), horizon)).risk
 
 
-def _tensors(payload: InferRequest) -> protocol.Tensors:
+def _tensors(payload: InferRequest) -> open_inference.Tensors:
     """KServe's tensors as our protocol reads them."""
     kinds = FROM_STORE | {INPUTS: "FP32"}
     values = {}
@@ -87,7 +87,7 @@ def _tensors(payload: InferRequest) -> protocol.Tensors:
         flat = tensor.as_numpy().ravel().tolist()
         values[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in flat]
     shapes = {tensor.name: [int(n) for n in tensor.shape] for tensor in payload.inputs}
-    return protocol.Tensors(payload.id, values, shapes, binary=False)
+    return open_inference.Tensors(payload.id, values, shapes, binary=False)
 
 
 def release_digest(text: str) -> str:

@@ -36,7 +36,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
 from pipeline.features.definitions import VIEWS
-from pipeline.features.transform import NEVER
+from pipeline.features.windows import NEVER
 
 kept.ValueClass = kept.MutexValue
 

@@ -13,8 +13,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
-from pipeline.serve.protocol import HEADER, Inference
-from pipeline.serve.request import Asked
+from pipeline.serve.open_inference import HEADER, Inference
+from pipeline.serve.schema import Asked
 
 _REASONS = {
     400: "The body is not what is wanted",

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, ONE_HOT, VIEWS
-from pipeline.features.store import Vectors
-from pipeline.serve.loaded import Loaded
+from pipeline.features.online_store import Vectors
+from pipeline.registry.release_loader import Loaded
 
 
 class Reads(Protocol):

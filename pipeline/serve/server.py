@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.features.store import LIVE, Store, opened
-from pipeline.features.transform import NEVER
-from pipeline.serve.request import instant_of
+from pipeline.features.online_store import LIVE, Store, opened
+from pipeline.features.windows import NEVER
+from pipeline.serve.schema import instant_of
 from pipeline.shared.config import RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
@@ -42,7 +42,7 @@ def server(version: str = "champion", port: str | int | None = None) -> str:
         ReleaseRefused: its parts do not belong together, or it has other features than are served.
         EnvironmentUnfit: the port is taken.
     """
-    from pipeline.serve.loaded import export
+    from pipeline.registry.release_loader import export
 
     return serve(export(version), None if port is None else int(port))
 
@@ -60,12 +60,12 @@ def serve(
     `wrap` may put something before the predictor; whether it is ready is asked of what is behind.
     `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
     """
-    from pipeline.serve import log as request_log
+    from pipeline.records import request_log
+    from pipeline.registry.release_loader import loaded
     from pipeline.serve.app import create_app
-    from pipeline.serve.callers import Trust
-    from pipeline.serve.loaded import loaded
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.predictor import Predictor, unready
+    from pipeline.shared.callers import Trust
 
     sys.setswitchinterval(SWITCH_SECONDS)
     config, began = load(ServeConfig), time.monotonic()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS
-from pipeline.features.join import historical
 from pipeline.features.on_demand import sources
-from pipeline.features.store import STALE
-from pipeline.features.transform import Event, minutes
+from pipeline.features.online_store import STALE
+from pipeline.features.point_in_time import historical
+from pipeline.features.windows import Event, minutes
 from pipeline.shared.config import FeaturesConfig
 from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.scores import log_loss, roc_auc
@@ -140,13 +140,13 @@ def mistakes(
     shares = [w.name for w in ROLLING if w.value in (LABEL, PROXY)]
     yield "percent for fraction", trained.assign(**{n: trained[n] * 100 for n in shares})
     yield "zero for missing", trained.fillna(dict.fromkeys(NUMERIC, 0.0))
-    config, views = raw.config, transform.views(raw.flights, raw.weather, raw.config)
-    utc = transform.requests(raw.flights, config, "UTC")
+    config, views = raw.config, windows.views(raw.flights, raw.weather, raw.config)
+    utc = windows.requests(raw.flights, config, "UTC")
     told = trained[FLIGHT_KEY].merge(utc, "left", FLIGHT_KEY).set_index(trained.index)
     yield "UTC for local time", historical(told, views, config)
     for lag in lags:
         yield f"stale by {_span(lag)}", historical(trained, views, config, lag)
-    early = transform.views(raw.flights, raw.weather, config, known_when_scheduled(raw.flights))
+    early = windows.views(raw.flights, raw.weather, config, known_when_scheduled(raw.flights))
     yield "flights not yet landed", historical(trained, early, config)
 
 
@@ -154,8 +154,8 @@ def known_when_scheduled(flights: pd.DataFrame) -> dict[str, Event]:
     """Outcomes as if each were known at its flight's scheduled departure: before it has landed."""
     scheduled = minutes(flights["sched_dep_utc"])
     return {
-        name: Event(event.value, np.where(np.isnan(event.value), transform.NEVER, scheduled))
-        for name, event in transform.outcomes(flights).items()
+        name: Event(event.value, np.where(np.isnan(event.value), windows.NEVER, scheduled))
+        for name, event in windows.outcomes(flights).items()
     }
 
 

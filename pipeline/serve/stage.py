@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.features.build import accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
-from pipeline.features.repository import lifetime
-from pipeline.features.rows import ROWS
-from pipeline.features.stage import accepted
-from pipeline.features.store import LATE, MISSING, REPLAY, STALE, Store, opened
-from pipeline.features.transform import NEVER, instant
-from pipeline.serve.asked import asked_of, champion_of, midnight_after
-from pipeline.serve.replay import feed_of, replayed
+from pipeline.features.feast_repository import lifetime
+from pipeline.features.feature_table import ROWS
+from pipeline.features.online_store import LATE, MISSING, REPLAY, STALE, Store, opened
+from pipeline.features.windows import NEVER, instant
+from pipeline.registry import versions
+from pipeline.registry.model import Model
+from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.serve.skew import Damage, Mismatch, Raw, damage, described, mismatches
-from pipeline.shared import tracking
 from pipeline.shared.config import FeaturesConfig, ServeConfig, Sha256, load
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
 from pipeline.shared.errors import (
@@ -33,8 +33,8 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
-from pipeline.shared.model import Model
 from pipeline.shared.secrets import shown
+from simulation.feed import feed_of, replayed
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 OFFLINE_ROWS = 3_000
@@ -149,7 +149,7 @@ def materialize(until: str | None = None) -> str:
 
 
 def _replay(
-    day: str | None, config: FeaturesConfig, champion: tracking.Version, model: Model
+    day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
 ) -> Served:
     serve = load(ServeConfig)
     flights, weather = accepted()
@@ -186,7 +186,7 @@ def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
     return served if stands else None
 
 
-def _inputs(config: FeaturesConfig, champion: tracking.Version) -> dict[str, str]:
+def _inputs(config: FeaturesConfig, champion: versions.Version) -> dict[str, str]:
     """What the served vectors rest on; the code too: who changes it wants to see what follows."""
     code = members(Path(__file__).parents[1], "**/*.py")
     settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
@@ -245,7 +245,7 @@ def _verdict(skew: Skew) -> str:
         f"{compared.format(f'{worst:,}')} differ; it looks like: {', '.join(mistakes)}\n"
         f"{described(skew.mismatches, skew.flights)}\n"
         f"ROC AUC {auc:.4f}, {honest_auc:.4f} without; log loss {loss:.4f}, {honest_loss:.4f} "
-        f"without -> {SKEW}; look at pipeline/serve/replay.py and `make answer Q=skew`"
+        f"without -> {SKEW}; look at simulation/feed.py and `make answer Q=skew`"
     )
 
 

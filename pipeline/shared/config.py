@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.shared import documents, secrets
+from pipeline.shared import secrets, yaml_files
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import read_at_most
 
@@ -795,7 +795,7 @@ class RetrainConfig(StageConfig):
 C = TypeVar("C", bound=StageConfig)
 
 
-class _Loader(documents.Loader):
+class _Loader(yaml_files.Loader):
     """YAML without aliases: ten lines of them name a billion values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

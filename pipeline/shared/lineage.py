@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import documents, git
+from pipeline.shared import git, yaml_files
 from pipeline.shared.config import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit, quoted
@@ -152,7 +152,7 @@ def _require_watched(folder: Path, asked: list[str]) -> None:
 
 def _sources(graph: Path) -> list[str]:
     """What the stages of a dvc.yaml depend on and no stage makes: code, configs, the lock."""
-    stages = documents.parse(graph.read_text(encoding="utf-8"))["stages"].values()
+    stages = yaml_files.parse(graph.read_text(encoding="utf-8"))["stages"].values()
     named = {path for stage in stages for path in stage.get("deps", [])}
     named |= {path for stage in stages for entry in stage.get("params", []) for path in entry}
     return sorted({str(GRAPH), *(path for path in named if not path.startswith("data/"))})

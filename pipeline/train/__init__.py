@@ -4,6 +4,6 @@
 `figures` draws, `stage` reads, calls, writes.
 """
 
-from pipeline.train.stage import run
+from pipeline.train.train import run
 
 __all__ = ["run"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.features.definitions import MONOTONE
 from pipeline.shared.config import MembershipParameters, TrainConfig
-from pipeline.train.export import in_float64
+from pipeline.train.onnx_export import in_float64
 
 SIGNIFICANT = 6
 """Digits that a fitted number of the linear baseline keeps: float32 holds seven."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared.config import ValidateConfig
-from pipeline.validate import suites
+from pipeline.validate import rules as suites
 from pipeline.validate.flight_consistency import Known
 
 Value = float | str | None

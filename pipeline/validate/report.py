@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.shared.contracts import VALIDATE
 from pipeline.validate.judge import Judgement, Outcome
-from pipeline.validate.suites import KEYS
+from pipeline.validate.rules import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]

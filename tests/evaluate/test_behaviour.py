@@ -10,7 +10,7 @@ from pipeline.evaluate.behaviour import behaviour
 from pipeline.features.definitions import FEATURES, MONOTONE, matrix
 from pipeline.shared.config import EvaluateConfig, load
 from pipeline.shared.errors import ConfigError
-from pipeline.train import export
+from pipeline.train import onnx_export
 from tests.builders import feature_rows
 
 pytestmark = pytest.mark.answer("behavioural-tests")
@@ -41,7 +41,7 @@ def stored(tmp_path_factory):
         inputs = matrix(ROWS, names)
         fitted = estimator.fit(inputs, ROWS["late"] if labels is None else labels)
         path = tmp_path_factory.mktemp("model") / "model.onnx"
-        return export.save(fitted, names, inputs, path, 1e-5)[0]
+        return onnx_export.save(fitted, names, inputs, path, 1e-5)[0]
 
     return model
 

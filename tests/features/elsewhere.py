@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import VIEWS
-from pipeline.features.join import with_features
-from pipeline.features.store import opened
-from pipeline.features.transform import NEVER, instant
+from pipeline.features.online_store import opened
+from pipeline.features.point_in_time import with_features
+from pipeline.features.windows import NEVER, instant
 from tests.patience import PATIENCE
 from tests.rules import tree
 

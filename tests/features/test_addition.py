@@ -17,7 +17,7 @@ from tests.rules import tree
 pytestmark = [pytest.mark.answer("feature-store"), pytest.mark.slow]
 
 NAMES = "pipeline/features/definitions.py"
-OF_VIEWS, OF_REQUESTS = "pipeline/features/transform.py", "pipeline/features/on_demand.py"
+OF_VIEWS, OF_REQUESTS = "pipeline/features/windows.py", "pipeline/features/on_demand.py"
 Change = tuple[str, str, str]
 ADDED: dict[str, list[Change]] = {
     "route_late_14d": [(NAMES, '672]},\n    "hour"', '336, 672]},\n    "hour"')],
@@ -51,7 +51,7 @@ ADDED: dict[str, list[Change]] = {
 ASKED = f"""
 from pipeline.features import transform
 from pipeline.features.definitions import FEATURES, matrix, service_version
-from pipeline.features.join import historical
+from pipeline.features.point_in_time import historical
 from pipeline.shared.config import FeaturesConfig, load
 from tests.builders import flights, weather
 

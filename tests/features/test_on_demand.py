@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import (
     AIRCRAFT,
     ENTITIES,
@@ -14,9 +14,9 @@ from pipeline.features.definitions import (
     VIEWS,
     WEATHER,
 )
+from pipeline.features.feast_repository import columns
 from pipeline.features.on_demand import derived, sources
-from pipeline.features.repository import columns
-from pipeline.features.transform import NEVER
+from pipeline.features.windows import NEVER
 from pipeline.shared.config import FeaturesConfig, load
 
 AT = 500_000
@@ -112,7 +112,7 @@ def test_a_view_whose_windows_are_all_empty_knows_nothing(config, view):
 
 @pytest.mark.parametrize("view", ENTITIES)
 def test_one_flight_in_any_window_is_knowledge(config, view):
-    for window in transform.windows(view, config):
+    for window in windows.windows(view, config):
         changes = {f"{view}_known_at": AT - 60, f"{window.name}_count": 1.0}
         assert told(config, **changes)[f"{view}_known_at"] == AT - 60, window.name
 
@@ -121,7 +121,7 @@ def test_one_flight_in_any_window_is_knowledge(config, view):
 
 
 def test_a_share_is_pulled_towards_the_mean_of_all_flights_by_its_views_weight(config):
-    base = next(b for b in transform.baselines(config) if b.value == "late")
+    base = next(b for b in windows.baselines(config) if b.value == "late")
     changes = {f"{base.name}_count": 40.0, f"{base.name}_sum": 10.0}
     changes |= {"route_late_7d_count": 2.0, "route_late_7d_sum": 2.0}
     weight = config.shrink_flights["route"]

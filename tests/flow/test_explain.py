@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
-from pipeline.features.transform import NEVER
+from pipeline.features.windows import NEVER
 from pipeline.monitor import explain
-from pipeline.serve.loaded import export
-from pipeline.serve.log import Answer, opened, packed
+from pipeline.records.request_log import Answer, opened, packed
+from pipeline.registry.model import load
+from pipeline.registry.release_loader import export
 from pipeline.shared.errors import RequestUnknown, SkewFound
-from pipeline.shared.model import load
 from tests.flow import life
 
 pytestmark = [

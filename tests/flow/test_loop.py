@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from exercises.drill import configure, replace_once
+from pipeline.records import rollout_ledger
 from pipeline.retrain import journal
-from pipeline.shared import ledger
 from tests.flow import life
 from tests.patience import until
 
@@ -39,7 +39,7 @@ def events(folder):
 
 
 def moves(folder):
-    return [entry.move.event for entry in ledger.entries(folder / ledger.LEDGER)]
+    return [entry.move.event for entry in rollout_ledger.entries(folder / rollout_ledger.LEDGER)]
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_clock_that_jumps_gives_the_same_journal(looped, ready, shelf):
 def test_labels_that_come_late_block_and_then_count(planted):
     folder = planted(
         "late",
-        "pipeline/retrain/watch.py",
+        "pipeline/retrain/signals.py",
         '    told = told[told["arrived_at"] <= now]\n',
         '    late = pd.Timedelta(days=3 if "2013-03-02" <= day <= "2013-03-06" else 0)\n'
         '    told = told[told["arrived_at"] + late <= now]\n',
@@ -150,7 +150,7 @@ def test_labels_that_come_late_block_and_then_count(planted):
 def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(planted):
     folder = planted(
         "fails",
-        "pipeline/train/stage.py",
+        "pipeline/train/train.py",
         "    model, training = _fit(config, names, judged, frame)\n",
         '    raise RuntimeError("out of memory")\n',
     )

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from exercises.drill import configure
-from pipeline.shared import ledger
+from pipeline.records import rollout_ledger
 from tests import needs
 from tests.flow import life, orchestrate
 
@@ -68,10 +68,10 @@ def test_a_refused_gate_fails_the_run_and_nothing_is_registered(champion, shelf,
     folder = life.twin(champion, shelf / f"{name}-refused")
     configure(folder, "evaluate", **{"behaviour.calm_morning_max": 0.01})
     life.commit(folder)
-    before = (folder / ledger.LEDGER).read_bytes()
+    before = (folder / rollout_ledger.LEDGER).read_bytes()
     code, said = orchestrate.orchestrate(name, folder, "register")
     assert code != 0
     assert "GateRefused" in said
     assert "flight-delay version 2" not in said
     assert aliases(folder) == {"champion": True, "challenger": False}
-    assert (folder / ledger.LEDGER).read_bytes() == before
+    assert (folder / rollout_ledger.LEDGER).read_bytes() == before

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline.shared import ledger
+from pipeline.records import rollout_ledger
 from tests.flow import life
 
 pytestmark = [
@@ -35,7 +35,7 @@ def test_it_ends_with_seven_events_each_with_its_file_and_its_answer(replayed):
 
 def test_the_checkout_is_as_it_was(replayed):
     assert life.git(replayed.folder, "status", "--porcelain") == ""
-    events = [e.move.event for e in ledger.entries(replayed.folder / ledger.LEDGER)]
+    events = [e.move.event for e in rollout_ledger.entries(replayed.folder / rollout_ledger.LEDGER)]
     assert events == ["registered"]
 
 
@@ -52,4 +52,4 @@ def test_one_can_go_on_where_it_ended_and_take_back_its_promotion(replayed):
     said = life.run(folder, "make", "rollback").well().words
     assert "nothing to take back; `make rollback VERSION=1` goes further" in said
     life.run(folder, "make", "rollback", "VERSION=1").well()
-    assert ledger.entries(folder / ledger.LEDGER)[-1].move.champion.version == "1"
+    assert rollout_ledger.entries(folder / rollout_ledger.LEDGER)[-1].move.champion.version == "1"

@@ -12,8 +12,8 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.shared import graph
-from pipeline.shared.release import TRAINING, place
+from pipeline.registry.release import TRAINING, place
+from pipeline.shared import dvc_lock
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -105,7 +105,7 @@ def copy(aged, shelf, request):
 
 def _stored(folder, path):
     """Where the remote keeps a snapshot."""
-    return graph.cached(graph.md5(folder / path), folder / ".dvc/remote")
+    return dvc_lock.cached(dvc_lock.md5(folder / path), folder / ".dvc/remote")
 
 
 def _refused(folder, error, *words, version="1", **settings):

@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from exercises import drill
-from pipeline.rollout.routes import Route, arm_of
-from pipeline.serve.callers import CALLER_KEY
-from pipeline.shared import ledger
+from pipeline.records import rollout_ledger
+from pipeline.rollout.traffic.routes import Route, arm_of
+from pipeline.shared.callers import CALLER_KEY
 from tests.flow import life
 from tests.patience import PATIENCE, until
 from tests.processes import working_in
@@ -56,7 +56,7 @@ def planned(folder, steps, **canary):
 
 
 def moves(folder, rollout=""):
-    found = [entry.move for entry in ledger.entries(folder / ledger.LEDGER)]
+    found = [entry.move for entry in rollout_ledger.entries(folder / rollout_ledger.LEDGER)]
     return [move for move in found if move.rollout.startswith(rollout)]
 
 
@@ -97,7 +97,7 @@ def deployed(small, shelf):
 def test_servers_that_are_new_processes_serve_too_and_nobody_asks_a_proxy(deployed, shelf):
     """As on macOS, where a copy of a process that has loaded libraries does not live on."""
     folder = life.twin(deployed.folder, shelf / "anew")
-    keeper = folder / "pipeline/rollout/keeper.py"
+    keeper = folder / "pipeline/rollout/traffic/supervisor.py"
     drill.replace_once(keeper, 'FORKS = sys.platform == "linux"', "FORKS = False")
     dead = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     life.run(folder, *life.PIPELINE, "bluegreen", **dead).well()
@@ -277,7 +277,7 @@ def killed(challenged_small):
         until(lambda: alive(folder, run.probe))
         time.sleep(2)
         assert canary.poll() is None, life.words(folder)
-        run.before = ledger.entries(folder / ledger.LEDGER)
+        run.before = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
         run.kills["controller"] = time.monotonic()
         os.kill(canary.pid, signal.SIGKILL)
         canary.wait()
@@ -286,7 +286,7 @@ def killed(challenged_small):
         run.serving = [kept(folder, name) for name in ("champion", "challenger", "envoy")]
         time.sleep(3)
         assert again.poll() is None, life.words(folder)
-        run.after = ledger.entries(folder / ledger.LEDGER)
+        run.after = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
         run.rollback_began = time.monotonic()
         run.rollback = command(folder, "rollback")
         run.rolled_back = time.monotonic()

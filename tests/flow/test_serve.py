@@ -18,12 +18,12 @@ import pytest
 from exercises import drill
 from exercises.drills import serving
 from pipeline.features.definitions import NUMERIC
-from pipeline.serve.log import answered, newest, opened
-from pipeline.serve.retention import remove, removed
+from pipeline.records.request_log import answered, newest, opened
+from pipeline.records.retention import remove, removed
 from tests import needs
 from tests.flow import life
 from tests.patience import PATIENCE, until
-from tests.serve.test_log import answer as example
+from tests.records.test_request_log import answer as example
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 DAY = "2013-02-14"

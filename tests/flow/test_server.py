@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
-from pipeline.serve.log import answered, features_of
+from pipeline.records.request_log import answered, features_of
+from pipeline.registry.model import load
 from pipeline.shared import loopback
-from pipeline.shared.model import load
 from tests.flow import life
 from tests.patience import PATIENCE
 
@@ -195,7 +195,7 @@ def _bit(path):
 )
 def test_a_release_of_which_one_bit_has_changed_is_not_served(project, flights, shelf, name):
     folder = life.twin(project, shelf / f"changed-{name.split('/')[-1]}")
-    script = "from pipeline.serve.loaded import export; print(export('champion'))"
+    script = "from pipeline.registry.release_loader import export; print(export('champion'))"
     life.run(folder, "python", "-c", script).well()
     (release,) = (folder / "state/serve/releases").iterdir()
     _bit(release / name)

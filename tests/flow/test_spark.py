@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.features import spark, transform
+from pipeline.features import spark, windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.join import historical
-from pipeline.features.repository import table
-from pipeline.features.store import opened
+from pipeline.features.feast_repository import table
+from pipeline.features.online_store import opened
+from pipeline.features.point_in_time import historical
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
@@ -36,10 +36,10 @@ class World:
         self.config, self.serve, self.folder = load(FeaturesConfig), load(ServeConfig), folder
         tables = (published[name].query("month == 1 and day <= 14") for name in published)
         flights, weather = tables
-        self.views = transform.views(flights, weather, self.config)
+        self.views = windows.views(flights, weather, self.config)
         for view, rows in self.views.items():
             write_parquet(folder / f"{view}.parquet", table(view, rows, self.config))
-        self.asked = transform.requests(flights, self.config).sample(300, random_state=1)
+        self.asked = windows.requests(flights, self.config).sample(300, random_state=1)
 
     def store(self, compute, online):
         told = {"online_url": f"sqlite:///{online}/online.db", "compute": compute}
@@ -85,7 +85,7 @@ def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(
                 assert len(java()) == (compute == "spark")
             joined[compute] = store.historical(world.asked)
             store.materialize(VIEWS, UNTIL - pd.Timedelta(days=10), UNTIL)
-            assert set(store.watermarks().values()) == {transform.minutes(pd.Series([UNTIL]))[0]}
+            assert set(store.watermarks().values()) == {windows.minutes(pd.Series([UNTIL]))[0]}
     assert joined["spark"].equals(joined["duckdb"])
     trained = historical(world.asked, world.views, world.config)
     assert joined["spark"][NAMES].equals(trained[NAMES])

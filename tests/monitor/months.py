@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
+from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
-from pipeline.features.rows import ROWS
-from pipeline.features.transform import NEVER, minutes
-from pipeline.monitor.champion import watched
-from pipeline.monitor.month import looked
-from pipeline.monitor.served import flights
-from pipeline.serve.log import Answer, opened, packed
+from pipeline.features.windows import NEVER, minutes
+from pipeline.monitor.monitored_model import watched
+from pipeline.monitor.predictions import flights
+from pipeline.monitor.report import looked
+from pipeline.records.request_log import Answer, opened, packed
 from pipeline.shared.config import ServeConfig, Window, load
 from pipeline.shared.files import write_parquet
 from tests.builders import feature_rows

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline import monitor
 from pipeline.features.definitions import ROLLING
-from pipeline.monitor.decompose import Decomposition, Part
 from pipeline.monitor.diagnose import SLOW, Finding, triage
-from pipeline.monitor.outcomes.gain import Gain
+from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.config import MonitorConfig, load
 from pipeline.shared.contracts import MONITOR, at_most, read_record
 from pipeline.shared.errors import WrongMonth

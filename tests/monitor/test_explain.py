@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, REQUEST, ROLLING, VIEWS
-from pipeline.features.join import historical
-from pipeline.features.store import STALE
-from pipeline.features.transform import NEVER, minutes
+from pipeline.features.online_store import STALE
+from pipeline.features.point_in_time import historical
+from pipeline.features.windows import NEVER, minutes
 from pipeline.monitor.explain import Explanation, Feature, _as_served, _why
-from pipeline.monitor.sources import behind, known_from, name_of, view_of
+from pipeline.monitor.raw_events import behind, known_from, name_of, view_of
 from pipeline.monitor.story import html, text
 from pipeline.shared.errors import RequestUnknown
 from tests import builders

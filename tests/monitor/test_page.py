@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from pipeline.monitor import page
-from pipeline.monitor.decompose import Decomposition, Part
 from pipeline.monitor.diagnose import Finding
-from pipeline.monitor.outcomes.gain import Gain
+from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.contracts import at_most
 from tests.monitor import months
 

@@ -39,7 +39,7 @@ def test_a_finding_has_one_severity_in_the_report_and_in_prometheus(finding: str
 
 
 def test_the_report_takes_no_severity_from_elsewhere() -> None:
-    assert 'severity="' not in tree.read("pipeline/monitor/month.py")
+    assert 'severity="' not in tree.read("pipeline/monitor/report.py")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from pipeline import monitor
-from pipeline.monitor.month import FOUND, PAGE, _inputs, _standing
 from pipeline.monitor.operations import signals
+from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
 from pipeline.shared.config import MonitorConfig, load
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.errors import DayUnknown, LabelsRefused, RegistryRefused, WrongMonth

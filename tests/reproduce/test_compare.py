@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.reproduce import compare
 from pipeline.reproduce.compare import PREDICTIONS, WHY, Rebuilt, outputs, same, tables, texts
-from pipeline.shared import graph
+from pipeline.shared import dvc_lock
 from pipeline.shared.config import ReproduceConfig
 from pipeline.shared.contracts import FLIGHT_KEY
 
@@ -232,8 +232,8 @@ def put(folder, path, value):
 
 def kept(path, cache):
     """Put what was recorded into the cache, as DVC does."""
-    md5 = graph.md5(path)
-    at = graph.cached(md5, cache)
+    md5 = dvc_lock.md5(path)
+    at = dvc_lock.cached(md5, cache)
     at.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file())
@@ -257,11 +257,11 @@ def rebuild(tmp_path):
             put(before, path, old)
             outs[path] = kept(before / path, folder / ".dvc/cache")
             if path in uncached:
-                graph.cached(outs[path], folder / ".dvc/cache").unlink()
+                dvc_lock.cached(outs[path], folder / ".dvc/cache").unlink()
                 put(papers, path, old)
             if new is not None:
                 put(folder, path, new)
-        lock = {stage: graph.Stage({}, {}, outs)}
+        lock = {stage: dvc_lock.Stage({}, {}, outs)}
         return Rebuilt(folder, papers, lock, expected or {})
 
     return made
@@ -378,9 +378,9 @@ def test_a_folder_that_was_only_listed_otherwise_is_equal(rebuild):
     rebuilt = rebuild("train", **{"data/train/figures": (files, files)})
     cache = rebuilt.cache
     recorded = rebuilt.lock["train"].outs
-    listed = graph.cached(recorded["data/train/figures"], cache)
+    listed = dvc_lock.cached(recorded["data/train/figures"], cache)
     recorded["data/train/figures"] = f"{'0' * 32}.dir"
-    again = graph.cached(recorded["data/train/figures"], cache)
+    again = dvc_lock.cached(recorded["data/train/figures"], cache)
     again.parent.mkdir(parents=True)
     listed.rename(again)
     assert only(rebuilt).answer == "equal"
@@ -415,7 +415,7 @@ def test_what_differs_gives_no_excuse(rebuild):
 
 def test_outputs_come_in_the_order_of_the_flow(rebuild):
     rebuilt = rebuild("train", **{f"data/train/{n}.json": ("1", "1") for n in ("z", "a")})
-    rebuilt.lock["evaluate"] = graph.Stage({}, {}, {"data/evaluate/verdict.json": "0" * 32})
+    rebuilt.lock["evaluate"] = dvc_lock.Stage({}, {}, {"data/evaluate/verdict.json": "0" * 32})
     found = [(item.stage, item.what) for item in outputs(rebuilt, CONFIG)]
     assert found == [
         ("train", "data/train/z.json"),
@@ -489,7 +489,7 @@ def test_a_model_whose_recorded_predictions_are_lost_is_different(rebuild):
 def test_the_recorded_predictions_are_found_whatever_stage_is_listed_last(rebuild):
     files = {"data/train/model.onnx": (b"old", b"new"), str(PREDICTIONS): [predictions()] * 2}
     rebuilt = rebuild("train", **files)
-    rebuilt.lock["ingest"] = graph.Stage({}, {}, {})
+    rebuilt.lock["ingest"] = dvc_lock.Stage({}, {}, {})
     assert [item.answer for item in outputs(rebuilt, CONFIG)] == ["equal", "equal"]
 
 

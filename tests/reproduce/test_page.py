@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import register
 from pipeline.__main__ import main
+from pipeline.registry import release, versions
 from pipeline.reproduce import lineage
 from pipeline.reproduce.page import page
-from pipeline.shared import release, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.errors import ArtifactTampered, VersionUnknown
@@ -30,7 +30,7 @@ def the_page(number=1):
 
 def fetched(version="champion"):
     config = load(RegisterConfig)
-    registered = tracking.named(config, version)
+    registered = versions.named(config, version)
     record, papers, _ = release.fetch(config, registered)
     return registered, record, papers
 
@@ -106,9 +106,9 @@ def test_a_page_tells_the_verdict_with_its_checks(
 
 def test_a_page_lists_the_approvals_in_their_order(challenged):
     register.promote()
-    version = tracking.named(load(RegisterConfig), "2")
+    version = versions.named(load(RegisterConfig), "2")
     told = {"by": "z", "release": "r", "before": "3", "entry": "e" * 64}
-    tracking.approve(load(RegisterConfig), version, told)
+    versions.approve(load(RegisterConfig), version, told)
     lineage("2")
     told = rows(section(the_page(2), "Approvals"))
     assert [row[2] for row in told] == ["version 1", "3"]
@@ -127,7 +127,7 @@ def test_the_graph_is_well_formed_and_says_against_whom_the_model_was_judged(cha
     require_well_formed(graph_of(the_page(1)))
     require_well_formed(graph_of(the_page(2)))
     assert "no champion yet" in graph_of(the_page(1))
-    champion = tracking.named(load(RegisterConfig), "1")
+    champion = versions.named(load(RegisterConfig), "1")
     assert f'opponent["champion {champion.digest[:12]}"]' in graph_of(the_page(2))
 
 
@@ -189,7 +189,7 @@ def test_what_can_name_no_version_is_refused_and_writes_nothing(registered, name
         lineage(name)
     assert VersionUnknown.exit_code == 2
     assert not REPRODUCE.exists()
-    assert tracking.named(load(RegisterConfig), "1").number == "1"
+    assert versions.named(load(RegisterConfig), "1").number == "1"
 
 
 @pytest.mark.parametrize("name", ["2", "999999999", "challenger", "latest"])
@@ -217,13 +217,13 @@ def test_of_a_registry_that_was_rewritten_nothing_is_written(registered, what):
     config = load(RegisterConfig)
     version, _, papers = fetched()
     if what == "a tag":
-        tracking.set_tags(config, version, {"data_hash": "0" * 64})
+        versions.set_tags(config, version, {"data_hash": "0" * 64})
     else:
         path = {
             "a paper": papers / release.VERDICT,
             "the card": papers / release.CARD,
             "the record": papers / release.RECORD,
-            "the model": tracking.fetch(config, version),
+            "the model": versions.fetch(config, version),
         }[what]
         path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(ArtifactTampered):

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import WHOLE, Move, Side
 from pipeline.retrain import attempt, journal
 from pipeline.retrain.attempt import attempted, begun
-from pipeline.shared import errors, ledger
-from pipeline.shared.ledger import WHOLE, Move, Side
+from pipeline.shared import errors
 
 pytestmark = pytest.mark.answer("closed-loop")
 
@@ -142,7 +143,7 @@ def test_another_attempt_begins_with_nothing_done(ran):
 
 
 def moved(event, shares, rollout):
-    ledger.append(
+    rollout_ledger.append(
         Move(
             at=AT.to_pydatetime(),
             event=event,

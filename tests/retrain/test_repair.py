@@ -12,20 +12,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.monitor.outcomes import received
+from pipeline.monitor.performance import label_ledger
+from pipeline.records import hash_chain, request_log, rollout_ledger
+from pipeline.records.hash_chain import copy_path
 from pipeline.register import promote
+from pipeline.registry import champions
+from pipeline.registry import versions as tracking
+from pipeline.registry.release import exported
+from pipeline.registry.release_loader import export
 from pipeline.retrain import journal, repair
-from pipeline.retrain.calendar import DECISIONS
 from pipeline.retrain.records import labels
-from pipeline.serve import log
-from pipeline.serve.loaded import export
-from pipeline.shared import appended, champions, ledger, tracking
-from pipeline.shared.appended import copy_path
+from pipeline.retrain.windows import DECISIONS
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed
 from pipeline.shared.files import file_hash, write_parquet
-from pipeline.shared.release import exported
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.rules.test_state import listed
@@ -35,7 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
 
 _ANSWERED = ("champion", "1", "a" * 64, "f", 1, None, None, "{}", 0.5, 1.0, 0.1)
 LOG, ONLINE = Path("state/serve/log.db"), Path("state/feast/online-flights.db")
-JOURNAL, LABELS = journal.JOURNAL, received.LEDGER
+JOURNAL, LABELS = journal.JOURNAL, label_ledger.LEDGER
 
 
 def cut(path):
@@ -73,15 +74,15 @@ def with_state(shelf):
         export(number)
     journal.add(pd.Timestamp("2013-04-02T10:00Z"), "day", {"day": "2013-04-01", "labels": 0})
     journal.add(pd.Timestamp("2013-04-03T10:00Z"), "day", {"day": "2013-04-02", "labels": 0})
-    log.prepare(f"sqlite:///{LOG}")
+    request_log.prepare(f"sqlite:///{LOG}")
     answers = [(f"{number:04}" + 200 * "x", 0, *_ANSWERED) for number in range(300)]
     with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
-        names = ", ".join(f'"{name}"' for name in log.Answer._fields)
-        marks = ", ".join("?" * len(log.Answer._fields))
+        names = ", ".join(f'"{name}"' for name in request_log.Answer._fields)
+        marks = ", ".join("?" * len(request_log.Answer._fields))
         connection.executemany(f"INSERT INTO answers ({names}) VALUES ({marks})", answers)
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with received.opened(LABELS, received._SCHEMA, "label ledger"):
+    with label_ledger.opened(LABELS, label_ledger._SCHEMA, "label ledger"):
         pass
     ONLINE.parent.mkdir(parents=True)
     with contextlib.closing(sqlite3.connect(ONLINE)) as connection, connection:
@@ -141,24 +142,24 @@ def test_every_file_of_a_project_has_its_row_on_the_page(whole):
 
 
 CHAINS = {
-    "cut": (ledger.LEDGER, cut),
-    "emptied": (ledger.LEDGER, emptied),
-    "overwritten": (ledger.LEDGER, overwritten),
-    "gone": (ledger.LEDGER, gone),
+    "cut": (rollout_ledger.LEDGER, cut),
+    "emptied": (rollout_ledger.LEDGER, emptied),
+    "overwritten": (rollout_ledger.LEDGER, overwritten),
+    "gone": (rollout_ledger.LEDGER, gone),
     "an entry rewritten": (
-        ledger.LEDGER,
+        rollout_ledger.LEDGER,
         lambda p: sql(p, "UPDATE ledger SET entry = replace(entry, '\"1\"', '\"3\"')"),
     ),
     "the last entry taken out": (
-        ledger.LEDGER,
+        rollout_ledger.LEDGER,
         lambda p: sql(p, "DELETE FROM ledger WHERE number = 2"),
     ),
     "another database": (
-        ledger.LEDGER,
+        rollout_ledger.LEDGER,
         lambda p: sql(p, "ALTER TABLE ledger RENAME TO letters"),
     ),
     "its copy rewritten": (
-        copy_path(ledger.LEDGER),
+        copy_path(rollout_ledger.LEDGER),
         lambda p: p.write_text(p.read_text().replace("registered", "promoted", 1)),
     ),
     "the journal cut": (JOURNAL, cut),
@@ -169,7 +170,7 @@ CHAINS = {
 @pytest.mark.parametrize("case", CHAINS)
 def test_a_broken_chain_is_named_and_rebuilt_from_its_copy(whole, case):
     path, damage = CHAINS[case]
-    read = journal.events if path == JOURNAL else ledger.entries
+    read = journal.events if path == JOURNAL else rollout_ledger.entries
     entries = read()
     damage(path)
     broken = path.read_bytes() if path.exists() else None
@@ -184,7 +185,10 @@ def test_a_broken_chain_is_named_and_rebuilt_from_its_copy(whole, case):
     assert repair(yes=True) == "1 repaired; every file of state holds"
     assert read() == entries
     assert (
-        len(copy_path(JOURNAL if path == JOURNAL else ledger.LEDGER).read_text().split("\n")) == 3
+        len(
+            copy_path(JOURNAL if path == JOURNAL else rollout_ledger.LEDGER).read_text().split("\n")
+        )
+        == 3
     )
     aside = path.with_name(f"{path.name}.broken")
     assert (aside.read_bytes() if aside.exists() else None) == broken
@@ -193,18 +197,18 @@ def test_a_broken_chain_is_named_and_rebuilt_from_its_copy(whole, case):
 
 def test_a_ledger_and_its_copy_that_contradict_each_other_are_left_to_a_person(whole):
     """Whoever rewrites a chain with all its hashes leaves another copy."""
-    entries = ledger.entries()
+    entries = rollout_ledger.entries()
     told = entries[1].move.model_copy(update={"by": "nobody"})
-    ledger.LEDGER.unlink()
-    shutil.copy(copy_path(ledger.LEDGER), "copy")
-    copy_path(ledger.LEDGER).unlink()
+    rollout_ledger.LEDGER.unlink()
+    shutil.copy(copy_path(rollout_ledger.LEDGER), "copy")
+    copy_path(rollout_ledger.LEDGER).unlink()
     for move in (entries[0].move, told):
-        ledger.append(move)
-    shutil.copy("copy", copy_path(ledger.LEDGER))
+        rollout_ledger.append(move)
+    shutil.copy("copy", copy_path(rollout_ledger.LEDGER))
     with pytest.raises(
         ArtifactTampered, match=r"holds 2 entries .* its copy .* 2, and the first 1"
     ):
-        ledger.entries()
+        rollout_ledger.entries()
     before = files()
     assert "agree in 1 entries, then hold 1 and 1 others" in repair()
     with pytest.raises(ArtifactTampered, match="0 repaired, 1 left that nothing here rebuilds"):
@@ -213,12 +217,12 @@ def test_a_ledger_and_its_copy_that_contradict_each_other_are_left_to_a_person(w
 
 
 def test_a_ledger_that_is_lost_with_its_copy_is_begun_from_the_registry(whole):
-    shutil.rmtree(ledger.LEDGER.parent)
+    shutil.rmtree(rollout_ledger.LEDGER.parent)
     proposed = repair()
     assert "state/rollout/ledger.db: it is gone, and its copy with it" in proposed
     assert ") was champion after the registry's alias: approved by " in proposed
     repair(yes=True)
-    (entry,) = ledger.entries()
+    (entry,) = rollout_ledger.entries()
     assert (entry.move.event, entry.move.champion.version) == ("registered", "2")
     assert entry.move.by.startswith("repair, after the registry's alias: approved by ")
     assert champions.current(load(RegisterConfig)).number == "2"
@@ -228,10 +232,10 @@ def test_where_ledger_and_registry_are_gone_the_last_answer_says_who_was_champio
     """The releases are all that is left, and what the servers logged."""
     release = tracking.named(load(RegisterConfig), "2").tag("release")
     with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
-        for name in log.APPEND_ONLY:
+        for name in request_log.APPEND_ONLY:
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute("UPDATE answers SET release = ? WHERE id > 290", (release,))
-    shutil.rmtree(ledger.LEDGER.parent)
+    shutil.rmtree(rollout_ledger.LEDGER.parent)
     Path("state/mlflow.db").unlink()
     refused = pipeline("register")
     assert refused.returncode == 1
@@ -244,7 +248,7 @@ def test_where_ledger_and_registry_are_gone_the_last_answer_says_who_was_champio
 
 
 def test_where_no_answer_says_so_either_a_person_decides(whole):
-    shutil.rmtree(ledger.LEDGER.parent)
+    shutil.rmtree(rollout_ledger.LEDGER.parent)
     Path("state/mlflow.db").unlink()
     LOG.unlink()
     done = pipeline("repair", "--yes")
@@ -255,27 +259,27 @@ def test_where_no_answer_says_so_either_a_person_decides(whole):
 
 def test_a_promotion_that_the_copy_lacks_is_added_from_its_approval(whole):
     """Killed between the ledger and its copy; and then the ledger was cut."""
-    copy = copy_path(ledger.LEDGER)
+    copy = copy_path(rollout_ledger.LEDGER)
     lines = copy.read_text().splitlines(keepends=True)
     copy.write_text(lines[0])
-    cut(ledger.LEDGER)
+    cut(rollout_ledger.LEDGER)
     assert "the registry knows of a later promotion, which is added: repair, after" in repair()
     repair(yes=True)
-    first, second = (entry.move for entry in ledger.entries())
+    first, second = (entry.move for entry in rollout_ledger.entries())
     assert (first.event, second.event) == ("registered", "promoted by hand")
-    assert ledger.champion(second).version == "2"
+    assert rollout_ledger.champion(second).version == "2"
     assert second.by.startswith("repair, after the registry: approved by ")
 
 
 def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(whole):
-    first, _ = ledger.entries()
-    emptied(ledger.LEDGER)
-    copy = copy_path(ledger.LEDGER)
+    first, _ = rollout_ledger.entries()
+    emptied(rollout_ledger.LEDGER)
+    copy = copy_path(rollout_ledger.LEDGER)
     lines = copy.read_text().splitlines(keepends=True)
     copy.write_text(lines[0] + lines[1].replace("promoted", "demoted"))
     assert "1 entries can be read" in repair()
     repair(yes=True)
-    kept, later = ledger.entries()
+    kept, later = rollout_ledger.entries()
     assert kept == first
     assert later.move.by.startswith("repair, after the registry: approved by ")
 
@@ -284,20 +288,20 @@ def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(wh
 def test_whoever_is_killed_while_both_are_written_anew_leaves_what_could_be_read(
     whole, monkeypatch, killed
 ):
-    entries, copy = ledger.entries(), copy_path(ledger.LEDGER)
-    sql(ledger.LEDGER, "INSERT INTO ledger VALUES (3, 'another', 'f')")
+    entries, copy = rollout_ledger.entries(), copy_path(rollout_ledger.LEDGER)
+    sql(rollout_ledger.LEDGER, "INSERT INTO ledger VALUES (3, 'another', 'f')")
     copy.write_text("another\n" + copy.read_text())
 
     def kill(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(appended, "write_chain" if "chain" in killed else "_line", kill)
+        patch.setattr(hash_chain, "write_chain" if "chain" in killed else "_line", kill)
         with pytest.raises(KeyboardInterrupt):
             repair(yes=True)
     assert "write the " in repair()
     repair(yes=True)
-    assert ledger.entries() == entries
+    assert rollout_ledger.entries() == entries
     assert len(copy.read_text().splitlines()) == len(entries)
 
 
@@ -323,7 +327,7 @@ REGISTRY = {
 @pytest.mark.parametrize("case", REGISTRY)
 def test_a_lost_registry_is_made_again_from_the_releases_with_the_ledgers_alias(whole, case):
     path = Path("state/mlflow.db").absolute()
-    entries = ledger.entries()
+    entries = rollout_ledger.entries()
     REGISTRY[case](path)
     refused = pipeline("lineage")
     assert refused.returncode == 1
@@ -341,7 +345,7 @@ def test_a_lost_registry_is_made_again_from_the_releases_with_the_ledgers_alias(
     assert "flight-delay version 2: commit" in told.stdout
     assert told.stderr == ""
     assert "all hashes hold" in pipeline("rollout").stdout
-    assert ledger.entries() == entries
+    assert rollout_ledger.entries() == entries
     kept = path.with_name("mlflow.db.broken")
     assert kept.exists() == (case != "gone")
 
@@ -439,10 +443,10 @@ def test_of_a_broken_request_log_what_can_be_read_goes_into_a_new_one(whole, dam
     damage(LOG)
     broken = LOG.read_bytes()
     with pytest.raises(PipelineError, match="is no request log"):
-        log.answered(f"sqlite:///{LOG}")
+        request_log.answered(f"sqlite:///{LOG}")
     told = re.search(r"(\d+) answers can be read", repair())
     repair(yes=True)
-    kept = log.answered(f"sqlite:///{LOG}")
+    kept = request_log.answered(f"sqlite:///{LOG}")
     assert len(kept) == int(told[1]) < 300
     assert kept["request_id"].str[:4].tolist() == [f"{n:04}" for n in range(len(kept))]
     assert LOG.with_name("log.db.broken").read_bytes() == broken
@@ -489,10 +493,10 @@ def test_moves_of_the_calendar_that_cannot_be_read_are_named_and_the_others_kept
 def test_evidence_that_was_rewritten_is_named_and_left(whole):
     folder = ROLLOUT / "0003-canary"
     write_parquet(folder / "evidence-01.parquet", pd.DataFrame({"code": [200]}))
-    last = ledger.entries()[-1].move
+    last = rollout_ledger.entries()[-1].move
     changes = {"event": "paused", "rollout": folder.name, "shares": {"champion": 10_000}}
     evidence = {"evidence-01.parquet": "f" * 64}
-    ledger.append(
+    rollout_ledger.append(
         last.model_copy(update={**changes, "champion": last.challenger} | {"evidence": evidence})
     )
     told = repair()
@@ -503,7 +507,7 @@ def test_evidence_that_was_rewritten_is_named_and_left(whole):
 
 def test_what_is_moved_aside_twice_keeps_both(whole):
     for _ in range(2):
-        cut(ledger.LEDGER)
+        cut(rollout_ledger.LEDGER)
         repair(yes=True)
     assert Path("state/rollout/ledger.db.broken").exists()
     assert Path("state/rollout/ledger.db.broken-2").exists()

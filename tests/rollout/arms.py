@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout import envoy, routes
-from pipeline.rollout.envoy import Ports
-from pipeline.rollout.live import free_ports
-from pipeline.rollout.routes import Keys, Route
-from pipeline.serve.callers import CALLER_KEY
+from pipeline.rollout.traffic import envoy, routes
+
+from pipeline.rollout.traffic.envoy import Ports
+from pipeline.rollout.traffic.routes import Keys, Route
+from pipeline.rollout.traffic.servers import free_ports
 from pipeline.serve.server import _allow_files
+from pipeline.shared.callers import CALLER_KEY
 from tests.patience import PATIENCE, until
 
 SALT = "0123456789ab"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.decision import At, Start
+from pipeline.rollout.analysis.decision import At, Start
 from pipeline.shared.config import RolloutConfig
 from tests.rules import tree
 

@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.serve.callers import CALLER_KEY
+from pipeline.shared.callers import CALLER_KEY
 from tests.rollout.test_callers import CLAIMS
 from tests.serve.fakes import FLIGHT
 from tests.serve.live import BODY

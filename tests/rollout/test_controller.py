@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.records import rollout_ledger
 from pipeline.rollout.controller import Stage, shares_at, slow_limit
-from pipeline.rollout.rollout import ALL_CHALLENGER, Rollout
-from pipeline.shared import ledger
+from pipeline.rollout.state import ALL_CHALLENGER, Rollout
 from pipeline.shared.errors import RolloutRefused
 from tests.rollout.edge import PLAN
 from tests.shared.moves import NEW, OLD, move, registered
@@ -21,8 +21,8 @@ MINUTE = 400_000
 def stage(tmp_path, monkeypatch):
     """A rollout that stands at its first step, and whose proxy takes whatever route."""
     monkeypatch.chdir(tmp_path)
-    ledger.append(registered())
-    ledger.append(move())
+    rollout_ledger.append(registered())
+    rollout_ledger.append(move())
     routes = []
     live = SimpleNamespace(route=lambda route: routes.append(route) or 0.0)
     view = SimpleNamespace(say=lambda words: None)
@@ -33,12 +33,12 @@ def stage(tmp_path, monkeypatch):
 
 def test_a_transition_is_written_down_and_then_made_so(stage):
     stage.change("step", MINUTE, shares_at(ROLLOUT, 1), step=1)
-    last = ledger.entries()[-1].move
+    last = rollout_ledger.entries()[-1].move
     assert (last.event, last.step, last.salt) == ("step", 1, ROLLOUT.salt)
     (route,) = stage.routes
     assert route.shares == last.shares == {"challenger": 2500, "champion": 5000, "control": 2500}
     stage.change("paused", MINUTE, {"champion": 10_000})
-    assert len(ledger.entries()) == 4
+    assert len(rollout_ledger.entries()) == 4
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def test_a_transition_is_written_down_and_then_made_so(stage):
     ids=lambda one: one.event,
 )
 def test_whatever_somebody_else_has_written_ends_it_without_a_change(stage, theirs):
-    ledger.append(theirs)
+    rollout_ledger.append(theirs)
     with pytest.raises(
         RolloutRefused, match=f"{theirs.event} by .* while 0002-canary stood at entry 2"
     ):
         stage.change("promoted", MINUTE, ALL_CHALLENGER)
-    assert ledger.entries()[-1].move == theirs
+    assert rollout_ledger.entries()[-1].move == theirs
     assert stage.routes == []
 
 
 def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(stage):
     stage.rollout = Rollout("0003-canary", NEW, OLD, PLAN, ROLLOUT.first, "salt")
-    ledger.append(move("rolled back", shares={"champion": 10_000}))
+    rollout_ledger.append(move("rolled back", shares={"champion": 10_000}))
     with pytest.raises(RolloutRefused, match="rolled back"):
         stage.change("canary", MINUTE, shares_at(ROLLOUT, 0))
     assert stage.routes == []
@@ -70,14 +70,14 @@ def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(stage):
 
 def test_while_another_changes_the_traffic_nothing_is_written(stage, monkeypatch):
     from pipeline.rollout import controller
-    from pipeline.rollout.rollout import changing
+    from pipeline.rollout.state import changing
 
     with changing(0) as mine:
         assert mine
         monkeypatch.setattr(controller, "changing", lambda: changing(0.05))
         with pytest.raises(RolloutRefused):
             stage.change("step", MINUTE, shares_at(ROLLOUT, 1))
-    assert len(ledger.entries()) == 2
+    assert len(rollout_ledger.entries()) == 2
 
 
 def test_the_control_is_always_as_large_as_the_challenger():

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from pipeline.rollout.traffic import envoy, routes
 
-from pipeline.rollout import envoy, routes
-from pipeline.rollout.envoy import Ports
-from pipeline.rollout.live import free_ports
-from pipeline.rollout.routes import ARMS, Route, arm_of
-from pipeline.serve.log import SHADOW, STRANGER
+from pipeline.records.request_log import SHADOW, STRANGER
+from pipeline.rollout.traffic.envoy import Ports
+from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
+from pipeline.rollout.traffic.servers import free_ports
 from tests.patience import until
 from tests.rollout.arms import SALT, running
 from tests.rollout.hostile import Attacker, flight_names, known

@@ -5,15 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.records import rollout_ledger
+from pipeline.registry import release_loader as served
+from pipeline.registry import versions
+from pipeline.registry.release_loader import place
 from pipeline.rollout import rollback
-from pipeline.rollout.rollout import sides
-from pipeline.serve import loaded as served
-from pipeline.serve.loaded import place
-from pipeline.shared import ledger, tracking
+from pipeline.rollout.state import sides
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
 from tests.conftest import ROOT
-from tests.rollout.test_rollout import champion, event
+from tests.rollout.test_state import champion, event
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
 ALL, NEW_ALL = {"champion": 10_000}, {"challenger": 10_000}
@@ -46,15 +47,15 @@ def test_whatever_goes_on_or_was_promoted_is_taken_back(
 ):
     before = event(last, both, shares=shares)
     if shares == NEW_ALL and last != "switched":
-        tracking.set_alias(load(RegisterConfig), "champion", "2")
+        versions.set_alias(load(RegisterConfig), "champion", "2")
     told = rollback()
-    move = ledger.entries()[-1].move
+    move = rollout_ledger.entries()[-1].move
     assert (move.event, move.rollout, move.shares) == ("rolled back", before.move.rollout, ALL)
     assert (move.champion, move.challenger) == both
     assert move.by.startswith("hand of ")
     assert "nothing serves now" in told
     assert champion() == "1"
-    share = move.shares["champion"] / ledger.WHOLE
+    share = move.shares["champion"] / rollout_ledger.WHOLE
     record_property("share of the traffic at the old version, from each of 9 states", share)
 
 
@@ -62,29 +63,29 @@ def test_whatever_goes_on_or_was_promoted_is_taken_back(
 def test_where_the_champion_serves_all_already_there_is_nothing_to_take_back(both, last):
     event(last, both)
     assert "nothing to take back" in rollback()
-    assert len(ledger.entries()) == 2
+    assert len(rollout_ledger.entries()) == 2
 
 
 def test_twice_is_once(both, record_property: Callable[[str, object], None]):
     event("promoted", both, shares=NEW_ALL)
     rollback()
-    after = ledger.entries()
+    after = rollout_ledger.entries()
     assert "nothing to take back" in rollback()
-    assert ledger.entries() == after
-    more = len(ledger.entries()) - len(after)
+    assert rollout_ledger.entries() == after
+    more = len(rollout_ledger.entries()) - len(after)
     record_property("entries that a second rollback adds to the ledger", more)
 
 
 def test_a_champion_that_is_bad_after_an_ended_canary_goes_back_to_one_that_is_named(both):
     old, new = both
     event("promoted", both, shares=NEW_ALL)
-    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    versions.set_alias(load(RegisterConfig), "champion", "2")
     slow = new.model_copy(update={"fault": "slow"})
     event("rolled back", (new, slow))
     assert "`make rollback VERSION=1` goes further" in rollback()
     assert champion() == "2"
     assert rollback("1").startswith(f"{old.shown} ")
-    move = ledger.entries()[-1].move
+    move = rollout_ledger.entries()[-1].move
     assert (move.event, move.champion, move.challenger, move.shares) == (
         "rolled back",
         old,
@@ -104,11 +105,11 @@ def test_only_a_version_that_served_can_be_named_and_not_amid_a_rollout(both):
         rollback("2")
     with pytest.raises(RolloutRefused, match="unfinished at 'canary'"):  # it does not serve all
         rollback("1")
-    assert len(ledger.entries()) == 2
+    assert len(rollout_ledger.entries()) == 2
 
 
 def test_a_rollback_that_was_killed_before_the_alias_moved_is_completed_by_the_next(both):
-    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    versions.set_alias(load(RegisterConfig), "champion", "2")
     event("rolled back", both)
     rollback()
     assert champion() == "1"
@@ -124,16 +125,16 @@ def test_before_the_first_release_there_is_nothing_to_go_back_to(tmp_path, monke
 def test_the_first_champion_has_none_before_it(both):
     with pytest.raises(RolloutRefused, match="the first of 1 champion"):
         rollback()
-    assert len(ledger.entries()) == 1
+    assert len(rollout_ledger.entries()) == 1
 
 
 def test_a_version_that_does_not_load_is_refused_before_anything_changes(both):
     event("promoted", both, shares=NEW_ALL)
-    tracking.set_alias(load(RegisterConfig), "champion", "2")
+    versions.set_alias(load(RegisterConfig), "champion", "2")
     (place(both[0].release) / "model.onnx").write_bytes(b"another model")
     with pytest.raises(ArtifactTampered):
         rollback()
-    assert ledger.entries()[-1].move.event == "promoted"
+    assert rollout_ledger.entries()[-1].move.event == "promoted"
     assert champion() == "2"
 
 
@@ -143,4 +144,4 @@ def test_a_version_that_is_not_exported_here_any_more_is_exported_again(both):
     event("promoted", both, shares=NEW_ALL)
     shutil.rmtree(place(both[0].release))
     rollback()
-    assert ledger.entries()[-1].move.event == "rolled back"
+    assert rollout_ledger.entries()[-1].move.event == "rolled back"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.shared import documents
+from pipeline.shared import yaml_files
 from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.dvc_lock import read_lock
 from pipeline.shared.errors import ArtifactTampered, ConfigError
-from pipeline.shared.graph import read_lock
 from tests.rules import tree
 
-DOOR = "pipeline/shared/documents.py"
+DOOR = "pipeline/shared/yaml_files.py"
 ALLOWED = {
     "pipeline/retrain/airflow.py": "runs in Airflow's environment, imports nothing of the project",
     "pipeline/retrain/kubeflow.py": "runs in the SDK's environment, imports nothing of the project",
@@ -41,12 +41,12 @@ def test_yaml_is_read_by_one_door() -> None:
 
 @pytest.mark.parametrize("name", YAML)
 def test_no_key_stands_twice_in_a_yaml_file(name: str) -> None:
-    documents.parse_all(tree.read(name))
+    yaml_files.parse_all(tree.read(name))
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_key_stands_twice_in_a_page_s_header(name: str) -> None:
-    documents.parse(tree.read(name).split("---\n", 2)[1])
+    yaml_files.parse(tree.read(name).split("---\n", 2)[1])
 
 
 def _differing(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,11 +65,14 @@ def test_no_name_stands_twice_in_a_json_file(name: str) -> None:
 )
 def test_a_key_that_stands_twice_is_refused_with_its_lines(text: str) -> None:
     with pytest.raises(yaml.YAMLError, match=r"the key '[a1]' of line \d stands again in line \d"):
-        documents.parse(text)
+        yaml_files.parse(text)
 
 
 def test_the_same_key_in_two_mappings_is_no_repetition() -> None:
-    assert documents.parse("x: {a: 1}\ny: {a: 2}\nz: [{a: 3}, {a: 4}]")["z"] == [{"a": 3}, {"a": 4}]
+    assert yaml_files.parse("x: {a: 1}\ny: {a: 2}\nz: [{a: 3}, {a: 4}]")["z"] == [
+        {"a": 3},
+        {"a": 4},
+    ]
 
 
 def test_a_config_with_a_key_twice_is_refused(

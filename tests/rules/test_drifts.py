@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import drifts
-from pipeline.features.rows import ROWS
-from pipeline.monitor.champion import watched
+from pipeline.features.feature_table import ROWS
+from pipeline.monitor.monitored_model import watched
 from pipeline.shared.config import MonitorConfig, load
 from pipeline.shared.files import write_parquet
 from tests.builders import feature_rows

@@ -17,10 +17,10 @@ BY_HAND = {
 """Calls of git that are not ours."""
 DVC = {
     "pipeline/shared/dvc.py": "the door",
-    "pipeline/shared/graph.py": "shows what the stages say; its variables are the door's",
+    "pipeline/shared/dvc_lock.py": "shows what the stages say; its variables are the door's",
     "exercises/drills/release.py": "given to run_stages, whose variables are the door's",
     "benchmarks/reproduce.py": "in a scratch copy; its variables are the door's",
-    "pipeline/shared/home.py": "looks at how DVC's own script begins",
+    "pipeline/shared/installation.py": "looks at how DVC's own script begins",
 }
 """The files that start DVC, and why they may."""
 _VERBS = (

@@ -14,9 +14,9 @@ MAPS = {"pipeline/__init__.py", "pipeline/shared/__init__.py"}
 
 RECORDERS = {
     # Not deps of these stages, nor is what lies behind them (lineage): they change no output.
-    ("train", "pipeline/shared/tracking.py"): "records the run from what train has written",
-    ("evaluate", "pipeline/shared/tracking.py"): "fetches the champion; the stage always runs",
-    ("evaluate", "pipeline/shared/champions.py"): "asks who is champion; the stage always runs",
+    ("train", "pipeline/registry/versions.py"): "records the run from what train has written",
+    ("evaluate", "pipeline/registry/versions.py"): "fetches the champion; the stage always runs",
+    ("evaluate", "pipeline/registry/champions.py"): "asks who is champion; the stage always runs",
 }
 REGISTRY = {
     ("train", "register"): "where the run is recorded",

@@ -119,8 +119,8 @@ RUN_ELSEWHERE = {
     "pipeline/serve/kserve.py": "configs/serve/inferenceservice.yaml runs it",
 }
 MEASURED_ONLY = {
-    "pipeline/monitor/outcomes/maturity.py": "benchmarks/outcome.py",
-    "pipeline/monitor/outcomes/proxy.py": "benchmarks/outcome.py",
+    "pipeline/monitor/performance/label_maturity.py": "benchmarks/outcome.py",
+    "pipeline/monitor/performance/proxies.py": "benchmarks/outcome.py",
 }
 """What a study weighed and no command does: the study that runs it."""
 
@@ -185,4 +185,4 @@ def test_the_day_in_a_flights_name_is_read_in_one_place() -> None:
     folders = ("pipeline/", "benchmarks/", "exercises/", "docs/")
     code = [name for name in tree.files() if name.startswith(folders) and name.endswith(".py")]
     found = {name: cut for name in code if (cut := _dates(name))}
-    assert found == {"pipeline/monitor/served.py": ["names.str.slice(0, 10)"]}
+    assert found == {"pipeline/monitor/predictions.py": ["names.str.slice(0, 10)"]}

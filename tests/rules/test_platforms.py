@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from docs import platforms
-from pipeline.shared import lock
+from pipeline.shared import requirements
 from tests.rules import test_lock, tree
 
 sys.path.append(str(tree.ROOT / ".ci"))
@@ -39,12 +39,12 @@ def test_set_up_serves_what_the_record_says_and_no_more() -> None:
 
 def test_only_what_stands_apart_lacks_a_wheel_where_the_lock_is_served() -> None:
     apart = {name for by in RECORD.values() for lacks in by.values() for name in lacks["apart"]}
-    assert apart == set(lock.APART)
+    assert apart == set(requirements.APART)
 
 
 @pytest.mark.parametrize("name", dry_runs.PURE)
 def test_a_package_that_is_left_out_of_the_dry_runs_is_in_the_lock(name: str) -> None:
-    assert lock.only(tree.read("requirements.lock"), {name}).startswith(f"{name}==")
+    assert requirements.only(tree.read("requirements.lock"), {name}).startswith(f"{name}==")
 
 
 def test_the_readme_and_the_page_are_made_from_the_record() -> None:

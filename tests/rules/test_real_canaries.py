@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest
 
 from benchmarks import real_canaries, stalls
-from pipeline.rollout.decision import plan_hash
+from pipeline.rollout.analysis.decision import plan_hash
 from tests.rollout.edge import PLAN
 from tests.rules import tree
 

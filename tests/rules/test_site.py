@@ -232,10 +232,10 @@ def test_a_column_without_a_name_has_no_heading() -> None:
 
 
 def test_a_long_symbol_is_cut_and_says_how_much_is_left() -> None:
-    found = source.excerpt("pipeline.features.transform")
+    found = source.excerpt("pipeline.features.windows")
     shown = re.sub("<[^>]+>", "", found.html).splitlines()
     assert len(shown) == source.LINES
-    assert found.left + len(shown) == len(book.source("pipeline.features.transform"))
+    assert found.left + len(shown) == len(book.source("pipeline.features.windows"))
 
 
 def test_a_constant_is_shown_too() -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared import documents, git
+from pipeline.shared import git, yaml_files
 
 ROOT = Path(__file__).parents[2]
 INNER_TARGETS = {"checkout": "asked for by other targets, never by people"}
@@ -30,7 +30,7 @@ def read(name: str) -> str:
 
 
 def load(name: str) -> Any:
-    return documents.parse(read(name))
+    return yaml_files.parse(read(name))
 
 
 @cache

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.store import Vectors
-from pipeline.features.transform import NEVER
-from pipeline.serve.loaded import Loaded
+from pipeline.features.online_store import Vectors
+from pipeline.features.windows import NEVER
+from pipeline.registry.model import Model
+from pipeline.registry.release_loader import Loaded
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.contracts import WarmUp
-from pipeline.shared.model import Model
 
 RELEASE = "f" * 64
 FLIGHT: dict[str, Any] = {

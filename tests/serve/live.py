@@ -10,11 +10,11 @@ import orjson
 import uvicorn
 
 from pipeline.serve.app import create_app
-from pipeline.serve.callers import Trust
 from pipeline.serve.connection import settings
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.server import _allow_files, _listening
+from pipeline.shared.callers import Trust
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, Store, loaded

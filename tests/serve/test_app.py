@@ -18,14 +18,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
-from pipeline.serve import desk, protocol
+from pipeline.records.request_log import answered, features_of, opened
+from pipeline.serve import handler, open_inference
+from pipeline.serve.admission import STRANGERS
 from pipeline.serve.app import create_app
-from pipeline.serve.callers import Trust, new_id
-from pipeline.serve.gate import STRANGERS
-from pipeline.serve.log import answered, features_of, opened
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.open_inference import FROM_STORE, HEADER, Refused
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.protocol import FROM_STORE, HEADER, Refused
+from pipeline.shared.callers import Trust, new_id
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
@@ -489,9 +489,9 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
 
 def test_features_are_parsed_and_computed_beside_the_loop_that_takes_requests(served, monkeypatch):
     here, seen = served(), []
-    parsed, says = desk.tensors, Session.run
+    parsed, says = handler.tensors, Session.run
     monkeypatch.setattr(
-        desk, "tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
+        handler, "tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
     )
     monkeypatch.setattr(
         Session, "run", lambda *a: (seen.append(current_thread().name), says(*a))[1]
@@ -705,7 +705,7 @@ def test_many_keys_are_read_in_a_time_that_grows_with_their_number(monkeypatch):
         counted = 0
         pairs = [(Key(f"k{number}"), 1) for number in [*range(keys), keys - 1]]
         with pytest.raises(Refused, match=f"'k{keys - 1}' stands 2 times"):
-            protocol._once(pairs)
+            open_inference._once(pairs)
         assert counted < 10 * keys
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.serve.batch import Scored, scored
 from pipeline.shared.config import FeaturesConfig, load
@@ -33,7 +33,7 @@ def tables(published):
 def both(tables):
     """The same flights a day ahead and at two hours: what the model saw, and the scores."""
     flights, weather, config = tables
-    views = transform.views(flights, weather, config)
+    views = windows.views(flights, weather, config)
     seen = {}
     for minutes in (1440, 120):
         model = Recorder()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.features.definitions import FEATURES
-from pipeline.serve.protocol import FROM_STORE, HEADER
+from pipeline.serve.open_inference import FROM_STORE, HEADER
 from pipeline.shared.loopback import HOST
 from tests import needs
 from tests.patience import PATIENCE

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from pipeline.features.definitions import VIEWS
-from pipeline.features.transform import NEVER
+from pipeline.features.windows import NEVER
 from pipeline.serve.metrics import RISKS, Metrics
 from tests.conftest import ROOT
 

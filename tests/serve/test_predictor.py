@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, VIEWS
-from pipeline.features.transform import NEVER
+from pipeline.features.windows import NEVER
 from pipeline.serve.predictor import InvalidRisk, Predictor, unready
-from pipeline.serve.request import Flight, requests
+from pipeline.serve.schema import Flight, requests
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
 
 pytestmark = pytest.mark.answer("model-server")

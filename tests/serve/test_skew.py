@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS, WEATHER
-from pipeline.features.join import historical
+from pipeline.features.point_in_time import historical
 from pipeline.serve.skew import UNEXPLAINED, Mismatch, Raw, damage, described, mismatches
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.files import write_parquet
@@ -31,11 +31,11 @@ def raw(published):
 @pytest.fixture(scope="module")
 def trained(raw):
     """The flights of one day as training has them."""
-    return features(raw, transform.requests(raw.flights, raw.config))
+    return features(raw, windows.requests(raw.flights, raw.config))
 
 
 def features(raw, asked):
-    views = transform.views(raw.flights, raw.weather, raw.config)
+    views = windows.views(raw.flights, raw.weather, raw.config)
     return historical(asked.query(DAY), views, raw.config).reset_index(drop=True)
 
 
@@ -100,7 +100,7 @@ def test_an_hour_told_in_utc_is_named(trained, raw):
     ("hours", "name"), [(0.25, "15 min"), (1, "1 h"), (6, "6 h"), (24, "24 h")]
 )
 def test_a_store_that_stood_still_is_named_with_its_hours(trained, raw, hours, name):
-    asked = transform.requests(raw.flights, raw.config)
+    asked = windows.requests(raw.flights, raw.config)
     earlier = asked.assign(predict_at=asked["predict_at"] - hours * HOUR)
     then = features(raw, earlier)
     rolling = [w.name for w in ROLLING]
@@ -116,9 +116,9 @@ def test_flights_that_have_not_landed_are_named(trained, raw):
     gone = raw.flights["dep_delay"].isna() | raw.flights["arr_delay"].isna()
     kept = raw.flights[~gone]  # by hand: of these each outcome is known when it was scheduled
     small = Raw(kept.reset_index(drop=True), raw.weather, raw.config)
-    views = transform.views(early[~gone].reset_index(drop=True), raw.weather, raw.config)
-    asked = transform.requests(small.flights, raw.config).query(DAY)
-    honest = transform.views(small.flights, raw.weather, raw.config)
+    views = windows.views(early[~gone].reset_index(drop=True), raw.weather, raw.config)
+    asked = windows.requests(small.flights, raw.config).query(DAY)
+    honest = windows.views(small.flights, raw.weather, raw.config)
     rows = {view: views[view] if view != "aircraft" else honest[view] for view in VIEWS}
     frame, truth = (
         historical(asked, tables, raw.config).reset_index(drop=True) for tables in (rows, honest)

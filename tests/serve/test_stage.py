@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.serve import stage
-from pipeline.serve.asked import asked_of, champion_of, midnight_after
+from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused, SkewFound
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.shared.ledger import Move, Side
+from pipeline.records.rollout_ledger import Move, Side
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 OLD = Side(version="1", release="a" * 64, features="flight_delay-1")

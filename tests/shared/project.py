@@ -19,7 +19,7 @@ import yaml
 
 from pipeline import evaluate, register, train
 from pipeline.features.definitions import FEATURES
-from pipeline.features.rows import ROWS, SERVICE
+from pipeline.features.feature_table import ROWS, SERVICE
 from pipeline.shared import dvc as dvcs
 from pipeline.shared import git as gits
 from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot

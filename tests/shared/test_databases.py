@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from pipeline import register
-from pipeline.monitor.outcomes import received
+from pipeline.monitor.performance import label_ledger
+from pipeline.records import request_log, rollout_ledger
+from pipeline.registry import versions
 from pipeline.retrain import journal
-from pipeline.serve import log
-from pipeline.shared import ledger, tracking
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, StorageFailed
 
@@ -29,27 +29,27 @@ def held(path):
 
 
 def asked_who_is_champion():
-    return tracking.aliased(load(RegisterConfig), tracking.CHAMPION)
+    return versions.aliased(load(RegisterConfig), versions.CHAMPION)
 
 
 REGISTRY = ("state/mlflow.db", "registry", asked_who_is_champion)
 USES = [
     REGISTRY,
     ("state/mlflow.db", "registry", lambda: register.relocate()),
-    ("state/rollout/ledger.db", "ledger", ledger.entries),
+    ("state/rollout/ledger.db", "ledger", rollout_ledger.entries),
     ("state/retrain/journal.db", "journal", journal.events),
-    ("state/monitor/labels.db", "label ledger", received.received),
-    ("state/log.db", "request log", lambda: log.answered("sqlite:///state/log.db")),
-    ("state/log.db", "request log", lambda: log.newest("sqlite:///state/log.db")),
+    ("state/monitor/labels.db", "label ledger", label_ledger.received),
+    ("state/log.db", "request log", lambda: request_log.answered("sqlite:///state/log.db")),
+    ("state/log.db", "request log", lambda: request_log.newest("sqlite:///state/log.db")),
 ]
 IDS = ["registry", "relocation", "ledger", "journal", "labels", "log", "end of the log"]
 
 
 def begun():
     """The databases that a registered project does not have yet."""
-    log.prepare("sqlite:///state/log.db")
+    request_log.prepare("sqlite:///state/log.db")
     journal.add(pd.Timestamp("2013-05-01"), "day", {})
-    with received.opened(received.LEDGER, received._SCHEMA, "label ledger"):
+    with label_ledger.opened(label_ledger.LEDGER, label_ledger._SCHEMA, "label ledger"):
         pass
 
 

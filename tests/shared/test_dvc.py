@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.shared import dvc, graph
+from pipeline.shared import dvc, dvc_lock
 from pipeline.shared.errors import DataUnavailable
 from tests.shared import project
 
@@ -40,7 +40,7 @@ def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
 ):
     with (shared.parent / "config").open("a") as stream:
         stream.write("    hardlink_lock = true\n")
-    graph.use_cache(beside)
+    dvc_lock.use_cache(beside)
     settings = dvc.apart()
     assert dvc.run(beside, "cache", "dir", settings=settings).strip() == str(shared)
     found = dvc.run(beside, "config", "--list", settings=settings)
@@ -53,7 +53,7 @@ def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
 
 
 def test_a_rebuilt_checkout_uses_its_own_cache_and_the_users_remote(started, shared, beside):
-    graph.use_remote(beside, graph.remote(Path()))
+    dvc_lock.use_remote(beside, dvc_lock.remote(Path()))
     settings = dvc.apart()
     cache = dvc.run(beside, "cache", "dir", settings=settings).strip()
     assert cache == str(beside / ".dvc/cache")
@@ -64,17 +64,19 @@ def test_a_rebuilt_checkout_uses_its_own_cache_and_the_users_remote(started, sha
 
 def test_what_only_this_checkout_has_is_named_with_the_cache_that_lacks_it(judged, beside):
     (beside / "dvc.lock").write_bytes(Path("dvc.lock").read_bytes())
-    graph.use_cache(beside)
+    dvc_lock.use_cache(beside)
     with pytest.raises(DataUnavailable) as refused:
-        graph.checkout(beside)
+        dvc_lock.checkout(beside)
     said = str(refused.value)
     assert "outputs are here and not in DVC's cache" in said
     assert str(dvc.cache(Path())) in said
     advice = "`dvc commit` stores those that are here"
     assert advice in said
     dvc.run(Path(), "commit", "--force")
-    graph.checkout(beside)
-    assert graph.md5(beside / "data/train/model.onnx") == graph.md5(Path("data/train/model.onnx"))
+    dvc_lock.checkout(beside)
+    assert dvc_lock.md5(beside / "data/train/model.onnx") == dvc_lock.md5(
+        Path("data/train/model.onnx")
+    )
 
 
 def test_a_failure_is_told_with_its_exit_code_and_reason(started):
@@ -88,9 +90,9 @@ def test_a_failure_is_told_with_its_exit_code_and_reason(started):
 
 def test_a_pull_that_fails_for_another_reason_tells_that_reason(judged, beside):
     (beside / "dvc.lock").write_bytes(Path("dvc.lock").read_bytes())
-    graph.use_remote(beside, {"name": "local", "url": "nowhere://there"})
+    dvc_lock.use_remote(beside, {"name": "local", "url": "nowhere://there"})
     with pytest.raises(DataUnavailable, match=r"DVC says: ERROR: .*nowhere"):
-        graph.pull(beside, graph.written(Path()))
+        dvc_lock.pull(beside, dvc_lock.written(Path()))
 
 
 def test_a_setting_that_cannot_be_written_is_refused(tmp_path):

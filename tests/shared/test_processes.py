@@ -23,7 +23,7 @@ STARTED = {
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from pipeline.monitor.operations.children import ended_by_signals
+from simulation.alert_demo.programs import ended_by_signals
 from pipeline.shared.processes import Supervisor
 WAIT = "import time; time.sleep(600)"
 with ended_by_signals(), Supervisor(Path("children")) as children:

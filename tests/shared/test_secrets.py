@@ -33,7 +33,7 @@ HARMLESS = [
     "bob@example.org",
     "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d",  # a digest
     "113d8c0b5560eeae070d89916f5d6b7019179c07",  # a commit
-    "pipeline/features/definitions.py and pipeline/shared/model.py",
+    "pipeline/features/definitions.py and pipeline/registry/model.py",
     "/srv/Models/Flights/Delay/Store/Artifac1",  # forty letters of a path
     "sk-learn",
 ]

@@ -10,7 +10,7 @@ import pytest
 import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
 from threadpoolctl import threadpool_limits
 
-from pipeline.features import join, transform
+from pipeline.features import point_in_time, windows
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
 from pipeline.train import models
@@ -145,8 +145,8 @@ def test_other_processors_give_the_same_bytes(
     """On real flights: planted ones are too simple for a solver to stop at different places."""
     known = load(FeaturesConfig)
     flights = published["flights"].sort_values("sched_dep_utc", ignore_index=True)
-    views = transform.views(flights, published["weather"], known)
-    rows = join.historical(transform.requests(flights, known), views, known)
+    views = windows.views(flights, published["weather"], known)
+    rows = point_in_time.historical(windows.requests(flights, known), views, known)
     given = tmp_path / "rows.npz"
     np.savez(given, inputs=matrix(rows, FEATURES), labels=rows[LABEL].to_numpy())
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

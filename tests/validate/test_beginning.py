@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.shared.config import ValidateConfig, load
-from pipeline.validate import suites
+from pipeline.validate import rules as suites
 
 pytestmark = pytest.mark.answer("data-validation")
 

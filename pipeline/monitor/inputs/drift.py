@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import AIRCRAFT, NUMERIC, SCHEDULE, WEATHER
-from pipeline.monitor.inputs import windows
-from pipeline.monitor.served import RISK, days_of
+from pipeline.monitor.inputs import psi as windows
+from pipeline.monitor.predictions import RISK, days_of
 from pipeline.shared.config import MonitorConfig
 from pipeline.shared.contracts import MONITOR, Record
 from pipeline.shared.files import replacing

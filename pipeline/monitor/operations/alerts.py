@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.monitor.severity import SEVERITY, Severity
-from pipeline.rollout.evidence import ALWAYS_THERE
+from pipeline.rollout.traffic.evidence import ALWAYS_THERE
 from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
 
 RUNBOOK = "docs/runbook.md"

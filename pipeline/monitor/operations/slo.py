@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.monitor.operations.alerts import ANSWERS, FAILED, SECONDS, USERS
 from pipeline.monitor.operations.rules import selectors
-from pipeline.rollout.evidence import ALWAYS_THERE
+from pipeline.rollout.traffic.evidence import ALWAYS_THERE
 from pipeline.shared.config import Objectives, ServeConfig
 
 if TYPE_CHECKING:

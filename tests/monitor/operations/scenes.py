@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.monitor.operations.children import located
+from simulation.alert_demo.programs import located
 from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'

@@ -8,14 +8,14 @@ from functools import partial
 
 import pytest
 import yaml
+from pipeline.rollout.traffic import envoy
 from starlette.testclient import TestClient
 
 from pipeline.monitor.operations import alerts, dashboard, rules, signals
 from pipeline.monitor.operations.rules import Selector
-from pipeline.rollout import envoy
-from pipeline.rollout.evidence import ALWAYS_THERE
+from pipeline.records.request_log import opened
+from pipeline.rollout.traffic.evidence import ALWAYS_THERE
 from pipeline.serve.app import create_app
-from pipeline.serve.log import opened
 from pipeline.serve.metrics import Metrics, Sample, samples, shown_text
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import MonitorConfig, ServeConfig, load

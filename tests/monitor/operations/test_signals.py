@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.monitor.operations import signals
 from pipeline.monitor.operations.exporter import read
 from pipeline.monitor.operations.signals import Signals
-from pipeline.rollout.live import free_ports
+from pipeline.rollout.traffic.servers import free_ports
 from pipeline.serve.metrics import exposed, samples, shown_text
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered

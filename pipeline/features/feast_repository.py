@@ -1,0 +1,280 @@
+"""The feature repository: what `definitions` says, as Feast's entities, views and feature service.
+
+A view's rows lie in data/features/views/ as Feast's offline store reads them. `event_timestamp` is
+the first instant at which a prediction may use the row, and not when something happened: in Feast
+`created` only breaks ties by default, and a late arrival would be served as if known in time.
+"""
+
+import atexit
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features import on_demand
+from pipeline.features.definitions import (
+    DEPARTURE,
+    ENTITIES,
+    KEYS,
+    KNOWN_AT,
+    LANDING,
+    NUMERIC,
+    REQUEST,
+    VIEWS,
+    WEATHER,
+    service_version,
+)
+from pipeline.features.spark import SPARK
+from pipeline.features.windows import filled, instants, windows
+from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.contracts import FEATURES
+from pipeline.shared.files import own_temporary, remove
+
+VIEW_ROWS = FEATURES / "views"
+FILES = Path("state/feast")
+"""What Feast itself writes for as long as a process lives."""
+_SHARED = "PROMETHEUS_MULTIPROCESS_DIR"
+WATERMARK = "watermark"
+"""The view that says, for every other, up to which instant it is complete in the online store."""
+DERIVED = [name for name in NUMERIC if name not in REQUEST]
+_WHOLE_NUMBERS = {"sched_hour"}
+
+
+def keys_of(view: str) -> list[str]:
+    """The columns that name a view's entity; the whole system has a name too, for the store."""
+    return ["view"] if view == WATERMARK else KEYS[view] or ["system"]
+
+
+def columns(view: str, config: FeaturesConfig) -> list[str]:
+    """What a view's rows hold beside their keys and instants."""
+    if view in ENTITIES:
+        names = [w.name for w in windows(view, config)]
+        return [f"{name}_{part}" for name in names for part in ("count", "sum")]
+    return WEATHER if view == "weather" else [*DEPARTURE, "ready", *LANDING, "landed_at"]
+
+
+def stored(column: str) -> str:
+    """A column's name in the store: what a feature is called is kept for the on-demand view."""
+    return f"last_{column}" if column in DERIVED else column
+
+
+def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
+    """A view's rows as the store takes them: keys, values, and the instants as UTC timestamps."""
+    available = instants(rows["available_at"].to_numpy())
+    return pd.DataFrame(
+        _keys(view, rows["entity"].cat)
+        | {stored(name): rows[name].array for name in columns(view, config)}
+        | {f"{view}_{at}": rows[at].array for at in ("known_at", "available_at")}
+        | {"event_timestamp": available.array, "created": available.array}
+    )
+
+
+def _keys(view: str, entity: Any) -> dict[str, np.ndarray]:
+    parts = [str(name).split("/") for name in entity.categories]
+    by_key = {
+        name: np.array([part[place] for part in parts], dtype=object)[entity.codes]
+        for place, name in enumerate(keys_of(view))
+    }
+    return {
+        name: values.astype("int64") if name in _WHOLE_NUMBERS else values
+        for name, values in by_key.items()
+    }
+
+
+def lifetime(view: str, config: FeaturesConfig) -> timedelta:
+    """Feast's TTL: how old a row may be at most; whole days, or less than one, as its join demands.
+
+    What it lets through, `on_demand` takes by the minute. A rolling row older than its longest
+    window has been followed by others, down to empty windows.
+    """
+    if view in ENTITIES:
+        return timedelta(days=max(w.hours for w in windows(view, config)) // 24 + 1)
+    hours = config.weather_hours if view == "weather" else config.aircraft_hours
+    return timedelta(hours=hours) if hours < 24 else timedelta(days=-(-hours // 24))
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What Feast is told; `service` bears a versioned name, and is what a model is served with."""
+
+    entities: list[Any]
+    views: dict[str, Any]
+    flight: Any
+    service: Any
+
+    @property
+    def objects(self) -> list[Any]:
+        """All of it, in an order that Feast takes."""
+        return [*self.entities, *self.views.values(), self.flight, self.service]
+
+
+def scratch(name: str) -> Path:
+    """A folder of this process's own; those of killed processes are removed when one is made."""
+    (FILES / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = own_temporary(FILES / name).absolute()
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@cache
+def _keep_its_files() -> None:
+    """Feast makes a folder for numbers that processes share: here, not in the system's own folder.
+
+    There nobody removes what a killed process left.
+    """
+    if Path(os.environ.get(_SHARED, ".metrics.")).name.startswith(".metrics."):
+        folder, mine = scratch("metrics"), os.getpid()
+        os.environ[_SHARED] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        atexit.register(lambda: remove(folder) if os.getpid() == mine else None)
+
+
+def ready() -> None:
+    """Import Feast, without what takes most of the time of that: see docs/adr/0016.
+
+    It has typeguard rewrite the source of its constructors, to check the types of what is defined.
+    """
+    import typeguard
+
+    _keep_its_files()
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda target: target  # type: ignore[assignment]
+    try:
+        import feast  # noqa: F401
+    finally:
+        typeguard.typechecked = checked
+
+
+def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") -> Repository:
+    """Entities, feature views, the on-demand view and the service, over the rows in `folder`.
+
+    `compute` is who reads them, as in configs/serve.yaml; no name or meaning rests on it.
+    """
+    ready()
+    from feast import Entity, FeatureService, Field, RequestSource, ValueType
+    from feast.types import Int64
+
+    names = sorted({key for keys in KEYS.values() for key in keys} | {"system", "view"})
+    entities = {
+        name: Entity(
+            name=name,
+            join_keys=[name],
+            value_type=ValueType.INT64 if name in _WHOLE_NUMBERS else ValueType.STRING,
+        )
+        for name in names
+    }
+    views = {view: _view(view, entities, config, _source(view, folder, compute)) for view in VIEWS}
+    request = RequestSource(
+        name="request", schema=[Field(name=name, dtype=Int64) for name in ("predict_at", *REQUEST)]
+    )
+    flight = _on_demand([*views.values(), request], config)
+    service = FeatureService(name=service_version(config.model_dump()), features=[flight])
+    views[WATERMARK] = _watermark(entities["view"], _source(WATERMARK, folder, compute))
+    return Repository(list(entities.values()), views, flight, service)
+
+
+def _source(view: str, folder: Path, compute: str) -> Any:
+    """A view's file, as the offline store that is asked for it reads it."""
+    from feast import FileSource
+
+    told = {
+        "name": f"{view}_rows",
+        "path": str(folder / f"{view}.parquet"),
+        "timestamp_field": "event_timestamp",
+        "created_timestamp_column": "" if view == WATERMARK else "created",
+    }
+    if compute != SPARK:
+        return FileSource(**told)
+    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+    return SparkSource(file_format="parquet", **told)
+
+
+def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, source: Any) -> Any:
+    from feast import FeatureView, Field, PushSource
+    from feast.types import Float64, Int32, Int64, String
+
+    keys = keys_of(view)
+    kinds = {
+        **{key: Int64 if key in _WHOLE_NUMBERS else String for key in keys},
+        **{stored(n): Int32 if n.endswith("_count") else Float64 for n in columns(view, config)},
+        **{f"{view}_{at}": Int64 for at in ("known_at", "available_at")},
+    }
+    return FeatureView(
+        name=view,
+        entities=[entities[key] for key in keys],
+        ttl=lifetime(view, config),
+        schema=[Field(name=name, dtype=kind) for name, kind in kinds.items()],
+        source=PushSource(name=f"{view}_events", batch_source=source),
+    )
+
+
+def _watermark(entity: Any, source: Any) -> Any:
+    from feast import FeatureView, Field, PushSource
+    from feast.types import Int64, String
+
+    return FeatureView(
+        name=WATERMARK,
+        entities=[entity],
+        ttl=timedelta(days=1),
+        schema=[Field(name="view", dtype=String), Field(name="complete_to", dtype=Int64)],
+        source=PushSource(name="watermark_events", batch_source=source),
+    )
+
+
+def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
+    """The on-demand view: `derived`, found by name.
+
+    Feast runs the source of a transformation in an empty module, so it has to import what it uses.
+    """
+    from feast import Field, OnDemandFeatureView
+    from feast.transformation.python_transformation import PythonTransformation
+    from feast.types import Float64, Int64
+
+    settings = config.model_dump_json()
+    source = (
+        "def flight(inputs):\n"
+        "    from pipeline.features.feast_repository import as_feast_calls\n"
+        f"    return as_feast_calls(inputs, {settings!r})\n"
+    )
+
+    def flight(inputs: dict[str, Any]) -> dict[str, Any]:
+        return as_feast_calls(inputs, settings)
+
+    numbers = [Field(name=name, dtype=Float64) for name in DERIVED]
+    known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
+    return OnDemandFeatureView(
+        name="flight",
+        sources=sources,
+        schema=[*numbers, *known],
+        feature_transformation=PythonTransformation(flight, source),
+        mode="python",
+    )
+
+
+def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
+    """`on_demand_values` as lists of what the on-demand view declares."""
+    values = on_demand_values(inputs, _settings(settings))
+    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED}
+    return numbers | {f"last_{name}": values[name].tolist() for name in KNOWN_AT}
+
+
+@cache
+def _settings(text: str) -> FeaturesConfig:
+    return FeaturesConfig.model_validate_json(text)
+
+
+def on_demand_values(
+    inputs: Mapping[str, Sequence[Any]], config: FeaturesConfig
+) -> on_demand.Columns:
+    """What `derived` says of a store's columns and a request's; None where the store has no row."""
+    names = [name for view in VIEWS for name in columns(view, config)]
+    joined = {name: np.array(inputs[stored(name)], dtype="float64") for name in names}
+    joined |= {name: filled(inputs[name]) for name in KNOWN_AT}
+    request = {name: np.array(inputs[name]) for name in REQUEST}
+    return on_demand.derived(joined, request, np.array(inputs["predict_at"]), config)

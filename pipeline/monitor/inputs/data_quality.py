@@ -1,0 +1,180 @@
+"""Is what was served sound? Asked before anybody speaks of drift: no retraining mends broken data.
+
+A view that went missing, a category that nobody knows, a value that cannot be, a day that is half
+there: each is a fault of a feed until shown otherwise, and has a limit of its own.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING, WEATHER
+from pipeline.features.windows import ZONE
+from pipeline.monitor.predictions import days_of
+from pipeline.shared.config import OddRequests, TripwireLimits
+from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
+
+if TYPE_CHECKING:
+    from pipeline.validate.judge import Outcome
+
+DOCS = MONITOR / "docs"
+_CATEGORIES = ["carrier", "origin", "dest"]
+_STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *WEATHER[:3]]
+"""Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
+
+
+def looked(
+    reference: pd.DataFrame,
+    rows: pd.DataFrame,
+    limits: TripwireLimits,
+    now: pd.Timestamp | None = None,
+) -> list[Check]:
+    """What a feed's faults look like, each with the two numbers.
+
+    Both are flights as they were served (see `served`); `reference` those of the training window.
+    At an instant `now`, the day that is not over yet is not held for half a day.
+    """
+    day = days_of(rows["flight"])
+    return [
+        *_missing(reference, rows, limits.max_missing_rise),
+        *_unseen(reference, rows, limits.max_unseen_share),
+        *_impossible(rows, limits.odd_requests),
+        *_stuck(rows, day),
+        _volume(days_of(reference["flight"]), _over(day, now), limits.min_share_of_reference_day),
+    ]
+
+
+def _missing(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[Check]:
+    found = []
+    for column in KNOWN_AT:
+        before, now = reference[column].isna().mean(), rows[column].isna().mean()
+        found.append(
+            at_most(
+                f"missing {column.removesuffix('_known_at')}",
+                round(float(now - before), 6),
+                limit,
+                f"{now:.1%} of rows without, {before:.1%} in training",
+            )
+        )
+    return found
+
+
+def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[Check]:
+    found = []
+    for column in _CATEGORIES:
+        strange = ~rows[column].isin(set(reference[column]))
+        named = ", ".join(sorted(map(str, set(rows.loc[strange, column])))[:5]) or "none"
+        share = round(float(strange.mean()), 6)
+        found.append(at_most(f"unseen {column}", share, limit, f"not in training: {named}"))
+    return found
+
+
+def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
+    """Values that can't be: none of our own making, and a few of a caller's.
+
+    What is ours names the requests, since one is enough to look for the cause.
+    """
+    wrong = {name: (rows[name] < low) | (rows[name] > high) for name, (low, high) in RANGES.items()}
+    wrong |= {name: np.isinf(rows[name]) for name in NUMERIC if name not in RANGES}
+    wrong["risk"] = ~rows["risk"].between(0, 1)
+    callers = {name: rows_ for name, rows_ in wrong.items() if name in REQUEST}
+    ours = {name: rows_ for name, rows_ in wrong.items() if name not in REQUEST}
+    found = [sum(int(one.sum()) for one in of.values()) for of in (ours, callers)]
+    named = _named(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
+    return [
+        at_most("impossible values", float(found[0]), 0, f"values that cannot be: {named}"),
+        at_most(
+            "impossible requests",
+            float(found[1]),
+            odd.allowed(len(rows)),
+            f"values of callers that cannot be: {_named(callers)}",
+        ),
+    ]
+
+
+def _named(wrong: dict[str, pd.Series]) -> str:
+    counts = {name: int(rows.sum()) for name, rows in wrong.items()}
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
+
+
+def _requests(rows: pd.DataFrame, wrong: pd.Series) -> str:
+    """The first of some rows by their requests, which `make explain` takes."""
+    ids = rows.loc[wrong, "request_id"].head(3).tolist()
+    return f" in request {', '.join(map(str, ids))}" if ids else ""
+
+
+def beyond(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
+    """Of the features that differ from what was known, those in more rows than callers explain."""
+    return {name: count for name, count in skew.items() if count > odd.allowed(rows)}
+
+
+def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
+    """The days of a hundred flights or more on which some feature never changed, and which ones."""
+    spread = rows[_STEADY].groupby(day).nunique()
+    large = pd.Series(day).value_counts().reindex(spread.index) >= 100
+    stuck = spread[large] <= 1
+    return {
+        str(date): [str(name) for name, still in told.items() if still]
+        for date, told in stuck.iterrows()
+        if told.any()
+    }
+
+
+def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
+    found = stuck_days(rows, day)
+    named = "; ".join(f"{date}: {', '.join(names)}" for date, names in found.items()) or "none"
+    return [at_most("stuck days", float(len(found)), 0, f"a value never changed on {named}")]
+
+
+def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
+    return day if now is None else day[day < f"{now.tz_convert(ZONE):%Y-%m-%d}"]
+
+
+def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
+    usual = float(pd.Series(before).value_counts().median())
+    if not len(day):
+        return at_least("flights a day", 1.0, limit, "no day is over yet")
+    counts = pd.Series(day).value_counts()
+    least = counts.idxmin()
+    share = round(float(counts.min() / usual), 6)
+    detail = f"{counts.min():,} flights on {least}, usual are {usual:,.0f} a day"
+    return at_least("flights a day", share, limit, detail)
+
+
+def validated(
+    name: str, rows: pd.DataFrame, odd: OddRequests, docs: Path | None = DOCS
+) -> list[Check]:
+    """The data gate's own rules on the served rows, by Great Expectations; pages go to `docs`."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pipeline.validate import served_rows
+
+        outcomes = served_rows.judged(name, rows, docs)
+    return [_check(outcome, rows, odd) for outcome in outcomes]
+
+
+def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
+    """A rule's outcome: where callers fill the columns, a few rows are theirs to get wrong."""
+    callers = outcome.rule != "never-null" and set(REQUEST) >= set(outcome.columns)
+    limit = odd.allowed(len(rows)) if callers else 0
+    first = [] if callers else outcome.positions[:3]
+    ids = [str(rows["request_id"].iloc[at]) for at in first]
+    named = f" in request {', '.join(ids)}" if ids else ""
+    return Check(
+        name=f"{outcome.rule} {' '.join(outcome.columns)}",
+        passed=outcome.unexpected <= limit if callers else outcome.passed,
+        blocking=True,
+        found=float(outcome.unexpected),
+        limit=float(limit),
+        detail=f"Great Expectations: {outcome.unexpected:,} of {len(rows):,} rows{named}",
+    )
+
+
+def failed(checks: list[Check]) -> list[Check]:
+    """Those that did not pass."""
+    return [check for check in checks if not check.passed]

@@ -1,0 +1,90 @@
+"""Day by day: provisional until its labels are due, then final, and never changed in silence.
+
+The feed keeps every event with its arrival, so what a final figure first said can always be told
+again: nothing has to remember it.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL
+from pipeline.monitor.performance import labels
+from pipeline.monitor.performance.label_join import figures_of
+from pipeline.monitor.performance.quality import Figures
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.config import OutcomeRule
+from pipeline.shared.contracts import Record
+
+State = Literal["provisional", "incomplete", "final"]
+
+
+class Revision(Record):
+    """A final figure that is no longer what it was: what was said first, and what is said now."""
+
+    labels_changed: int
+    first: Figures
+    now: Figures
+
+
+class Day(Record):
+    """One local day: its state, its figures, and the revision of a final one, if any.
+
+    The figures of a provisional day are of flights whose deadline has passed: among the others only
+    punctual ones can be known, and they would make the day look good.
+    """
+
+    date: str
+    state: State
+    figures: Figures
+    revised: Revision | None = None
+
+
+def due(day: pd.Series) -> pd.Series:
+    """The instant at which each local day's labels are complete, as the feed promises."""
+    return day + LABELS_COMPLETE
+
+
+def judged_days(
+    flights: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+) -> list[Day]:
+    """Every day that was asked about, in order, with what a correction changed of a final one."""
+    if flights.empty:
+        return []
+    first, found = _first_final(flights, told, rule), []
+    for day, group in flights.groupby("day"):
+        over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
+        covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
+        state: State = "provisional" if not over else "final" if covered else "incomplete"
+        shown = group if over else group[group["deadline"] <= now]
+        revised = _revision(group, first.loc[group.index]) if state == "final" else None
+        date = f"{pd.Timestamp(str(day)):%Y-%m-%d}"
+        found.append(Day(date=date, state=state, figures=figures_of(shown), revised=revised))
+    return found
+
+
+def _first_final(flights: pd.DataFrame, told: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
+    """The label of each flight when its day became final: when due, and enough of it was there.
+
+    A day counts as final from the arrival on that completed it, or from when it was due.
+    """
+    told = told[told["known_at"] > told["flight"].map(flights.set_index("flight")["predict_at"])]
+    arrived = flights["flight"].map(told.groupby("flight")["arrived_at"].min())
+    place = arrived.groupby(flights["day"]).rank(method="first")
+    needed = np.ceil(rule.min_coverage * flights.groupby("day")["flight"].transform("size"))
+    enough = arrived.where(place == needed).groupby(flights["day"]).max()
+    promised = due(enough.index.to_series())
+    final = enough.where(enough > promised, promised).where(enough.notna())
+    final_at = pd.Series(flights["day"].map(final).array, index=flights["flight"])
+    then = told[told["arrived_at"] <= told["flight"].map(final_at)]
+    late = labels.fold(then).table.set_index("flight")[LABEL].astype("float64")
+    return flights["flight"].map(late).astype("float64")
+
+
+def _revision(day: pd.DataFrame, first: pd.Series) -> Revision | None:
+    changed = ~((day[LABEL] == first) | (day[LABEL].isna() & first.isna()))
+    if not changed.any():
+        return None
+    before = figures_of(day.assign(**{LABEL: first}))
+    return Revision(labels_changed=int(changed.sum()), first=before, now=figures_of(day))

@@ -1,0 +1,110 @@
+"""Labels against the departure-late flag: what the proxy is best for, a check of the labels.
+
+A flight that leaves late mostly arrives late, and the flag comes from another event than the label.
+A carrier's week whose labels disagree with its flags is a week of broken labels until shown
+otherwise: nothing is judged by them, and nothing may be trained on them.
+"""
+
+import math
+
+import pandas as pd
+
+from pipeline.features.definitions import LABEL, PROXY
+from pipeline.monitor.performance.labels import carriers, dates
+from pipeline.shared.config import OutcomeRule
+from pipeline.shared.contracts import Record
+from pipeline.shared.errors import LabelsRefused
+
+
+class Agreement(Record):
+    """How often a carrier's labels of one week, which begins on a Monday, are equal to the flags.
+
+    `balanced` is the mean of that share among flights that left late and among those that did not:
+    0.5 where every label says the same, None with too few of either. `trusted` is None where there
+    are too few flights to say.
+    """
+
+    carrier: str
+    week: str
+    flights: int
+    agreement: float
+    balanced: float | None
+    trusted: bool | None
+
+
+def carrier_weeks(flights: pd.Series) -> pd.DataFrame:
+    """The carrier of each flight, and the Monday of its week, from its name."""
+    date = dates(flights)
+    monday = date - pd.to_timedelta(date.dt.dayofweek, unit="D")
+    week = monday.map({at: f"{at:%Y-%m-%d}" for at in monday.unique()})
+    return pd.DataFrame({"carrier": carriers(flights), "week": week})
+
+
+def label_agreement(known: pd.DataFrame, rule: OutcomeRule) -> list[Agreement]:
+    """The share of flights whose label is their flag, by carrier and week, the lowest first.
+
+    `known` has a row per flight (`flight`, LABEL, PROXY); one that lacks either says nothing.
+    """
+    both = known[known[LABEL].notna() & known[PROXY].notna()]
+    late, equal = both[PROXY] == 1, both[LABEL] == both[PROXY]
+    counts = carrier_weeks(both["flight"]).assign(
+        flights=1, late=late, equal=equal, late_equal=late & equal
+    )
+    found = counts.groupby(["carrier", "week"]).sum()
+    of_late = found["late_equal"] / found["late"]
+    others = found["flights"] - found["late"]
+    of_others = (found["equal"] - found["late_equal"]) / others
+    enough = (found["late"] >= rule.agreement_min_each) & (others >= rule.agreement_min_each)
+    balanced = ((of_late + of_others) / 2).where(enough).tolist()
+    told = zip(
+        found.index, found["flights"].tolist(), found["equal"].tolist(), balanced, strict=True
+    )
+    weeks = [
+        _judged(carrier, week, flights, equal / flights, both_alike, rule)
+        for (carrier, week), flights, equal, both_alike in told
+    ]
+    return sorted(weeks, key=lambda w: (w.agreement, w.carrier, w.week))
+
+
+def _judged(
+    carrier: str, week: str, flights: int, share: float, balanced: float, rule: OutcomeRule
+) -> Agreement:
+    """A week is not trusted below either limit; a balanced share of NaN says nothing."""
+    low = share < rule.min_agreement or balanced < rule.min_balanced_agreement
+    return Agreement(
+        carrier=carrier,
+        week=week,
+        flights=flights,
+        agreement=round(share, 4),
+        balanced=None if math.isnan(balanced) else round(balanced, 4),
+        trusted=not low if flights >= rule.agreement_min_flights else None,
+    )
+
+
+def distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
+    """Whether each flight is of a carrier's week whose labels are not to be trusted."""
+    broken = {(w.carrier, w.week) for w in weeks if w.trusted is False}
+    if not broken:
+        return pd.Series(False, index=flights.index)
+    of = pd.MultiIndex.from_frame(carrier_weeks(flights))
+    return pd.Series(of.isin(list(broken)), index=flights.index)
+
+
+def require_agreement(weeks: list[Agreement], rule: OutcomeRule) -> None:
+    """Refuse labels of which some carrier's week does not agree with the flags.
+
+    Raises:
+        LabelsRefused: names each carrier and week with what was found, and the limit.
+    """
+    if broken := [w for w in weeks if w.trusted is False]:
+        told = ", ".join(
+            f"{w.carrier} in the week of {w.week}: {w.agreement:.3f} of {w.flights:,} flights, "
+            f"balanced {'unknown' if w.balanced is None else f'{w.balanced:.3f}'}"
+            for w in broken[:10]
+        )
+        raise LabelsRefused(
+            "labels disagree with the departure-late flag in "
+            f"{len(broken)} carrier-week(s): {told}; wanted are {rule.min_agreement:g} and, "
+            f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); "
+            "correct the labels at their source, and train on none of them until then"
+        )

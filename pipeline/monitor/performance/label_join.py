@@ -1,0 +1,68 @@
+"""Requests as they were answered, each joined with its flight's label exactly once."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL
+from pipeline.features.names import is_flight_name
+from pipeline.monitor.performance import labels
+from pipeline.monitor.performance.quality import Figures, figures
+from pipeline.shared.errors import LabelsRefused
+
+REQUIRED = [
+    *("request_id", "flight", "version", "predict_at", "sched_dep_utc", "block_minutes", "risk"),
+    *("system_dep_late_3h", "aircraft_airborne"),
+]
+"""Columns that a table of requests needs here; it has no outcome."""
+
+
+def require_requests(served: pd.DataFrame) -> None:
+    """Refuse a table of requests that would count one twice, or a risk that is none.
+
+    Raises:
+        LabelsRefused: names the column, how many rows, and the first of them.
+    """
+    if missing := [name for name in REQUIRED if name not in served]:
+        raise LabelsRefused(f"served requests lack {', '.join(missing)}; add them from the log")
+    wrong = {
+        "request_id": (served["request_id"].duplicated(), "was there before"),
+        "flight": (~served["flight"].map(is_flight_name), "names no flight"),
+        "risk": (~served["risk"].between(0, 1), "is no probability"),
+    }
+    for name, (broken, what) in wrong.items():
+        if broken.any():
+            raise LabelsRefused(
+                f"{name} of {int(broken.sum()):,} of {len(served):,} served requests {what}: "
+                f"{served[broken].iloc[0][name]!r}; make the table one row per request, from the "
+                "log's `request_id`"
+            )
+
+
+def attached(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Each request with its flight's label (NaN: none), its local `day`, and its `deadline`.
+
+    Every request stays one row, in its order, however many share a flight.
+    """
+    late = table.set_index("flight")[LABEL].astype("float64")
+    flight = served["flight"]
+    return served.assign(
+        **{LABEL: flight.map(late).astype("float64")},
+        day=labels.dates(flight),
+        deadline=labels.deadline(served),
+        origin=labels.origins(flight),
+        carrier=labels.carriers(flight),
+    )
+
+
+def arrays(flights: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outcome (1, 0 or NaN), risk, and what tells the days apart, a row per flight."""
+    return (
+        flights[LABEL].to_numpy(dtype="float64"),
+        flights["risk"].to_numpy(dtype="float64"),
+        pd.factorize(flights["day"])[0],
+    )
+
+
+def figures_of(flights: pd.DataFrame) -> Figures:
+    """The figures of some flights that have been `attached`."""
+    return figures(*arrays(flights))

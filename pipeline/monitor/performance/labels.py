@@ -1,0 +1,188 @@
+"""The label feed: what was said of each flight's arrival, by whom it was known, when it reached us.
+
+A label has two instants. `known_at`: when it became known in the world; `arrived_at`: when our feed
+told it. Labels come late, twice, out of order and corrected, so the table is a fold over all that
+was ever told: any order and any repetition give the same one. What contradicts itself is set aside
+by name, never chosen.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features import names
+from pipeline.features.definitions import LABEL
+from pipeline.features.windows import LATE_MINUTES
+from pipeline.monitor.predictions import days_of
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.errors import LabelsRefused
+
+
+class Label(NamedTuple):
+    """One event of the feed: what the source said of a flight.
+
+    `late` is 1 or 0; `revision` counts what the source said of this flight, from 0 on.
+    """
+
+    flight: str
+    late: int
+    known_at: pd.Timestamp
+    arrived_at: pd.Timestamp
+    revision: int = 0
+
+
+COLUMNS = list(Label._fields)
+_SAID = ["revision", "late", "known_at"]
+"""What the source said of a flight; `arrived_at` is only when we heard it."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What the events say in the end.
+
+    `table` has a row per flight, by name, in COLUMNS: the highest revision, and when it first
+    arrived. `conflicts` are events of flights whose highest revision says two things: they have no
+    label until another revision settles it. `duplicates` counts events that said nothing new,
+    `corrected` flights whose label is no longer that of their first revision.
+    """
+
+    table: pd.DataFrame
+    conflicts: pd.DataFrame
+    duplicates: int
+    corrected: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The labels of flights that were asked for, and what was kept apart from them.
+
+    `unasked` are events of flights that nobody asked for, `impossible` those known at or before
+    their prediction; `events` counts all of them, `newest` is the last arrival (NaT: none yet).
+    """
+
+    folded: Folded
+    unasked: pd.DataFrame
+    impossible: pd.DataFrame
+    events: int
+    newest: Any
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per flight with a label."""
+        return self.folded.table
+
+
+def events(labels: list[Label]) -> pd.DataFrame:
+    """Events as the feed's table, in COLUMNS; instants in UTC."""
+    frame = pd.DataFrame(labels, columns=COLUMNS)
+    instants = {name: pd.to_datetime(frame[name], utc=True) for name in ("known_at", "arrived_at")}
+    return frame.assign(**instants).astype({"late": "int8", "revision": "int64"})
+
+
+def require_sound(told: pd.DataFrame) -> None:
+    """Refuse a feed's table that is not one: another column, no instant, a label that is no label.
+
+    Raises:
+        LabelsRefused: names the rule, how many events break it, and the first of them.
+    """
+    if missing := [name for name in COLUMNS if name not in told]:
+        raise LabelsRefused(
+            f"the label feed lacks {', '.join(missing)}; it has {', '.join(map(str, told))}: "
+            f"make it {', '.join(COLUMNS)}"
+        )
+    kinds = {name: getattr(told[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
+    if zoneless := [name for name, zone in kinds.items() if zone is None]:
+        raise LabelsRefused(f"{zoneless[0]} of the label feed has no time zone; make it UTC")
+    wrong = {
+        "names no flight": ~told["flight"].astype(str).str.fullmatch(names.PATTERN),
+        "is neither late (1) nor not (0)": ~told["late"].isin([0, 1]),
+        "has no whole revision from 0 on": ~(told["revision"] >= 0) | (told["revision"] % 1 != 0),
+        "arrived before it was known": ~(told["arrived_at"] >= told["known_at"]),
+    }
+    for rule, broken in wrong.items():
+        if broken.any():
+            first = tuple(map(str, told[broken].iloc[0][COLUMNS]))
+            raise LabelsRefused(
+                f"{int(broken.sum()):,} of {len(told):,} events of the label feed: each {rule}; "
+                f"the first is {first}; correct them at the source, and receive the file again"
+            )
+
+
+def as_of(told: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """The events that had arrived by an instant: all that could be known here then."""
+    return told[told["arrived_at"] <= instant]
+
+
+def fold(told: pd.DataFrame) -> Folded:
+    """One row per flight from all that was ever told of it, whatever the order and repetition."""
+    codes, _ = pd.factorize(told["flight"], sort=True)
+    keyed = told[COLUMNS].assign(code=codes).sort_values(["code", *_SAID, "arrived_at"])
+    said = keyed.drop_duplicates(["code", *_SAID]).reset_index(drop=True)
+    by_flight = said.groupby("code", sort=False)
+    top = said[said["revision"] == by_flight["revision"].transform("max")]
+    split = top["code"].duplicated(keep=False)
+    changed = by_flight["late"].transform("first")[top.index] != top["late"]
+    return Folded(
+        table=top[~split].reset_index(drop=True)[COLUMNS],
+        conflicts=top[split].reset_index(drop=True)[COLUMNS],
+        duplicates=len(told) - len(said),
+        corrected=int((changed & ~split).sum()),
+    )
+
+
+def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
+    """The labels of asked flights; `predicted` is each flight's T, by its name (unique).
+
+    Raises:
+        LabelsRefused: the feed's table is not one.
+    """
+    require_sound(told)
+    at = told["flight"].map(predicted)
+    unasked, impossible = at.isna(), told["known_at"] <= at
+    return Settled(
+        folded=fold(told[~unasked & ~impossible]),
+        unasked=told[unasked],
+        impossible=told[impossible],
+        events=len(told),
+        newest=told["arrived_at"].max(),
+    )
+
+
+def dates(flights: pd.Series) -> pd.Series:
+    """The local date of each flight, at midnight UTC, from its name."""
+    date = pd.Series(days_of(flights), flights.index, name=flights.name)
+    midnights = {name: pd.Timestamp(name, tz="UTC") for name in date.unique()}
+    return pd.to_datetime(date.map(midnights), utc=True)
+
+
+def carriers(flights: pd.Series) -> pd.Series:
+    """The carrier in each flight's name."""
+    return flights.str[11:13]
+
+
+def origins(flights: pd.Series) -> pd.Series:
+    """The origin in each flight's name."""
+    return flights.str[-3:]
+
+
+def deadline(rows: pd.DataFrame) -> pd.Series:
+    """When each flight's label is known at the latest: who has not landed by then is late."""
+    minutes = rows["block_minutes"].to_numpy(dtype="float64") + LATE_MINUTES
+    return pd.Series(rows["sched_dep_utc"] + pd.to_timedelta(np.rint(minutes), unit="min"))
+
+
+def daily(rows: pd.DataFrame) -> pd.DataFrame:
+    """The feed as the source sends it here: one file a day, at 10:00 UTC of the next, revision 0.
+
+    `rows` are of the feature table: flights with their outcome and when it became known.
+    """
+    flights = names.flight_names(rows)
+    told = pd.DataFrame({"flight": flights, "late": rows[LABEL], "known_at": rows["late_known_at"]})
+    return told.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
+
+
+def shown(flights: pd.Series, most: int = 5) -> list[str]:
+    """The first few names of flights, in order, each once."""
+    return sorted(set(flights))[:most]

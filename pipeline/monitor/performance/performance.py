@@ -1,0 +1,232 @@
+"""The outcome: what the answers were worth, as far as labels are there to say it.
+
+`judged` is the one door: requests and the label feed as of an instant in, an `Outcome` out. Each
+request is joined with its flight's label exactly once; figures count a flight once, by its first
+answer. A day's figure is provisional until its labels are due, then final; a final one changes only
+by a correction, and that is told. Too few labels are "not known", never fine.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import LABEL, PROXY
+from pipeline.monitor.performance import labels
+from pipeline.monitor.performance.daily import Day, judged_days
+from pipeline.monitor.performance.label_checks import Agreement, distrusted, label_agreement
+from pipeline.monitor.performance.label_join import arrays, attached, figures_of, require_requests
+from pipeline.monitor.performance.quality import Figures, Interval, intervals
+from pipeline.monitor.performance.slices import SliceFigures, sliced
+from pipeline.monitor.predictions import days_of
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.config import (
+    Bootstrap,
+    EvaluateConfig,
+    MonitorConfig,
+    OutcomeRule,
+    SliceRule,
+    load,
+)
+from pipeline.shared.contracts import Record
+
+Status = Literal["alert", "quiet", "not known"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What `judged` judges by: the outcome's rule, and the gate's slices and bootstrap."""
+
+    outcome: OutcomeRule
+    slices: SliceRule
+    bootstrap: Bootstrap
+
+    @classmethod
+    def of_configs(cls) -> "Rules":
+        """As configs/monitor.yaml and configs/evaluate.yaml have them."""
+        gate = load(EvaluateConfig)
+        return cls(load(MonitorConfig).outcome, gate.slices, gate.bootstrap)
+
+
+class Alert(Record):
+    """The cheap rule over the newest days whose labels are due; `reasons` hold both numbers."""
+
+    status: Status
+    first: str | None
+    last: str | None
+    figures: Figures
+    reasons: list[str]
+
+
+class Feed(Record):
+    """What the label feed did: counts, and the first names of what was set aside."""
+
+    events: int
+    duplicates: int
+    corrected: int
+    conflicts: int
+    conflicting: list[str]
+    impossible: int
+    impossibly_known: list[str]
+    unasked: int
+    labels_age_hours: float | None
+    stale: bool
+
+
+class Outcome(Record):
+    """Everything that is known of the outcome at an instant; JSON by `model_dump(mode="json")`.
+
+    `overall`, its intervals, slices and versions are of final days. `agreement` is None where no
+    flags were given, so nothing checked the labels; else it names the weeks that are not trusted.
+    """
+
+    at: str
+    requests: int
+    flights: int
+    retries: int
+    alert: Alert
+    feed: Feed
+    overall: Figures
+    intervals: dict[str, Interval]
+    days: list[Day]
+    slices: dict[str, SliceFigures]
+    versions: dict[str, Figures]
+    agreement: list[Agreement] | None
+    agreement_checked: int
+    distrusted_labels: int
+
+
+def judged(
+    served: pd.DataFrame,
+    told: pd.DataFrame,
+    now: pd.Timestamp,
+    rules: Rules,
+    flags: pd.DataFrame | None = None,
+    since: str | None = None,
+) -> Outcome:
+    """What the answers in `served` were worth, by what the label feed had told by `now`.
+
+    `served` has a row per request, in the order of the log, with REQUIRED columns; `told` are
+    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) are what labels are held against.
+    Days before `since` count for the alert's window and for nothing else.
+
+    Raises:
+        LabelsRefused: a request comes twice, a risk is none, or the feed's table is not one.
+    """
+    require_requests(served)
+    told, served = labels.as_of(told, now), served[served["predict_at"] <= now]
+    first = served[~served["flight"].duplicated()]
+    settled = labels.settled(first.set_index("flight")["predict_at"], told)
+    weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
+    broken = distrusted(settled.table["flight"], weeks or [])
+    everyone = attached(first, settled.table[~broken])
+    flights = everyone[_from(everyone, since)].reset_index(drop=True)
+    requests = int(_from(served, since).sum())
+    days = judged_days(flights, told, now, rules.outcome)
+    return Outcome(
+        at=f"{now:%Y-%m-%dT%H:%MZ}",
+        requests=requests,
+        flights=len(flights),
+        retries=requests - len(flights),
+        alert=_alert(everyone, now, rules.outcome),
+        feed=_feed(settled, now, rules.outcome),
+        days=days,
+        agreement=None if weeks is None else [w for w in weeks if w.trusted is False],
+        agreement_checked=sum(w.trusted is not None for w in weeks or []),
+        distrusted_labels=int(broken.sum()),
+        **_of_final(flights, days, rules),
+    )
+
+
+def alerted(
+    served: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+) -> Alert:
+    """The cheap rule alone, as `judged` has it: what is asked every day.
+
+    Raises:
+        LabelsRefused: as `judged`.
+    """
+    require_requests(served)
+    settled = labels.settled(served.set_index("flight")["predict_at"], labels.as_of(told, now))
+    return _alert(attached(served, settled.table), now, rule)
+
+
+def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
+    return np.asarray(days_of(flights["flight"]) >= (since or ""))
+
+
+def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
+    """What is told of final days only: of the others punctual flights are known first."""
+    final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
+    counted = flights[flights["day"].isin(final)]
+    known = counted[counted[LABEL].notna()]
+    return {
+        "overall": figures_of(counted),
+        "intervals": intervals(*arrays(known), rules.bootstrap) if len(known) else {},
+        "slices": sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
+        "versions": {str(name): figures_of(of) for name, of in counted.groupby("version")},
+    }
+
+
+def _agreement(
+    table: pd.DataFrame, flags: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+) -> list[Agreement]:
+    there = flags[flags["arrived_at"] <= now].drop_duplicates("flight").set_index("flight")
+    flag = table["flight"].map(there[PROXY].astype("float64"))
+    return label_agreement(table.assign(**{PROXY: flag}), rule)
+
+
+def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[str]]:
+    """What the outcome calls for, and why: each reason with what was found and what is allowed."""
+    unknown = []
+    if days < rule.min_days:
+        unknown.append(f"{days} days with due labels, at least {rule.min_days} are needed")
+    if figure.coverage < rule.min_coverage:
+        unknown.append(
+            f"{figure.coverage:.1%} of flights have labels, below {rule.min_coverage:.0%}"
+        )
+    excess, gap = figure.excess, figure.gap
+    if unknown or excess is None or gap is None:
+        return "not known", unknown or ["no labels"]
+    found = []
+    if excess > rule.max_excess_loss:
+        found.append(
+            f"log loss is {excess:+.4f} above its own expectation, limit {rule.max_excess_loss:g}"
+        )
+    if abs(gap) > rule.max_gap:
+        found.append(f"late share less mean risk is {gap:+.4f}, limit {rule.max_gap:g} either way")
+    return ("alert", found) if found else ("quiet", [])
+
+
+def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
+    last = (now - LABELS_COMPLETE).floor("D")
+    first = last - pd.Timedelta(days=rule.window_days - 1)
+    window = flights[flights["day"].between(first, last)]
+    figure = figures_of(window)
+    said, reasons = status(figure, window["day"].nunique(), rule)
+    ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
+    return Alert(
+        status=said,
+        first=ends[0] if ends else None,
+        last=ends[-1] if ends else None,
+        figures=figure,
+        reasons=reasons,
+    )
+
+
+def _feed(settled: labels.Settled, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
+    age = None if pd.isna(settled.newest) else (now - settled.newest) / pd.Timedelta(hours=1)
+    conflicts, impossible = settled.folded.conflicts, settled.impossible
+    return Feed(
+        events=settled.events,
+        duplicates=settled.folded.duplicates,
+        corrected=settled.folded.corrected,
+        conflicts=conflicts["flight"].nunique(),
+        conflicting=labels.shown(conflicts["flight"]),
+        impossible=impossible["flight"].nunique(),
+        impossibly_known=labels.shown(impossible["flight"]),
+        unasked=settled.unasked["flight"].nunique(),
+        labels_age_hours=None if age is None else round(float(age), 2),
+        stale=age is None or bool(age > rule.max_labels_age_hours),
+    )

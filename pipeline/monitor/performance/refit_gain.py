@@ -1,0 +1,97 @@
+"""What a refit would have gained: the one outcome that says what helps.
+
+The champion's recipe learns from every label that had come before the newest days, and both are
+judged on those days, flight by flight. Difficult weeks are difficult for both, so the difference is
+far surer than either loss.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluate.compare import difference
+from pipeline.features.definitions import LABEL, NUMERIC, matrix
+from pipeline.monitor.monitored_model import Champion, refit
+from pipeline.monitor.performance.labels import dates
+from pipeline.monitor.predictions import RISK, days_of, flights
+from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.config import EvaluateConfig, TrainConfig, Window, load
+from pipeline.shared.contracts import Record
+from pipeline.shared.files import content_hash
+from pipeline.shared.scores import log_loss
+
+
+class Gain(Record):
+    """The log loss of a refit less the champion's, in nats, with its interval over whole days.
+
+    Negative is better. The refit has seen every label that had come before `first`, and none after.
+    """
+
+    point: float
+    low: float
+    high: float
+    first: str
+    last: str
+    days: int
+    rows: int
+
+    def __str__(self) -> str:
+        """As "-0.0282 [-0.0412, -0.0146] over 14 days"."""
+        return f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] over {self.days} days"
+
+    def wins(self, margin: float) -> bool:
+        """Whether the refit is surely better, and by enough to speak of."""
+        return self.high < 0 and self.point <= -margin
+
+
+def gained(
+    champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, now: pd.Timestamp, days: int
+) -> Gain | None:
+    """What a refit would have changed on the newest `days` whose labels are due; None: fewer are.
+
+    `frame` holds flights with their outcomes, `rows` the same as they were served.
+    """
+    due = _due(frame["name"]) <= now
+    newest = sorted(set(days_of(frame["name"][due]).tolist()))[-days:]
+    chosen = due.to_numpy() & np.isin(days_of(frame["name"]), newest)
+    if len(newest) < days:  # one day has no interval at all, and a few have hardly any
+        return None
+    judged, labels = frame[chosen], frame[LABEL].to_numpy()[chosen]
+    learned = known_before(champion, newest[0])
+    told = [content_hash(table[_rests_on(champion)]) for table in (learned, judged)]
+    risk = champion.kept("refit", told, lambda: _refit_risk(champion, learned, judged))
+    worse = log_loss(labels, risk) - log_loss(labels, rows[RISK].to_numpy()[chosen])
+    found = difference(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
+    return Gain(
+        point=round(found.point, 6),
+        low=round(found.low, 6),
+        high=round(found.high, 6),
+        first=newest[0],
+        last=newest[-1],
+        days=found.days,
+        rows=found.rows,
+    )
+
+
+def _rests_on(champion: Champion) -> list[str]:
+    """The columns that a refit and its answers rest on."""
+    numbers = [name for name in champion.answerer.model.features if name in NUMERIC]
+    return ["name", "origin", "carrier", *numbers, LABEL]
+
+
+def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
+    config, names = load(TrainConfig), champion.answerer.model.features
+    model = refit(config, names, matrix(learned, names), learned[LABEL].to_numpy())
+    return np.asarray(model.predict_proba(matrix(judged, names))[:, 1])
+
+
+def _due(names: pd.Series) -> pd.Series:
+    """When the label of each flight has come at the latest."""
+    return dates(names) + LABELS_COMPLETE
+
+
+def known_before(champion: Champion, day: str) -> pd.DataFrame:
+    """Every flight since the champion's first day whose label had come when `day` began."""
+    begins = pd.Timestamp(day, tz="UTC")
+    window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))
+    past = flights(window)
+    return past[_due(past["name"]) <= begins].reset_index(drop=True)

@@ -1,0 +1,94 @@
+"""Critical slices: where it hurts, reported with what many looks at once make of it."""
+
+import pandas as pd
+
+from pipeline.evaluate.slices import slices
+from pipeline.features.definitions import LABEL
+from pipeline.features.windows import ZONE
+from pipeline.monitor.performance.label_join import arrays, figures_of
+from pipeline.monitor.performance.quality import (
+    Figures,
+    Interval,
+    expected_loss,
+    holm,
+    intervals,
+    p_other_than_none,
+)
+from pipeline.shared.config import Bootstrap, OutcomeRule, SliceRule
+from pipeline.shared.contracts import Record
+from pipeline.shared.scores import log_loss
+
+
+class SliceFigures(Record):
+    """A critical slice: reported, never alerting by itself.
+
+    `intervals` are over days, each by itself. `judged` is False with too few late flights or days;
+    `p_excess` and `p_gap` are Holm's over both of all judged slices. `noticed`: the excess or the
+    gap is surely not none, and beyond the alert's limit.
+    """
+
+    figures: Figures
+    intervals: dict[str, Interval]
+    judged: bool
+    p_excess: float | None = None
+    p_gap: float | None = None
+    noticed: bool = False
+
+
+def sliced(
+    flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
+) -> dict[str, SliceFigures]:
+    """Every critical slice, with Holm's correction over all that have enough late flights."""
+    if not len(flights):
+        return {}
+    frame = flights.assign(
+        aircraft_known_at=flights["aircraft_airborne"], sched_hour=_hour(flights)
+    )
+    groups = {name: flights[mask] for name, mask in slices(frame, least).items()}
+    found = {name: figures_of(group) for name, group in groups.items()}
+    enough = [
+        name
+        for name, figure in found.items()
+        if figure.late >= least.min_positives and figure.days >= least.min_days
+    ]
+    adjusted = iter(holm([p for name in enough for p in _surprises(groups[name])]))
+    p = {name: (next(adjusted), next(adjusted)) for name in enough}
+    return {
+        name: _told(figure, groups[name], p.get(name), rule, bootstrap)
+        for name, figure in found.items()
+    }
+
+
+def _told(
+    figure: Figures,
+    flights: pd.DataFrame,
+    p: tuple[float, float] | None,
+    rule: OutcomeRule,
+    bootstrap: Bootstrap,
+) -> SliceFigures:
+    known = flights[flights[LABEL].notna()]
+    over_days = intervals(*arrays(known), bootstrap) if len(known) else {}
+    if p is None:
+        return SliceFigures(figures=figure, intervals=over_days, judged=False)
+    costly = p[0] < rule.slice_alpha and (figure.excess or 0) > rule.max_excess_loss
+    off = p[1] < rule.slice_alpha and abs(figure.gap or 0) > rule.max_gap
+    return SliceFigures(
+        figures=figure,
+        intervals=over_days,
+        judged=True,
+        p_excess=round(p[0], 6),
+        p_gap=round(p[1], 6),
+        noticed=costly or off,
+    )
+
+
+def _hour(flights: pd.DataFrame) -> pd.Series:
+    return pd.Series(flights["sched_dep_utc"].dt.tz_convert(ZONE).dt.hour)
+
+
+def _surprises(flights: pd.DataFrame) -> list[float]:
+    """Two p-values of a slice: its excess loss and its gap against none."""
+    known = flights[flights[LABEL].notna()]
+    late, risk, day = arrays(known)
+    excess = log_loss(late, risk) - expected_loss(risk)
+    return [p_other_than_none(value, day) for value in (excess, late - risk)]

@@ -1,0 +1,216 @@
+"""What one flight's features were made from: the raw events behind each value, as known at T.
+
+The same tables as for training, up to the flight; nothing here computes a feature a second time.
+"""
+
+import datetime
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from simulation.traffic import published_until
+
+from pipeline.features import windows
+from pipeline.features.definitions import AIRCRAFT, FEATURES, ROLLING, VIEWS, WEATHER, Rolling
+from pipeline.features.names import flight_name
+from pipeline.features.on_demand import sources
+from pipeline.features.point_in_time import as_of, historical
+from pipeline.features.windows import NEVER, entity_names, instant, minutes
+from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.contracts import FLIGHT_KEY, Record
+from pipeline.shared.errors import RequestUnknown
+
+SCHEDULE = "schedule"
+LAST = 3
+"""So many of a window's flights are named, the last to become known."""
+
+
+class Seen(Record):
+    """A raw event: whose, what it told, and when that became known."""
+
+    of: str
+    told: dict[str, float | None]
+    known_at: str
+
+
+class Behind(Record):
+    """What a value rests on: how many events of whom in which window, and the last of them."""
+
+    entity: str
+    window: str
+    events: int
+    last: list[Seen]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything published of flights and weather up to one flight, and that flight's request.
+
+    `asked` is its one row with every feature, by the offline join.
+    """
+
+    flights: pd.DataFrame
+    views: dict[str, pd.DataFrame]
+    requests: pd.DataFrame
+    asked: pd.DataFrame
+    config: FeaturesConfig
+
+    @cached_property
+    def at(self) -> int:
+        """T, in minutes since EPOCH."""
+        return int(minutes(self.asked["predict_at"])[0])
+
+    @cached_property
+    def outcomes(self) -> dict[str, windows.Event]:
+        """What every flight told, and when."""
+        return windows.outcomes(self.flights)
+
+    @cached_property
+    def of(self) -> dict[str, tuple[str, np.ndarray]]:
+        """For each view the flight's entity, and which flights are of it."""
+        names = {view: str(entity_names(self.asked, view).iloc[0]) for view in VIEWS}
+        return {
+            view: (name, (entity_names(self.requests, view) == name).to_numpy())
+            for view, name in names.items()
+        }
+
+    def row(self, view: str) -> pd.Series | None:
+        """The view's row that the flight meets; None if there is none."""
+        found = as_of(self.views[view], entity_names(self.asked, view), np.array([self.at]))[0]
+        return None if found < 0 else self.views[view].iloc[found]
+
+
+def known_of(flight: str) -> Known:
+    """What there was to know of a flight, by its name: "2013-04-18/UA/1545/EWR".
+
+    Raises:
+        RequestUnknown: there is no such flight in the published year.
+        DayUnknown: it lies beyond what was published.
+    """
+    day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
+    last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
+    return known_from(*published_until(last), flight)
+
+
+def known_from(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> Known:
+    """The same from tables that go on until the flight or longer.
+
+    Raises:
+        RequestUnknown: there is no such flight in them.
+    """
+    date, carrier, number, origin = flight.split("/")
+    day, config = pd.Timestamp(date), load(FeaturesConfig)
+    requests = windows.requests(flights, config)
+    key = (day.year, day.month, day.day, carrier, int(number), origin)
+    same = [requests[name] == value for name, value in zip(FLIGHT_KEY, key, strict=True)]
+    mine = np.logical_and.reduce(same)
+    if not mine.any():
+        raise RequestUnknown(
+            f"no flight {flight} among {len(flights):,} to {date}; a name is a New York date, "
+            "carrier, number and origin: `make explain REQUEST=2013-04-18/UA/1545/EWR`"
+        )
+    views = windows.views(flights, weather, config)
+    asked = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
+    asked = historical(asked, views, config)
+    return Known(flights, views, requests, asked, config)
+
+
+def view_of(feature: str) -> str:
+    """The view that a feature's own events are of; the schedule for what a request brings."""
+    own = [rolling.view for rolling in ROLLING if rolling.name == feature]
+    return next(iter(own or sources(feature)), SCHEDULE)
+
+
+def behind(known: Known, feature: str) -> Behind | None:
+    """The events behind a feature; None where nothing was known, or the schedule tells it.
+
+    Raises:
+        ValueError: there is no such feature.
+    """
+    if feature not in FEATURES:
+        raise ValueError(f"{feature!r} is none of {len(FEATURES)} features")
+    for rolling in ROLLING:
+        if rolling.name == feature:
+            return _window(known, rolling)
+    if feature in WEATHER:
+        return _observation(known, feature)
+    return _aircraft(known) if feature in AIRCRAFT else None
+
+
+def _window(known: Known, rolling: Rolling) -> Behind | None:
+    """The flights whose outcome became known within the window of the row that was met."""
+    row = known.row(rolling.view)
+    if row is None:
+        return None
+    entity, mine = known.of[rolling.view]
+    event, end = known.outcomes[rolling.value], int(row["available_at"])
+    begin = end - 60 * rolling.hours
+    inside = mine & (event.known != NEVER) & (event.known >= begin) & (event.known < end)
+    places = np.flatnonzero(inside)
+    newest = places[np.argsort(event.known[places], kind="stable")][::-1][:LAST]
+    return Behind(
+        entity=entity,
+        window=f"{_shown(begin)} to {_shown(end)}",
+        events=len(places),
+        last=[
+            Seen(
+                of=name_of(known.requests.iloc[place]),
+                told={rolling.value: float(event.value[place])},
+                known_at=_shown(int(event.known[place])),
+            )
+            for place in newest.tolist()
+        ],
+    )
+
+
+def _observation(known: Known, feature: str) -> Behind | None:
+    row = known.row("weather")
+    if row is None:
+        return None
+    at = _shown(int(row["known_at"]))
+    entity = known.of["weather"][0]
+    window = f"{known.config.weather_hours} hours before T"
+    seen = Seen(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
+    return Behind(entity=entity, window=window, events=1, last=[seen])
+
+
+def _aircraft(known: Known) -> Behind | None:
+    """The departures and landings of the aircraft that were known, the newest first."""
+    entity, mine = known.of["aircraft"]
+    flown = known.flights[mine & bool(entity)]
+    rows = []
+    for what, column, delay in (
+        ("left", "dep_utc", "dep_delay"),
+        ("landed", "arr_utc", "arr_delay"),
+    ):
+        at = minutes(flown[column])
+        for place in np.flatnonzero((at != NEVER) & (at < known.at)).tolist():
+            name = name_of(flown.iloc[place])
+            told = {delay: number(flown[delay].iloc[place])}
+            rows.append(
+                (int(at[place]), Seen(of=f"{name} {what}", told=told, known_at=_shown(at[place])))
+            )
+    if not rows:
+        return None
+    newest = sorted(rows, key=lambda row: row[0], reverse=True)
+    window = f"{known.config.aircraft_hours} hours before T"
+    oldest = known.at - 60 * known.config.aircraft_hours
+    fresh = [seen for at, seen in newest if at >= oldest]
+    return Behind(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
+
+
+def name_of(row: pd.Series) -> str:
+    """The name of a row's flight."""
+    day = datetime.date(row["year"], row["month"], row["day"])
+    return flight_name(day, row["carrier"], row["flight"], row["origin"])
+
+
+def number(value: object) -> float | None:
+    """A value as JSON has it: None for a missing one."""
+    found = float(value)  # type: ignore[arg-type]
+    return None if np.isnan(found) else found
+
+
+def _shown(minute: int) -> str:
+    return f"{instant(int(minute)):%Y-%m-%d %H:%M}Z"

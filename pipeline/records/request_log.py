@@ -1,0 +1,367 @@
+"""The request log: every prediction that was answered, once, written beside the answering.
+
+An answer waits in memory until one thread writes it with others, so a slow disk slows no answer;
+when too many wait, the newest are counted instead of kept. Who is killed loses what was answered in
+the last FLUSH_SECONDS, and what was being written then; who ends writes all of it. Rows are only
+ever added: of a request that is answered twice by one arm of one release, the first answer stays.
+"""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.shared.databases import database_refusal, require_made
+from pipeline.shared.errors import PipelineError, StorageFailed
+from pipeline.shared.files import appear, own_temporary, storage_failed
+from pipeline.shared.secrets import shown
+
+SHADOW = "shadow"
+"""The arm of a copy of a request: its answer reaches nobody."""
+DIRECT = "direct"
+"""The arm of a request that came past the proxy, whatever it claims: somebody tried the server."""
+STRANGER = "stranger"
+"""The arm of a request that came through the proxy without a known caller's key: it is answered and
+counted, and is nobody's evidence. It has no row: any number of strangers would fill the disk."""
+UNPROVEN = [SHADOW, DIRECT, STRANGER]
+"""Arms whose answers are no flight's: they reached nobody, or somebody who is not known."""
+FLUSH_SECONDS = 0.1
+_BATCH = 1_000
+_SIZES = tuple(2**power for power in range(9, -1, -1))
+"""How many rows a statement writes: few different ones, and few for any batch."""
+_BUSY_MS = 10_000
+_NAMED = 10_000
+"""How many flights a question may name: databases have a limit."""
+
+
+class Answer(NamedTuple):
+    """One prediction as it is logged.
+
+    `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
+    in the request. `flags` is JSON. `answered_at` (seconds since 1970) and
+    `seconds` (from the request's first byte here to its answer) are for operations only: what
+    was known at an instant is asked of `predict_at` (minutes since EPOCH).
+    """
+
+    request_id: str
+    row: int
+    arm: str
+    version: str
+    release: str
+    flight: str | None
+    predict_at: int | None
+    features: bytes | None
+    known_at: bytes | None
+    flags: str
+    risk: float
+    answered_at: float
+    seconds: float
+
+
+TABLE = sa.Table(
+    "answers",
+    sa.MetaData(),
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("release", sa.String(64), nullable=False),
+    sa.Column("flight", sa.Text),
+    sa.Column("predict_at", sa.Integer),
+    sa.Column("features", sa.LargeBinary),
+    sa.Column("known_at", sa.LargeBinary),
+    sa.Column("flags", sa.Text, nullable=False),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("answered_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.UniqueConstraint("request_id", "row", "arm", "release"),
+    sqlite_autoincrement=True,
+)
+"""`id` only grows, so that a reader can go on where it was."""
+
+
+def no_changes(table: str, reason: str) -> dict[str, str]:
+    """The triggers, by name, with which a table of SQLite refuses what is no addition."""
+    return {
+        f"{table}_no_{what.lower()}": f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} "
+        f"BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, '{reason}'); END"
+        for what in ("UPDATE", "DELETE")
+    }
+
+
+APPEND_ONLY = no_changes("answers", "answers are only ever added")
+"""SQLite's table refuses even who may write the file; a server's is kept by its grants. What is too
+old goes by pipeline/records/retention.py alone."""
+
+
+class Log:
+    """A log that is open for writing; `opened` makes one and closes it."""
+
+    def __init__(self, url: str, limit: int):
+        """At most `limit` answers wait at a time."""
+        self._engine, self._limit = _engine(url), limit
+        self._waiting: list[tuple[Any, ...]] = []
+        self._lock, self._some = threading.Lock(), threading.Event()
+        self._enough, self._closing = threading.Event(), False
+        self.written = self.known = self.dropped = self.failed = 0
+        """Answers written, left because they were there, given up, and attempts that failed."""
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, answers: Sequence[tuple[Any, ...]]) -> None:
+        """Take answers, with the columns of `Answer`, to be written soon; returns at once."""
+        with self._lock:
+            room = max(0, self._limit - len(self._waiting))
+            if room < len(answers):
+                self.dropped += len(answers) - room
+                answers = answers[:room]
+            self._waiting += answers
+            enough = len(self._waiting) >= _BATCH
+        if not self._some.is_set():  # which takes less time than to set it again
+            self._some.set()
+        if enough:
+            self._enough.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait to be written."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Write what waits, and end; what cannot be written then is dropped and counted."""
+        self._closing = True
+        self._some.set()
+        self._enough.set()
+        self._thread.join()
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        self._engine.dispose()
+
+    def _write(self) -> None:
+        while not self._closing or self._waiting:
+            self._some.wait()
+            self._enough.wait(FLUSH_SECONDS)
+            self._some.clear()
+            self._enough.clear()
+            batch = self._waiting[:_BATCH]
+            if not batch:
+                continue
+            done = self._insert_all(batch)
+            with self._lock:
+                del self._waiting[: len(batch) if done else 0]
+                left = bool(self._waiting)
+            if not done and self._closing:
+                return
+            if left:
+                self._some.set()
+
+    def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                new = sum(_inserted(connection, part) for part in _parts(batch))
+        except sa.exc.DBAPIError as error:
+            self.failed += 1
+            if self.failed == 1:  # once: the metrics say how often
+                sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
+            return False
+        self.written += new
+        self.known += len(batch) - new
+        return True
+
+
+def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """A batch in parts of few sizes, so that their statements stay prepared."""
+    at = 0
+    for size in _SIZES:
+        while len(batch) - at >= size:
+            yield batch[at : at + size]
+            at += size
+
+
+def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Write rows in one statement, past those that are there; how many were new.
+
+    The driver lets others run once a statement: with one a row, it and the event loop would take
+    the interpreter from each other thousands of times a second.
+    """
+    text = _statement(len(rows), "?" if connection.dialect.name == "sqlite" else "%s")
+    return int(connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount)
+
+
+@cache
+def _statement(rows: int, mark: str) -> str:
+    names = ", ".join(f'"{name}"' for name in Answer._fields)
+    row = f"({', '.join([mark] * len(Answer._fields))})"
+    return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
+
+
+@contextlib.contextmanager
+def opened(url: str, limit: int) -> Iterator[Log]:
+    """A log that is closed, and so written, at the end.
+
+    Raises:
+        StorageFailed: it cannot be made or opened.
+    """
+    prepare(url)
+    log = Log(url, limit)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def prepare(url: str) -> None:
+    """Make the log if there is none; any number of servers may do so at once.
+
+    Raises:
+        StorageFailed: it cannot be made or opened.
+    """
+    try:
+        if (path := _file(url)) is not None:
+            _make_file(path)
+            return
+        engine = _engine(url)
+        with engine.begin() as connection:
+            connection.execute(CreateTable(TABLE, if_not_exists=True))
+        engine.dispose()
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise unwritable(url, error) from None  # it may repeat an address
+
+
+def _make_file(path: Path) -> None:
+    """A whole database appears under its name, or the one that was there first stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.is_file():
+        require_made(path, "request log")
+        return
+    temporary = own_temporary(path)
+    temporary.touch(mode=0o600)
+    engine = sa.create_engine(f"sqlite:///{temporary}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.execute(CreateTable(TABLE))
+        for statement in APPEND_ONLY.values():
+            connection.exec_driver_sql(statement)
+    engine.dispose()  # which folds the journal into the file
+    appear(temporary, path)
+
+
+def unwritable(url: str, error: Exception) -> PipelineError:
+    """What to say of a log that cannot be read or written, without its password."""
+    refusal: PipelineError | None = None
+    if (path := _file(url)) is not None:
+        if isinstance(error, OSError):
+            refusal = storage_failed(path, error)
+        else:
+            refusal = database_refusal(path, "request log", error)
+    return refusal or StorageFailed(
+        f"the request log {shown(url)} cannot be opened ({type(error).__name__}); see log_url in "
+        "configs/serve.yaml and PIPELINE_LOG_URL, then run the same again"
+    )
+
+
+def _file(url: str) -> Path | None:
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def exists(url: str) -> bool:
+    """Whether there is a log; a server is asked when it is read."""
+    return (path := _file(url)) is None or path.is_file()
+
+
+@contextlib.contextmanager
+def at_address(url: str) -> Iterator[sa.Engine]:
+    """The log's database, let go of at the end.
+
+    Raises:
+        StorageFailed: it cannot be read or written, or another program holds it.
+        ArtifactTampered: it is no database.
+    """
+    if (path := _file(url)) is not None:
+        require_made(path, "request log")
+    engine = _engine(url)
+    try:
+        yield engine
+    except sa.exc.DBAPIError as error:
+        raise unwritable(url, error) from None  # it may repeat an address
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _patient)
+    return engine
+
+
+def _patient(connection: Any, _: Any) -> None:
+    """Champion and challenger write to one file: each waits for the other."""
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def packed(values: np.ndarray, kind: str) -> list[bytes]:
+    """Each row of a matrix as bytes, little-endian: "<f4" for features, "<i8" for known_at."""
+    return [row.tobytes() for row in np.ascontiguousarray(values, dtype=kind)]
+
+
+def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -> pd.DataFrame:
+    """The answers with an `id` above `since`, in its order; `equal` names columns and values.
+
+    There are none where no log was begun.
+    """
+    wanted = sa.select(TABLE).where(TABLE.c.id > int(since)).order_by(TABLE.c.id).limit(limit)
+    for name, value in equal.items():
+        wanted = wanted.where(TABLE.c[name] == value)
+    if not exists(url):
+        return pd.DataFrame(columns=TABLE.c.keys())
+    with at_address(url) as engine, engine.connect() as connection:
+        found = connection.execute(wanted).all()
+    return pd.DataFrame(found, columns=TABLE.c.keys())
+
+
+def count(url: str, arms: Sequence[str], flights: Sequence[str]) -> int:
+    """How many answers of some arms are about some flights; counted where they are."""
+    if not exists(url):
+        return 0
+    many = sa.select(sa.func.count()).where(TABLE.c.arm.in_(arms))
+    parts = [flights[at : at + _NAMED] for at in range(0, len(flights), _NAMED)]
+    with at_address(url) as engine, engine.connect() as connection:
+        found = [connection.execute(many.where(TABLE.c.flight.in_(part))) for part in parts]
+        return sum(int(one.scalar_one()) for one in found)
+
+
+def newest(url: str) -> int:
+    """The `id` of the last answer; 0 where there is none."""
+    if not exists(url):
+        return 0
+    with at_address(url) as engine, engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
+
+
+def features_of(answers: pd.DataFrame) -> np.ndarray:
+    """What the answers rest on: a row of NUMERIC each, NaN where it came in the request."""
+    return _unpacked(answers["features"], "<f4", len(NUMERIC), np.nan)
+
+
+def known_at_of(answers: pd.DataFrame) -> np.ndarray:
+    """When that was known: a row of VIEWS each, NEVER where nothing was."""
+    return _unpacked(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
+
+
+def _unpacked(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
+    nothing = np.full(width, absent, dtype=kind)
+    rows = [nothing if content is None else np.frombuffer(content, kind) for content in column]
+    return np.array(rows, dtype=kind).reshape(len(rows), width)

@@ -1,0 +1,199 @@
+"""The stage: refuses what was not judged or does not belong together, registers, promotes.
+
+The first model that passes becomes champion at once: nothing is live that it could harm. Every
+later one becomes challenger, and `promote` makes it champion; a staged rollout belongs between.
+"""
+
+import tempfile
+from pathlib import Path
+
+from pipeline.features.feature_table import ROWS
+from pipeline.records import rollout_ledger
+from pipeline.register.model_card import card
+from pipeline.registry import champions
+from pipeline.registry import locations, release, versions
+from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
+from pipeline.shared import clock, dvc_lock, lineage
+from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
+from pipeline.shared.contracts import (
+    EVALUATE,
+    INGEST,
+    TRAIN,
+    Manifest,
+    Training,
+    Verdict,
+    read_record,
+)
+from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.files import file_hash, read_json, text_hash, write_text
+
+
+def register(
+    config: RegisterConfig, verdict: Verdict, training: Training, champion: Version | None
+) -> tuple[Version, bool]:
+    """The version that holds the model of a passed verdict, and whether it is new.
+
+    Its data are in the DVC remote and its release is sealed before the version is made.
+
+    Raises:
+        RegistryRefused: the verdict is a no, is about another model, or compared with another
+            champion than the one that is live.
+        ReleaseRefused: commit, data, model, features and config come from different runs.
+        DataUnavailable: the remote cannot take the data.
+    """
+    _require(verdict, training, champion)
+    known = versions.find_version(config, verdict.challenger)
+    if known is not None and _stands(known, champion):
+        return known, False
+    with tempfile.TemporaryDirectory() as name:
+        papers = Path(name)
+        tags = _papers(config, papers, verdict, training)
+        dvc_lock.push()
+        if known is None:
+            run_id = versions.find_run(config, training.digest) or versions.record(config, training)
+        else:
+            run_id = known.run_id
+        _log_verdict(config, run_id)
+        versions.log_folder(config, run_id, papers, release.place(tags["release"]))
+    if known is not None:
+        before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
+        return versions.set_tags(config, known, {**tags, **before}), False
+    return versions.add_version(config, run_id, training.digest, tags), True
+
+
+def _stands(known: Version, champion: Version | None) -> bool:
+    """A champion keeps its release; so does who is registered with this very verdict."""
+    is_champion = champion is not None and champion.digest == known.digest
+    return is_champion or known.tag("verdict_hash") == file_hash(EVALUATE / "verdict.json")
+
+
+def _papers(
+    config: RegisterConfig, folder: Path, verdict: Verdict, training: Training
+) -> dict[str, str]:
+    """Gather, describe and seal what the checkout holds; what the registry will show of it."""
+    release.gather(folder)
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    figures = read_json(EVALUATE / "metrics.json", "evaluate")
+    described = card(config.model_name, training, verdict, manifest, figures)
+    write_text(folder / release.CARD, described)
+    sealed = release.seal(folder)
+    release.require_in_step(sealed, folder, release.MODEL, Path())
+    return release.tags(sealed, folder)
+
+
+def _log_verdict(config: RegisterConfig, run_id: str) -> None:
+    versions.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
+
+
+def _require(verdict: Verdict, training: Training, champion: Version | None) -> None:
+    if not verdict.passed:
+        failed = sum(check.blocking and not check.passed for check in verdict.checks)
+        raise RegistryRefused(
+            f"the verdict on {verdict.challenger[:12]} is no ({failed} blocking check(s) failed); "
+            f"see {EVALUATE}/verdict.html, train another model, then `make evaluate`"
+        )
+    if verdict.challenger != training.digest or file_hash(TRAIN / "model.onnx") != training.digest:
+        raise RegistryRefused(
+            f"the verdict is about {verdict.challenger[:12]}, {TRAIN}/ holds "
+            f"{file_hash(TRAIN / 'model.onnx')[:12]}; run `make evaluate`"
+        )
+    _require_same_origin(training, verdict)
+    live = champion.digest if champion else None
+    if live not in (verdict.champion, verdict.challenger):
+        raise RegistryRefused(
+            f"the verdict compared with {(verdict.champion or 'no champion')[:12]}, the champion "
+            f"is {(live or 'none')[:12]}; run `make evaluate`"
+        )
+
+
+def _require_same_origin(training: Training, verdict: Verdict) -> None:
+    """What is recorded must be what was trained and judged, not what the checkout holds later."""
+    trained = text_hash(load(TrainConfig).model_dump_json())
+    judged = text_hash(load(EvaluateConfig).model_dump_json())
+    for what, then, now in (
+        ("data", training.data_hash, lineage.data_hash()),
+        ("configs/train.yaml", training.config_hash, trained),
+        ("configs/evaluate.yaml", verdict.config_hash, judged),
+        (str(ROWS), verdict.features_hash, file_hash(ROWS)),
+    ):
+        if then != now:
+            raise RegistryRefused(
+                f"the model was trained or judged with {what} {then[:12]}, the checkout holds "
+                f"{now[:12]}; "
+                "run `make train evaluate`, or bring back what it was made with"
+            )
+
+
+def run() -> str:
+    """Register the challenger of data/evaluate/verdict.json and set its alias."""
+    config = load(RegisterConfig)
+    lineage.require_checkout()
+    verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
+    training = read_record(Training, TRAIN / "training.json", "train")
+    champion = champions.mend(config)
+    if champion is None:
+        champions.require_first(config, training.digest)
+    version, added = register(config, verdict, training, champion)
+    name = f"{config.model_name} version {version.number} ({version.digest[:12]})"
+    if champion is not None and champion.digest == version.digest:
+        return f"{name} is already champion: nothing to do"
+    alias = CHALLENGER if champion is not None else CHAMPION
+    if alias == CHAMPION:
+        _write_down(version, None)
+        champions.follow(config)
+    else:
+        versions.set_alias(config, alias, version.number)
+    done = "registered" if added else "was registered before"
+    then = "; `make promote` makes it champion" if alias == CHALLENGER else ", the first"
+    return f"{name} {done}, now {alias}{then}; lineage {version.tags['git_commit'][:8]}"
+
+
+def promote() -> str:
+    """Make the challenger champion; the version that was champion stays in the registry.
+
+    A kill between ledger and alias leaves one line in the ledger: the same again mends the alias.
+
+    Raises:
+        RegistryRefused: there is no challenger, or its verdict is about another champion.
+    """
+    config = load(RegisterConfig)
+    champion = champions.mend(config)
+    challenger = versions.aliased(config, CHALLENGER)
+    if challenger is None:
+        raise RegistryRefused(
+            f"{config.model_name} has no challenger; `make run` with a changed config trains one"
+        )
+    if champion is not None and challenger.digest == champion.digest:
+        return f"version {champion.number} is champion already: nothing to do"
+    live = champion.digest if champion else "baselines only"
+    if challenger.tag("compared_with") != live:
+        raise RegistryRefused(
+            f"challenger version {challenger.number} was compared with "
+            f"{challenger.tag('compared_with')[:12]}, the champion is {live[:12]}; "
+            "run `make evaluate register`"
+        )
+    release.fetch(config, challenger)
+    _write_down(challenger, champion)
+    champions.follow(config)
+    before = f"version {champion.number}" if champion else "none"
+    return f"{config.model_name} version {challenger.number} is champion, before it {before}"
+
+
+def _write_down(version: Version, before: Version | None) -> None:
+    """Say in the ledger who serves from now on: without a rollout, all at once."""
+    manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    now = rollout_ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())
+    move = champions.first_move(before or version, now)
+    if before is not None:
+        by_hand = {"event": "promoted by hand", "shares": {"challenger": rollout_ledger.WHOLE}}
+        move = move.model_copy(update={**by_hand, "challenger": champions.side_of(version)})
+    rollout_ledger.append(move)
+
+
+def relocate() -> str:
+    """Let a project that was moved or copied name the files of its own folder.
+
+    Raises:
+        RegistryRefused: the registry's files were not moved or copied with it.
+    """
+    return locations.relocate(load(RegisterConfig))

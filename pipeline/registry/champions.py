@@ -1,0 +1,223 @@
+"""Who is champion: the ledger says it, and the registry's alias follows.
+
+One truth: a transition is in the ledger before anything else changes. Whoever is killed then leaves
+an alias that lags behind; every reader goes by the ledger and says so, and whoever writes lets the
+alias follow first. A registry that lacks the version that the ledger names was emptied or
+replaced: nothing is read from it, and the next model is not the first champion.
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry, Move, Side
+from pipeline.registry import release, versions
+from pipeline.registry.versions import CHAMPION, Held, Version
+from pipeline.shared import lineage
+from pipeline.shared.config import RegisterConfig
+from pipeline.shared.databases import REPAIR
+from pipeline.shared.errors import RegistryRefused
+from pipeline.shared.secrets import shown
+
+
+@dataclass(frozen=True)
+class Reign:
+    """The champion by the ledger: since which entry, and who was it before."""
+
+    entry: Entry
+    side: Side
+    before: Side | None
+
+    @property
+    def words(self) -> str:
+        """As a message names it."""
+        return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
+
+
+def current(config: RegisterConfig) -> Version | None:
+    """The champion's version; None before the first. An alias that says otherwise is reported.
+
+    Raises:
+        RegistryRefused: ledger and registry contradict each other: names both.
+    """
+    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+    if reign is None:
+        return _without_ledger(config, held)
+    version = _registered(config, held, reign)
+    if lag := _lag(config, held, reign):
+        sys.stderr.write(f"champion: {lag}; the ledger counts, `make rollout` mends the alias\n")
+    return version
+
+
+def mend(config: RegisterConfig) -> Version | None:
+    """The champion's version, once the alias names it too; what was mended is reported.
+
+    Raises:
+        RegistryRefused: ledger and registry contradict each other, or another checkout may have
+            set the alias of a registry that is on a server.
+    """
+    version, lag = _followed(config)
+    if lag:
+        sys.stderr.write(f"champion: {lag}; the alias was mended\n")
+    return version
+
+
+def follow(config: RegisterConfig) -> None:
+    """Let the alias follow a transition that was just written into the ledger.
+
+    Raises:
+        RegistryRefused: as `mend`.
+    """
+    _followed(config)
+
+
+def _followed(config: RegisterConfig) -> tuple[Version | None, str]:
+    """The champion's version, which the alias names from now on, and how the alias differed."""
+    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+    if reign is None:
+        return _without_ledger(config, held), ""
+    version = _registered(config, held, reign)
+    if lag := _lag(config, held, reign):
+        _require_ours(config, held, lag)
+        _follow(config, version, reign)
+        version = versions.named(config, version.number)
+    return version, lag
+
+
+def named(config: RegisterConfig, name: str) -> Version:
+    """The version with this number or alias; the champion is the ledger's.
+
+    Raises:
+        VersionUnknown: there is none.
+        RegistryRefused: ledger and registry contradict each other.
+    """
+    version = current(config) if name == CHAMPION else None
+    return version or versions.named(config, name)
+
+
+def require_first(config: RegisterConfig, digest: str) -> None:
+    """Refuse a first champion where something was served before: nothing may have been.
+
+    A version of the very same model is a registration that was killed before its first entry.
+
+    Raises:
+        RegistryRefused: the registry holds another model, or the release store any release.
+    """
+    if rollout_ledger.entries():
+        return
+    others = [v.number for v in versions.held(config).versions.values() if v.digest != digest]
+    exported = [folder.name for folder in release.exported()]
+    if others or exported:
+        raise RegistryRefused(
+            f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first champion, but "
+            f"{shown(config.tracking_url)} holds {len(others)} other version(s) {others[-5:]} and "
+            f"{release.EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
+            f"before; {REPAIR}"
+        )
+
+
+def side_of(version: Version) -> Side:
+    """A version as the ledger names it."""
+    number, service = version.number, version.tag("feature_service")
+    return Side(version=number, release=version.tag("release"), features=service)
+
+
+def first_move(version: Version, at: datetime, by: str = "") -> Move:
+    """The transition by which the first champion begins to serve."""
+    return begin(side_of(version), at, by)
+
+
+def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
+    """The same for a release as the ledger names it, after so many rollouts."""
+    number = 1 + (rollout_ledger.rollouts() if before is None else before)
+    return Move(
+        at=at,
+        event="registered",
+        rollout=f"{number:04}-register",
+        champion=side,
+        shares={"champion": rollout_ledger.WHOLE},
+        by=by or lineage.who(),
+    )
+
+
+def _reign(known: list[Entry]) -> Reign | None:
+    """The champion's run of entries at the end of the ledger."""
+    if not known:
+        return None
+    side = rollout_ledger.champion(known[-1].move)
+    first = len(known)
+    while first > 1 and rollout_ledger.champion(known[first - 2].move).version == side.version:
+        first -= 1
+    before = rollout_ledger.champion(known[first - 2].move) if first > 1 else None
+    return Reign(known[first - 1], side, before)
+
+
+def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
+    """The alias's version where the registry is on a server, which several checkouts share."""
+    number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
+    if number is None:
+        return None
+    if config.database is None and number in held.versions:
+        return held.versions[number]
+    raise RegistryRefused(
+        f"{shown(config.tracking_url)} says that version {number} is {CHAMPION}, "
+        f"{rollout_ledger.LEDGER} has 0 entries: the ledger was lost; {REPAIR}"
+    )
+
+
+def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
+    """The registry's version of the ledger's champion."""
+    version = held.versions.get(reign.side.version)
+    if version is None:
+        raise RegistryRefused(
+            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, {shown(config.tracking_url)} "
+            f"holds {len(held.versions)} version(s) {sorted(map(int, held.versions))[-5:]}: it was "
+            f"emptied or replaced, or the version deleted, and no other takes its place; {REPAIR}"
+        )
+    if reign.side.release not in version.releases:
+        raise RegistryRefused(
+            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, in "
+            f"{shown(config.tracking_url)} version {version.number} is release "
+            f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
+        )
+    return version
+
+
+def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
+    """How the alias differs from the ledger; "" where it does not."""
+    number = held.aliases.get(CHAMPION)
+    if number == reign.side.version:
+        return ""
+    alias = "is not set" if number is None else f"is version {number}"
+    return (
+        f"the ledger says {reign.words}, the alias {CHAMPION} in {shown(config.tracking_url)} "
+        f"{alias}"
+    )
+
+
+def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
+    """On a server the alias may be another checkout's, which keeps a ledger of its own."""
+    number = held.aliases.get(CHAMPION)
+    moves = [entry.move for entry in rollout_ledger.entries()]
+    served = {side.version for m in moves for side in (m.champion, rollout_ledger.champion(m))}
+    if config.database is None and number is not None and number not in served:
+        raise RegistryRefused(
+            f"{lag}, which never served here: another checkout may have set it; run `make rollout` "
+            "in that one, or set the alias back in MLflow"
+        )
+
+
+def _follow(config: RegisterConfig, version: Version, reign: Reign) -> None:
+    """Write down who made a version champion, and let the alias name it: safe to do again."""
+    move = reign.entry.move
+    by_hand = move.event in ("registered", "promoted by hand")
+    back = "rollback of " if move.by.startswith("hand of ") else ""
+    words = {
+        "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.who()}",
+        "release": reign.side.release[:12],
+        "before": f"version {reign.before.version}" if reign.before else "none",
+        "entry": str(reign.entry.number),
+    }
+    versions.approve(config, version, words)
+    versions.set_alias(config, CHAMPION, version.number)

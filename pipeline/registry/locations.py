@@ -1,0 +1,267 @@
+"""Where the registry's files are: by relative paths, so that the project can be moved and copied.
+
+MLflow stores the folder of each experiment, run and model by its full path. Where database and
+artifacts both lie in the project, the experiment gets a relative one instead; MLflow hands it on to
+everything below, and any tool that is started in the project's folder understands it. A registry
+that names full paths, such as an older one, is compared with the folder that it is in, and
+`relocate` lets it name that one.
+"""
+
+import contextlib
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from pipeline.shared import installation
+from pipeline.shared.config import CONFIGS, RegisterConfig, load
+from pipeline.shared.databases import database, require_made
+from pipeline.shared.errors import RegistryRefused, quoted
+from pipeline.shared.files import replacing
+
+_OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
+_ROOTS = {
+    ("experiments", "artifact_location"): "name = :experiment",
+    ("runs", "artifact_uri"): _OURS,
+    ("logged_models", "artifact_location"): _OURS,
+}
+"""Where MLflow's database holds a folder, and which rows are this project's."""
+_BELOW = {
+    ("model_versions", "storage_location"): "name = :model",
+    ("model_versions", "source"): "name = :model",
+}
+"""Where it repeats one of them."""
+_MARK = CONFIGS / "register.yaml"
+_LAYOUT = re.compile(r"/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts$")
+"""What MLflow appends to an experiment's folder for a run or a model."""
+
+_VERSIONS = (
+    "SELECT version FROM model_versions WHERE name = ? AND current_stage <> 'Deleted_Internal'"
+)
+_ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
+_RELEASES = """
+SELECT version, value FROM model_version_tags
+WHERE name = ? AND key IN ('release', 'releases_before')
+"""
+
+
+def artifact_location(config: RegisterConfig) -> str:
+    """The folder of a new experiment as MLflow stores it: relative where it lies in the project."""
+    if config.artifacts is None:
+        return config.artifacts_url
+    here, folder = Path.cwd().resolve(), config.artifacts.resolve()
+    inside = config.database is not None and config.database.resolve().is_relative_to(here)
+    if inside and folder.is_relative_to(here):
+        relative = folder.relative_to(here).as_posix()
+        if quote(relative) == relative:  # MLflow reads percent signs in it
+            return relative
+    return folder.as_uri()
+
+
+def set_location(config: RegisterConfig, experiment: str) -> None:
+    """Give a new experiment its location; MLflow itself makes any folder's path a full one."""
+    if config.database is not None:
+        with _database(config) as connection:
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (artifact_location(config), experiment),
+            )
+
+
+@contextlib.contextmanager
+def _database(config: RegisterConfig) -> Iterator[sqlite3.Connection]:
+    assert config.database is not None
+    require_made(config.database, "registry")
+    with (
+        database(config.database, "registry"),
+        contextlib.closing(sqlite3.connect(config.database, timeout=10)) as connection,
+        connection,
+    ):
+        yield connection
+
+
+def _values(
+    connection: sqlite3.Connection, config: RegisterConfig, places: dict[tuple[str, str], str]
+) -> Iterator[tuple[str, str, str]]:
+    """Each table and column of `places` with a value that this project's rows have there."""
+    ours = {"experiment": config.experiment, "model": config.model_name}
+    for (table, column), where in places.items():
+        if connection.execute(
+            "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)
+        ).fetchone():
+            query = f"SELECT DISTINCT {column} FROM {table} WHERE {where} AND {column} IS NOT NULL"
+            for (value,) in connection.execute(query, ours).fetchall():
+                yield table, column, value
+
+
+def _roots(connection: sqlite3.Connection, config: RegisterConfig) -> set[str]:
+    """The local folders, as they are stored, in which the registry keeps its experiment's files."""
+    values = {_LAYOUT.sub("", value) for *_, value in _values(connection, config, _ROOTS)}
+    return {value for value in values if urlsplit(value).scheme in ("", "file")}
+
+
+def project(config: RegisterConfig) -> Path:
+    """The folder from which a registry's relative paths count: its own project's, not the caller's.
+
+    Another project may read it.
+    """
+    here = Path.cwd().resolve()
+    above = config.database.resolve().parents if config.database else ()
+    return next((folder for folder in above if (folder / _MARK).is_file()), here)
+
+
+def in_full(config: RegisterConfig, stored: str) -> str:
+    """A path or an address of a registry as it is understood in this folder."""
+    own = project(config)
+    if own == Path.cwd().resolve() or urlsplit(stored).scheme or Path(stored).is_absolute():
+        return stored
+    return (own / stored).as_uri()
+
+
+def require_written_here(config: RegisterConfig) -> None:
+    """Refuse to add files to another project's registry: MLflow would put them into this folder.
+
+    Raises:
+        RegistryRefused: it names its files by paths from the other project: names both.
+    """
+    if config.database is None or not config.database.is_file():
+        return
+    with _database(config) as connection:
+        relative = any(in_full(config, root) != root for root in _roots(connection, config))
+    if relative:
+        raise RegistryRefused(
+            f"{config.database} is the registry of {project(config)}, which names its files by "
+            f"paths from there, and this is {Path.cwd()}: it is read here and written there; "
+            "change tracking_url in configs/register.yaml to one of this project's own, or for "
+            "both to one that lies in neither"
+        )
+
+
+def _folder(config: RegisterConfig, stored: str) -> Path:
+    return (project(config) / unquote(urlsplit(stored).path)).resolve()
+
+
+def require_own_files(config: RegisterConfig) -> None:
+    """Refuse a registry whose files are in another folder than this project's.
+
+    Raises:
+        RegistryRefused: it was moved or copied: names both folders.
+        StorageFailed: another program has locked it.
+        ArtifactTampered: it is no database.
+    """
+    if config.database is None or not config.database.is_file():
+        return
+    with _database(config) as connection:
+        roots = _roots(connection, config)
+    if config.artifacts is None:
+        return
+    here, own = config.artifacts.resolve(), project(config)
+    for other in sorted({_folder(config, root) for root in roots} - {here}):
+        if own != Path.cwd().resolve():
+            raise RegistryRefused(
+                f"{config.database} is the registry of {own} and keeps its files in {other}, this "
+                f"project keeps them in {here}; change artifacts_url in configs/register.yaml to "
+                f"{other} to read it here, or tracking_url to a registry of this project's own"
+            )
+        raise RegistryRefused(
+            f"{config.database} keeps its files in {other}, this project keeps them in {here}: it "
+            "was moved or copied, or another project keeps it; nothing was written to either "
+            "folder: `make relocate` lets the registry name the files that are here"
+        )
+
+
+def versions(config: RegisterConfig) -> dict[str, set[str]]:
+    """The releases of each version that a local registry holds, read without MLflow."""
+    with _database(config) as connection:
+        numbers = connection.execute(_VERSIONS, (config.model_name,)).fetchall()
+        tags = connection.execute(_RELEASES, (config.model_name,)).fetchall()
+    found: dict[str, set[str]] = {str(number): set() for (number,) in numbers}
+    for number, value in tags:
+        found.get(str(number), set()).update(str(value).split())
+    return found
+
+
+def aliases(config: RegisterConfig) -> dict[str, str]:
+    """The aliases of a local registry with their versions, read without MLflow."""
+    with _database(config) as connection:
+        return {
+            str(alias): str(number)
+            for alias, number in connection.execute(_ALIASES, (config.model_name,))
+        }
+
+
+def relocate(config: RegisterConfig) -> str:
+    """Let the registry, the replays and the environment name this folder; says what was changed.
+
+    Raises:
+        RegistryRefused: the registry's files are elsewhere, and not here.
+    """
+    changed = _relocate_registry(config)
+    for folder in sorted(installation.REPLAYS.glob("*/")):
+        changed += [str(folder)] if installation.adopt(folder) else []
+        if (folder / CONFIGS).is_dir():
+            with contextlib.chdir(folder):
+                changed += [f"{folder}/{made}" for made in _relocate_registry(load(RegisterConfig))]
+    scripts = installation.relocate_scripts(Path(sys.prefix) / "bin")
+    changed += [f"{scripts} scripts of {sys.prefix}"] if scripts else []
+    return f"{'; '.join(changed) or 'nothing to change'}: all names {Path.cwd()}"
+
+
+def _relocate_registry(config: RegisterConfig) -> list[str]:
+    if config.database is None or config.artifacts is None or not config.database.is_file():
+        return []
+    if project(config) != Path.cwd().resolve():
+        return []  # another project's, which names its own files
+    location = artifact_location(config)
+    with _database(config) as connection:
+        old = _roots(connection, config) - {location}
+        for root in sorted(old):
+            _require_moved(connection, config, root)
+        if not old:
+            return []
+        backup = _back_up(config.database)
+        connection.execute("BEGIN IMMEDIATE")
+        for table, column, value in _values(connection, config, _ROOTS | _BELOW):
+            for root in old:
+                if value == root or value.startswith(f"{root}/"):
+                    new = location + value.removeprefix(root)
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, value)
+                    )
+    return [f"{config.database} (as it was: {backup})"]
+
+
+def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root: str) -> None:
+    """What the registry names below `root` has to be here, unless it is nowhere."""
+    here, there = Path(str(config.artifacts)).resolve(), _folder(config, root)
+    if here == there or not there.is_dir():
+        return
+    below = [
+        unquote(value.removeprefix(root)).lstrip("/")
+        for *_, value in _values(connection, config, _ROOTS)
+        if value.startswith(f"{root}/")
+    ]
+    kept = [name for name in below if (there / name).is_dir()]
+    if lost := [name for name in kept if not (here / name).is_dir()]:
+        raise RegistryRefused(
+            f"{len(lost)} of {len(kept)} folders that {config.database} names are in {there} and "
+            f"not in {here}, such as {lost[0]}: copy them "
+            f"(`cp -a {quoted(there)}/. {quoted(here)}/`), then "
+            "`make relocate`; or name that folder as artifacts_url in configs/register.yaml"
+        )
+
+
+def _back_up(path: Path) -> Path:
+    """A copy of a database beside it, whole, under a name that says when it was made."""
+    to = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    with replacing(to) as temporary:
+        temporary.touch(mode=0o600)
+        with (
+            contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
+            contextlib.closing(sqlite3.connect(temporary)) as target,
+        ):
+            source.backup(target)
+    return to

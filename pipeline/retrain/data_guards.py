@@ -1,0 +1,179 @@
+"""Rows that nothing may be learned from: refused before anything is trained.
+
+The gate judges a model on the newest days, and what breaks within those days breaks what goes live
+but not what is judged. So the rows themselves are asked: do the labels agree with the flags, is any
+part of the day missing, are the features as fresh as they were?
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.build import accepted
+from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
+from pipeline.features.feature_table import read
+from pipeline.features.names import flight_names
+from pipeline.monitor.performance.label_checks import label_agreement, require_agreement
+from pipeline.monitor.predictions import days_of
+from pipeline.shared.config import (
+    EvaluateConfig,
+    Guards,
+    MonitorConfig,
+    OutcomeRule,
+    RetrainConfig,
+    TrainConfig,
+    Window,
+    load,
+)
+from pipeline.shared.contracts import Check, at_least, at_most
+from pipeline.shared.errors import TrainingRefused
+
+
+def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Check:
+    """Flights a day by origin and part of the day: the newest days against those before.
+
+    A feed that loses the mornings leaves every other figure looking well.
+    """
+    new, cell = _is_new(rows, limits.recent_days), _cells(rows, first_hours)
+    before, after = (_a_day(cell[chosen], rows[chosen]) for chosen in (~new, new))
+    usual = before[before >= limits.min_flights_a_day]
+    share = (after.reindex(usual.index).fillna(0) / usual).sort_values()
+    worst = str(share.index[0]) if len(share) else "none"
+    detail = (
+        f"{worst}: {after.get(worst, 0):.1f} flights a day in the newest {limits.recent_days} "
+        f"days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} cells"
+    )
+    found = float(share.iloc[0]) if len(share) else 0.0
+    return at_least("coverage of origin and hour", round(found, 4), limits.min_coverage, detail)
+
+
+def completeness(
+    rows: pd.DataFrame, flights: pd.DataFrame, limits: Guards, first_hours: list[int]
+) -> Check:
+    """Rows to be learned from against the flights that arrived, by origin and part of the day.
+
+    What was never there is missing before as well, so that its coverage looks well.
+    """
+    there, arrived = (_cells(table, first_hours).value_counts() for table in (rows, flights))
+    share = (there.reindex(arrived.index).fillna(0) / arrived).sort_values()
+    worst = str(share.index[0])
+    detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} flights that arrived"
+    found = round(float(share.iloc[0]), 4)
+    return at_least("rows of flights that arrived", found, limits.min_complete, detail)
+
+
+def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
+    """The age of each view at T: the newest days' median against that of the days before."""
+    new, ratios, ages = _is_new(rows, limits.recent_days), {}, {}
+    for column in KNOWN_AT:
+        age = (rows["predict_at"] - rows[column]).dt.total_seconds() / 60
+        now, before = _median(age[new]), _median(age[~new])
+        view = column.removesuffix("_known_at")
+        # A view that is nowhere there has no age: that is infinitely stale, if it ever had one.
+        ratios[view] = now / before if now == now and before > 0 else np.inf
+        ages[view] = f"{view}: {now:.0f} minutes, {before:.0f} before"
+    worst = max(ratios, key=lambda view: ratios[view])
+    found = min(round(ratios[worst], 4), 1e9)
+    return at_most("age of features", found, limits.max_staleness_ratio, f"median of {ages[worst]}")
+
+
+def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
+    """The labels against the departure-late flags, by carrier and week.
+
+    Raises:
+        LabelsRefused: some week's labels are not to be trusted.
+    """
+    known = rows[[LABEL, PROXY]].assign(flight=flight_names(rows))
+    weeks = label_agreement(known, rule)
+    require_agreement(weeks, rule)
+    worst = next((week for week in weeks if week.trusted is not None), None)
+    found = worst.agreement if worst else 1.0
+    told = f"{worst.carrier} in the week of {worst.week}" if worst else "no week has enough flights"
+    detail = f"{told}: the lowest of {len(weeks)} carrier-weeks"
+    return at_least("labels agree with flags", found, rule.min_agreement, detail)
+
+
+def require_sound() -> list[Check]:
+    """Every guard on the rows that are about to be learned from.
+
+    Raises:
+        LabelsRefused: labels contradict the flags.
+        TrainingRefused: a part of the day is missing, or features are older than they were.
+    """
+    config, gate = load(TrainConfig), load(EvaluateConfig)
+    limits = load(RetrainConfig).guards
+    rows, flights = read(config.whole), _arrived(config.whole)
+    return checked(rows, flights, limits, load(MonitorConfig).outcome, gate)
+
+
+def _arrived(window: Window) -> pd.DataFrame:
+    """The accepted flights of a window, with the hour in which each is scheduled to leave."""
+    flights, _ = accepted()
+    hour = (flights["sched_dep_time"] // 100) % 24
+    days = days_of(flight_names(flights))
+    return flights.assign(sched_hour=hour)[(days >= window.first) & (days <= window.last)]
+
+
+def guards() -> str:
+    """Ask every guard about the rows that are about to be learned from.
+
+    Raises:
+        LabelsRefused: labels contradict the flags.
+        TrainingRefused: a part of the day is missing, or features are older than they were.
+    """
+    checks = require_sound()
+    told = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
+    return f"{len(checks)} guards let {load(TrainConfig).whole.last} be learned from: {told}"
+
+
+def checked(
+    rows: pd.DataFrame,
+    flights: pd.DataFrame,
+    limits: Guards,
+    rule: OutcomeRule,
+    gate: EvaluateConfig,
+) -> list[Check]:
+    """Every guard on some rows of the feature table; `flights` are those that arrived.
+
+    Raises:
+        LabelsRefused: labels contradict the flags.
+        TrainingRefused: names each failed guard with what was found and what is allowed.
+    """
+    checks = [
+        agreement(rows, rule),
+        coverage(rows, limits, gate.slices.hour_bands),
+        completeness(rows, flights, limits, gate.slices.hour_bands),
+        freshness(rows, limits),
+    ]
+    if failed := [check for check in checks if not check.passed]:
+        told = "; ".join(f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed)
+        raise TrainingRefused(
+            f"{len(failed)} of {len(checks)} guards refuse the {len(rows):,} rows to be learned "
+            f"from: {told}; find where they were lost in data/features/ and before, then `make "
+            "retrain`"
+        )
+    return checks
+
+
+def _median(ages: pd.Series) -> float:
+    """NaN where there is none."""
+    known = ages.dropna()
+    return float(known.median()) if len(known) else np.nan
+
+
+def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
+    """Whether each row is of the newest days."""
+    names = pd.Series(days_of(flight_names(rows)), index=rows.index)
+    newest = pd.Timestamp(names.max())
+    return pd.Series(names >= f"{newest - pd.Timedelta(days=days - 1):%Y-%m-%d}")
+
+
+def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
+    band = np.searchsorted(first_hours, rows["sched_hour"].to_numpy(), side="right") - 1
+    starts = np.array([f" from {hour:02}h" for hour in first_hours])[band]
+    return pd.Series(rows["origin"].astype(str) + starts)
+
+
+def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Flights a day in each cell."""
+    days = rows[["month", "day"]].drop_duplicates()
+    return pd.Series(cells.value_counts()) / float(max(len(days), 1))

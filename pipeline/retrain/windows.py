@@ -1,0 +1,227 @@
+"""The calendar moves on: more days have arrived, and the windows of the configs follow them.
+
+The newest days stay out of what the gate judges; what goes live is then fitted again with them.
+Whether it is time to train is not asked here (`policy`).
+"""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from pipeline.shared import clock, yaml_files
+from pipeline.shared.config import (
+    CONFIGS,
+    EvaluateConfig,
+    IngestConfig,
+    MonitorConfig,
+    RetrainConfig,
+    StageConfig,
+    TrainConfig,
+    load,
+)
+from pipeline.shared.contracts import RETRAIN, Record
+from pipeline.shared.databases import REPAIR
+from pipeline.shared.errors import ArtifactTampered, ConfigError, WrongMonth
+from pipeline.shared.files import write_text
+
+DECISIONS = RETRAIN / "decisions.jsonl"
+LAST_MONTH = "2013-12"
+SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
+"""What moves, in the order in which it is written: the calendar's own month comes last."""
+
+_NOTHING = "null"
+Moves = dict[str, dict[str, str]]
+"""New values of keys, by stage: {"ingest": {"as_of": "2013-05"}}; a dot leads into a section."""
+
+
+Why = Literal["asked", "scheduled", "put back"]
+
+
+class Moved(Record):
+    """One move of the calendar: a month by name or the next one, and what moved from where to."""
+
+    month: str
+    why: Why
+    moved: dict[str, tuple[str, str]]
+
+
+def month_after(arrived: str, asked: str | None) -> str:
+    """What arrives: the month after the last, or the month or the day that was asked for.
+
+    Raises:
+        WrongMonth: it is none, it has arrived already, or the replayed year does not have it.
+    """
+    is_whole = clock.last_day(arrived) == clock.last_day(arrived[:7])
+    month = str(pd.Period(arrived[:7], freq="M") + int(is_whole)) if asked is None else asked
+    if not _is_date(month):
+        raise WrongMonth(
+            f"{month!r} is no month as 2013-05 and no day as 2013-05-12 is; run `make retrain "
+            "AS_OF=2013-05`"
+        )
+    if clock.last_day(month) <= clock.last_day(arrived):
+        raise WrongMonth(
+            f"{month} is not after {arrived}, the last that arrived: time does not run "
+            "backwards; keep these configs with `git stash push configs`, then bring older ones "
+            "back with `git checkout <commit> -- configs`"
+        )
+    if month[:7] > LAST_MONTH:
+        raise WrongMonth(
+            f"{month} is after {LAST_MONTH}, the last month of the replayed year; see `as_of: "
+            f"{arrived}` in {CONFIGS}/ingest.yaml"
+        )
+    return month
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-\d\d)?", text):
+        return False
+    return not pd.isna(pd.to_datetime(text, errors="coerce"))
+
+
+def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
+    """Every key that follows the calendar, when `as_of` is what has arrived: a month or a day.
+
+    `learned` is the last day that the champion learned from: no day up to it is judged on.
+
+    Raises:
+        ConfigError: no day would be left to learn from.
+    """
+    newest = pd.Timestamp(clock.last_day(as_of))
+    held_out = newest - pd.Timedelta(days=config.holdout_days - 1)
+    if learned is not None and pd.Timestamp(learned) < newest:
+        held_out = max(held_out, pd.Timestamp(learned) + pd.Timedelta(days=1))
+    first, last = _first(config, newest), held_out - pd.Timedelta(days=1)
+    if last < first:
+        raise ConfigError(
+            f"{as_of} with {config.holdout_days} day(s) held out ends the training on "
+            f"{last:%Y-%m-%d}, before its first day {first:%Y-%m-%d}: correct "
+            f"{CONFIGS}/retrain.yaml"
+        )
+    day = "{:%Y-%m-%d}".format
+    return {
+        "ingest": {"as_of": as_of},
+        "train": {"window.first": day(first), "window.last": day(last), "refit_until": day(newest)},
+        "evaluate": {"window.first": day(held_out), "window.last": day(newest)},
+        "monitor": {"window.first": f"{newest:%Y-%m}-01", "window.last": day(newest)},
+    }
+
+
+def _first(config: RetrainConfig, newest: pd.Timestamp) -> pd.Timestamp:
+    """The first day that is learned from; never one of those that only warm the features up."""
+    begins = pd.Timestamp(config.first_training_day)
+    if config.window_days is None:
+        return begins
+    return max(begins, newest - pd.Timedelta(days=config.window_days - 1))
+
+
+def edited(text: str, changes: dict[str, str]) -> str:
+    """A config's text with other values of some keys; everything else stays as it is written."""
+    places = [(_scalar(yaml.compose(text), key.split(".")), to) for key, to in changes.items()]
+    for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
+        # A day without quotes would be no text to YAML.
+        quote = node.style or ('"' if isinstance(yaml_files.parse(to), date) else "")
+        quote = "" if to == _NOTHING else quote
+        start, end = node.start_mark.index, node.end_mark.index
+        text = f"{text[:start]}{quote}{to}{quote}{text[end:]}"
+    return text
+
+
+def _scalar(node: Any, keys: list[str]) -> yaml.ScalarNode:
+    for key in keys:
+        node = next(value for name, value in node.value if name.value == key)
+    assert isinstance(node, yaml.ScalarNode)
+    return node
+
+
+def _value(section: StageConfig, key: str) -> str:
+    found: Any = section
+    for part in key.split("."):
+        found = getattr(found, part)
+    return str(found)
+
+
+def run(as_of: str | None = None) -> str:
+    """Move the calendar to the next month, or to `as_of`, and every window with it."""
+    arrived = load(IngestConfig).as_of
+    month = month_after(arrived, as_of)
+    moves = move(month, "scheduled" if as_of is None else "asked")
+    train, judged = moves["train"], moves["evaluate"]
+    return (
+        f"{arrived} -> {month}: learn from {train['window.first']}..{train['window.last']}, judge "
+        f"on {judged['window.first']}..{judged['window.last']}, fit again until "
+        f"{train['refit_until']} -> {CONFIGS}/, {DECISIONS}"
+    )
+
+
+def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
+    """Bring every window to `as_of`; where they are there already, nothing is written.
+
+    `learned` is the last day that the champion learned from.
+    """
+    moves = windows(load(RetrainConfig), as_of, learned)
+    _write(moves, why)
+    return moves
+
+
+def back(as_of: str) -> None:
+    """Undo the move to `as_of` if it was the last: its data never came."""
+    told = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
+    last = _move(told[-1]) if told else None
+    if last is None or last.month != as_of or last.why == "put back":
+        return
+    moves: Moves = {section.stage: {} for section in SECTIONS}
+    for name, (old, _) in last.moved.items():
+        stage, _, key = name.partition(".")
+        moves[stage][key] = _NOTHING if old == str(None) else old
+    if moves["ingest"]:
+        _write(moves, "put back")
+
+
+def _move(line: str) -> Moved:
+    try:
+        return Moved.model_validate_json(line)
+    except ValidationError as error:
+        raise ArtifactTampered(f"{DECISIONS} ends in no move of the calendar; {REPAIR}") from error
+
+
+def _write(moves: Moves, why: Why) -> None:
+    before = {section.stage: load(section) for section in SECTIONS}
+    decision = _decision(before, moves, why)
+    if not decision.moved:
+        return
+    # Everything is made and checked before anything is written. A kill in between leaves as_of as
+    # it was, so that the same command again ends in the same configs.
+    *moved, (calendar, moved_on) = [_checked(section, moves) for section in SECTIONS]
+    for path, text in moved:
+        write_text(path, text)
+    _record(decision)
+    write_text(calendar, moved_on)
+
+
+def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
+    """A config's new text, which is one that its stage would load."""
+    path = CONFIGS / f"{section.stage}.yaml"
+    text = edited(path.read_text(encoding="utf-8"), moves[section.stage])
+    section.model_validate(yaml_files.parse(text))
+    return path, text
+
+
+def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> Moved:
+    moved = {
+        f"{stage}.{key}": (old, to)
+        for stage, changes in moves.items()
+        for key, to in changes.items()
+        if (old := _value(before[stage], key)) != to
+    }
+    return Moved(month=moves["ingest"]["as_of"], why=why, moved=moved)
+
+
+def _record(decision: Moved) -> None:
+    """Add a decision to those before it; a kill right after this leaves one more than was done."""
+    told = DECISIONS.read_text(encoding="utf-8") if DECISIONS.is_file() else ""
+    write_text(DECISIONS, f"{told}{decision.model_dump_json()}\n")

@@ -1,0 +1,225 @@
+"""Go on, stop, or let a person look: what a canary's requests say, and nothing done about it.
+
+A challenger is compared with a control of the same size at the same time, never with the champion's
+other traffic or with yesterday: hours differ by more than models. Evidence is followed through
+every request and kept over the steps, so that it does not matter how often anybody looks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pipeline.rollout.traffic import resources
+
+from pipeline.rollout.analysis import guardrails
+from pipeline.rollout.analysis.decision import (
+    At,
+    Breaker,
+    Decision,
+    Metric,
+    Outcome,
+    Side,
+    Start,
+    plan_hash,
+)
+from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared
+from pipeline.rollout.analysis.stalls import Arms, longest_run
+from pipeline.shared.config import CanaryPlan, RolloutConfig
+
+Answer = tuple[Outcome, list[str]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that an outcome follows from."""
+
+    plan: CanaryPlan
+    at: At
+    requests: Requests
+    metrics: list[Metric]
+    breakers: list[Breaker]
+
+
+def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
+    """What the canary's requests so far say, by a plan that was made before.
+
+    `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
+    code (HTTP, 0 without an answer), seconds, release (who answered), logged (whether the servers'
+    log has the answer), risk (NaN without one), missing, stale, parity (|served - recomputed|, of a
+    batch the farthest row's, NaN where not compared), and the columns of the plan's slices.
+    """
+    canary = plan.canary
+    requests = compared(observed, start, canary)
+    metrics = _metrics(requests, canary, start.same_model, at.step)
+    breakers = _breakers(requests, canary, at.alive)
+    outcome, reasons = _outcome(Seen(canary, at, requests, metrics, breakers))
+    return Decision(
+        plan=plan_hash(plan),
+        start=start,
+        at=at,
+        outcome=outcome,
+        reasons=reasons,
+        metrics=metrics,
+        breakers=breakers,
+        slices=guardrails.slices(requests),
+    )
+
+
+def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
+    """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
+
+    Strangers are still answered by the old one: what they ask for costs the new one nothing.
+    """
+    canary = plan.canary
+    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
+    tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
+    return Decision(
+        plan=plan_hash(plan),
+        start=start,
+        at=at,
+        outcome="rollback" if tripped else "hold",
+        reasons=tripped or ["no limit is broken"],
+        metrics=[],
+        breakers=breakers,
+    )
+
+
+def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int) -> list[Metric]:
+    least = canary.steps[step].min_requests
+    return [
+        *(
+            guardrails.rate(requests, name, getattr(canary.guardrails, name), step, least)
+            for name in RATES
+        ),
+        guardrails.score(requests, canary, same_model, step, least),
+        guardrails.sample_ratio(requests, canary, step, least),
+    ]
+
+
+def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Breaker]:
+    """The limits that need no sample size, on the challenger's requests alone."""
+    rule, mine = canary.breakers, requests.is_challenger
+    failed = np.cumsum(
+        np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
+    )
+    worst = int(np.max(failed[rule.failing.of :] - failed[: -rule.failing.of], initial=0))
+    risk = requests.risk[mine & requests.answered & requests.logged]
+    unlike = int(np.count_nonzero(requests.parity[mine] > rule.parity_tolerance))
+    return [
+        _breaker("challenger process gone", int(not alive), 0),
+        _breaker(f"failed of {rule.failing.of} in a row", worst, rule.failing.failed - 1),
+        *(
+            _breaker(f"{name} in a row", _in_a_row(requests, name, canary), rule.in_a_row.bad - 1)
+            for name in RATES
+        ),
+        _breaker(
+            "answers that are no probability",
+            int(np.count_nonzero(~((risk >= 0) & (risk <= 1)))),
+            rule.invalid_allowed,
+        ),
+        _breaker("answers unlike the recomputed ones", unlike, rule.parity_allowed),
+        *resources.breakers(requests.resources, mine, rule.resources),
+    ]
+
+
+def _in_a_row(requests: Requests, name: str, canary: CanaryPlan) -> int:
+    rule, known = canary.breakers.in_a_row, requests.known[name] | requests.bad[name]
+    arms = Arms(requests.bad[name][known], requests.start[known], requests.is_challenger[known])
+    return longest_run(arms, rule.seconds, rule.control_bad)
+
+
+def _breaker(name: str, found: int, allowed: int) -> Breaker:
+    return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
+
+
+def _outcome(seen: Seen) -> Answer:
+    """The first that applies: stopping comes before all, and doubt before going on."""
+    if tripped := [breaker for breaker in seen.breakers if breaker.tripped]:
+        return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
+    if flaws := _flaws(seen):
+        return "pause", flaws
+    if alarmed := [metric for metric in seen.metrics if metric.alarmed]:
+        uneven = all(metric.name == "sample_ratio" for metric in alarmed)
+        return "pause" if uneven else "rollback", [_alarm(metric) for metric in alarmed]
+    lacking, last = _lacking(seen), seen.at.step == len(seen.plan.steps) - 1
+    if last and not lacking:
+        return "promote", ["no alarm in any step, and every step had its requests and days"]
+    if seen.at.days >= seen.plan.max_days:
+        over = f"{seen.at.days:g} days of at most {seen.plan.max_days:g} in step {seen.at.step}"
+        return "inconclusive", [over, *lacking]
+    if lacking:
+        return "hold", lacking
+    to = seen.plan.steps[seen.at.step + 1].set_weight
+    return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
+
+
+def _flaws(seen: Seen) -> list[str]:
+    """Why the arms can't be compared at all, whatever they show."""
+    found, run = [], _longest_run(seen.requests.is_challenger)
+    if run > seen.plan.max_run:
+        found.append(
+            f"{run} requests in a row are one arm's, by chance at most {seen.plan.max_run}: "
+            "challenger and control are not concurrent"
+        )
+    if switched := seen.requests.switched:
+        found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
+    return found + _unlogged(seen)
+
+
+def _unlogged(seen: Seen) -> list[str]:
+    """Arms whose answers the servers' log lacks too often: what was answered is not known."""
+    requests, rule, found = seen.requests, seen.plan.unlogged, []
+    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+        answered = mine & requests.answered
+        lost, of = np.count_nonzero(answered & ~requests.logged), np.count_nonzero(answered)
+        if lost > max(rule.fewest, rule.share * of):
+            found.append(
+                f"{lost} of {of} answers of the {name} are not in the servers' log, allowed are "
+                f"{rule.fewest}, or {rule.share:.0%}: the evidence is missing"
+            )
+    return found
+
+
+def _longest_run(arm: np.ndarray) -> int:
+    changes = np.flatnonzero(np.diff(arm)) + 1
+    return int(np.diff(np.concatenate([[0], changes, [len(arm)]])).max())
+
+
+def _lacking(seen: Seen) -> list[str]:
+    """What the step still lacks: requests, days, what a required metric has not seen."""
+    at, requests, step = seen.at, seen.requests, seen.plan.steps[seen.at.step]
+    here, needed = requests.step == at.step, step.min_requests
+    smaller = min(requests.per_arm(here))
+    compared, _ = requests.per_arm(here & ~np.isnan(requests.parity))
+    found = []
+    if smaller < needed:
+        found.append(f"{smaller} requests of the smaller arm in step {at.step}, needed {needed}")
+    if at.days_at_step < step.days:
+        found.append(f"{at.days_at_step:g} days in step {at.step}, needed {step.days:g}")
+    found += [
+        f"{metric.name} seen {metric.seen} times in the arm that shows less, needed {needed}"
+        for metric in seen.metrics
+        if metric.required and not metric.enough
+    ]
+    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+        if resources.unread(requests.resources, mine):
+            found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
+    if compared < needed:
+        found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
+    return found
+
+
+def _alarm(metric: Metric) -> str:
+    challenger, control = _shown(metric.challenger), _shown(metric.control)
+    ours, theirs = metric.events or (0, 0)
+    told = f" ({ours} and {theirs} events)" if metric.events else ""
+    return (
+        f"{metric.name}: challenger {challenger}, control {control}{told}; "
+        f"p {metric.p:.2g}, alpha {metric.alpha:g}"
+    )
+
+
+def _shown(side: Side) -> str:
+    if side.bad is not None:
+        return f"{side.bad:,} of {side.of:,}"
+    return f"{side.of:,}" if side.mean is None else f"{side.mean:.4g} over {side.of:,}"

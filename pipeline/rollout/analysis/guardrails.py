@@ -1,0 +1,260 @@
+"""What each request says about its arm, and each guardrail's evidence over all of them in order."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from pipeline.rollout.analysis.decision import Metric, Side, SliceRates, Start, rounded
+from pipeline.rollout.analysis.sequential_tests import (
+    first_alarm,
+    log_e_events,
+    log_e_ratio,
+    mean_interval,
+    mean_process,
+    p_anytime,
+    ratio_interval,
+    share_interval,
+)
+from pipeline.rollout.analysis.stalls import events
+from pipeline.rollout.traffic.resources import COLUMNS
+from pipeline.shared.config import CanaryPlan, Guardrail, Guardrails
+
+ARMS = ("challenger", "control")
+"""Who is compared; testers, and the champion's other traffic, are nobody's arm."""
+RATES = tuple(Guardrails.model_fields)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The compared requests in the order of their beginning, one a flight, as arrays.
+
+    `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
+    `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
+    answer. An answer that is not `logged` is missing evidence, whatever it was. `resources` are
+    what its server took of the machine by its end, where that was read.
+    """
+
+    is_challenger: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    step: np.ndarray
+    answered: np.ndarray
+    logged: np.ndarray
+    risk: np.ndarray
+    parity: np.ndarray
+    bad: dict[str, np.ndarray]
+    known: dict[str, np.ndarray]
+    groups: dict[str, np.ndarray]
+    switched: int
+    resources: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def per_arm(self, which: np.ndarray) -> tuple[int, int]:
+        """How many of some requests are the challenger's, and the control's."""
+        ours = int(np.count_nonzero(which & self.is_challenger))
+        return ours, int(np.count_nonzero(which)) - ours
+
+
+def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
+    """The requests that count: of the two arms, the first of each flight.
+
+    A retry is the same flight once more: counted twice, one bad flight would be two events.
+    """
+    mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
+    rows = mine[~mine["flight"].duplicated()]
+    switched = len(mine) and int(mine.groupby("flight", sort=False)["arm"].nunique().gt(1).sum())
+    is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
+    code = rows["code"].to_numpy(dtype="int64")
+    answered = (code >= 200) & (code < 300)
+    bad, known = _answers(rows, is_challenger, answered, start)
+    began = rows["at"].to_numpy(dtype="float64")
+    return Requests(
+        is_challenger,
+        began,
+        began + np.nan_to_num(rows["seconds"].to_numpy(dtype="float64")),
+        rows["step"].to_numpy(dtype="int64"),
+        answered,
+        _logged(rows),
+        np.where(answered, rows["risk"].to_numpy(dtype="float64"), np.nan),
+        rows["parity"].to_numpy(dtype="float64"),
+        bad,
+        known,
+        {name: rows[name].to_numpy() for name in plan.slices},
+        switched,
+        {name: rows[name].to_numpy(dtype="float64") for name in COLUMNS if name in rows},
+    )
+
+
+def _logged(rows: pd.DataFrame) -> np.ndarray:
+    """Which requests have an answer in the servers' log; evidence of before did not say."""
+    if "logged" not in rows:
+        return np.ones(len(rows), dtype=bool)
+    return rows["logged"].to_numpy(dtype=bool)
+
+
+def _answers(
+    rows: pd.DataFrame, is_challenger: np.ndarray, answered: np.ndarray, start: Start
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """For each rate, who is bad, and of whom that is known."""
+    seconds = rows["seconds"].to_numpy(dtype="float64")
+    timed = ~np.isnan(seconds)
+    expected = np.where(is_challenger, start.challenger, start.control)
+    other = rows["release"].to_numpy(dtype=object) != expected
+    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _logged(rows)
+    bad = {
+        "errors": ~answered,
+        # A request without a time was not seen to be fast.
+        "slow": ~(seconds <= start.slow_seconds),
+        **{name: answered & flag.isin([True]).to_numpy() for name, flag in flags.items()},
+        "fallback": answered & other,
+    }
+    known = {
+        "errors": np.ones(len(rows), dtype=bool),
+        "slow": timed,
+        **{name: logged & flag.notna().to_numpy() for name, flag in flags.items()},
+        "fallback": answered,
+    }
+    return bad, known
+
+
+def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
+    """A rate's evidence: of the events, were more the challenger's than its share?"""
+    bad, known = requests.bad[name], requests.known[name]
+    found = events(
+        bad,
+        requests.start,
+        requests.end,
+        requests.is_challenger,
+        rule.stall_seconds,
+        rule.max_ratio,
+    )
+    log_e = log_e_events(found.is_challenger, rule.max_ratio / (1 + rule.max_ratio))
+    counted, failed = requests.per_arm(known | bad), requests.per_arm(bad)
+    low, high = share_interval(*found.counts(), rule.alpha)
+    return _metric(
+        requests,
+        name,
+        log_e,
+        found.over - 1,
+        rule.alpha,
+        direction="more is worse",
+        unit="share of the events that are the challenger's",
+        challenger=Side(of=counted[0], bad=failed[0]),
+        control=Side(of=counted[1], bad=failed[1]),
+        events=found.counts(),
+        estimate=rounded(found.counts()[0] / len(log_e)) if len(log_e) else None,
+        low=low,
+        high=high,
+        required=rule.required,
+        seen=_seen(requests, known, step),
+        least=least,
+    )
+
+
+def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> Metric:
+    """Whether the arms got equal parts of the requests; if not, they differ by more than models."""
+    rule, everyone = plan.sample_ratio, np.ones(len(requests.step), dtype=bool)
+    ours = np.cumsum(requests.is_challenger)
+    log_e = log_e_ratio(ours, np.cumsum(~requests.is_challenger), rule.concentration)
+    counted = requests.per_arm(everyone)
+    low, high = ratio_interval(*counted, rule.concentration, rule.alpha)
+    return _metric(
+        requests,
+        "sample_ratio",
+        log_e,
+        np.arange(len(everyone)),
+        rule.alpha,
+        direction="both ways",
+        unit="share of the requests that are the challenger's",
+        challenger=Side(of=counted[0]),
+        control=Side(of=counted[1]),
+        estimate=rounded(counted[0] / sum(counted)) if sum(counted) else None,
+        low=low,
+        high=high,
+        required=True,
+        seen=_seen(requests, everyone, step),
+        least=least,
+    )
+
+
+def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, least: int) -> Metric:
+    """The mean risks of both arms: evidence where the model is the same, else reported only."""
+    rule = plan.score
+    rows = np.flatnonzero(np.isfinite(requests.risk))
+    risk, mine = requests.risk[rows], requests.is_challenger[rows]
+    ours, theirs = risk[mine], risk[~mine]
+    log_e = mean_process(risk, mine, rule.alpha, rule.sharpest_at, rule.min_requests)
+    both = len(ours) > 0 and len(theirs) > 0
+    ends = mean_interval(ours, theirs, rule.alpha, rule.sharpest_at) if both else None
+    return _metric(
+        requests,
+        "score",
+        log_e,
+        rows,
+        rule.alpha if same_model else 0.0,
+        direction="both ways",
+        unit="mean risk, challenger less control",
+        challenger=Side(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
+        control=Side(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
+        estimate=rounded(ours.mean() - theirs.mean()) if both else None,
+        low=rounded(ends[0]) if ends else None,
+        high=rounded(ends[1]) if ends else None,
+        required=same_model,
+        seen=_seen(requests, np.isfinite(requests.risk), step),
+        least=least,
+    )
+
+
+def _seen(requests: Requests, known: np.ndarray, step: int) -> int:
+    return min(requests.per_arm(known & (requests.step == step)))
+
+
+def _metric(
+    requests: Requests,
+    name: str,
+    log_e: np.ndarray,
+    rows: np.ndarray,
+    alpha: float,
+    *,
+    seen: int,
+    least: int,
+    **told: object,
+) -> Metric:
+    """A metric with its p and its alarm; `rows` are the requests after which `log_e` stands."""
+    first = first_alarm(log_e, alpha) if alpha else None
+    until = None if first is None else int(requests.is_challenger[: rows[first] + 1].sum())
+    return Metric.model_validate(
+        {
+            "name": name,
+            "p": rounded(p_anytime(log_e)) if alpha else None,
+            "alpha": alpha,
+            "alarmed": first is not None,
+            "alarmed_at": until,
+            "seen": seen,
+            "enough": seen >= least,
+            **told,
+        }
+    )
+
+
+def slices(requests: Requests) -> list[SliceRates]:
+    """Bad requests of each arm in each group of flights: to look at, never to decide by."""
+    found = []
+    for column, groups in requests.groups.items():
+        names, number = np.unique(groups.astype(str), return_inverse=True)
+        cell, cells = 2 * number + ~requests.is_challenger, 2 * len(names)
+        size = np.bincount(cell, minlength=cells)
+        bad = {
+            rate: np.bincount(cell[of], minlength=cells).tolist()
+            for rate, of in requests.bad.items()
+        }
+        found += [
+            SliceRates(
+                name=f"{column} {name}",
+                challenger=int(size[2 * i]),
+                control=int(size[2 * i + 1]),
+                bad={rate: (of[2 * i], of[2 * i + 1]) for rate, of in bad.items()},
+            )
+            for i, name in enumerate(names)
+        ]
+    return found

@@ -1,0 +1,209 @@
+"""What a challenger says beside the champion on every request, before it answers any.
+
+Pair by pair it shows at once whether it fails, is slow or says something else. Whether its log
+loss is worse takes labels and days: flights of one day are late together, so there are few looks.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.rollout.analysis.decision import (
+    Decision,
+    Finite,
+    Metric,
+    Outcome,
+    Side,
+    plan_hash,
+    rounded,
+)
+from pipeline.rollout.analysis.group_sequential import end, limits, p_above
+from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
+from pipeline.rollout.analysis.stalls import events
+from pipeline.shared.config import RolloutConfig, ShadowPlan
+
+SIDES = ("challenger", "champion")
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+class Comparison(Finite):
+    """What pairs of answers to the same requests show; None where there is nothing to compare.
+
+    Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` are
+    pairs, `failure_events` events. `slower_blocks` are the blocks of time in which the challenger's
+    median was the higher, and the lower one. Seconds and risks are quantiles at QUANTILES; `ks` is
+    the largest distance between the two distributions of risk, `moved` the quantiles of
+    |challenger - champion|; `enough` pairs to read them. `p_fails_more` and `p_slower` hold at any
+    look; `p_slower` is reported and decides nothing.
+    """
+
+    pairs: int
+    both_answered: int
+    failed_alone: tuple[int, int]
+    failure_events: tuple[int, int]
+    p_fails_more: float
+    fails_more: bool
+    seconds: tuple[list[float], list[float]] | None
+    slower_blocks: tuple[int, int]
+    p_slower: float
+    risk: tuple[list[float], list[float]] | None
+    equal: float | None
+    moved_mean: float | None
+    moved: list[float] | None
+    ks: float | None
+    enough: bool
+
+
+def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
+    """The answers of both models to the same requests, at once and without a label.
+
+    `pairs` has a row per request: at (its beginning in seconds), and code, seconds and risk of each
+    side, as challenger_code and champion_code. Only failures that one side had alone count.
+    """
+    pairs = pairs.sort_values("at", kind="stable")
+    fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
+    alone = fine["challenger"] != fine["champion"]
+    began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
+    failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
+    log_e = log_e_events(failed.is_challenger)
+    both = pairs[fine["challenger"] & fine["champion"]]
+    slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
+    ours = int((alone & ~fine["challenger"]).sum())
+    return Comparison(
+        pairs=len(pairs),
+        both_answered=len(both),
+        failed_alone=(ours, int(alone.sum()) - ours),
+        failure_events=failed.counts(),
+        p_fails_more=rounded(p_anytime(log_e)),
+        fails_more=first_alarm(log_e, plan.shadow.errors_alpha) is not None,
+        seconds=_quantiles(both, "seconds"),
+        slower_blocks=(int(slower.sum()), int((~slower).sum())),
+        p_slower=rounded(p_anytime(log_e_events(slower))),
+        risk=_quantiles(both, "risk"),
+        **_moved(both),
+        enough=len(both) >= plan.shadow.min_pairs,
+    )
+
+
+def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:
+    """For each block of time, whether the challenger's median time is higher; equal ones left out.
+
+    Both answer the same requests at once, so a stall of either is one block, however many wait.
+    """
+    timed = both[["at", *(f"{side}_seconds" for side in SIDES)]].dropna()
+    block = (timed.pop("at").astype("float64") // seconds).astype("int64")
+    medians = timed.groupby(block.to_numpy()).median()
+    apart = (medians["challenger_seconds"] - medians["champion_seconds"]).to_numpy()
+    return np.asarray(apart[apart != 0] > 0)
+
+
+def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]] | None:
+    known = both[[f"{side}_{what}" for side in SIDES]].dropna().to_numpy(dtype="float64")
+    if not len(known):
+        return None
+    found = np.quantile(known, QUANTILES, axis=0)
+    return [rounded(x) for x in found[:, 0]], [rounded(x) for x in found[:, 1]]
+
+
+def _moved(both: pd.DataFrame) -> dict[str, Any]:
+    """How far the challenger's risks are from the champion's, pair by pair and as distributions."""
+    risk = both[[f"{side}_risk" for side in SIDES]].dropna().to_numpy(dtype="float64")
+    if not len(risk):
+        return dict.fromkeys(("equal", "moved_mean", "moved", "ks"))
+    apart = np.abs(risk[:, 0] - risk[:, 1])
+    at = np.sort(risk, axis=None)
+    below = [np.searchsorted(np.sort(side), at, side="right") / len(side) for side in risk.T]
+    return {
+        "equal": rounded(float((apart == 0).mean())),
+        "moved_mean": rounded(float(apart.mean())),
+        "moved": [rounded(x) for x in np.quantile(apart, QUANTILES)],
+        "ks": rounded(float(np.abs(below[0] - below[1]).max())),
+    }
+
+
+def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
+    """What the days with labels say, at the looks of the plan and at no other time.
+
+    `days` has a row per day, in order: flights, and worse_by (their mean paired log loss,
+    challenger less champion, in nats). Days without either are left out. Every look reached is
+    judged anew, in order, and the first to decide does, so that it does not matter when one asks.
+    `refresh` is a scheduled retraining, with the code and the features of the champion.
+    """
+    shadow = plan.shadow
+    usable = days[(days["flights"] > 0) & np.isfinite(days["worse_by"])]
+    outcome: Outcome = "hold"
+    metrics: list[Metric] = []
+    reached = [look for look in shadow.looks if look <= len(usable)]
+    for number, look in enumerate(reached):
+        metrics = _look(shadow, usable[:look], number, refresh)
+        if (outcome := _outcome(metrics, last=look == shadow.looks[-1])) != "hold":
+            break
+    return Decision(
+        plan=plan_hash(plan),
+        refresh=refresh,
+        outcome=outcome,
+        reasons=_reasons(shadow, len(usable), len(days), metrics),
+        metrics=metrics,
+    )
+
+
+def _look(shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool) -> list[Metric]:
+    """The three questions at one look: surely worse, surely not much worse, surely better?"""
+    looks = tuple(shadow.looks)
+    worst = limits(looks, shadow.rollback_alpha)[number]
+    best = limits(looks, shadow.pass_alpha)[number]
+    x = days["worse_by"].to_numpy(dtype="float64")
+    margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
+    ends = rounded(end(x, worst)), rounded(-end(-x, best))
+    flights = int(days["flights"].sum())
+    return [
+        _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
+        _metric("passes", p_above(-x, -margin), best, x, ends, flights),
+        _metric("better", p_above(-x, 0.0), best, x, ends, flights),
+    ]
+
+
+def _metric(
+    name: str, p: float, alpha: float, days: np.ndarray, ends: tuple[float, float], flights: int
+) -> Metric:
+    return Metric(
+        name=name,
+        direction="more is worse",
+        unit="mean over days of the log loss, challenger less champion, in nats",
+        challenger=Side(of=flights),
+        control=Side(of=flights),
+        estimate=rounded(float(days.mean())),
+        low=ends[0],
+        high=ends[1],
+        p=rounded(p),
+        alpha=rounded(alpha),
+        alarmed=p < alpha,
+        alarmed_at=flights if p < alpha else None,
+        required=name != "better",
+        seen=len(days),
+        enough=True,
+    )
+
+
+def _outcome(metrics: list[Metric], last: bool) -> Outcome:
+    worse, passes, _ = metrics
+    if worse.alarmed:
+        return "rollback"
+    if passes.alarmed:
+        return "advance"
+    return "inconclusive" if last else "hold"
+
+
+def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[Metric]) -> list[str]:
+    """The three answers of the last look judged, and how many days the next still needs."""
+    found = [
+        f"{m.name} at day {m.seen}: {m.estimate:+.4f} [{m.low:+.4f}, {m.high:+.4f}], p {m.p:.2g}, "
+        f"limit {m.alpha:.2g}: {'yes' if m.alarmed else 'not shown'}"
+        for m in metrics
+    ]
+    if waiting := [look for look in shadow.looks if look > usable]:
+        found.append(f"{usable} days with labels, next look at {waiting[0]}")
+    if usable < days:
+        found.append(f"{days - usable} of {days} days without flights or loss left out")
+    return found

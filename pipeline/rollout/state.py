@@ -1,0 +1,262 @@
+"""One rollout: who against whom, by which plan, since when; its transitions go through the ledger.
+
+A transition is written down before the traffic changes, so whoever is killed in between leaves a
+ledger that says where the traffic belongs; a share only ever grows on evidence that is on disk.
+"""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pipeline.rollout.traffic import envoy
+
+from pipeline.features.windows import ZONE, instant, minutes
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
+from pipeline.registry import champions
+from pipeline.registry import versions
+from pipeline.registry.release_loader import export, loaded
+from pipeline.registry.versions import CHALLENGER, Version
+from pipeline.rollout.analysis.decision import Decision, plan_hash
+from pipeline.rollout.traffic.routes import Route
+from pipeline.serve.predictor import unready
+from pipeline.shared import clock, lineage
+from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
+from pipeline.shared.contracts import ROLLOUT
+from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefused
+from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
+from pipeline.shared.processes import Patience
+from pipeline.shared.watcher import hold
+from simulation.faults import injected
+
+LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
+TRAFFIC = rollout_ledger.LEDGER.with_name("traffic.lock")
+UNFINISHED = rollout_ledger.UNFINISHED
+FAILED = {"rolled back", "shadow failed"}
+PASSED = {"shadow passed", "promoted", "baked"}
+ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
+_EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What does not change while it goes on; `first` is a midnight in New York.
+
+    `salt` is what flights are hashed with, drawn anew for each rollout and kept in the ledger.
+    `stands` is how many transitions the ledger had when it was begun or taken up.
+    """
+
+    name: str
+    champion: Side
+    challenger: Side
+    plan: RolloutConfig
+    first: pd.Timestamp
+    salt: str
+    stands: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where its evidence is kept."""
+        return ROLLOUT / self.name
+
+    @property
+    def title(self) -> str:
+        """Its name, and whether there is nobody to compare the champion with but itself."""
+        if self.challenger.name != self.champion.name:
+            return self.name
+        return f"{self.name} (no challenger is registered: the champion beside itself)"
+
+    def route(self, shares: dict[str, int], mirrored: bool = False) -> Route:
+        """The traffic with these shares."""
+        return Route(shares, self.salt, mirrored)
+
+    def move(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> Entry:
+        """Write a transition into the ledger."""
+        move = {
+            "at": instant(minute).to_pydatetime(),
+            "event": event,
+            "rollout": self.name,
+            "champion": self.champion,
+            "challenger": self.challenger,
+            "shares": shares,
+            "salt": self.salt,
+            "first": self.first.to_pydatetime(),
+            "plan": plan_hash(self.plan),
+            "by": f"{self.name.partition('-')[2]} for {lineage.who()}",
+        }
+        return rollout_ledger.append(Move.model_validate(move | told))
+
+    def keep(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+        """Put the evidence of a decision on disk; what its transition says of it."""
+        path = self.folder / _EVIDENCE.format(len(list(self.folder.glob("evidence-*"))) + 1)
+        write_parquet(path, observed)
+        write_json(self.folder / _PLAN, self.plan.model_dump(mode="json"))
+        return {"evidence": {path.name: file_hash(path)}, "decision": decision.model_dump()}
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Be the only one who decides.
+
+    Raises:
+        RolloutRefused: another does.
+    """
+    with hold(LOCK) as mine:
+        if mine is None:
+            raise RolloutRefused(
+                f"another rollout is going on, 1 at a time is allowed ({LOCK} is held); wait for "
+                "it, or end it with `make rollback`"
+            )
+        yield
+
+
+@contextlib.contextmanager
+def changing(seconds: float = 20.0) -> Iterator[bool]:
+    """Be the only one who changes ledger, traffic and alias; False if another still does.
+
+    The one who decides and the one who takes it back are two: without this the one could write
+    down what the other is about to undo, and both would be right.
+    """
+    patience = Patience(seconds)
+    while True:
+        with hold(TRAFFIC) as mine:
+            if mine is not None or patience.over():
+                yield mine is not None
+                return
+        time.sleep(0.01)
+
+
+def begun(
+    kind: str, bad: str = "", force: bool = False, draw: str = "", fast_track: bool = False
+) -> tuple[Rollout, list[Entry]]:
+    """A new rollout of this kind, or the one that was interrupted, with its transitions.
+
+    Which flights meet the challenger is drawn at random, or follows from `draw` where a replay has
+    to assign the same flights again. With `fast_track` a canary has the plan's shorter steps.
+
+    Raises:
+        EnvironmentUnfit: there is no Envoy here.
+        RegistryRefused: there is no champion.
+        RolloutRefused: another is unfinished, or this challenger was rolled back before.
+    """
+    injected(bad)
+    envoy.binary()
+    plan, known = load(RolloutConfig), rollout_ledger.entries()
+    plan = plan.on_fast_track() if fast_track else plan
+    champion, challenger = sides(bad)
+    if known and rollout_ledger.goes_on(known[-1].move):
+        return _resumed(kind, plan, challenger, known)
+    if not force:
+        _require_not_rolled_back(challenger, known)
+    for side in (champion, challenger):
+        require_answers(side)
+    name = f"{rollout_ledger.rollouts() + 1:04}-{kind}"
+    first = midnight_from(_since(plan, known))
+    salt = text_hash(f"{draw} {name} {challenger.name}")[:12] if draw else secrets.token_hex(6)
+    return Rollout(name, champion, challenger, plan, first, salt, len(known)), []
+
+
+def _resumed(
+    kind: str, plan: RolloutConfig, challenger: Side, known: list[Entry]
+) -> tuple[Rollout, list[Entry]]:
+    last = known[-1].move
+    mine = [entry for entry in known if entry.move.rollout == last.rollout]
+    # Once it is champion, the registry's challenger is another one, or nobody.
+    promoted = rollout_ledger.champion(last) == last.challenger
+    same = last.challenger is not None and (promoted or last.challenger.name == challenger.name)
+    if last.rollout.partition("-")[2] != kind or not same or last.challenger is None:
+        raise RolloutRefused(
+            f"{last.rollout} of {last.challenger.shown if last.challenger else 'nobody'} is "
+            f"unfinished at {last.event!r}, this would be a {kind} of {challenger.shown}: go on "
+            "with the former as it was called, or end it with `make rollback`"
+        )
+    if last.plan != plan_hash(plan):
+        raise RolloutRefused(
+            f"{last.rollout} was begun with plan {(last.plan or '')[:12]}, configs/rollout.yaml "
+            f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
+        )
+    first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
+    found = Rollout(
+        last.rollout, last.champion, last.challenger, plan, first, last.salt, len(known)
+    )
+    return found, mine
+
+
+def sides(bad: str = "") -> tuple[Side, Side]:
+    """The champion, and the challenger of the registry, or the champion again if it has none."""
+    registry = load(RegisterConfig)
+    champion = champions.mend(registry)
+    if champion is None:
+        raise RegistryRefused(
+            f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
+        )
+    challenger = versions.aliased(registry, CHALLENGER)
+    if challenger is None or _compared_with_another(challenger, champion):
+        challenger = champion
+    return side_of(champion), side_of(challenger, bad)
+
+
+def _compared_with_another(challenger: Version, champion: Version) -> bool:
+    """Whether a version's verdict is about another champion: it may not be promoted now."""
+    return challenger.tags.get("compared_with", "") != champion.digest
+
+
+def side_of(version: Version, fault: str = "") -> Side:
+    """A version as a side of a rollout, with its release where servers find it."""
+    release = export(version.number)
+    return Side(
+        version=version.number,
+        release=release,
+        features=version.tag("feature_service"),
+        fault=fault,
+    )
+
+
+def require_answers(side: Side) -> None:
+    """Refuse a version that does not load from its sealed release, or predicts something else.
+
+    Raises:
+        ArtifactTampered: a file of the release is not the one that was sealed.
+        ReleaseRefused: it has other features than this checkout, or answers otherwise.
+    """
+    if why := unready(loaded(side.release)):
+        raise ReleaseRefused(f"{side.shown} cannot be served: {why}; see `make rollout`")
+
+
+def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
+    """What ended a challenger's last rollout counts: who insisted, and passed, may go on."""
+    mine = [e for e in known if e.move.challenger and e.move.challenger.name == challenger.name]
+    last = next((e for e in reversed(mine) if e.move.event in FAILED | PASSED), None)
+    if last is not None and last.move.event in FAILED:
+        raise RolloutRefused(
+            f"{challenger.shown} was {last.move.event} in {last.move.rollout} at "
+            f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
+            "not get better: `make run` trains another, FORCE=1 insists"
+        )
+
+
+def _since(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
+    """From when on a rollout may begin: after a rollback things are left alone for a while."""
+    rested = pd.Timedelta(days=plan.canary.cooldown_days)
+    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED]
+    stands = rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of))
+    return max([pd.Timestamp(stands), *fell])
+
+
+def minute_of(at: datetime) -> int:
+    """An instant in whole minutes since EPOCH, as features tell time."""
+    return int(minutes(pd.Series([pd.Timestamp(at)]))[0])
+
+
+def midnight_from(at: pd.Timestamp) -> pd.Timestamp:
+    """The first midnight in New York that is not before an instant, as UTC."""
+    local = at.tz_convert(ZONE)
+    midnight = local.normalize()
+    later = midnight if midnight == local else midnight + pd.DateOffset(days=1)
+    return pd.Timestamp(later).tz_convert("UTC")

@@ -1,0 +1,247 @@
+"""What users got and who gave it: Envoy's line of each request beside the server's own log.
+
+The edge knows the arm, the code and the time; the server knows the features and the risk. Both
+carry the request's id. Each answer is held against one that is computed again, from the offline
+join and the release's model: the same flight must get the same risk.
+
+An answer without a row in the servers' log is missing evidence: it is counted, and is neither a
+risk that is none nor a failure.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import pandas as pd
+from simulation.traffic import DAY, Traffic
+
+from pipeline.features.online_store import MISSING, STALE
+from pipeline.records.request_log import SHADOW, answered
+from pipeline.rollout.traffic.resources import joined, parsed
+from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.shared.errors import ServersFailed
+from pipeline.shared.processes import Patience
+
+ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
+"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
+HUNG_UP = "DC"
+"""Envoy's flag of a request whose user left before there was an answer."""
+BANDS = (0, 9, 13, 17, 21)
+"""The hours at which a band of the day begins."""
+_PATIENCE_SECONDS = 5.0
+
+
+class Row(NamedTuple):
+    """What the servers' log holds of one row of a request."""
+
+    flight: str | None
+    risk: float
+    flags: str
+
+
+@dataclass
+class Evidence:
+    """The requests of a rollout so far; `observed` is what an analysis takes.
+
+    `recomputed` holds, by release (its first 12 digits), the risk of each flight of `traffic`. Who
+    hung up within the first `known_bytes` of the proxy's log was a controller that was killed, not
+    a user: that is nobody's failure.
+    """
+
+    traffic: Traffic
+    recomputed: dict[str, np.ndarray]
+    access_log: Path
+    log_url: str
+    last_answer: int
+    known_bytes: int = 0
+    seen_bytes: int = 0
+    readings: Path | None = None
+    _edge: list[dict[str, Any]] = field(default_factory=list)
+    _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+    _answers: list[pd.DataFrame] = field(default_factory=list)
+    _rows: dict[tuple[str, str], dict[int, Row]] = field(default_factory=dict)
+    _logged: set[str] = field(default_factory=set)
+    _codes: dict[str, int] = field(default_factory=dict)
+    _by_shadow: set[str] = field(default_factory=set)
+    _forgiven: set[str] = field(default_factory=set)
+    _taken: pd.DataFrame = field(default_factory=lambda: parsed(b""))
+    _readings_bytes: int = 0
+
+    def wait_for(self, request_ids: set[str], shadowed: bool = False) -> None:
+        """Read on until both logs know these requests; what never comes is taken as not answered.
+
+        Raises:
+            ServersFailed: the proxy's own log lacks some.
+        """
+        patience = Patience(_PATIENCE_SECONDS)
+        while True:
+            self._read()
+            edge = self._codes.keys()
+            fine = {i for i in request_ids if self._codes.get(i) == 200}
+            known = self._logged & self._by_shadow if shadowed else self._logged
+            if request_ids <= edge and fine <= known:
+                return
+            if patience.over():
+                break
+            time.sleep(0.01)
+        if lost := request_ids - edge:
+            raise ServersFailed(
+                f"{self.access_log} lacks {len(lost)} of {len(request_ids)} requests; nothing is "
+                "decided on half of the evidence: `make rollback`, then look at envoy.log beside it"
+            )
+
+    def incomplete(self, request_ids: set[str]) -> set[str]:
+        """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
+        fine = {i for i in request_ids if self._codes.get(i) == 200}
+        return (request_ids - self._codes.keys()) | (fine - self._logged)
+
+    def forgive(self, request_ids: set[str]) -> None:
+        """Leave requests out: what was logged of them died with who should have written it."""
+        self._forgiven |= request_ids
+
+    def _read(self) -> None:
+        with self.access_log.open("rb") as stream:
+            stream.seek(self.seen_bytes)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines(keepends=True):
+            before, self.seen_bytes = self.seen_bytes, self.seen_bytes + len(line)
+            with contextlib.suppress(orjson.JSONDecodeError):  # half a line of a proxy that died
+                row = orjson.loads(line)
+                row["code"] = self._codes[row["request_id"]] = row["code"] or 0
+                hung_up = not row["code"] and HUNG_UP in (row["flags"] or "")
+                if not (hung_up and before < self.known_bytes):
+                    self._edge.append(row | {"number": before})
+        self._read_readings()
+        new = answered(self.log_url, self.last_answer)
+        if len(new):
+            self.last_answer = int(new["id"].max())
+            new = new[new["arm"].isin([*KNOWN, SHADOW])]  # of strangers there may be any number
+        if len(new):
+            self._answers.append(new)
+            self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
+            self._take(new[new["arm"].isin(KNOWN)])
+
+    def _read_readings(self) -> None:
+        """Add what the keeper has read since; half a line is left until it is whole."""
+        if self.readings is None or not self.readings.is_file():
+            return
+        with self.readings.open("rb") as stream:
+            stream.seek(self._readings_bytes)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole:
+            self._readings_bytes += len(whole)
+            parts = [part for part in (self._taken, parsed(whole)) if len(part)]
+            self._taken = pd.concat(parts) if parts else self._taken
+
+    def _take(self, mine: pd.DataFrame) -> None:
+        """Rows that known callers were answered; of two for one row, the first."""
+        columns = ["request_id", "release", "row", "flight", "risk", "flags"]
+        for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
+            self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
+        self._logged |= set(mine["request_id"])
+
+    def observed(self) -> pd.DataFrame:
+        """A row per request at the edge, in order, with what was answered and what it should be.
+
+        A request is judged once, as soon as its answer is known: looks are many, requests more.
+        """
+        complete = [row["code"] != 200 or bool(self._of(row)) for row in self._edge]
+        if any(complete):
+            ready = [row for row, whole in zip(self._edge, complete, strict=True) if whole]
+            self._edge = [row for row, whole in zip(self._edge, complete, strict=True) if not whole]
+            self._frame = pd.concat([self._frame, self._judged(ready)])
+        frame = pd.concat([self._frame, self._judged(self._edge)]) if self._edge else self._frame
+        if self._forgiven:
+            frame = frame[~frame["request_id"].isin(self._forgiven)]
+        return frame.sort_index().reset_index(drop=True)
+
+    def answers(self) -> pd.DataFrame:
+        """What the servers logged, the shadow's answers too."""
+        columns = ["request_id", "arm", "release", "risk", "flags", "seconds"]
+        return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
+
+    @cached_property
+    def _flights(self) -> pd.DataFrame:
+        """By a flight's name: its place, minute and slices."""
+        asked = self.traffic.asked
+        band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1
+        return pd.DataFrame(
+            {
+                "place": np.arange(len(asked)),
+                "minute": self.traffic.at,
+                "origin": asked["origin"].to_numpy(),
+                "hour_band": [f"from {hour:02}h" for hour in np.array(BANDS)[band]],
+            },
+            index=pd.Index(asked["name"], name="flight"),
+        )
+
+    def _of(self, line: Mapping[str, Any]) -> list[Row]:
+        """The rows of a request, in order, as the release logged them that answered it."""
+        found = self._rows.get((line["request_id"], line["release"] or ""), {})
+        return [found[row] for row in sorted(found)]
+
+    def _judged(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
+        """Requests in which a known flight is named; of a batch, the worst row speaks for all."""
+        frame = pd.DataFrame(edge).set_index("number")
+        rows = [self._of(line) for line in edge]
+        flags = [[orjson.loads(r.flags) for r in of if r.flags] for of in rows]
+        lacks = [[k for f in of for k, v in f.items() if v == MISSING] for of in flags]
+        frame = frame.assign(
+            code=frame["code"].astype("int64"),
+            at=frame["at"].astype("float64"),
+            seconds=frame["microseconds"].astype("float64") / 1e6,
+            release=frame["release"].fillna(""),
+            logged=[bool(of) for of in rows],
+            risk=[_worst([r.risk for r in of]) for of in rows],
+            missing=[any(view in ALWAYS_THERE for view in of) for of in lacks],
+            stale=[any(STALE in f.values() for f in of) for of in flags],
+            parity=[self._apart(line, of) for line, of in zip(edge, rows, strict=True)],
+        ).drop(columns=["microseconds", "flags"])
+        known = frame["flight"].isin(self._flights.index)
+        found = frame[known].join(self._flights, "flight").drop(columns="place")
+        day = (found["minute"] - self.traffic.at.min()) // DAY
+        return found.assign(day=day, **self._resources(found))
+
+    def _apart(self, line: Mapping[str, Any], rows: list[Row]) -> float:
+        """How far a request's risks are from the recomputed ones of the release that answered.
+
+        The first row has to be the flight that the caller named; of the rows, the farthest counts.
+        NaN where nothing can be compared.
+        """
+        right = self.recomputed.get(line["release"] or "")
+        if right is None or not rows:
+            return np.nan
+        if rows[0].flight != line["flight"]:
+            return np.inf
+        places = [self._place.get(row.flight, -1) for row in rows]
+        apart = [abs(r.risk - right[at]) for r, at in zip(rows, places, strict=True) if at >= 0]
+        return float(max(apart, default=np.nan))
+
+    @cached_property
+    def _place(self) -> dict[str | None, int]:
+        return {name: place for place, name in enumerate(self.traffic.asked["name"])}
+
+    def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """What each request's server took of the machine by its end, where the keeper reads it."""
+        return {} if self.readings is None else joined(frame, self._taken)
+
+
+def _worst(risks: list[float]) -> float:
+    """The first risk, unless one of them is no probability; NaN without any."""
+    return next((r for r in risks if not 0 <= r <= 1), risks[0]) if risks else np.nan
+
+
+def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:
+    """The requests with the step in which each came; `steps` are (first minute, number)."""
+    begun = np.array([minute for minute, _ in steps])
+    number = np.array([number for _, number in steps])
+    place = np.searchsorted(begun, observed["minute"].to_numpy(), "right") - 1
+    return observed[place >= 0].assign(step=number[place[place >= 0]])

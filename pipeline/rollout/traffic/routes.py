@@ -1,0 +1,158 @@
+"""Routes: which arm of a rollout answers a request, as Envoy reads it.
+
+A flight's arm follows from a hash of its name and the rollout's salt, within Envoy: the challenger
+takes the hashes from the bottom up, the control as many from the top down, so a share that grows
+only ever moves flights out of the champion's middle, and no flight changes between the two.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+
+from pipeline.records.request_log import SHADOW, STRANGER
+from pipeline.records.rollout_ledger import WHOLE
+from pipeline.shared.callers import ARM, CALLER_KEY
+from pipeline.shared.contracts import Record
+
+ARMS = ("challenger", "champion", "control")
+"""In the order in which Envoy lays them over the hashes."""
+TESTER = "tester"
+KNOWN = [*ARMS, TESTER]
+"""Arms of known callers: only these requests are lines of the access log."""
+PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
+"""What the users' port passes on; a server's metrics are shown at the server's own port only."""
+HOST = "flights"
+"""The host that servers read, whatever a caller wrote."""
+BUFFER_BYTES = 65_536
+"""What Envoy keeps of a connection at most, at either side: its own limit is sixteen times as much,
+and any number of strangers hold connections. A larger body is passed on as it comes, once."""
+TYPES = "type.googleapis.com/envoy"
+_PRIORITIES = f"{TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+
+
+class Keys(Record):
+    """What shows who sent a request: the proxy, to its servers; a known caller, to the proxy."""
+
+    edge: str
+    caller: str
+
+
+def new_keys() -> Keys:
+    """Keys that nobody has seen, for one rollout."""
+    return Keys(edge=secrets.token_hex(16), caller=secrets.token_hex(16))
+
+
+@dataclass(frozen=True)
+class Route:
+    """Who gets how much of the traffic, in ten-thousandths, and whether it is mirrored."""
+
+    shares: dict[str, int]
+    salt: str
+    mirrored: bool = False
+
+    @property
+    def main(self) -> str:
+        """The arm of known callers that name no flight: the champion's, until another has all."""
+        return next((arm for arm in ARMS if self.shares.get(arm, 0) == WHOLE), "champion")
+
+
+def arm_of(flight: str, route: Route) -> str:
+    """The arm that Envoy assigns to a flight: its own hash, computed again."""
+    bucket = xxhash.xxh64_intdigest(f"{route.salt}/{flight}".encode()) % WHOLE
+    for arm in ARMS:
+        if (bucket := bucket - route.shares.get(arm, 0)) < 0:
+            return arm
+    raise ValueError(f"shares of {route.shares} are not {WHOLE} in all")
+
+
+def header(name: str, value: str) -> dict[str, Any]:
+    """A header in the place of whatever a caller wrote there."""
+    overwrite = "OVERWRITE_IF_EXISTS_OR_ADD"
+    return {"header": {"key": name, "value": value}, "append_action": overwrite}
+
+
+def matches(name: str, pattern: str) -> dict[str, Any]:
+    """Whether a header is there, and is wholly what a pattern says."""
+    return {"name": name, "string_match": {"safe_regex": {"regex": pattern}}}
+
+
+def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
+    """Known testers by their header, known callers by their flight's hash, strangers elsewhere.
+
+    Strangers meet the champion's server and no other, also while a promotion bakes or green serves:
+    what they ask for, and how much of it, is nothing that a challenger is judged by.
+    The version is a name within, too: Envoy takes no notice of a route that is like the last.
+    """
+    known = matches(CALLER_KEY, keys.caller)
+    flight = {"name": "x-flight", "present_match": True}
+    routes = [
+        _sent([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
+        _sent([known, flight], _weighted(route)),
+        _sent([known], {"cluster": route.main}, route.main),
+        _sent([], {"cluster": STRANGER}, STRANGER),
+        _NOWHERE,
+    ]
+    host = {"name": version, "domains": ["*"], "routes": routes}
+    return {
+        "@type": f"{TYPES}.config.route.v3.RouteConfiguration",
+        "name": "rollout",
+        "validate_clusters": True,  # else a route to nowhere is taken, and answers 503
+        "virtual_hosts": [host],
+    }
+
+
+_NOWHERE = {
+    "match": {"prefix": "/"},
+    "direct_response": {
+        "status": 404,
+        "body": {"inline_string": '{"error":"there is no such path here; see /docs"}'},
+    },
+    "response_headers_to_add": [header("content-type", "application/json")],
+}
+
+
+def _sent(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
+    return {
+        "match": {"safe_regex": {"regex": PATHS}, "headers": headers},
+        "route": {**action, **_retried(), "host_rewrite_literal": HOST},
+        "request_headers_to_remove": [CALLER_KEY],
+        **({"request_headers_to_add": [header(ARM, arm)]} if arm else {}),
+    }
+
+
+def _weighted(route: Route) -> dict[str, Any]:
+    weighted = [
+        {
+            "name": arm,
+            "weight": route.shares.get(arm, 0),
+            "request_headers_to_add": [header(ARM, arm)],
+        }
+        for arm in ARMS
+    ]
+    salted = {"pattern": {"regex": "^(.*)$"}, "substitution": rf"{route.salt}/\1"}
+    action: dict[str, Any] = {
+        "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
+        "hash_policy": [{"header": {"header_name": "x-flight", "regex_rewrite": salted}}],
+    }
+    if route.mirrored:
+        mark = {"append": header(ARM, SHADOW)}
+        copy = {"cluster": "challenger", "request_headers_mutations": [mark]}
+        action["request_mirror_policies"] = [copy]
+    return action
+
+
+def _retried() -> dict[str, Any]:
+    """A server that is gone is passed over; an answer is an answer, a bad one too."""
+    return {
+        "timeout": "3s",
+        "retry_policy": {
+            "retry_on": "connect-failure,refused-stream,reset",
+            "num_retries": 2,
+            "retry_priority": {
+                "name": "previous",
+                "typed_config": {"@type": _PRIORITIES, "update_frequency": 1},
+            },
+        },
+    }

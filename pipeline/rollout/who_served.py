@@ -1,0 +1,125 @@
+"""What the ledger tells: who serves, who served when, and whether each decision comes out again."""
+
+import pandas as pd
+
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry
+from pipeline.registry import champions
+from pipeline.rollout.analysis.canary import baking
+from pipeline.rollout.analysis.canary import decide as decide_canary
+from pipeline.rollout.analysis.decision import Decision, plan_hash
+from pipeline.rollout.analysis.shadow import decide as decide_shadow
+from pipeline.rollout.progress import weights
+from pipeline.shared.config import RegisterConfig, RolloutConfig, load
+from pipeline.shared.contracts import ROLLOUT
+from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
+from pipeline.shared.files import file_hash, read_json, read_parquet
+
+
+def run() -> str:
+    """Every transition so far, and who serves now; the registry's alias follows.
+
+    Raises:
+        RegistryRefused: ledger and registry contradict each other.
+        RolloutRefused: nothing was ever released.
+    """
+    known = rollout_ledger.entries()
+    champions.mend(load(RegisterConfig))
+    return told(known)
+
+
+def told(known: list[Entry]) -> str:
+    """A line for each transition, the oldest first.
+
+    Raises:
+        RolloutRefused: there is none.
+    """
+    if not known:
+        raise RolloutRefused("the ledger has 0 entries: `make run` registers a champion")
+    return "\n".join([f"{len(known)} transitions, all hashes hold", *map(_line, known)])
+
+
+def _line(entry: Entry) -> str:
+    move = entry.move
+    against = f" against {move.challenger.shown}" if move.challenger else ""
+    shares = {str(arm): share for arm, share in move.shares.items()}
+    return (
+        f"{entry.number:>4}  {move.at:%Y-%m-%d %H:%M}Z  {move.rollout:<16} {move.event:<16} "
+        f"{weights(shares)}; {move.champion.shown}{against}; by {move.by}"
+    )
+
+
+def who_served(at: str = "2013-12-31T23:59Z") -> str:
+    """Which version served at an instant, and what of the traffic.
+
+    Raises:
+        DayUnknown: it is no instant, or nothing served yet.
+    """
+    instant = rollout_ledger.moment(at)
+    entry = rollout_ledger.at(instant)
+    if entry is None:
+        raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
+    move = entry.move
+    told = [f"{side.shown} {share / 100:g}%" for side, share in rollout_ledger.serving(move)]
+    mirrored = f", mirrored to {move.challenger.shown}" if move.mirrored and move.challenger else ""
+    return (
+        f"at {instant:%Y-%m-%d %H:%M}Z: {' and '.join(told)}{mirrored}, since {move.event!r} in "
+        f"{move.rollout} at {move.at:%Y-%m-%d %H:%M}Z by {move.by} (entry {entry.number})"
+    )
+
+
+def replay_decision(rollout: str | None = None) -> str:
+    """Decide again what was decided, from the recorded evidence, and compare every number.
+
+    Raises:
+        ArtifactTampered: the evidence is not what it was, or gives another decision.
+        RolloutRefused: the ledger has no such rollout, or nothing was decided.
+    """
+    known = [e for e in rollout_ledger.entries() if e.move.evidence]
+    names = [entry.move.rollout for entry in known]
+    name = rollout or (names[-1] if names else "")
+    mine = [entry for entry in known if entry.move.rollout == name]
+    if not mine:
+        raise RolloutRefused(
+            f"{name or 'no rollout'!s} has 0 decisions with evidence, {len(known)} are on record: "
+            f"{sorted(set(names))[-5:]}; see `make rollout`"
+        )
+    told = [f"{e.move.event}: {_again(e).outcome}" for e in mine]
+    return f"{name}: {len(mine)} decisions come out again, number by number: {', '.join(told)}"
+
+
+def _again(entry: Entry) -> Decision:
+    """A decision made again from what is on disk.
+
+    Raises:
+        ArtifactTampered: it comes out otherwise.
+    """
+    move = entry.move
+    folder = ROLLOUT / move.rollout
+    (file, sealed), *_ = move.evidence.items()
+    path = folder / file
+    if path.is_file() and (found := file_hash(path)) != sealed:
+        raise ArtifactTampered(
+            f"{path} has SHA-256 {found[:12]}, the ledger recorded {sealed[:12]}: the evidence "
+            "was changed; restore it from a backup"
+        )
+    evidence = read_parquet(path, "canary")
+    plan = RolloutConfig.model_validate(read_json(folder / "plan.json", "canary"))
+    recorded = Decision.model_validate(move.decision)
+    again = _decided(plan, evidence, recorded)
+    if plan_hash(plan) != move.plan or again != recorded:
+        raise ArtifactTampered(
+            f"entry {entry.number} recorded {recorded.outcome!r} by plan {(move.plan or '')[:12]}, "
+            f"its evidence gives {again.outcome!r} by {plan_hash(plan)[:12]}: the decision or its "
+            "code was changed; compare with `git log pipeline/rollout`"
+        )
+    return again
+
+
+def _decided(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
+    if recorded.refresh is not None:
+        return decide_shadow(plan, evidence, recorded.refresh)
+    assert recorded.start is not None, "a canary records what it started with"
+    assert recorded.at is not None, "a canary records when it was judged"
+    judge = decide_canary if recorded.metrics else baking
+    return judge(plan, recorded.start, evidence, recorded.at)

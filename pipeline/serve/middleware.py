@@ -1,0 +1,103 @@
+"""The middleware around every answer: who asked, which release answered, how long it took.
+
+As ASGI itself, since what frameworks offer for this costs more than a prediction does.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.serve.admission import Gate
+from pipeline.serve.metrics import Metrics
+from pipeline.shared.callers import REQUEST_ID, Trust, Unfit, new_id
+
+HUNG_UP, TOO_SLOW = 499, 408
+"""Codes of requests that nobody answered: the caller is gone, or was cut off for its slowness."""
+
+
+def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that says why there is no answer."""
+    content = orjson.dumps({"error": reason.encode(errors="replace").decode()})
+    return Response(content, code, headers=headers, media_type="application/json")
+
+
+class Envelope:
+    """Around an app: reads who asks, adds what answered, counts what was asked."""
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], trust: Trust, gate: Gate
+    ):
+        """`about` goes with every response."""
+        self._app, self._metrics, self._trust, self._gate = app, metrics, trust, gate
+        self._about = [(name.encode(), value.encode()) for name, value in about.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        sent = _Sent(send, self._about, head=scope["method"] == "HEAD")
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state |= {"began": started, "inside": False}
+        if sent.head:  # as GET is answered, without the body
+            scope = {**scope, "method": "GET"}
+        try:
+            await self._answer(scope, receive, sent)
+        except ClientDisconnect:
+            sent.code = sent.code or HUNG_UP
+        except Exception as error:
+            if sent.code is None:
+                reason = f"the server failed ({type(error).__name__}); its own output says how"
+                await refusal(500, reason)(scope, receive, sent)
+            raise
+        finally:
+            if state["inside"]:
+                self._gate.leave()
+            route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
+            self._metrics.request(route, _code(sent, state), time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
+        try:
+            found = self._trust.identify(Headers(scope=scope))
+        except Unfit as error:
+            sent.say(REQUEST_ID, new_id())
+            await refusal(400, str(error))(scope, receive, sent)
+            return
+        sent.say(REQUEST_ID, found.request_id)
+        scope["state"] |= {"id": found.request_id, "arm": found.arm}
+        await self._app(scope, receive, sent)
+
+
+class _Sent:
+    """What goes to the caller: with headers of its own, and its code remembered."""
+
+    def __init__(self, send: Send, about: list[tuple[bytes, bytes]], head: bool):
+        self._send, self._added, self.head = send, list(about), head
+        self.code: int | None = None
+
+    def say(self, name: str, value: str) -> None:
+        """Add a header to the response."""
+        self._added.append((name.encode(), value.encode()))
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the response."""
+        if message["type"] == "http.response.start":
+            self.code = message["status"]
+            message["headers"] = [*message.get("headers", []), *self._added]
+        elif self.head:
+            message["body"] = b""
+        await self._send(message)
+
+
+def _code(sent: _Sent, state: Mapping[str, Any]) -> int:
+    """The code to count: what was sent, unless the connection ended before it could be."""
+    if getattr(state.get("cycle"), "disconnected", False):
+        return TOO_SLOW if state.get("late") else HUNG_UP
+    return sent.code or 500

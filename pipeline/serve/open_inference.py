@@ -1,0 +1,287 @@
+"""The Open Inference Protocol, version 2: tensors in JSON, or in bytes behind a header in JSON.
+
+KServe, Triton and Seldon speak it, so their clients work against this server, and what stands
+before it need not know which of them answers.
+"""
+
+import json
+import math
+import re
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from pipeline.features.definitions import FEATURES
+from pipeline.serve.schema import Flight
+
+HEADER = "inference-header-content-length"
+EXTENSIONS = ["binary_tensor_data"]
+FROM_STORE = {
+    "carrier": "BYTES",
+    "flight": "INT64",
+    "origin": "BYTES",
+    "dest": "BYTES",
+    "scheduled_departure": "BYTES",
+    "block_minutes": "INT64",
+    "distance": "INT64",
+    "tailnum": "BYTES",
+}
+"""The tensors of a request for flights, one entry each; `tailnum` may be left out, or be ""."""
+INPUTS, RISK = "inputs", "risk"
+_WIRE = {"FP32": "<f4", "INT64": "<i8"}
+_PLAIN: dict[str, set[type]] = {"FP32": {int, float, type(None)}, "INT64": {int}, "BYTES": {str}}
+"""What a datatype may look like in JSON; no number at all is a missing one."""
+_FLIGHTS = TypeAdapter(list[Flight])
+_KEY = re.compile(rb'"\s*:')
+
+
+class Refused(Exception):
+    """A request that gets no answer: the status, and the reason that it is told."""
+
+    def __init__(self, code: int, reason: str, **headers: str):
+        """`headers` are added to the response."""
+        super().__init__(reason)
+        self.code, self.reason, self.headers = code, reason, headers
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _absent(kind: type) -> BeforeValidator:
+    """Clients of other languages write null where nothing is."""
+    return BeforeValidator(lambda value: kind() if value is None else value)
+
+
+Parameters = Annotated[dict[str, Any], _absent(dict), Field(default_factory=dict)]
+
+
+class TensorOut(_Part):
+    """An output that is asked for."""
+
+    name: str
+    parameters: Parameters
+
+
+class TensorIn(_Part):
+    """An input: its values in JSON, or so many bytes of what follows the JSON."""
+
+    name: str
+    datatype: str
+    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2)]
+    parameters: Parameters
+    data: list[Any] | None = None
+
+
+class Inference(_Part):
+    """The body of an inference request; KServe's client repeats what the path says."""
+
+    inputs: Annotated[list[TensorIn], Field(min_length=1)]
+    outputs: Annotated[list[TensorOut], _absent(list), Field(default_factory=list)]
+    parameters: Parameters
+    id: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A request whose tensors were read: each a flat list or array, with its shape."""
+
+    id: str | None
+    values: dict[str, Any]
+    shapes: dict[str, list[int]]
+    binary: bool
+    """Whether the answer is asked for in bytes."""
+
+
+def parsed(body: bytes) -> Any:
+    """A body as JSON; NaN and Infinity are not, and no key may stand twice.
+
+    Readers differ in which of two they take: what is in front of this server could read another
+    flight than it answers.
+    """
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, f"the body is not JSON: {error}") from None
+    if len(_KEY.findall(body)) != _keys(found):  # a key stands twice, or a text looks like one
+        try:
+            json.loads(body, object_pairs_hook=_once)
+        except RecursionError:
+            raise Refused(400, "the body is nested too deeply") from None
+    return found
+
+
+def _keys(value: Any) -> int:
+    """How many keys there are, where every list is of one kind; else fewer than there are."""
+    found, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        if type(one) is dict:
+            found += len(one)
+            waiting += one.values()
+        elif type(one) is list and one and type(one[0]) in (dict, list):
+            waiting += one
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((often, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise Refused(400, f"the key {often!r:.60} stands {times} times in one object")
+    return found
+
+
+def explained(error: ValidationError) -> str:
+    """What is wrong with a body, its first fault only."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the body"
+    return f"{where}: {first['msg']}, got {first['input']!r:.60}"
+
+
+def tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
+    """The tensors of a request, whose names and datatypes have to be among `kinds`."""
+    size = _header_size(header, len(body))
+    try:
+        asked = Inference.model_validate(parsed(body[:size]))
+    except ValidationError as error:
+        raise Refused(400, explained(error)) from None
+    if wrong := sorted({out.name for out in asked.outputs} - {RISK}):
+        raise Refused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
+    values, rest = {}, memoryview(body)[size:]
+    for tensor in asked.inputs:
+        if kinds.get(tensor.name) != tensor.datatype or tensor.name in values:
+            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
+                               f"{tensor.datatype!r:.20}")  # fmt: skip
+        values[tensor.name], rest = _values(tensor, rest)
+        if len(values[tensor.name]) != (wanted := math.prod(tensor.shape)):
+            raise Refused(
+                400, f"{tensor.name} has {len(values[tensor.name])} values, its shape says {wanted}"
+            )
+    if len(rest):
+        raise Refused(400, f"{len(rest)} bytes belong to no tensor")
+    shapes = {tensor.name: tensor.shape for tensor in asked.inputs}
+    return Tensors(asked.id, values, shapes, _wants_bytes(asked))
+
+
+def _header_size(header: str | None, whole: int) -> int:
+    if header is None:
+        return whole
+    if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) <= whole):
+        raise Refused(400, f"{HEADER} is {header!r:.20}, the body has {whole} bytes")
+    return int(header)
+
+
+def _wants_bytes(asked: Inference) -> bool:
+    told = asked.outputs[0].parameters.get("binary_data") if asked.outputs else None
+    return bool(asked.parameters.get("binary_data_output") if told is None else told)
+
+
+def _values(tensor: TensorIn, rest: memoryview) -> tuple[Any, memoryview]:
+    """A tensor's values, flat, and the bytes that are left for the next."""
+    size = tensor.parameters.get("binary_data_size")
+    if tensor.data is not None and size is None:
+        return _flat(tensor), rest
+    if tensor.data is not None or type(size) is not int or not 0 <= size <= len(rest):
+        raise Refused(400, f"{tensor.name} needs data, or a binary_data_size within the body")
+    content = rest[:size]
+    if tensor.datatype == "BYTES":
+        return _texts(tensor.name, content), rest[size:]
+    wire = np.dtype(_WIRE[tensor.datatype])
+    if size % wire.itemsize:
+        raise Refused(400, f"{tensor.name} has {size} bytes, {wire.itemsize} make a value")
+    values = np.frombuffer(content, wire)
+    return values if tensor.datatype == "FP32" else values.tolist(), rest[size:]
+
+
+def _flat(tensor: TensorIn) -> list[Any]:
+    data = tensor.data or []
+    if data and all(type(row) is list for row in data):
+        data = list(chain.from_iterable(data))
+    if wrong := set(map(type, data)) - _PLAIN[tensor.datatype]:
+        raise Refused(400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}")
+    return data
+
+
+def _texts(name: str, content: memoryview) -> list[str]:
+    """Texts, each behind its length as four bytes."""
+    found, at = [], 0
+    try:
+        while at < len(content):
+            (length,) = struct.unpack_from("<I", content, at)
+            at += 4 + length
+            if at > len(content):
+                raise ValueError("its last text is cut off")
+            found.append(str(content[at - length : at], "utf-8"))
+    except (struct.error, ValueError) as error:
+        raise Refused(400, f"{name} is no list of texts: {error}") from None
+    return found
+
+
+def flights(asked: Tensors) -> list[Flight]:
+    """A request's tensors as flights."""
+    lengths = {len(values) for values in asked.values.values()}
+    if missing := [n for n in FROM_STORE if n not in asked.values and n != "tailnum"]:
+        raise Refused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
+    if len(lengths) != 1:
+        raise Refused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
+    columns = asked.values.items()
+    rows = [{name: values[row] for name, values in columns} for row in range(lengths.pop())]
+    try:
+        return _FLIGHTS.validate_python(rows, strict=True)
+    except ValidationError as error:
+        raise Refused(400, explained(error)) from None
+
+
+def matrix(asked: Tensors) -> np.ndarray:
+    """A request's one tensor as rows of FEATURES, NaN where a value is missing."""
+    shape = asked.shapes[INPUTS]
+    if len(shape) != 2 or shape[1] != len(FEATURES):
+        raise Refused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
+    with np.errstate(over="ignore"):
+        found = np.array(asked.values[INPUTS], dtype="float32").reshape(shape)
+    if np.isinf(found).any():
+        raise Refused(400, f"{INPUTS} holds a number that is infinite as FP32")
+    return found
+
+
+def inferred(
+    model: str, version: str, told: str, risk: np.ndarray, binary: bool
+) -> tuple[bytes, dict[str, str]]:
+    """The body of an answer and its headers; `told` is the id of the request."""
+    content = risk.astype("<f4").tobytes() if binary else b""
+    shown = (
+        {"parameters": {"binary_data_size": len(content)}} if binary else {"data": risk.tolist()}
+    )
+    output = {"name": RISK, "datatype": "FP32", "shape": [len(risk)], **shown}
+    body = {"model_name": model, "model_version": version, "id": told, "outputs": [output]}
+    head = orjson.dumps(body)
+    if not binary:
+        return head, {"content-type": "application/json"}
+    return head + content, {
+        "content-type": "application/octet-stream",
+        HEADER: str(len(head)),
+    }
+
+
+def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
+    """What a model takes and gives; -1 stands for any number of rows."""
+    width = {INPUTS: [-1, len(FEATURES)]}
+    return {
+        "name": model,
+        "versions": [version],
+        "platform": "onnxruntime_onnx",
+        "inputs": [
+            {"name": name, "datatype": kind, "shape": width.get(name, [-1])}
+            for name, kind in kinds.items()
+        ],
+        "outputs": [{"name": RISK, "datatype": "FP32", "shape": [-1]}],
+    }

@@ -1,0 +1,61 @@
+"""Who answers, and what is asked: the champion, and the flights of a day or a month."""
+
+import re
+
+import pandas as pd
+
+from pipeline.features import windows
+from pipeline.features.definitions import service_version
+from pipeline.registry import champions
+from pipeline.registry import versions
+from pipeline.registry.model import Model
+from pipeline.registry.model import load as load_model
+from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
+from pipeline.shared.secrets import shown
+
+
+def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
+    """The live champion and its model, if it was trained with the features that are served.
+
+    Raises:
+        RegistryRefused: there is no champion.
+        ReleaseRefused: it was trained with another feature service.
+    """
+    registry = load(RegisterConfig)
+    champion = champions.current(registry)
+    if champion is None:
+        raise RegistryRefused(
+            f"{registry.model_name} has no champion to serve with in "
+            f"{shown(registry.tracking_url)}; `make run` registers one"
+        )
+    trained, today = champion.tag("feature_service"), service_version(config.model_dump())
+    if trained != today:
+        raise ReleaseRefused(
+            f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
+            f"check out its commit ({champion.tag('git_commit')[:8]}), or `make run` to train again"
+        )
+    return champion, load_model(versions.fetch(registry, champion), champion.digest)
+
+
+def asked_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
+    """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates.
+
+    Raises:
+        DayUnknown: it is neither, or has not arrived.
+    """
+    asked = windows.requests(flights, config)
+    date = pd.to_datetime(asked[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
+    chosen = asked[date.str.startswith(days)]
+    if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", days) or chosen.empty:
+        raise DayUnknown(
+            f"{days!r} is no day or month that has arrived, as 2013-04-18 or 2013-04 is: "
+            f"{date.min()} to {date.max()} have; `make retrain` lets the next month arrive"
+        )
+    return chosen
+
+
+def midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
+    """The end of the last day that has arrived, in New York, as UTC."""
+    last = flights["sched_dep_utc"].max().tz_convert(windows.ZONE)
+    return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")

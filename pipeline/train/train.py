@@ -1,0 +1,164 @@
+"""The stage: reads feature rows, fits, stores, and records the run with its lineage."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.features.feature_table import ROWS, SERVICE, read
+from pipeline.registry import versions
+from pipeline.registry.model import Model, predictions_hash
+from pipeline.shared import lineage
+from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
+from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
+from pipeline.shared.errors import ConfigError, TooLittleData
+from pipeline.shared.files import (
+    file_hash,
+    members,
+    read_parquet,
+    text_hash,
+    write_json,
+    write_text,
+)
+from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.train import models, onnx_export, pictures
+
+BASELINES = ["logistic", "hour_rate"]
+_REFERENCE_ROWS = 1000
+
+
+def run() -> str:
+    """Fit the challenger and its baselines on the training window, and record the run."""
+    config = load(TrainConfig)
+    lineage.require_recorded(Path())  # before minutes of work on what could not be rebuilt
+    names = _names(config)
+    judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
+    model, training = _fit(config, names, judged, frame)
+    _write(model, training, frame, config.seed)
+    run_id = versions.record(load(RegisterConfig), training)
+    return (
+        f"{training.rows:,} flights, {len(names)} inputs -> {TRAIN}/model.onnx "
+        f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "
+        f"run {run_id[:8]}"
+    )
+
+
+def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
+    """The flights of a window whose label had come by its end."""
+    known_before = (pd.Timestamp(window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
+    frame = read(window, known_before)
+    if len(frame) < config.min_rows:
+        raise TooLittleData(
+            f"{len(frame):,} labelled flights from {window.first} to {window.last}, "
+            f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
+        )
+    return frame
+
+
+def _names(config: TrainConfig) -> list[str]:
+    if unknown := sorted(set(config.drop_features) - set(FEATURES)):
+        raise ConfigError(
+            f"configs/train.yaml drops {len(unknown)} unknown feature(s) {unknown}; "
+            f"the {len(FEATURES)} known ones are FEATURES in pipeline/features/definitions.py"
+        )
+    return [name for name in FEATURES if name not in config.drop_features]
+
+
+def _fit(
+    config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
+) -> tuple[Model, Training]:
+    """The model on `frame`; its candidate and the baselines, which the gate judges, on `judged`."""
+    labels = judged[LABEL].to_numpy()
+    hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
+    candidate, model = _both(config, names, judged, frame)
+    with models.limited(config.threads):
+        fitted = {
+            "candidate": candidate,
+            "model": model,
+            "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
+            "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
+        }
+    with ThreadPoolExecutor(2) as beside:  # the proof of equality predicts every row twice
+        saved = beside.map(
+            lambda name: onnx_export.save(
+                *fitted[name], TRAIN / f"{name}.onnx", config.parity_tolerance
+            ),
+            fitted,
+        )
+        stored = dict(zip(fitted, saved, strict=True))
+    challenger = stored["model"][0]
+    warm = onnx_export.warm_up(*fitted["model"], config.parity_tolerance)
+    write_json(TRAIN / "warmup.json", warm.model_dump())
+    return challenger, Training(
+        digest=challenger.digest,
+        candidate=stored["candidate"][0].digest,
+        candidate_window=f"{config.window.first}..{config.window.last}",
+        recipe=recipe(config),
+        baselines={name: stored[name][0].digest for name in BASELINES},
+        window=f"{config.whole.first}..{config.whole.last}",
+        rows=len(frame),
+        positives=int(frame[LABEL].sum()),
+        features=names,
+        feature_service=read_record(FeatureService, SERVICE, "features").version,
+        parity={name: worst for name, (_, worst) in stored.items()},
+        predictions_hash=predictions_hash(challenger.predict(read_parquet(ROWS, "features"))),
+        data_hash=lineage.data_hash(),
+        config_hash=text_hash(config.model_dump_json()),
+        seed=config.seed,
+        threads=config.threads,
+    )
+
+
+def recipe(config: TrainConfig) -> str:
+    """A digest of all that makes a model but the days: the settings, and the code that trains."""
+    code = members(Path(models.__file__).parent, "*.py")
+    return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
+
+
+Fitted = tuple[Any, list[str], np.ndarray]
+"""A fitted classifier, the names of its inputs, and what it learned from."""
+
+
+def _both(
+    config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
+) -> tuple[Fitted, Fitted]:
+    """What is judged and what goes live: the same, or one beside the other."""
+    if config.refit_until is None:
+        fitted = _boosted(config, names, judged)
+        return fitted, fitted
+    with ThreadPoolExecutor(2) as beside:
+        candidate, model = beside.map(lambda rows: _boosted(config, names, rows), (judged, frame))
+    return candidate, model
+
+
+def _boosted(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> Fitted:
+    inputs = matrix(frame, names)
+    with models.limited(config.threads):  # holds for the thread that asks
+        return models.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
+
+
+def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:
+    labels, inputs = frame[LABEL].to_numpy(), matrix(frame, model.features)
+    risk = model.predict_matrix(inputs)
+    sample = np.random.default_rng(seed).choice(len(frame), min(8000, len(frame)), replace=False)
+    worth = pictures.importance(model, inputs[sample], labels[sample], seed)
+    pictures.draw(TRAIN / "figures", labels, risk, worth)
+    write_json(TRAIN / "importance.json", worth)
+    write_json(TRAIN / "metrics.json", _metrics(training, labels, risk))
+    write_json(TRAIN / "training.json", training.model_dump())
+    step = max(1, len(frame) // _REFERENCE_ROWS)
+    reference = frame[FLIGHT_KEY].assign(risk=risk)[::step]
+    write_text(TRAIN / "reference.csv", reference.to_csv(index=False, float_format="%.9g"))
+
+
+def _metrics(training: Training, labels: np.ndarray, risk: np.ndarray) -> dict[str, float]:
+    return {
+        "rows": training.rows,
+        "late_share": round(float(labels.mean()), 6),
+        "log_loss_in_sample": round(float(log_loss(labels, risk).mean()), 6),
+        "roc_auc_in_sample": round(roc_auc(labels, risk), 6),
+        "parity_worst": max(training.parity.values()),
+    }

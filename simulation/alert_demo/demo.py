@@ -1,0 +1,72 @@
+"""An alert as it happens: real servers, real traffic, a real Prometheus, and a fault among them.
+
+Hours become minutes: every window and every `for` is divided by one number, no limit is changed.
+The fault is injected, its alert has to fire; it is repaired, the alert has to end.
+"""
+
+import time
+
+from pipeline.monitor.operations import rules
+from pipeline.rollout.state import alone
+from pipeline.shared.errors import ConfigError
+from simulation.alert_demo.programs import ended_by_signals, program
+from simulation.alert_demo.scene import Scene
+from simulation.alert_demo.setting import FACTOR, scene
+
+FAULTS = {
+    "failing": "ErrorBudgetBurnsFast",
+    "slow": "SlowAnswers",
+    "missing": "MissingFeatures",
+    "feed": "StaleFeatures",
+    "exporter": "SignalsMissing",
+}
+"""What can be injected, and the alert that it has to fire."""
+_SOUND_SECONDS = 8.0
+
+
+def monitor_live(fault: str = "failing") -> str:
+    """Inject a fault among real servers, and watch its alert fire and end in a real Prometheus.
+
+    Raises:
+        AlertSilent: it did not fire, or did not end after the repair.
+        ConfigError: no such fault is known.
+        EnvironmentUnfit: Prometheus or Alertmanager is not installed.
+        RolloutRefused: a rollout is going on.
+    """
+    if fault not in FAULTS:
+        raise ConfigError(
+            f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
+            f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
+        )
+    programs = {name: program(name) for name in ("prometheus", "alertmanager")}
+    with alone(), ended_by_signals(), scene(programs) as here:
+        return _played(here, fault)
+
+
+def _played(scene: Scene, fault: str) -> str:
+    """Sound, broken, repaired; how long each change took to show."""
+    name = FAULTS[fault]
+    scene.say(f"every window and `for` of {rules.RULES} is divided by {FACTOR}, no limit changed")
+    scene.live_for(_SOUND_SECONDS)
+    scene.report("sound")
+    if firing := sorted(scene.states):
+        scene.say(f"before any fault: {', '.join(firing)}")
+    scene.until(lambda: name not in scene.states, f"{name} was active before any fault, and stayed")
+    scene.say(f"fault injected: {fault}")
+    began = time.monotonic()
+    mend = scene.broken(fault)
+    scene.until(lambda: scene.states.get(name) == "firing", f"{name} did not fire")
+    fired = time.monotonic() - began
+    scene.until(lambda: scene.sink.told(name, "firing"), f"nobody was told of {name}")
+    scene.report("with the fault")
+    scene.say("repaired")
+    began = time.monotonic()
+    mend()
+    scene.until(lambda: name not in scene.states, f"{name} did not end")
+    ended = time.monotonic() - began
+    scene.until(lambda: scene.sink.told(name, "resolved"), f"nobody was told that {name} ended")
+    return (
+        f"{fault}: {name} fired {fired:.0f} s after the fault and ended {ended:.0f} s after the "
+        f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was told of "
+        f"both; {scene.asked:,} requests"
+    )

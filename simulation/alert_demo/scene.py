@@ -1,0 +1,177 @@
+"""What one watches during `make monitor-live`, what one can break, and how it is told."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import pipeline
+from pipeline.features.online_store import Store
+from pipeline.monitor.operations import rules, slo
+from pipeline.rollout.traffic.servers import Live
+from pipeline.shared import loopback
+from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.errors import AlertSilent
+from pipeline.shared.files import write_json
+from pipeline.shared.processes import Patience, Supervisor
+from simulation.alert_demo.receiver import Sink
+
+if TYPE_CHECKING:
+    from pipeline.serve.metrics import Sample
+
+_PATIENCE_SECONDS = 40.0
+_REQUESTS_A_SECOND = 60
+EXPORTER = "exporter"
+
+
+@dataclass
+class Scene:
+    """Everything that runs: what is asked, what is watched, and what can be broken."""
+
+    live: Live
+    feed: "Feed"
+    requests: Iterator[int]
+    sink: Sink
+    ports: dict[str, int]
+    children: Supervisor
+    exporter: list[str]
+    states: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
+    began: float = field(default_factory=time.monotonic)
+    looked: "tuple[float, list[Sample]] | None" = None
+
+    def say(self, words: str) -> None:
+        """A line, with the seconds since the beginning."""
+        sys.stdout.write(f"  {time.monotonic() - self.began:5.1f} s  {words}\n")
+        sys.stdout.flush()
+
+    def step(self) -> None:
+        """A few requests at the scene's pace; then look at the alerts, and at who was told."""
+        until = time.monotonic()
+        self.asked += (sent := next(self.requests))
+        self._look()
+        time.sleep(max(0.0, until + sent / _REQUESTS_A_SECOND - time.monotonic()))
+
+    def live_for(self, seconds: float) -> None:
+        """Let time pass."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.step()
+
+    def until(self, happened: Callable[[], bool], otherwise: str) -> None:
+        """Let time pass until something has happened.
+
+        Raises:
+            AlertSilent: it does not in time.
+        """
+        patience = Patience(_PATIENCE_SECONDS)
+        while not happened():
+            if patience.over():
+                raise AlertSilent(
+                    f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.asked:,} requests; "
+                    f"active are: {self._active()}; see the rule in {rules.RULES}"
+                )
+            self.step()
+        self._tell()
+
+    def _tell(self) -> None:
+        for line in self.sink.news():
+            self.say(line)
+
+    def _active(self) -> str:
+        return ", ".join(f"{name} {state}" for name, state in self.states.items()) or "none"
+
+    def _look(self) -> None:
+        found = active(self.ports["prometheus"])
+        for name in sorted({*found, *self.states}):
+            if (now := found.get(name)) != self.states.get(name):
+                self.say(f"{name}: {now or 'over'}")
+        self.states = found
+        self._tell()
+
+    def report(self, when: str) -> None:
+        """The indicators since the last report."""
+        now = (time.monotonic(), self._samples())
+        if self.looked is not None:
+            before, samples = self.looked
+            looked = slo.Looked(samples, now[1], now[0] - before)
+            found = slo.indicators(looked, load(MonitorConfig).slo, load(ServeConfig))
+            self.say(f"the service, {when}\n{slo.table(found)}")
+        self.looked = now
+
+    def _samples(self) -> "list[Sample]":
+        from pipeline.serve.metrics import samples
+
+        paths = {"proxy": "/stats/prometheus", "champion": "/metrics", "exporter": "/metrics"}
+        pages = [loopback.get(self.ports[name], path) for name, path in paths.items()]
+        return [sample for text in pages if text for sample in samples(text)]
+
+    def broken(self, fault: str) -> Callable[[], None]:
+        """Inject a fault; what repairs it."""
+        if fault == "feed":
+            self.feed.stopped = True
+            return self.feed.caught_up
+        if fault == "exporter":
+            self.children.stop([EXPORTER])
+            return self.show
+        self._deploy(fault)
+        return lambda: self._deploy("")
+
+    def _deploy(self, fault: str) -> None:
+        """The champion's server with this fault, or none; meanwhile the proxy asks the control."""
+        wanted = self.live.wanted
+        other = wanted.servers["champion"].model_copy(update={"fault": fault})
+        servers = {**wanted.servers, "champion": other}
+        changed = wanted.model_copy(update={"servers": servers})
+        write_json(self.live.folder / "wanted.json", changed.model_dump())
+
+    def show(self) -> None:
+        """Start the exporter of what the monitoring job has found."""
+        folder, code = self.children.folder, str(Path(pipeline.__file__).parents[1])
+        log = folder / f"{EXPORTER}.log"
+        self.children.start(EXPORTER, self.exporter, log, folder, {"PYTHONPATH": code})
+
+
+def active(port: int) -> dict[str, str]:
+    """The alerts that Prometheus holds to be pending or firing; firing, if one of many is."""
+    told = loopback.get(port, "/api/v1/alerts")
+    found = json.loads(told)["data"]["alerts"] if told else []
+    states = sorted((one["labels"]["alertname"], one["state"]) for one in found)
+    return dict(reversed(states))
+
+
+class Feed:
+    """The way into the online store; while it is stopped, rows wait and no view is complete."""
+
+    def __init__(self, store: Store):
+        """`store` takes everything until it is stopped."""
+        self._store, self._waiting = store, list[tuple[str, list[Any]]]()
+        self.stopped = False
+
+    def prepared(self, view: str, rows: pd.DataFrame) -> list[Any]:
+        """Rows as the store takes them."""
+        return self._store.prepared(view, rows)
+
+    def write(self, view: str, rows: list[Any]) -> None:
+        """Take rows, or let them wait."""
+        if self.stopped:
+            self._waiting.append((view, rows))
+        else:
+            self._store.write(view, rows)
+
+    def complete(self, views: Any, until: pd.Timestamp) -> None:
+        """Say that everything until an instant is there, if it is."""
+        if not self.stopped:
+            self._store.complete(views, until)
+
+    def caught_up(self) -> None:
+        """Write what has waited, in its order, and go on."""
+        for view, rows in self._waiting:
+            self._store.write(view, rows)
+        self._waiting.clear()
+        self.stopped = False

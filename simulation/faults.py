@@ -1,0 +1,212 @@
+"""Faults that are injected into a challenger's server on purpose, for demonstrations and drills.
+
+The server itself knows nothing of them: what it asks to predict is wrapped when it is started.
+Everything that comes of such a server is called injected, in the ledger too.
+"""
+
+import hashlib
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.features.definitions import FEATURES, ROLLING
+from pipeline.registry.release_loader import Loaded
+from pipeline.serve.predictor import Answers, Predicts
+from pipeline.shared.errors import ConfigError
+
+SLOW_SECONDS = 0.1
+"""What a slow server adds to each answer: several times what it takes, on a busy machine too."""
+FAILING_SHARE = 0.2
+CRASH_AFTER = 30
+"""Requests that a crashing server answers before it is gone."""
+BIAS = 0.25
+"""What a biased model adds to the log odds."""
+EVENING = 17 * 60
+"""The minute of the day from which a model that is bad on one slice says half the risk."""
+LACKING = "weather"
+"""The view that a server without a connection to it does not get."""
+LEAK_BYTES = 2_000_000
+"""What a leaking server keeps of each answer."""
+LOG_LINES = 400
+"""10 kB, which a chatty server writes into its log at each answer."""
+_KEPT: list[Any] = []
+"""What a leaking server never lets go of."""
+Vectors = Callable[[np.ndarray], np.ndarray]
+
+
+class Injected(RuntimeError):
+    """What a failing server fails with."""
+
+
+class Faulty:
+    """A predictor with something wrong about it; what is not overridden is as it was."""
+
+    def __init__(self, sound: Predicts):
+        """`sound` answers as it should."""
+        self._sound, self._answered = sound, 0
+
+    @property
+    def loaded(self) -> Loaded:
+        """The release that answers."""
+        return self._sound.loaded
+
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+        """The risks of flights, from the online store."""
+        self._before()
+        found = self._sound.online(requests)
+        matrix = self._wrong_matrix(_matrix(found, requests))
+        risk = self._wrong_risk(matrix, self._sound.vectors(matrix))
+        return self._wrong_answers(replace(found, risk=risk))
+
+    def vectors(self, matrix: np.ndarray) -> np.ndarray:
+        """The risks of rows of FEATURES."""
+        wrong = self._wrong_matrix(matrix)
+        return self._wrong_risk(wrong, self._sound.vectors(wrong))
+
+    def _before(self) -> None:
+        """What happens before an answer."""
+
+    def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        return matrix
+
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return risk
+
+    def _wrong_answers(self, answers: Answers) -> Answers:
+        return answers
+
+
+class _Slow(Faulty):
+    def _before(self) -> None:
+        time.sleep(SLOW_SECONDS)
+
+
+class _Failing(Faulty):
+    def _before(self) -> None:
+        if random.random() < FAILING_SHARE:
+            raise Injected(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
+
+
+class _Crashing(Faulty):
+    def _before(self) -> None:
+        self._answered += 1
+        if self._answered > CRASH_AFTER:
+            os._exit(1)
+
+
+class _Percent(Faulty):
+    """Shares come in percent, as after a change of units in the features' code."""
+
+    def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        shares = [FEATURES.index(w.name) for w in ROLLING if "late" in w.value]
+        wrong = matrix.copy()
+        wrong[:, shares] *= 100
+        return wrong
+
+
+class _Biased(Faulty):
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        odds = risk / (1 - risk) * np.exp(BIAS)
+        return np.asarray(odds / (1 + odds))
+
+
+class _BadEvenings(Faulty):
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:
+        evening = matrix[:, FEATURES.index("sched_minute")] >= EVENING
+        return np.where(evening, risk / 2, risk)
+
+
+class _Reversed(Faulty):
+    """The rows of a batch come in another order than they were asked for."""
+
+    def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return risk[::-1]
+
+
+class _Lacking(Faulty):
+    def _wrong_answers(self, answers: Answers) -> Answers:
+        return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
+
+
+class _LeakingMemory(Faulty):
+    def _before(self) -> None:
+        _KEPT.append(b"\1" * LEAK_BYTES)
+
+
+class _LeakingFiles(Faulty):
+    def _before(self) -> None:
+        _KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+
+class _LeakingThreads(Faulty):
+    def _before(self) -> None:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+class _Busy(Faulty):
+    """A thread computes all the time; it lets others run, so that no answer waits for it."""
+
+    def _before(self) -> None:
+        if not self._answered:
+            threading.Thread(target=_compute, daemon=True).start()
+        self._answered += 1
+
+
+class _Chatty(Faulty):
+    def _before(self) -> None:
+        sys.stderr.write("a line that nobody reads\n" * LOG_LINES)
+
+
+FAULTS: dict[str, type[Faulty]] = {
+    "slow": _Slow,
+    "failing": _Failing,
+    "crashing": _Crashing,
+    "units": _Percent,
+    "biased": _Biased,
+    "slice": _BadEvenings,
+    "missing": _Lacking,
+    "reversed": _Reversed,
+    "leak": _LeakingMemory,
+    "files": _LeakingFiles,
+    "threads": _LeakingThreads,
+    "busy": _Busy,
+    "chatty": _Chatty,
+}
+OF_THE_MODEL = {"biased", "slice"}
+"""What a model could have learned: in the shadow it is taken for the model's own, so only labels
+tell; in a canary for the server's, which the model's file contradicts."""
+
+
+def injected(fault: str) -> Callable[[Predicts], Predicts]:
+    """What wraps a predictor so that it has a fault; "" leaves it as it is.
+
+    Raises:
+        ConfigError: no such fault is known.
+    """
+    if not fault:
+        return lambda sound: sound
+    if fault not in FAULTS:
+        raise ConfigError(
+            f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
+            f"{', '.join(FAULTS)}; as in `make canary BAD=slow`"
+        )
+    return FAULTS[fault]
+
+
+def _compute() -> None:
+    content = bytes(10_000_000)
+    while True:
+        hashlib.sha256(content)  # which lets other threads run meanwhile
+
+
+def _matrix(found: Answers, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    from pipeline.serve.predictor import one_hot
+
+    return np.column_stack([found.values, one_hot(requests)])

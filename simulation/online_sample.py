@@ -1,0 +1,124 @@
+"""A sample of the traffic over HTTP: through Envoy, by the champion, from the online store.
+
+Servers stay up until another champion serves. What they logged is held against what the offline
+join gives for the same flights: a difference is skew, and nothing is learned before it is mended.
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from simulation.traffic import Ahead, Users, asked_for, lived, published_until
+from pipeline.rollout.traffic import servers as serving_live
+
+from pipeline.features import windows
+from pipeline.features.online_store import Store, opened
+from pipeline.monitor.predictions import YEAR_ENDS, Answerer, served, skewed
+from pipeline.records.request_log import answered, newest
+from pipeline.records.rollout_ledger import WHOLE, Side
+from pipeline.registry.release_loader import loaded
+from pipeline.rollout.state import ALL_CHAMPION
+from pipeline.rollout.traffic.routes import Route, arm_of
+from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.errors import ServersFailed
+from pipeline.shared.processes import Patience
+from simulation.year import Year
+
+KEPT = Path("state/retrain/kept")
+PROJECT = "loop"
+"""Of its own, so that a rollout finds its store and its servers as it left them."""
+_LOGGED_SECONDS = 10.0
+
+
+@dataclass
+class Online:
+    """The online path of the loop: opened when it is asked for, closed before a rollout."""
+
+    year: Year
+    share: float
+    _until_over: contextlib.ExitStack | None = None
+    _release: str = ""
+    _users: Users | None = None
+    _store: Store | None = None
+    asked: int = 0
+    failed: int = 0
+    skew: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """What may be asked for, for rollouts too."""
+        views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        return Ahead(self.year.frame, views)
+
+    def sampled(self, chosen: np.ndarray) -> np.ndarray:
+        """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
+        part = round(self.share * WHOLE)
+        route = Route({"challenger": part, "champion": WHOLE - part}, "sample")
+        names = self.year.base.loc[chosen, "flight"]
+        found = chosen.copy()
+        found[chosen] = [arm_of(name, route) == "challenger" for name in names]
+        return found
+
+    def ask(self, side: Side, chosen: np.ndarray) -> int:
+        """Ask for a sample of flights that one release serves; rows with skew among them.
+
+        Raises:
+            ServersFailed: they do not start, do not answer, or do not log what they answered.
+        """
+        sample = self.sampled(chosen)
+        if not sample.any():
+            return 0
+        self._open(side)
+        assert self._users is not None
+        assert self._store is not None
+        config, log_url = load(FeaturesConfig), load(ServeConfig).log_url
+        frame = self.year.frame[sample].reset_index(drop=True)
+        ahead, before = asked_for(frame, self.ahead.views, config), newest(log_url)
+        names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
+        replies = []
+        for places in lived(ahead, self._store, config.grid_minutes):
+            replies += self._users.ask([names[i] for i in places], [bodies[i] for i in places])
+        failed = sum(reply.failed for reply in replies)
+        self.asked, self.failed = self.asked + len(replies), self.failed + failed
+        _wait_for(log_url, before, len(replies) - failed)
+        answerer = Answerer(side.version, side.release, loaded(side.release).model)
+        found = skewed(frame, served(frame, answerer, log_url, before))
+        for name, rows in found.items():
+            self.skew[name] = self.skew.get(name, 0) + rows
+        return sum(found.values())
+
+    def _open(self, side: Side) -> None:
+        if self._until_over is not None and self._release == side.release:
+            return
+        self.close()
+        with contextlib.ExitStack() as until_over:
+            enter = until_over.enter_context
+            config, serve = load(FeaturesConfig), load(ServeConfig)
+            self._store = enter(opened(config, serve, project=PROJECT, empty=True))
+            serving_live.begin(KEPT)
+            route = Route(ALL_CHAMPION, PROJECT)
+            both = {"champion": side, "control": side}
+            live = enter(serving_live.serving(both, route, KEPT, PROJECT))
+            self._users = Users(live.wanted.callers, live.wanted.keys.caller)
+            until_over.callback(self._users.close)
+            self._until_over, self._release = until_over.pop_all(), side.release
+
+    def close(self) -> None:
+        """End the servers, if any run."""
+        if self._until_over is not None:
+            self._until_over.close()
+        self._until_over = None
+
+
+def _wait_for(log_url: str, before: int, wanted: int) -> None:
+    patience = Patience(_LOGGED_SECONDS)
+    while (found := len(answered(log_url, before))) < wanted:
+        if patience.over():
+            raise ServersFailed(
+                f"the request log holds {found} of {wanted} answers {_LOGGED_SECONDS:g} s after "
+                "the last was given; see state/retrain/kept, then run the same again"
+            )
+        time.sleep(0.02)

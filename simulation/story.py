@@ -1,0 +1,286 @@
+"""The whole story on one screen: two months of the loop in a checkout of its own.
+
+A champion serves, a month is quiet, then the outcome falls: a model is trained anew, judged, and
+takes over by a canary. Two faults are injected beside it: a challenger that is slow, and a snapshot
+in the wrong unit. The loop is the real one; only the schedule is put off, so that it is the outcome
+that calls.
+"""
+
+import csv
+import io
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pipeline.rollout.traffic import envoy
+
+from pipeline.ingest import FLIGHTS_FILE, locate
+from pipeline.records import rollout_ledger
+from pipeline.records.rollout_ledger import Entry
+from pipeline.retrain import journal
+from pipeline.retrain.windows import edited
+from pipeline.shared import yaml_files
+from pipeline.shared.config import CONFIGS, IngestConfig, load
+from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
+from pipeline.shared.errors import GraphFailed
+from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
+from simulation.sandbox import must, run, world
+
+UNTIL = ("2013-06-30", "2013-07-15")
+"""The second where the first attempt was taken out: a busy machine makes a challenger slow."""
+PUT_OFF = "92"
+"""Days: the schedule would come before the outcome falls."""
+BAD_MONTH = "2013-07"
+_KILOMETRES = 1.609344
+_DONE = Path("state/story.json")
+_FAULTY = Path("state/faulty")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A line of the story: what happened when, the numbers, where they are, and whose answer."""
+
+    when: str
+    event: str
+    evidence: str
+    file: str
+    answer: str
+
+
+def replay() -> str:
+    """Live through two months of the loop in state/replay/run, and tell what happened.
+
+    Raises:
+        EnvironmentUnfit: there is no Envoy here, which its last weeks need.
+        GraphFailed: something went another way than the story; its words are above.
+    """
+    envoy.binary()
+    folder, _ = world("run")
+    if not (folder / _DONE).is_file():
+        with ThreadPoolExecutor(1) as beside:
+            faulty = beside.submit(_in_kilometres, folder)  # seconds, while others are waited for
+            if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
+                _change(folder, "retrain", {"policy.max_age_days": PUT_OFF})
+                must(folder, "register")
+            _promoted_by_the_loop(folder)
+            _slow_challenger(folder)
+            write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
+    story = told(folder)
+    return (
+        f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
+        f"it was published\n{table(story)}"
+    )
+
+
+def _promoted_by_the_loop(folder: Path) -> None:
+    for until in UNTIL:
+        if not _promotions(folder):
+            must(folder, "loop", f"--until={until}")
+    if not _promotions(folder):
+        raise GraphFailed(
+            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, wanted is 1; "
+            f"see {folder / journal.JOURNAL}; take {folder} away, then run `make replay` on a "
+            "machine that is less busy"
+        )
+
+
+def _ends(folder: Path) -> list[journal.Event]:
+    return [e for e in journal.events(folder / journal.JOURNAL) if e.kind == "ended"]
+
+
+def _promotions(folder: Path) -> list[journal.Event]:
+    return [event for event in _ends(folder) if event.told["result"] == "promoted"]
+
+
+def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
+    path = folder / CONFIGS / f"{stage}.yaml"
+    write_text(path, edited(path.read_text(encoding="utf-8"), values))
+
+
+def _slow_challenger(folder: Path) -> None:
+    """Deploy the champion again with a server that is slow: injected, and taken back."""
+    if not _rolled_back(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
+        code, _ = run(folder, "canary", "--bad=slow")
+        if code != 1:
+            raise GraphFailed(
+                f"the slow challenger's canary ended with {code}, 1 was wanted: it was not taken "
+                "back; see `make rollout` there"
+            )
+
+
+def _wrong_unit(folder: Path, faulty: str) -> str:
+    """A month arrives whose distances are in kilometres: injected, refused, and corrected.
+
+    `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
+    the published file again, and the refused snapshot is removed on purpose; what was found of it
+    stays until the data are made anew.
+    """
+    run(folder, "retrain", f"--as-of={BAD_MONTH}")
+    path = folder / CONFIGS / "ingest.yaml"
+    published = path.read_text(encoding="utf-8")
+    values = yaml_files.parse(published)
+    values["files"][FLIGHTS_FILE] = faulty
+    write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
+    code, _ = run(folder, "ingest", "validate")
+    if code != 1:
+        raise GraphFailed(
+            f"the month in kilometres ended validate with {code}, 1 was wanted: it was not "
+            f"refused; see {folder / VALIDATE}/report.json"
+        )
+    write_text(path, published)
+    (folder / INGEST / "flights" / f"{BAD_MONTH}.parquet").unlink()  # else it may never change
+    report = read_json(folder / VALIDATE / "report.json", "validate")
+    return next(  # the others follow from it
+        f"{' of '.join([rule['rule'], *rule['columns'][:1]])} found {rule['observed']:g}"
+        for snapshot in report["snapshots"]
+        if snapshot["month"] == BAD_MONTH
+        for rule in snapshot["rules"]
+        if not rule["passed"] and rule["action"] == "refuse"
+    )
+
+
+def _in_kilometres(folder: Path) -> str:
+    """Write the published files with another unit in one month; the SHA-256 of the changed one."""
+    source = locate(load(IngestConfig).source)
+    target = folder / _FAULTY
+    target.mkdir(parents=True, exist_ok=True)
+    for name in load(IngestConfig).files:
+        (target / name).write_bytes((source / name).read_bytes())
+    with zipfile.ZipFile(source / FLIGHTS_FILE) as archive:
+        member = archive.namelist()[0]
+        rows = list(csv.reader(io.StringIO(archive.read(member).decode())))
+    month, distance = (rows[0].index(name) for name in ("month", "distance"))
+    for row in rows[1:]:
+        if int(row[month]) == int(BAD_MONTH[5:]):
+            row[distance] = str(round(float(row[distance]) * _KILOMETRES))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    with zipfile.ZipFile(target / FLIGHTS_FILE, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(member), text.getvalue(), zipfile.ZIP_DEFLATED)
+    return bytes_hash((target / FLIGHTS_FILE).read_bytes())
+
+
+def _rolled_back(known: list[Entry]) -> Entry | None:
+    """The transition that took the injected challenger out."""
+    found = [
+        entry
+        for entry in known
+        if entry.move.event == "rolled back"
+        and entry.move.challenger is not None
+        and entry.move.challenger.fault
+    ]
+    return found[-1] if found else None
+
+
+def told(folder: Path) -> list[Told]:
+    """The story as the journal, the ledger and the reports of a replay have it, in its order."""
+    events = journal.events(folder / journal.JOURNAL)
+    known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
+    end = _promotions(folder)[0]
+    steps = {e.told["step"]: e.told for e in events if e.kind == "step" and e.at == end.at}
+    checks = [event for event in events if event.kind == "check"]
+    quiet = [check for check in checks if check.at < end.at]
+    called = next(check for check in checks if check.at == end.at).told
+    return [
+        _first(known),
+        _quiet(quiet, end.at),
+        Told(
+            end.day,
+            "the outcome falls",
+            "; ".join(called["decision"]["reasons"]),
+            str(journal.JOURNAL),
+            "when-to-retrain",
+        ),
+        Told(
+            end.day,
+            "trained anew",
+            _judged(steps["gate"]),
+            f"{EVALUATE}/verdict.html",
+            "retraining",
+        ),
+        _promoted(known, steps),
+        _slow(known),
+        Told(
+            BAD_MONTH,
+            "INJECTED: a month in kilometres: refused",
+            read_json(folder / _DONE, "run")["refused"],
+            f"{VALIDATE}/report.json",
+            "data-validation",
+        ),
+    ]
+
+
+def _first(known: list[Entry]) -> Told:
+    move = known[0].move
+    return Told(
+        f"{move.at:%Y-%m-%d}",
+        "first champion",
+        f"{move.champion.shown} passed the gate",
+        f"{EVALUATE}/verdict.html",
+        "model-validation",
+    )
+
+
+def _quiet(checks: list[journal.Event], until: str) -> Told:
+    excess = [check.told["signals"]["excess"] for check in checks]
+    told = [one for one in excess if one is not None]
+    highest = f"{max(told):+.4f}" if told else "not known"
+    held = sum(check.told["decision"]["action"] == "hold" for check in checks)
+    return Told(
+        f"to {until[:10]}",
+        "quiet weeks",
+        f"{held} of {len(checks)} checks hold; excess log loss at most {highest}",
+        str(journal.JOURNAL),
+        "delayed-labels",
+    )
+
+
+def _judged(gate: dict[str, Any]) -> str:
+    found = gate["found"]
+    return (
+        f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
+        f"{found['not worse than champion']:+.4f} (97.5% bound "
+        f"{found['surely not much worse than champion']:+.4f}) against the champion"
+    )
+
+
+def _promoted(known: list[Entry], steps: dict[str, Any]) -> Told:
+    move = next(e.move for e in known if e.move.event == "promoted")
+    errors = next(m for m in (move.decision or {})["metrics"] if m["name"] == "errors")
+    ours, control = errors["challenger"], errors["control"]
+    return Told(
+        f"{move.at:%Y-%m-%d}",
+        "canary: promoted",
+        f"version {steps['register']['version']} failed {ours['bad']} of {ours['of']:,} requests, "
+        f"its control {control['bad']} of {control['of']:,}",
+        f"{ROLLOUT}/{move.rollout}/rollout.png",
+        "canary-decides",
+    )
+
+
+def _slow(known: list[Entry]) -> Told:
+    entry = _rolled_back(known)
+    assert entry is not None, "the slow challenger was taken back before the story is told"
+    move = entry.move
+    slow = next(m for m in (move.decision or {})["metrics"] if m["name"] == "slow")
+    return Told(
+        f"{move.at:%Y-%m-%d}",
+        "INJECTED: a slow challenger: rolled back",
+        f"after {slow['challenger']['of']} requests, {slow['challenger']['bad']} of them slow, "
+        f"beside {slow['control']['bad']} of {slow['control']['of']}: "
+        f"{'; '.join((move.decision or {})['reasons'])}",
+        f"{ROLLOUT}/{move.rollout}/",
+        "safe-rollout",
+    )
+
+
+def table(story: list[Told]) -> str:
+    """The story as lines: what happened with its numbers, then where they are, and the answer."""
+    return "\n".join(
+        f"{number}. {one.when}  {one.event}: {one.evidence}\n"
+        f"   -> {one.file}; make answer Q={one.answer}"
+        for number, one in enumerate(story, 1)
+    )
