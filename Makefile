@@ -14,6 +14,7 @@ endif
 # The user's uv settings and pip's, whichever they have.
 UV := .venv/bin/python -I .ci/registry.py
 PIPELINE := python -m pipeline
+SIMULATION := python -m simulation
 # A wrong config is refused first: the graph would remove what the stage wrote before.
 # DVC starts what it runs by the shell of the account, which may be none that runs anything.
 REPRO := python -m pipeline.shared.config && SHELL=/bin/sh dvc repro
@@ -94,7 +95,7 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 
 run: started := $(shell date +%s)
 run: champion ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
-	@$(PIPELINE) replay && echo "run: done in $$(($$(date +%s) - $(started))) s"
+	@$(SIMULATION) replay && echo "run: done in $$(($$(date +%s) - $(started))) s"
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
 	@$(REPRO) && $(PIPELINE) register monitor
 
@@ -123,13 +124,13 @@ reproduce: setup checkout ## Rebuild a version from its record and compare: make
 lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
 	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
 serve: setup ## Serve a day through the online store as time passes: make serve DAY=2013-04-18
-	@$(PIPELINE) serve $${DAY:+"--day=$$DAY"}
+	@$(SIMULATION) serve $${DAY:+"--day=$$DAY"}
 server: setup ## Answer over HTTP until Ctrl-C: make server VERSION=champion PORT=8080
 	@$(PIPELINE) server --version="$${VERSION:-champion}" $${PORT:+"--port=$$PORT"}
 materialize: setup ## Bring the live online store up to an instant: UNTIL=2013-04-18T10:00Z
 	@$(PIPELINE) materialize $${UNTIL:+"--until=$$UNTIL"}
 skew: setup ## Is what was served what training would read? make skew DAY=2013-04-18
-	@$(PIPELINE) skew $${DAY:+"--day=$$DAY"}
+	@$(SIMULATION) skew $${DAY:+"--day=$$DAY"}
 batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
 	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
 prune: setup ## Remove answers older than log_days from the log: make prune UNTIL=2013-09-01T00:00Z
@@ -137,11 +138,11 @@ prune: setup ## Remove answers older than log_days from the log: make prune UNTI
 rollout: setup ## Who serves, and every transition so far, from the ledger
 	@$(PIPELINE) rollout
 shadow: setup ## Mirror the traffic to the challenger and judge it: make shadow BAD=slice
-	@$(PIPELINE) shadow $(ROLLED)
+	@$(SIMULATION) shadow $(ROLLED)
 canary: setup ## A growing share to the challenger, decided by what is seen: make canary BAD=slow
-	@$(PIPELINE) canary $(ROLLED)
+	@$(SIMULATION) canary $(ROLLED)
 bluegreen: setup ## Two full sets and one switch of all traffic: make bluegreen BAD=failing
-	@$(PIPELINE) bluegreen $(ROLLED)
+	@$(SIMULATION) bluegreen $(ROLLED)
 rollback: setup ## Back to the version before, or to one that served: make rollback VERSION=1
 	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
 who-served: setup ## Which version served at an instant: make who-served AT=2013-05-18T10:00Z
@@ -157,7 +158,7 @@ explain: setup ## One prediction, step by step, against what was known: make exp
 exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make exporter PORT=9105
 	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
 monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
-	@$(PIPELINE) monitor-live $${FAULT:+"--fault=$$FAULT"}
+	@$(SIMULATION) monitor-live $${FAULT:+"--fault=$$FAULT"}
 retrain: setup checkout ## More days arrive, the windows follow, and a challenger: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(REPRO) features && $(PIPELINE) guards
@@ -165,11 +166,11 @@ retrain: setup checkout ## More days arrive, the windows follow, and a challenge
 guards: setup ## May these rows be learned from? Labels, parts of the day, age of features
 	@$(REPRO) features && $(PIPELINE) guards
 loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
-	@$(PIPELINE) loop $${UNTIL:+"--until=$$UNTIL"}
+	@$(SIMULATION) loop $${UNTIL:+"--until=$$UNTIL"}
 decisions: setup ## Decide every check of the loop again, from what was known then
 	@$(PIPELINE) decisions
 replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
-	@$(PIPELINE) replay
+	@$(SIMULATION) replay
 repair: setup ## What of the state is broken and what rebuilds it; nothing is deleted: YES=1 does it
 	@$(PIPELINE) repair $${YES:+--yes}
 

@@ -21,10 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]  # an isolated Python adds neither
 import machine  # noqa: E402
 import registry  # noqa: E402
 
-from pipeline.shared import (
-    git,
-    requirements,  # noqa: E402
-)
+from pipeline.shared import git, requirements  # noqa: E402
 from pipeline.shared.programs import installing  # noqa: E402
 
 LOCK = Path("requirements.lock")

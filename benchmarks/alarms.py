@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Watch, kept
-from pipeline import ingest
 from pipeline.__main__ import run_command
+from pipeline.shared import source
 from pipeline.shared.config import (
     Burn,
     FeaturesConfig,
@@ -64,7 +64,7 @@ def within(counted: np.ndarray, minutes: int) -> np.ndarray:
 
 def requests() -> pd.Series:
     """How many flights are asked for in each minute of the published year."""
-    flights = ingest.read_source(load(IngestConfig))["flights"]
+    flights = source.read_source(load(IngestConfig))["flights"]
     horizon = pd.Timedelta(minutes=load(FeaturesConfig).horizon_minutes)
     at = (flights["sched_dep_utc"] - horizon).dt.floor("min")
     every = pd.date_range(at.min(), at.max(), freq="min")

@@ -12,7 +12,6 @@ import pandas as pd
 
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.inputs import drift
 from pipeline.monitor.inputs import psi as windows
@@ -21,6 +20,7 @@ from pipeline.monitor.performance.quality import expected_loss
 from pipeline.monitor.performance.refit_gain import known_before
 from pipeline.monitor.predictions import RISK, days_of, flights, served
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, TrainConfig, Window, load
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 DAY = pd.Timedelta(days=1)

@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulation.traffic import published_until
 
 from benchmarks.policies import DAY, Fits
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.compare import difference
 from pipeline.evaluate.gate import compared
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
+from pipeline.models import boosting, limited
 from pipeline.monitor.predictions import YEAR_ENDS
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config import (
@@ -34,8 +33,9 @@ from pipeline.shared.config import (
 )
 from pipeline.shared.contracts import decide
 from pipeline.shared.errors import LabelsRefused
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-from pipeline.train.models import boosting, limited
+from simulation.traffic import published_until
 
 MONDAYS = ("2013-07-01", "2013-09-30")
 HOLDOUT, AFTER, STALE_HOURS = 14, 28, 6

@@ -18,8 +18,8 @@ import pandas as pd
 from benchmarks.study import Watch, kept
 from exercises.faults import FAULTS, Fault
 from pipeline.__main__ import run_command
-from pipeline.ingest import read_source
 from pipeline.shared.config import IngestConfig, Range, ValidateConfig, load
+from pipeline.shared.source import read_source
 from pipeline.validate import flight_consistency, weather_consistency
 from pipeline.validate.flight_consistency import Known
 

@@ -19,7 +19,6 @@ import pandas as pd
 from benchmarks.policies import ANSWERS, BEGINS, DAY, less, scored, table
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
@@ -28,12 +27,13 @@ from pipeline.retrain.decisions import asked
 from pipeline.retrain.journal import Event
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.policy import replayed
+from pipeline.retrain.served import Year
 from pipeline.shared import dvc_lock
 from pipeline.shared.config import EvaluateConfig, load
 from pipeline.shared.files import read_json, write_json, write_parquet
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 from simulation.sandbox import must, world
-from simulation.year import Year
 
 FIRST = "2013-03"
 """What has arrived when the first champion is trained: it is live from April 1."""

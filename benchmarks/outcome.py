@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulation.traffic import published_until
 
 from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
-from pipeline.evaluate.slices import slices
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
+from pipeline.features.slices import slices
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance import proxies as proxy
 from pipeline.monitor.performance.daily import due
@@ -31,6 +30,7 @@ from pipeline.monitor.performance.quality import auc_interval
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
 from pipeline.shared.files import file_hash
+from simulation.traffic import published_until
 
 END = pd.Timestamp("2014-01-01T05:00Z")
 FIRST, MONTHS = "2013-04-01", [f"2013-{month:02d}" for month in range(4, 13)]

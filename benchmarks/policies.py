@@ -18,11 +18,11 @@ from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.models import boosting, limited
 from pipeline.monitor.predictions import days_of, flights
 from pipeline.shared.config import TrainConfig, Window, load
 from pipeline.shared.files import text_hash, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc
-from pipeline.train.models import boosting, limited
 
 YEAR = Window(first="2013-01-08", last="2013-12-31")
 BEGINS = "2013-04-01"

@@ -12,7 +12,6 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from simulation.traffic import Users, lived
 
 from benchmarks.serving import UNITS, Server, compared, figures, request
 from benchmarks.study import kept
@@ -21,6 +20,7 @@ from pipeline.features.definitions import FEATURES, matrix
 from pipeline.registry.release_loader import loaded
 from pipeline.rollout.controller import Stage, shares_at, staged
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
+from simulation.traffic import Users, lived
 
 REQUESTS = 20_000
 """Under load, while the traffic changes."""

@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import pandas as pd
-from simulation.traffic import Ahead, published_until
 
 from benchmarks.stalls import stalled
 from benchmarks.study import ROOT, Watch, kept
@@ -28,6 +27,7 @@ from pipeline.features import windows
 from pipeline.monitor.predictions import YEAR_ENDS
 from pipeline.records import rollout_ledger
 from pipeline.retrain.loop import YEAR
+from pipeline.retrain.served import Year
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import ARMS
 from pipeline.rollout.canary import canary
@@ -37,7 +37,7 @@ from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.files import read_json, read_parquet, write_text
 from simulation.sandbox import must, world
-from simulation.year import Year
+from simulation.traffic import Ahead, published_until
 
 NAME = "real_canaries"
 LOADS = (0, 1, 2, 4)

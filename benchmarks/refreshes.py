@@ -24,10 +24,10 @@ from benchmarks.policies import (
 )
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.compare import difference
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features.definitions import LABEL
 from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 AFTER_DAYS = 28

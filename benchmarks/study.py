@@ -19,12 +19,12 @@ import pandas as pd
 from benchmarks.year import timed
 from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
-from pipeline.evaluate.compare import difference
 from pipeline.features import windows
 from pipeline.features.build import accepted
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config import Bootstrap, EvaluateConfig, FeaturesConfig, TrainConfig, load
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss, roc_auc
 
 SCORED = ("2013-04-01", "2013-06-30")
@@ -121,7 +121,7 @@ class Recipe:
         import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
         from threadpoolctl import threadpool_limits
 
-        from pipeline.train.models import boosting
+        from pipeline.models import boosting
 
         inputs = matrix(frame[self.learned], self._names)
         with threadpool_limits(self.train.threads):

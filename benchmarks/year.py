@@ -20,15 +20,15 @@ import pandas as pd
 from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
+from pipeline.models import boosting
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
 from pipeline.registry.model import load as load_model
 from pipeline.shared import yaml_files
 from pipeline.shared.config import Bootstrap, TrainConfig
 from pipeline.shared.files import file_hash
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-from pipeline.train.models import boosting
 
 STAGES = ["ingest", "validate", "features"]
 

@@ -119,7 +119,7 @@ def aside(words: str) -> str:
 
 
 def place(symbol: str) -> str:
-    """Where a symbol such as "pipeline.evaluate.compare:difference" stands: file:line, and what.
+    """Where a symbol such as "pipeline.registry.model:load" stands: file:line, and what.
 
     The source is read and not imported: that would take seconds.
     """

@@ -49,7 +49,7 @@ class Drill:
     guard: str
     inject: Callable[[Path], list[str]]
     caught: Callable[[Path, Outcome], str]
-    command: tuple[str, ...] = ("-m", "pipeline")
+    command: tuple[str, ...] = ("-m", "simulation")
 
 
 def drills() -> dict[str, Drill]:

@@ -1,4 +1,4 @@
-"""The only command line: `python -m pipeline STAGE [STAGE ...] [--OPTION VALUE]`."""
+"""The command line: `python -m pipeline STAGE [STAGE ...] [--OPTION VALUE]`."""
 
 import argparse
 import io
@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,39 +18,31 @@ if TYPE_CHECKING:
 
 STAGES = {
     "ingest": "pipeline.ingest:run",
-    "validate": "pipeline.validate:run",
-    "features": "pipeline.features:run",
-    "train": "pipeline.train:run",
-    "evaluate": "pipeline.evaluate:run",
-    "register": "pipeline.register:run",
-    "promote": "pipeline.register:promote",
-    "relocate": "pipeline.register:relocate",
-    "reproduce": "pipeline.reproduce:run",
-    "lineage": "pipeline.reproduce:lineage",
-    "serve": "pipeline.serve:run",
-    "server": "pipeline.serve:server",
-    "materialize": "pipeline.serve:materialize",
-    "skew": "pipeline.serve:skew",
-    "batch": "pipeline.serve:batch",
-    "prune": "pipeline.serve:prune",
-    "rollout": "pipeline.rollout:run",
-    "shadow": "pipeline.rollout:shadow",
-    "canary": "pipeline.rollout:canary",
-    "bluegreen": "pipeline.rollout:bluegreen",
-    "rollback": "pipeline.rollout:rollback",
-    "who-served": "pipeline.rollout:who_served",
-    "replay-decision": "pipeline.rollout:replay_decision",
-    "monitor": "pipeline.monitor:run",
-    "diagnose": "pipeline.monitor:diagnose",
-    "explain": "pipeline.monitor:explain",
-    "exporter": "pipeline.monitor:exporter",
-    "monitor-live": "pipeline.monitor:monitor_live",
-    "retrain": "pipeline.retrain:run",
-    "guards": "pipeline.retrain:guards",
-    "loop": "pipeline.retrain:loop",
-    "decisions": "pipeline.retrain:decisions",
-    "replay": "pipeline.retrain:replay",
-    "repair": "pipeline.retrain:repair",
+    "validate": "pipeline.validate.data_gate:run",
+    "features": "pipeline.features.build:run",
+    "train": "pipeline.train.train:run",
+    "evaluate": "pipeline.evaluate.gate:run",
+    "register": "pipeline.register.register:run",
+    "promote": "pipeline.register.register:promote",
+    "relocate": "pipeline.register.register:relocate",
+    "reproduce": "pipeline.reproduce.reproduce:run",
+    "lineage": "pipeline.reproduce.page:lineage",
+    "server": "pipeline.serve.server:server",
+    "materialize": "pipeline.serve.materialize:materialize",
+    "batch": "pipeline.serve.batch:batch",
+    "prune": "pipeline.records.retention:prune",
+    "rollout": "pipeline.rollout.who_served:run",
+    "rollback": "pipeline.rollout.rollback:rollback",
+    "who-served": "pipeline.rollout.who_served:who_served",
+    "replay-decision": "pipeline.rollout.who_served:replay_decision",
+    "monitor": "pipeline.monitor.report:run",
+    "diagnose": "pipeline.monitor.diagnose:diagnose",
+    "explain": "pipeline.monitor.explain:explain",
+    "exporter": "pipeline.monitor.operations.exporter:exporter",
+    "retrain": "pipeline.retrain.windows:run",
+    "guards": "pipeline.retrain.data_guards:guards",
+    "decisions": "pipeline.retrain.decisions:decisions",
+    "repair": "pipeline.retrain.repair:repair",
 }
 """What can be run, in the order in which data flows; loaded only when it is run."""
 
@@ -68,15 +60,11 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 _VERSION = {"metavar": "N", "help": "a registered version: its number or an alias"}
-_DAY = {"metavar": "DAY", "help": "a day or a month that has arrived: 2013-04-18 or 2013-04"}
 _MONTH = {"month": {"metavar": "YYYY-MM", "help": "a month: 2013-04; batch: one that has arrived"}}
 _PORT = {"type": _whole(0, 65535), "metavar": "PORT", "help": "where it listens, 0 for any"}
 _AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
-_ROLLOUT = {
-    "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
-    "force": {"action": "store_true", "help": "try again what was rolled back"},
-}
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+Options = dict[str, dict[str, dict[str, Any]]]
+OPTIONS: Options = {
     "reproduce": {
         "version": _VERSION,
         "at": _AT,
@@ -84,18 +72,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "threads": {"type": _whole(1, 1024), "metavar": "N", "help": "train with so many threads"},
     },
     "lineage": {"version": _VERSION},
-    "serve": {"day": _DAY},
     "server": {"version": _VERSION, "port": _PORT},
     "materialize": {"until": {"metavar": "INSTANT", "help": "materialize: 2013-04-18T10:00Z"}},
-    "skew": {"day": _DAY},
     **dict.fromkeys(("batch", "diagnose"), _MONTH),
     "monitor": {**_MONTH, "at": _AT},
-    **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
     "rollback": {"version": _VERSION},
     "who-served": {"at": _AT},
     "replay-decision": {"rollout": {"metavar": "NAME", "help": "a rollout: 0002-canary"}},
     "exporter": {"port": _PORT},
-    "monitor-live": {"fault": {"metavar": "FAULT", "help": "monitor-live: failing, slow, feed"}},
     "prune": {"until": {"metavar": "INSTANT", "help": "the replay's instant: 2013-05-18T10:00Z"}},
     "explain": {
         "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
@@ -107,7 +91,6 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "the month or the day that has arrived"}},
     "repair": {"yes": {"action": "store_true", "help": "do what repair proposes"}},
-    "loop": {"until": {"metavar": "DAY", "help": "a day of the year: 2013-06-30"}},
 }
 """What a command may be told: its options by name, each as argparse takes it."""
 
@@ -120,25 +103,30 @@ QUIET = {
 """No tool calls home."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(
+    arguments: list[str] | None = None,
+    stages: Mapping[str, str] = STAGES,
+    options: Options = OPTIONS,
+    program: str = "pipeline",
+) -> int:
     """Run the named stages one after another; 0 done, 1 refused, 2 wrong usage."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline", description="Run one stage, or several in the order given."
+        prog=f"python -m {program}", description="Run one stage, or several in the order given."
     )
-    parser.add_argument("stage", nargs="+", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
-    for name, how in {n: h for options in OPTIONS.values() for n, h in options.items()}.items():
+    parser.add_argument("stage", nargs="+", choices=stages, metavar="STAGE", help=", ".join(stages))
+    for name, how in {n: h for of in options.values() for n, h in of.items()}.items():
         parser.add_argument(f"--{name}", dest=name, default=None, **how)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     _leave_the_hook()
     chosen = vars(parser.parse_args(arguments))
-    stages = chosen.pop("stage")
+    wanted = chosen.pop("stage")
     given = {name: value for name, value in chosen.items() if value is not None}
-    for stage in stages:
-        if unknown := sorted(given.keys() - OPTIONS.get(stage, {}).keys()):
+    for stage in wanted:
+        if unknown := sorted(given.keys() - options.get(stage, {}).keys()):
             parser.error(f"{stage} takes no --{unknown[0]}")
     given = {name.replace("-", "_"): value for name, value in given.items()}
-    for stage in stages:
-        if code := _run(stage, given):
+    for stage in wanted:
+        if code := _run(stage, stages[stage], given):
             return code
     return 0
 
@@ -179,7 +167,7 @@ def _leave_the_hook() -> None:
         del os.environ[name]
 
 
-def _run(stage: str, given: dict[str, Any]) -> int:
+def _run(stage: str, target: str, given: dict[str, Any]) -> int:
     from pipeline.shared.errors import PipelineError, UsageError
     from pipeline.shared.installation import name_account, require_home
 
@@ -188,7 +176,7 @@ def _run(stage: str, given: dict[str, Any]) -> int:
         name_account()
         if stage != "relocate":
             require_home()
-        line = pkgutil.resolve_name(STAGES[stage])(**given)
+        line = pkgutil.resolve_name(target)(**given)
     except (PipelineError, UsageError) as refusal:
         return _refuse(stage, refusal)
     except Exception as error:

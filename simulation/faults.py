@@ -15,10 +15,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from pipeline.features.definitions import FEATURES, ROLLING
+from pipeline.features.definitions import FEATURES, ROLLING, matrix
 from pipeline.registry.release_loader import Loaded
-from pipeline.serve.predictor import Answers, Predicts
+from pipeline.rollout.state import Injection
+from pipeline.serve.predictor import Answers, Predictor, Predicts, one_hot
 from pipeline.shared.errors import ConfigError
 
 SLOW_SECONDS = 0.1
@@ -184,20 +186,32 @@ OF_THE_MODEL = {"biased", "slice"}
 tell; in a canary for the server's, which the model's file contradicts."""
 
 
-def injected(fault: str) -> Callable[[Predicts], Predicts]:
-    """What wraps a predictor so that it has a fault; "" leaves it as it is.
+def injection(fault: str) -> Injection:
+    """A fault by its name, ready to be put into a challenger's server; "" is none.
 
     Raises:
         ConfigError: no such fault is known.
     """
     if not fault:
-        return lambda sound: sound
+        return Injection()
     if fault not in FAULTS:
         raise ConfigError(
             f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
             f"{', '.join(FAULTS)}; as in `make canary BAD=slow`"
         )
-    return FAULTS[fault]
+    wrapper = FAULTS[fault]
+
+    def risks(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
+        return wrapper(Predictor(release, _NoStore())).vectors(matrix(flights, FEATURES))
+
+    path = f"{wrapper.__module__}:{wrapper.__qualname__}"
+    return Injection(fault, path, risks, fault in OF_THE_MODEL)
+
+
+class _NoStore:
+    def read(self, request: Any) -> Any:
+        """Nothing is read: the features are in the request."""
+        raise NotImplementedError(f"{len(request)} columns were asked of no store")
 
 
 def _compute() -> None:
@@ -207,6 +221,4 @@ def _compute() -> None:
 
 
 def _matrix(found: Answers, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
-    from pipeline.serve.predictor import one_hot
-
     return np.column_stack([found.values, one_hot(requests)])

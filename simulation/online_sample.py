@@ -11,21 +11,24 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from simulation.traffic import Ahead, Users, asked_for, lived, published_until
-from pipeline.rollout.traffic import servers as serving_live
 
 from pipeline.features import windows
 from pipeline.features.online_store import Store, opened
-from pipeline.monitor.predictions import YEAR_ENDS, Answerer, served, skewed
+from pipeline.monitor.predictions import Answerer, served, skewed
+from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.records.request_log import answered, newest
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import loaded
+from pipeline.retrain.served import Year
 from pipeline.rollout.state import ALL_CHAMPION
+from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.routes import Route, arm_of
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
-from simulation.year import Year
+from simulation import year as simulated
+from simulation.traffic import asked_for, lived
+from simulation.users import Users
 
 KEPT = Path("state/retrain/kept")
 PROJECT = "loop"
@@ -34,7 +37,7 @@ _LOGGED_SECONDS = 10.0
 
 
 @dataclass
-class Online:
+class OnlineSample:
     """The online path of the loop: opened when it is asked for, closed before a rollout."""
 
     year: Year
@@ -48,10 +51,10 @@ class Online:
     skew: dict[str, int] = field(default_factory=dict)
 
     @cached_property
-    def ahead(self) -> Ahead:
+    def source(self) -> simulated.Year:
         """What may be asked for, for rollouts too."""
         views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
-        return Ahead(self.year.frame, views)
+        return simulated.Year(self.year.frame, views)
 
     def sampled(self, chosen: np.ndarray) -> np.ndarray:
         """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
@@ -76,7 +79,7 @@ class Online:
         assert self._store is not None
         config, log_url = load(FeaturesConfig), load(ServeConfig).log_url
         frame = self.year.frame[sample].reset_index(drop=True)
-        ahead, before = asked_for(frame, self.ahead.views, config), newest(log_url)
+        ahead, before = asked_for(frame, self.source.views or {}, config), newest(log_url)
         names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
         replies = []
         for places in lived(ahead, self._store, config.grid_minutes):

@@ -47,7 +47,7 @@ def world(name: str) -> tuple[Path, bool]:
 
 def _stamp() -> str:
     """A digest of everything that a replay runs: its code, its configs, its packages."""
-    found = [path for top in ("pipeline", "configs") for path in members(Path(top))]
+    found = [path for top in ("pipeline", "simulation", "configs") for path in members(Path(top))]
     kept = [path for path in found if path.suffix in (".py", ".yaml", ".yml")]
     named = [f"{p} {file_hash(p)}" for p in sorted([*kept, *map(Path, ("dvc.yaml", _LOCK))])]
     return text_hash("\n".join(named)) + "\n"
@@ -62,9 +62,9 @@ def _lend_environment(folder: Path) -> None:
 
 
 def run(folder: Path, *command: str) -> tuple[int, str]:
-    """Run a command of the pipeline in a replay, showing its words: exit code and last line."""
+    """Run a command in a replay, showing its words: exit code and last line."""
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *command],
+        [sys.executable, "-m", "simulation", *command],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -85,7 +85,7 @@ def must(folder: Path, *command: str) -> str:
     code, said = run(folder, *command)
     if code:
         raise GraphFailed(
-            f"`python -m pipeline {' '.join(command)}` in {folder} ended with {code}, 0 was "
+            f"`python -m simulation {' '.join(command)}` in {folder} ended with {code}, 0 was "
             "wanted: its words are above; the same command goes on from there"
         )
     return said

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pipeline.rollout.traffic import envoy
 
-from pipeline.ingest import FLIGHTS_FILE, locate
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.windows import edited
+from pipeline.rollout.traffic import envoy
 from pipeline.shared import yaml_files
 from pipeline.shared.config import CONFIGS, IngestConfig, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
+from pipeline.shared.source import FLIGHTS_FILE, locate
 from simulation.sandbox import must, run, world
 
 UNTIL = ("2013-06-30", "2013-07-15")

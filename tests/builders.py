@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
-from pipeline.ingest import with_instants
 from pipeline.shared.contracts import Check, Training, Verdict, decide
+from pipeline.shared.source import with_instants
 from pipeline.validate.weather_consistency import relative_humidity, solar_hour
 
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import ingest
-from pipeline.shared import git
+from pipeline.shared import git, source
 from pipeline.shared.config import IngestConfig, load
 from tests.shared import project
 
@@ -123,7 +122,7 @@ started, trained, judged, registered, challenged = map(_at, project.STEPS)
 def published_year() -> dict[str, pd.DataFrame]:
     """The published flights and weather of the whole year, as ingest reads them."""
     with contextlib.chdir(ROOT):
-        return ingest.read_source(load(IngestConfig))
+        return source.read_source(load(IngestConfig))
 
 
 @pytest.fixture(scope="session")

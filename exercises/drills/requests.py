@@ -13,7 +13,7 @@ import pandas as pd
 from starlette.testclient import TestClient
 
 from pipeline.features.online_store import opened
-from pipeline.serve import log
+from pipeline.records import request_log
 from pipeline.serve.app import create_app
 from pipeline.registry.release_loader import export, loaded
 from pipeline.serve.metrics import Metrics
@@ -27,7 +27,7 @@ body = {name: getattr(flight[name], "item", lambda v=flight[name]: v)() for name
 body["distance"] = int(body["distance"])
 body["scheduled_departure"] = f"{flight['sched_dep_utc']:%Y-%m-%dT%H:%MZ}"
 release, config = loaded(export("champion")), load(ServeConfig)
-with opened(release.features, config) as store, log.opened(config.log_url, 10) as written:
+with opened(release.features, config) as store, request_log.opened(config.log_url, 10) as written:
     app = create_app(Predictor(release, store), written, config, Metrics(), str)
     done = TestClient(app).post("/predict", json={"flights": [body]})
     assert done.status_code == 200, done.text

@@ -31,7 +31,7 @@ client = MlflowClient(config.tracking_url, config.tracking_url)
 client.delete_registered_model_alias(config.model_name, "champion")
 """
 EXPORTED = "from pipeline.registry.release_loader import export; export('champion')"
-LOGGED = f"from pipeline.serve import log; log.prepare('sqlite:///{LOG}')"
+LOGGED = f"from pipeline.records import request_log; request_log.prepare('sqlite:///{LOG}')"
 
 
 def _do(folder: Path, script: str) -> None:

@@ -3,7 +3,3 @@
 `compare` holds the statistics, `slices` the groups that may veto, `behaviour` the known cases,
 `page` the verdict as people read it, `stage` reads, judges, writes.
 """
-
-from pipeline.evaluate.gate import run
-
-__all__ = ["run"]

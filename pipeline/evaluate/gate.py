@@ -6,15 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
-from pipeline.evaluate.compare import Difference, difference
 from pipeline.evaluate.page import page
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
 from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
-from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
 from pipeline.features.feature_table import ROWS, read
-from pipeline.registry import champions
-from pipeline.registry import versions
+from pipeline.features.slices import slices
+from pipeline.registry import champions, versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -42,6 +40,7 @@ from pipeline.shared.contracts import (
 )
 from pipeline.shared.errors import GateRefused, TooLittleData
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet, write_text
+from pipeline.shared.paired_difference import Difference, difference
 from pipeline.shared.scores import log_loss, roc_auc
 
 VETO_ON_SLICES = ["champion", "hour_rate"]

@@ -8,10 +8,10 @@ model than the judged one, and is asked to stay near it.
 
 import numpy as np
 
-from pipeline.evaluate.compare import Difference
 from pipeline.registry.versions import Version
 from pipeline.shared.config import RefreshRule, SliceRule
 from pipeline.shared.contracts import Check, Training, at_most
+from pipeline.shared.paired_difference import Difference
 
 
 def is_refresh(training: Training, champion: Version) -> bool:

@@ -5,7 +5,3 @@ which each became known; `on_demand` says at the request what only then can be s
 in it: `join`, for training, and that of `store`, which is Feast's offline and online, told by
 `repository`. `rows` reads the feature table that `stage` writes.
 """
-
-from pipeline.features.build import run
-
-__all__ = ["run"]

@@ -156,3 +156,12 @@ def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
         for name in names
     ]
     return np.column_stack([column.to_numpy(dtype="float32") for column in columns])
+
+
+ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
+"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
+ORIGINS = ["EWR", "JFK", "LGA"]
+CARRIERS = [
+    *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
+    *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
+]

@@ -1,7 +1,8 @@
 """The point-in-time join: each request meets the rows that were available to it, and no later ones.
 
-The store's own join gives the same values (tests/features/test_online_store.py); this one is for training,
-where it takes seconds instead of the better part of an hour: docs/adr/0007-our-own-join.md.
+The store's own join gives the same values (tests/features/test_online_store.py); this one is for
+training, where it takes seconds instead of the better part of an hour:
+docs/adr/0007-our-own-join.md.
 """
 
 import numpy as np

@@ -34,6 +34,7 @@ LATE_MINUTES = 15
 OBSERVATION_MINUTES = 60
 """The row of hour H is observed at up to H:51, so it is known at the end of its hour."""
 NEVER = np.iinfo("int64").min
+DAY = 24 * 60
 Minutes = np.ndarray
 """int64 minutes since EPOCH; NEVER where there is none."""
 

@@ -6,11 +6,3 @@ served, before any label is there), `outcomes` (what the answers were worth, as 
 was `served` by the `champion`. `explain` takes one prediction apart: `sources` are the raw events,
 `story` is how it is told.
 """
-
-from pipeline.monitor.diagnose import diagnose
-from pipeline.monitor.explain import explain
-from pipeline.monitor.operations.exporter import exporter
-from pipeline.monitor.report import run
-from simulation.alert_demo.demo import monitor_live
-
-__all__ = ["diagnose", "explain", "exporter", "monitor_live", "run"]

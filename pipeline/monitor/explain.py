@@ -19,20 +19,13 @@ from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
 from pipeline.monitor.story import html, text
 from pipeline.records import rollout_ledger as ledger
-from pipeline.records.request_log import (
-    DIRECT,
-    SHADOW,
-    STRANGER,
-    answered,
-    features_of,
-    known_at_of,
-    newest,
-)
+from pipeline.records.request_log import answered, features_of, known_at_of, newest
 from pipeline.records.retention import removed
 from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import Loaded, export, loaded
 from pipeline.shared import clock
+from pipeline.shared.callers import DIRECT, SHADOW, STRANGER
 from pipeline.shared.config import IngestConfig, ServeConfig, Window, load
 from pipeline.shared.contracts import MONITOR, Record, Training, read_record
 from pipeline.shared.errors import RequestUnknown, SkewFound

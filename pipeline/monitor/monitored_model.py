@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import models
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.predictions import KEPT, RISK, Answerer, days_of, flights
-from pipeline.registry import versions
-from pipeline.registry import champions
+from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
 from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
 from pipeline.shared.secrets import shown
-from pipeline.train import models
 
 FOLDS = 5
 

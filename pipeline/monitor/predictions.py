@@ -10,32 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from simulation.traffic import published_until
 
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.feature_table import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.features.windows import ZONE, instants
-from pipeline.records.request_log import (
-    DIRECT,
-    STRANGER,
-    UNPROVEN,
-    answered,
-    count,
-    features_of,
-    known_at_of,
-)
+from pipeline.features.windows import instants
+from pipeline.records.arrivals import YEAR_ENDS, published_until
+from pipeline.records.request_log import answered, count, features_of, known_at_of
 from pipeline.registry.model import Model
 from pipeline.shared import clock
+from pipeline.shared.callers import DIRECT, STRANGER, UNPROVEN
 from pipeline.shared.config import FeaturesConfig, IngestConfig, Window, load
 from pipeline.shared.contracts import INGEST
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 
 KEPT = Path("state/monitor")
 """Where what costs seconds is kept, once made: features of months to come, and fits."""
-YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 RISK = "risk"
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
 

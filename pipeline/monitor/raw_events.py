@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from simulation.traffic import published_until
 
 from pipeline.features import windows
 from pipeline.features.definitions import AIRCRAFT, FEATURES, ROLLING, VIEWS, WEATHER, Rolling
@@ -17,6 +16,7 @@ from pipeline.features.names import flight_name
 from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
+from pipeline.records.arrivals import published_until
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.errors import RequestUnknown

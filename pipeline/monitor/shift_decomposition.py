@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.models import limited, membership
 from pipeline.shared.config import Diagnosis
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import roc_auc
-from pipeline.train.models import limited, membership
 
 _QUANTILES = np.linspace(0, 1, 65)[1:-1]
 _SAMPLE = 20_000

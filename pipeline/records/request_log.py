@@ -26,15 +26,6 @@ from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.files import appear, own_temporary, storage_failed
 from pipeline.shared.secrets import shown
 
-SHADOW = "shadow"
-"""The arm of a copy of a request: its answer reaches nobody."""
-DIRECT = "direct"
-"""The arm of a request that came past the proxy, whatever it claims: somebody tried the server."""
-STRANGER = "stranger"
-"""The arm of a request that came through the proxy without a known caller's key: it is answered and
-counted, and is nobody's evidence. It has no row: any number of strangers would fill the disk."""
-UNPROVEN = [SHADOW, DIRECT, STRANGER]
-"""Arms whose answers are no flight's: they reached nobody, or somebody who is not known."""
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))

@@ -2,7 +2,3 @@
 
 `stage` refuses, registers and promotes; `card` says what the model is for, and what it is not.
 """
-
-from pipeline.register.register import promote, register, relocate, run
-
-__all__ = ["promote", "register", "relocate", "run"]

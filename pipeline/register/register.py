@@ -10,8 +10,7 @@ from pathlib import Path
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
 from pipeline.register.model_card import card
-from pipeline.registry import champions
-from pipeline.registry import locations, release, versions
+from pipeline.registry import champions, locations, release, versions
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load

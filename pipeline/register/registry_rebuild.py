@@ -11,8 +11,7 @@ from pathlib import Path
 
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
-from pipeline.registry import champions
-from pipeline.registry import locations, release
+from pipeline.registry import champions, locations, release
 from pipeline.registry import versions as tracking
 from pipeline.registry.versions import Restored
 from pipeline.shared.config import RegisterConfig

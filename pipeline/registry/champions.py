@@ -110,10 +110,10 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     exported = [folder.name for folder in release.exported()]
     if others or exported:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first champion, but "
-            f"{shown(config.tracking_url)} holds {len(others)} other version(s) {others[-5:]} and "
-            f"{release.EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
-            f"before; {REPAIR}"
+            f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first "
+            f"champion, but {shown(config.tracking_url)} holds {len(others)} other "
+            f"version(s) {others[-5:]} and {release.EXPORTED}/ {len(exported)} release(s) "
+            f"{exported[-5:]}: something served before; {REPAIR}"
         )
 
 
@@ -171,9 +171,10 @@ def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
     version = held.versions.get(reign.side.version)
     if version is None:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, {shown(config.tracking_url)} "
-            f"holds {len(held.versions)} version(s) {sorted(map(int, held.versions))[-5:]}: it was "
-            f"emptied or replaced, or the version deleted, and no other takes its place; {REPAIR}"
+            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, "
+            f"{shown(config.tracking_url)} holds {len(held.versions)} version(s) "
+            f"{sorted(map(int, held.versions))[-5:]}: it was emptied or replaced, or the "
+            f"version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(

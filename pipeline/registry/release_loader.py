@@ -9,12 +9,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import service_version
 from pipeline.features.windows import ZONE
-from pipeline.registry import release, versions
-from pipeline.registry import champions
+from pipeline.registry import champions, release, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
@@ -197,3 +197,23 @@ def _require_service(number: str, sealed: release.Release, today: str) -> None:
             f"version {number} was trained with {sealed.features}, this checkout serves {today}: "
             f"check out its commit ({sealed.commit[:8]}), or `make run` to train again"
         )
+
+
+def unready(loaded: Loaded) -> str:
+    """Why a loaded model does not answer as it did when it was trained; empty if it does."""
+    warm = loaded.warm_up
+    if warm is None:
+        return (
+            f"version {loaded.number} was registered before releases recorded a prediction to warm "
+            "up with; `make run` registers one that does"
+        )
+    if warm.features != loaded.model.features:
+        return "the recorded prediction is that of a model with other inputs; `make run`"
+    risk = loaded.model.predict_matrix(np.array(warm.inputs, dtype="float32"))
+    worst = float(np.abs(risk - np.array(warm.risk)).max())
+    if not worst <= warm.tolerance:
+        return (
+            f"the warm-up prediction differs by {worst:.2e} from the recorded one, allowed is "
+            f"{warm.tolerance:.0e}: another ONNX Runtime or processor; install requirements.lock"
+        )
+    return ""

@@ -3,8 +3,3 @@
 `environment` holds the packages against the lock, `compare` the outputs against the recorded ones,
 `page` shows where a version comes from, `stage` rebuilds and answers.
 """
-
-from pipeline.reproduce.page import lineage
-from pipeline.reproduce.reproduce import run
-
-__all__ = ["lineage", "run"]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.records import rollout_ledger
-from pipeline.registry import release, versions
-from pipeline.registry import champions
+from pipeline.registry import champions, release, versions
 from pipeline.registry.release import Release
 from pipeline.registry.versions import Version
 from pipeline.shared.config import RegisterConfig, load

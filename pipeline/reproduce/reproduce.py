@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.records import rollout_ledger
-from pipeline.registry import champions
-from pipeline.registry import release, versions
+from pipeline.registry import champions, release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt

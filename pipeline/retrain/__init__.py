@@ -7,12 +7,3 @@ shadowed and rolled out; `calendar` moves its windows. `answers` says who answer
 is a checkout in which all this may happen, and the `story` two months of it. `repair` finds what of
 the state is broken and rebuilds it.
 """
-
-from pipeline.retrain.data_guards import guards
-from pipeline.retrain.decisions import decisions
-from pipeline.retrain.loop import loop
-from pipeline.retrain.repair import repair
-from pipeline.retrain.windows import run
-from simulation.story import replay
-
-__all__ = ["decisions", "guards", "loop", "repair", "replay", "run"]

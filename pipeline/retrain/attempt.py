@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
-from simulation.traffic import Ahead
 
 from pipeline.monitor.monitored_model import live
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Move
-from pipeline.register import run as register
+from pipeline.register.register import run as register
 from pipeline.registry import versions
 from pipeline.retrain import journal, windows
 from pipeline.retrain.data_guards import require_sound
 from pipeline.retrain.policy import Attempt
-from pipeline.rollout.analysis import canary
+from pipeline.rollout.canary import canary
 from pipeline.rollout.shadow import shadow
+from pipeline.rollout.traffic.source import Source
 from pipeline.shared import dvc_lock, errors
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
@@ -48,7 +48,7 @@ class Begun:
     as_of: str
     entries: int
     done: dict[str, Told]
-    ahead: Ahead | None = None
+    source: Source
 
     @property
     def fast_track(self) -> bool:
@@ -60,7 +60,7 @@ class Begun:
         return [entry.move for entry in rollout_ledger.entries()[self.entries :]]
 
 
-def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
+def begun(at: pd.Timestamp, as_of: str, source: Source) -> Begun:
     """A new attempt, or the one that the journal holds unfinished."""
     done: dict[str, Told] = {}
     entries: int | None = None
@@ -75,7 +75,7 @@ def begun(at: pd.Timestamp, as_of: str, ahead: Ahead | None = None) -> Begun:
         put_back()
         entries, done = len(rollout_ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
-    return Begun(at, as_of, entries, done, ahead)
+    return Begun(at, as_of, entries, done, source)
 
 
 def put_back() -> None:
@@ -94,11 +94,9 @@ def put_back() -> None:
         dvc_lock.repro("features")
 
 
-def attempted(
-    at: pd.Timestamp, as_of: str, say: Callable[[str], None], ahead: Ahead | None = None
-) -> Attempt:
+def attempted(at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source) -> Attempt:
     """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
-    going_on = begun(at, as_of, ahead)
+    going_on = begun(at, as_of, source)
     for step, act in STEPS.items():
         if step in going_on.done and not _is_put_back(step, going_on):
             continue
@@ -194,7 +192,7 @@ def _shadow(going_on: Begun) -> Told:
     mine = going_on.mine()
     if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
         _require_not_over(mine)
-        shadow(only_serving=True, ahead=going_on.ahead)
+        shadow(going_on.source, only_serving=True)
     return _when(going_on, "shadow passed")
 
 
@@ -203,7 +201,7 @@ def _canary(going_on: Begun) -> Told:
     if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
         _require_not_over(mine)
         # Drawn alike, so that the same data give the same journal again.
-        canary(ahead=going_on.ahead, draw="loop", fast_track=going_on.fast_track)
+        canary(going_on.source, draw="loop", fast_track=going_on.fast_track)
     return _when(going_on, "promoted")
 
 

@@ -12,8 +12,7 @@ from pipeline.records import hash_chain, rollout_ledger
 from pipeline.records.hash_chain import Link
 from pipeline.records.rollout_ledger import Move, Side
 from pipeline.register import registry_rebuild
-from pipeline.registry import versions
-from pipeline.registry import champions
+from pipeline.registry import champions, versions
 from pipeline.registry.versions import CHAMPION, Held
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import last_served

@@ -8,26 +8,28 @@ same end, since every step is either written down or safe to do again.
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from pipeline.features.windows import ZONE
 from pipeline.records import rollout_ledger
-from pipeline.records.rollout_ledger import Entry
+from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.retrain import journal
 from pipeline.retrain.attempt import attempted, put_back
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.policy import decide, is_check_day
+from pipeline.retrain.served import Year, serves_all
 from pipeline.retrain.signals import DAY, Feed, Watch, published, who_serves
+from pipeline.rollout.traffic.source import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import RetrainConfig, Window, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
-from simulation.online_sample import Online
-from simulation.year import Year, serves_all
 
 LOCK = Path("state/retrain/loop.lock")
 ROLLOUT_DAYS = 10
@@ -35,8 +37,32 @@ ROLLOUT_DAYS = 10
 YEAR = Window(first="2013-01-08", last="2013-12-31")
 
 
-def loop(until: str = "2013-12-31") -> str:
+class Online(Protocol):
+    """The online path of the loop: a sample of the flights is asked for over HTTP."""
+
+    @property
+    def source(self) -> Source:
+        """The traffic of rollouts."""
+
+    def ask(self, side: Side, chosen: np.ndarray) -> int:
+        """Ask for a sample of flights that one release serves; rows with skew among them.
+
+        Raises:
+            ServersFailed: they do not start, do not answer, or do not log what they answered.
+        """
+
+    def close(self) -> None:
+        """End the servers, if any run."""
+
+
+Sampled = Callable[[Year, float], Online]
+"""Opens the online path for a share of a year's flights."""
+
+
+def loop(sampled: Sampled, until: str = "2013-12-31") -> str:
     """Let time pass until a day, and keep the champion up meanwhile; how it stands then.
+
+    `sampled` opens the online path for a sample of the traffic.
 
     Raises:
         DayUnknown: the replayed year does not have the day.
@@ -46,7 +72,7 @@ def loop(until: str = "2013-12-31") -> str:
     """
     day = _day(until)
     with alone():
-        for _ in lived(day):
+        for _ in lived(day, sampled):
             pass
         return _told()
 
@@ -76,7 +102,7 @@ def alone() -> Iterator[None]:
         yield
 
 
-def lived(until: pd.Timestamp, feed: Feed = published) -> Iterator[Event]:
+def lived(until: pd.Timestamp, sampled: Sampled, feed: Feed = published) -> Iterator[Event]:
     """Day by day what was written down, from where the journal stands."""
     known = who_serves()
     if not known:
@@ -85,7 +111,7 @@ def lived(until: pd.Timestamp, feed: Feed = published) -> Iterator[Event]:
         )
     put_back()
     year = Year.of(YEAR)
-    watch, online = Watch.begun(year, feed), Online(year, load(RetrainConfig).online_share)
+    watch, online = Watch.begun(year, feed), sampled(year, load(RetrainConfig).online_share)
     try:
         for day in _days(known, until):
             yield from _passed(day, watch, online)
@@ -153,7 +179,7 @@ def _checked(
     if decision_told["action"] == "retrain" and not _ended(events, now):
         online.close()
         as_of = f"{now - DAY:%Y-%m-%d}"
-        attempt = attempted(now, as_of, lambda words: _say(now, words), online.ahead)
+        attempt = attempted(now, as_of, lambda words: _say(now, words), online.source)
         _say(now, f"attempt on data to {as_of}: {attempt.result}")
 
 

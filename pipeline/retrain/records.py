@@ -16,6 +16,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
+from pipeline.retrain.served import Year
 from pipeline.retrain.signals import Watch, labels_lost
 from pipeline.retrain.windows import DECISIONS, Moved
 from pipeline.shared.config import ServeConfig, load
@@ -23,7 +24,6 @@ from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.databases import damage
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash, own_temporary, write_text
-from simulation.year import Year
 
 _SQLITE = "sqlite:///"
 _LAST = "SELECT release, id FROM answers WHERE arm IN ('champion', 'control') ORDER BY id DESC"

@@ -6,14 +6,14 @@ both. Afterwards every day is, and the days of several weeks show what those of 
 
 import pandas as pd
 
-from pipeline.evaluate.compare import difference
 from pipeline.monitor.performance.labels import fold
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain.policy import Refreshed
+from pipeline.retrain.served import Year
 from pipeline.shared.config import Bootstrap
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-from simulation.year import Year
 
 
 def before(known: list[Entry]) -> dict[str, str]:

@@ -13,8 +13,7 @@ from pathlib import Path
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.register import registry_rebuild
-from pipeline.registry import locations, release, release_loader, versions
-from pipeline.registry import champions
+from pipeline.registry import champions, locations, release, release_loader, versions
 from pipeline.retrain import journal
 from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
@@ -134,8 +133,9 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     yield Finding(
         path,
         wrong,
-        f"{len(made)} version(s) {sorted(made)} with whole releases in {release_loader.RELEASES}/ and "
-        f"{config.artifacts}/; {len(kept) - len(made)} release(s) of no known version",
+        f"{len(made)} version(s) {sorted(made)} with whole releases in "
+        f"{release_loader.RELEASES}/ and {config.artifacts}/; {len(kept) - len(made)} "
+        "release(s) of no known version",
         "make these versions again, with the alias that the ledger says; runs and their metrics "
         "come from a backup only"
         if can

@@ -26,12 +26,12 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.policy import Refreshed, Signals
 from pipeline.retrain.refresh_gain import refreshed
+from pipeline.retrain.served import Year, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import EvaluateConfig, MonitorConfig, RetrainConfig, load
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet
-from simulation.year import Year, serves_all
 
 FEED = Path("state/retrain/feed")
 """Where the label files of the days arrive."""

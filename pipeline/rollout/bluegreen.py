@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.rollout.traffic import envoy
-from simulation.traffic import CLIENTS, Reply
-
 from pipeline.rollout.controller import Stage, staged
-from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, alone, begun
+from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, NOTHING, Injection, alone, begun
+from pipeline.rollout.traffic import envoy
+from pipeline.rollout.traffic.source import CLIENTS, Reply, Source
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 
@@ -25,7 +24,7 @@ _PATIENCE_SECONDS = 20.0
 """For the next answer: a slow machine may take as long as it needs for all of them."""
 
 
-def bluegreen(bad: str = "", force: bool = False) -> str:
+def bluegreen(source: Source, injection: Injection = NOTHING, force: bool = False) -> str:
     """Switch all traffic to the challenger's set, back, and to it again; or back for good.
 
     Raises:
@@ -33,9 +32,9 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
         RolloutRefused: another rollout goes on, or this challenger was taken out before.
     """
     with alone():
-        rollout, known = begun("bluegreen", bad, force)
+        rollout, known = begun("bluegreen", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
-        with staged(rollout, 3, arms, known) as stage, _under_traffic(stage):
+        with staged(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
             _watch(stage, WATCHED)
             blue = failing_batches(stage.replies)
             if not known:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from simulation.traffic import DAY, Ahead
-
+from pipeline.features.windows import DAY
 from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
@@ -13,10 +12,13 @@ from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
     ALL_CHALLENGER,
     ALL_CHAMPION,
+    NOTHING,
+    Injection,
     alone,
     begun,
     minute_of,
 )
+from pipeline.rollout.traffic.source import Source
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
@@ -24,17 +26,17 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 
 
 def canary(
-    bad: str = "",
+    source: Source,
+    injection: Injection = NOTHING,
     force: bool = False,
-    ahead: Ahead | None = None,
     draw: str = "",
     fast_track: bool = False,
 ) -> str:
     """Let the challenger answer a growing share of the traffic, and decide by what is seen.
 
-    `bad` injects a fault into its server. One that was interrupted goes on where it was. `draw`
-    lets a replay assign the same flights again; without it the assignment is a new draw.
-    `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
+    `injection` is put into its server for a demonstration. One that was interrupted goes on where
+    it was. `draw` lets a replay assign the same flights again; without it the assignment is a new
+    draw. `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
 
     Raises:
         RolledBack: the challenger was worse than its control, or broke a limit.
@@ -42,12 +44,12 @@ def canary(
         RolloutRefused: another rollout goes on, or this challenger was rolled back before.
     """
     with alone():
-        rollout, known = begun("canary", bad, force, draw, fast_track)
+        rollout, known = begun("canary", injection, force, draw, fast_track)
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary
         days = int(plan.max_days + plan.bake_days) + 1
-        with staged(rollout, days, arms, known, ahead) as stage:
+        with staged(rollout, days, arms, known, source) as stage:
             minutes = stage.lived()
             course = _taken_up(stage, known) if known else _started(stage, minutes)
             if course.promoted is not None:

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pipeline.rollout.traffic import envoy
-from simulation.traffic import DAY, Ahead, Reply, Traffic, Users, batched, lived, traffic
-from pipeline.rollout.traffic import servers as serving_live
 
 from pipeline.features.online_store import Store, opened
+from pipeline.features.windows import DAY
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import newest
 from pipeline.records.rollout_ledger import WHOLE, Entry, Side
@@ -26,15 +24,16 @@ from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import At, Decision, Start
 from pipeline.rollout.progress import View, weights, when
 from pipeline.rollout.state import ALL_CHAMPION, Rollout, changing
+from pipeline.rollout.traffic import envoy
+from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.rollout.traffic.resources import READINGS
 from pipeline.rollout.traffic.servers import PROJECT, Live
+from pipeline.rollout.traffic.source import Reply, Source, Traffic
 from pipeline.rollout.traffic.supervisor import KEPT
-from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, load
 from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.processes import Patience
-from simulation.faults import injected
 
 COLD, BASELINE, BLOCKS = 100, 200, 8
 """The champion's first requests meet what is still cold, and are left out; from the next ones the
@@ -55,12 +54,11 @@ class Stage:
 
     rollout: Rollout
     live: Live
-    users: Users
     evidence: Evidence
     view: View
     store: Store
     traffic: Traffic
-    grid: int
+    requests: Iterator[tuple[int, list[Reply], int]]
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     sent: int = 0
@@ -71,18 +69,15 @@ class Stage:
 
     def lived(self) -> Iterator[int]:
         """Send the traffic; the minute after each few requests."""
-        names, bodies = self.traffic.asked["name"].tolist(), self.traffic.asked["body"].tolist()
-        for places in lived(self.traffic, self.store, self.grid):
-            asked = batched([names[i] for i in places], [bodies[i] for i in places])
-            answers = self.users.ask(*asked)
+        for minute, answers, flights in self.requests:
             self.replies += answers
-            self.sent += len(places)
+            self.sent += flights
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
             if self.shadowed:
                 self._until_copied()
             if any(reply.code == 0 for reply in answers):
                 self.live.wait()  # the door is gone: a day would pass before it is back
-            yield int(self.traffic.at[places[-1]])
+            yield minute
 
     def _until_copied(self) -> None:
         """Let copies be answered before time goes on: in a replay a minute lasts a millisecond.
@@ -166,9 +161,9 @@ def staged(
     days: int,
     arms: dict[str, Side],
     known: list[Entry],
-    asked: Ahead | None = None,
+    source: Source,
 ) -> Iterator[Stage]:
-    """Servers, proxy, store, users and traffic for so many days; all ended with the block.
+    """Servers, proxy, store and traffic for so many days; all ended with the block.
 
     Where the rollout goes on after an interruption, its requests are known and not sent again.
     """
@@ -179,7 +174,7 @@ def staged(
     if known:
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
-    ahead, access = traffic(rollout.first, days, asked), KEPT / envoy.ACCESS
+    ahead, access = source.traffic(rollout.first, days), KEPT / envoy.ACCESS
     evidence = Evidence(
         ahead,
         recomputed(rollout, ahead),
@@ -192,12 +187,14 @@ def staged(
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
         store = enter(opened(config, serve, project=PROJECT, empty=not known))
-        live = enter(serving_live.serving(arms, route))
-        users = Users(live.wanted.callers, live.wanted.keys.caller)
-        until_over.callback(users.close)
+        live = enter(
+            serving_live.serving(arms, route, wrappers={"challenger": rollout.injection.wrapper})
+        )
         view = enter(View(rollout.name))
         left = ahead.since(_sent(evidence)) if known else ahead
-        stage = Stage(rollout, live, users, evidence, view, store, left, config.grid_minutes)
+        caller = live.wanted.callers, live.wanted.keys.caller
+        requests = enter(contextlib.closing(left.send(*caller, store, config.grid_minutes)))
+        stage = Stage(rollout, live, evidence, view, store, left, requests)
         stage.stands, stage.proxy = rollout.stands, live.pid("envoy")
         yield stage
 
@@ -217,18 +214,9 @@ def recomputed(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
     return found
 
 
-def wrong(side: Side, traffic: Traffic) -> np.ndarray:
-    """The risks that a side's server gives to flights, with what is injected into it."""
-    from pipeline.features.definitions import FEATURES, matrix
-
-    predictor = injected(side.fault)(Predictor(loaded(side.release), _NoStore()))
-    return predictor.vectors(matrix(traffic.asked, FEATURES))
-
-
-class _NoStore:
-    def read(self, request: Any) -> Any:
-        """Nothing is read: the features are in the request."""
-        raise NotImplementedError(f"{len(request)} columns were asked of no store")
+def as_served(rollout: Rollout, traffic: Traffic) -> np.ndarray:
+    """The risks that the challenger's server gives to flights, with what is injected into it."""
+    return rollout.injection.risks(loaded(rollout.challenger.release), traffic.asked)
 
 
 @dataclass

@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.rollout.traffic import envoy, routes
-from pipeline.rollout.traffic import servers as serving_live
-
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import champions
@@ -22,6 +19,8 @@ from pipeline.rollout.state import (
     changing,
     require_answers,
 )
+from pipeline.rollout.traffic import envoy, routes
+from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.supervisor import KEPT, WANTED, read_wanted
 from pipeline.shared import clock, lineage
 from pipeline.shared.config import IngestConfig, RegisterConfig, load

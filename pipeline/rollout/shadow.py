@@ -7,28 +7,30 @@ scored in a batch, from the offline join that the mirrored day was just held aga
 
 import numpy as np
 import pandas as pd
-from pipeline.rollout.traffic import envoy
-from simulation.traffic import DAY, Ahead, Traffic
 
 from pipeline.features.definitions import LABEL
-from pipeline.features.windows import ZONE
-from pipeline.records.request_log import SHADOW
+from pipeline.features.windows import DAY, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.controller import Stage, recomputed, staged, wrong
+from pipeline.rollout.controller import Stage, as_served, recomputed, staged
 from pipeline.rollout.progress import when
-from pipeline.rollout.state import ALL_CHAMPION, Rollout, alone, begun
+from pipeline.rollout.state import ALL_CHAMPION, NOTHING, Injection, Rollout, alone, begun
+from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.rollout.traffic.source import Source, Traffic
+from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
-from simulation.faults import OF_THE_MODEL
 
 _MATURE = DAY + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
 def shadow(
-    bad: str = "", force: bool = False, only_serving: bool = False, ahead: Ahead | None = None
+    source: Source,
+    injection: Injection = NOTHING,
+    force: bool = False,
+    only_serving: bool = False,
 ) -> str:
     """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
 
@@ -42,10 +44,10 @@ def shadow(
         RolloutRefused: another rollout goes on, or this challenger was taken out before.
     """
     with alone():
-        rollout, known = begun("shadow", bad, force)
+        rollout, known = begun("shadow", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         days = 1 if only_serving else max(rollout.plan.shadow.looks)
-        with staged(rollout, days, arms, known, ahead) as stage:
+        with staged(rollout, days, arms, known, source) as stage:
             stage.shadowed = True
             minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
             if not known:
@@ -125,8 +127,8 @@ def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
     rollout = stage.rollout
     traffic, answers = stage.evidence.traffic, stage.evidence.answers()
     risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
-    if rollout.challenger.fault in OF_THE_MODEL:
-        risk = wrong(rollout.challenger, traffic)
+    if rollout.injection.of_the_model:
+        risk = as_served(rollout, traffic)
     right = pd.Series(risk, index=traffic.asked["name"])
     mirrored = answers["request_id"].isin(set(pairs["request_id"]))
     rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
@@ -192,7 +194,7 @@ def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
     """For each day how many flights, and by how much the challenger's mean log loss is worse."""
     asked = traffic.asked
     labels = asked[LABEL].to_numpy()
-    ours = log_loss(labels, wrong(rollout.challenger, traffic))
+    ours = log_loss(labels, as_served(rollout, traffic))
     theirs = log_loss(labels, recomputed(rollout, traffic)[rollout.champion.release[:12]])
     date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})

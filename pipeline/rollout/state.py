@@ -7,25 +7,24 @@ ledger that says where the traffic belongs; a share only ever grows on evidence 
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pipeline.rollout.traffic import envoy
 
 from pipeline.features.windows import ZONE, instant, minutes
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
-from pipeline.registry import champions
-from pipeline.registry import versions
-from pipeline.registry.release_loader import export, loaded
+from pipeline.registry import champions, versions
+from pipeline.registry.release_loader import Loaded, export, loaded, unready
 from pipeline.registry.versions import CHALLENGER, Version
 from pipeline.rollout.analysis.decision import Decision, plan_hash
+from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.routes import Route
-from pipeline.serve.predictor import unready
 from pipeline.shared import clock, lineage
 from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
@@ -33,7 +32,6 @@ from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefus
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet
 from pipeline.shared.processes import Patience
 from pipeline.shared.watcher import hold
-from simulation.faults import injected
 
 LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = rollout_ledger.LEDGER.with_name("traffic.lock")
@@ -42,6 +40,28 @@ FAILED = {"rolled back", "shadow failed"}
 PASSED = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
+
+
+def _as_modelled(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
+    return release.model.predict(flights)
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What a demonstration puts around the challenger's predictor; by default, nothing.
+
+    `wrapper` is the import path of what wraps the predictor in its server, `risks` what such a
+    server answers for flights. What is `of_the_model` is something that a model could have learned:
+    the shadow takes it for the model's own.
+    """
+
+    name: str = ""
+    wrapper: str = ""
+    risks: Callable[[Loaded, pd.DataFrame], np.ndarray] = _as_modelled
+    of_the_model: bool = False
+
+
+NOTHING = Injection()
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,7 @@ class Rollout:
     first: pd.Timestamp
     salt: str
     stands: int = 0
+    injection: Injection = NOTHING
 
     @property
     def folder(self) -> Path:
@@ -133,7 +154,11 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
 
 
 def begun(
-    kind: str, bad: str = "", force: bool = False, draw: str = "", fast_track: bool = False
+    kind: str,
+    injection: Injection,
+    force: bool = False,
+    draw: str = "",
+    fast_track: bool = False,
 ) -> tuple[Rollout, list[Entry]]:
     """A new rollout of this kind, or the one that was interrupted, with its transitions.
 
@@ -145,13 +170,12 @@ def begun(
         RegistryRefused: there is no champion.
         RolloutRefused: another is unfinished, or this challenger was rolled back before.
     """
-    injected(bad)
     envoy.binary()
     plan, known = load(RolloutConfig), rollout_ledger.entries()
     plan = plan.on_fast_track() if fast_track else plan
-    champion, challenger = sides(bad)
+    champion, challenger = sides(injection.name)
     if known and rollout_ledger.goes_on(known[-1].move):
-        return _resumed(kind, plan, challenger, known)
+        return _resumed(kind, plan, challenger, known, injection)
     if not force:
         _require_not_rolled_back(challenger, known)
     for side in (champion, challenger):
@@ -159,11 +183,16 @@ def begun(
     name = f"{rollout_ledger.rollouts() + 1:04}-{kind}"
     first = midnight_from(_since(plan, known))
     salt = text_hash(f"{draw} {name} {challenger.name}")[:12] if draw else secrets.token_hex(6)
-    return Rollout(name, champion, challenger, plan, first, salt, len(known)), []
+    rollout = Rollout(name, champion, challenger, plan, first, salt, len(known), injection)
+    return rollout, []
 
 
 def _resumed(
-    kind: str, plan: RolloutConfig, challenger: Side, known: list[Entry]
+    kind: str,
+    plan: RolloutConfig,
+    challenger: Side,
+    known: list[Entry],
+    injection: Injection,
 ) -> tuple[Rollout, list[Entry]]:
     last = known[-1].move
     mine = [entry for entry in known if entry.move.rollout == last.rollout]
@@ -183,7 +212,7 @@ def _resumed(
         )
     first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
     found = Rollout(
-        last.rollout, last.champion, last.challenger, plan, first, last.salt, len(known)
+        last.rollout, last.champion, last.challenger, plan, first, last.salt, len(known), injection
     )
     return found, mine
 

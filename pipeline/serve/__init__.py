@@ -9,10 +9,3 @@ each within an `envelope`; `callers` says which header is believed, `connection`
 `gate` who is refused past capacity; `log` is what was answered, `retention` how long that is kept,
 `metrics` what was counted, `kserve` the same predictor for a cluster.
 """
-
-from pipeline.records.retention import prune
-from pipeline.serve.batch import batch
-from pipeline.serve.server import server
-from pipeline.serve.stage import materialize, run, skew
-
-__all__ = ["batch", "materialize", "prune", "run", "server", "skew"]

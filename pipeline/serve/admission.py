@@ -13,8 +13,6 @@ _WEIGHT = 0.05
 
 _FEWEST = 16
 """Work takes longer while others have the processor: by its time alone, nobody would be let in."""
-STRANGERS = 8
-"""So many inside, whoever they are, leave no room for a stranger."""
 
 
 class Gate:

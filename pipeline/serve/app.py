@@ -18,7 +18,7 @@ from pipeline.records.request_log import Log
 from pipeline.serve import open_inference
 from pipeline.serve.admission import Gate
 from pipeline.serve.handler import Desk
-from pipeline.serve.metrics import CONTENT_TYPE, Metrics
+from pipeline.serve.metrics import Metrics
 from pipeline.serve.middleware import Envelope, refusal
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, Refused
 from pipeline.serve.openapi import BODIES, answers, described, page
@@ -26,6 +26,7 @@ from pipeline.serve.predictor import Predicts
 from pipeline.serve.schema import Asked, flight_id, instant_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config import ServeConfig
+from pipeline.shared.prometheus import CONTENT_TYPE
 
 JSON, BYTES = "application/json", "application/octet-stream"
 _MODEL = "/v2/models/{name}"

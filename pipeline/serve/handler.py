@@ -14,13 +14,14 @@ import numpy as np
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.records.request_log import STRANGER, Log, packed
-from pipeline.serve.admission import STRANGERS, Gate
+from pipeline.records.request_log import Log, packed
+from pipeline.serve.admission import Gate
 from pipeline.serve.compression import packing_of, unpacked
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import Refused, Tensors, matrix, tensors
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
 from pipeline.serve.schema import Flight, flight_id, requests
+from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.config import ServeConfig
 
 

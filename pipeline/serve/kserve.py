@@ -15,10 +15,10 @@ from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 from kserve.errors import InvalidInput
 
 from pipeline.features.online_store import opened
-from pipeline.registry.release_loader import export, loaded
+from pipeline.registry.release_loader import export, loaded, unready
 from pipeline.serve import open_inference
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, Refused
-from pipeline.serve.predictor import Predictor, unready
+from pipeline.serve.predictor import Predictor
 from pipeline.serve.schema import requests
 from pipeline.shared.config import RegisterConfig, ServeConfig
 from pipeline.shared.config import load as load_config

@@ -116,23 +116,3 @@ def _flags(read: Vectors, rows: int) -> list[dict[str, str]]:
             if flag:
                 found[row][view] = flag
     return found
-
-
-def unready(loaded: Loaded) -> str:
-    """Why a loaded model does not answer as it did when it was trained; empty if it does."""
-    warm = loaded.warm_up
-    if warm is None:
-        return (
-            f"version {loaded.number} was registered before releases recorded a prediction to warm "
-            "up with; `make run` registers one that does"
-        )
-    if warm.features != loaded.model.features:
-        return "the recorded prediction is that of a model with other inputs; `make run`"
-    risk = loaded.model.predict_matrix(np.array(warm.inputs, dtype="float32"))
-    worst = float(np.abs(risk - np.array(warm.risk)).max())
-    if not worst <= warm.tolerance:
-        return (
-            f"the warm-up prediction differs by {worst:.2e} from the recorded one, allowed is "
-            f"{warm.tolerance:.0e}: another ONNX Runtime or processor; install requirements.lock"
-        )
-    return ""

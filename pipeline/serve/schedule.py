@@ -6,8 +6,7 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.features.definitions import service_version
-from pipeline.registry import champions
-from pipeline.registry import versions
+from pipeline.registry import champions, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load

@@ -61,10 +61,10 @@ def serve(
     `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
     """
     from pipeline.records import request_log
-    from pipeline.registry.release_loader import loaded
+    from pipeline.registry.release_loader import loaded, unready
     from pipeline.serve.app import create_app
     from pipeline.serve.metrics import Metrics
-    from pipeline.serve.predictor import Predictor, unready
+    from pipeline.serve.predictor import Predictor
     from pipeline.shared.callers import Trust
 
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -12,8 +12,17 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pipeline.records.request_log import DIRECT
-
+SHADOW = "shadow"
+"""The arm of a copy of a request: its answer reaches nobody."""
+DIRECT = "direct"
+"""The arm of a request that came past the proxy, whatever it claims: somebody tried the server."""
+STRANGER = "stranger"
+"""The arm of a request that came through the proxy without a known caller's key: it is answered and
+counted, and is nobody's evidence. It has no row: any number of strangers would fill the disk."""
+UNPROVEN = [SHADOW, DIRECT, STRANGER]
+"""Arms whose answers are no flight's: they reached nobody, or somebody who is not known."""
+STRANGERS = 8
+"""So many inside, whoever they are, leave no room for a stranger."""
 REQUEST_ID, ARM, EDGE_KEY, CALLER_KEY = "x-request-id", "x-arm", "x-edge-key", "x-caller-key"
 """The caller key is a known caller's to the proxy; servers never see it."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")

@@ -3,7 +3,3 @@
 `models` fits, `export` stores what was fitted in a form that cannot run code and proves it equal,
 `figures` draws, `stage` reads, calls, writes.
 """
-
-from pipeline.train.train import run
-
-__all__ = ["run"]

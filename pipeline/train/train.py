@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import models
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
 from pipeline.registry import versions
@@ -24,7 +25,7 @@ from pipeline.shared.files import (
     write_text,
 )
 from pipeline.shared.scores import log_loss, roc_auc
-from pipeline.train import models, onnx_export, pictures
+from pipeline.train import baselines, onnx_export, pictures
 
 BASELINES = ["logistic", "hour_rate"]
 _REFERENCE_ROWS = 1000
@@ -78,8 +79,8 @@ def _fit(
         fitted = {
             "candidate": candidate,
             "model": model,
-            "logistic": (models.logistic(config, complete, labels), FEATURES, complete),
-            "hour_rate": (models.hour_rate(hours, labels), ["sched_hour"], hours),
+            "logistic": (baselines.logistic(config, complete, labels), FEATURES, complete),
+            "hour_rate": (baselines.hour_rate(hours, labels), ["sched_hour"], hours),
         }
     with ThreadPoolExecutor(2) as beside:  # the proof of equality predicts every row twice
         saved = beside.map(

@@ -1,36 +1,14 @@
-"""The door to Great Expectations: a snapshot and its rules go in, what each found comes out."""
+"""Snapshots and their rules: what each rule found in which month, and which months are refused."""
 
-import logging
-import shutil
-import tempfile
-from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import great_expectations as gx
-import numpy as np
 import pandas as pd
 
 from pipeline.shared.config import ValidateConfig
+from pipeline.shared.expectations import Outcome, outcomes, plain
 from pipeline.validate import rules as suites
 from pipeline.validate.flight_consistency import Known
-
-Value = float | str | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one rule found in one snapshot; `positions` are the rows that break it, if rows do."""
-
-    rule: str
-    columns: list[str]
-    action: Literal["refuse", "quarantine"]
-    passed: bool
-    unexpected: int
-    observed: Value
-    limit: dict[str, Value]
-    positions: list[int]
 
 
 @dataclass(frozen=True)
@@ -66,15 +44,6 @@ class Judgement:
     def accepted(self) -> pd.DataFrame:
         """The rows that no rule set aside."""
         return self.rows.drop(index=self.quarantined).reset_index(drop=True)
-
-
-def new_context() -> Any:
-    """A Great Expectations context that lives in memory and says nothing while it works."""
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    context.data_sources.add_pandas("snapshots")
-    return context
 
 
 def judge(
@@ -116,7 +85,7 @@ def _share_aside(rule: str, share: float, positions: list[int], limit: float) ->
         action="refuse",
         passed=share <= limit,
         unexpected=len(positions),
-        observed=_plain(share),
+        observed=plain(share),
         limit={"max_value": limit},
         positions=positions,
     )
@@ -158,107 +127,3 @@ def judge_all(
         known = Known.beside(month, flights, limits.reference) if table == "flights" else None
         judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements
-
-
-def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules) -> list[Outcome]:
-    """What each rule found; those that failed are asked again, for the rows that break them."""
-    results = _results(context, name, rows, rules, "BASIC")
-    broken = {result.expectation_config.id for result in results if not result.success}
-    again = [copy(rule) for rule in rules if rule.id in broken]
-    passed = [result for result in results if result.success]
-    found = _results(context, f"{name} broken", rows, again, "COMPLETE") if again else []
-    return [_outcome(result) for result in [*passed, *found]]
-
-
-def _results(
-    context: Any, name: str, rows: pd.DataFrame, rules: suites.Rules, detail: str
-) -> list[Any]:
-    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=rules))
-    asset = context.data_sources.get("snapshots").add_dataframe_asset(name)
-    definition = gx.ValidationDefinition(
-        name=name, data=asset.add_batch_definition_whole_dataframe("month"), suite=suite
-    )
-    validation = context.validation_definitions.add(definition).run(
-        batch_parameters={"dataframe": rows},
-        # The query text that would find all offending rows again can be megabytes.
-        result_format={"result_format": detail, "return_unexpected_index_query": False},
-    )
-    return list(validation.results)
-
-
-def _outcome(result: Any) -> Outcome:
-    config, found = result.expectation_config, result.result
-    if "observed_value" not in found and "unexpected_count" not in found:
-        raise RuntimeError(f"{config.type} on {config.kwargs} did not run: {result.exception_info}")
-    kwargs = config.kwargs
-    unexpected = int(found.get("unexpected_count") or 0)
-    return Outcome(
-        rule=config.meta["rule"],
-        columns=[] if config.type.startswith("expect_table") else _columns(kwargs),
-        action="refuse" if config.severity == "critical" else "quarantine",
-        passed=bool(result.success),
-        unexpected=unexpected,
-        observed=_observed(found, kwargs) if "observed_value" in found else unexpected,
-        limit={k: _plain(kwargs[k]) for k in _LIMITS if kwargs.get(k) is not None},
-        positions=[int(position) for position in found.get("unexpected_index_list") or []],
-    )
-
-
-_LIMITS = ("min_value", "max_value", "mostly", "threshold", "type_")
-
-
-def _columns(kwargs: dict[str, Any]) -> list[str]:
-    pair = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
-    return pair or list(kwargs["column_list"])
-
-
-def _observed(found: dict[str, Any], kwargs: dict[str, Any]) -> Value:
-    if "partial_missing_list" in found:
-        return _difference(found["partial_missing_list"], found["partial_unexpected_list"])
-    observed = found["observed_value"]
-    if not isinstance(observed, list):
-        return _plain(observed)
-    expected = kwargs["column_list"]
-    missing = [name for name in expected if name not in observed]
-    unknown = [name for name in observed if name not in expected]
-    reordered = not missing and not unknown and observed != expected
-    return "the same in another order" if reordered else _difference(missing, unknown)
-
-
-def _difference(missing: list[Any], unknown: list[Any]) -> str:
-    return f"missing {missing or 'none'}, unknown {unknown or 'none'}"
-
-
-def _plain(value: Any) -> Value:
-    """A value as JSON writes it; six digits, since the last bits differ between processors."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, (int, float, np.number)):
-        return float(f"{value:.6g}")
-    return pd.Timestamp(value).isoformat()
-
-
-def write_docs(context: Any, folder: Path) -> None:
-    """Great Expectations' own pages of what was judged; they hold run times, so no digest does."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(".docs.*"):
-        shutil.rmtree(left)  # by a run that was killed
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".docs.") as temporary:
-        built = Path(temporary) / "docs"
-        context.add_data_docs_site(
-            "docs",
-            {
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,
-                "store_backend": {
-                    "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(built.absolute()),
-                },
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-                # A result's page shows its rules as well; a page a suite would only repeat them.
-                "site_section_builders": {"expectations": "None"},
-            },
-        )
-        context.build_data_docs(site_names=["docs"])
-        shutil.rmtree(folder, ignore_errors=True)
-        built.rename(folder)

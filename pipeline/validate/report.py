@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.shared.contracts import VALIDATE
-from pipeline.validate.judge import Judgement, Outcome
+from pipeline.shared.expectations import Outcome
+from pipeline.validate.judge import Judgement
 from pipeline.validate.rules import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"

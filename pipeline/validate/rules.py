@@ -10,20 +10,16 @@ from typing import Any
 
 import great_expectations.expectations as gxe
 import pandas as pd
-from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
+from pipeline.features.definitions import CARRIERS, ORIGINS
 from pipeline.shared import clock
 from pipeline.shared.config import Range, ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
+from pipeline.shared.expectations import Rules, quarantine, refuse
 from pipeline.validate import flight_consistency, weather_consistency
 from pipeline.validate.flight_consistency import Known
 
-ORIGINS = ["EWR", "JFK", "LGA"]
-CARRIERS = [
-    *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
-    *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
-]
 TYPES = {
     "flights": {
         "year": "int64",
@@ -75,18 +71,6 @@ NEVER_NULL = {
     "flights": ["carrier", "origin", "dest", "time_hour", "sched_dep_utc", "sched_arr_utc"],
     "weather": ["origin", "time_hour", "observed_utc"],
 }
-
-Rules = list[Expectation]
-
-
-def refuse(rule: str) -> dict[str, Any]:
-    """Name a rule whose failure refuses the whole month."""
-    return {"severity": "critical", "meta": {"rule": rule}}
-
-
-def quarantine(rule: str) -> dict[str, Any]:
-    """Name a rule whose failure sets the offending rows aside."""
-    return {"severity": "warning", "meta": {"rule": rule}}
 
 
 def schema_rules(table: str, present: Iterable[str]) -> Rules:
@@ -313,11 +297,11 @@ def calendar_rules(month: str, instant: str, hours_to_end: float) -> Rules:
     ]
 
 
-def _one_of(column: str, known: list[str]) -> Expectation:
+def _one_of(column: str, known: list[str]) -> gxe.ExpectColumnValuesToBeInSet:
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=known, **quarantine("known"))
 
 
-def _later(column: str, earlier: str) -> Expectation:
+def _later(column: str, earlier: str) -> gxe.ExpectColumnPairValuesAToBeGreaterThanB:
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=column,
         column_B=earlier,

@@ -20,9 +20,10 @@ from pipeline.shared.errors import AlertSilent
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Supervisor
 from simulation.alert_demo.receiver import Sink
+from simulation.faults import injection
 
 if TYPE_CHECKING:
-    from pipeline.serve.metrics import Sample
+    from pipeline.shared.prometheus import Sample
 
 _PATIENCE_SECONDS = 40.0
 _REQUESTS_A_SECOND = 60
@@ -105,7 +106,7 @@ class Scene:
         self.looked = now
 
     def _samples(self) -> "list[Sample]":
-        from pipeline.serve.metrics import samples
+        from pipeline.shared.prometheus import samples
 
         paths = {"proxy": "/stats/prometheus", "champion": "/metrics", "exporter": "/metrics"}
         pages = [loopback.get(self.ports[name], path) for name, path in paths.items()]
@@ -125,7 +126,7 @@ class Scene:
     def _deploy(self, fault: str) -> None:
         """The champion's server with this fault, or none; meanwhile the proxy asks the control."""
         wanted = self.live.wanted
-        other = wanted.servers["champion"].model_copy(update={"fault": fault})
+        other = wanted.servers["champion"].model_copy(update={"wrapper": injection(fault).wrapper})
         servers = {**wanted.servers, "champion": other}
         changed = wanted.model_copy(update={"servers": servers})
         write_json(self.live.folder / "wanted.json", changed.model_dump())

@@ -6,14 +6,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 import yaml
-from simulation.traffic import Traffic, Users, lived, traffic
-from pipeline.rollout.traffic import servers as serving_live
 
 from pipeline.features.online_store import Store, opened
 from pipeline.monitor.operations import rules
@@ -22,6 +20,7 @@ from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
 from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_answers, sides
+from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.servers import Live
 from pipeline.shared import clock, loopback, yaml_files
@@ -32,6 +31,8 @@ from pipeline.shared.loopback import HOST
 from pipeline.shared.processes import Patience, Supervisor
 from simulation.alert_demo.receiver import Sink
 from simulation.alert_demo.scene import Feed, Scene
+from simulation.traffic import Traffic
+from simulation.year import Year
 
 FACTOR = 60
 """What windows are divided by: an hour becomes a minute."""
@@ -52,7 +53,7 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
         enter = until_over.enter_context
         serving_live.begin(KEPT)  # it loads what servers need while the traffic is made ready
         until_over.callback(serving_live.end, KEPT)
-        ahead = traffic(first, _DAYS)
+        ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
         ports = dict(zip(names, serving_live.free_ports(len(names)), strict=True))
@@ -65,9 +66,7 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
         for command in watchers(programs, folder, ports):
             name = Path(command[0]).name
             children.start(name, command, folder / f"{name}.log", cwd=folder)
-        users = Users(live.wanted.callers, live.wanted.keys.caller)
-        until_over.callback(users.close)
-        sent = _sent(ahead, feed, users)
+        sent = enter(contextlib.closing(_sent(ahead, feed, live)))
         exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
         ready = Scene(live, feed, sent, sink, ports, children, exporter)
         ready.show()
@@ -87,15 +86,13 @@ def _serving(champion: Side, folder: Path) -> Iterator[tuple[Live, Feed]]:
             yield live, Feed(store)
 
 
-def _sent(ahead: Traffic, feed: Feed, users: Users) -> Iterator[int]:
-    """Let the replay's time pass, and ask for its flights; how many, each time."""
-    names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
-    grid = load(FeaturesConfig).grid_minutes
-    for places in lived(ahead, cast(Store, feed), grid):
-        users.ask([names[i] for i in places], [bodies[i] for i in places])
-        yield len(places)
+def _sent(ahead: Traffic, feed: Feed, live: Live) -> Generator[int, None, None]:
+    """Let the simulated time pass, and ask for its flights; how many, each time."""
+    caller, grid = (live.wanted.callers, live.wanted.keys.caller), load(FeaturesConfig).grid_minutes
+    for _, _, flights in ahead.send(*caller, cast(Store, feed), grid):
+        yield flights
     raise ServersFailed(
-        f"the traffic of {_DAYS} days, {len(names):,} requests, ended before the scene; see the "
+        f"the traffic of {_DAYS} days, {len(ahead.at):,} flights, ended before the scene; see the "
         "pace in simulation/alert_demo/scene.py"
     )
 

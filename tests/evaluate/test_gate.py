@@ -10,7 +10,6 @@ import pytest
 import sklearn.metrics
 
 from pipeline import evaluate, train
-from pipeline.evaluate.compare import Difference
 from pipeline.evaluate.gate import (
     are_probabilities,
     beats,
@@ -31,6 +30,7 @@ from pipeline.shared.errors import (
     TooLittleData,
 )
 from pipeline.shared.files import file_hash
+from pipeline.shared.paired_difference import Difference
 from tests.builders import feature_rows, training
 from tests.shared import project
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate.compare import Difference
 from pipeline.evaluate.gate import compared
 from pipeline.evaluate.refresh import holds_slice, is_refresh, not_worse, stays_near
 from pipeline.registry.versions import Version
 from pipeline.shared.config import EvaluateConfig, load
 from pipeline.shared.contracts import decide
+from pipeline.shared.paired_difference import Difference
 from tests.builders import feature_rows, training
 
 pytestmark = pytest.mark.answer("model-validation")

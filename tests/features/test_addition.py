@@ -49,7 +49,7 @@ ADDED: dict[str, list[Change]] = {
 }
 """Each feature, and what a person changes for it: a file, and what is replaced there by what."""
 ASKED = f"""
-from pipeline.features import transform
+from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix, service_version
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config import FeaturesConfig, load
@@ -57,7 +57,7 @@ from tests.builders import flights, weather
 
 config = load(FeaturesConfig)
 raw, sky = flights(tailnum=[f"N{{n % 13}}" for n in range(620)]), weather()
-rows = historical(transform.requests(raw, config), transform.views(raw, sky, config), config)
+rows = historical(windows.requests(raw, config), windows.views(raw, sky, config), config)
 assert matrix(rows, FEATURES).shape == (len(raw), len(FEATURES))
 for name in {list(ADDED)}:
     assert rows[name].nunique() > 1 and name in FEATURES, name

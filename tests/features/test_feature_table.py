@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features import run
+from pipeline.features.build import run
 from pipeline.features.feature_table import ROWS, read
 from pipeline.shared.config import Window
 from pipeline.shared.contracts import (

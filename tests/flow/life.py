@@ -24,7 +24,7 @@ from exercises.scratch import scratch
 from pipeline.shared import git as gits
 from tests.conftest import FOREIGN_SETTINGS, ROOT
 
-PIPELINE = ("python", "-m", "pipeline")
+PIPELINE = ("python", "-m", "simulation")
 PATIENCE = 1800
 """Seconds after which a command is taken for a hang, and ended; none takes a third of it alone."""
 _RUNNING: "set[subprocess.Popen[bytes]]" = set()

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 UNTIL = "2013-03-17"
-LOOP = ("python", "-m", "pipeline", "loop")
+LOOP = ("python", "-m", "simulation", "loop")
 
 
 def quick(folder):
@@ -91,7 +91,7 @@ def test_a_check_says_what_was_known_and_why(looped):
 
 
 def test_every_decision_comes_out_again(looped):
-    done = life.run(looped.folder, "python", "-m", "pipeline", "decisions").well()
+    done = life.run(looped.folder, "python", "-m", "simulation", "decisions").well()
     assert re.search(r"\d decisions come out again, number by number", done.words)
     assert "2013-03-04  retrain" in done.words
 

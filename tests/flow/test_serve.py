@@ -27,7 +27,7 @@ from tests.records.test_request_log import answer as example
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 DAY = "2013-02-14"
-SERVE = ("python", "-m", "pipeline")
+SERVE = ("python", "-m", "simulation")
 
 
 @pytest.fixture(scope="module")

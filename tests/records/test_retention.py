@@ -18,9 +18,8 @@ import sqlalchemy as sa
 from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import answered, opened, prepare
-from pipeline.records.retention import remove, removed
+from pipeline.records.retention import prune, remove, removed
 from pipeline.records.rollout_ledger import Move, Side
-from pipeline.serve import prune
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from tests.patience import PATIENCE

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluate.compare import Difference
 from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
 from pipeline.register.model_card import card
@@ -16,6 +15,7 @@ from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
 from pipeline.shared.contracts import Manifest, Snapshot
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash
+from pipeline.shared.paired_difference import Difference
 from tests.builders import check, training, verdict
 
 pytestmark = pytest.mark.answer("lineage")

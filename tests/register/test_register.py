@@ -9,7 +9,7 @@ import pytest
 from pipeline import register, train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
-from pipeline.register import promote
+from pipeline.register.register import promote
 from pipeline.registry import versions
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import (

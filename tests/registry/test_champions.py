@@ -15,14 +15,14 @@ from pipeline import evaluate, register
 from pipeline.monitor import monitored_model as monitored
 from pipeline.records import rollout_ledger
 from pipeline.records.hash_chain import copy_path
-from pipeline.register import promote
-from pipeline.registry import champions
+from pipeline.register.register import promote
+from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
-from pipeline.registry import versions
 from pipeline.registry.release_loader import export
-from pipeline.reproduce import lineage
-from pipeline.rollout import rollback, who_served
+from pipeline.reproduce.page import lineage
+from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
+from pipeline.rollout.who_served import who_served
 from pipeline.serve.schedule import champion_of
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.errors import RegistryRefused
@@ -327,7 +327,7 @@ def test_a_rollback_that_was_killed_at_any_write_is_done_once(both, monkeypatch,
 
 _KILLED = """
 import os, signal, sys
-from pipeline.register import promote
+from pipeline.register.register import promote
 from pipeline.shared import champions
 real = champions._follow
 champions._follow = lambda *told: os.kill(os.getpid(), signal.SIGKILL)

@@ -11,8 +11,7 @@ import pytest
 from pipeline import register
 from pipeline.__main__ import main
 from pipeline.registry import release, versions
-from pipeline.reproduce import lineage
-from pipeline.reproduce.page import page
+from pipeline.reproduce.page import lineage, page
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.errors import ArtifactTampered, VersionUnknown

@@ -9,7 +9,7 @@ from pipeline.features.definitions import LABEL
 from pipeline.monitor.performance import labels
 from pipeline.retrain.refresh_gain import before, refreshed
 from pipeline.shared.config import EvaluateConfig, load
-from tests.simulation.test_year import NEW, OLD, everything, path, story, year
+from tests.retrain.test_served import NEW, OLD, everything, path, story, year
 
 __all__ = ["path", "year"]
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline.monitor.performance import label_ledger
 from pipeline.records import hash_chain, request_log, rollout_ledger
 from pipeline.records.hash_chain import copy_path
-from pipeline.register import promote
+from pipeline.register.register import promote
 from pipeline.registry import champions
 from pipeline.registry import versions as tracking
 from pipeline.registry.release import exported
@@ -122,7 +122,7 @@ def files(folder=Path()):
 def pipeline(*command):
     """A command in a process of its own: MLflow keeps a database open that was moved aside."""
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *command],
+        [sys.executable, "-m", "simulation", *command],
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,

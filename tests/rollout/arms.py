@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout.traffic import envoy, routes
-
 from pipeline.rollout.traffic.envoy import Ports
 from pipeline.rollout.traffic.routes import Keys, Route
 from pipeline.rollout.traffic.servers import free_ports

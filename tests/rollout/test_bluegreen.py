@@ -1,9 +1,9 @@
 """What of a switch counts against green: batches that fail, beside those that blue failed."""
 
 import pytest
-from simulation.traffic import CLIENTS, Reply
 
 from pipeline.rollout.bluegreen import failing_batches
+from simulation.traffic import CLIENTS, Reply
 
 pytestmark = pytest.mark.answer("which-rollout")
 

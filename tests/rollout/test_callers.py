@@ -7,11 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pipeline.rollout.traffic import envoy, listener, routes
 
+from pipeline.rollout.traffic import envoy, listener, routes
 from pipeline.rollout.traffic.routes import ARMS
-from pipeline.serve.admission import STRANGERS
-from pipeline.shared.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID
+from pipeline.shared.callers import ARM, CALLER_KEY, EDGE_KEY, REQUEST_ID, STRANGERS
 from tests.patience import PATIENCE, until
 from tests.rollout.arms import proxied
 

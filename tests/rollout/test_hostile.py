@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from pipeline.rollout.traffic import envoy, routes
 
-from pipeline.records.request_log import SHADOW, STRANGER
+from pipeline.rollout.traffic import envoy, routes
 from pipeline.rollout.traffic.envoy import Ports
 from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
 from pipeline.rollout.traffic.servers import free_ports
+from pipeline.shared.callers import SHADOW, STRANGER
 from tests.patience import until
 from tests.rollout.arms import SALT, running
 from tests.rollout.hostile import Attacker, flight_names, known

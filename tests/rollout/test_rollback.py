@@ -9,7 +9,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import release_loader as served
 from pipeline.registry import versions
 from pipeline.registry.release_loader import place
-from pipeline.rollout import rollback
+from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from simulation.traffic import Traffic
 
 from pipeline.features.definitions import LABEL
 from pipeline.rollout import controller
@@ -13,6 +12,7 @@ from pipeline.rollout.shadow import _require_logged, copies_codes, daily
 from pipeline.rollout.state import Rollout
 from pipeline.shared.errors import NotPromoted
 from pipeline.shared.scores import log_loss
+from simulation.traffic import Traffic
 from tests import builders
 from tests.rollout.edge import PLAN
 from tests.serve.fakes import Session, loaded

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.registry import champions
+from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
-from pipeline.registry import versions
 from pipeline.rollout.analysis.decision import plan_hash
 from pipeline.rollout.state import Rollout, alone, begun, changing, midnight_from, sides
 from pipeline.shared.config import RegisterConfig, RolloutConfig, load

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.rollout import replay_decision, who_served
 from pipeline.rollout.analysis.canary import baking, decide
 from pipeline.rollout.analysis.decision import At, plan_hash
 from pipeline.rollout.analysis.shadow import decide as decide_shadow
 from pipeline.rollout.state import Rollout
-from pipeline.rollout.who_served import told
+from pipeline.rollout.who_served import replay_decision, told, who_served
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, DayUnknown, RolloutRefused
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
 from tests.shared.moves import NEW, OLD, move, registered

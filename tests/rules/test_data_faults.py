@@ -61,6 +61,7 @@ def year():
 
 @pytest.mark.parametrize("name", ["AA, DL and MQ rotated", "sky of an hour before"])
 def test_the_real_gate_refuses_what_the_study_says_it_does(year, name):
+    from pipeline.shared import expectations
     from pipeline.validate import judge
 
     fault = FAULTS[name]
@@ -69,7 +70,7 @@ def test_the_real_gate_refuses_what_the_study_says_it_does(year, name):
     planted = fault.plant(rows, hit, np.random.default_rng(0))
     expected = data_faults.broken(fault.table, planted, year.known[9], LIMITS)
     judged = judge.judge(
-        judge.new_context(), fault.table, "2013-09", planted, {}, LIMITS, year.known[9]
+        expectations.new_context(), fault.table, "2013-09", planted, {}, LIMITS, year.known[9]
     )
     named = {outcome.rule.replace("-", "_") for outcome in judged.refusals}
     assert expected

@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pipeline.rollout.traffic import listener, routes
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES
 from pipeline.records import request_log
 from pipeline.records.retention import REMOVALS
 from pipeline.records.rollout_ledger import Move
+from pipeline.rollout.traffic import listener, routes
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor

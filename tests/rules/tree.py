@@ -45,7 +45,7 @@ def stages() -> list[str]:
 
 
 def commands() -> dict[str, str]:
-    from pipeline.__main__ import STAGES
+    from simulation.__main__ import STAGES
 
     return STAGES
 
@@ -84,7 +84,7 @@ def covers(parent: str, path: str) -> bool:
 
 @cache
 def code() -> list[str]:
-    return [name for name in files() if re.fullmatch(r"pipeline/.+\.py", name)]
+    return [name for name in files() if re.fullmatch(r"(pipeline|simulation)/.+\.py", name)]
 
 
 def module_of(name: str) -> str:

@@ -20,12 +20,11 @@ from starlette.testclient import TestClient
 from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.records.request_log import answered, features_of, opened
 from pipeline.serve import handler, open_inference
-from pipeline.serve.admission import STRANGERS
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import FROM_STORE, HEADER, Refused
 from pipeline.serve.predictor import Predictor
-from pipeline.shared.callers import Trust, new_id
+from pipeline.shared.callers import STRANGERS, Trust, new_id
 from pipeline.shared.config import ServeConfig, load
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded

@@ -8,11 +8,11 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from simulation.traffic import BATCH, BATCHED, Users, batched, between, lived
 
 from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import keys_of
 from pipeline.features.windows import entity_names, minutes
+from simulation.traffic import BATCH, BATCHED, Users, batched, between, lived
 from tests import builders
 
 FIRST, LAST = (pd.Timestamp(f"2013-01-{day} 05:00Z") for day in (10, 13))

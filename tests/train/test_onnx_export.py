@@ -5,10 +5,11 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from pipeline import models
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.shared.config import TrainConfig, load
 from pipeline.shared.errors import ParityFailed
-from pipeline.train import models, onnx_export
+from pipeline.train import baselines, onnx_export
 from tests.builders import feature_rows
 
 ROWS = feature_rows(1_560)
@@ -37,8 +38,8 @@ def fit():
         if kind == "boosting":
             return models.boosting(config, FEATURES, inputs, LABELS)
         if kind == "logistic":
-            return models.logistic(config, inputs, LABELS)
-        return models.hour_rate(inputs, LABELS)
+            return baselines.logistic(config, inputs, LABELS)
+        return baselines.hour_rate(inputs, LABELS)
 
     return fitted
 
@@ -90,7 +91,7 @@ def test_a_difference_that_is_no_number_is_refused(fit, tmp_path):
 def test_the_names_of_the_inputs_travel_with_the_model_in_their_order(fit, tmp_path):
     backwards = FEATURES[::-1]
     inputs = matrix(ROWS, backwards)
-    fitted = models.logistic(load(TrainConfig), inputs, LABELS)
+    fitted = baselines.logistic(load(TrainConfig), inputs, LABELS)
     stored, _ = onnx_export.save(fitted, backwards, inputs, tmp_path / "model.onnx", 1e-5)
     assert stored.features == backwards
     assert stored.predict(ROWS) == pytest.approx(fitted.predict_proba(inputs)[:, 1], abs=1e-5)

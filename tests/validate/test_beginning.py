@@ -43,9 +43,10 @@ def test_the_beginning_of_every_month_passes_what_is_asked_of_it(
     published_year, reference, record_property: Callable[[str, object], None]
 ):
     """The real flights: the first three days of each month, storms and holidays among them."""
+    from pipeline.shared import expectations
     from pipeline.validate import judge
 
-    flights, context = published_year["flights"], judge.new_context()
+    flights, context = published_year["flights"], expectations.new_context()
     refused, judged = {}, 0
     for month in range(1, 13):
         name = f"2013-{month:02}-03"

@@ -49,7 +49,14 @@ def february(judge: Any, limits: ValidateConfig) -> Callable[[str, pd.DataFrame]
 
     def judged(table: str, rows: pd.DataFrame) -> Any:
         reference = {"2013-01": flights()} if table == "flights" else {}
-        return judge.judge(judge.new_context(), table, "2013-02", rows, reference, limits)
+        return judge.judge(
+            importlib.import_module("pipeline.shared.expectations").new_context(),
+            table,
+            "2013-02",
+            rows,
+            reference,
+            limits,
+        )
 
     return judged
 
@@ -245,7 +252,9 @@ def test_the_only_month_so_far_is_judged_without_a_reference(
     judge: Any, limits: ValidateConfig
 ) -> None:
     snapshots = {("flights", "2013-01"): flights(origin="JFK")}
-    (judgement,) = judge.judge_all(judge.new_context(), snapshots, limits)
+    (judgement,) = judge.judge_all(
+        importlib.import_module("pipeline.shared.expectations").new_context(), snapshots, limits
+    )
     assert judgement.reference == []
     assert not judgement.refusals
 
@@ -257,7 +266,9 @@ def test_a_reference_month_with_a_broken_schema_is_no_reference(
         ("flights", "2013-01"): flights().drop(columns="origin"),
         ("flights", "2013-02"): flights(month="2013-02"),
     }
-    judgements = judge.judge_all(judge.new_context(), snapshots, limits)
+    judgements = judge.judge_all(
+        importlib.import_module("pipeline.shared.expectations").new_context(), snapshots, limits
+    )
     assert [j.reference for j in judgements] == [[], []]
     assert [bool(j.refusals) for j in judgements] == [True, False]
 

@@ -19,7 +19,7 @@ from pipeline.shared.config import OddRequests, TripwireLimits
 from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
 
 if TYPE_CHECKING:
-    from pipeline.validate.judge import Outcome
+    from pipeline.shared.expectations import Outcome
 
 DOCS = MONITOR / "docs"
 _CATEGORIES = ["carrier", "origin", "dest"]
@@ -152,9 +152,9 @@ def validated(
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pipeline.validate import served_rows
+        from pipeline.monitor.inputs import served_rules
 
-        outcomes = served_rows.judged(name, rows, docs)
+        outcomes = served_rules.judged(name, rows, docs)
     return [_check(outcome, rows, odd) for outcome in outcomes]
 
 

@@ -7,8 +7,8 @@ users get is measured at the proxy; what a server says of itself explains it.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.severity import SEVERITY, Severity
-from pipeline.rollout.traffic.evidence import ALWAYS_THERE
 from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
 
 RUNBOOK = "docs/runbook.md"

@@ -15,7 +15,7 @@ from pipeline.shared.errors import EnvironmentUnfit, PipelineError
 from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
-    from pipeline.serve.metrics import Shown
+    from pipeline.shared.prometheus import Shown
 
 PORT = 9105
 
@@ -26,7 +26,7 @@ def exporter(port: str | int | None = None) -> str:
     Raises:
         EnvironmentUnfit: the port is taken.
     """
-    from pipeline.serve.metrics import exposed
+    from pipeline.shared.prometheus import exposed
 
     told = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, told)  # no thread takes them but who waits for them

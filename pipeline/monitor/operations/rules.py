@@ -14,7 +14,7 @@ import yaml
 from pipeline.monitor.operations.alerts import Alert, configured
 
 if TYPE_CHECKING:
-    from pipeline.serve.metrics import Sample
+    from pipeline.shared.prometheus import Sample
 
 RULES = Path("configs/monitor/alerts.yml")
 

@@ -16,7 +16,7 @@ from pipeline.shared.contracts import MONITOR, Record, read_record
 from pipeline.shared.files import write_json
 
 if TYPE_CHECKING:
-    from pipeline.serve.metrics import Shown
+    from pipeline.shared.prometheus import Shown
 
 SIGNALS = MONITOR / "signals.json"
 PREFIX = "flight_monitor_"
@@ -77,7 +77,7 @@ def read(path: Path = SIGNALS) -> Signals:
 
 def shown(signals: Signals, heartbeat: float) -> "Iterator[Shown]":
     """The numbers that Prometheus is shown; what is not known is not there, rather than zero."""
-    from pipeline.serve.metrics import Shown
+    from pipeline.shared.prometheus import Shown
 
     yield Shown(f"{PREFIX}heartbeat_seconds", "When the job last ran (wall clock)", heartbeat)
     yield Shown(f"{PREFIX}at_seconds", "The replay's instant", signals.at.timestamp())

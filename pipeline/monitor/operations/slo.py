@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.operations.alerts import ANSWERS, FAILED, SECONDS, USERS
 from pipeline.monitor.operations.rules import selectors
-from pipeline.rollout.traffic.evidence import ALWAYS_THERE
 from pipeline.shared.config import Objectives, ServeConfig
 
 if TYPE_CHECKING:
-    from pipeline.serve.metrics import Sample
+    from pipeline.shared.prometheus import Sample
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipeline.monitor.performance.daily import Day, judged_days
 from pipeline.monitor.performance.label_checks import Agreement, distrusted, label_agreement
 from pipeline.monitor.performance.label_join import arrays, attached, figures_of, require_requests
 from pipeline.monitor.performance.quality import Figures, Interval, intervals
-from pipeline.monitor.performance.slices import SliceFigures, sliced
+from pipeline.monitor.performance.slice_performance import SliceFigures, sliced
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import (

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.performance.quality import expected_loss
 from pipeline.shared.config import Bootstrap, OutcomeRule
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 RISK_BINS = 10

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from pipeline.evaluate.compare import difference
 from pipeline.shared.config import Bootstrap
 from pipeline.shared.contracts import Record
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss, roc_auc
 
 TENTHS = 10

@@ -8,7 +8,6 @@ far surer than either loss.
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate.compare import difference
 from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.monitored_model import Champion, refit
 from pipeline.monitor.performance.labels import dates
@@ -17,6 +16,7 @@ from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config import EvaluateConfig, TrainConfig, Window, load
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import content_hash
+from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 

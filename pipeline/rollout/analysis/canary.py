@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pipeline.rollout.traffic import resources
 
 from pipeline.rollout.analysis import guardrails
 from pipeline.rollout.analysis.decision import (
@@ -24,6 +23,7 @@ from pipeline.rollout.analysis.decision import (
 )
 from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared
 from pipeline.rollout.analysis.stalls import Arms, longest_run
+from pipeline.rollout.traffic import resources
 from pipeline.shared.config import CanaryPlan, RolloutConfig
 
 Answer = tuple[Outcome, list[str]]

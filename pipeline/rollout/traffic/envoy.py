@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout.traffic import listener, routes
-
-from pipeline.records.request_log import STRANGER
 from pipeline.rollout.traffic.routes import ARMS, BUFFER_BYTES, TYPES, Keys, Route
-from pipeline.serve.admission import STRANGERS
 from pipeline.shared import loopback
+from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience

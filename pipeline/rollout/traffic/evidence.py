@@ -19,17 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 import pandas as pd
-from simulation.traffic import DAY, Traffic
 
+from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.features.online_store import MISSING, STALE
-from pipeline.records.request_log import SHADOW, answered
+from pipeline.features.windows import DAY
+from pipeline.records.request_log import answered
 from pipeline.rollout.traffic.resources import joined, parsed
 from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.rollout.traffic.source import Traffic
+from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 
-ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
-"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
 HUNG_UP = "DC"
 """Envoy's flag of a request whose user left before there was an answer."""
 BANDS = (0, 9, 13, 17, 21)

@@ -11,9 +11,8 @@ from typing import Any
 
 import xxhash
 
-from pipeline.records.request_log import SHADOW, STRANGER
 from pipeline.records.rollout_ledger import WHOLE
-from pipeline.shared.callers import ARM, CALLER_KEY
+from pipeline.shared.callers import ARM, CALLER_KEY, SHADOW, STRANGER
 from pipeline.shared.contracts import Record
 
 ARMS = ("challenger", "champion", "control")

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from pipeline.rollout.traffic import envoy, routes, supervisor
+from types import MappingProxyType
 
 from pipeline.records.rollout_ledger import Side
+from pipeline.rollout.traffic import envoy, routes, supervisor
 from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.supervisor import KEPT, WANTED, Server, Wanted
 from pipeline.shared import loopback, watcher
@@ -112,16 +112,18 @@ def serving(
     folder: Path = KEPT,
     project: str = PROJECT,
     log_url: str | None = None,
+    wrappers: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Live]:
     """Servers for each arm and Envoy before them, all ready; ended with the block.
 
-    Whoever is killed leaves them running for `keeper.LEASE_SECONDS`, and finds them again.
+    `wrappers` are import paths of what wraps an arm's predictor. A caller that is killed leaves
+    them running for `supervisor.LEASE_SECONDS`, and finds them again.
 
     Raises:
         ServersFailed: one of them does not get ready.
     """
     told = {"project": project, "log_url": log_url}
-    wanted = _wanted(folder, sides).model_copy(update=told)
+    wanted = _wanted(folder, sides, wrappers).model_copy(update=told)
     (folder / "lease").touch()
     if not is_kept(folder):
         _start_keeper(folder)
@@ -148,7 +150,7 @@ def _beat(folder: Path, over: threading.Event) -> None:
                 _start_keeper(folder)
 
 
-def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
+def _wanted(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> Wanted:
     """What is to run; on the ports of before, if somebody runs it already."""
     known: Wanted | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
@@ -158,7 +160,7 @@ def _wanted(folder: Path, sides: dict[str, Side]) -> Wanted:
     if known is not None:
         ports |= {arm: server.port for arm, server in known.servers.items() if arm in sides}
     servers = {
-        arm: Server(release=side.release, port=ports[arm], arm=arm, fault=side.fault)
+        arm: Server(release=side.release, port=ports[arm], arm=arm, wrapper=wrappers.get(arm, ""))
         for arm, side in sides.items()
     }
     if known is not None:

@@ -8,6 +8,7 @@ be found again; then it ends with all it keeps.
 import contextlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import time
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.rollout.traffic import envoy, routes
-
 from pipeline.rollout.traffic.resources import READINGS, Readings
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import write_json
@@ -28,6 +28,8 @@ KEPT = Path("state/rollout/kept")
 """What the keeper and Envoy read and write while they live."""
 LEASE_SECONDS = 30.0
 """How long the keeper goes on without a sign of life: a controller is back within ten."""
+APP, SERVER = "pipeline.serve.app", "pipeline.serve.server:serve"
+"""Another stage, so it is named and not imported; started as a program of its own."""
 CHILDREN, WANTED = "children", "wanted.json"
 FORKS = sys.platform == "linux"
 """Whether servers are copies of the keeper, which share what it has loaded, or new processes."""
@@ -35,12 +37,12 @@ _PAUSE_SECONDS = 0.05
 
 
 class Server(Record):
-    """A server to keep: which release, on which port, and what is injected into it."""
+    """A server to keep: which release, on which port, and what wraps its predictor, if anything."""
 
     release: str
     port: int
     arm: str
-    fault: str = ""
+    wrapper: str = ""
 
 
 class Wanted(Record):
@@ -147,8 +149,7 @@ def load() -> None:
     """What every server imports, once: a copy shares it. Nothing of it may have started yet."""
     if not FORKS:
         return
-    import pipeline.serve.app
-    import pipeline.serve.server  # noqa: F401
+    pkgutil.resolve_name(APP), pkgutil.resolve_name(SERVER)
     from pipeline.features import online_store
 
     online_store.load()
@@ -209,12 +210,10 @@ def _signs_of_life(folder: Path) -> Iterator[float]:
 
 
 def _serve(arm: str, wanted: Wanted) -> None:
-    from pipeline.serve.server import serve
-    from simulation.faults import injected
-
     server = wanted.servers[arm]
-    wrap, edge_key = injected(server.fault), wanted.keys.edge
-    serve(server.release, server.port, wanted.project, wanted.log_url, wrap, edge_key)
+    wrap = pkgutil.resolve_name(server.wrapper) if server.wrapper else lambda predictor: predictor
+    serve = pkgutil.resolve_name(SERVER)
+    serve(server.release, server.port, wanted.project, wanted.log_url, wrap, wanted.keys.edge)
 
 
 def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:

@@ -8,17 +8,18 @@ from functools import partial
 
 import pytest
 import yaml
-from pipeline.rollout.traffic import envoy
 from starlette.testclient import TestClient
 
+from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.operations import alerts, dashboard, rules, signals
 from pipeline.monitor.operations.rules import Selector
 from pipeline.records.request_log import opened
-from pipeline.rollout.traffic.evidence import ALWAYS_THERE
+from pipeline.rollout.traffic import envoy
 from pipeline.serve.app import create_app
-from pipeline.serve.metrics import Metrics, Sample, samples, shown_text
+from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.prometheus import Sample, samples, shown_text
 from tests.monitor.operations import scenes
 from tests.monitor.operations.scenes import SCENES, needs, promtool
 from tests.monitor.operations.test_signals import FULL

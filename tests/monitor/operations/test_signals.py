@@ -13,10 +13,10 @@ from pipeline.monitor.operations import signals
 from pipeline.monitor.operations.exporter import read
 from pipeline.monitor.operations.signals import Signals
 from pipeline.rollout.traffic.servers import free_ports
-from pipeline.serve.metrics import exposed, samples, shown_text
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.loopback import HOST
+from pipeline.shared.prometheus import exposed, samples, shown_text
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from pipeline.monitor.operations import rules, slo
 from pipeline.monitor.operations.alerts import ANSWERS, FAILED
 from pipeline.monitor.operations.slo import Looked
-from pipeline.serve.metrics import Sample
 from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
+from pipeline.shared.prometheus import Sample
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 

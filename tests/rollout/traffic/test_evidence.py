@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from simulation.traffic import DAY, Traffic
-from pipeline.rollout.traffic import evidence as module
 
 from pipeline.records.request_log import Answer, opened
+from pipeline.rollout.traffic import evidence as module
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.shared import processes
 from pipeline.shared.errors import ServersFailed
+from simulation.traffic import DAY, Traffic
 
 OURS, THEIRS = "a" * 12, "b" * 12
 FLIGHTS = ["one", "two", "three"]

@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 import psutil
 import pytest
-from pipeline.rollout.traffic import resources
 
 from pipeline.rollout.analysis.canary import baking, decide
+from pipeline.rollout.traffic import resources
 from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, joined, parsed
 from pipeline.serve.predictor import Predictor
 from simulation.faults import FAULTS, injected

@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from pipeline.rollout.traffic import envoy, routes, servers, supervisor
 
+from pipeline.rollout.traffic import envoy, routes, servers, supervisor
 from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.supervisor import KEPT, Wanted
 from pipeline.shared.errors import ServersFailed
@@ -21,9 +21,9 @@ from tests.rollout.arms import SALT
 
 pytestmark = pytest.mark.slow
 _KEEPS = """
-from pipeline.rollout import keeper
-keeper.LEASE_SECONDS = {}
-raise SystemExit(keeper.keep(prepared=lambda: None))
+from pipeline.rollout.traffic import supervisor
+supervisor.LEASE_SECONDS = {}
+raise SystemExit(supervisor.keep(prepared=lambda: None))
 """
 
 
@@ -233,15 +233,15 @@ def test_a_copy_of_the_keeper_does_not_hold_its_lock(start):
 _COPIES = """
 import time
 from pathlib import Path
-from pipeline.rollout import keeper
+from pipeline.rollout.traffic import supervisor
 from pipeline.rollout.traffic.routes import new_keys
 from pipeline.rollout.traffic.supervisor import Keeper, Wanted
 from pipeline.shared.processes import Supervisor
-keeper._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
+supervisor._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
 wanted = Wanted(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
                 users=1, callers=3, admin=2, project="p", keys=new_keys())
 folder = Path("{folder}")
-with keeper._only_one(folder) as lock, Supervisor(folder / keeper.CHILDREN) as children:
+with supervisor._only_one(folder) as lock, Supervisor(folder / supervisor.CHILDREN) as children:
     child = Keeper(folder, children, lock)._start("champion", wanted)
     log = folder / "champion.log"
     while not log.is_file() or not log.read_text():

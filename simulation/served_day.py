@@ -1,4 +1,4 @@
-"""The commands: serve days through the online store, hold them against training, materialize."""
+"""Days served through the online store as time passes, and held against what training reads."""
 
 import sys
 import time
@@ -9,10 +9,8 @@ import pandas as pd
 
 from pipeline.features.build import accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
-from pipeline.features.feast_repository import lifetime
 from pipeline.features.feature_table import ROWS
 from pipeline.features.online_store import LATE, MISSING, REPLAY, STALE, Store, opened
-from pipeline.features.windows import NEVER, instant
 from pipeline.registry import versions
 from pipeline.registry.model import Model
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
@@ -22,7 +20,6 @@ from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
 from pipeline.shared.errors import (
     ArtifactMissing,
     ArtifactTampered,
-    DayUnknown,
     SkewFound,
 )
 from pipeline.shared.files import (
@@ -33,10 +30,10 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
-from pipeline.shared.secrets import shown
 from simulation.feed import feed_of, replayed
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
+_CODE = [Path(__file__).parents[1] / top for top in ("pipeline", "simulation")]
 OFFLINE_ROWS = 3_000
 """Requests a call of the store's own offline join: it meets every row of a lifetime with each."""
 
@@ -121,33 +118,6 @@ def skew(day: str | None = None) -> str:
     return _verdict(skew)
 
 
-def materialize(until: str | None = None) -> str:
-    """Bring the live online store up to an instant, from where it stands.
-
-    Raises:
-        DayUnknown: it is no instant, or lies beyond what has arrived.
-    """
-    config, serve = load(FeaturesConfig), load(ServeConfig)
-    flights, _ = accepted()
-    end = midnight_after(flights)
-    wanted = end if until is None else _instant(until, end)
-    with opened(config, serve) as store:
-        stands = min(store.watermarks().values())
-        longest = max(lifetime(view, config) for view in VIEWS)
-        since = wanted - longest if stands == NEVER else instant(stands)
-        if since > wanted:
-            raise DayUnknown(
-                f"the online store stands at {since:%Y-%m-%d %H:%M}Z, after {wanted:%Y-%m-%d %H:%M}"
-                "Z: time does not run backwards there; name an empty one, as in "
-                "`PIPELINE_ONLINE_URL=sqlite:///state/feast/again.db make materialize`"
-            )
-        store.materialize(VIEWS, max(since, wanted - longest), wanted)
-    return (
-        f"{len(VIEWS)} views complete to {wanted:%Y-%m-%d %H:%M}Z, from {since:%Y-%m-%d %H:%M}Z, "
-        f"in {shown(serve.online_url)}"
-    )
-
-
 def _replay(
     day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
 ) -> Served:
@@ -188,7 +158,7 @@ def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
 
 def _inputs(config: FeaturesConfig, champion: versions.Version) -> dict[str, str]:
     """What the served vectors rest on; the code too: who changes it wants to see what follows."""
-    code = members(Path(__file__).parents[1], "**/*.py")
+    code = [path for top in _CODE for path in members(top, "**/*.py")]
     settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
     return {
         "rows": file_hash(ROWS),
@@ -196,16 +166,6 @@ def _inputs(config: FeaturesConfig, champion: versions.Version) -> dict[str, str
         "champion": champion.digest,
         "code": text_hash("".join(file_hash(path) for path in code)),
     }
-
-
-def _instant(text: str, end: pd.Timestamp) -> pd.Timestamp:
-    wanted = pd.to_datetime(text, errors="coerce")
-    if pd.isna(wanted) or wanted.tzinfo is None or wanted > end:
-        raise DayUnknown(
-            f"{text!r} is no instant up to {end:%Y-%m-%dT%H:%M}Z, to which data have arrived, as "
-            "2013-04-18T10:00Z is; `make retrain` lets the next month arrive"
-        )
-    return pd.Timestamp(wanted).tz_convert("UTC")
 
 
 def _counts(flags: pd.Series) -> dict[str, int]:

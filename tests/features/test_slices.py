@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluate.slices import slices
+from pipeline.features.slices import slices
 from pipeline.shared.config import EvaluateConfig, load
 from tests.builders import CARRIERS, feature_rows
 

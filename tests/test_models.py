@@ -10,10 +10,11 @@ import pytest
 import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
 from threadpoolctl import threadpool_limits
 
+from pipeline import models
 from pipeline.features import point_in_time, windows
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
-from pipeline.train import models
+from pipeline.train import baselines
 from tests.builders import feature_rows
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,7 @@ def test_the_same_rows_and_seed_give_the_same_risks_to_the_last_bit(config, rows
 
 def test_the_hour_rate_is_each_hours_share_of_late_flights(rows):
     hours, labels = matrix(rows, ["sched_hour"]), rows[LABEL].to_numpy()
-    found = models.hour_rate(hours, labels).predict_proba(hours)[:, 1]
+    found = baselines.hour_rate(hours, labels).predict_proba(hours)[:, 1]
     shares = {
         hour: sum(labels[rows["sched_hour"] == hour]) / sum(rows["sched_hour"] == hour)
         for hour in set(rows["sched_hour"])
@@ -104,7 +105,7 @@ def test_the_hour_rate_is_each_hours_share_of_late_flights(rows):
 
 
 def test_a_missing_value_is_the_median_to_the_logistic_regression(config, rows, inputs):
-    model = models.logistic(config, inputs, rows[LABEL].to_numpy())
+    model = baselines.logistic(config, inputs, rows[LABEL].to_numpy())
     column = FEATURES.index("aircraft_arr_delay")
     missing, filled = inputs.copy(), inputs.copy()
     missing[:, column], filled[:, column] = np.nan, pd.Series(inputs[:, column]).median()
@@ -126,13 +127,13 @@ import numpy as np
 from pipeline.features.definitions import FEATURES
 from pipeline.shared.config import TrainConfig, load
 from pipeline.shared.files import bytes_hash
-from pipeline.train import export, models
+from pipeline.train import baselines, onnx_export
 rows, config = np.load(sys.argv[1]), load(TrainConfig)
 inputs, labels = rows["inputs"], rows["labels"]
-line = models.logistic(config, inputs, labels)
+line = baselines.logistic(config, inputs, labels)
 trees = models.boosting(config, FEATURES, inputs, labels)
 for model in (line, trees):
-    print(bytes_hash(export.to_onnx(model, FEATURES)))
+    print(bytes_hash(onnx_export.to_onnx(model, FEATURES)))
     print(bytes_hash(model.predict_proba(inputs).astype("float32").tobytes()))
 """
 

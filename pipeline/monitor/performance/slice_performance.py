@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from pipeline.evaluate.slices import slices
 from pipeline.features.definitions import LABEL
+from pipeline.features.slices import slices
 from pipeline.features.windows import ZONE
 from pipeline.monitor.performance.label_join import arrays, figures_of
 from pipeline.monitor.performance.quality import (

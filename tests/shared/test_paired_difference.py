@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.evaluate.compare import Difference, difference
 from pipeline.shared.config import Bootstrap
+from pipeline.shared.paired_difference import Difference, difference
 
 pytestmark = pytest.mark.answer("model-validation")
 

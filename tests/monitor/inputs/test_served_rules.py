@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, ROLLING
-from pipeline.validate import served_rows
+from pipeline.monitor.inputs import served_rules
 from tests.builders import feature_rows
 from tests.monitor.months import as_served
 
@@ -18,10 +18,10 @@ def names(outcomes, passed):
 
 
 def test_every_declared_range_and_every_name_is_a_rule_that_clean_rows_pass():
-    outcomes = served_rows.judged("clean", CLEAN, None)
+    outcomes = served_rules.judged("clean", CLEAN, None)
     assert names(outcomes, passed=False) == set()
     ranges = {f"range {name}" for name in ["risk", *RANGES]}
-    never = {f"never-null {n}" for n in [*served_rows.NEVER_MISSING, "system_dep_late_3h"]}
+    never = {f"never-null {n}" for n in [*served_rules.NEVER_MISSING, "system_dep_late_3h"]}
     assert ranges | never | {"known carrier", "known origin"} <= names(outcomes, passed=True)
     assert {o.action for o in outcomes} == {"refuse"}
 
@@ -32,7 +32,7 @@ def test_each_planted_fault_is_named_and_no_other():
     rows.loc[2, "release"] = None
     rows.loc[[3, 4], "request_id"] = "again"
     rows.loc[5, "system_dep_late_3h"] = np.float32(1.5)
-    broken = [o for o in served_rows.judged("broken", rows, None) if not o.passed]
+    broken = [o for o in served_rules.judged("broken", rows, None) if not o.passed]
     assert {(o.rule, *o.columns): o.positions for o in broken} == {
         ("known", "origin"): [0],
         ("range", "risk"): [1],
@@ -43,12 +43,12 @@ def test_each_planted_fault_is_named_and_no_other():
 
 
 def test_only_what_is_over_all_flights_must_always_be_known():
-    assert served_rows.ALWAYS_KNOWN == ["system_dep_late_3h", "system_late_24h"]
-    assert {r.name for r in ROLLING} > set(served_rows.ALWAYS_KNOWN)
+    assert served_rules.ALWAYS_KNOWN == ["system_dep_late_3h", "system_late_24h"]
+    assert {r.name for r in ROLLING} > set(served_rules.ALWAYS_KNOWN)
 
 
 def test_pages_for_people_are_written_where_they_are_asked_for(tmp_path):
-    served_rows.judged("clean", CLEAN, tmp_path / "docs")
+    served_rules.judged("clean", CLEAN, tmp_path / "docs")
     assert (tmp_path / "docs/index.html").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"docs"}
 

@@ -10,10 +10,9 @@ from typing import Any
 import great_expectations.expectations as gxe
 import pandas as pd
 
-from pipeline.features.definitions import RANGES, REQUEST, ROLLING
-from pipeline.validate import judge
-from pipeline.validate.judge import Outcome
-from pipeline.validate.rules import CARRIERS, ORIGINS, Rules, refuse
+from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
+from pipeline.shared import expectations
+from pipeline.shared.expectations import Outcome, Rules, refuse
 
 NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
@@ -42,8 +41,8 @@ def rules() -> Rules:
 
 def judged(name: str, rows: pd.DataFrame, docs: Path | None) -> list[Outcome]:
     """What each rule found in served rows; Great Expectations' own pages go to `docs` if asked."""
-    context: Any = judge.new_context()
-    found = judge.outcomes(context, name, rows, rules())
+    context: Any = expectations.new_context()
+    found = expectations.outcomes(context, name, rows, rules())
     if docs is not None:
-        judge.write_docs(context, docs)
+        expectations.write_docs(context, docs)
     return found

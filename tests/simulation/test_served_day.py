@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from pipeline.serve import stage
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused, SkewFound
+from simulation import served_day
 
 pytestmark = pytest.mark.answer("skew")
 
@@ -51,11 +51,11 @@ def test_a_flight_after_midnight_utc_is_of_its_own_day(flights, config):
 @pytest.mark.parametrize("text", ["yesterday", "2013-02-04T10:00", "2013-02-06T00:00Z", ""])
 def test_an_instant_that_is_none_or_lies_ahead_is_refused(flights, text):
     with pytest.raises(DayUnknown, match="no instant up to 2013-02-05T05:00Z"):
-        stage._instant(text, midnight_after(flights))
+        served_day._instant(text, midnight_after(flights))
 
 
 def test_an_instant_may_be_told_in_any_zone(flights):
-    given = stage._instant("2013-02-04T05:00-05:00", midnight_after(flights))
+    given = served_day._instant("2013-02-04T05:00-05:00", midnight_after(flights))
     assert given == pd.Timestamp("2013-02-04 10:00Z")
 
 
@@ -75,21 +75,21 @@ def skew_of(**changes):
     told = {"days": "2013-02-04", "flights": 9, "features": 41, "mismatches": []}
     told |= {"offline_differs": 0}
     harm = {"roc_auc": (0.7, 0.8), "log_loss": (0.6, 0.5), "flights": 9}
-    return stage.Skew.model_validate(told | {"damage": harm} | changes)
+    return served_day.Skew.model_validate(told | {"damage": harm} | changes)
 
 
 def test_no_difference_is_said_with_what_was_compared():
-    assert "0 of 9 flights x 41 features differ" in stage._verdict(skew_of())
+    assert "0 of 9 flights x 41 features differ" in served_day._verdict(skew_of())
 
 
 def test_a_difference_is_refused_with_its_name_and_its_damage():
     one = {"feature": "humid", "differ": 3, "served": 1, "trained": 2, "mistake": "stale by 6 h"}
     with pytest.raises(SkewFound) as refusal:
-        stage._verdict(skew_of(mismatches=[one]))
+        served_day._verdict(skew_of(mismatches=[one]))
     assert "3 of 9 flights x 41 features differ; it looks like: stale by 6 h" in str(refusal.value)
     assert "ROC AUC 0.7000, 0.8000 without" in str(refusal.value)
 
 
 def test_an_offline_store_that_differs_from_training_is_refused_too():
     with pytest.raises(SkewFound, match=r"2 of 9 .*: offline store against training"):
-        stage._verdict(skew_of(offline_differs=2))
+        served_day._verdict(skew_of(offline_differs=2))

@@ -1,0 +1,115 @@
+"""What users were answered in the replay: each flight by whoever the ledger says served it then.
+
+Only part of the traffic goes over HTTP; the answers to all of it are computed from the same rows by
+the same release, flight by flight: within a canary by Envoy's own hash of the flight's name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from pipeline.features.definitions import KNOWN_AT, NUMERIC
+from pipeline.monitor.predictions import RISK, days_of, flights
+from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
+from pipeline.registry.release_loader import loaded
+from pipeline.rollout.traffic.routes import Route, arm_of
+from pipeline.shared.config import Window
+
+_SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
+
+
+@dataclass
+class Year:
+    """The flights of a window, by T, with what was known of them and, later, what came of them."""
+
+    frame: pd.DataFrame
+    day: np.ndarray
+    base: pd.DataFrame
+    _risk: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, window: Window) -> "Year":
+        """The year's flights within a window; made once, kept in state/."""
+        frame = flights(window)
+        base = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
+            flight=frame["name"], request_id="batch/" + frame["name"], source="batch"
+        )
+        return cls(frame, days_of(frame["name"]), base)
+
+    def risk(self, release: str) -> np.ndarray:
+        """What a release says of every flight."""
+        if release not in self._risk:
+            self._risk[release] = loaded(release).model.predict(self.frame)
+        return self._risk[release]
+
+    def between(self, first: str, last: str) -> np.ndarray:
+        """Which flights leave on the days from the first to the last, both included."""
+        return np.asarray((self.day >= first) & (self.day <= last))
+
+    def scored(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
+        """Some flights as one release answers them."""
+        return self.base[chosen].assign(
+            version=side.version, release=side.release, risk=self.risk(side.release)[chosen]
+        )
+
+    def answered(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
+        """Some flights as they were answered; those before the first release are left out."""
+        parts = []
+        at = self.frame["predict_at"]
+        for move, until in _reigns(known):
+            served = chosen & (at > pd.Timestamp(move.at)).to_numpy()
+            if until is not None:
+                served &= (at <= pd.Timestamp(until.at)).to_numpy()
+            parts += [self.scored(side, part) for side, part in self._sides(move, served)]
+        nobody = self.base[:0].assign(version="", release="", risk=0.0)
+        whole = pd.concat([part for part in parts if len(part)] or [nobody])
+        return whole.sort_values(["predict_at", "flight"], ignore_index=True)
+
+    def _sides(self, move: Move, served: np.ndarray) -> Iterator[tuple[Side, np.ndarray]]:
+        """Whoever answers after a move, each with its flights."""
+        whole = [arm for arm, share in move.shares.items() if share == WHOLE]
+        if whole or not served.any():
+            yield _side(move, whole[0] if whole else "champion"), served
+            return
+        route = Route({str(arm): share for arm, share in move.shares.items()}, move.salt)
+        arm = np.array([arm_of(name, route) for name in self.base.loc[served, "flight"]])
+        for name in ("champion", "control", "challenger"):
+            part = served.copy()
+            part[served] = arm == name
+            yield _side(move, name), part
+
+
+def _side(move: Move, arm: str) -> Side:
+    side = move.challenger if arm == "challenger" else move.champion
+    assert side is not None, f"{move.event} gives traffic to a challenger that it does not name"
+    return side
+
+
+def _reigns(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
+    """Every move with the one that ends what it began."""
+    moves = [entry.move for entry in known]
+    return zip(moves, [*moves[1:], None], strict=True)
+
+
+def serves_all(known: list[Entry]) -> tuple[Side, str]:
+    """Who serves all of the traffic now, and the first whole day of it (New York).
+
+    Within a rollout it is the one who served before.
+    """
+    side, since = known[0].move.champion, known[0].move.at
+    for entry in known:
+        whole = [arm for arm, share in entry.move.shares.items() if share == WHOLE]
+        if whole and _side(entry.move, whole[0]).release != side.release:
+            side, since = _side(entry.move, whole[0]), entry.move.at
+    local = pd.Timestamp(since).tz_convert("America/New_York")
+    return side, f"{local + pd.Timedelta(days=1):%Y-%m-%d}"
+
+
+def month_of(rows: pd.DataFrame) -> pd.Series:
+    """The month in each flight's name."""
+    return rows["flight"].str.slice(0, 7)
+
+
+__all__ = ["RISK", "Year", "month_of", "serves_all"]

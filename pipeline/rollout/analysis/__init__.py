@@ -1,0 +1,1 @@
+"""Decisions from evidence: pure, and nothing is done about them here."""

@@ -1,0 +1,1 @@
+"""Servers, proxy and logs: who gets which traffic, and what came of each request."""

@@ -1,0 +1,50 @@
+"""The live online store is brought up to an instant, from the rows on disk."""
+
+import pandas as pd
+
+from pipeline.features.build import accepted
+from pipeline.features.definitions import VIEWS
+from pipeline.features.feast_repository import lifetime
+from pipeline.features.online_store import opened
+from pipeline.features.windows import NEVER, instant
+from pipeline.serve.schedule import midnight_after
+from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.errors import DayUnknown
+from pipeline.shared.secrets import shown
+
+
+def materialize(until: str | None = None) -> str:
+    """Bring the live online store up to an instant, from where it stands.
+
+    Raises:
+        DayUnknown: it is no instant, or lies beyond what has arrived.
+    """
+    config, serve = load(FeaturesConfig), load(ServeConfig)
+    flights, _ = accepted()
+    end = midnight_after(flights)
+    wanted = end if until is None else _instant(until, end)
+    with opened(config, serve) as store:
+        stands = min(store.watermarks().values())
+        longest = max(lifetime(view, config) for view in VIEWS)
+        since = wanted - longest if stands == NEVER else instant(stands)
+        if since > wanted:
+            raise DayUnknown(
+                f"the online store stands at {since:%Y-%m-%d %H:%M}Z, after {wanted:%Y-%m-%d %H:%M}"
+                "Z: time does not run backwards there; name an empty one, as in "
+                "`PIPELINE_ONLINE_URL=sqlite:///state/feast/again.db make materialize`"
+            )
+        store.materialize(VIEWS, max(since, wanted - longest), wanted)
+    return (
+        f"{len(VIEWS)} views complete to {wanted:%Y-%m-%d %H:%M}Z, from {since:%Y-%m-%d %H:%M}Z, "
+        f"in {shown(serve.online_url)}"
+    )
+
+
+def _instant(text: str, end: pd.Timestamp) -> pd.Timestamp:
+    wanted = pd.to_datetime(text, errors="coerce")
+    if pd.isna(wanted) or wanted.tzinfo is None or wanted > end:
+        raise DayUnknown(
+            f"{text!r} is no instant up to {end:%Y-%m-%dT%H:%M}Z, to which data have arrived, as "
+            "2013-04-18T10:00Z is; `make retrain` lets the next month arrive"
+        )
+    return pd.Timestamp(wanted).tz_convert("UTC")

@@ -1,0 +1,165 @@
+"""The door to Prometheus: numbers as its client library takes them, and as its text shows them.
+
+Importing Feast tells that library to keep its numbers in files that processes share. Here a
+process counts for itself, whatever was imported before: the proxy knows which process is which.
+"""
+
+import contextlib
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Gauge,
+    Info,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client import values as kept
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
+
+__all__ = ["CONTENT_TYPE", "CollectorRegistry", "Gauge", "Info", "Metric", "generate_latest"]
+
+kept.ValueClass = kept.MutexValue
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_AT_ONCE = 256
+"""So many arrays are put into their buckets together: for a few values NumPy takes as long."""
+
+
+class Buckets:
+    """How many values were at most each bound, and their sum."""
+
+    def __init__(self, bounds: tuple[float, ...]):
+        """The last bucket, above all bounds, takes the rest."""
+        self._bounds, self._counts, self._sum = bounds, [0] * (len(bounds) + 1), 0.0
+        self._arrays: list[np.ndarray] = []
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def add_all(self, values: np.ndarray) -> None:
+        """Count an array's values; NaN is none. It must not be changed afterwards."""
+        self._arrays.append(values)
+        if len(self._arrays) >= _AT_ONCE:
+            self._put()
+
+    def _put(self) -> None:
+        if self._arrays:
+            values = np.concatenate(self._arrays).astype("float64")
+            self._arrays.clear()
+            values = values[~np.isnan(values)]
+            found = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
+            self._counts = [a + b for a, b in zip(self._counts, found.tolist(), strict=True)]
+            self._sum += float(values.sum())
+
+    def into(self, family: HistogramMetricFamily, labels: list[str]) -> None:
+        """Put it into what Prometheus reads, where each bucket holds those below it too."""
+        self._put()
+        names = map(floatToGoString, (*self._bounds, float("inf")))
+        family.add_metric(labels, [*zip(names, accumulate(self._counts), strict=True)], self._sum)
+
+
+def counter(
+    name: str, about: str, labels: list[str], counts: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"flight_{name}", about, labels=labels)
+    for values, count in counts:
+        family.add_metric(values, float(count))
+    return family
+
+
+def histogram(
+    name: str, about: str, label: str, found: Mapping[str, Buckets]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"flight_{name}", about, labels=[label] if label else [])
+    for value, buckets in found.items():
+        buckets.into(family, [value] if label else [])
+    return family
+
+
+class Sample(NamedTuple):
+    """One number as Prometheus is shown it."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def samples(text: str) -> list[Sample]:
+    """Every number of what a server, a proxy or a job shows to Prometheus, by its name there.
+
+    The client's parser gives every counter the ending `_total`, which Envoy's counters do not have.
+    """
+    bare = set(re.findall(r"^# TYPE (\S+?)(?<!_total) counter", text, re.MULTILINE))
+    return [
+        Sample(family.name if family.name in bare else s.name, s.labels, s.value)
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    ]
+
+
+class Shown(NamedTuple):
+    """A number that is read when Prometheus asks for it, and what it means."""
+
+    name: str
+    about: str
+    value: float
+    labels: Mapping[str, str] = MappingProxyType({})
+
+
+class _Asked:
+    """Asks for the numbers anew whenever they are read."""
+
+    def __init__(self, read: Callable[[], Iterable[Shown]]):
+        self._read = read
+
+    def describe(self) -> list[Any]:
+        """Nothing is said before it is asked for."""
+        return []
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """The numbers as they are now."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, about, value, labels in self._read():
+            made = GaugeMetricFamily(name, about, labels=list(labels))
+            families.setdefault(name, made).add_metric(list(labels.values()), value)
+        return list(families.values())
+
+
+def registry_of(read: Callable[[], Iterable[Shown]]) -> CollectorRegistry:
+    """A registry of what is read whenever it is asked for."""
+    registry = CollectorRegistry()
+    registry.register(_Asked(read))
+    return registry
+
+
+def shown_text(read: Callable[[], Iterable[Shown]]) -> str:
+    """What is read, as Prometheus reads it."""
+    return generate_latest(registry_of(read)).decode()
+
+
+@contextlib.contextmanager
+def exposed(read: Callable[[], Iterable[Shown]], port: int, host: str) -> Iterator[int]:
+    """Show what is read at a port (0 for any) of a host; the port. Ended with the block."""
+    server, thread = start_http_server(port, host, registry_of(read))
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

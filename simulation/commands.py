@@ -1,0 +1,29 @@
+"""Rollouts and the closed loop, with the users of the simulated year."""
+
+from pipeline.retrain import loop as closed_loop
+from pipeline.rollout import bluegreen as blue_green
+from pipeline.rollout import canary as canaries
+from pipeline.rollout import shadow as shadows
+from simulation.faults import injection
+from simulation.online_sample import OnlineSample
+from simulation.year import Year
+
+
+def shadow(bad: str = "", force: bool = False) -> str:
+    """Mirror the year's traffic to the challenger; see `pipeline.rollout.shadow`."""
+    return shadows.shadow(Year(), injection(bad), force)
+
+
+def canary(bad: str = "", force: bool = False) -> str:
+    """Let the challenger answer a growing share of the year's traffic, and decide."""
+    return canaries.canary(Year(), injection(bad), force)
+
+
+def bluegreen(bad: str = "", force: bool = False) -> str:
+    """Switch all of the year's traffic to the challenger's set, and back."""
+    return blue_green.bluegreen(Year(), injection(bad), force)
+
+
+def loop(until: str = "2013-12-31") -> str:
+    """Let the year pass until a day, and keep the champion up meanwhile."""
+    return closed_loop.loop(OnlineSample, until)

@@ -1,0 +1,152 @@
+"""The traffic of the simulated year: flights after what has arrived, asked for as time passes.
+
+No label of theirs is known to anybody here before its time. What becomes known goes into the online
+store when it does, and each flight is asked for at its T, over HTTP and through the proxy.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from pipeline.features import windows
+from pipeline.features.definitions import VIEWS
+from pipeline.features.feast_repository import table
+from pipeline.features.names import flight_names
+from pipeline.features.online_store import Store
+from pipeline.features.point_in_time import as_of, historical
+from pipeline.features.windows import DAY, entity_names, instant, minutes
+from pipeline.rollout.traffic.source import Reply
+from pipeline.shared.config import FeaturesConfig, load
+from simulation.users import Users, batched
+
+_BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Some days of flights in the order in which they are asked for, and what is known by when.
+
+    `asked` has a row per flight, its features as the offline join gives them, `name` (its id) and
+    `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
+    flight meets, each with the minute at which it is `pushed`.
+    """
+
+    asked: pd.DataFrame
+    at: np.ndarray
+    feed: dict[str, pd.DataFrame]
+
+    def since(self, place: int) -> "Traffic":
+        """What is left after so many flights; what was pushed before is pushed at once."""
+        at = self.at[place:]
+        now = int(at[0]) // 15 * 15 if len(at) else 0
+        feed = {
+            view: rows.assign(pushed=rows["pushed"].clip(lower=now))
+            for view, rows in self.feed.items()
+        }
+        return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
+
+    def send(
+        self, port: int, key: str, store: Store, grid: int
+    ) -> Generator[tuple[int, list[Reply], int], None, None]:
+        """Let users ask for it at the proxy's port for known callers, as time passes.
+
+        Yields after each few requests the minute, the replies and how many flights they were for.
+        """
+        names, bodies = self.asked["name"].tolist(), self.asked["body"].tolist()
+        with Users(port, key) as users:
+            for places in lived(self, store, grid):
+                requests = batched([names[i] for i in places], [bodies[i] for i in places])
+                yield int(self.at[places[-1]]), users.ask(*requests), len(places)
+
+
+def between(
+    flights: pd.DataFrame, weather: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
+) -> Traffic:
+    """The traffic of the flights that leave in [first, last), from tables that go on until then."""
+    config = load(FeaturesConfig)
+    views = windows.views(flights, weather, config)
+    asked = windows.requests(flights, config)
+    chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
+    asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
+    return asked_for(historical(asked.reset_index(drop=True), views, config), views, config)
+
+
+def asked_for(
+    frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
+) -> Traffic:
+    """The traffic of some flights, by T with their features, from views that go on until then."""
+    at = minutes(frame["predict_at"])
+    return Traffic(_told(frame), at, _feed(frame, at, views, config))
+
+
+def _told(frame: pd.DataFrame) -> pd.DataFrame:
+    """With each flight's name, and the body of its request."""
+    departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
+    told = [
+        {k: v for k, v in zip(_BODY, row, strict=True) if not _is_missing(v)}
+        | {"scheduled_departure": departure}
+        for *row, departure in zip(
+            *(schedule[name].tolist() for name in _BODY), departures, strict=True
+        )
+    ]
+    bodies = [orjson.dumps({"flights": [flight]}) for flight in told]
+    return frame.assign(name=flight_names(frame), body=bodies)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _feed(
+    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
+) -> dict[str, pd.DataFrame]:
+    """Of each view the rows that some request meets; another row would be replaced unread.
+
+    A row is pushed at the last mark of the grid before its first reader, or in between if it
+    becomes available only then.
+    """
+    feed = {}
+    for view, rows in views.items():
+        met = as_of(rows, entity_names(asked, view), at)
+        first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
+        chosen = rows.iloc[first.index]
+        mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
+        available = chosen["available_at"].to_numpy()
+        pushed = np.where(available <= mark, mark, available)
+        feed[view] = table(view, chosen, config).assign(pushed=pushed)
+    return feed
+
+
+def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+    """Let time pass: push what becomes known, then give the places of who asks until the next."""
+    marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
+    times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
+    ends = np.append(times[1:], np.iinfo("int64").max)
+    due: dict[int, dict[str, list[Any]]] = {}
+    prepared_to = 0
+    for now, end in zip(times.tolist(), ends.tolist(), strict=True):
+        if now >= prepared_to:
+            due, prepared_to = _due(traffic.feed, store, now), now + DAY
+        for view, rows in due.get(now, {}).items():
+            store.write(view, rows)
+        if now % grid == 0:
+            store.complete(VIEWS, instant(now))
+        if (found := np.flatnonzero((traffic.at >= now) & (traffic.at < end))).size:
+            yield found
+
+
+def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dict[str, list[Any]]]:
+    """What is to be pushed within a day, by minute and view, each entity's newest row last."""
+    due: dict[int, dict[str, list[Any]]] = {}
+    for view, rows in feed.items():
+        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]
+        if len(chosen):
+            ready = store.prepared(view, chosen.drop(columns="pushed"))
+            for mark, row in zip(chosen["pushed"].tolist(), ready, strict=True):
+                due.setdefault(mark, {}).setdefault(view, []).append(row)
+    return due

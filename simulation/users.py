@@ -1,0 +1,82 @@
+"""The users of the simulated year: a few at a time, each with a connection that stays."""
+
+import http.client
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import local
+from typing import Self
+
+import orjson
+import xxhash
+
+from pipeline.records.rollout_ledger import WHOLE
+from pipeline.rollout.traffic.source import CLIENTS, Reply
+from pipeline.shared.callers import CALLER_KEY
+
+BATCH, BATCHED = 4, 0.25
+"""Of the groups of so many flights that are asked for at one moment, this share is asked for in one
+request: a server that gives the rows of a batch in another order is right about each single one."""
+_BATCH_SALT = "batch"
+
+
+def batched(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
+    """The requests for the flights of a moment: one each, or one for a few by the first's name."""
+    asked: list[tuple[str, bytes]] = []
+    for first in range(0, len(names), BATCH):
+        few = slice(first, first + BATCH)
+        bucket = xxhash.xxh64_intdigest(f"{_BATCH_SALT}/{names[first]}".encode()) % WHOLE
+        if bucket < BATCHED * WHOLE:
+            flights = [one for body in bodies[few] for one in orjson.loads(body)["flights"]]
+            asked.append((names[first], orjson.dumps({"flights": flights})))
+        else:
+            asked += zip(names[few], bodies[few], strict=True)
+    return [name for name, _ in asked], [body for _, body in asked]
+
+
+class Users:
+    """Users at their end of the proxy, a few at a time, each with a connection that stays."""
+
+    def __init__(self, port: int, key: str, clients: int = CLIENTS):
+        """`port` is the proxy's for known callers, `key` theirs; nothing is sent yet."""
+        self._port, self._key, self._held = port, key, local()
+        self._pool, self._open = ThreadPoolExecutor(clients), set[http.client.HTTPConnection]()
+
+    def __enter__(self) -> Self:
+        """Users."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """No more requests."""
+        self.close()
+
+    def ask(self, names: list[str], bodies: list[bytes]) -> list[Reply]:
+        """Ask for flights, as many at a time as there are users; the replies in their order."""
+        return list(self._pool.map(self._one, names, bodies))
+
+    def close(self) -> None:
+        """No more requests."""
+        self._pool.shutdown(cancel_futures=True)
+        for connection in self._open:
+            connection.close()
+
+    def _one(self, name: str, body: bytes) -> Reply:
+        headers = {"content-type": "application/json", "x-flight": name, CALLER_KEY: self._key}
+        started, connection = time.perf_counter(), self._connection()
+        try:
+            connection.request("POST", "/predict", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next request opens it anew
+            return Reply(0, time.perf_counter() - started, "", "")
+        seconds, told = time.perf_counter() - started, answer.headers
+        return Reply(
+            answer.status, seconds, told.get("x-request-id", ""), told.get("x-version", "")
+        )
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if getattr(self._held, "connection", None) is None:
+            self._held.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            self._open.add(self._held.connection)
+        connection: http.client.HTTPConnection = self._held.connection
+        return connection
