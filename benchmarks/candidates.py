@@ -22,7 +22,7 @@ from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.models import boosting, limited
-from pipeline.monitor.predictions import YEAR_ENDS
+from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config import (
     EvaluateConfig,
@@ -35,7 +35,6 @@ from pipeline.shared.contracts import decide
 from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-from simulation.traffic import published_until
 
 MONDAYS = ("2013-07-01", "2013-09-30")
 HOLDOUT, AFTER, STALE_HOURS = 14, 28, 6

@@ -27,10 +27,10 @@ from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.label_maturity import Pending, so_far
 from pipeline.monitor.performance.performance import Rules, judged
 from pipeline.monitor.performance.quality import auc_interval
+from pipeline.records.arrivals import published_until
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config import FeaturesConfig, TrainConfig, load
 from pipeline.shared.files import file_hash
-from simulation.traffic import published_until
 
 END = pd.Timestamp("2014-01-01T05:00Z")
 FIRST, MONTHS = "2013-04-01", [f"2013-{month:02d}" for month in range(4, 13)]

@@ -20,7 +20,10 @@ from pipeline.features.definitions import FEATURES, matrix
 from pipeline.registry.release_loader import loaded
 from pipeline.rollout.controller import Stage, shares_at, staged
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
-from simulation.traffic import Users, lived
+from pipeline.shared.config import FeaturesConfig, load
+from simulation.traffic import Traffic, lived
+from simulation.users import Users
+from simulation.year import Year
 
 REQUESTS = 20_000
 """Under load, while the traffic changes."""
@@ -37,7 +40,8 @@ def say(what: str) -> None:
 def prepared(stage: Stage) -> None:
     """Let time pass in the store until about noon."""
     seen = 0
-    for places in lived(stage.traffic, stage.store, stage.grid):
+    assert isinstance(stage.traffic, Traffic)
+    for places in lived(stage.traffic, stage.store, load(FeaturesConfig).grid_minutes):
         seen += len(places)
         if seen >= NOON:
             return
@@ -131,7 +135,7 @@ def main() -> int:
     """Measure, and write it down."""
     rollout, _ = begun("canary", force=True)
     arms = dict.fromkeys(("champion", "control"), rollout.champion)
-    with staged(rollout, 1, arms | {"challenger": rollout.challenger}, []) as stage:
+    with staged(rollout, 1, arms | {"challenger": rollout.challenger}, [], Year()) as stage:
         prepared(stage)
         found = {"units": UNITS, "cost": cost(stage), "changes": changes(stage)}
     found["model"] = loaded(rollout.champion.release).model.digest[:12]

@@ -24,8 +24,8 @@ from benchmarks.stalls import stalled
 from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.features import windows
-from pipeline.monitor.predictions import YEAR_ENDS
 from pipeline.records import rollout_ledger
+from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
 from pipeline.rollout.analysis.decision import Decision, plan_hash
@@ -36,8 +36,9 @@ from pipeline.shared.config import FeaturesConfig, RolloutConfig, load
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.files import read_json, read_parquet, write_text
+from simulation import year as simulated
+from simulation.faults import injection
 from simulation.sandbox import must, world
-from simulation.traffic import Ahead, published_until
 
 NAME = "real_canaries"
 LOADS = (0, 1, 2, 4)
@@ -67,7 +68,7 @@ def busy(loops: int) -> Iterator[None]:
             process.wait()
 
 
-def ready() -> tuple[Path, Ahead]:
+def ready() -> tuple[Path, simulated.Year]:
     """A checkout with a champion and a ledger that knows no rollout, and the traffic to come."""
     folder, _ = world("canaries")
     if not (folder / _FIRST).is_dir():
@@ -76,10 +77,10 @@ def ready() -> tuple[Path, Ahead]:
         shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
         views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
-        return folder, Ahead(Year.of(YEAR).frame, views)
+        return folder, simulated.Year(Year.of(YEAR).frame, views)
 
 
-def one(loops: int, ahead: Ahead, bad: str = "") -> Record:
+def one(loops: int, source: simulated.Year, bad: str = "") -> Record:
     """A canary from the first step to its end, and how it ended."""
     shutil.rmtree(rollout_ledger.LEDGER.parent, ignore_errors=True)
     shutil.rmtree(ROLLOUT, ignore_errors=True)
@@ -88,7 +89,7 @@ def one(loops: int, ahead: Ahead, bad: str = "") -> Record:
     why = ""
     with busy(loops):
         try:
-            canary(bad, ahead=ahead)
+            canary(source, injection(bad))
         except (RolledBack, NotPromoted) as error:
             why = str(error)
     return {
@@ -202,12 +203,12 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     watch, plan = Watch(), plan_hash(load(RolloutConfig))
     each = recorded(plan)
-    folder, ahead = ready()
+    folder, source = ready()
     watch.said(f"{len(each)} of {chosen.wanted} canaries are on record")
     while len(each) < chosen.wanted:
         loops = min(chosen.loads, key=lambda n: sum(run["busy_loops"] == n for run in each))
         with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()):
-            each.append(one(loops, ahead))
+            each.append(one(loops, source))
         write(each, plan)
         watch.said(f"canary {len(each)} beside {loops} busy loops: {each[-1]['ended']}")
     found = read_json(ROOT / "benchmarks" / f"{NAME}.json", NAME)

@@ -155,7 +155,7 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
 
 def begun(
     kind: str,
-    injection: Injection,
+    injection: Injection = NOTHING,
     force: bool = False,
     draw: str = "",
     fast_track: bool = False,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from pipeline import monitor
 from pipeline.features.definitions import ROLLING
+from pipeline.monitor import report as monitor
 from pipeline.monitor.diagnose import SLOW, Finding, triage
 from pipeline.monitor.performance.refit_gain import Gain
 from pipeline.monitor.shift_decomposition import Decomposition, Part

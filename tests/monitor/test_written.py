@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline import monitor
+from pipeline.monitor import report as monitor
 from pipeline.monitor.operations import signals
 from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
 from pipeline.shared.config import MonitorConfig, load

@@ -6,9 +6,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline import register, train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
+from pipeline.register import register
 from pipeline.register.register import promote
 from pipeline.registry import versions
 from pipeline.shared.config import RegisterConfig, load
@@ -23,6 +23,7 @@ from pipeline.shared.contracts import (
 )
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit, RegistryRefused
 from pipeline.shared.files import file_hash, read_parquet, write_json, write_parquet
+from pipeline.train import train
 from tests.builders import check
 from tests.shared import project
 

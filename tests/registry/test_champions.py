@@ -11,10 +11,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import evaluate, register
+from pipeline.evaluate import gate as evaluate
 from pipeline.monitor import monitored_model as monitored
 from pipeline.records import rollout_ledger
 from pipeline.records.hash_chain import copy_path
+from pipeline.register import register
 from pipeline.register.register import promote
 from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
@@ -327,7 +328,6 @@ def test_a_rollback_that_was_killed_at_any_write_is_done_once(both, monkeypatch,
 
 _KILLED = """
 import os, signal, sys
-from pipeline.register.register import promote
 from pipeline.shared import champions
 real = champions._follow
 champions._follow = lambda *told: os.kill(os.getpid(), signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import register
+from pipeline.register import register
 from pipeline.registry import locations, versions
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import TRAIN, Training, read_record

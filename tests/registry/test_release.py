@@ -11,8 +11,8 @@ import mlflow
 import pytest
 import yaml
 
-from pipeline import register
 from pipeline.features.feature_table import SERVICE
+from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.registry.release import PARTS, Release
 from pipeline.shared import dvc_lock
@@ -422,7 +422,8 @@ def test_a_version_that_another_tool_registered_has_no_release(registered):
 def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
     project.configure("train", **{"boosting.max_iter": 11})
     register_it = register.run
-    from pipeline import evaluate, train
+    from pipeline.evaluate import gate as evaluate
+    from pipeline.train import train
 
     train.run()
     evaluate.run()  # the graph's lock knows of neither

@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.features.definitions import FEATURES
 from pipeline.registry import release_loader as module
-from pipeline.registry.release_loader import export, loaded, place
-from pipeline.serve.predictor import unready
+from pipeline.registry.release_loader import export, loaded, place, unready
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused, VersionUnknown
 from tests.conftest import ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import register
+from pipeline.register import register
 from pipeline.registry import versions
 from pipeline.shared.config import RegisterConfig, load
 from pipeline.shared.contracts import Training, read_record

@@ -8,8 +8,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import register
 from pipeline.__main__ import main
+from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.reproduce.page import lineage, page
 from pipeline.shared.config import RegisterConfig, load

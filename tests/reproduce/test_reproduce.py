@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import register
+from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce

@@ -13,6 +13,7 @@ from pipeline.rollout.analysis.decision import plan_hash
 from pipeline.rollout.state import Rollout, alone, begun, changing, midnight_from, sides
 from pipeline.shared.config import RegisterConfig, RolloutConfig, load
 from pipeline.shared.errors import ConfigError, RegistryRefused, RolloutRefused
+from simulation.faults import injection
 from tests.conftest import ROOT
 from tests.rollout.edge import PLAN
 from tests.shared import project
@@ -164,7 +165,7 @@ def test_without_a_challenger_the_champion_is_deployed_again(registered, monkeyp
     monkeypatch.setattr(served, "service_version", lambda _: "planted-1")
     found, _ = begun("canary")
     assert found.champion == found.challenger
-    faulty, _ = begun("canary", bad="slow")
+    faulty, _ = begun("canary", injection("slow"))
     assert faulty.challenger.fault == "slow"
     assert faulty.challenger.name != faulty.champion.name
 
@@ -186,7 +187,7 @@ def test_without_a_champion_there_is_nothing_to_roll_out_against(trained):
 def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"none of the \d+ faults"):
-        begun("canary", bad="sleepy")
+        begun("canary", injection("sleepy"))
 
 
 @needs_registry
@@ -212,7 +213,7 @@ def test_a_fault_that_was_rolled_back_condemns_the_faulty_one_only(both):
     champion, challenger = both
     event("rolled back", (champion, challenger.model_copy(update={"fault": "slow"})))
     with pytest.raises(RolloutRefused, match="FORCE=1"):
-        begun("canary", bad="slow")
+        begun("canary", injection("slow"))
     assert begun("canary")[0].challenger == challenger
 
 

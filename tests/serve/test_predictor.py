@@ -3,7 +3,8 @@ import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
-from pipeline.serve.predictor import InvalidRisk, Predictor, unready
+from pipeline.registry.release_loader import unready
+from pipeline.serve.predictor import InvalidRisk, Predictor
 from pipeline.serve.schema import Flight, requests
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import register
 from pipeline.monitor.performance import label_ledger
 from pipeline.records import request_log, rollout_ledger
+from pipeline.register import register
 from pipeline.registry import versions
 from pipeline.retrain import journal
 from pipeline.shared.config import RegisterConfig, load

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from pipeline.serve import materialize
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.shared.config import FeaturesConfig, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused, SkewFound
@@ -51,11 +52,11 @@ def test_a_flight_after_midnight_utc_is_of_its_own_day(flights, config):
 @pytest.mark.parametrize("text", ["yesterday", "2013-02-04T10:00", "2013-02-06T00:00Z", ""])
 def test_an_instant_that_is_none_or_lies_ahead_is_refused(flights, text):
     with pytest.raises(DayUnknown, match="no instant up to 2013-02-05T05:00Z"):
-        served_day._instant(text, midnight_after(flights))
+        materialize._instant(text, midnight_after(flights))
 
 
 def test_an_instant_may_be_told_in_any_zone(flights):
-    given = served_day._instant("2013-02-04T05:00-05:00", midnight_after(flights))
+    given = materialize._instant("2013-02-04T05:00-05:00", midnight_after(flights))
     assert given == pd.Timestamp("2013-02-04 10:00Z")
 
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import keys_of
 from pipeline.features.windows import entity_names, minutes
-from simulation.traffic import BATCH, BATCHED, Users, batched, between, lived
+from simulation.traffic import between, lived
+from simulation.users import BATCH, BATCHED, Users, batched
 from tests import builders
 
 FIRST, LAST = (pd.Timestamp(f"2013-01-{day} 05:00Z") for day in (10, 13))

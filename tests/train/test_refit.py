@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import evaluate, models, train
+from pipeline import models
+from pipeline.evaluate import gate as evaluate
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
 from pipeline.shared.config import TrainConfig, load
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import ConfigError, GateRefused
 from pipeline.shared.files import file_hash
+from pipeline.train import train
 from pipeline.train.train import recipe
 from tests.shared import project
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import validate
 from pipeline.ingest import describe
 from pipeline.shared.config import ValidateConfig
 from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
 from pipeline.shared.files import file_hash, write_json, write_parquet
+from pipeline.validate import data_gate as validate
 from tests.builders import flights, weather
 
 pytestmark = [pytest.mark.answer("data-validation"), pytest.mark.slow]

@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pipeline.__main__ import STAGES
 from pipeline.records import rollout_ledger
 from pipeline.rollout.traffic import envoy, listener, routes
 from pipeline.rollout.traffic.evidence import HUNG_UP
 from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
+from pipeline.rollout.traffic.source import CLIENTS
 from pipeline.serve.admission import _FEWEST
 from pipeline.shared.callers import STRANGERS
 from pipeline.shared.config import ServeConfig, load
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
-from simulation.traffic import CLIENTS
+from simulation.__main__ import STAGES
 from tests.patience import until
 from tests.rollout.arms import SALT, proxied
 from tests.shared import project

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.features.windows import DAY
 from pipeline.records.request_log import Answer, opened
 from pipeline.rollout.traffic import evidence as module
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.shared import processes
 from pipeline.shared.errors import ServersFailed
-from simulation.traffic import DAY, Traffic
+from simulation.traffic import Traffic
 
 OURS, THEIRS = "a" * 12, "b" * 12
 FLIGHTS = ["one", "two", "three"]

@@ -14,7 +14,7 @@ from pipeline.rollout.analysis.canary import baking, decide
 from pipeline.rollout.traffic import resources
 from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, joined, parsed
 from pipeline.serve.predictor import Predictor
-from simulation.faults import FAULTS, injected
+from simulation.faults import FAULTS
 from tests.patience import PATIENCE
 from tests.rollout.edge import LAST, NOW, PLAN, START, requests, whole
 from tests.serve.fakes import Session, Store, loaded
@@ -211,7 +211,7 @@ def test_a_reading_from_before_the_keeper_stopped_says_nothing_of_a_request_afte
 
 def grown(fault, many=30):
     """How much more this process takes after so many answers of a faulty predictor."""
-    process, faulty = psutil.Process(), injected(fault)(Predictor(loaded(Session(0.4)), Store()))
+    process, faulty = psutil.Process(), FAULTS[fault](Predictor(loaded(Session(0.4)), Store()))
     before = process.memory_info().rss, process.num_fds(), process.num_threads()
     for _ in range(many):
         faulty._before()
