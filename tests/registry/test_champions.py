@@ -23,7 +23,7 @@ from pipeline.registry.release_loader import export
 from pipeline.reproduce.page import lineage
 from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
-from pipeline.rollout.who_served import who_served
+from pipeline.rollout import who_served
 from pipeline.serve.schedule import champion_of
 from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.errors import RegistryRefused
