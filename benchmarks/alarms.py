@@ -15,14 +15,10 @@ import pandas as pd
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.shared import source
-from pipeline.shared.config import (
-    Burn,
-    FeaturesConfig,
-    IngestConfig,
-    MonitorConfig,
-    Objectives,
-    load,
-)
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import Burn, MonitorConfig, Objectives
 
 SOUND = (0.0005, 0.001, 0.002)
 """Shares of requests that fail anyway, in a service that nobody should be woken for."""

@@ -19,7 +19,11 @@ from pipeline.monitor.monitored_model import Champion, refit, watched
 from pipeline.monitor.performance.quality import expected_loss
 from pipeline.monitor.performance.refit_gain import known_before
 from pipeline.monitor.predictions import RISK, days_of, flights, served
-from pipeline.shared.config import EvaluateConfig, MonitorConfig, TrainConfig, Window, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 

@@ -24,13 +24,11 @@ from pipeline.features.point_in_time import historical
 from pipeline.models import boosting, limited
 from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
-from pipeline.shared.config import (
-    EvaluateConfig,
-    FeaturesConfig,
-    MonitorConfig,
-    RetrainConfig,
-    load,
-)
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.contracts import decide
 from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.paired_difference import difference

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import AIRCRAFT, FEATURES, ONE_HOT, ROLLING, SCHEDULE, WEATHER
-from pipeline.shared.config import TrainConfig
+from pipeline.shared.config.train import TrainConfig
 
 GROUPS = {
     "schedule": SCHEDULE,

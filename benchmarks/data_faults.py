@@ -18,7 +18,10 @@ import pandas as pd
 from benchmarks.study import Watch, kept
 from exercises.faults import FAULTS, Fault
 from pipeline.__main__ import run_command
-from pipeline.shared.config import IngestConfig, Range, ValidateConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Range
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.source import read_source
 from pipeline.validate import flight_consistency, weather_consistency
 from pipeline.validate.flight_consistency import Known

@@ -21,7 +21,8 @@ from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import Champion, watched
 from pipeline.monitor.predictions import RISK, days_of, served, skewed
 from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
-from pipeline.shared.config import Diagnosis, MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import Diagnosis, MonitorConfig
 from pipeline.shared.scores import log_loss
 
 SEEDS = 20

@@ -15,7 +15,7 @@ from pipeline.__main__ import run_command
 from pipeline.features.feature_table import require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import requests
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 
 HOURS = [24, 8, 4, 2, 1]
 """Before the scheduled departure; 24 is the longest that the config allows."""

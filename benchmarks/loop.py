@@ -29,7 +29,8 @@ from pipeline.retrain.loop import YEAR
 from pipeline.retrain.policy import replayed
 from pipeline.retrain.served import Year
 from pipeline.shared import dvc_lock
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.files import read_json, write_json, write_parquet
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss

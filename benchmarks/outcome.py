@@ -29,7 +29,9 @@ from pipeline.monitor.performance.performance import Rules, judged
 from pipeline.monitor.performance.quality import auc_interval
 from pipeline.records.arrivals import published_until
 from pipeline.registry.model import load as load_model
-from pipeline.shared.config import FeaturesConfig, TrainConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.files import file_hash
 
 END = pd.Timestamp("2014-01-01T05:00Z")

@@ -20,7 +20,9 @@ from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.models import boosting, limited
 from pipeline.monitor.predictions import days_of, flights
-from pipeline.shared.config import TrainConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.files import text_hash, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc
 

@@ -20,7 +20,8 @@ from pipeline.features.definitions import FEATURES, matrix
 from pipeline.registry.release_loader import loaded
 from pipeline.rollout.controller import Stage, shares_at, staged
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from simulation.traffic import Traffic, lived
 from simulation.users import Users
 from simulation.year import Year

@@ -32,7 +32,9 @@ from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import ARMS
 from pipeline.rollout.canary import canary
 from pipeline.rollout.traffic.resources import WORDS
-from pipeline.shared.config import FeaturesConfig, RolloutConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.files import read_json, read_parquet, write_text

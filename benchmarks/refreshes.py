@@ -26,7 +26,8 @@ from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features.definitions import LABEL
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 

@@ -22,7 +22,9 @@ from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import At, Decision
 from pipeline.serve.skew import Raw as Tables
 from pipeline.serve.skew import mistakes
-from pipeline.shared.config import RolloutConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.rollout import RolloutConfig
+from pipeline.shared.config.sections import Window
 
 RUNS, LONG_RUNS, FAULT_RUNS, REPLAYED = 2000, 2000, 400, 20
 LONG_DAYS = 46

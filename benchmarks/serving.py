@@ -36,7 +36,9 @@ from pipeline.features.definitions import FEATURES, matrix
 from pipeline.features.feature_table import ROWS
 from pipeline.registry.release_loader import export
 from pipeline.serve.schedule import midnight_after
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.files import read_parquet
 
 SECONDS, ROUNDS, FLIGHTS = 0.4, 40, 500

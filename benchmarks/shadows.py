@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.study import Watch
 from pipeline.rollout.analysis.group_sequential import log_e_days
 from pipeline.rollout.analysis.shadow import decide
-from pipeline.shared.config import RolloutConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.scores import log_loss
 
 LENGTH = 28

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events
 from pipeline.rollout.analysis.stalls import events
-from pipeline.shared.config import CanaryPlan
+from pipeline.shared.config.rollout import CanaryPlan
 
 BLOCK_MS = 5_000
 RUNS = 2_000

@@ -28,7 +28,8 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import keys_of, lifetime, table
 from pipeline.features.online_store import opened, requests
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import write_parquet
 

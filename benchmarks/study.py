@@ -23,7 +23,10 @@ from pipeline.features import windows
 from pipeline.features.build import accepted
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import Bootstrap, EvaluateConfig, FeaturesConfig, TrainConfig, load
+from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss, roc_auc
 

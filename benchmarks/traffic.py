@@ -13,7 +13,7 @@ import pandas as pd
 import xxhash
 
 from pipeline.rollout.analysis.decision import Start
-from pipeline.shared.config import CanaryPlan
+from pipeline.shared.config.rollout import CanaryPlan
 
 SIGMA = 0.4
 """Spread of the injected lognormal latency: of its logarithm."""

@@ -25,7 +25,8 @@ from pipeline.models import boosting
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
 from pipeline.registry.model import load as load_model
 from pipeline.shared import yaml_files
-from pipeline.shared.config import Bootstrap, TrainConfig
+from pipeline.shared.config.evaluate import Bootstrap
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.files import file_hash
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.shared import clock
-from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import INGEST, Manifest, Snapshot, Table, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, SnapshotChanged
 from pipeline.shared.files import (

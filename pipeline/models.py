@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.features.definitions import MONOTONE
-from pipeline.shared.config import MembershipParameters, TrainConfig
+from pipeline.shared.config.monitor import MembershipParameters
+from pipeline.shared.config.train import TrainConfig
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pipeline.features.feast_repository import lifetime
 from pipeline.features.online_store import Store, Vectors
 from pipeline.features.point_in_time import with_features
 from pipeline.features.windows import instant, minutes
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 
 HOUR = 60
 LOOKBACK = 4 * HOUR

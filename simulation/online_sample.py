@@ -23,7 +23,9 @@ from pipeline.retrain.served import Year
 from pipeline.rollout.state import ALL_CHAMPION
 from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.routes import Route, arm_of
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 from simulation import year as simulated

@@ -15,7 +15,10 @@ from pipeline.registry import versions
 from pipeline.registry.model import Model
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
 from pipeline.serve.skew import Damage, Mismatch, Raw, damage, described, mismatches
-from pipeline.shared.config import FeaturesConfig, ServeConfig, Sha256, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Sha256
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
 from pipeline.shared.errors import (
     ArtifactMissing,

@@ -22,7 +22,8 @@ from pipeline.retrain import journal
 from pipeline.retrain.windows import edited
 from pipeline.rollout.traffic import envoy
 from pipeline.shared import yaml_files
-from pipeline.shared.config import CONFIGS, IngestConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text

@@ -20,7 +20,8 @@ from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import DAY, entity_names, instant, minutes
 from pipeline.rollout.traffic.source import Reply
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from simulation.users import Users, batched
 
 _BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]

@@ -6,7 +6,8 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.records.arrivals import published_until, require_published
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from simulation.traffic import Traffic, asked_for, between
 
 

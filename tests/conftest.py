@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from pipeline.shared import git, source
-from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
 from tests.shared import project
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,8 @@ import yaml
 
 from pipeline import ingest
 from pipeline.shared import source
-from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import INGEST, Manifest
 from pipeline.shared.errors import SnapshotChanged, SourceRejected, StorageFailed
 from pipeline.shared.files import (

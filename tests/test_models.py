@@ -13,7 +13,9 @@ from threadpoolctl import threadpool_limits
 from pipeline import models
 from pipeline.features import point_in_time, windows
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
-from pipeline.shared.config import FeaturesConfig, TrainConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.train import baselines
 from tests.builders import feature_rows
 
@@ -125,7 +127,8 @@ FIT = """
 import sys
 import numpy as np
 from pipeline.features.definitions import FEATURES
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.files import bytes_hash
 from pipeline.train import baselines, onnx_export
 rows, config = np.load(sys.argv[1]), load(TrainConfig)

@@ -99,7 +99,8 @@ def _plant(fault: str, first: int, last: int, folder: Path) -> list[str]:
     import numpy as np
 
     from exercises.faults import FAULTS
-    from pipeline.shared.config import IngestConfig, load
+    from pipeline.shared.config.ingest import IngestConfig
+    from pipeline.shared.config.loading import load
     from pipeline.shared.source import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
 
     planted = FAULTS[fault]

@@ -27,7 +27,10 @@ from pipeline.features.point_in_time import historical
 from pipeline.monitor.monitored_model import Champion, month_window, watched
 from pipeline.monitor.predictions import flights
 from pipeline.records.request_log import Answer, opened, packed
-from pipeline.shared.config import FeaturesConfig, MonitorConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 
 WRITTEN = ("-m", "exercises.drills.monitoring")

@@ -18,7 +18,8 @@ from pipeline.serve.app import create_app
 from pipeline.registry.release_loader import export, loaded
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 
 rows = pd.read_parquet("data/features/rows.parquet")
 flight = rows[rows["predict_at"] == "2013-02-14 12:00Z"].iloc[0]

@@ -84,7 +84,7 @@ DRILLS = [
         slug="secret",
         stage="rules",
         fault="somebody writes the registry's password into configs/register.yaml",
-        guard="the search for secrets in every config that is read (shared.config.load)",
+        guard="the search for secrets in every config that is read (shared.config.loading)",
         inject=_password_in_config,
         caught=_refused_and_not_repeated,
     ),

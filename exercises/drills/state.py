@@ -12,19 +12,22 @@ LEDGER, REGISTRY = "state/rollout/ledger.db", "state/mlflow.db"
 LOG, ONLINE = "state/serve/log.db", "state/feast/online-flights.db"
 PROMOTED = """
 from dataclasses import replace
-from pipeline.shared import champions, ledger, tracking
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.records import rollout_ledger as ledger
+from pipeline.registry import champions, versions
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 
 config = load(RegisterConfig)
 first = champions.current(config)
-second = tracking.add_version(config, first.run_id, first.digest, first.tags)
+second = versions.add_version(config, first.run_id, first.digest, first.tags)
 move = ledger.entries()[-1].move
 by_hand = {"event": "promoted by hand", "rollout": "0002-register", "shares": {"challenger": 10000}}
 ledger.append(move.model_copy(update={**by_hand, "challenger": champions.side_of(second)}))
 """
 DELETED = """
 from mlflow import MlflowClient
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 
 config = load(RegisterConfig)
 client = MlflowClient(config.tracking_url, config.tracking_url)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.features.definitions import NUMERIC
 from pipeline.registry.model import Model
-from pipeline.shared.config import Behaviour
+from pipeline.shared.config.evaluate import Behaviour
 from pipeline.shared.contracts import Check, at_least, at_most
 from pipeline.shared.errors import ConfigError
 

@@ -16,14 +16,9 @@ from pipeline.registry import champions, versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
-from pipeline.shared.config import (
-    Bootstrap,
-    EvaluateConfig,
-    RefreshRule,
-    RegisterConfig,
-    SliceRule,
-    load,
-)
+from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, RefreshRule, SliceRule
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import (
     EVALUATE,
     FLIGHT_KEY,

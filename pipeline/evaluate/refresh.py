@@ -9,7 +9,7 @@ model than the judged one, and is asked to stay near it.
 import numpy as np
 
 from pipeline.registry.versions import Version
-from pipeline.shared.config import RefreshRule, SliceRule
+from pipeline.shared.config.evaluate import RefreshRule, SliceRule
 from pipeline.shared.contracts import Check, Training, at_most
 from pipeline.shared.paired_difference import Difference
 

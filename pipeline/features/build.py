@@ -7,7 +7,8 @@ from pipeline.features.definitions import NUMERIC, VIEWS
 from pipeline.features.feast_repository import VIEW_ROWS, table
 from pipeline.features.feature_table import ROWS, SERVICE, require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import (
     FLIGHT_KEY,
     INGEST,

@@ -32,7 +32,7 @@ from pipeline.features.definitions import (
 )
 from pipeline.features.spark import SPARK
 from pipeline.features.windows import filled, instants, windows
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.files import own_temporary, remove
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, RANGES
-from pipeline.shared.config import Window
+from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.errors import FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import read_parquet

@@ -21,7 +21,7 @@ from pipeline.features.definitions import (
     Rolling,
 )
 from pipeline.features.windows import NEVER, Minutes
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 
 Columns = dict[str, np.ndarray]
 

@@ -38,7 +38,8 @@ from pipeline.features.on_demand import Columns, sources
 from pipeline.features.point_in_time import with_features
 from pipeline.features.spark import SPARK, demand_spark, session, settings
 from pipeline.features.windows import NEVER, filled, minutes
-from pipeline.shared.config import FeaturesConfig, ServeConfig
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.databases import database, require_whole
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import remove

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
 from pipeline.features.on_demand import derived
 from pipeline.features.windows import NEVER, Minutes, entity_names, instants, minutes
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 
 
 def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:

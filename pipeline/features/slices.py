@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.config import SliceRule
+from pipeline.shared.config.evaluate import SliceRule
 
 
 def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ from pipeline.features.definitions import (
     WEATHER,
     Rolling,
 )
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 
 EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
 ZONE = "America/New_York"

@@ -22,12 +22,9 @@ from pipeline.monitor.performance.refit_gain import Gain, gained
 from pipeline.monitor.predictions import RISK, days_of, flights, served, skewed
 from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
 from pipeline.shared import clock
-from pipeline.shared.config import (
-    Diagnosis,
-    MonitorConfig,
-    ServeConfig,
-    load,
-)
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import Diagnosis, MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import MONITOR, Check, Record
 from pipeline.shared.files import write_json, write_text
 from pipeline.shared.scores import log_loss

@@ -26,7 +26,10 @@ from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import Loaded, export, loaded
 from pipeline.shared import clock
 from pipeline.shared.callers import DIRECT, SHADOW, STRANGER
-from pipeline.shared.config import IngestConfig, ServeConfig, Window, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import MONITOR, Record, Training, read_record
 from pipeline.shared.errors import RequestUnknown, SkewFound
 from pipeline.shared.files import parse_json, write_json, write_text

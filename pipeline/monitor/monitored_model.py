@@ -19,7 +19,11 @@ from pipeline.monitor.predictions import KEPT, RISK, Answerer, days_of, flights
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
-from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
 from pipeline.shared.secrets import shown

@@ -22,7 +22,10 @@ from pipeline.records.request_log import answered, count, features_of, known_at_
 from pipeline.registry.model import Model
 from pipeline.shared import clock
 from pipeline.shared.callers import DIRECT, STRANGER, UNPROVEN
-from pipeline.shared.config import FeaturesConfig, IngestConfig, Window, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import INGEST
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 

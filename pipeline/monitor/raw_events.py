@@ -17,7 +17,8 @@ from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
 from pipeline.records.arrivals import published_until
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.errors import RequestUnknown
 

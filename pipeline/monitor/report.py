@@ -26,14 +26,12 @@ from pipeline.monitor.severity import SEVERITY, Finding, Severity
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import newest
 from pipeline.shared import clock
-from pipeline.shared.config import (
-    EvaluateConfig,
-    MonitorConfig,
-    ServeConfig,
-    TrainConfig,
-    Window,
-    load,
-)
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import MONITOR, Check, Record, read_record
 from pipeline.shared.errors import ArtifactTampered, DayUnknown
 from pipeline.shared.files import file_hash, text_hash, write_json, write_text

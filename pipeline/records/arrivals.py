@@ -9,7 +9,8 @@ import pandas as pd
 from pipeline.features.build import accepted
 from pipeline.features.windows import ZONE
 from pipeline.shared import clock
-from pipeline.shared.config import IngestConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.errors import DayUnknown
 from pipeline.shared.source import read_source
 

@@ -17,7 +17,10 @@ from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import APPEND_ONLY, TABLE, at_address, exists, no_changes
 from pipeline.shared import clock
-from pipeline.shared.config import FeaturesConfig, IngestConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import RolloutRefused
 
 REMOVALS = sa.Table(

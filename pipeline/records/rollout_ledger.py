@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.records.hash_chain import Link, chain, link
-from pipeline.shared.config import Sha256
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import DayUnknown, LedgerRefused
 

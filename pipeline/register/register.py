@@ -13,7 +13,10 @@ from pipeline.register.model_card import card
 from pipeline.registry import champions, locations, release, versions
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
-from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import (
     EVALUATE,
     INGEST,

@@ -14,7 +14,7 @@ from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.registry import champions, locations, release
 from pipeline.registry import versions as tracking
 from pipeline.registry.versions import Restored
-from pipeline.shared.config import RegisterConfig
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
 

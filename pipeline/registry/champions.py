@@ -15,7 +15,7 @@ from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import release, versions
 from pipeline.registry.versions import CHAMPION, Held, Version
 from pipeline.shared import lineage
-from pipeline.shared.config import RegisterConfig
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.secrets import shown

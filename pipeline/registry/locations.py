@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.shared import installation
-from pipeline.shared.config import CONFIGS, RegisterConfig, load
+from pipeline.shared.config.loading import CONFIGS, load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database, require_made
 from pipeline.shared.errors import RegistryRefused, quoted
 from pipeline.shared.files import replacing

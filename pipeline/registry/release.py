@@ -16,7 +16,9 @@ from pydantic import AfterValidator
 from pipeline.registry import versions
 from pipeline.registry.versions import Version
 from pipeline.shared import dvc_lock, lineage
-from pipeline.shared.config import CONFIGS, RegisterConfig, Sha256, read_values
+from pipeline.shared.config.loading import CONFIGS, read_values
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import (
     EVALUATE,
     FEATURES,

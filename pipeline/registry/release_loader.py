@@ -17,7 +17,9 @@ from pipeline.features.windows import ZONE
 from pipeline.registry import champions, release, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import (

@@ -25,7 +25,9 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.registry import locations
 from pipeline.shared import lineage
-from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
+from pipeline.shared.config.loading import CONFIGS, load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
 from pipeline.shared.databases import REPAIR, database_refusal
 from pipeline.shared.errors import (

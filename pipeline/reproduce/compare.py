@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.shared import dvc_lock, files
-from pipeline.shared.config import ReproduceConfig
+from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY, Record
 
 PREDICTIONS = EVALUATE / "predictions.parquet"

@@ -11,7 +11,8 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, release, versions
 from pipeline.registry.release import Release
 from pipeline.registry.versions import Version
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.files import read_json, write_text
 from pipeline.shared.markdown import cell, table

@@ -14,7 +14,9 @@ from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Releas
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuilt
 from pipeline.shared import checkouts, dvc_lock
-from pipeline.shared.config import RegisterConfig, ReproduceConfig, load, read_values
+from pipeline.shared.config.loading import load, read_values
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, read_json, write_json

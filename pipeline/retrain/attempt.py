@@ -22,7 +22,8 @@ from pipeline.rollout.canary import canary
 from pipeline.rollout.shadow import shadow
 from pipeline.rollout.traffic.source import Source
 from pipeline.shared import dvc_lock, errors
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
 

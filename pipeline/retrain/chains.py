@@ -16,7 +16,8 @@ from pipeline.registry import champions, versions
 from pipeline.registry.versions import CHAMPION, Held
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import last_served
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import ANEW, damage
 from pipeline.shared.errors import quoted
 

@@ -14,16 +14,12 @@ from pipeline.features.feature_table import read
 from pipeline.features.names import flight_names
 from pipeline.monitor.performance.label_checks import label_agreement, require_agreement
 from pipeline.monitor.predictions import days_of
-from pipeline.shared.config import (
-    EvaluateConfig,
-    Guards,
-    MonitorConfig,
-    OutcomeRule,
-    RetrainConfig,
-    TrainConfig,
-    Window,
-    load,
-)
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
+from pipeline.shared.config.retrain import Guards, RetrainConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import Check, at_least, at_most
 from pipeline.shared.errors import TrainingRefused
 

@@ -27,7 +27,9 @@ from pipeline.retrain.served import Year, serves_all
 from pipeline.retrain.signals import DAY, Feed, Watch, published, who_serves
 from pipeline.rollout.traffic.source import Source
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import RetrainConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.retrain import RetrainConfig
+from pipeline.shared.config.sections import Window
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 import pandas as pd
 
-from pipeline.shared.config import Policy, Sha256
+from pipeline.shared.config.retrain import Policy
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import text_hash
 

@@ -19,7 +19,8 @@ from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
 from pipeline.retrain.signals import Watch, labels_lost
 from pipeline.retrain.windows import DECISIONS, Moved
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.databases import damage
 from pipeline.shared.errors import ArtifactTampered

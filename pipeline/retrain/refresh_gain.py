@@ -11,7 +11,7 @@ from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain.policy import Refreshed
 from pipeline.retrain.served import Year
-from pipeline.shared.config import Bootstrap
+from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 

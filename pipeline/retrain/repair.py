@@ -19,7 +19,8 @@ from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
 from pipeline.rollout.state import alone
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import ANEW, damage
 from pipeline.shared.errors import ArtifactTampered
 

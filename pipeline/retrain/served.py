@@ -15,7 +15,7 @@ from pipeline.monitor.predictions import RISK, days_of, flights
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry.release_loader import loaded
 from pipeline.rollout.traffic.routes import Route, arm_of
-from pipeline.shared.config import Window
+from pipeline.shared.config.sections import Window
 
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
 

@@ -28,7 +28,10 @@ from pipeline.retrain.policy import Refreshed, Signals
 from pipeline.retrain.refresh_gain import refreshed
 from pipeline.retrain.served import Year, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import EvaluateConfig, MonitorConfig, RetrainConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet

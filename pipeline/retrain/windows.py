@@ -14,16 +14,13 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.shared import clock, yaml_files
-from pipeline.shared.config import (
-    CONFIGS,
-    EvaluateConfig,
-    IngestConfig,
-    MonitorConfig,
-    RetrainConfig,
-    StageConfig,
-    TrainConfig,
-    load,
-)
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import CONFIGS, load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.retrain import RetrainConfig
+from pipeline.shared.config.sections import StageConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import RETRAIN, Record
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, ConfigError, WrongMonth

@@ -31,7 +31,10 @@ from pipeline.rollout.traffic.resources import READINGS
 from pipeline.rollout.traffic.servers import PROJECT, Live
 from pipeline.rollout.traffic.source import Reply, Source, Traffic
 from pipeline.rollout.traffic.supervisor import KEPT
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.processes import Patience
 

@@ -23,7 +23,9 @@ from pipeline.rollout.traffic import envoy, routes
 from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.supervisor import KEPT, WANTED, read_wanted
 from pipeline.shared import clock, lineage
-from pipeline.shared.config import IngestConfig, RegisterConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database
 from pipeline.shared.errors import PipelineError, RolloutRefused
 

@@ -26,7 +26,10 @@ from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.routes import Route
 from pipeline.shared import clock, lineage
-from pipeline.shared.config import IngestConfig, RegisterConfig, RolloutConfig, load
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import RegistryRefused, ReleaseRefused, RolloutRefused
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet

@@ -10,7 +10,9 @@ from pipeline.rollout.analysis.canary import decide as decide_canary
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.shadow import decide as decide_shadow
 from pipeline.rollout.progress import weights
-from pipeline.shared.config import RegisterConfig, RolloutConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from pipeline.shared.files import file_hash, read_json, read_parquet

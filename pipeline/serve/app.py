@@ -25,7 +25,7 @@ from pipeline.serve.openapi import BODIES, answers, described, page
 from pipeline.serve.predictor import Predicts
 from pipeline.serve.schema import Asked, flight_id, instant_of
 from pipeline.shared.callers import Trust
-from pipeline.shared.config import ServeConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
 
 JSON, BYTES = "application/json", "application/octet-stream"

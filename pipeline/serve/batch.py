@@ -17,7 +17,9 @@ from pipeline.features.definitions import LABEL
 from pipeline.features.point_in_time import historical
 from pipeline.registry.model import Model
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import FLIGHT_KEY, SERVE
 from pipeline.shared.files import write_json, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
-from pipeline.shared.config import ServeConfig
+from pipeline.shared.config.serve import ServeConfig
 
 DRAIN_SECONDS = 10
 """How long requests that were begun may take to end."""

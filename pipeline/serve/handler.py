@@ -22,7 +22,7 @@ from pipeline.serve.open_inference import Refused, Tensors, matrix, tensors
 from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
 from pipeline.serve.schema import Flight, flight_id, requests
 from pipeline.shared.callers import STRANGER, STRANGERS
-from pipeline.shared.config import ServeConfig
+from pipeline.shared.config.serve import ServeConfig
 
 
 class Desk:

@@ -20,8 +20,9 @@ from pipeline.serve import open_inference
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, Refused
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.schema import requests
-from pipeline.shared.config import RegisterConfig, ServeConfig
-from pipeline.shared.config import load as load_config
+from pipeline.shared.config.loading import load as load_config
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ReleaseRefused
 
 

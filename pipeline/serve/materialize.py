@@ -8,7 +8,9 @@ from pipeline.features.feast_repository import lifetime
 from pipeline.features.online_store import opened
 from pipeline.features.windows import NEVER, instant
 from pipeline.serve.schedule import midnight_after
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import DayUnknown
 from pipeline.shared.secrets import shown
 

@@ -9,7 +9,9 @@ from pipeline.features.definitions import service_version
 from pipeline.registry import champions, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
 from pipeline.shared.secrets import shown
 

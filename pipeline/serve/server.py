@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from pipeline.features.online_store import LIVE, Store, opened
 from pipeline.features.windows import NEVER
 from pipeline.serve.schema import instant_of
-from pipeline.shared.config import RegisterConfig, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 

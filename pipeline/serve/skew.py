@@ -17,7 +17,7 @@ from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import Event, minutes
-from pipeline.shared.config import FeaturesConfig
+from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.scores import log_loss, roc_auc
 

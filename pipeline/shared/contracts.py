@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.shared.config import Sha256
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import read_json
 

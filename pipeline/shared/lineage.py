@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.shared import git, yaml_files
-from pipeline.shared.config import CONFIGS
+from pipeline.shared.config.loading import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit, quoted
 from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash

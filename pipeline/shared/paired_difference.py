@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.shared.config import Bootstrap
+from pipeline.shared.config.evaluate import Bootstrap
 
 
 @dataclass(frozen=True)

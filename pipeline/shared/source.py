@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.config import PUBLISHED, IngestConfig
+from pipeline.shared.config.ingest import PUBLISHED, IngestConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY, Table
 from pipeline.shared.errors import SourceRejected
 from pipeline.shared.files import bytes_hash

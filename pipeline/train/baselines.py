@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.shared.config import TrainConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.train.onnx_export import in_float64
 
 SIGNIFICANT = 6

@@ -13,7 +13,10 @@ from pipeline.features.feature_table import ROWS, SERVICE, read
 from pipeline.registry import versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.shared import lineage
-from pipeline.shared.config import RegisterConfig, TrainConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
 from pipeline.shared.files import (

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.shared import clock
-from pipeline.shared.config import ValidateConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import (
     INGEST,
     VALIDATE,

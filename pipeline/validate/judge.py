@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.shared.config import ValidateConfig
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.expectations import Outcome, outcomes, plain
 from pipeline.validate import rules as suites
 from pipeline.validate.flight_consistency import Known

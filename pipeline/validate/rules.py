@@ -14,7 +14,8 @@ from great_expectations.expectations.row_conditions import Column
 
 from pipeline.features.definitions import CARRIERS, ORIGINS
 from pipeline.shared import clock
-from pipeline.shared.config import Range, ValidateConfig
+from pipeline.shared.config.sections import Range
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.expectations import Rules, quarantine, refuse
 from pipeline.validate import flight_consistency, weather_consistency

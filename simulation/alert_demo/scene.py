@@ -15,7 +15,9 @@ from pipeline.features.online_store import Store
 from pipeline.monitor.operations import rules, slo
 from pipeline.rollout.traffic.servers import Live
 from pipeline.shared import loopback
-from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import AlertSilent
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Supervisor

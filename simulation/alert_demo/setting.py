@@ -24,7 +24,11 @@ from pipeline.rollout.traffic import servers as serving_live
 from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.servers import Live
 from pipeline.shared import clock, loopback, yaml_files
-from pipeline.shared.config import FeaturesConfig, IngestConfig, RegisterConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.loopback import HOST

@@ -20,7 +20,9 @@ from pipeline.evaluate.gate import (
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
 from pipeline.registry import versions
-from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Verdict, decide, read_record
 from pipeline.shared.errors import (
     ArtifactTampered,

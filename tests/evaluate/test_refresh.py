@@ -4,7 +4,8 @@ import pytest
 from pipeline.evaluate.gate import compared
 from pipeline.evaluate.refresh import holds_slice, is_refresh, not_worse, stays_near
 from pipeline.registry.versions import Version
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import decide
 from pipeline.shared.paired_difference import Difference
 from tests.builders import feature_rows, training

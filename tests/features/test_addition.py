@@ -52,7 +52,8 @@ ASKED = f"""
 from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix, service_version
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from tests.builders import flights, weather
 
 config = load(FeaturesConfig)

@@ -4,7 +4,8 @@ import pytest
 
 from pipeline.features import definitions
 from pipeline.features.definitions import FEATURES, MONOTONE, NUMERIC, ONE_HOT, ROLLING, Rolling
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 
 
 def asked(**columns):

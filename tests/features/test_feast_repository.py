@@ -30,7 +30,8 @@ from pipeline.features.feast_repository import (
     table,
 )
 from pipeline.features.windows import NEVER
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from tests.features import oracle
 from tests.features.oracle import flight
 
@@ -225,7 +226,8 @@ def test_what_is_defined_passes_the_checks_that_the_import_leaves_out():
         "import feast\n"
         "from pathlib import Path\n"
         "from pipeline.features.feast_repository import repository\n"
-        "from pipeline.shared.config import FeaturesConfig, load\n"
+        "from pipeline.shared.config.features import FeaturesConfig\n"
+        "from pipeline.shared.config.loading import load\n"
         "print(len(repository(load(FeaturesConfig), Path('rows')).objects))\n"
         "try:\n    feast.Entity(name=1)\n"
         "except Exception as error:\n    print(type(error).__name__)\n"

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.features.build import run
 from pipeline.features.feature_table import ROWS, read
-from pipeline.shared.config import Window
+from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import (
     FLIGHT_KEY,
     INGEST,

@@ -17,7 +17,8 @@ from pipeline.features.definitions import (
 from pipeline.features.feast_repository import columns
 from pipeline.features.on_demand import derived, sources
 from pipeline.features.windows import NEVER
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 
 AT = 500_000
 NAN = float("nan")

@@ -42,7 +42,9 @@ from pipeline.features.online_store import (
     requests,
 )
 from pipeline.features.point_in_time import historical, with_features
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import write_parquet
 from tests import needs
@@ -1113,7 +1115,9 @@ def test_no_error_shows_the_password(march, config, monkeypatch, scheme, passwor
 _OPENS = """
 import os, signal, sys
 from pipeline.features.online_store import opened
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 with opened(load(FeaturesConfig), load(ServeConfig)):
     print(len(list(__import__("pathlib").Path("state/feast").glob(".*.tmp"))), flush=True)
     if sys.argv[1] == "killed":

@@ -9,7 +9,8 @@ from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST, SCHEDULE
 from pipeline.features.feature_table import require_point_in_time
 from pipeline.features.point_in_time import as_of, historical
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.errors import LeakFound
 from tests.features import oracle
 from tests.features.oracle import flight

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from pipeline.features.slices import slices
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 from tests.builders import CARRIERS, feature_rows
 
 pytestmark = pytest.mark.answer("model-validation")

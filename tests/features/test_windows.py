@@ -4,7 +4,8 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import ENTITIES, LABEL, PROXY, VIEWS
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from tests.features import oracle
 from tests.features.oracle import flight, flights
 

@@ -66,8 +66,10 @@ def events(folder, rollout=""):
 
 def champion(folder):
     script = (
-        "from pipeline.shared import tracking; from pipeline.shared.config import *\n"
-        "print('champion', tracking.aliased(load(RegisterConfig), 'champion').number)"
+        "from pipeline.registry import versions\n"
+        "from pipeline.shared.config.loading import load\n"
+        "from pipeline.shared.config.register import RegisterConfig\n"
+        "print('champion', versions.aliased(load(RegisterConfig), 'champion').number)"
     )
     done = life.run(folder, "python", "-c", script).well()
     return re.search(r"champion (\d+)", done.words)[1]

@@ -16,7 +16,9 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import table
 from pipeline.features.online_store import opened
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
 from tests import needs

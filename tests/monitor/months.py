@@ -13,7 +13,9 @@ from pipeline.monitor.monitored_model import watched
 from pipeline.monitor.predictions import flights
 from pipeline.monitor.report import looked
 from pipeline.records.request_log import Answer, opened, packed
-from pipeline.shared.config import ServeConfig, Window, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 from tests.builders import feature_rows
 

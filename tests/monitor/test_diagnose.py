@@ -11,7 +11,8 @@ from pipeline.monitor import report as monitor
 from pipeline.monitor.diagnose import SLOW, Finding, triage
 from pipeline.monitor.performance.refit_gain import Gain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR, at_most, read_record
 from pipeline.shared.errors import WrongMonth
 from tests.monitor import months

@@ -16,7 +16,9 @@ from pipeline.monitor.monitored_model import (
     out_of_fold,
 )
 from pipeline.monitor.monitored_model import watched as the_watched
-from pipeline.shared.config import MonitorConfig, TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from tests.builders import feature_rows
 from tests.monitor import months

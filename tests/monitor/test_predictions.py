@@ -8,7 +8,8 @@ from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
 from pipeline.monitor.explain import _newest_of
 from pipeline.monitor.predictions import by_hand, days_of, served, skewed
 from pipeline.records import request_log
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.monitor import months
 
 pytestmark = [pytest.mark.answer("what-to-monitor"), pytest.mark.slow]

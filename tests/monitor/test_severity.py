@@ -6,7 +6,9 @@ import pytest
 
 from pipeline.monitor.operations import alerts
 from pipeline.monitor.severity import SEVERITY
-from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("what-to-monitor")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.monitor.shift_decomposition import Part, Side, decompose
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 
 pytestmark = pytest.mark.answer("which-drift")
 

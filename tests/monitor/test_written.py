@@ -8,7 +8,8 @@ import pytest
 from pipeline.monitor import report as monitor
 from pipeline.monitor.operations import signals
 from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.errors import DayUnknown, LabelsRefused, RegistryRefused, WrongMonth
 from tests.monitor import months

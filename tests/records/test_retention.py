@@ -20,7 +20,8 @@ from pipeline.records import rollout_ledger
 from pipeline.records.request_log import answered, opened, prepare
 from pipeline.records.retention import prune, remove, removed
 from pipeline.records.rollout_ledger import Move, Side
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from tests.patience import PATIENCE
 from tests.records.test_request_log import answer

@@ -134,7 +134,7 @@ _APPENDS = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from pipeline.shared import ledger
+from pipeline.records import rollout_ledger as ledger
 from tests.shared.moves import move
 for number in range(25):
     ledger.append(move(by=f"{sys.argv[2]} {number}"), Path(sys.argv[1]))

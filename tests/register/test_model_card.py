@@ -11,7 +11,9 @@ from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
 from pipeline.register.model_card import card
 from pipeline.registry import release, versions
-from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import Manifest, Snapshot
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash

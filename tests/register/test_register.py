@@ -11,7 +11,8 @@ from pipeline.features.feature_table import ROWS
 from pipeline.register import register
 from pipeline.register.register import promote
 from pipeline.registry import versions
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import (
     EVALUATE,
     INGEST,

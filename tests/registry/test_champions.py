@@ -21,11 +21,13 @@ from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
 from pipeline.registry.release_loader import export
 from pipeline.reproduce.page import lineage
+from pipeline.rollout import who_served
 from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
-from pipeline.rollout import who_served
 from pipeline.serve.schedule import champion_of
-from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash
 from tests.conftest import ROOT
@@ -328,7 +330,7 @@ def test_a_rollback_that_was_killed_at_any_write_is_done_once(both, monkeypatch,
 
 _KILLED = """
 import os, signal, sys
-from pipeline.shared import champions
+from pipeline.registry import champions
 real = champions._follow
 champions._follow = lambda *told: os.kill(os.getpid(), signal.SIGKILL)
 promote()

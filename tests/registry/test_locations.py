@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.register import register
 from pipeline.registry import locations, versions
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash

@@ -16,7 +16,8 @@ from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.registry.release import PARTS, Release
 from pipeline.shared import dvc_lock
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, RegistryRefused, ReleaseRefused
 from pipeline.shared.files import file_hash, write_json
 from tests.shared import project

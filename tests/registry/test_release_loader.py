@@ -53,7 +53,7 @@ def test_only_the_export_needs_the_registry(served):
     digest = export("champion")
     shutil.rmtree("state/artifacts")
     script = (
-        "import sys; from pipeline.serve import loaded as m\n"
+        "import sys; from pipeline.registry import release_loader as m\n"
         "m.service_version = lambda _: 'planted-1'\n"
         f"print(m.loaded({digest!r}).number, 'mlflow' in sys.modules)"
     )

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.register import register
 from pipeline.registry import versions
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import Training, read_record
 from pipeline.shared.errors import RegistryRefused, StorageFailed
 from tests.shared import project

@@ -10,7 +10,7 @@ import pytest
 from pipeline.reproduce import compare
 from pipeline.reproduce.compare import PREDICTIONS, WHY, Rebuilt, outputs, same, tables, texts
 from pipeline.shared import dvc_lock
-from pipeline.shared.config import ReproduceConfig
+from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import FLIGHT_KEY
 
 pytestmark = pytest.mark.answer("three-artefacts")

@@ -12,7 +12,8 @@ from pipeline.__main__ import main
 from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.reproduce.page import lineage, page
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import REPRODUCE, part_of
 from pipeline.shared.errors import ArtifactTampered, VersionUnknown
 from pipeline.shared.files import file_hash, write_json

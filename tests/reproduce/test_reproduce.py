@@ -13,7 +13,8 @@ from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce
 from pipeline.reproduce.compare import Item, Rebuilt
 from pipeline.shared import dvc_lock
-from pipeline.shared.config import RegisterConfig, load, read_values
+from pipeline.shared.config.loading import load, read_values
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import REPRODUCE
 from pipeline.shared.errors import EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, write_json

@@ -7,7 +7,10 @@ import pytest
 
 from pipeline.features.definitions import KNOWN_AT, PROXY
 from pipeline.retrain.data_guards import checked, completeness, coverage, freshness
-from pipeline.shared.config import EvaluateConfig, MonitorConfig, RetrainConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.errors import LabelsRefused, TrainingRefused
 from tests.builders import feature_rows
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.retrain.policy import Asked, Attempt, Signals, decide, is_check_day, replayed
-from pipeline.shared.config import RetrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.retrain import RetrainConfig
 
 pytestmark = pytest.mark.answer("when-to-retrain")
 

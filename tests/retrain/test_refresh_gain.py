@@ -8,7 +8,8 @@ from sklearn.metrics import log_loss
 from pipeline.features.definitions import LABEL
 from pipeline.monitor.performance import labels
 from pipeline.retrain.refresh_gain import before, refreshed
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 from tests.retrain.test_served import NEW, OLD, everything, path, story, year
 
 __all__ = ["path", "year"]

@@ -23,7 +23,8 @@ from pipeline.registry.release_loader import export
 from pipeline.retrain import journal, repair
 from pipeline.retrain.records import labels
 from pipeline.retrain.windows import DECISIONS
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed
 from pipeline.shared.files import file_hash, write_parquet

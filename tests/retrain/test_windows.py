@@ -7,15 +7,13 @@ import yaml
 
 from pipeline import __main__ as door
 from pipeline.retrain import windows as retrain
-from pipeline.shared.config import (
-    EvaluateConfig,
-    IngestConfig,
-    MonitorConfig,
-    RetrainConfig,
-    TrainConfig,
-    Window,
-    load,
-)
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.retrain import RetrainConfig
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import ConfigError, StorageFailed, WrongMonth
 from tests.conftest import ROOT
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.analysis.decision import At, Start
-from pipeline.shared.config import RolloutConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from tests.rules import tree
 
 PLAN = RolloutConfig.model_validate(tree.load("configs/rollout.yaml"))

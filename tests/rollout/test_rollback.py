@@ -11,7 +11,8 @@ from pipeline.registry import versions
 from pipeline.registry.release_loader import place
 from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
 from tests.conftest import ROOT
 from tests.rollout.test_state import champion, event

@@ -11,7 +11,9 @@ from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
 from pipeline.rollout.analysis.decision import plan_hash
 from pipeline.rollout.state import Rollout, alone, begun, changing, midnight_from, sides
-from pipeline.shared.config import RegisterConfig, RolloutConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.errors import ConfigError, RegistryRefused, RolloutRefused
 from simulation.faults import injection
 from tests.conftest import ROOT

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import alarms
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("what-to-monitor")

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import choices
 from pipeline.features.definitions import FEATURES
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from tests.rules import tree
 
 FOUND, LEAK = (json.loads(tree.read(f"benchmarks/{name}.json")) for name in ("choices", "leak"))

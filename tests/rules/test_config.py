@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.shared import config
+from pipeline.shared.config.every import SECTIONS as EVERY
+from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ConfigError
 from tests.rules import tree
 
-SECTIONS = {section.stage: section for section in config.StageConfig.__subclasses__()}
+SECTIONS = {section.stage: section for section in EVERY}
 OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "ingest": ("as_of", "2014-01"),
     "validate": ("max_quarantined_share", 1.5),
@@ -64,7 +65,7 @@ def test_every_stage_has_one_typed_section() -> None:
 
 @pytest.mark.parametrize("stage", SECTIONS)
 def test_a_config_loads_and_cannot_be_changed(stage: str, configs: Path) -> None:
-    section = config.load(SECTIONS[stage])
+    section = load(SECTIONS[stage])
     with pytest.raises(ValueError, match="frozen"):
         setattr(section, next(iter(SECTIONS[stage].model_fields)), None)
 
@@ -73,7 +74,7 @@ def test_a_config_loads_and_cannot_be_changed(stage: str, configs: Path) -> None
 def test_an_unknown_key_is_refused_by_name(stage: str, configs: Path) -> None:
     _change(configs / f"{stage}.yaml", "mispelt_key", 1)
     with pytest.raises(ConfigError, match=rf"configs/{stage}\.yaml .*\n  mispelt_key: Extra"):
-        config.load(SECTIONS[stage])
+        load(SECTIONS[stage])
 
 
 @pytest.mark.parametrize("stage", SECTIONS)
@@ -84,7 +85,7 @@ def test_a_missing_key_is_refused_by_name(stage: str, configs: Path) -> None:
     with pytest.raises(
         ConfigError, match=rf"configs/{stage}\.yaml .*\n  {gone[0]}: Field required"
     ):
-        config.load(SECTIONS[stage])
+        load(SECTIONS[stage])
 
 
 @pytest.mark.parametrize("stage", SECTIONS)
@@ -92,7 +93,7 @@ def test_a_value_out_of_range_is_refused_by_name_with_the_value(stage: str, conf
     key, value = OUT_OF_RANGE[stage]
     _change(configs / f"{stage}.yaml", key, value)
     with pytest.raises(ConfigError, match=rf"\n  {key}: .*{value}"):
-        config.load(SECTIONS[stage])
+        load(SECTIONS[stage])
 
 
 def test_the_command_line_answers_a_wrong_config_with_2_and_writes_nothing(configs: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import data_faults
 from exercises.faults import FAULTS
-from pipeline.shared.config import ValidateConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.validate import ValidateConfig
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("data-validation")

@@ -8,7 +8,8 @@ import pytest
 from benchmarks import drifts
 from pipeline.features.feature_table import ROWS
 from pipeline.monitor.monitored_model import watched
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.files import write_parquet
 from tests.builders import feature_rows
 from tests.rules import tree

@@ -133,7 +133,7 @@ def test_nothing_swallows_every_exception(name: str) -> None:
 
 PROGRAMS = "chmod chown cp fuser git ln ls lsof mv rm tar".split()
 FIXED = {
-    ("pipeline/shared/config.py", "path"): "a config by its own name",
+    ("pipeline/shared/config/loading.py", "path"): "a config by its own name",
     ("pipeline/shared/checkouts.py", "commit"): "hex digits",
     ("pipeline/shared/lineage.py", "how"): "one of two words",
     ("pipeline/shared/git.py", "os.geteuid()"): "a number",

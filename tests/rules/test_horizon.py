@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import horizon
 from benchmarks.study import Raw
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from tests.features import oracle
 from tests.features.oracle import flight
 from tests.rules import tree

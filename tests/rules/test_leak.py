@@ -10,7 +10,9 @@ import pytest
 from benchmarks import leak
 from benchmarks.study import Raw, Recipe
 from pipeline.features.definitions import NUMERIC, ROLLING, WEATHER
-from pipeline.shared.config import FeaturesConfig, Window, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
 from tests.features import oracle
 from tests.features.oracle import flight
 from tests.rules import tree

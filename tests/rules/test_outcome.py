@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from tests.rules import tree
 
 FOUND = json.loads(tree.read("benchmarks/outcome.json"))

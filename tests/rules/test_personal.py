@@ -20,7 +20,8 @@ from pipeline.rollout.traffic import listener, routes
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.rules import tree
 from tests.serve.fakes import FLIGHT, Store, loaded
 

@@ -11,7 +11,8 @@ from pipeline.features.online_store import Vectors
 from pipeline.features.windows import NEVER
 from pipeline.registry.model import Model
 from pipeline.registry.release_loader import Loaded
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import WarmUp
 
 RELEASE = "f" * 64

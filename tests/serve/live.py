@@ -15,7 +15,8 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.server import _allow_files, _listening
 from pipeline.shared.callers import Trust
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, Store, loaded
 

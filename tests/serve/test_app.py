@@ -25,7 +25,8 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import FROM_STORE, HEADER, Refused
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.callers import STRANGERS, Trust, new_id
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, RELEASE, Session, Store, loaded
 

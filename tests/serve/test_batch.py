@@ -8,7 +8,8 @@ import pytest
 from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.serve.batch import Scored, scored
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 
 pytestmark = pytest.mark.answer("online-or-batch")
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.patience import PATIENCE, until
 from tests.serve.fakes import FLIGHT, Store
 from tests.serve.live import BODY, HEAD, LAST, LIVE, heard, live

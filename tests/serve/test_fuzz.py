@@ -14,7 +14,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from tests.serve.fakes import Store, loaded
 
 pytestmark = [

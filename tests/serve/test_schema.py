@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pipeline.features import windows
 from pipeline.features.online_store import requests as training_requests
 from pipeline.serve.schema import Asked, Flight, flight_id, instant_of, requests
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from tests.serve.fakes import FLIGHT
 
 pytestmark = pytest.mark.answer("model-server")

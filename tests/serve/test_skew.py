@@ -10,7 +10,8 @@ from pipeline.features import windows
 from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS, WEATHER
 from pipeline.features.point_in_time import historical
 from pipeline.serve.skew import UNEXPLAINED, Mismatch, Raw, damage, described, mismatches
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.files import write_parquet
 
 pytestmark = pytest.mark.answer("skew")

@@ -13,7 +13,8 @@ from pipeline.records import request_log, rollout_ledger
 from pipeline.register import register
 from pipeline.registry import versions
 from pipeline.retrain import journal
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, StorageFailed
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.shared.config import Bootstrap
+from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.paired_difference import Difference, difference
 
 pytestmark = pytest.mark.answer("model-validation")

@@ -11,7 +11,9 @@ from pipeline.features.definitions import AIRCRAFT, KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import table
 from pipeline.features.online_store import MISSING, STALE, opened
 from pipeline.features.point_in_time import historical
-from pipeline.shared.config import FeaturesConfig, ServeConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 from simulation.feed import Feed, feed_of, replayed
 

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.serve import materialize
 from pipeline.serve.schedule import asked_of, champion_of, midnight_after
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused, SkewFound
 from simulation import served_day
 

@@ -7,7 +7,8 @@ from threadpoolctl import threadpool_limits
 
 from pipeline import models
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import ParityFailed
 from pipeline.train import baselines, onnx_export
 from tests.builders import feature_rows

@@ -11,7 +11,8 @@ from pipeline import models
 from pipeline.evaluate import gate as evaluate
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import ConfigError, GateRefused
 from pipeline.shared.files import file_hash

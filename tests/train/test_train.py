@@ -11,7 +11,8 @@ import sklearn.metrics
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
-from pipeline.shared.config import RegisterConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import ConfigError, LeakFound, TooLittleData
 from pipeline.shared.files import file_hash, write_parquet

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from pipeline.shared.config import ValidateConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.validate import rules as suites
 
 pytestmark = pytest.mark.answer("data-validation")

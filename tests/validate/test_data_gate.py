@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline.ingest import describe
-from pipeline.shared.config import ValidateConfig
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
 from pipeline.shared.files import file_hash, write_json, write_parquet

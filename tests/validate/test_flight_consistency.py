@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from exercises.faults import FAULTS
-from pipeline.shared.config import ValidateConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.validate import flight_consistency
 from pipeline.validate.flight_consistency import Known, measures
 from tests.builders import flights

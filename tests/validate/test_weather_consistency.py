@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from exercises.faults import FAULTS
-from pipeline.shared.config import ValidateConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.validate import ValidateConfig
 from pipeline.validate import weather_consistency
 from pipeline.validate.weather_consistency import measures
 from tests.builders import weather

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING, WEATHER
 from pipeline.features.windows import ZONE
 from pipeline.monitor.predictions import days_of
-from pipeline.shared.config import OddRequests, TripwireLimits
+from pipeline.shared.config.monitor import OddRequests, TripwireLimits
 from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
 
 if TYPE_CHECKING:

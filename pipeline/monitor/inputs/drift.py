@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.features.definitions import AIRCRAFT, NUMERIC, SCHEDULE, WEATHER
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.predictions import RISK, days_of
-from pipeline.shared.config import MonitorConfig
+from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR, Record
 from pipeline.shared.files import replacing
 

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.severity import SEVERITY, Severity
-from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import Burn, MonitorConfig, Objectives
+from pipeline.shared.config.serve import ServeConfig
 
 RUNBOOK = "docs/runbook.md"
 USERS = 'envoy_http_conn_manager_prefix="users"'

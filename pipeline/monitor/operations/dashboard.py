@@ -18,7 +18,9 @@ from pipeline.monitor.operations.alerts import (
     lacking_share,
     slow_share,
 )
-from pipeline.shared.config import MonitorConfig, Objectives, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig, Objectives
+from pipeline.shared.config.serve import ServeConfig
 
 DASHBOARD = Path("configs/monitor/dashboard.json")
 _ACROSS, _WIDTH, _HEIGHT = 24, 6, 7

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, Field
 
-from pipeline.shared.config import Sha256
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import MONITOR, Record, read_record
 from pipeline.shared.files import write_json
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.operations.alerts import ANSWERS, FAILED, SECONDS, USERS
 from pipeline.monitor.operations.rules import selectors
-from pipeline.shared.config import Objectives, ServeConfig
+from pipeline.shared.config.monitor import Objectives
+from pipeline.shared.config.serve import ServeConfig
 
 if TYPE_CHECKING:
     from pipeline.shared.prometheus import Sample

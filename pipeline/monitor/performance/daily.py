@@ -14,7 +14,7 @@ from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_join import figures_of
 from pipeline.monitor.performance.quality import Figures
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import OutcomeRule
+from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 
 State = Literal["provisional", "incomplete", "final"]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.performance.labels import carriers, dates
-from pipeline.shared.config import OutcomeRule
+from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
 

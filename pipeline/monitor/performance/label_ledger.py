@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.monitor.performance.labels import COLUMNS, require_sound
 from pipeline.records.hash_chain import opened
-from pipeline.shared.config import Sha256
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.files import file_hash, read_parquet

@@ -21,14 +21,9 @@ from pipeline.monitor.performance.quality import Figures, Interval, intervals
 from pipeline.monitor.performance.slice_performance import SliceFigures, sliced
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import (
-    Bootstrap,
-    EvaluateConfig,
-    MonitorConfig,
-    OutcomeRule,
-    SliceRule,
-    load,
-)
+from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, SliceRule
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
 from pipeline.shared.contracts import Record
 
 Status = Literal["alert", "quiet", "not known"]

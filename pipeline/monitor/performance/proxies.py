@@ -14,7 +14,8 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.performance.quality import expected_loss
-from pipeline.shared.config import Bootstrap, OutcomeRule
+from pipeline.shared.config.evaluate import Bootstrap
+from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from pipeline.shared.config import Bootstrap
+from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.contracts import Record
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss, roc_auc

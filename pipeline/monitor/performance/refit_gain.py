@@ -13,7 +13,10 @@ from pipeline.monitor.monitored_model import Champion, refit
 from pipeline.monitor.performance.labels import dates
 from pipeline.monitor.predictions import RISK, days_of, flights
 from pipeline.shared.clock import LABELS_COMPLETE
-from pipeline.shared.config import EvaluateConfig, TrainConfig, Window, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import content_hash
 from pipeline.shared.paired_difference import difference

@@ -14,7 +14,8 @@ from pipeline.monitor.performance.quality import (
     intervals,
     p_other_than_none,
 )
-from pipeline.shared.config import Bootstrap, OutcomeRule, SliceRule
+from pipeline.shared.config.evaluate import Bootstrap, SliceRule
+from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import log_loss
 

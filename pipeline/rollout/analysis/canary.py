@@ -24,7 +24,7 @@ from pipeline.rollout.analysis.decision import (
 from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared
 from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
-from pipeline.shared.config import CanaryPlan, RolloutConfig
+from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
 
 Answer = tuple[Outcome, list[str]]
 

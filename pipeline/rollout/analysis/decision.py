@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from pipeline.shared.config import RolloutConfig, Sha256
+from pipeline.shared.config.rollout import RolloutConfig
+from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import text_hash
 

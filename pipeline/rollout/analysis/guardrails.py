@@ -18,7 +18,7 @@ from pipeline.rollout.analysis.sequential_tests import (
 )
 from pipeline.rollout.analysis.stalls import events
 from pipeline.rollout.traffic.resources import COLUMNS
-from pipeline.shared.config import CanaryPlan, Guardrail, Guardrails
+from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
 ARMS = ("challenger", "control")
 """Who is compared; testers, and the champion's other traffic, are nobody's arm."""

@@ -21,7 +21,7 @@ from pipeline.rollout.analysis.decision import (
 from pipeline.rollout.analysis.group_sequential import end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
 from pipeline.rollout.analysis.stalls import events
-from pipeline.shared.config import RolloutConfig, ShadowPlan
+from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
 
 SIDES = ("challenger", "champion")
 QUANTILES = (0.5, 0.9, 0.99)

@@ -16,7 +16,7 @@ import orjson
 import pandas as pd
 
 from pipeline.rollout.analysis.decision import Breaker
-from pipeline.shared.config import Resources
+from pipeline.shared.config.rollout import Resources
 from pipeline.shared.processes import Patience
 
 READINGS = "resources.jsonl"

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.features.definitions import VIEWS
 from pipeline.monitor.inputs import data_quality
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from tests.builders import feature_rows
 from tests.monitor.months import as_served
 

@@ -18,7 +18,8 @@ from pipeline.monitor.inputs.drift import (
     looked_at,
     measure,
 )
-from pipeline.shared.config import MonitorConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from tests.builders import feature_rows
 from tests.monitor.months import as_served
 

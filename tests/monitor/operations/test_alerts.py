@@ -18,7 +18,9 @@ from pipeline.rollout.traffic import envoy
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import Sample, samples, shown_text
 from tests.monitor.operations import scenes
 from tests.monitor.operations.scenes import SCENES, needs, promtool

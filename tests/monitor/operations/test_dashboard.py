@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from pipeline.monitor.operations import alerts, dashboard, rules
-from pipeline.shared.config import MonitorConfig, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.serve import ServeConfig
 from tests.monitor.operations.scenes import needs
 from tests.rules import tree
 

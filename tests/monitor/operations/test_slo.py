@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from pipeline.monitor.operations import rules, slo
 from pipeline.monitor.operations.alerts import ANSWERS, FAILED
 from pipeline.monitor.operations.slo import Looked
-from pipeline.shared.config import Burn, MonitorConfig, Objectives, ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import Burn, MonitorConfig, Objectives
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import Sample
 
 pytestmark = pytest.mark.answer("what-to-monitor")

@@ -14,7 +14,9 @@ from pipeline.monitor.performance.label_checks import (
     label_agreement,
     require_agreement,
 )
-from pipeline.shared.config import FeaturesConfig, MonitorConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.errors import LabelsRefused
 
 pytestmark = pytest.mark.answer("delayed-labels")

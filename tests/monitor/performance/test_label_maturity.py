@@ -10,7 +10,8 @@ from pipeline.features import windows
 from pipeline.features.names import flight_names
 from pipeline.monitor.performance.label_maturity import Pending, so_far
 from pipeline.monitor.performance.labels import dates, deadline
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 
 pytestmark = pytest.mark.answer("delayed-labels")
 

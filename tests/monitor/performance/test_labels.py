@@ -15,7 +15,8 @@ from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_ledger import receive, received
 from pipeline.monitor.performance.labels import events
 from pipeline.serve.schema import Flight, flight_id
-from pipeline.shared.config import FeaturesConfig, load
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ArtifactTampered, LabelsRefused
 from tests.monitor.performance.feed import at, folded_slowly, random_events, told
 

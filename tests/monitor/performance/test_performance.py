@@ -11,7 +11,7 @@ from pipeline.monitor.performance.label_join import attached
 from pipeline.monitor.performance.labels import fold
 from pipeline.monitor.performance.performance import Outcome, Rules, judged, status
 from pipeline.monitor.performance.quality import Figures, p_other_than_none
-from pipeline.shared.config import OutcomeRule
+from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.performance.feed import at, flags_of, labels_of, served
 

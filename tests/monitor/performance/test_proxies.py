@@ -7,7 +7,9 @@ import pytest
 from pipeline.monitor.performance import proxies
 from pipeline.monitor.performance.performance import status
 from pipeline.monitor.performance.quality import Figures, figures
-from pipeline.shared.config import EvaluateConfig, MonitorConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
 from tests.monitor.performance.feed import served
 
 pytestmark = pytest.mark.answer("delayed-labels")

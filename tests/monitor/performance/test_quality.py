@@ -18,7 +18,8 @@ from pipeline.monitor.performance.quality import (
     p_other_than_none,
     recalibration,
 )
-from pipeline.shared.config import EvaluateConfig, load
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
 
 pytestmark = pytest.mark.answer("delayed-labels")
 BOOTSTRAP = load(EvaluateConfig).bootstrap

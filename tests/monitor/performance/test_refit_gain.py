@@ -10,7 +10,8 @@ from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.monitored_model import refit
 from pipeline.monitor.performance.refit_gain import Gain, gained, known_before
 from pipeline.monitor.predictions import served
-from pipeline.shared.config import TrainConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.scores import log_loss
 from tests.monitor import months
 

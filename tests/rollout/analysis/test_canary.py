@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import At, Decision, plan_hash
-from pipeline.shared.config import RolloutConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import LAST, NOW, PLAN, SAME, START, STEPS, bad, requests, whole
 
 pytestmark = pytest.mark.answer("canary-decides")

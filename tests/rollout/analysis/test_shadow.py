@@ -7,7 +7,7 @@ from scipy import stats
 
 from pipeline.rollout.analysis.decision import Decision
 from pipeline.rollout.analysis.shadow import Comparison, compare, decide
-from pipeline.shared.config import RolloutConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import PLAN
 
 pytestmark = pytest.mark.answer("which-rollout")

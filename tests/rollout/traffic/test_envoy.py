@@ -18,7 +18,8 @@ from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
 from pipeline.rollout.traffic.source import CLIENTS
 from pipeline.serve.admission import _FEWEST
 from pipeline.shared.callers import STRANGERS
-from pipeline.shared.config import ServeConfig, load
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from simulation.__main__ import STAGES
 from tests.patience import until

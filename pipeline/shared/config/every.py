@@ -1,0 +1,49 @@
+"""Every config is read, before DVC removes what a stage wrote and the stage then refuses."""
+
+import sys
+
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.config.ingest import IngestConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.monitor import MonitorConfig
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.config.reproduce import ReproduceConfig
+from pipeline.shared.config.retrain import RetrainConfig
+from pipeline.shared.config.rollout import RolloutConfig
+from pipeline.shared.config.sections import StageConfig
+from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.config.train import TrainConfig
+from pipeline.shared.config.validate import ValidateConfig
+from pipeline.shared.errors import ConfigError
+
+SECTIONS: tuple[type[StageConfig], ...] = (
+    IngestConfig,
+    ValidateConfig,
+    FeaturesConfig,
+    TrainConfig,
+    EvaluateConfig,
+    RegisterConfig,
+    ReproduceConfig,
+    ServeConfig,
+    RolloutConfig,
+    MonitorConfig,
+    RetrainConfig,
+)
+
+
+def load_all() -> None:
+    """Read every config.
+
+    Raises:
+        ConfigError: as `load` does.
+    """
+    for section in SECTIONS:
+        load(section)
+
+
+if __name__ == "__main__":
+    try:
+        load_all()
+    except ConfigError as refusal:
+        sys.exit(f"configs: ConfigError: {refusal}")

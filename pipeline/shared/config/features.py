@@ -1,0 +1,20 @@
+"""The config of features: configs/features.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.shared.config.sections import StageConfig
+
+
+class FeaturesConfig(StageConfig):
+    """What turns raw rows into features known at the instant of the prediction."""
+
+    stage = "features"
+    horizon_minutes: int = Field(gt=0, le=24 * 60)
+    grid_minutes: int = Field(gt=0, le=60)
+    baseline_days: int = Field(gt=0)
+    shrink_flights: dict[str, Annotated[float, Field(gt=0)]]
+    aircraft_hours: int = Field(gt=0)
+    weather_hours: int = Field(gt=0)
+    prior: dict[str, float]

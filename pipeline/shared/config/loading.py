@@ -1,0 +1,100 @@
+"""configs/<stage>.yaml is read into a frozen, typed section; a stage gets its own and no other."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.shared import secrets, yaml_files
+from pipeline.shared.config.sections import REGISTRY, StageConfig
+from pipeline.shared.errors import ConfigError
+from pipeline.shared.files import read_at_most
+
+CONFIGS = Path("configs")
+MAX_CONFIG_BYTES = 64_000
+"""Twenty times the largest of them; a config is written by hand."""
+
+
+C = TypeVar("C", bound=StageConfig)
+
+
+class _Loader(yaml_files.Loader):
+    """YAML without aliases: ten lines of them name a billion values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="an alias, which no config needs", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+def load(section: type[C]) -> C:
+    """Read configs/<stage>.yaml into its section; some keys the environment may replace.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, holds a secret, or a key or value is wrong.
+    """
+    path = CONFIGS / f"{section.stage}.yaml"
+    values = read_values(path)
+    if isinstance(values, dict):
+        names = section.environment.items()
+        values |= {key: os.environ[name] for key, name in names if os.environ.get(name)}
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from None  # it holds every value
+
+
+def read_values(path: Path) -> Any:
+    """A config's values as they stand. What it holds is never shown: it may be a secret."""
+    try:
+        content = read_at_most(path, MAX_CONFIG_BYTES)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; restore it with `git checkout {path}`") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no config: {error}; see `git diff {path}`") from error
+    try:
+        text = content.decode()
+        values = yaml.load(text, _Loader)
+        found = [*secrets.find(values), *_in_lines(text)]
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            f"{path} is not YAML: {_problem(error)}; correct it (`git diff {path}`)"
+        ) from None  # it quotes the file
+    if found:
+        raise ConfigError(
+            f"{path} holds {found[0][1]} at {found[0][0]}, and is read by whoever reads the code; "
+            "correct it, make the secret void, and name an address that needs one in the "
+            f"environment: {', '.join(REGISTRY.values())}"
+        )
+    return values
+
+
+def _in_lines(text: str) -> list[tuple[str, str]]:
+    """What the values do not show, such as a comment."""
+    lines = enumerate(text.splitlines(), 1)
+    return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+
+
+def _problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return secrets.redact(f"{getattr(error, 'problem', None) or type(error).__name__}{where}")
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [
+        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
+        for item in error.errors()
+    ]
+    told = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
+    return "\n".join([told, *lines])
+
+
+def _cut(value: Any) -> str:
+    try:
+        return repr(secrets.shown(value) if isinstance(value, str) else value)[:80]
+    except ValueError as error:  # a number of so many digits that Python does not write it
+        return f"a value that cannot be shown ({error})"[:80]

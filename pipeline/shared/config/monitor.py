@@ -1,0 +1,173 @@
+"""The config of monitor: configs/monitor.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline.shared.config.sections import (
+    Alpha,
+    Positive,
+    Section,
+    Share,
+    StageConfig,
+    Window,
+    _in_order,
+)
+
+
+class Trailing(Section):
+    """The windows that drift is looked for in, and how long it has to last."""
+
+    window_days: int = Field(ge=7, le=92)
+    min_days: int = Field(ge=1)
+    every_days: int = Field(ge=1)
+    persist_looks: int = Field(ge=1)
+    block_days: int = Field(ge=1)
+    draws: int = Field(ge=200)
+    family_alpha: Alpha
+    seed: int = Field(ge=0)
+
+
+class OddRequests(Section):
+    """How many rows callers may have asked for oddly: so many, or a share of them."""
+
+    fewest: int = Field(ge=0)
+    share: float = Field(ge=0, lt=1)
+
+    def allowed(self, rows: int) -> int:
+        """The number of them among so many rows."""
+        return max(self.fewest, int(self.share * rows))
+
+
+class TripwireLimits(Section):
+    """What served rows may look like before anybody speaks of drift."""
+
+    odd_requests: OddRequests
+
+    max_missing_rise: Share
+    max_unseen_share: Share
+    min_share_of_reference_day: Share
+
+
+class MembershipParameters(Section):
+    """The size of the trees that tell two windows apart."""
+
+    max_iter: int = Field(gt=0)
+    max_leaf_nodes: int = Field(ge=2)
+    min_samples_leaf: int = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)
+
+
+class Diagnosis(Section):
+    """How a change of the loss is taken apart, and what is claimed of it."""
+
+    membership: MembershipParameters
+    max_rows: int = Field(ge=1_000)
+    folds: int = Field(ge=2, le=10)
+    draws: int = Field(ge=200)
+    confidence: float = Field(gt=0.5, lt=1)
+    seed: int = Field(ge=0)
+    min_effective_share: Share
+    min_separation: float = Field(ge=0.5, le=1)
+    margin: float = Field(ge=0, le=0.1)
+    gain_days: int = Field(ge=5)
+
+
+class OutcomeRule(Section):
+    """When labels are enough to judge by, what they must agree with, and when the outcome alerts.
+
+    Losses are in nats. `min_agreement` is of labels with the departure-late flag, by carrier and
+    week of at least `agreement_min_flights`; `min_balanced_agreement` is the mean of that among
+    flights that left late and those that did not, with `agreement_min_each` of both.
+    """
+
+    window_days: int = Field(ge=2, le=92)
+    min_days: int = Field(ge=2)
+    min_coverage: float = Field(gt=0.5, le=1)
+    max_excess_loss: float = Field(gt=0, le=1)
+    max_gap: float = Field(gt=0, le=1)
+    max_labels_age_hours: float = Field(gt=0)
+    slice_alpha: Alpha
+    agreement_min_flights: int = Field(ge=10)
+    min_agreement: Share
+    agreement_min_each: int = Field(ge=5)
+    min_balanced_agreement: Share
+
+    @model_validator(mode="after")
+    def _window_holds_its_days(self) -> "OutcomeRule":
+        if self.min_days > self.window_days:
+            raise ValueError(f"min_days {self.min_days} is above window_days {self.window_days}")
+        return self
+
+
+class Burn(Section):
+    """An error budget spent so many times too fast, over a long window and a short one."""
+
+    rate: float = Field(gt=1)
+    long_minutes: int = Field(gt=0)
+    short_minutes: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _looks_back_in_order(self) -> "Burn":
+        if self.short_minutes >= self.long_minutes:
+            raise ValueError(
+                f"short_minutes {self.short_minutes} is not below long_minutes {self.long_minutes}"
+            )
+        return self
+
+
+Hour = Annotated[int, Field(ge=0, le=24)]
+
+
+class Objectives(Section):
+    """Service-level objectives, and the limits that alerts have beside those of the model."""
+
+    availability: float = Field(gt=0, lt=1)
+    budget_days: int = Field(gt=0, le=90)
+    fast: Burn
+    slow: Burn
+    min_failures: int = Field(gt=0)
+    latency_ms: Literal[10, 25, 50, 100, 250, 500, 1000, 2500]
+    latency_share: float = Field(gt=0, lt=1)
+    silent_minutes: int = Field(gt=0)
+    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(_in_order)]
+    max_missing_share: Share
+    max_stale_share: Share
+    max_waiting_share: Share
+    max_model_age_days: Positive
+    max_job_age_hours: Positive
+
+    @model_validator(mode="after")
+    def _can_be_missed(self) -> "Objectives":
+        """An alert on more failures than there are requests would never fire."""
+        for name in ("fast", "slow"):
+            if (share := getattr(self, name).rate * (1 - self.availability)) >= 1:
+                raise ValueError(
+                    f"{name}.rate asks for {share:.0%} failures, at most 100% of requests can fail"
+                )
+        return self
+
+
+class MonitorConfig(StageConfig):
+    """The window that is compared with the training window, what counts as drift, and the SLOs."""
+
+    stage = "monitor"
+    window: Window
+    prediction_warn: float = Field(gt=0)
+    prediction_alert: float = Field(gt=0)
+    tripwire_warn: float = Field(gt=0)
+    tripwire_alert: float = Field(gt=0)
+    trailing: Trailing
+    tripwires: TripwireLimits
+    diagnosis: Diagnosis
+    html: Literal["full", "none"]
+    outcome: OutcomeRule
+    slo: Objectives
+
+    @model_validator(mode="after")
+    def _warns_before_it_alerts(self) -> "MonitorConfig":
+        for group in ("prediction", "tripwire"):
+            warn, alert = getattr(self, f"{group}_warn"), getattr(self, f"{group}_alert")
+            if warn > alert:
+                raise ValueError(f"{group}_warn {warn} is above {group}_alert {alert}")
+        return self

@@ -1,0 +1,35 @@
+"""The config of serve: configs/serve.yaml."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.shared.config.sections import StageConfig
+
+ADDRESSES = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
+"""Variables of the environment that name the addresses in place of the config."""
+
+
+class ServeConfig(StageConfig):
+    """Where the online store and the log are, when a value is stale, what a server may be asked."""
+
+    stage = "serve"
+    environment = ADDRESSES
+    online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
+    compute: Literal["duckdb", "spark"]
+    max_lag_minutes: int = Field(gt=0)
+    batch_horizon_minutes: int = Field(gt=0)
+    port: int = Field(ge=1, le=65_535)
+    log_url: str = Field(pattern=r"^(sqlite:///|postgresql://).+", repr=False)
+    log_queue: int = Field(ge=1, le=1_000_000)
+    log_days: int = Field(ge=1, le=3_650)
+    max_body_bytes: int = Field(ge=1_000, le=64_000_000)
+    max_rows: int = Field(ge=1, le=100_000)
+    timeout_ms: int = Field(ge=1, le=60_000)
+    max_waiting: int = Field(ge=1, le=10_000)
+    queue_ms: int = Field(ge=1, le=60_000)
+    refusal_ms: int = Field(ge=0, le=10_000)
+    max_connections: int = Field(ge=1, le=100_000)
+    max_header_bytes: int = Field(ge=1_000, le=1_000_000)
+    request_ms: int = Field(ge=10, le=600_000)
+    idle_seconds: int = Field(ge=1, le=3_600)
