@@ -331,6 +331,7 @@ def test_a_rollback_that_was_killed_at_any_write_is_done_once(both, monkeypatch,
 _KILLED = """
 import os, signal, sys
 from pipeline.registry import champions
+from pipeline.register.register import promote
 real = champions._follow
 champions._follow = lambda *told: os.kill(os.getpid(), signal.SIGKILL)
 promote()

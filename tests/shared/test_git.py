@@ -27,7 +27,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from docs import report
 from exercises import scratch
-from pipeline.shared import checkouts, graph, lineage
+from pipeline.shared import checkouts, dvc_lock, lineage
 from tests.rules import tree
 from tests.shared import project
 
@@ -40,7 +40,7 @@ lineage.who()
 checkouts.copy(aside / "replay")
 checkouts.remove(aside / "replay")
 with checkouts.worktree(lineage.require_checkout(), aside / "no.patch") as folder:
-    graph.use_remote(folder, graph.remote(Path()))
+    dvc_lock.use_remote(folder, dvc_lock.remote(Path()))
 report.revision("HEAD")
 tree.files()
 project.git("status", "--porcelain")
