@@ -12,7 +12,9 @@ rollout     a challenger and live traffic -> shadow, canary, blue-green: promote
 monitor     the live champion on new days -> three layers watched, alerts, which drift it is
 retrain     newer data and labels -> when to train; windows moved, guards, gate, shadow, canary
 
-`shared` holds only what two or more stages use. DVC runs ingest .. evaluate (files to files);
-register, reproduce, serve, rollout and monitor ask the registry, which lives outside the graph, and
-retrain changes the configs: they are plain commands.
+Stages never import each other, `retrain` apart: they meet in `records` (ledger and logs), the
+model `registry`, `models`, `features` and `shared`. DVC runs ingest .. evaluate, from files to
+files; the other stages ask the registry, which lives outside the DVC pipeline, and are plain
+commands. The users and faults of the replayed year are in simulation/, which nothing here
+imports.
 """

@@ -1,5 +1,5 @@
-"""The gate: challenger against baselines and champion, overall and by slice, and its behaviour.
+"""The gate: a challenger against baselines and champion, overall and by slice, and its behaviour.
 
-`compare` holds the statistics, `slices` the groups that may veto, `behaviour` the known cases,
-`page` the verdict as people read it, `stage` reads, judges, writes.
+`gate` reads, judges and writes the verdict; `behaviour` tests the model on known cases; `refresh`
+says what a retrained champion has to show instead of a change; `page` renders the verdict.
 """

@@ -1,7 +1,7 @@
-"""What a feature means, once, for training and for serving: that import is the answer to skew.
+"""Features, defined once for training and for serving: that shared import is the answer to skew.
 
-`definitions` names them; `transform` turns raw events into rows of views that carry the instant at
-which each became known; `on_demand` says at the request what only then can be said. Two joins meet
-in it: `join`, for training, and that of `store`, which is Feast's offline and online, told by
-`repository`. `rows` reads the feature table that `stage` writes.
+`definitions` names them; `windows` turns raw events into rows of views, each with the instant at
+which it became known; `on_demand` computes what depends on the request. Two joins use them:
+`point_in_time` for training, and Feast's offline and online stores in `online_store`, which
+`feast_repository` describes. `build` is the stage and writes the `feature_table`.
 """

@@ -1,8 +1,8 @@
-"""The live champion on days that it has not seen: what it meets, what it answers, what came of it.
+"""The live champion on days after its training: service, inputs and predictions, performance.
 
 Three layers, a folder each: `operations` (is the service up, fast and fed), `inputs` (what was
-served, before any label is there), `outcomes` (what the answers were worth, as labels arrive).
-`month` reports on all three, `diagnose` says which drift it is and what to do, and both read what
-was `served` by the `champion`. `explain` takes one prediction apart: `sources` are the raw events,
-`story` is how it is told.
+served, before any label), `performance` (what the predictions were worth, as labels arrive).
+`report` covers all three for a month, `diagnose` says which drift it is and what to do; both read
+the `predictions` of the `monitored_model`. `explain` takes one prediction apart, from the
+`raw_events` behind its features to its label.
 """

@@ -1,4 +1,5 @@
-"""A passed verdict, and nothing else, becomes a version in the registry, and its alias.
+"""A passed verdict, and nothing else, becomes a version in the model registry, with an alias.
 
-`stage` refuses, registers and promotes; `card` says what the model is for, and what it is not.
+`register` refuses, registers and promotes; the `model_card` says what a model is for and what
+not; `registry_rebuild` restores a lost registry from its releases.
 """

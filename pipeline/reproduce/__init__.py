@@ -1,5 +1,5 @@
-"""A registered version is rebuilt from its record alone, compared, and so proven or not.
+"""A registered version is rebuilt from its record alone and compared with what was recorded.
 
-`environment` holds the packages against the lock, `compare` the outputs against the recorded ones,
-`page` shows where a version comes from, `stage` rebuilds and answers.
+`reproduce` is the stage; `environment` compares the installed packages with the lock, `compare`
+the outputs with the recorded ones; `page` shows a version's lineage.
 """

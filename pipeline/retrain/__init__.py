@@ -1,9 +1,10 @@
-"""The model is kept up: when to train anew, on what, and what has to be true before it goes live.
+"""The champion is kept up to date: when to retrain, on what, and what must hold first.
 
-`loop` lets time pass, day by day; `watch` sees what is known then, `policy` decides whether to
-train and `guards` refuse rows that nothing may be learned from. An `attempt` is trained, judged,
-shadowed and rolled out; `calendar` moves its windows. `answers` says who answered which flight,
-`online` asks a sample over HTTP, and the `journal` keeps what was seen, decided and done. A `world`
-is a checkout in which all this may happen, and the `story` two months of it. `repair` finds what of
-the state is broken and rebuilds it.
+`loop` passes day by day; `signals` are what is known then, `policy` decides whether to retrain
+and `data_guards` refuse rows that no model may learn from. An `attempt` trains, judges, shadows
+and rolls out; `windows` move its days. `served` says which release answered which flight,
+`refresh_gain` whether refreshes paid, and the `journal` keeps signals, decisions and steps;
+`decisions` are decided again from it. `airflow` and `kubeflow` run the same commands. `repair`
+finds broken state and rebuilds it: of files (`findings`), hash chains (`chains`) and stores
+(`records`).
 """

@@ -1,5 +1,6 @@
-"""A challenger takes over: in the shadow, by a canary, or at once; and can always be taken back.
+"""A challenger takes over: by shadow, by canary or by blue-green; and can always be taken back.
 
-`canary` and `shadow` decide and do nothing; `controller` acts; `envoy`, by its `routes` and its
-`listener`, and `keeper` serve; every transition goes through the ledger, with its evidence.
+The commands are `shadow`, `canary`, `bluegreen`, `rollback` and `who_served`. What `analysis`
+decides from the evidence, the `controller` does with the `traffic`; `state` is one rollout, whose
+transitions go through the ledger before anything changes.
 """

@@ -1,1 +1,1 @@
-"""What two or more stages use: config, contracts, errors, files, clock, model, tracking."""
+"""What several stages use and that knows none of them: configs, contracts, errors, files, tools."""

@@ -1,5 +1,7 @@
-"""Snapshots become accepted snapshots and quarantined rows, or the months are refused.
+"""Data validation: monthly snapshots are accepted, with some rows quarantined, or refused.
 
-`suites` holds the rules, `judge` is the door to Great Expectations that applies them, `report`
-says what came of it. All months are judged before one is refused, so that a message is complete.
+`data_gate` is the stage: all months are judged before one is refused, so that a message is
+complete. `rules` are Great Expectations' expectations; `flight_consistency` and
+`weather_consistency` measure what no column shows alone; `judge` applies them, `report` says what
+came of it.
 """
