@@ -209,7 +209,7 @@ def test_an_archive_that_unpacks_to_an_absurd_size_is_refused_without_unpacking_
 @pytest.mark.answer("model-security")
 def test_an_archive_may_unpack_up_to_the_limit_and_no_further(monkeypatch, small_source):
     text = "\n".join(small_source["flights"][:30])
-    monkeypatch.setattr(ingest, "MAX_UNPACKED_BYTES", len(text))
+    monkeypatch.setattr(source, "MAX_UNPACKED_BYTES", len(text))
     assert len(parsed_flights(zipped(text))) == 29
     with pytest.raises(SourceRejected, match=rf"more than {len(text):,} bytes from "):
         parsed_flights(zipped(text + "\n"))

@@ -39,7 +39,7 @@ def ends(monkeypatch, step, error, times=1):
 
 
 def run(at=AT, as_of="2013-06-16"):
-    return attempted(at, as_of, lambda words: None)
+    return attempted(at, as_of, lambda words: None, Year())
 
 
 def test_every_step_runs_in_its_order_and_is_written_down(
@@ -111,7 +111,7 @@ def test_what_is_no_refusal_leaves_the_attempt_open_and_the_same_again_ends_it(
 def made(monkeypatch):
     """What is put back, and which stage is made again."""
     found = []
-    monkeypatch.setattr(attempt.calendar, "back", lambda as_of: found.append(as_of))
+    monkeypatch.setattr(attempt.windows, "back", lambda as_of: found.append(as_of))
     monkeypatch.setattr(attempt.graph, "repro", lambda stage: found.append(stage) or "")
     return found
 
@@ -183,7 +183,7 @@ def test_a_promotion_that_has_not_baked_goes_on_baking(asked_again, monkeypatch)
     moved("shadow passed", {"champion": WHOLE}, "0002-shadow")
     moved("promoted", {"challenger": WHOLE}, "0003-canary")
     baked = []
-    monkeypatch.setattr(attempt, "canary", lambda **told: baked.append(told))
+    monkeypatch.setattr(attempt, "canary", lambda _, **told: baked.append(told))
     assert run().result == "promoted"
     assert len(baked) == 1
 
@@ -213,7 +213,7 @@ def test_last_weeks_champion_with_newer_days_has_no_shadow_and_a_short_canary(
     monkeypatch.setitem(attempt.STEPS, "gate", lambda _: {"fast_track": True})
     asked = []
 
-    def canary(**told):
+    def canary(_, **told):
         asked.append(told["fast_track"])
         if len(asked) == 1:
             raise OSError(28, "no space")  # the same again has to know it from the journal

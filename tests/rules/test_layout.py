@@ -5,19 +5,23 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from docs import book
+from pipeline.__main__ import STAGES
 from tests.rules import tree
 
 TOP = set(
     # The user's, then the usual files, then what tools want by name.
-    "pipeline configs data tests exercises benchmarks docs dvc.yaml dvc.lock MLproject Makefile "
+    "pipeline simulation configs data tests exercises benchmarks docs dvc.yaml dvc.lock MLproject Makefile "
     "README.md CHANGELOG.md LICENSE pyproject.toml requirements.lock "
     ".ci .dvc .dvcignore .gitattributes .github .gitignore .pre-commit-config.yaml".split()
 )
+LAYERS = ["records", "registry", "models", "shared"]
+"""What stages share, besides features, which is a stage as well."""
 FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
 
 
@@ -34,20 +38,22 @@ def test_the_map_says_of_each_stage_what_it_does() -> None:
 
 
 def test_the_map_names_exactly_the_modules_of_pipeline() -> None:
-    top = {name.split("/")[1].removesuffix(".py") for name in tree.code()}
-    assert top - {"__init__", "__main__", "shared"} == set(tree.stages())
+    top = {name.split("/")[1].removesuffix(".py") for name in tree.deployed()}
+    assert top - {"__init__", "__main__", *LAYERS} == set(tree.stages())
+    text = tree.read("pipeline/__init__.py")
+    assert [layer for layer in LAYERS if f"`{layer}`" not in text] == []
 
 
 def test_the_command_line_knows_the_stages_in_the_order_of_the_map() -> None:
-    modules = [target.partition(":")[0] for target in tree.commands().values()]
-    assert list(dict.fromkeys(modules)) == [f"pipeline.{stage}" for stage in tree.stages()]
+    folders = [target.partition(":")[0].split(".")[1] for target in STAGES.values()]
+    found = [folder for folder in dict.fromkeys(folders) if folder not in LAYERS]
+    assert found == tree.stages()
 
 
 @pytest.mark.parametrize("command", tree.commands())
 def test_a_command_is_a_stage_or_a_second_function_of_one(command: str) -> None:
-    module, _, function = tree.commands()[command].partition(":")
-    expected = "run" if command == module.removeprefix("pipeline.") else command.replace("-", "_")
-    assert function == expected
+    _, _, function = tree.commands()[command].partition(":")
+    assert function == ("run" if command in tree.stages() else command.replace("-", "_"))
 
 
 def test_every_stage_has_a_config_and_every_config_a_stage() -> None:
@@ -58,12 +64,15 @@ def test_every_stage_has_a_config_and_every_config_a_stage() -> None:
 
 
 def test_every_command_is_a_target_of_make_in_the_order_of_the_flow() -> None:
-    assert [name for name in tree.targets() if name in tree.commands()] == list(tree.commands())
+    names = [name for name in tree.targets() if name in tree.commands()]
+    assert set(names) == set(tree.commands())
+    assert [name for name in names if name in STAGES] == list(STAGES)
 
 
 def test_every_command_is_an_entry_point_of_mlflow_in_the_order_of_the_flow() -> None:
     points = list(tree.load("MLproject")["entry_points"])
-    assert [name for name in points if name != "main"] == list(tree.commands())
+    targets = [name for name in tree.targets() if name in tree.commands()]
+    assert [name for name in points if name != "main"] == targets
 
 
 @pytest.mark.parametrize("stage", tree.stages())
@@ -99,11 +108,21 @@ def test_nothing_in_pipeline_is_called_by_a_name_that_says_nothing() -> None:
     assert {name: found for name, found in words.items() if found} == {}
 
 
+@cache
+def _reached() -> dict[str, set[str]]:
+    """By stage or layer, and for the simulation, all files that it imports in the end."""
+    parts: dict[str, set[str]] = {}
+    for name in tree.code():
+        top, below = name.split("/")[:2]
+        parts.setdefault(below if top == "pipeline" else top, set()).add(name)
+    return {top: tree.reached(names) for top, names in parts.items() if top != "shared"}
+
+
 @pytest.mark.parametrize(
     "name", [name for name in tree.code() if re.fullmatch(r"pipeline/shared/(?!__init__).+", name)]
 )
 def test_what_is_shared_is_used_by_two_or_more_stages(name: str) -> None:
-    users = [stage for stage in tree.stages() if name in tree.reached(tree.entry(stage))]
+    users = [top for top, reached in _reached().items() if name in reached]
     assert len(users) >= 2, f"{name} is used by {users or 'no stage'}"
 
 
@@ -116,6 +135,8 @@ RUN_ELSEWHERE = {
     "pipeline/monitor/operations/dashboard.py": "`make fill` writes configs/monitor/ by it",
     "pipeline/retrain/airflow.py": "`make airflow`, in an environment of its own",
     "pipeline/retrain/kubeflow.py": "`make kubeflow`, in an environment of its own",
+    "pipeline/shared/config/every.py": "make runs it before DVC",
+    "simulation/__main__.py": "starts every command that sends requests",
     "pipeline/serve/kserve.py": "configs/serve/inferenceservice.yaml runs it",
 }
 MEASURED_ONLY = {

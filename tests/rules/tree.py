@@ -83,6 +83,11 @@ def covers(parent: str, path: str) -> bool:
 
 
 @cache
+def deployed() -> list[str]:
+    return [name for name in code() if name.startswith("pipeline/")]
+
+
+@cache
 def code() -> list[str]:
     return [name for name in files() if re.fullmatch(r"(pipeline|simulation)/.+\.py", name)]
 
