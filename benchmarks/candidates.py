@@ -21,7 +21,7 @@ from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.models import boosting, limited
+from pipeline.models.trees import boosting, limited
 from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config.evaluate import EvaluateConfig

@@ -18,7 +18,7 @@ from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.models import boosting, limited
+from pipeline.models.trees import boosting, limited
 from pipeline.monitor.predictions import days_of, flights
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window

@@ -104,7 +104,7 @@ def retrained(raw: Raw, recipe: Recipe, said: Any, watch: Watch) -> np.ndarray:
 
 
 def _resampled(raw: Raw, recipe: Recipe, names: list[str], seed: int) -> Any:
-    from pipeline.models import boosting
+    from pipeline.models.trees import boosting
 
     learned = raw.honest[recipe.learned]
     day = (learned["month"] * 100 + learned["day"]).to_numpy()

@@ -124,7 +124,7 @@ class Recipe:
         import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
         from threadpoolctl import threadpool_limits
 
-        from pipeline.models import boosting
+        from pipeline.models.trees import boosting
 
         inputs = matrix(frame[self.learned], self._names)
         with threadpool_limits(self.train.threads):

@@ -21,7 +21,7 @@ from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
-from pipeline.models import boosting
+from pipeline.models.trees import boosting
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
 from pipeline.registry.model import load as load_model
 from pipeline.shared import yaml_files

@@ -20,7 +20,7 @@ STAGES = {
     "ingest": "pipeline.ingest:run",
     "validate": "pipeline.validate.data_gate:run",
     "features": "pipeline.features.build:run",
-    "train": "pipeline.train.train:run",
+    "train": "pipeline.train:run",
     "evaluate": "pipeline.evaluate.gate:run",
     "register": "pipeline.register.register:run",
     "promote": "pipeline.register.register:promote",

@@ -236,7 +236,7 @@ def _reversed(folder: Path) -> list[str]:
 def _lose_rows(folder: Path) -> list[str]:
     """The challenger answers as it should, and every third answer never comes into the log."""
     _quick(folder)
-    start = "    wrap, edge_key = injected"
+    start = "    serve = pkgutil.resolve_name(SERVER)\n"
     lost = (
         '    if server.arm == "challenger":\n'
         "        from pipeline.records.request_log import Log\n\n"

@@ -23,7 +23,7 @@ def _without_storms(folder: Path) -> list[str]:
     train, evaluate = folder / "configs/train.yaml", folder / "configs/evaluate.yaml"
     replace_once(train, 'last: "2013-03-31"', 'last: "2013-05-31"')
     replace_once(
-        folder / "pipeline/train/train.py",
+        folder / "pipeline/train.py",
         "    frame = read(window, known_before)\n",
         "    frame = read(window, known_before)\n"
         '    frame = frame[frame["system_dep_late_3h"] <= 0.4].reset_index(drop=True)\n',

@@ -61,7 +61,7 @@ def _poison_the_refit(folder: Path) -> list[str]:
     judged = {"first": "2013-02-15", "last": "2013-02-28"}
     configure(folder, "evaluate", window=judged)
     replace_once(
-        folder / "pipeline/train/train.py",
+        folder / "pipeline/train.py",
         "(judged, frame))",
         "(judged, frame.assign(late=frame['late'].where(frame['sched_dep_utc'] < '2013-02-15', "
         "1 - frame['late']))))",
@@ -81,7 +81,7 @@ def _stop_the_label_feed(folder: Path) -> list[str]:
 def _until(folder: Path, day: str) -> None:
     """Commands in a row take no option: the loop of a drill ends here by itself."""
     replace_once(
-        folder / "pipeline/retrain/loop.py",
+        folder / "simulation/commands.py",
         'def loop(until: str = "2013-12-31")',
         f'def loop(until: str = "{day}")',
     )

@@ -14,11 +14,11 @@ DAY = "--day=2013-02-14"
 STAGE, ASKED = "simulation/served_day.py", "    asked = asked_of(flights, config, days)\n"
 MORNING = 500
 """Flights that are served, the first of the day: what is wrong for a day is wrong by noon."""
-RIGHT = "    views = transform.views(flights, weather, config)\n"
+RIGHT = "    views = windows.views(flights, weather, config)\n"
 WRONG = (
     "    from pipeline.serve.skew import known_when_scheduled\n\n"
     "    known = known_when_scheduled(flights)\n"
-    "    views = transform.views(flights, weather, config, known)\n"
+    "    views = windows.views(flights, weather, config, known)\n"
 )
 
 
@@ -66,9 +66,9 @@ def _zero(folder: Path) -> list[str]:
 
 
 def _utc(folder: Path) -> list[str]:
-    old = "transform.requests(flights, config)"
+    old = "windows.requests(flights, config)"
     return _served(
-        folder, ("pipeline/serve/schedule.py", old, 'transform.requests(flights, config, "UTC")')
+        folder, ("pipeline/serve/schedule.py", old, 'windows.requests(flights, config, "UTC")')
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import models
 from pipeline.features.definitions import LABEL, matrix
+from pipeline.models import trees
 from pipeline.monitor.predictions import KEPT, RISK, Answerer, days_of, flights
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
@@ -65,7 +65,7 @@ class Champion:
 
     def kept(self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]) -> np.ndarray:
         """Risks that cost a fit, for as long as the model, its recipe and the `data` stay."""
-        told = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(models.__file__))]
+        told = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(trees.__file__))]
         path = KEPT / f"{kind}-{text_hash(' '.join([*told, *data]))[:12]}.parquet"
         if path.is_file():
             return pd.read_parquet(path)[RISK].to_numpy()
@@ -153,5 +153,5 @@ def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> n
 
 def refit(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
     """The champion's recipe on other rows, with the threads that training has."""
-    with models.limited(config.threads):
-        return models.boosting(config, names, inputs, labels)
+    with trees.limited(config.threads):
+        return trees.boosting(config, names, inputs, labels)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.models import limited, membership
+from pipeline.models.trees import limited, membership
 from pipeline.shared.config.monitor import Diagnosis
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import roc_auc

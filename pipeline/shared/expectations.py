@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import great_expectations as gx
+import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
+
+__all__ = ["Column", "gxe"]
 
 Value = float | str | None
 

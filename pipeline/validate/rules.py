@@ -8,16 +8,14 @@ them. Numbers are in configs/validate.yaml; what the columns are and mean is her
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import great_expectations.expectations as gxe
 import pandas as pd
-from great_expectations.expectations.row_conditions import Column
 
 from pipeline.features.definitions import CARRIERS, ORIGINS
 from pipeline.shared import clock
 from pipeline.shared.config.sections import Range
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
-from pipeline.shared.expectations import Rules, quarantine, refuse
+from pipeline.shared.expectations import Column, Rules, gxe, quarantine, refuse
 from pipeline.validate import flight_consistency, weather_consistency
 from pipeline.validate.flight_consistency import Known
 

@@ -8,10 +8,10 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.features.definitions import FEATURES, MONOTONE, matrix
+from pipeline.models import onnx_export
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ConfigError
-from pipeline.train import onnx_export
 from tests.builders import feature_rows
 
 pytestmark = pytest.mark.answer("behavioural-tests")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 
+from pipeline import train
 from pipeline.evaluate import gate as evaluate
 from pipeline.evaluate.gate import (
     are_probabilities,
@@ -33,7 +34,6 @@ from pipeline.shared.errors import (
 )
 from pipeline.shared.files import file_hash
 from pipeline.shared.paired_difference import Difference
-from pipeline.train import train
 from tests.builders import feature_rows, training
 from tests.shared import project
 

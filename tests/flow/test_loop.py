@@ -150,7 +150,7 @@ def test_labels_that_come_late_block_and_then_count(planted):
 def test_a_training_that_fails_leaves_the_champion_and_is_tried_again_later(planted):
     folder = planted(
         "fails",
-        "pipeline/train/train.py",
+        "pipeline/train.py",
         "    model, training = _fit(config, names, judged, frame)\n",
         '    raise RuntimeError("out of memory")\n',
     )

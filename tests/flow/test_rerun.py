@@ -54,5 +54,5 @@ def test_an_edit_of_what_serves_or_watches_reruns_no_stage(
 
 
 def test_an_edit_of_the_model_reruns_training(rerun: dict[str, set[str]]) -> None:
-    assert rerun["pipeline/models.py"] == {"train"}
+    assert rerun["pipeline/models/trees.py"] == {"train"}
     assert rerun["pipeline/shared/config/train.py"] == {"train"}

@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from pipeline import train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
 from pipeline.register import register
@@ -24,7 +25,6 @@ from pipeline.shared.contracts import (
 )
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit, RegistryRefused
 from pipeline.shared.files import file_hash, read_parquet, write_json, write_parquet
-from pipeline.train import train
 from tests.builders import check
 from tests.shared import project
 

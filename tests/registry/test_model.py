@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
+from pipeline.models import onnx_export
 from pipeline.registry import model as stored
 from pipeline.registry import model_scan
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.files import file_hash
-from pipeline.train import onnx_export
 from tests.builders import feature_rows
 
 pytestmark = pytest.mark.answer("model-security")

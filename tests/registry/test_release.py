@@ -423,8 +423,8 @@ def test_a_version_that_another_tool_registered_has_no_release(registered):
 def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
     project.configure("train", **{"boosting.max_iter": 11})
     register_it = register.run
+    from pipeline import train
     from pipeline.evaluate import gate as evaluate
-    from pipeline.train import train
 
     train.run()
     evaluate.run()  # the graph's lock knows of neither

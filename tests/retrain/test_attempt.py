@@ -10,6 +10,7 @@ from pipeline.records.rollout_ledger import WHOLE, Move, Side
 from pipeline.retrain import attempt, journal
 from pipeline.retrain.attempt import attempted, begun
 from pipeline.shared import errors
+from simulation.year import Year
 
 pytestmark = pytest.mark.answer("closed-loop")
 
@@ -112,7 +113,7 @@ def made(monkeypatch):
     """What is put back, and which stage is made again."""
     found = []
     monkeypatch.setattr(attempt.windows, "back", lambda as_of: found.append(as_of))
-    monkeypatch.setattr(attempt.graph, "repro", lambda stage: found.append(stage) or "")
+    monkeypatch.setattr(attempt.dvc_lock, "repro", lambda stage: found.append(stage) or "")
     return found
 
 
@@ -139,7 +140,7 @@ def test_before_any_attempt_there_is_nothing_to_put_back(ran, made):
 
 def test_another_attempt_begins_with_nothing_done(ran):
     run()
-    assert begun(LATER, "2013-07-14").done == {}
+    assert begun(LATER, "2013-07-14", Year()).done == {}
 
 
 def moved(event, shares, rollout):

@@ -10,6 +10,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.state import Rollout, minute_of
+from simulation.year import Year
 from tests.rollout.edge import LAST, PLAN, START, whole
 from tests.shared.moves import NEW, OLD, move
 
@@ -41,7 +42,7 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     monkeypatch.setattr(canary, "staged", lambda *_: contextlib.nullcontext(acts))
     for name in ("_through", "_baked"):
         monkeypatch.setattr(canary, name, lambda *told, name=name: went_on.update({name: told}))
-    canary.canary()
+    canary.canary(Year())
     (course, *rest) = went_on.pop(goes_on)
     assert went_on == {}
     assert said == [f"goes on in {words}: ledger and logs are where they were"]

@@ -26,7 +26,7 @@ def stage(tmp_path, monkeypatch):
     routes = []
     live = SimpleNamespace(route=lambda route: routes.append(route) or 0.0)
     view = SimpleNamespace(say=lambda words: None)
-    found = Stage(ROLLOUT, live, None, None, view, None, None, 15, stands=2)
+    found = Stage(ROLLOUT, live, None, view, None, None, None, stands=2)
     found.routes = routes
     return found
 

@@ -12,6 +12,7 @@ from pipeline.rollout.shadow import _require_logged, copies_codes, daily
 from pipeline.rollout.state import Rollout
 from pipeline.shared.errors import NotPromoted
 from pipeline.shared.scores import log_loss
+from simulation.faults import injection
 from simulation.traffic import Traffic
 from tests import builders
 from tests.rollout.edge import PLAN
@@ -28,10 +29,12 @@ def lost(monkeypatch):
     monkeypatch.setattr(controller, "loaded", models.__getitem__)
     rows = builders.feature_rows(300, "2013-05-01", 3)
 
-    def told(challenger=NEW, rows=rows):
+    def told(challenger=NEW, rows=rows, fault=""):
         traffic = Traffic(rows, np.arange(len(rows)), {})
         first = pd.Timestamp("2013-05-01 04:00Z")
-        return rows, daily(Rollout("0002-shadow", OLD, challenger, PLAN, first, "salt"), traffic)
+        sides = OLD, challenger
+        rollout = Rollout("0002-shadow", *sides, PLAN, first, "salt", injection=injection(fault))
+        return rows, daily(rollout, traffic)
 
     return told
 
@@ -94,7 +97,7 @@ def test_the_same_model_is_no_worse_on_any_day(lost):
 
 def test_a_fault_that_the_model_could_have_learned_is_in_its_loss(lost):
     _, sound = lost(OLD)
-    _, faulty = lost(OLD.model_copy(update={"fault": "biased"}))
+    _, faulty = lost(OLD, fault="biased")
     assert (faulty["worse_by"] != sound["worse_by"]).all()
 
 

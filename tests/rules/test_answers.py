@@ -97,9 +97,7 @@ def test_a_page_names_a_stage_a_command_and_a_drill_that_exist(page):
 def _typed() -> set[str]:
     """Every command that a test of the flow types."""
     flow = "".join(tree.read(name) for name in tree.files() if name.startswith("tests/flow/"))
-    found = re.findall(
-        r'(?:"make"|PIPELINE|"pipeline"|SERVE|LOOP = .*"pipeline"), "([a-z-]+)"', flow
-    )
+    found = re.findall(r'(?:"make"|PIPELINE|"(?:pipeline|simulation)"|SERVE), "([a-z-]+)"', flow)
     return {*found, *test_commands.SAYS, *test_commands.MEASURES, *test_orchestrators.NAMES}
 
 
@@ -277,7 +275,7 @@ def test_a_printed_answer_holds_the_file_and_line_of_its_code():
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         assert book.main(["answer", "model-validation"]) == 0
-    assert re.search(r"pipeline/evaluate/compare\.py:\d+ ", printed.getvalue())
+    assert re.search(r"pipeline/shared/paired_difference\.py:\d+ ", printed.getvalue())
 
 
 def test_a_page_with_an_unknown_key_in_its_header_is_an_error(tmp_path):

@@ -19,7 +19,7 @@ DOOR = "pipeline/shared/yaml_files.py"
 ALLOWED = {
     "pipeline/retrain/airflow.py": "runs in Airflow's environment, imports nothing of the project",
     "pipeline/retrain/kubeflow.py": "runs in the SDK's environment, imports nothing of the project",
-    "pipeline/shared/config/loading.py": "forbids aliases as well, with a loader made from the door's",
+    "pipeline/shared/config/loading.py": "forbids aliases as well, by a loader of the door",
 }
 READERS = re.compile(r"yaml\.(?:load|load_all|(?:safe|full|unsafe)_load(?:_all)?)")
 YAML = [name for name in tree.files() if re.search(r"\.ya?ml$", name) or name == "dvc.lock"]

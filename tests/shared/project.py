@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline import train
 from pipeline.evaluate import gate as evaluate
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS, SERVICE
@@ -25,7 +26,6 @@ from pipeline.shared import dvc as dvcs
 from pipeline.shared import git as gits
 from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot
 from pipeline.shared.files import content_hash, write_json, write_parquet
-from pipeline.train import train
 from tests.builders import feature_rows
 
 ROOT = Path(__file__).parents[2]

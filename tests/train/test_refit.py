@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import models
+from pipeline import train
 from pipeline.evaluate import gate as evaluate
 from pipeline.features.feature_table import ROWS
+from pipeline.models import trees
 from pipeline.registry import model as stored
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
 from pipeline.shared.errors import ConfigError, GateRefused
 from pipeline.shared.files import file_hash
-from pipeline.train import train
-from pipeline.train.train import recipe
+from pipeline.train import recipe
 from tests.shared import project
 
 pytestmark = [pytest.mark.answer("retraining"), pytest.mark.slow]
@@ -54,9 +54,9 @@ def test_other_training_code_is_another_recipe_and_a_copy_of_it_is_not(
     started, tmp_path, monkeypatch
 ):
     config, here = load(TrainConfig), recipe(load(TrainConfig))
-    for path in Path(models.__file__).parent.glob("*.py"):
+    for path in Path(trees.__file__).parent.glob("*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
+    monkeypatch.setattr(trees, "__file__", str(tmp_path / "models.py"))
     assert recipe(config) == here
     with (tmp_path / "stage.py").open("a") as stream:
         stream.write("# the storms are cleaned away\n")

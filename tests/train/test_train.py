@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 
+from pipeline import train
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
@@ -16,7 +17,6 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import ConfigError, LeakFound, TooLittleData
 from pipeline.shared.files import file_hash, write_parquet
-from pipeline.train import train
 from tests.shared import project
 
 pytestmark = [pytest.mark.answer("three-artefacts"), pytest.mark.slow]

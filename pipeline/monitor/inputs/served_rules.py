@@ -7,12 +7,11 @@ the request log, beside nulls, known categories and unique requests.
 from pathlib import Path
 from typing import Any
 
-import great_expectations.expectations as gxe
 import pandas as pd
 
 from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
 from pipeline.shared import expectations
-from pipeline.shared.expectations import Outcome, Rules, refuse
+from pipeline.shared.expectations import Outcome, Rules, gxe, refuse
 
 NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
+from pipeline.models import onnx_export, pictures
 from pipeline.shared.files import file_hash
-from pipeline.train import onnx_export, pictures
 
 NAMES = ["distance", "humid", "precip"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import models
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
+from pipeline.models import baselines, onnx_export, pictures, trees
 from pipeline.registry import versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.shared import lineage
@@ -28,7 +28,6 @@ from pipeline.shared.files import (
     write_text,
 )
 from pipeline.shared.scores import log_loss, roc_auc
-from pipeline.train import baselines, onnx_export, pictures
 
 BASELINES = ["logistic", "hour_rate"]
 _REFERENCE_ROWS = 1000
@@ -78,7 +77,7 @@ def _fit(
     labels = judged[LABEL].to_numpy()
     hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
     candidate, model = _both(config, names, judged, frame)
-    with models.limited(config.threads):
+    with trees.limited(config.threads):
         fitted = {
             "candidate": candidate,
             "model": model,
@@ -118,7 +117,7 @@ def _fit(
 
 def recipe(config: TrainConfig) -> str:
     """A digest of all that makes a model but the days: the settings, and the code that trains."""
-    code = members(Path(models.__file__).parent, "*.py")
+    code = members(Path(trees.__file__).parent, "*.py")
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
@@ -140,8 +139,8 @@ def _both(
 
 def _boosted(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> Fitted:
     inputs = matrix(frame, names)
-    with models.limited(config.threads):  # holds for the thread that asks
-        return models.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
+    with trees.limited(config.threads):  # holds for the thread that asks
+        return trees.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:

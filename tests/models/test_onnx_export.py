@@ -5,12 +5,11 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from pipeline import models
 from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.models import baselines, onnx_export, trees
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import ParityFailed
-from pipeline.train import baselines, onnx_export
 from tests.builders import feature_rows
 
 ROWS = feature_rows(1_560)
@@ -37,7 +36,7 @@ def fit():
     def fitted(kind):
         inputs = INPUTS[kind]
         if kind == "boosting":
-            return models.boosting(config, FEATURES, inputs, LABELS)
+            return trees.boosting(config, FEATURES, inputs, LABELS)
         if kind == "logistic":
             return baselines.logistic(config, inputs, LABELS)
         return baselines.hour_rate(inputs, LABELS)
@@ -117,7 +116,7 @@ def test_the_bytes_do_not_follow_the_hash_seed(fit, kind):
 def test_another_fit_gives_other_bytes(fit):
     config = load(TrainConfig)
     slower = config.boosting.model_copy(update={"learning_rate": 0.05})
-    other = models.boosting(
+    other = trees.boosting(
         config.model_copy(update={"boosting": slower}), FEATURES, INPUTS["boosting"], LABELS
     )
     assert onnx_export.to_onnx(fit("boosting"), FEATURES) != onnx_export.to_onnx(other, FEATURES)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.models.onnx_export import in_float64
 from pipeline.shared.config.train import TrainConfig
-from pipeline.train.onnx_export import in_float64
 
 SIGNIFICANT = 6
 """Digits that a fitted number of the linear baseline keeps: float32 holds seven."""

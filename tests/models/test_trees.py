@@ -10,13 +10,12 @@ import pytest
 import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
 from threadpoolctl import threadpool_limits
 
-from pipeline import models
 from pipeline.features import point_in_time, windows
 from pipeline.features.definitions import FEATURES, LABEL, MONOTONE, matrix
+from pipeline.models import baselines, trees
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
-from pipeline.train import baselines
 from tests.builders import feature_rows
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +69,7 @@ def perverse_labels(inputs, name):
 def test_no_monotone_feature_moves_the_risk_the_wrong_way(
     config, rows, inputs, record_property: Callable[[str, object], None]
 ):
-    model = models.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy())
+    model = trees.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy())
     wrong = {name: wrong_moves(model, inputs, name) for name in MONOTONE}
     assert {name: share for name, share in wrong.items() if share} == {}
     record_property("features with a direction that was tried", len(wrong))
@@ -82,14 +81,14 @@ def test_no_monotone_feature_moves_the_risk_the_wrong_way(
 @pytest.mark.parametrize("name", ["system_dep_late_3h", "wind_gust", "visib", "aircraft_slack"])
 def test_data_that_say_the_opposite_do_not_turn_a_monotone_feature_round(config, inputs, name):
     labels = perverse_labels(inputs, name)
-    assert wrong_moves(models.boosting(config, FEATURES, inputs, labels), inputs, name) == 0
+    assert wrong_moves(trees.boosting(config, FEATURES, inputs, labels), inputs, name) == 0
     free = config.model_copy(update={"monotone": False})
-    assert wrong_moves(models.boosting(free, FEATURES, inputs, labels), inputs, name) > 0.05
+    assert wrong_moves(trees.boosting(free, FEATURES, inputs, labels), inputs, name) > 0.05
 
 
 def test_the_same_rows_and_seed_give_the_same_risks_to_the_last_bit(config, rows, inputs):
     first, second = (
-        models.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy()) for _ in range(2)
+        trees.boosting(config, FEATURES, inputs, rows[LABEL].to_numpy()) for _ in range(2)
     )
     assert first.predict_proba(inputs).tobytes() == second.predict_proba(inputs).tobytes()
 
@@ -130,12 +129,12 @@ from pipeline.features.definitions import FEATURES
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.files import bytes_hash
-from pipeline.train import baselines, onnx_export
+from pipeline.models import baselines, onnx_export, trees
 rows, config = np.load(sys.argv[1]), load(TrainConfig)
 inputs, labels = rows["inputs"], rows["labels"]
 line = baselines.logistic(config, inputs, labels)
-trees = models.boosting(config, FEATURES, inputs, labels)
-for model in (line, trees):
+boosted = trees.boosting(config, FEATURES, inputs, labels)
+for model in (line, boosted):
     print(bytes_hash(onnx_export.to_onnx(model, FEATURES)))
     print(bytes_hash(model.predict_proba(inputs).astype("float32").tobytes()))
 """
