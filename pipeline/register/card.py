@@ -5,7 +5,15 @@ Written from the papers of its release and stored with them, so that it can't te
 
 from collections.abc import Iterable
 
-from pipeline.shared.contracts import Check, Manifest, Part, Training, Verdict, part_of
+from pipeline.shared.contracts import (
+    COMPARISONS,
+    SLICES,
+    Check,
+    Kind,
+    Manifest,
+    Training,
+    Verdict,
+)
 from pipeline.shared.markdown import table
 
 _PURPOSE = """## Intended use
@@ -67,8 +75,8 @@ def _data(training: Training, manifest: Manifest) -> str:
 
 
 def _quality(verdict: Verdict, figures: dict[str, float]) -> str:
-    def part(name: Part) -> str:
-        return _checks(check for check in verdict.checks if part_of(check.name) == name)
+    def part(name: str) -> str:
+        return _checks(check for check in verdict.checks if check.kind in PARTS[name])
 
     return (
         f"## Quality on flights it had not seen\n\n{verdict.rows:,} flights of {verdict.days} "
@@ -80,6 +88,13 @@ def _quality(verdict: Verdict, figures: dict[str, float]) -> str:
         f"### The evidence\n\n{part('evidence')}\n"
     )
 
+
+PARTS = {
+    "overall": (*COMPARISONS, Kind.REFIT),
+    "slice": SLICES,
+    "behaviour": (Kind.BEHAVIOUR,),
+    "evidence": (Kind.EVIDENCE, Kind.DATA),
+}
 
 _KINDS = {
     "first": "The first model: there was no champion to compare with.",

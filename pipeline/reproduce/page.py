@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.shared import champions, ledger, release, tracking
 from pipeline.shared.config import RegisterConfig, load
-from pipeline.shared.contracts import REPRODUCE, part_of
+from pipeline.shared.contracts import COMPARISONS, REPRODUCE, Kind, checks_of
 from pipeline.shared.files import read_json, write_text
 from pipeline.shared.markdown import cell, table
 from pipeline.shared.release import Release
@@ -108,10 +108,11 @@ def _data(manifest: dict[str, Any]) -> str:
 
 
 def _judged(verdict: dict[str, Any]) -> str:
-    blocking = [check for check in verdict["checks"] if check["blocking"]]
-    overall = [check for check in verdict["checks"] if part_of(check["name"]) == "overall"]
-    rows = [(check["name"], check["detail"]) for check in overall]
-    passed = f"{sum(c['passed'] for c in blocking)} of {len(blocking)} blocking checks passed"
+    checks = checks_of(verdict)
+    blocking = [check for check in checks if check.blocking]
+    overall = [check for check in checks if check.kind in (*COMPARISONS, Kind.REFIT)]
+    rows = [(check.name, check.detail) for check in overall]
+    passed = f"{sum(c.passed for c in blocking)} of {len(blocking)} blocking checks passed"
     on = f"{verdict['rows']:,} flights of {verdict['days']} days ({verdict['window']})"
     return f"## Verdict\n\n{passed} on {on}.\n\n" + (
         table(["check", "difference of log loss"], rows) + "\n"

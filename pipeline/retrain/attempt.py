@@ -20,7 +20,7 @@ from pipeline.rollout.mirror import shadow
 from pipeline.rollout.traffic import Ahead
 from pipeline.shared import errors, graph, ledger, tracking
 from pipeline.shared.config import RegisterConfig, load
-from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
+from pipeline.shared.contracts import EVALUATE, TRAIN, Kind, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.ledger import Move
 
@@ -157,19 +157,23 @@ def _guards(_: Begun) -> Told:
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 
+def figures_of(verdict: Verdict) -> dict[str, float]:
+    """What the journal keeps of a verdict: by these a refresh is decided, slices apart."""
+    kept = (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT)
+    return {c.name: c.found for c in verdict.checks if c.blocking and c.kind in kept}
+
+
 def _gate(_: Begun) -> Told:
     graph.repro("evaluate")
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
-    told = {c.name: c.found for c in verdict.checks if "champion" in c.name[-8:] and c.blocking}
-    near = {c.name: c.found for c in verdict.checks if c.name.startswith("refit")}
     return {
         "kind": verdict.kind,
         "fast_track": verdict.fast_track,
         "model": training.digest,
         "rows": training.rows,
         "judged": verdict.window,
-        "found": {k: v for k, v in {**told, **near}.items() if " against " not in k},
+        "found": figures_of(verdict),
     }
 
 

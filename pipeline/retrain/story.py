@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from pipeline.ingest import FLIGHTS_FILE, locate
 from pipeline.retrain import journal
 from pipeline.retrain.calendar import edited
@@ -241,8 +242,7 @@ def _judged(gate: dict[str, Any]) -> str:
     found = gate["found"]
     return (
         f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
-        f"{found['not worse than champion']:+.4f} (97.5% bound "
-        f"{found['surely not much worse than champion']:+.4f}) against the champion"
+        f"{found[NOT_WORSE]:+.4f} (97.5% bound {found[NOT_MUCH_WORSE]:+.4f}) against the champion"
     )
 
 

@@ -10,7 +10,7 @@ from pipeline.monitor import page
 from pipeline.monitor.decompose import Decomposition, Part
 from pipeline.monitor.diagnose import Finding
 from pipeline.monitor.outcomes.gain import Gain
-from pipeline.shared.contracts import at_most
+from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
 
 pytestmark = pytest.mark.answer("what-to-monitor")
@@ -64,7 +64,7 @@ def finding(**changes):
         "cause": "concept shift",
         "act": "escalate",
         "reasons": ["the relation moved"],
-        "quality": [at_most("missing weather", 0.01, 0.15, "1.0% of rows without")],
+        "quality": [at_most(Kind.DATA, "missing weather", 0.01, 0.15, "1.0% of rows without")],
         "skew": {},
         "logged": 1_234,
         "decompositions": [
@@ -120,7 +120,7 @@ def test_skew_is_shown_the_worst_first():
 
 
 def test_what_a_finding_is_told_is_text_wherever_it_stands():
-    broken = at_most(HOSTILE, 1, 0, HOSTILE)
+    broken = at_most(Kind.DATA, HOSTILE, 1, 0, HOSTILE)
     text = page.diagnosis(finding(reasons=[HOSTILE], quality=[broken], skew={HOSTILE: 1}))
     assert "".join(read(text).text).count(HOSTILE) == 4
 
@@ -166,7 +166,7 @@ def test_a_month_is_shown_in_three_layers_and_says_who_is_called(march):
 
 @pytest.mark.slow
 def test_what_a_month_is_told_is_text_wherever_it_stands(march):
-    broken = at_most("unseen carrier", 1, 0, f"not in training: {HOSTILE}")
+    broken = at_most(Kind.DATA, "unseen carrier", 1, 0, f"not in training: {HOSTILE}")
     found = replace(march, checks=[broken], skew={HOSTILE: 1})
     assert "".join(read(page.month(found)).text).count(HOSTILE) >= 4
 

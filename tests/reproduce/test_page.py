@@ -14,7 +14,7 @@ from pipeline.reproduce import lineage
 from pipeline.reproduce.page import page
 from pipeline.shared import release, tracking
 from pipeline.shared.config import RegisterConfig, load
-from pipeline.shared.contracts import REPRODUCE, part_of
+from pipeline.shared.contracts import COMPARISONS, REPRODUCE
 from pipeline.shared.errors import ArtifactTampered, VersionUnknown
 from pipeline.shared.files import file_hash, write_json
 
@@ -98,7 +98,7 @@ def test_a_page_tells_the_verdict_with_its_checks(
     told = section(the_page(), "Verdict")
     blocking = sum(check["blocking"] for check in verdict["checks"])
     assert f"{blocking} of {blocking} blocking checks passed on {verdict['rows']:,} fl" in told
-    overall = [c for c in verdict["checks"] if part_of(c["name"]) == "overall"]
+    overall = [c for c in verdict["checks"] if c["kind"] in COMPARISONS]
     assert rows(told) == [[c["name"], c["detail"]] for c in overall]
     assert overall
     record_property("blocking checks of the verdict that the page tells", blocking)
