@@ -7,10 +7,10 @@ import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.compare import Difference, difference
-from pipeline.evaluate.page import page
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
 from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
 from pipeline.evaluate.slices import slices
+from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL
 from pipeline.features.rows import ROWS, read
 from pipeline.shared import champions, clock, tracking
@@ -200,7 +200,7 @@ def run() -> str:
     )
     if valid.passed:
         _write_figures(verdict, frame, challenger)
-    write_text(EVALUATE / "verdict.html", page(verdict))
+    write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
     return _answer(verdict)
 

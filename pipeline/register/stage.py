@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.features.rows import ROWS
-from pipeline.register.card import card
+from pipeline.register.model_card import model_card
 from pipeline.shared import champions, clock, graph, ledger, lineage, locations, release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import (
@@ -71,7 +71,7 @@ def _papers(
     release.gather(folder)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
-    described = card(config.model_name, training, verdict, manifest, figures)
+    described = model_card(config.model_name, training, verdict, manifest, figures)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)
     release.require_in_step(sealed, folder, release.MODEL, Path())

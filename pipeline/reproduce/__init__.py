@@ -4,7 +4,7 @@
 `page` shows where a version comes from, `stage` rebuilds and answers.
 """
 
-from pipeline.reproduce.page import lineage
+from pipeline.reproduce.lineage_report import lineage
 from pipeline.reproduce.stage import run
 
 __all__ = ["lineage", "run"]

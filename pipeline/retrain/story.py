@@ -28,6 +28,7 @@ from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.ledger import Entry
+from pipeline.shared.pages import render
 
 UNTIL = ("2013-06-30", "2013-07-15")
 """The second where the first attempt was taken out: a busy machine makes a challenger slow."""
@@ -69,9 +70,10 @@ def replay() -> str:
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
     story = told(folder)
+    report = render("retrain/templates/replay.txt", story=story)
     return (
         f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
-        f"it was published\n{table(story)}"
+        f"it was published\n{report.rstrip()}"
     )
 
 
@@ -273,13 +275,4 @@ def _slow(known: list[Entry]) -> Told:
         f"{'; '.join((move.decision or {})['reasons'])}",
         f"{ROLLOUT}/{move.rollout}/",
         "safe-rollout",
-    )
-
-
-def table(story: list[Told]) -> str:
-    """The story as lines: what happened with its numbers, then where they are, and the answer."""
-    return "\n".join(
-        f"{number}. {one.when}  {one.event}: {one.evidence}\n"
-        f"   -> {one.file}; make answer Q={one.answer}"
-        for number, one in enumerate(story, 1)
     )

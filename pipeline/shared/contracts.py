@@ -109,6 +109,8 @@ class Kind(StrEnum):
 
 COMPARISONS = (Kind.CHAMPION, Kind.BASELINE)
 """The loss over all judged flights, against the live model and against the simple ones."""
+OVERALL = (*COMPARISONS, Kind.REFIT)
+"""What a verdict says first: these, and whether what goes live stays near what was judged."""
 SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)
 """The loss on a critical slice, against the same models."""
 

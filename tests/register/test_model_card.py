@@ -10,7 +10,7 @@ import pytest
 from pipeline.evaluate.compare import Difference
 from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
 from pipeline.evaluate.stage import beats
-from pipeline.register.card import card
+from pipeline.register.model_card import model_card
 from pipeline.shared import release, tracking
 from pipeline.shared.config import EvaluateConfig, RegisterConfig, load
 from pipeline.shared.contracts import Kind, Manifest, Snapshot
@@ -71,7 +71,7 @@ def written(**changes):
         "manifest": Manifest(source="builders", as_of="2013-03", files={}, snapshots=months),
         "figures": FIGURES,
     }
-    return card(**records | changes)
+    return model_card(**records | changes)
 
 
 def section(text, title):
