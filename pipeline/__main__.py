@@ -26,7 +26,7 @@ STAGES = {
     "promote": "pipeline.register.register:promote",
     "relocate": "pipeline.register.register:relocate",
     "reproduce": "pipeline.reproduce.reproduce:run",
-    "lineage": "pipeline.reproduce.page:lineage",
+    "lineage": "pipeline.reproduce.lineage_report:lineage",
     "server": "pipeline.serve.server:server",
     "materialize": "pipeline.serve.materialize:materialize",
     "batch": "pipeline.serve.batch:batch",

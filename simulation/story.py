@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
@@ -27,6 +28,7 @@ from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
+from pipeline.shared.pages import render
 from pipeline.shared.source import FLIGHTS_FILE, locate
 from simulation.sandbox import must, run, world
 
@@ -70,9 +72,10 @@ def replay() -> str:
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
     story = told(folder)
+    report = render("retrain/templates/replay.txt", story=story)
     return (
         f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
-        f"it was published\n{table(story)}"
+        f"it was published\n{report.rstrip()}"
     )
 
 
@@ -243,8 +246,7 @@ def _judged(gate: dict[str, Any]) -> str:
     found = gate["found"]
     return (
         f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
-        f"{found['not worse than champion']:+.4f} (97.5% bound "
-        f"{found['surely not much worse than champion']:+.4f}) against the champion"
+        f"{found[NOT_WORSE]:+.4f} (97.5% bound {found[NOT_MUCH_WORSE]:+.4f}) against the champion"
     )
 
 
@@ -275,13 +277,4 @@ def _slow(known: list[Entry]) -> Told:
         f"{'; '.join((move.decision or {})['reasons'])}",
         f"{ROLLOUT}/{move.rollout}/",
         "safe-rollout",
-    )
-
-
-def table(story: list[Told]) -> str:
-    """The story as lines: what happened with its numbers, then where they are, and the answer."""
-    return "\n".join(
-        f"{number}. {one.when}  {one.event}: {one.evidence}\n"
-        f"   -> {one.file}; make answer Q={one.answer}"
-        for number, one in enumerate(story, 1)
     )

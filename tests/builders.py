@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
-from pipeline.shared.contracts import Check, Training, Verdict, decide
+from pipeline.shared.contracts import Check, Kind, Training, Verdict, decide
 from pipeline.shared.source import with_instants
 from pipeline.validate.weather_consistency import relative_humidity, solar_hour
 
@@ -160,6 +160,7 @@ def feature_rows(
 def check(name: str = "a check", **changes: Any) -> Check:
     """A check of the gate that passed and could have refused."""
     whole = {"passed": True, "blocking": True, "found": -0.1, "limit": 0.0, "detail": "as it is"}
+    whole |= {"kind": Kind.EVIDENCE}
     return Check(name=name, **whole | changes)
 
 

@@ -39,8 +39,8 @@ def _vetoed_by_a_slice(folder: Path, outcome: Outcome) -> str:
         return ""
     checks = json.loads((folder / "data/evaluate/verdict.json").read_text())["checks"]
     failed = [check for check in checks if check["blocking"] and not check["passed"]]
-    overall = next(check for check in checks if check["name"] == "beats champion")
-    if not overall["passed"] or not all(c["name"].endswith("against champion") for c in failed):
+    overall = next(check for check in checks if check["kind"] == "champion")
+    if not overall["passed"] or not all(check["kind"] == "champion slice" for check in failed):
         return ""
     vetoes = "; ".join(f"{check['name']} {check['detail']}" for check in failed)
     return f"overall it beats the champion ({overall['detail']}), but {vetoes}"

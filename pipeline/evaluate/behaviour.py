@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features.definitions import NUMERIC
 from pipeline.registry.model import Model
 from pipeline.shared.config.evaluate import Behaviour
-from pipeline.shared.contracts import Check, at_least, at_most
+from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import ConfigError
 
 NAMES = ["flight", "tailnum"]
@@ -52,6 +52,7 @@ def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Beha
     shuffled = sample.assign(**{name: sample[name].to_numpy()[order] for name in NAMES})
     moved = float(np.abs(model.predict(shuffled) - risk).max())
     return at_most(
+        Kind.BEHAVIOUR,
         "invariance: flight and tail codes",
         moved,
         rule.tolerance,
@@ -71,6 +72,7 @@ def _direction(
     moved = model.predict(sample.assign(**{name: sample[name] + by})) - risk
     wrong = float((sign * moved < -rule.tolerance).mean())
     return at_most(
+        Kind.BEHAVIOUR,
         f"direction: {name} {by:+g}",
         wrong,
         0.0,
@@ -81,11 +83,11 @@ def _direction(
 
 def _calm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
     found = float(model.predict(sample.assign(**rule.calm_morning)).mean())
-    detail = "mean risk, at most the limit"
-    return at_most("minimum: calm morning", found, rule.calm_morning_max, detail)
+    name, detail = "minimum: calm morning", "mean risk, at most the limit"
+    return at_most(Kind.BEHAVIOUR, name, found, rule.calm_morning_max, detail)
 
 
 def _storm(model: Model, sample: pd.DataFrame, rule: Behaviour) -> Check:
     found = float(model.predict(sample.assign(**rule.stormy_evening)).mean())
-    detail = "mean risk, at least the limit"
-    return at_least("minimum: stormy evening", found, rule.stormy_evening_min, detail)
+    name, detail = "minimum: stormy evening", "mean risk, at least the limit"
+    return at_least(Kind.BEHAVIOUR, name, found, rule.stormy_evening_min, detail)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
-from pipeline.evaluate.page import page
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
 from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
+from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL
 from pipeline.features.feature_table import ROWS, read
 from pipeline.features.slices import slices
@@ -20,11 +20,14 @@ from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, RefreshRu
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import (
+    COMPARISONS,
     EVALUATE,
     FLIGHT_KEY,
     INGEST,
+    SLICES,
     TRAIN,
     Check,
+    Kind,
     Manifest,
     Training,
     Verdict,
@@ -45,6 +48,7 @@ VETO_ON_SLICES = ["champion", "hour_rate"]
 def beats(other: str, found: Difference) -> Check:
     """Overall the challenger must be surely better: the upper bound of the difference below 0."""
     return Check(
+        kind=Kind.CHAMPION if other == versions.CHAMPION else Kind.BASELINE,
         name=f"beats {other}",
         passed=found.high < 0,
         blocking=True,
@@ -59,6 +63,7 @@ def holds_slice(other: str, name: str, found: Difference, positives: int, rule: 
     small = positives < rule.min_positives or found.days < rule.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
     return Check(
+        kind=Kind.CHAMPION_SLICE if other == versions.CHAMPION else Kind.BASELINE_SLICE,
         name=f"{name} against {other}",
         passed=not (found.point > rule.veto_point and found.low > 0),
         blocking=not small and other in VETO_ON_SLICES,
@@ -103,7 +108,7 @@ def are_probabilities(risk: np.ndarray) -> Check:
     """Every risk must be a number from 0 to 1; with one that is not, nothing can be compared."""
     wrong = float((~((risk >= 0) & (risk <= 1))).mean())
     detail = f"share of {len(risk):,} risks that are no number from 0 to 1"
-    return at_most("risks are probabilities", wrong, 0.0, detail)
+    return at_most(Kind.EVIDENCE, "risks are probabilities", wrong, 0.0, detail)
 
 
 def fit_to_judge(
@@ -118,9 +123,11 @@ def fit_to_judge(
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
     age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
+    detail = "days with flights, at least the limit"
     checks = [
-        at_least("days judged", days, least, "days with flights, at least the limit"),
+        at_least(Kind.EVIDENCE, "days judged", days, least, detail),
         Check(
+            kind=Kind.EVIDENCE,
             name="age of the training data",
             passed=age <= config.max_data_age_days,
             blocking=True,
@@ -139,7 +146,7 @@ def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
     last = pd.Timestamp(trained_on.split("..")[1])
     ahead = (pd.Timestamp(config.window.first) - last) / pd.Timedelta(days=1)
     detail = f"days after its last training day, {last:%Y-%m-%d}"
-    return at_least(f"window is new to the {name}", ahead, 1.0, detail)
+    return at_least(Kind.EVIDENCE, f"window is new to the {name}", ahead, 1.0, detail)
 
 
 def run() -> str:
@@ -189,7 +196,7 @@ def run() -> str:
     )
     if valid.passed:
         _write_figures(verdict, frame, challenger)
-    write_text(EVALUATE / "verdict.html", page(verdict))
+    write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
     return _answer(verdict)
 
@@ -219,14 +226,11 @@ def _models(
 def _write_figures(verdict: Verdict, frame: pd.DataFrame, risk: np.ndarray) -> None:
     labels = frame[LABEL].to_numpy()
     blocking = [check for check in verdict.checks if check.blocking]
+    overall = [check for check in blocking if check.kind in COMPARISONS]
     metrics = {
         "checks": len(blocking),
-        "worst_slice": round(max([c.found for c in blocking if " against " in c.name] or [0.0]), 6),
-        **{
-            c.name.replace(" ", "_"): round(c.found, 6)
-            for c in blocking
-            if "beats" in c.name or "worse than champion" in c.name
-        },
+        "worst_slice": round(max([c.found for c in blocking if c.kind in SLICES] or [0.0]), 6),
+        **{check.name.replace(" ", "_"): round(check.found, 6) for check in overall},
         "log_loss": round(float(log_loss(labels, risk).mean()), 6),
         "roc_auc": round(roc_auc(labels, risk), 6),
         "mean_risk": round(float(risk.mean()), 6),

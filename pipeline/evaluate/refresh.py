@@ -10,8 +10,11 @@ import numpy as np
 
 from pipeline.registry.versions import Version
 from pipeline.shared.config.evaluate import RefreshRule, SliceRule
-from pipeline.shared.contracts import Check, Training, at_most
+from pipeline.shared.contracts import Check, Kind, Training, at_most
 from pipeline.shared.paired_difference import Difference
+
+NOT_WORSE, NOT_MUCH_WORSE = "not worse than champion", "surely not much worse than champion"
+"""The mean difference of log loss and its upper bound, as the verdict names the two."""
 
 
 def is_refresh(training: Training, champion: Version) -> bool:
@@ -23,8 +26,8 @@ def is_refresh(training: Training, champion: Version) -> bool:
 def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
     """Against the champion overall: not worse in the mean, and surely not by more than a margin."""
     return [
-        at_most("not worse than champion", found.point, rule.max_point, str(found)),
-        at_most("surely not much worse than champion", found.high, rule.max_high, str(found)),
+        at_most(Kind.CHAMPION, NOT_WORSE, found.point, rule.max_point, str(found)),
+        at_most(Kind.CHAMPION, NOT_MUCH_WORSE, found.high, rule.max_high, str(found)),
     ]
 
 
@@ -35,6 +38,7 @@ def holds_slice(
     few = positives < small.min_positives or found.days < small.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if few else "")
     return Check(
+        kind=Kind.CHAMPION_SLICE,
         name=f"{name} against champion",
         passed=found.low <= rule.max_slice_low,
         blocking=not few,
@@ -50,8 +54,9 @@ def reported(checks: list[Check]) -> list[Check]:
     A baseline that beats a refresh beats the champion as well, most of the time: to refuse would
     keep the worse of the two. That the linear model is better now is for a person to know.
     """
+    baselines = (Kind.BASELINE, Kind.BASELINE_SLICE)
     return [
-        check if check.name.endswith("champion") else check.model_copy(update={"blocking": False})
+        check.model_copy(update={"blocking": False}) if check.kind in baselines else check
         for check in checks
     ]
 
@@ -60,4 +65,5 @@ def stays_near(judged: np.ndarray, live: np.ndarray, limit: float) -> Check:
     """What goes live against what was judged, on the days judged, where only one has learned."""
     distance = float(np.abs(live - judged).mean())
     detail = f"mean distance of {len(live):,} risks from those of the judged model, at most"
-    return at_most("refit stays near what was judged", round(distance, 6), limit, detail)
+    name = "refit stays near what was judged"
+    return at_most(Kind.REFIT, name, round(distance, 6), limit, detail)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, ROLLING, matrix
+from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import (
     Champion,
@@ -194,13 +195,11 @@ def diagnose(month: str | None = None) -> str:
         WrongMonth: the month is none, or the champion was trained on it.
         RegistryRefused: there is no champion.
     """
-    from pipeline.monitor import page
-
     finding = found(month)
     write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
     to = MONITOR / f"diagnosis-{finding.month}.html"
     if finding.decompositions:
-        page.drawn_parts(finding)
-    write_text(to, page.diagnosis(finding))
+        draw_diagnosis(finding)
+    write_text(to, diagnosis_report(finding))
     told = "; ".join(finding.reasons)
     return f"{finding.month}: {finding.cause} -> {finding.act}: {told} -> {to}"

@@ -16,8 +16,8 @@ from pipeline.features.feature_table import read
 from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.windows import NEVER, instant, minutes
+from pipeline.monitor.explanation_report import explanation_report, text
 from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
-from pipeline.monitor.story import html, text
 from pipeline.records import rollout_ledger as ledger
 from pipeline.records.request_log import answered, features_of, known_at_of, newest
 from pipeline.records.retention import removed
@@ -94,7 +94,7 @@ def explain(request: str | None = None, row: int | None = None) -> str:
     told = _explained(known, release, flight, answer)
     path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or told.request_id or flight)}.json"
     write_json(path, told.model_dump())
-    write_text(path.with_suffix(".html"), html(told))
+    write_text(path.with_suffix(".html"), explanation_report(told))
     if told.differs:
         raise SkewFound(
             f"{told.differs[0]}; {len(told.differs)} of {len(NUMERIC) + 1} values differ from what "

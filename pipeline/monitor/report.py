@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.features.definitions import PROXY
-from pipeline.monitor import page
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live, month_window, watched
+from pipeline.monitor.month_report import draw_month, month_report
 from pipeline.monitor.operations import signals
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.performance import Outcome, Rules, judged
@@ -230,8 +230,8 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["gain"], None if gain is None else gain.model_dump())
     signals.write(told_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
-    page.drawn(found)
-    write_text(PAGE, page.month(found))
+    draw_month(found)
+    write_text(PAGE, month_report(found))
     report = Report(inputs=inputs, line=_line(found))
     write_json(FOUND["month"], report.model_dump())
     return f"{report.line} -> {PAGE}"

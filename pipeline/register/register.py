@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
-from pipeline.register.model_card import card
+from pipeline.register.model_card import model_card
 from pipeline.registry import champions, locations, release, versions
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
@@ -76,7 +76,7 @@ def _papers(
     release.gather(folder)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
-    described = card(config.model_name, training, verdict, manifest, figures)
+    described = model_card(config.model_name, training, verdict, manifest, figures)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)
     release.require_in_step(sealed, folder, release.MODEL, Path())

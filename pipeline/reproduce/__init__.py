@@ -1,5 +1,5 @@
 """A registered version is rebuilt from its record alone and compared with what was recorded.
 
 `reproduce` is the stage; `environment` compares the installed packages with the lock, `compare`
-the outputs with the recorded ones; `page` shows a version's lineage.
+the outputs with the recorded ones; `lineage_report` shows a version's lineage.
 """

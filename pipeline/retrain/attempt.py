@@ -24,7 +24,7 @@ from pipeline.rollout.traffic.source import Source
 from pipeline.shared import dvc_lock, errors
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
+from pipeline.shared.contracts import EVALUATE, TRAIN, Kind, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
 
 Told = dict[str, object]
@@ -158,19 +158,23 @@ def _guards(_: Begun) -> Told:
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 
+def figures_of(verdict: Verdict) -> dict[str, float]:
+    """What the journal keeps of a verdict: by these a refresh is decided, slices apart."""
+    kept = (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT)
+    return {c.name: c.found for c in verdict.checks if c.blocking and c.kind in kept}
+
+
 def _gate(_: Begun) -> Told:
     dvc_lock.repro("evaluate")
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
-    told = {c.name: c.found for c in verdict.checks if "champion" in c.name[-8:] and c.blocking}
-    near = {c.name: c.found for c in verdict.checks if c.name.startswith("refit")}
     return {
         "kind": verdict.kind,
         "fast_track": verdict.fast_track,
         "model": training.digest,
         "rows": training.rows,
         "judged": verdict.window,
-        "found": {k: v for k, v in {**told, **near}.items() if " against " not in k},
+        "found": figures_of(verdict),
     }
 
 

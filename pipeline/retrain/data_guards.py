@@ -20,7 +20,7 @@ from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
 from pipeline.shared.config.retrain import Guards, RetrainConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.contracts import Check, at_least, at_most
+from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import TrainingRefused
 
 
@@ -38,8 +38,9 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
         f"{worst}: {after.get(worst, 0):.1f} flights a day in the newest {limits.recent_days} "
         f"days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} cells"
     )
-    found = float(share.iloc[0]) if len(share) else 0.0
-    return at_least("coverage of origin and hour", round(found, 4), limits.min_coverage, detail)
+    found = round(float(share.iloc[0]), 4) if len(share) else 0.0
+    name = "coverage of origin and hour"
+    return at_least(Kind.DATA, name, found, limits.min_coverage, detail)
 
 
 def completeness(
@@ -54,7 +55,8 @@ def completeness(
     worst = str(share.index[0])
     detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} flights that arrived"
     found = round(float(share.iloc[0]), 4)
-    return at_least("rows of flights that arrived", found, limits.min_complete, detail)
+    name = "rows of flights that arrived"
+    return at_least(Kind.DATA, name, found, limits.min_complete, detail)
 
 
 def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
@@ -69,7 +71,8 @@ def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
         ages[view] = f"{view}: {now:.0f} minutes, {before:.0f} before"
     worst = max(ratios, key=lambda view: ratios[view])
     found = min(round(ratios[worst], 4), 1e9)
-    return at_most("age of features", found, limits.max_staleness_ratio, f"median of {ages[worst]}")
+    detail = f"median of {ages[worst]}"
+    return at_most(Kind.DATA, "age of features", found, limits.max_staleness_ratio, detail)
 
 
 def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
@@ -85,7 +88,7 @@ def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
     found = worst.agreement if worst else 1.0
     told = f"{worst.carrier} in the week of {worst.week}" if worst else "no week has enough flights"
     detail = f"{told}: the lowest of {len(weeks)} carrier-weeks"
-    return at_least("labels agree with flags", found, rule.min_agreement, detail)
+    return at_least(Kind.DATA, "labels agree with flags", found, rule.min_agreement, detail)
 
 
 def require_sound() -> list[Check]:

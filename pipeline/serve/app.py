@@ -21,7 +21,7 @@ from pipeline.serve.handler import Desk
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.middleware import Envelope, refusal
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, Refused
-from pipeline.serve.openapi import BODIES, answers, described, page
+from pipeline.serve.openapi import BODIES, answers, api_reference, described
 from pipeline.serve.predictor import Predicts
 from pipeline.serve.schema import Asked, flight_id, instant_of
 from pipeline.shared.callers import Trust
@@ -126,7 +126,7 @@ def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """The documentation as a page that loads nothing from elsewhere."""
-        return Response(page(app.openapi()), media_type="text/html")
+        return Response(api_reference(app.openapi()), media_type="text/html")
 
     @app.get("/metrics", include_in_schema=False)
     async def counted() -> Response:

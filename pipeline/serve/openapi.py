@@ -4,7 +4,6 @@ FastAPI's own page loads its script from elsewhere; this one is text. The bodies
 for speed, so what they hold is said here, with the very models that check them.
 """
 
-import html
 import json
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from pipeline.serve.open_inference import HEADER, Inference
 from pipeline.serve.schema import Asked
+from pipeline.shared.pages import render
 
 _REASONS = {
     400: "The body is not what is wanted",
@@ -162,27 +162,6 @@ def described(app: FastAPI, models: list[str]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def page(spec: dict[str, Any]) -> str:
+def api_reference(spec: dict[str, Any]) -> str:
     """The document as a page that loads nothing."""
-    told = [
-        f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>"
-        f"<p>{html.escape(about.get('description', ''))}</p>"
-        for path, methods in spec["paths"].items()
-        for method, about in methods.items()
-    ]
-    schemas = [
-        f"<h3 id={html.escape(name)!r}>{html.escape(name)}</h3>"
-        f"<pre>{html.escape(json.dumps(schema, indent=1))}</pre>"
-        for name, schema in spec["components"]["schemas"].items()
-    ]
-    extra = (
-        "<p>Tensors may follow the JSON as bytes, as Triton's clients send them: "
-        f"<code>{HEADER}</code> says where they begin.</p>"
-    )
-    title = f"{html.escape(spec['info']['title'])}, version {html.escape(spec['info']['version'])}"
-    body = "".join([*told, extra, "<h2>What is sent and answered</h2>", *schemas])
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-        f"<body><h1>{title}</h1><p>As JSON: <a href=/openapi.json>/openapi.json</a>. Every answer "
-        f"names its request, version and release in its headers.</p>{body}</body></html>\n"
-    )
+    return render("serve/templates/api_reference.html", spec=spec, header=HEADER, dumps=json.dumps)

@@ -1,7 +1,9 @@
 """What stages hand to each other: folders, keys, and the records that they write and read."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -92,9 +94,31 @@ def snapshot_path(folder: Path, table: str, month: str) -> Path:
     return folder / table / f"{month}.parquet"
 
 
-class Check(Record):
-    """One question of the gate with its two numbers: what was found, and what was allowed."""
+class Kind(StrEnum):
+    """What a check is about; pages, reports and the journal select by it, never by a name."""
 
+    DATA = "data"
+    EVIDENCE = "evidence"
+    CHAMPION = "champion"
+    BASELINE = "baseline"
+    REFIT = "refit"
+    CHAMPION_SLICE = "champion slice"
+    BASELINE_SLICE = "baseline slice"
+    BEHAVIOUR = "behaviour"
+
+
+COMPARISONS = (Kind.CHAMPION, Kind.BASELINE)
+"""The loss over all judged flights, against the live model and against the simple ones."""
+OVERALL = (*COMPARISONS, Kind.REFIT)
+"""What a verdict says first: these, and whether what goes live stays near what was judged."""
+SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)
+"""The loss on a critical slice, against the same models."""
+
+
+class Check(Record):
+    """One question with its two numbers: what was found, and what was allowed."""
+
+    kind: Kind
     name: str
     passed: bool
     blocking: bool
@@ -103,31 +127,45 @@ class Check(Record):
     detail: str
 
 
-Part = Literal["overall", "slice", "behaviour", "evidence"]
-"""What a check of the gate asks about: the loss overall, a slice, behaviour, or the evidence."""
+def checks_of(verdict: Mapping[str, Any]) -> list[Check]:
+    """The checks of a release's sealed verdict; one sealed before kinds existed has names only."""
+    return [Check.model_validate({"kind": _kind_of(c["name"])} | c) for c in verdict["checks"]]
 
 
-def part_of(name: str) -> Part:
-    """The part of a verdict that a check belongs to, so that every page shows each check once."""
+def _kind_of(name: str) -> Kind:
+    """How a check was named before kinds existed: the only place that reads a name."""
     if " against " in name:
-        return "slice"
+        return Kind.CHAMPION_SLICE if name.endswith(" against champion") else Kind.BASELINE_SLICE
+    if name == "beats champion" or name.endswith("worse than champion"):
+        return Kind.CHAMPION
     if name.startswith(("invariance:", "direction:", "minimum:")):
-        return "behaviour"
-    if name.startswith(("beats ", "refit ")) or name.endswith("worse than champion"):
-        return "overall"
-    return "evidence"
+        return Kind.BEHAVIOUR
+    starts = {"beats ": Kind.BASELINE, "refit ": Kind.REFIT}
+    return next((kind for start, kind in starts.items() if name.startswith(start)), Kind.EVIDENCE)
 
 
-def at_most(name: str, found: float, limit: float, detail: str) -> Check:
-    """A blocking check that passes up to its limit; a number that is none never does."""
-    passed = bool(found <= limit)
-    return Check(name=name, passed=passed, blocking=True, found=found, limit=limit, detail=detail)
+def at_most(kind: Kind, name: str, found: float, limit: float, detail: str) -> Check:
+    """A blocking check that passes up to its limit; NaN never passes."""
+    return _blocking(kind, name, found <= limit, found, limit, detail)
 
 
-def at_least(name: str, found: float, limit: float, detail: str) -> Check:
-    """A blocking check that passes from its limit on; a number that is none never does."""
-    passed = bool(found >= limit)
-    return Check(name=name, passed=passed, blocking=True, found=found, limit=limit, detail=detail)
+def at_least(kind: Kind, name: str, found: float, limit: float, detail: str) -> Check:
+    """A blocking check that passes from its limit on; NaN never passes."""
+    return _blocking(kind, name, found >= limit, found, limit, detail)
+
+
+def _blocking(
+    kind: Kind, name: str, passed: bool, found: float, limit: float, detail: str
+) -> Check:
+    return Check(
+        kind=kind,
+        name=name,
+        passed=bool(passed),
+        blocking=True,
+        found=found,
+        limit=limit,
+        detail=detail,
+    )
 
 
 def decide(checks: list[Check]) -> bool:

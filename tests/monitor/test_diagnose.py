@@ -13,14 +13,15 @@ from pipeline.monitor.performance.refit_gain import Gain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
-from pipeline.shared.contracts import MONITOR, at_most, read_record
+from pipeline.shared.contracts import MONITOR, Kind, at_most, read_record
 from pipeline.shared.errors import WrongMonth
 from tests.monitor import months
 
 pytestmark = pytest.mark.answer("which-drift")
 
 LIMITS = load(MonitorConfig).diagnosis
-BROKEN = [at_most("missing weather", 0.9, 0.15, "95.0% of rows without, 5.0% in training")]
+DETAIL = "95.0% of rows without, 5.0% in training"
+BROKEN = [at_most(Kind.DATA, "missing weather", 0.9, 0.15, DETAIL)]
 SKEW = {"humid": 12, "distance": 1_400}
 
 

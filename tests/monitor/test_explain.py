@@ -11,8 +11,8 @@ from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER, minutes
 from pipeline.monitor.explain import Explanation, Feature, _as_served, _why
+from pipeline.monitor.explanation_report import explanation_report, text
 from pipeline.monitor.raw_events import behind, known_from, name_of, view_of
-from pipeline.monitor.story import html, text
 from pipeline.shared.errors import RequestUnknown
 from tests import builders
 
@@ -161,7 +161,7 @@ def told(**changes):
 
 
 def test_a_page_holds_what_a_terminal_shows_and_runs_nothing():
-    shown, page = text(told()), html(told())
+    shown, page = text(told()), explanation_report(told())
     for word in ("humid", "63.5", "+0.0120", "15 min", "every value is what was known at T"):
         assert word in shown
         assert word in page
@@ -173,4 +173,4 @@ def test_a_difference_stands_out():
     other = told(logged=None, why="humid was nan, should have been 63.5")
     assert "compared   humid was nan, should have been 63.5" in text(other)
     assert "\n! humid" in text(other)
-    assert "<tr class=no>" in html(other)
+    assert "<tr class=no>" in explanation_report(other)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.monitor.performance.label_checks import Agreement
 from pipeline.monitor.performance.refit_gain import Gain
 from pipeline.monitor.report import told_of
-from pipeline.shared.contracts import at_most
+from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
 
 pytestmark = [pytest.mark.answer("what-to-monitor"), pytest.mark.slow]
@@ -46,7 +46,7 @@ def test_drift_however_far_is_a_ticket_and_never_a_page(quiet):
 
 
 def test_broken_data_and_skew_call_somebody_with_the_numbers(quiet):
-    broken = at_most("missing weather", 0.9, 0.15, "95.0% of rows without")
+    broken = at_most(Kind.DATA, "missing weather", 0.9, 0.15, "95.0% of rows without")
     found = replace(quiet, checks=[*quiet.checks, broken], skew={"humid": 1_200})
     assert told(found) == [("inputs", "broken data", "page"), ("inputs", "skew", "page")]
     assert [a.reason for a in found.alerts] == [

@@ -9,12 +9,12 @@ import pytest
 
 from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
-from pipeline.register.model_card import card
+from pipeline.register.model_card import model_card
 from pipeline.registry import release, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.contracts import Manifest, Snapshot
+from pipeline.shared.contracts import Kind, Manifest, Snapshot
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash
 from pipeline.shared.paired_difference import Difference
@@ -30,15 +30,24 @@ SECTIONS = [
     "What the data hold, and whom it may harm",
 ]
 FIGURES = {"roc_auc": 0.7301, "log_loss": 0.4712, "mean_risk": 0.2334, "late_share": 0.2445}
+SLICE = Kind.BASELINE_SLICE
 CHECKS = [
-    check("beats logistic", detail="-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"),
-    check("carrier=UA against logistic", detail="-0.0100 [-0.0300, +0.0100] over 30 days"),
-    check("carrier=HA against logistic", blocking=False, detail="12 late (too few for a veto)"),
-    check("invariance: tail number", found=0.0, limit=1e-6, detail="largest change of a risk"),
-    check("direction: storm", found=0.91, limit=0.9, detail="share of flights"),
-    check("minimum: calm morning", found=0.11, limit=0.2, detail="mean risk"),
+    check(
+        "beats logistic",
+        kind=Kind.BASELINE,
+        detail="-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights",
+    ),
+    check("carrier=UA against logistic", kind=SLICE, detail="-0.0100 [-0.0300, +0.0100]"),
+    check("carrier=HA against logistic", kind=SLICE, blocking=False, detail="12 late (too few)"),
+    check("invariance: tail number", kind=Kind.BEHAVIOUR, found=0.0, limit=1e-6),
+    check("direction: storm", kind=Kind.BEHAVIOUR, found=0.91, limit=0.9),
+    check("minimum: calm morning", kind=Kind.BEHAVIOUR, found=0.11, limit=0.2),
     check("risks are probabilities", detail="share of 1,860 risks"),
 ]
+
+
+def overall(name, **changes):
+    return check(name, kind=Kind.CHAMPION, **changes)
 
 
 def snapshot(month, rows=100, digest="a" * 64, table="flights"):
@@ -64,7 +73,7 @@ def written(**changes):
         "manifest": Manifest(source="builders", as_of="2013-03", files={}, snapshots=months),
         "figures": FIGURES,
     }
-    return card(**records | changes)
+    return model_card(**records | changes)
 
 
 def section(text, title):
@@ -96,14 +105,14 @@ def test_a_card_lists_the_months_that_the_model_learned_from_and_no_later_one():
 
 def test_a_card_gives_the_quality_overall_by_slice_and_in_behaviour_with_intervals():
     told = section(written(), SECTIONS[2])
-    overall, slices, behaviour, evidence = re.split(r"^### .+$", told, flags=re.MULTILINE)
-    assert [row[0] for row in rows(overall)[2:]] == ["beats logistic"]
-    assert rows(overall)[2][4] == "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"
+    whole, slices, behaviour, evidence = re.split(r"^### .+$", told, flags=re.MULTILINE)
+    assert [row[0] for row in rows(whole)[2:]] == ["beats logistic"]
+    assert rows(whole)[2][4] == "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"
     assert [row[0] for row in rows(slices)[2:]] == [
         "carrier=UA against logistic",
         "carrier=HA against logistic",
     ]
-    assert rows(slices)[2][4] == "-0.0100 [-0.0300, +0.0100] over 30 days"
+    assert rows(slices)[2][4] == "-0.0100 [-0.0300, +0.0100]"
     assert [row[0].split(":")[0] for row in rows(behaviour)[2:]] == [
         *("invariance", "direction", "minimum")
     ]
@@ -116,7 +125,7 @@ def refreshed():
     gate = load(EvaluateConfig)
     slices = [holds_slice("carrier=UA", by, 900, gate.slices, gate.refresh)]
     champion = [*not_worse(by, gate.refresh), *slices]
-    baselines = reported([beats("logistic", by), check("carrier=UA against logistic")])
+    baselines = reported([beats("logistic", by), check("carrier=UA against logistic", kind=SLICE)])
     near = stays_near(np.array([0.2, 0.4]), np.array([0.21, 0.4]), 0.08)
     checks = [check("days judged"), *champion, *baselines, near, *CHECKS[3:]]
     return verdict(kind="refresh", champion="9" * 64, checks=checks)
@@ -125,14 +134,14 @@ def refreshed():
 def test_the_card_of_a_refresh_shows_the_comparison_with_the_champion():
     told = section(written(verdict=refreshed()), SECTIONS[2])
     assert "The champion's recipe on newer days, which may not be worse than it." in told
-    overall, slices, *_ = re.split(r"^### .+$", told, flags=re.MULTILINE)
-    assert [(row[0], row[3]) for row in rows(overall)[2:]] == [
+    whole, slices, *_ = re.split(r"^### .+$", told, flags=re.MULTILINE)
+    assert [(row[0], row[3]) for row in rows(whole)[2:]] == [
         ("not worse than champion", "pass"),
         ("surely not much worse than champion", "pass"),
         ("beats logistic", "reported"),
         ("refit stays near what was judged", "pass"),
     ]
-    assert "-0.012" in rows(overall)[2][4]
+    assert "-0.012" in rows(whole)[2][4]
     assert [row[0] for row in rows(slices)[2:]] == [
         "carrier=UA against champion",
         "carrier=UA against logistic",
@@ -156,7 +165,7 @@ def test_a_card_shows_every_check_of_the_verdict_once(judged):
     ],
 )
 def test_a_card_says_pass_fail_or_reported_of_each_check(changes, answer):
-    found = written(verdict=verdict(checks=[check("beats x", **changes), check()]))
+    found = written(verdict=verdict(checks=[overall("beats x", **changes), check()]))
     assert rows(section(found, SECTIONS[2]))[2][3] == answer
 
 
@@ -184,15 +193,19 @@ def test_a_card_says_pass_fail_or_reported_of_each_check(changes, answer):
             id="test window",
         ),
         pytest.param(
-            {"verdict": verdict(checks=[check("beats x", found=-0.4321)])},
+            {"verdict": verdict(checks=[overall("beats x", found=-0.4321)])},
             "| -0.4321 |",
             id="found",
         ),
         pytest.param(
-            {"verdict": verdict(checks=[check("beats x", limit=0.0777)])}, "| 0.0777 |", id="limit"
+            {"verdict": verdict(checks=[overall("beats x", limit=0.0777)])},
+            "| 0.0777 |",
+            id="limit",
         ),
         pytest.param(
-            {"verdict": verdict(checks=[check("beats x", detail="so far")])}, "| so far |", id="why"
+            {"verdict": verdict(checks=[overall("beats x", detail="so far")])},
+            "| so far |",
+            id="why",
         ),
         pytest.param({"figures": FIGURES | {"roc_auc": 0.9}}, "ROC AUC 0.9000", id="auc"),
         pytest.param({"figures": FIGURES | {"log_loss": 0.9}}, "log loss 0.9000", id="log loss"),
@@ -236,7 +249,7 @@ def test_every_number_of_a_card_that_is_no_fixed_text_is_from_the_records():
 
 @pytest.mark.parametrize("hostile", ["a|b", "a\nb", "a\r\n\n## Limits\n|b", "|", "a\u2028b"])
 def test_a_bar_or_a_line_end_in_a_check_breaks_no_table(hostile):
-    checks = [check(f"beats {hostile}", detail=hostile), *CHECKS]
+    checks = [overall(f"beats {hostile}", detail=hostile), *CHECKS]
     found = written(verdict=verdict(checks=checks))
     assert re.findall(r"^## (.+)$", found, re.MULTILINE) == SECTIONS
     assert {len(row) for row in rows(section(found, SECTIONS[2]))} == {5}

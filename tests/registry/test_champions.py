@@ -20,7 +20,7 @@ from pipeline.register.register import promote
 from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
 from pipeline.registry.release_loader import export
-from pipeline.reproduce.page import lineage
+from pipeline.reproduce.lineage_report import lineage
 from pipeline.rollout import who_served
 from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides

@@ -37,8 +37,9 @@ def _recorders(stage: str) -> frozenset[str]:
 
 
 def _runs(stage: str) -> set[str]:
-    """The files whose code can change the stage's outputs; behind a recorder nothing can."""
-    return tree.reached(tree.entry(stage), without=_recorders(stage)) - _recorders(stage) - MAPS
+    """The code and templates that can change the stage's outputs; behind a recorder nothing can."""
+    code = tree.reached(tree.entry(stage), without=_recorders(stage)) - _recorders(stage) - MAPS
+    return code | tree.templates(code)
 
 
 @pytest.mark.parametrize("stage", tree.graph())

@@ -157,6 +157,17 @@ def reached(
     return found
 
 
+def templates(names: set[str]) -> set[str]:
+    """The templates that some files name, and those that these extend or import."""
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        named = re.findall(r'"((?:\w+/)+templates/\w+\.\w+)"', read(waiting.pop()))
+        new = {f"pipeline/{name}" for name in named} - found
+        found, waiting = found | new, waiting | new
+    return found
+
+
 def entry(stage: str) -> set[str]:
     """The files that are loaded to run a command: its module, and the packages above it."""
     parts = commands()[stage].partition(":")[0].split(".")

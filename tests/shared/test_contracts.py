@@ -6,11 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.shared.contracts import (
+    Kind,
     Manifest,
     Training,
     Verdict,
     at_least,
     at_most,
+    checks_of,
     decide,
     read_record,
     snapshot_path,
@@ -66,6 +68,48 @@ def test_a_record_that_was_changed_by_hand_is_refused(tmp_path, change, told):
     path = tmp_path / "verdict.json"
     path.write_text(json.dumps(verdict().model_dump() | change))
     with pytest.raises(ArtifactTampered, match=rf"verdict\.json .*{told}.*; run `make evaluate`"):
+        read_record(Verdict, path, "evaluate")
+
+
+BEFORE_KINDS = {
+    "beats champion": Kind.CHAMPION,
+    "not worse than champion": Kind.CHAMPION,
+    "surely not much worse than champion": Kind.CHAMPION,
+    "beats hour_rate": Kind.BASELINE,
+    "refit stays near what was judged": Kind.REFIT,
+    "storm against champion": Kind.CHAMPION_SLICE,
+    "carrier UA against hour_rate": Kind.BASELINE_SLICE,
+    "invariance: flight and tail codes": Kind.BEHAVIOUR,
+    "direction: wind_speed +15": Kind.BEHAVIOUR,
+    "minimum: calm morning": Kind.BEHAVIOUR,
+    "days judged": Kind.EVIDENCE,
+    "window is new to the champion": Kind.EVIDENCE,
+    "risks are probabilities": Kind.EVIDENCE,
+}
+
+
+def without_kinds(judged):
+    """A verdict as it was written before its checks had kinds."""
+    stored = judged.model_dump(mode="json")
+    for one in stored["checks"]:
+        del one["kind"]
+    return stored
+
+
+def test_a_sealed_verdict_of_before_kinds_can_still_be_read():
+    stored = without_kinds(verdict(checks=[check(name) for name in BEFORE_KINDS]))
+    assert {c.name: c.kind for c in checks_of(stored)} == BEFORE_KINDS
+
+
+def test_a_kind_that_was_sealed_holds_whatever_the_check_is_called():
+    judged = verdict(checks=[check("beats champion", kind=kind) for kind in Kind])
+    assert checks_of(judged.model_dump(mode="json")) == judged.checks
+
+
+def test_a_verdict_of_before_kinds_is_no_verdict_to_register_by(tmp_path):
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps(without_kinds(verdict())))
+    with pytest.raises(ArtifactTampered, match=r"checks\.0\.kind: .*; run `make evaluate`"):
         read_record(Verdict, path, "evaluate")
 
 
@@ -177,5 +221,5 @@ def test_a_snapshot_has_a_path_of_its_own():
     [(1.0, True, True), (0.9, True, False), (1.1, False, True), (float("nan"), False, False)],
 )
 def test_a_check_passes_up_to_or_from_its_limit_on(found, up_to, from_on):
-    assert at_most("a", found, 1.0, "").passed is up_to
-    assert at_least("a", found, 1.0, "").passed is from_on
+    assert at_most(Kind.DATA, "a", found, 1.0, "").passed is up_to
+    assert at_least(Kind.DATA, "a", found, 1.0, "").passed is from_on

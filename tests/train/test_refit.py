@@ -14,7 +14,7 @@ from pipeline.models import trees
 from pipeline.registry import model as stored
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.contracts import EVALUATE, TRAIN, Training, Verdict, read_record
+from pipeline.shared.contracts import EVALUATE, TRAIN, Kind, Training, Verdict, read_record
 from pipeline.shared.errors import ConfigError, GateRefused
 from pipeline.shared.files import file_hash
 from pipeline.train import recipe
@@ -80,7 +80,7 @@ def test_the_figures_of_the_gate_are_of_the_candidate(
     judged = rows[rows["month"] == 3].reset_index(drop=True)
     risk = stored.load(TRAIN / "candidate.onnx", refitted.candidate).predict(judged)
     assert told["challenger"].to_numpy() == pytest.approx(risk.astype("float32"))
-    near = next(c for c in verdict.checks if c.name.startswith("refit"))
+    near = next(c for c in verdict.checks if c.kind is Kind.REFIT)
     live = stored.load(TRAIN / "model.onnx", refitted.digest).predict(judged)
     assert near.found == pytest.approx(np.abs(live - risk).mean(), abs=1e-6)
     record_property("mean distance of the refit's risks from the judged ones", near.found)

@@ -16,7 +16,7 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, RO
 from pipeline.features.windows import ZONE
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.monitor import OddRequests, TripwireLimits
-from pipeline.shared.contracts import MONITOR, Check, at_least, at_most
+from pipeline.shared.contracts import MONITOR, Check, Kind, at_least, at_most
 
 if TYPE_CHECKING:
     from pipeline.shared.expectations import Outcome
@@ -54,6 +54,7 @@ def _missing(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[
         before, now = reference[column].isna().mean(), rows[column].isna().mean()
         found.append(
             at_most(
+                Kind.DATA,
                 f"missing {column.removesuffix('_known_at')}",
                 round(float(now - before), 6),
                 limit,
@@ -69,7 +70,8 @@ def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[C
         strange = ~rows[column].isin(set(reference[column]))
         named = ", ".join(sorted(map(str, set(rows.loc[strange, column])))[:5]) or "none"
         share = round(float(strange.mean()), 6)
-        found.append(at_most(f"unseen {column}", share, limit, f"not in training: {named}"))
+        detail = f"not in training: {named}"
+        found.append(at_most(Kind.DATA, f"unseen {column}", share, limit, detail))
     return found
 
 
@@ -85,9 +87,11 @@ def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
     ours = {name: rows_ for name, rows_ in wrong.items() if name not in REQUEST}
     found = [sum(int(one.sum()) for one in of.values()) for of in (ours, callers)]
     named = _named(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
+    detail = f"values that cannot be: {named}"
     return [
-        at_most("impossible values", float(found[0]), 0, f"values that cannot be: {named}"),
+        at_most(Kind.DATA, "impossible values", float(found[0]), 0, detail),
         at_most(
+            Kind.DATA,
             "impossible requests",
             float(found[1]),
             odd.allowed(len(rows)),
@@ -127,7 +131,8 @@ def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
 def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
     found = stuck_days(rows, day)
     named = "; ".join(f"{date}: {', '.join(names)}" for date, names in found.items()) or "none"
-    return [at_most("stuck days", float(len(found)), 0, f"a value never changed on {named}")]
+    detail = f"a value never changed on {named}"
+    return [at_most(Kind.DATA, "stuck days", float(len(found)), 0, detail)]
 
 
 def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
@@ -137,12 +142,12 @@ def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
 def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
     usual = float(pd.Series(before).value_counts().median())
     if not len(day):
-        return at_least("flights a day", 1.0, limit, "no day is over yet")
+        return at_least(Kind.DATA, "flights a day", 1.0, limit, "no day is over yet")
     counts = pd.Series(day).value_counts()
     least = counts.idxmin()
     share = round(float(counts.min() / usual), 6)
     detail = f"{counts.min():,} flights on {least}, usual are {usual:,.0f} a day"
-    return at_least("flights a day", share, limit, detail)
+    return at_least(Kind.DATA, "flights a day", share, limit, detail)
 
 
 def validated(
@@ -166,6 +171,7 @@ def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
     ids = [str(rows["request_id"].iloc[at]) for at in first]
     named = f" in request {', '.join(ids)}" if ids else ""
     return Check(
+        kind=Kind.DATA,
         name=f"{outcome.rule} {' '.join(outcome.columns)}",
         passed=outcome.unexpected <= limit if callers else outcome.passed,
         blocking=True,

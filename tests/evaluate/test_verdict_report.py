@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.evaluate.page import page
+from pipeline.evaluate.verdict_report import verdict_report
 from tests.builders import check, verdict
 
 pytestmark = pytest.mark.answer("model-validation")
@@ -34,7 +34,7 @@ def test_each_check_is_a_row_with_its_two_numbers_and_its_answer():
         check("storm against champion", passed=False, found=0.02, limit=0.005),
         check("hour 21-23 against logistic", passed=False, blocking=False),
     ]
-    header, *rows = Cells(page(verdict(checks=checks))).rows
+    header, *rows = Cells(verdict_report(verdict(checks=checks))).rows
     assert header == ["check", "found", "limit", "answer", "detail"]
     assert [row[:4] for row in rows] == [
         ["beats hour_rate", "-0.1", "0", "pass"],
@@ -44,10 +44,10 @@ def test_each_check_is_a_row_with_its_two_numbers_and_its_answer():
 
 
 def test_the_answer_and_both_models_are_named():
-    refused = page(verdict(champion="e" * 64, checks=[check(passed=False)]))
+    refused = verdict_report(verdict(champion="e" * 64, checks=[check(passed=False)]))
     assert "refused" in refused
     assert "champion eeeeeeeeeeee" in refused
-    passed = page(verdict())
+    passed = verdict_report(verdict())
     assert "refused" not in passed
     assert "no champion yet" in passed
     assert "Challenger cccccccccccc" in passed
@@ -55,6 +55,6 @@ def test_the_answer_and_both_models_are_named():
 
 def test_what_a_check_says_cannot_become_markup():
     hostile = "<script>alert(1)</script>&<img src=x onerror=alert(1)>"
-    cells = Cells(page(verdict(checks=[check(hostile, detail=hostile)])))
+    cells = Cells(verdict_report(verdict(checks=[check(hostile, detail=hostile)])))
     assert cells.rows[1][0] == cells.rows[1][4] == hostile
     assert cells.tags & {"script", "img"} == set()

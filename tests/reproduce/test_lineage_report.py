@@ -11,10 +11,10 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.register import register
 from pipeline.registry import release, versions
-from pipeline.reproduce.page import lineage, page
+from pipeline.reproduce.lineage_report import lineage, lineage_report
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.contracts import REPRODUCE, part_of
+from pipeline.shared.contracts import OVERALL, REPRODUCE
 from pipeline.shared.errors import ArtifactTampered, VersionUnknown
 from pipeline.shared.files import file_hash, write_json
 
@@ -98,7 +98,7 @@ def test_a_page_tells_the_verdict_with_its_checks(
     told = section(the_page(), "Verdict")
     blocking = sum(check["blocking"] for check in verdict["checks"])
     assert f"{blocking} of {blocking} blocking checks passed on {verdict['rows']:,} fl" in told
-    overall = [c for c in verdict["checks"] if part_of(c["name"]) == "overall"]
+    overall = [c for c in verdict["checks"] if c["kind"] in OVERALL]
     assert rows(told) == [[c["name"], c["detail"]] for c in overall]
     assert overall
     record_property("blocking checks of the verdict that the page tells", blocking)
@@ -133,16 +133,16 @@ def test_the_graph_is_well_formed_and_says_against_whom_the_model_was_judged(cha
 
 def test_the_graph_says_whether_the_tree_was_clean(registered):
     version, record, papers = fetched()
-    assert '<br/>clean"]' in page("m", version, record, papers, "card.md")
+    assert '<br/>clean"]' in lineage_report("m", version, record, papers, "card.md")
     patched = record.model_copy(update={"patch": "a" * 64})
-    assert '<br/>patched"]' in graph_of(page("m", version, patched, papers, "card.md"))
+    assert '<br/>patched"]' in graph_of(lineage_report("m", version, patched, papers, "card.md"))
 
 
 def test_hostile_words_break_out_of_no_box_and_no_table(registered, tmp_path_factory):
     version, record, papers = fetched()
     hostile = record.model_copy(update=dict.fromkeys(("commit", "features", "python"), HOSTILE))
     hostile = hostile.model_copy(update={"machine": HOSTILE})
-    plain = page("m", version, record, papers, "card.md")
+    plain = lineage_report("m", version, record, papers, "card.md")
     verdict = json.loads((papers / release.VERDICT).read_text()) | {"champion": HOSTILE}
     for check in verdict["checks"]:
         check["detail"] = HOSTILE
@@ -151,7 +151,7 @@ def test_hostile_words_break_out_of_no_box_and_no_table(registered, tmp_path_fac
     write_json(elsewhere / release.VERDICT, verdict)
     write_json(elsewhere / release.MANIFEST, manifest)
     write_json(elsewhere / release.TRAINING, json.loads((papers / release.TRAINING).read_text()))
-    found = page("m", version, hostile, elsewhere, "card.md")
+    found = lineage_report("m", version, hostile, elsewhere, "card.md")
     require_well_formed(graph_of(found))
     assert found.count("\n```") == plain.count("\n```")
     assert [line[:2] for line in found.split("\n")] == [line[:2] for line in plain.split("\n")]

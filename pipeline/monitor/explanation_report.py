@@ -1,14 +1,14 @@
 """An explained prediction as people read it: in a terminal, and as a page."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
-from pipeline.monitor.page import document
+from pipeline.shared.pages import render
 
 if TYPE_CHECKING:
     from pipeline.monitor.explain import Explanation, Feature
 
 _HEAD = ["feature", "value", "logged", "counts", "view", "known at", "age", "from"]
+_NUMBERS = {"value", "logged", "counts", "age"}
 
 
 def text(told: "Explanation") -> str:
@@ -23,17 +23,15 @@ def text(told: "Explanation") -> str:
     return "\n".join(lines)
 
 
-def html(told: "Explanation") -> str:
+def explanation_report(told: "Explanation") -> str:
     """For a browser: one file that needs nothing else."""
-    facts = "".join(f"<tr><th>{escape(n)}<td>{escape(v)}</tr>" for n, v in outline(told))
-    head = "".join(f"<th>{name}" for name in _HEAD)
-    rows = "\n".join(map(_row, told.features))
-    return document(
-        f"Why {told.request_id or told.flight}?",
-        f"<table>{facts}</table>"
-        "<p>Counts: how much higher the risk is than with the training window's median in the "
-        "value's place; what the model makes of it, one at a time, and no cause.</p>"
-        f"<table><tr>{head}</tr>\n{rows}</table>",
+    return render(
+        "monitor/templates/explanation_report.html",
+        told=told,
+        outline=outline(told),
+        head=_HEAD,
+        features=[(one, dict(zip(_HEAD, cells(one), strict=True))) for one in told.features],
+        numbers=_NUMBERS,
     )
 
 
@@ -77,9 +75,3 @@ def _told(told: dict[str, float | None]) -> str:
 
 def _number(value: str | float | None) -> str:
     return "-" if value is None else value if isinstance(value, str) else f"{value:g}"
-
-
-def _row(feature: "Feature") -> str:
-    kinds = ["", " class=n", " class=n", " class=n", "", "", " class=n", ""]
-    inside = [f"<td{k}>{escape(c)}" for k, c in zip(kinds, cells(feature), strict=True)]
-    return f"<tr{' class=no' if feature.why else ''}>{''.join(inside)}</tr>"

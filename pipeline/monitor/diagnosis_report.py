@@ -1,0 +1,38 @@
+"""A diagnosis as people read it: a page with the evidence of each step, and its picture."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.shared import plots as figures
+from pipeline.shared.contracts import MONITOR
+from pipeline.shared.pages import render
+
+if TYPE_CHECKING:
+    from pipeline.monitor.diagnose import Finding
+    from pipeline.monitor.performance.refit_gain import Gain
+    from pipeline.monitor.shift_decomposition import Part
+
+
+def diagnosis_report(finding: "Finding") -> str:
+    """A finding with the evidence of each step of the triage."""
+    return render("monitor/templates/diagnosis_report.html", finding=finding)
+
+
+def draw_diagnosis(finding: "Finding") -> None:
+    """Draw the parts of a change and the refit's gain, each with its interval, into a PNG file."""
+    bars: list[tuple[str, Part | Gain]] = [
+        (f"{name}, {part.inputs}", of)
+        for part in finding.decompositions
+        for name, of in (("relation", part.concept), ("inputs", part.covariate))
+    ]
+    if finding.gain is not None:
+        bars.append(("a refit, last days", finding.gain))
+    figure = figures.blank(9, 0.6 * len(bars) + 1)
+    axes = figure.subplots()
+    for place, (_, part) in enumerate(bars):
+        axes.plot([part.low, part.high], [place, place], color="tab:blue", linewidth=3)
+        axes.plot(part.point, place, marker="o", color="black")
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
+    axes.invert_yaxis()
+    axes.set(xlabel="change of the log loss, nats", title=f"{finding.month}: {finding.cause}")
+    figures.save(figure, MONITOR / f"diagnosis-{finding.month}.png")

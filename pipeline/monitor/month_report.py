@@ -1,0 +1,76 @@
+"""A month as people read it: one page in three layers, and its picture."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.monitor.inputs.data_quality import DOCS
+from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
+from pipeline.shared import plots as figures
+from pipeline.shared.contracts import MONITOR
+from pipeline.shared.pages import render
+
+if TYPE_CHECKING:
+    from pipeline.monitor.inputs.drift import Drift
+    from pipeline.monitor.performance.slice_performance import SliceFigures
+    from pipeline.monitor.report import Month
+
+PICTURE = MONITOR / "month.png"
+
+
+def month_report(found: "Month") -> str:
+    """A month in three layers: what was served, what it was served with, what came of it."""
+    columns, rows = _drift(found.drift)
+    intervals, slices = found.outcome.intervals, found.outcome.slices
+    return render(
+        "monitor/templates/month_report.html",
+        found=found,
+        limited=[check for check in found.checks if check.limit != 0 or not check.passed],
+        drift_columns=columns,
+        drift_rows=rows,
+        picture=PICTURE.name,
+        intervals=[{"name": name, **one.model_dump()} for name, one in intervals.items()],
+        slices=[_slice(name, one) for name, one in slices.items()],
+        links=_links(found.name),
+    )
+
+
+def _drift(drift: "Drift") -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The columns and the rows of the table of drift: a column for each trailing window."""
+    looks = ["PSI, trailing, to " + day for day in drift.look_days]
+    columns = {"column": "column", "group": "group", "PSI of the month": "psi"}
+    columns |= {look: look for look in looks} | {"status": "status"}
+    rows = [one.model_dump() | dict(zip(looks, one.looks, strict=True)) for one in drift.columns]
+    return columns, rows
+
+
+def _slice(name: str, of: "SliceFigures") -> dict[str, Any]:
+    noticed = "yes" if of.noticed else ""
+    return {"name": name, **of.figures.model_dump(), "noticed": noticed}
+
+
+def _links(name: str) -> dict[str, str]:
+    """The other files about the month that are there, by what they show."""
+    places = {
+        "Evidently: every column": DRIFT_PAGE.relative_to(MONITOR).as_posix(),
+        "Great Expectations: the served rows": f"{DOCS.relative_to(MONITOR).as_posix()}/index.html",
+        f"make diagnose MONTH={name}": f"diagnosis-{name}.html",
+    }
+    layers = ("drift", "tripwires", "outcome", "gain", "alerts")
+    places |= {f"{layer} as JSON": f"{layer}.json" for layer in layers}
+    return {text: to for text, to in places.items() if (MONITOR / to).is_file()}
+
+
+def draw_month(found: "Month") -> None:
+    """Draw the month day by day: outcome beside risk, and the loss beside what was expected."""
+    days = [day for day in found.outcome.days if day.figures.log_loss is not None]
+    dates = [day.date[5:] for day in days]
+    figure = figures.blank(10, 5.5)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(dates, [d.figures.mean_outcome for d in days], marker=".", label="late share")
+    above.plot(dates, [d.figures.mean_risk for d in days], marker=".", label="mean risk")
+    below.plot(dates, [d.figures.log_loss for d in days], marker=".", label="log loss")
+    expected = [d.figures.expected_log_loss for d in days]
+    below.plot(dates, expected, marker=".", label="expected of itself")
+    for axes in (above, below):
+        axes.legend()
+    below.tick_params(axis="x", rotation=60)
+    figures.save(figure, PICTURE)

@@ -1,0 +1,73 @@
+"""Where a version comes from, as a page that people read: its five parts, data, verdict, approvals.
+
+Everything on it is read from the sealed release; the model card beside it was sealed with it.
+"""
+
+import re
+from pathlib import Path
+
+from pipeline.records import rollout_ledger as ledger
+from pipeline.records.rollout_ledger import Move
+from pipeline.registry import champions, release
+from pipeline.registry import versions as tracking
+from pipeline.registry.release import Release
+from pipeline.registry.versions import Version
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.register import RegisterConfig
+from pipeline.shared.contracts import OVERALL, REPRODUCE, checks_of
+from pipeline.shared.files import read_json, write_text
+from pipeline.shared.pages import render
+
+
+def lineage(version: str = tracking.CHAMPION) -> str:
+    """Write the page of a version and its model card, once its record is known to be whole."""
+    registry = load(RegisterConfig)
+    registered = champions.named(registry, version)
+    sealed, papers, _ = release.fetch(registry, registered)
+    name = f"{registry.model_name} version {registered.number}"
+    path = REPRODUCE / f"lineage-{registered.number}.md"
+    card = REPRODUCE / f"card-{registered.number}.md"
+    write_text(card, (papers / release.CARD).read_text(encoding="utf-8"))
+    write_text(path, lineage_report(name, registered, sealed, papers, card.name))
+    given = tracking.approvals(registered)
+    judged = "; ".join(f"champion by {a['by']} at {a['at']}" for a in given) or "never champion"
+    return (
+        f"{name}: commit {sealed.commit[:12]}, data {sealed.data[:12]}, model {sealed.model[:12]}, "
+        f"features {sealed.features}, config {sealed.config[:12]}; {judged} -> {path}, {card}"
+    )
+
+
+def lineage_report(name: str, registered: Version, sealed: Release, papers: Path, card: str) -> str:
+    """The page as Markdown: the five parts, a graph, the data, the verdict, the approvals."""
+    training, verdict, manifest = (
+        read_json(papers / part, "register")
+        for part in (release.TRAINING, release.VERDICT, release.MANIFEST)
+    )
+    checks = checks_of(verdict)
+    return render(
+        "reproduce/templates/lineage_report.md",
+        name=name,
+        registered=registered,
+        sealed=sealed,
+        environment=sealed.papers[str(release.ENVIRONMENT)],
+        card=card,
+        training=training,
+        verdict=verdict,
+        manifest=manifest,
+        blocking=[check for check in checks if check.blocking],
+        overall=[check for check in checks if check.kind in OVERALL],
+        approvals=tracking.approvals(registered),
+        moves=ledger.told_of(registered.tag("release")),
+        label=_label,
+        shares=_shares,
+    )
+
+
+def _label(text: str) -> str:
+    """A text that cannot end the box of the graph in which it stands."""
+    return re.sub(r"[^\w .,:+-]", "_", text)
+
+
+def _shares(move: Move) -> str:
+    """How the traffic was split from a transition of the ledger on."""
+    return ", ".join(f"{arm} {share / 100:g}%" for arm, share in move.shares.items() if share)
