@@ -7,13 +7,18 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.shared import dvc, git, lineage
+from pipeline.shared.processes import Patience
+from pipeline.shared.watcher import hold
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "state" / "drills"
+_MAKING_SECONDS = 300.0
+"""What is made takes a minute, and longer beside others."""
 SHARED_CACHE = "SCRATCH_DVC_CACHE"
 """A folder in which scratch copies share their data: what one has computed, the next one finds."""
 
@@ -50,18 +55,22 @@ def begun(folder: Path, name: str, make: Callable[[], None]) -> None:
     tree = tree_of(folder)
     changes = hashlib.sha256(git.own(folder, "diff", "HEAD")).hexdigest()
     kept = KEPT / f"{tree[:12]}-{changes[:8]}-{name}"
-    if kept.is_dir():
-        shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
-        return
-    make()
-    _keep(folder, kept, tree)
+    patience = Patience(_MAKING_SECONDS)
+    while not kept.is_dir():
+        with hold(KEPT / f"tmp-{name}.lock") as mine:
+            if mine is not None or patience.over():
+                make()
+                _keep(folder, kept, tree)
+                return
+        time.sleep(0.1)  # somebody makes the same just now
+    shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
 
 
 def _keep(folder: Path, kept: Path, tree: str) -> None:
     """Keep a copy under its name, whole or not at all, and none of other files."""
     KEPT.mkdir(parents=True, exist_ok=True)
     for old in KEPT.iterdir():
-        if not old.name.startswith((tree[:12], "tmp")):
+        if old.is_dir() and not old.name.startswith((tree[:12], "tmp")):
             shutil.rmtree(old, ignore_errors=True)
     part = Path(tempfile.mkdtemp(dir=KEPT))
     shutil.copytree(folder, part, symlinks=True, dirs_exist_ok=True)

@@ -17,7 +17,7 @@ _FLIGHTS = "flights.csv.zip"
 
 
 def _publish(folder: Path, **changes: Callable[[str], str]) -> None:
-    """Give the scratch copy its own published files, changed as text and pinned anew."""
+    """Publish two months in the scratch copy, changed as text and pinned anew."""
     from pipeline.shared.source import locate
 
     source = folder / "published"
@@ -25,10 +25,11 @@ def _publish(folder: Path, **changes: Callable[[str], str]) -> None:
     if flights := changes.get("flights"):
         with zipfile.ZipFile(source / _FLIGHTS) as archive:
             name = archive.namelist()[0]
-            text = archive.read(name).decode()
+            head, *rows = archive.read(name).decode().splitlines()
+        rows = [row for row in rows if row.startswith(("2013,1,", "2013,2,"))]
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(name, flights(text))
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(name, flights("\n".join([head, *rows]) + "\n"))
         (source / _FLIGHTS).write_bytes(buffer.getvalue())
     if weather := changes.get("weather"):
         path = source / "weather.csv"

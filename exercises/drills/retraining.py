@@ -9,7 +9,7 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, configure, replace_once, two_months
 from exercises.drills.release import ran
 
-_GRAPH = ["ingest", "validate", "features", "guards"]
+_GRAPH = ["features", "guards"]
 _PLAUSIBLE = "    require_plausible(frame)\n    write_parquet(ROWS, frame)\n"
 _NEWEST = (
     "    newest = frame['sched_dep_utc']\\\n"
@@ -19,14 +19,14 @@ _NEWEST = (
 
 _LOOPED = """
 import subprocess, sys
-run = lambda *words: subprocess.run([sys.executable, "-m", "pipeline", *words]).returncode
+run = lambda *words: subprocess.run([sys.executable, "-m", "simulation", *words]).returncode
 sys.exit(run('loop'))
 """
 
 
 def _in_the_rows(folder: Path, days: int, fault: str) -> None:
     """Plant a fault in the newest days of the feature table."""
-    two_months(folder)
+    ran(folder)
     planted = _PLAUSIBLE.replace(
         "    write_parquet", _NEWEST.format(days=days) + f"    {fault}\n    write_parquet", 1
     )
@@ -56,7 +56,7 @@ def _serve_old_features(folder: Path) -> list[str]:
 
 def _poison_the_refit(folder: Path) -> list[str]:
     """What goes live learns from flipped labels; the judged model and the judged labels do not."""
-    two_months(folder)
+    ran(folder)
     configure(folder, "train", refit_until="2013-02-28", **{"window.last": "2013-02-14"})
     judged = {"first": "2013-02-15", "last": "2013-02-28"}
     configure(folder, "evaluate", window=judged)
@@ -66,7 +66,7 @@ def _poison_the_refit(folder: Path) -> list[str]:
         "(judged, frame.assign(late=frame['late'].where(frame['sched_dep_utc'] < '2013-02-15', "
         "1 - frame['late']))))",
     )
-    return ["ingest", "validate", "features", "train", "evaluate"]
+    return ["train", "evaluate"]
 
 
 def _stop_the_label_feed(folder: Path) -> list[str]:
