@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.shared import lineage, locations
+from pipeline.shared import lineage, locations, screen
 from pipeline.shared.config import CONFIGS, RegisterConfig, TrainConfig, load
 from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
 from pipeline.shared.databases import REPAIR, database_refusal
@@ -254,7 +254,6 @@ def _log_model(training: Training) -> None:
     """Store the ONNX file with its signature and an example, and check that it is the same file."""
     import mlflow
     import numpy as np
-    import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -264,7 +263,7 @@ def _log_model(training: Training) -> None:
         TensorSpec(np.dtype("float32"), (-1, 2), "probabilities"),
     ]
     mlflow.onnx.log_model(
-        onnx.load(TRAIN / MODEL_FILE),
+        screen.parse((TRAIN / MODEL_FILE).read_bytes()),
         name="model",
         signature=ModelSignature(Schema([inputs]), Schema(outputs)),
         input_example={"inputs": np.zeros((1, len(training.features)), dtype="float32")},
