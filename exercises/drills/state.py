@@ -27,7 +27,7 @@ from mlflow import MlflowClient
 from pipeline.shared.config import RegisterConfig, load
 
 config = load(RegisterConfig)
-client = MlflowClient(config.tracking_url, config.tracking_url)
+client = MlflowClient(config.tracking_url.get_secret_value())
 client.delete_registered_model_alias(config.model_name, "champion")
 """
 EXPORTED = "from pipeline.serve.loaded import export; export('champion')"

@@ -20,7 +20,6 @@ from pipeline.shared.config import MonitorConfig, RegisterConfig, TrainConfig, W
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
 from pipeline.shared.model import load as load_model
-from pipeline.shared.secrets import shown
 from pipeline.train import models
 
 FOLDS = 5
@@ -80,7 +79,7 @@ def live(first: str | None = None) -> tuple[tracking.Version, Window]:
     version = champions.current(registry)
     if version is None:
         raise RegistryRefused(
-            f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "
+            f"{registry.model_name} has no champion to watch in {registry.tracking_url}; "
             "`make run` registers one"
         )
     begins, ends = version.tag("window").split("..")

@@ -144,7 +144,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     # unless there is so little to measure that a process costs more.
     with _beside(len(frame) + len(champion.reference)) as beside:
         beside.submit(drift.ready)
-        rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+        rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
         reference = served(champion.reference, champion.answerer, None)
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
         told, rules = labels.daily(frame), Rules.of_configs()
@@ -163,7 +163,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             champion=champion,
             rows=len(this),
             logged=int((this["source"] == "log").sum()),
-            by_hand=by_hand(theirs, load(ServeConfig).log_url),
+            by_hand=by_hand(theirs, load(ServeConfig).log_url.get_secret_value()),
             checks=checks,
             skew=tripwires.beyond(skewed(theirs, this), len(this), odd),
             drift=moved.result(),
@@ -243,7 +243,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     return {
         "champion": version.tag("release"),
         "flights": file_hash(table_of(window)),
-        "log": str(newest(load(ServeConfig).log_url)),
+        "log": str(newest(load(ServeConfig).log_url.get_secret_value())),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
         "at": f"{now:%Y-%m-%dT%H:%MZ}",
     }

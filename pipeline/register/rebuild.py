@@ -14,6 +14,7 @@ from pipeline.shared.config import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
 from pipeline.shared.ledger import Entry, Side
+from pipeline.shared.secrets import Address
 from pipeline.shared.tracking import Restored
 
 
@@ -100,7 +101,7 @@ def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
     assert path is not None, "a registry on a server is not made here"
     temporary = path.with_name(f".{path.name}.rebuilt.tmp")
     temporary.unlink(missing_ok=True)
-    beside = config.model_copy(update={"tracking_url": f"sqlite:///{temporary}"})
+    beside = config.model_copy(update={"tracking_url": Address(f"sqlite:///{temporary}")})
     restored = {
         number: Restored(
             model=one.model,

@@ -11,7 +11,6 @@ from pipeline.shared.config import FeaturesConfig, RegisterConfig, load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
 from pipeline.shared.model import Model
 from pipeline.shared.model import load as load_model
-from pipeline.shared.secrets import shown
 
 
 def champion_of(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
@@ -26,7 +25,7 @@ def champion_of(config: FeaturesConfig) -> tuple[tracking.Version, Model]:
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to serve with in "
-            f"{shown(registry.tracking_url)}; `make run` registers one"
+            f"{registry.tracking_url}; `make run` registers one"
         )
     trained, today = champion.tag("feature_service"), service_version(config.model_dump())
     if trained != today:

@@ -34,7 +34,6 @@ from pipeline.shared.files import (
     write_parquet,
 )
 from pipeline.shared.model import Model
-from pipeline.shared.secrets import shown
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 OFFLINE_ROWS = 3_000
@@ -144,7 +143,7 @@ def materialize(until: str | None = None) -> str:
         store.materialize(VIEWS, max(since, wanted - longest), wanted)
     return (
         f"{len(VIEWS)} views complete to {wanted:%Y-%m-%d %H:%M}Z, from {since:%Y-%m-%d %H:%M}Z, "
-        f"in {shown(serve.online_url)}"
+        f"in {serve.online_url}"
     )
 
 
@@ -164,7 +163,7 @@ def _replay(
         days=days,
         champion=champion.digest,
         feature_service=service_version(config.model_dump()),
-        online_store=serve.online_url.partition(":")[0],
+        online_store=str(serve.online_url).partition(":")[0],
         flights=len(vectors),
         flags={view: _counts(vectors[f"{view}_flag"]) for view in VIEWS},
         late=late,

@@ -15,7 +15,6 @@ from pipeline.shared.config import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.ledger import Entry, Move, Side
-from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import CHAMPION, Held, Version
 
 
@@ -109,7 +108,7 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     if others or exported:
         raise RegistryRefused(
             f"{ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first champion, but "
-            f"{shown(config.tracking_url)} holds {len(others)} other version(s) {others[-5:]} and "
+            f"{config.tracking_url} holds {len(others)} other version(s) {others[-5:]} and "
             f"{release.EXPORTED}/ {len(exported)} release(s) {exported[-5:]}: something served "
             f"before; {REPAIR}"
         )
@@ -159,7 +158,7 @@ def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
     if config.database is None and number in held.versions:
         return held.versions[number]
     raise RegistryRefused(
-        f"{shown(config.tracking_url)} says that version {number} is {CHAMPION}, "
+        f"{config.tracking_url} says that version {number} is {CHAMPION}, "
         f"{ledger.LEDGER} has 0 entries: the ledger was lost; {REPAIR}"
     )
 
@@ -169,14 +168,14 @@ def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
     version = held.versions.get(reign.side.version)
     if version is None:
         raise RegistryRefused(
-            f"{ledger.LEDGER} says that {reign.words} is {CHAMPION}, {shown(config.tracking_url)} "
+            f"{ledger.LEDGER} says that {reign.words} is {CHAMPION}, {config.tracking_url} "
             f"holds {len(held.versions)} version(s) {sorted(map(int, held.versions))[-5:]}: it was "
             f"emptied or replaced, or the version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(
             f"{ledger.LEDGER} says that {reign.words} is {CHAMPION}, in "
-            f"{shown(config.tracking_url)} version {version.number} is release "
+            f"{config.tracking_url} version {version.number} is release "
             f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
         )
     return version
@@ -188,10 +187,7 @@ def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
     if number == reign.side.version:
         return ""
     alias = "is not set" if number is None else f"is version {number}"
-    return (
-        f"the ledger says {reign.words}, the alias {CHAMPION} in {shown(config.tracking_url)} "
-        f"{alias}"
-    )
+    return f"the ledger says {reign.words}, the alias {CHAMPION} in {config.tracking_url} {alias}"
 
 
 def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:

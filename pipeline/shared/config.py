@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pipeline.shared import documents, secrets
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import read_at_most
+from pipeline.shared.secrets import Address
 
 CONFIGS = Path("configs")
 MAX_CONFIG_BYTES = 64_000
@@ -352,24 +353,27 @@ class RegisterConfig(StageConfig):
     model_name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     experiment: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     # What MLflow knows; it repeats an address that it does not know, with the password in it.
-    tracking_url: str = Field(
-        pattern=r"^(https?|(sqlite|postgresql|mysql|mssql)(\+[a-z0-9_]+)?)://", repr=False
-    )
-    artifacts_url: str = Field(repr=False)
+    tracking_url: Address[
+        Annotated[
+            str, Field(pattern=r"^(https?|(sqlite|postgresql|mysql|mssql)(\+[a-z0-9_]+)?)://")
+        ]
+    ]
+    artifacts_url: Address[str]
 
     @property
     def database(self) -> Path | None:
         """The embedded store's file; None where a server keeps it."""
-        scheme, _, path = self.tracking_url.partition(":///")
+        scheme, _, path = self.tracking_url.get_secret_value().partition(":///")
         return Path(path) if scheme == "sqlite" else None
 
     @property
     def artifacts(self) -> Path | None:
         """The folder of the artifacts; None where a server keeps them."""
-        url = urlsplit(self.artifacts_url)
+        address = self.artifacts_url.get_secret_value()
+        url = urlsplit(address)
         if url.scheme not in ("", "file"):
             return None
-        return Path(unquote(url.path) if url.scheme else self.artifacts_url)
+        return Path(unquote(url.path) if url.scheme else address)
 
 
 class ReproduceConfig(StageConfig):
@@ -385,12 +389,12 @@ class ServeConfig(StageConfig):
 
     stage = "serve"
     environment = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
-    online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
+    online_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|redis://|postgresql://).+")]]
     compute: Literal["duckdb", "spark"]
     max_lag_minutes: int = Field(gt=0)
     batch_horizon_minutes: int = Field(gt=0)
     port: int = Field(ge=1, le=65_535)
-    log_url: str = Field(pattern=r"^(sqlite:///|postgresql://).+", repr=False)
+    log_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|postgresql://).+")]]
     log_queue: int = Field(ge=1, le=1_000_000)
     log_days: int = Field(ge=1, le=3_650)
     max_body_bytes: int = Field(ge=1_000, le=64_000_000)

@@ -27,7 +27,6 @@ from pipeline.shared.contracts import (
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
-from pipeline.shared.secrets import shown
 from pipeline.shared.tracking import Version
 
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
@@ -342,7 +341,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {told!r}, "
                 f"its sealed release says {sealed!r}: the registry was rewritten; restore "
-                f"{shown(config.tracking_url)} from a backup; {REPAIR}"
+                f"{config.tracking_url} from a backup; {REPAIR}"
             )
     model = tracking.fetch(config, registered)
     require_in_step(release, folder, model)

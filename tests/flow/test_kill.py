@@ -31,11 +31,12 @@ MOMENTS = {
 DATABASE = """
 import contextlib, os, signal, sys, time
 from pathlib import Path
+from pipeline.shared.secrets import Address
 from pipeline.shared import tracking
 from pipeline.shared.config import RegisterConfig, load
 
 def ask(place):
-    url = f"sqlite:///{place}/mlflow.db"
+    url = Address(f"sqlite:///{place}/mlflow.db")
     tracking.find_version(load(RegisterConfig).model_copy(update={"tracking_url": url}), "0" * 64)
 
 def child(place):

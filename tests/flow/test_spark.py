@@ -19,6 +19,7 @@ from pipeline.features.store import opened
 from pipeline.shared.config import FeaturesConfig, ServeConfig, load
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
+from pipeline.shared.secrets import Address
 from tests import needs
 from tests.processes import below
 
@@ -42,7 +43,7 @@ class World:
         self.asked = transform.requests(flights, self.config).sample(300, random_state=1)
 
     def store(self, compute, online):
-        told = {"online_url": f"sqlite:///{online}/online.db", "compute": compute}
+        told = {"online_url": Address(f"sqlite:///{online}/online.db"), "compute": compute}
         return opened(self.config, self.serve.model_copy(update=told), self.folder)
 
 
