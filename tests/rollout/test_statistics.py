@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from pipeline.rollout.looks import end, limits, log_e_days, p_above
+from benchmarks.shadows import log_e_days
+from pipeline.rollout.looks import end, limits, p_above
 from pipeline.rollout.statistics import (
     first_alarm,
     log_e_mean,

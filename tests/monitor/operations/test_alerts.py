@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
 from pipeline.monitor.operations import alerts, dashboard, rules, signals
@@ -16,7 +17,7 @@ from pipeline.rollout import envoy
 from pipeline.rollout.evidence import ALWAYS_THERE
 from pipeline.serve.app import create_app
 from pipeline.serve.log import opened
-from pipeline.serve.metrics import Metrics, Sample, samples, shown_text
+from pipeline.serve.metrics import Metrics, Sample, registry_of, samples
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config import MonitorConfig, ServeConfig, load
 from tests.monitor.operations import scenes
@@ -146,7 +147,7 @@ def proxy(tmp_path_factory) -> list[Sample]:
 @pytest.fixture(scope="module")
 def known(served, proxy) -> list[Sample]:
     """All that Prometheus is shown, and what it says itself of each job."""
-    told = samples(shown_text(lambda: signals.shown(FULL, 1.0)))
+    told = samples(generate_latest(registry_of(lambda: signals.shown(FULL, 1.0))).decode())
     jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
     return [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
 

@@ -7,13 +7,14 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from pipeline.monitor.operations import signals
 from pipeline.monitor.operations.exporter import read
 from pipeline.monitor.operations.signals import Signals
 from pipeline.rollout.live import free_ports
-from pipeline.serve.metrics import exposed, samples, shown_text
+from pipeline.serve.metrics import exposed, registry_of, samples
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.loopback import HOST
@@ -43,7 +44,7 @@ FULL = BARE.model_copy(
 
 
 def numbers(found, heartbeat=1.0):
-    told = samples(shown_text(lambda: signals.shown(found, heartbeat)))
+    told = samples(generate_latest(registry_of(lambda: signals.shown(found, heartbeat))).decode())
     return {(s.name.removeprefix(signals.PREFIX), *s.labels.values()): s.value for s in told}
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.early_labels import Pending, so_far
 from pipeline.features import transform
 from pipeline.features.names import flight_names
 from pipeline.monitor.outcomes.labels import dates, deadline
-from pipeline.monitor.outcomes.maturity import Pending, so_far
 from pipeline.shared.config import FeaturesConfig, load
 
 pytestmark = pytest.mark.answer("delayed-labels")
