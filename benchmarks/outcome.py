@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import proxy_metrics
+from benchmarks.early_labels import Pending, so_far
 from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
@@ -21,10 +23,8 @@ from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.features.slices import slices
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance import proxies as proxy
 from pipeline.monitor.performance.daily import due
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.label_maturity import Pending, so_far
 from pipeline.monitor.performance.performance import Rules, judged
 from pipeline.monitor.performance.quality import auc_interval
 from pipeline.records.arrivals import published_until
@@ -104,14 +104,14 @@ def unfinished(rows: pd.DataFrame, pending: Pending, rules: Rules) -> dict[str, 
             "flights_known": round(float(told["known"].mean()), 1),
             "flights_due": round(float(told["dues"].mean()), 1),
             **{
-                name: proxy.over_days((told[a] - told[b]).to_numpy(), rules.bootstrap)
+                name: proxy_metrics.over_days((told[a] - told[b]).to_numpy(), rules.bootstrap)
                 for name, (a, b) in sides.items()
             },
         }
         if hour == 12:
             wrong = told["naive"] - told["truth_due"]
             for month, values in wrong.groupby(wrong.index.strftime("%Y-%m")):
-                over = proxy.over_days(values.to_numpy(), rules.bootstrap)
+                over = proxy_metrics.over_days(values.to_numpy(), rules.bootstrap)
                 found["naive_of_due_at_12_by_month"][month] = over
     return found
 
@@ -125,8 +125,11 @@ def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, A
     """Each proxy against the labels, over the days; where each stands when a day's flags do."""
     day, risk = pd.factorize(rows["day"], sort=True)[0], rows["risk"].to_numpy()
     late, flag = rows[LABEL].to_numpy(dtype="float64"), rows[PROXY].to_numpy()
-    truth = proxy.daily(day, late, risk)
-    alone, binned = proxy.FlagRates.of(past), proxy.FlagRates.of(past, proxy.RISK_BINS)
+    truth = proxy_metrics.daily(day, late, risk)
+    alone, binned = (
+        proxy_metrics.FlagRates.of(past),
+        proxy_metrics.FlagRates.of(past, proxy_metrics.RISK_BINS),
+    )
     then = rows.groupby("day")[f"{PROXY}_known_at"].transform("max")
     known = (rows[f"{LABEL}_known_at"] <= then).to_numpy()
     left = ((labels.deadline(rows) - then) / pd.Timedelta(minutes=1)).to_numpy()
@@ -138,10 +141,12 @@ def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, A
         "early_labels_by_risk": np.where(known, late, pending.chance(left, risk)),
         "own_risk": risk,
     }
-    sums = {name: proxy.daily(day, chance, risk) for name, chance in chances.items()}
+    sums = {name: proxy_metrics.daily(day, chance, risk) for name, chance in chances.items()}
     sums["flag_less_its_offset"] = _less_offset(sums["flag"], alone, past)
-    sums["early_labels_naive"] = proxy.daily(day[known], late[known], risk[known])
-    firing = proxy.fires(proxy.trailing(truth, rules.outcome), rules.outcome).to_numpy()
+    sums["early_labels_naive"] = proxy_metrics.daily(day[known], late[known], risk[known])
+    firing = proxy_metrics.fires(
+        proxy_metrics.trailing(truth, rules.outcome), rules.outcome
+    ).to_numpy()
     return {
         "p_late_by_flag": {
             "not_late": _round(alone.rates[0, 0]),
@@ -153,21 +158,23 @@ def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, A
         "outcome_alert": {
             "days": len(truth),
             "days_firing": int(firing.sum()),
-            "episodes": len(proxy.episodes(firing)),
+            "episodes": len(proxy_metrics.episodes(firing)),
         },
         "proxies": {
-            name: proxy.validated(own, truth, rules.outcome, rules.bootstrap)
+            name: proxy_metrics.validated(own, truth, rules.outcome, rules.bootstrap)
             for name, own in sums.items()
         },
     }
 
 
-def _less_offset(sums: pd.DataFrame, alone: proxy.FlagRates, past: pd.DataFrame) -> pd.DataFrame:
+def _less_offset(
+    sums: pd.DataFrame, alone: proxy_metrics.FlagRates, past: pd.DataFrame
+) -> pd.DataFrame:
     """The flag's loss less what it was too high in training, in nats a flight."""
     risk, one_day = past["risk"].to_numpy(), np.zeros(len(past))
     chance = alone.chance(past[PROXY].to_numpy(), risk)
-    ours = proxy.daily(one_day, chance, risk)["loss"]
-    labelled = proxy.daily(one_day, past[LABEL].to_numpy(dtype="float64"), risk)["loss"]
+    ours = proxy_metrics.daily(one_day, chance, risk)["loss"]
+    labelled = proxy_metrics.daily(one_day, past[LABEL].to_numpy(dtype="float64"), risk)["loss"]
     offset = float((ours - labelled).iloc[0]) / len(past)
     return sums.assign(loss=sums["loss"] - offset * sums["flights"])
 

@@ -241,7 +241,11 @@ def running(digest: str) -> Iterator[dict[str, int]]:
     command += ["--model-uri", f"models:/{registry.model_name}@champion", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(ports["mlflow"])]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    settings = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": registry.tracking_url}
+    settings = {
+        **os.environ,
+        "PATH": path,
+        "MLFLOW_TRACKING_URI": registry.tracking_url.get_secret_value(),
+    }
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Watch
-from pipeline.rollout.analysis.group_sequential import log_e_days
 from pipeline.rollout.analysis.shadow import decide
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.scores import log_loss
@@ -21,6 +20,25 @@ SHARES, DAYS = (5, 25, 50), (7, 14, 28, 182)
 FLIGHTS_A_DAY = 920
 DETECT = 1.645 + 0.842
 """Standard errors of a difference that a one-sided test at .05 finds in four of five cases."""
+
+
+def log_e_days(days: np.ndarray, margin: float, r: float = 0.3) -> np.ndarray:
+    """Log e after each day against "the mean over days is at most `margin`", for a dashboard.
+
+    A t test with a half-normal prior of variance `r` on the mean in standard deviations, for normal
+    days without memory; Wang and Ramdas (2023). Days are neither, so nothing acts on it.
+    """
+    from scipy.stats import t
+
+    x = np.asarray(days, "float64") - margin
+    n = np.arange(1, len(x) + 1)
+    mean = np.cumsum(x) / n
+    spread = np.maximum(np.cumsum(x**2) - n * mean**2, 0.0)
+    q = n * r / (1 + n * r)
+    rest = np.maximum(spread + n * mean**2 / (1 + n * r), 1e-300)
+    ratio = np.maximum(spread + n * mean**2, 1e-300) / rest
+    side = t.logcdf(q * mean / np.sqrt(q * rest / n**2), n)
+    return np.asarray(np.log(2) - 0.5 * np.log1p(n * r) + n / 2 * np.log(ratio) + side)
 
 
 class Risks(Protocol):

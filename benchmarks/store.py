@@ -32,6 +32,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import write_parquet
+from pipeline.shared.secrets import Address
 
 REQUESTS = [300, 1_000, 3_000]
 """How many requests Feast's joins are given: their work grows with requests times rows."""
@@ -214,7 +215,7 @@ def main() -> int:
         for view, rows in raw.views.items():
             write_parquet(folder / f"{view}.parquet", table(view, rows, raw.config))
         address = os.environ.get("PIPELINE_ONLINE_URL", f"sqlite:///{name}/online.db")
-        serve = load(ServeConfig).model_copy(update={"online_url": address})
+        serve = load(ServeConfig).model_copy(update={"online_url": Address(address)})
         say("one day online")
         found["online"] = online(raw, folder, serve)
         found["joins"] = joins(raw, folder, serve)

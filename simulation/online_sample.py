@@ -79,7 +79,8 @@ class OnlineSample:
         self._open(side)
         assert self._users is not None
         assert self._store is not None
-        config, log_url = load(FeaturesConfig), load(ServeConfig).log_url
+        config = load(FeaturesConfig)
+        log_url = load(ServeConfig).log_url.get_secret_value()
         frame = self.year.frame[sample].reset_index(drop=True)
         ahead, before = asked_for(frame, self.source.views or {}, config), newest(log_url)
         names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()

@@ -137,7 +137,7 @@ def _replay(
         days=days,
         champion=champion.digest,
         feature_service=service_version(config.model_dump()),
-        online_store=serve.online_url.partition(":")[0],
+        online_store=str(serve.online_url).partition(":")[0],
         flights=len(vectors),
         flags={view: _counts(vectors[f"{view}_flag"]) for view in VIEWS},
         late=late,

@@ -119,7 +119,7 @@ def answer(champion: Champion, rows: pd.DataFrame) -> None:
         )
         for number, (name, at, features, since, risk) in enumerate(told)
     ]
-    with opened(load(ServeConfig).log_url, len(answers)) as log:
+    with opened(load(ServeConfig).log_url.get_secret_value(), len(answers)) as log:
         log.add(answers)
 
 

@@ -30,7 +30,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 
 config = load(RegisterConfig)
-client = MlflowClient(config.tracking_url, config.tracking_url)
+client = MlflowClient(config.tracking_url.get_secret_value())
 client.delete_registered_model_alias(config.model_name, "champion")
 """
 EXPORTED = "from pipeline.registry.release_loader import export; export('champion')"

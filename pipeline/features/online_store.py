@@ -331,7 +331,7 @@ def _feast(registry: Path, project: str, serve: ServeConfig) -> Any:
             project=project,
             provider="local",
             registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
-            online_store=online_store(serve.online_url, project),
+            online_store=online_store(serve.online_url.get_secret_value(), project),
             entity_key_serialization_version=3,
             repo_path=registry,
             **_compute(registry, serve),

@@ -142,7 +142,7 @@ def found(month: str | None) -> Finding:
     window = month_window(month, config)
     champion = watched(window.first)
     frame = flights(window)
-    rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+    rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
     reference = served(champion.reference, champion.answerer, None)
     checks = data_quality.looked(reference, rows, config.tripwires)
     broken, odd = data_quality.failed(checks), config.tripwires.odd_requests

@@ -105,7 +105,7 @@ def explain(request: str | None = None, row: int | None = None) -> str:
 
 def _answer(request: str | None, row: int | None) -> dict[str, Any]:
     """The answer with this id, a user's own before a shadow's; the newest if none is named."""
-    url = load(ServeConfig).log_url
+    url = load(ServeConfig).log_url.get_secret_value()
     last = newest(url)
     found = answered(url, request_id=request) if request else answered(url, last - 1)
     found = found[found["row"] == (row or 0)] if request else found
@@ -123,7 +123,7 @@ def _answer(request: str | None, row: int | None) -> dict[str, Any]:
 
 def _newest_of(**equal: Any) -> dict[str, Any] | None:
     """The newest answer that reached a known caller, or else somebody who tried the server."""
-    found = answered(load(ServeConfig).log_url, **equal)
+    found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
     return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))

@@ -26,7 +26,6 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
-from pipeline.shared.secrets import shown
 
 FOLDS = 5
 
@@ -85,7 +84,7 @@ def live(first: str | None = None) -> tuple[versions.Version, Window]:
     version = champions.current(registry)
     if version is None:
         raise RegistryRefused(
-            f"{registry.model_name} has no champion to watch in {shown(registry.tracking_url)}; "
+            f"{registry.model_name} has no champion to watch in {registry.tracking_url}; "
             "`make run` registers one"
         )
     begins, ends = version.tag("window").split("..")

@@ -143,7 +143,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
     # unless there is so little to measure that a process costs more.
     with _beside(len(frame) + len(champion.reference)) as beside:
         beside.submit(drift.ready)
-        rows = served(frame, champion.answerer, load(ServeConfig).log_url)
+        rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
         reference = served(champion.reference, champion.answerer, None)
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
         told, rules = labels.daily(frame), Rules.of_configs()
@@ -162,7 +162,7 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             champion=champion,
             rows=len(this),
             logged=int((this["source"] == "log").sum()),
-            by_hand=by_hand(theirs, load(ServeConfig).log_url),
+            by_hand=by_hand(theirs, load(ServeConfig).log_url.get_secret_value()),
             checks=checks,
             skew=data_quality.beyond(skewed(theirs, this), len(this), odd),
             drift=moved.result(),
@@ -244,7 +244,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     return {
         "champion": version.tag("release"),
         "flights": file_hash(table_of(window)),
-        "log": str(newest(load(ServeConfig).log_url)),
+        "log": str(newest(load(ServeConfig).log_url.get_secret_value())),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
         "at": f"{now:%Y-%m-%dT%H:%MZ}",
     }

@@ -55,7 +55,7 @@ def prune(until: str | None = None) -> str:
     limit = now - pd.Timedelta(days=config.log_days)
     _require_not_needed(limit)
     told = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
-    removed = remove(config.log_url, _minute(limit), _minute(now))
+    removed = remove(config.log_url.get_secret_value(), _minute(limit), _minute(now))
     if removed is None:
         return f"0 answers of before are in the log, answers are {told}"
     first, last = (instant(int(removed[f"{end}_predict_at"])) for end in ("first", "last"))

@@ -17,6 +17,7 @@ from pipeline.registry.versions import Restored
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
+from pipeline.shared.secrets import Address
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
     assert path is not None, "a registry on a server is not made here"
     temporary = path.with_name(f".{path.name}.rebuilt.tmp")
     temporary.unlink(missing_ok=True)
-    beside = config.model_copy(update={"tracking_url": f"sqlite:///{temporary}"})
+    beside = config.model_copy(update={"tracking_url": Address(f"sqlite:///{temporary}")})
     restored = {
         number: Restored(
             model=one.model,

@@ -18,7 +18,6 @@ from pipeline.shared import lineage
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import RegistryRefused
-from pipeline.shared.secrets import shown
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     if others or exported:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first "
-            f"champion, but {shown(config.tracking_url)} holds {len(others)} other "
+            f"champion, but {config.tracking_url} holds {len(others)} other "
             f"version(s) {others[-5:]} and {release.EXPORTED}/ {len(exported)} release(s) "
             f"{exported[-5:]}: something served before; {REPAIR}"
         )
@@ -161,7 +160,7 @@ def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
     if config.database is None and number in held.versions:
         return held.versions[number]
     raise RegistryRefused(
-        f"{shown(config.tracking_url)} says that version {number} is {CHAMPION}, "
+        f"{config.tracking_url} says that version {number} is {CHAMPION}, "
         f"{rollout_ledger.LEDGER} has 0 entries: the ledger was lost; {REPAIR}"
     )
 
@@ -172,14 +171,14 @@ def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
     if version is None:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, "
-            f"{shown(config.tracking_url)} holds {len(held.versions)} version(s) "
+            f"{config.tracking_url} holds {len(held.versions)} version(s) "
             f"{sorted(map(int, held.versions))[-5:]}: it was emptied or replaced, or the "
             f"version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, in "
-            f"{shown(config.tracking_url)} version {version.number} is release "
+            f"{config.tracking_url} version {version.number} is release "
             f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
         )
     return version
@@ -191,10 +190,7 @@ def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
     if number == reign.side.version:
         return ""
     alias = "is not set" if number is None else f"is version {number}"
-    return (
-        f"the ledger says {reign.words}, the alias {CHAMPION} in {shown(config.tracking_url)} "
-        f"{alias}"
-    )
+    return f"the ledger says {reign.words}, the alias {CHAMPION} in {config.tracking_url} {alias}"
 
 
 def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:

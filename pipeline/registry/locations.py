@@ -52,7 +52,7 @@ WHERE name = ? AND key IN ('release', 'releases_before')
 def artifact_location(config: RegisterConfig) -> str:
     """The folder of a new experiment as MLflow stores it: relative where it lies in the project."""
     if config.artifacts is None:
-        return config.artifacts_url
+        return config.artifacts_url.get_secret_value()
     here, folder = Path.cwd().resolve(), config.artifacts.resolve()
     inside = config.database is not None and config.database.resolve().is_relative_to(here)
     if inside and folder.is_relative_to(here):

@@ -31,7 +31,6 @@ from pipeline.shared.contracts import (
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
-from pipeline.shared.secrets import shown
 
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
 EXPORTED = Path("state/serve/releases")
@@ -347,7 +346,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {told!r}, "
                 f"its sealed release says {sealed!r}: the registry was rewritten; restore "
-                f"{shown(config.tracking_url)} from a backup; {REPAIR}"
+                f"{config.tracking_url} from a backup; {REPAIR}"
             )
     model = versions.fetch(config, registered)
     require_in_step(release, folder, model)

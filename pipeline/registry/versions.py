@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.registry import locations
+from pipeline.registry import locations, model_scan
 from pipeline.shared import lineage
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.config.register import RegisterConfig
@@ -38,7 +38,6 @@ from pipeline.shared.errors import (
     quoted,
 )
 from pipeline.shared.files import file_hash, read_json, replacing, storage_failed
-from pipeline.shared.secrets import shown
 
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -105,7 +104,7 @@ def _client(config: RegisterConfig) -> Any:
     locations.require_own_files(config)
     if config.database and not config.database.is_file():
         _make_store(config.database)
-    address = _without_password(config.tracking_url)
+    address = _without_password(config.tracking_url.get_secret_value())
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     return mlflow.MlflowClient()
@@ -257,7 +256,6 @@ def _log_model(training: Training) -> None:
     """Store the ONNX file with its signature and an example, and check that it is the same file."""
     import mlflow
     import numpy as np
-    import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -267,7 +265,7 @@ def _log_model(training: Training) -> None:
         TensorSpec(np.dtype("float32"), (-1, 2), "probabilities"),
     ]
     mlflow.onnx.log_model(
-        onnx.load(TRAIN / MODEL_FILE),
+        model_scan.parse((TRAIN / MODEL_FILE).read_bytes()),
         name="model",
         signature=ModelSignature(Schema([inputs]), Schema(outputs)),
         input_example={"inputs": np.zeros((1, len(training.features)), dtype="float32")},
@@ -354,7 +352,7 @@ def _version(found: Any) -> Version:
 def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
-        f"{shown(config.tracking_url)} and {shown(config.artifacts_url)} from a backup; {REPAIR}"
+        f"{config.tracking_url} and {config.artifacts_url} from a backup; {REPAIR}"
     )
 
 
@@ -404,14 +402,14 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     import mlflow
 
     source = _source(client, config, registered.number)
-    with _kept(config, "in use", registered.number, shown(config.artifacts_url)):
+    with _kept(config, "in use", registered.number, str(config.artifacts_url)):
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
         found = file_hash(path)
     if found != registered.digest:
         raise ArtifactTampered(
             f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
             f"{registered.digest[:12]}… was registered; it is not loaded: restore "
-            f"{shown(config.artifacts_url)} from a backup; {REPAIR}"
+            f"{config.artifacts_url} from a backup; {REPAIR}"
         )
     return path
 
@@ -433,7 +431,7 @@ def named(config: RegisterConfig, name: str) -> Version:
     found = versions.get(str(aliases.get(name, name)))
     if found is None:
         raise VersionUnknown(
-            f"{config.model_name} has no version {name!r} in {shown(config.tracking_url)}; it "
+            f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
             f"{sorted(aliases)}; `make run` adds one"
         )
@@ -452,7 +450,7 @@ def sealed(config: RegisterConfig, release: str) -> Version:
             return registered
     raise VersionUnknown(
         f"{config.model_name} has no version with the release {release[:12]} in "
-        f"{shown(config.tracking_url)}; it has {len(versions)} version(s), and `make lineage` "
+        f"{config.tracking_url}; it has {len(versions)} version(s), and `make lineage` "
         "shows the champion's"
     )
 
@@ -568,7 +566,7 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     client = _client(config)
     import mlflow
 
-    with _kept(config, place, registered.number, shown(config.artifacts_url)):
+    with _kept(config, place, registered.number, str(config.artifacts_url)):
         kept = locations.in_full(config, client.get_run(registered.run_id).info.artifact_uri)
         return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
 

@@ -20,7 +20,6 @@ from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, read_json, write_json
-from pipeline.shared.secrets import shown
 
 _THREADS = re.compile(r"^threads: \d+$", re.MULTILINE)
 
@@ -98,14 +97,13 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
 
     Whatever registry its config names, a rebuilt run must not land there.
     """
-    own = registry.model_copy(
-        update={
-            "tracking_url": f"sqlite:///{folder}/state/mlflow.db",
-            "artifacts_url": f"{folder}/state/artifacts",
-        }
-    )
+    places = {
+        "tracking_url": f"sqlite:///{folder}/state/mlflow.db",
+        "artifacts_url": f"{folder}/state/artifacts",
+    }
+    own = RegisterConfig.model_validate(registry.model_dump() | places)
     path = folder / "configs/register.yaml"
-    values = read_values(path) | own.model_dump()
+    values = read_values(path) | registry.model_dump() | places
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     opponent = _json(papers / VERDICT)["champion"]
     if opponent is None:
@@ -114,7 +112,7 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
     if champion is None:
         raise NotReproduced(
             f"the version was judged against {opponent[:12]}, which "
-            f"{shown(registry.tracking_url)} no longer holds: restore it from a backup"
+            f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
     number = versions.plant(own, champion, versions.fetch(registry, champion))
     first = champions.first_move(replace(champion, number=number), rollout_ledger.BEGINNING)

@@ -33,7 +33,7 @@ _COLUMNS = [column.name for column in log.TABLE.columns]
 
 def online_stores() -> Iterator[Finding]:
     """Online stores in files; each is made again from the views of the features."""
-    url = load(ServeConfig).online_url
+    url = load(ServeConfig).online_url.get_secret_value()
     if not url.startswith(_SQLITE):
         return
     path = Path(url.removeprefix(_SQLITE))
@@ -51,7 +51,7 @@ def online_stores() -> Iterator[Finding]:
 
 def request_log() -> Iterator[Finding]:
     """The log of answers: of a broken one, what can still be read."""
-    url = load(ServeConfig).log_url
+    url = load(ServeConfig).log_url.get_secret_value()
     path = Path(url.removeprefix(_SQLITE))
     if not (url.startswith(_SQLITE) and path.is_file() and (wrong := damage(path))):
         return
@@ -79,7 +79,7 @@ def _readable(path: Path) -> list[tuple[object, ...]]:
 
 def last_served() -> tuple[str, str]:
     """The release that answered last as champion, and when, by the request log; "" if none did."""
-    path = Path(load(ServeConfig).log_url.removeprefix(_SQLITE))
+    path = Path(load(ServeConfig).log_url.get_secret_value().removeprefix(_SQLITE))
     if not path.is_file() or damage(path):
         return "", ""
     with contextlib.closing(sqlite3.connect(path)) as connection:

@@ -178,12 +178,13 @@ def staged(
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
     ahead, access = source.traffic(rollout.first, days), KEPT / envoy.ACCESS
+    log_url = serve.log_url.get_secret_value()
     evidence = Evidence(
         ahead,
         recomputed(rollout, ahead),
         access,
-        serve.log_url,
-        0 if known else newest(serve.log_url),
+        log_url,
+        0 if known else newest(log_url),
         access.stat().st_size if known and access.is_file() else 0,
         readings=KEPT / READINGS,
     )

@@ -15,13 +15,12 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from pipeline.records.request_log import Log
-from pipeline.serve import open_inference
+from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
 from pipeline.serve.handler import Desk
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.middleware import Envelope, refusal
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, Refused
-from pipeline.serve.openapi import BODIES, answers, api_reference, described
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, Refused
 from pipeline.serve.predictor import Predicts
 from pipeline.serve.schema import Asked, flight_id, instant_of
 from pipeline.shared.callers import Trust
@@ -59,6 +58,7 @@ def create_app(
         version=desk.version,
         docs_url=None,
         redoc_url=None,
+        responses=openapi.REFUSALS,
         lifespan=lifespan,
         redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
@@ -68,8 +68,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _no_route)
     _for_people(app, desk, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
-    _for_machines(app, _Machines(desk, ready, kinds))
-    described(app, list(kinds))
+    _for_machines(app, _Machines(desk, ready, kinds), list(kinds), desk.version)
+    openapi.add_bodies(app)
     app.state.gate, app.state.metrics = gate, metrics  # for the connections
     return app
 
@@ -106,7 +106,7 @@ def _json(value: Any) -> Response:
 def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     """`/predict`, the documentation, and the metrics."""
 
-    @app.post("/predict", openapi_extra=BODIES["predict"], responses=answers("Predictions"))
+    @app.post("/predict", openapi_extra=openapi.body(Asked), response_model=openapi.Predictions)
     async def predict(request: Request) -> Response:
         """The risk that flights arrive 15 or more minutes late, or not at all."""
         body = await desk.body(request, JSON)
@@ -126,7 +126,7 @@ def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """The documentation as a page that loads nothing from elsewhere."""
-        return Response(api_reference(app.openapi()), media_type="text/html")
+        return Response(openapi.api_reference(app.openapi()), media_type="text/html")
 
     @app.get("/metrics", include_in_schema=False)
     async def counted() -> Response:
@@ -201,15 +201,20 @@ class _Named(Route):
         return match, {**found, "route": self}
 
 
-def _for_machines(app: FastAPI, to: _Machines) -> None:
+def _for_machines(app: FastAPI, to: _Machines, kinds: list[str], version: str) -> None:
     """The routes of the protocol, with and without a version."""
-    app.get("/v2", responses=answers("Server"))(to.server)
-    app.get("/v2/health/live", responses=answers("Live"))(to.live)
-    app.get("/v2/health/ready", responses=answers("Ready"))(to.ready)
+    app.get("/v2", response_model=openapi.Server)(to.server)
+    app.get("/v2/health/live", response_model=openapi.Live)(to.live)
+    app.get("/v2/health/ready", response_model=openapi.Ready)(to.ready)
     # FastAPI's routes are for the document: they take as long as a prediction does.
     app.router.routes.insert(0, _Named(f"{_MODEL}/infer", to.infer, methods=["POST"]))
-    for base in (_MODEL, f"{_MODEL}/versions/{{version}}"):
-        app.get(base, responses=answers("Metadata"))(to.model)
-        app.get(f"{base}/ready", responses=answers("Ready"))(to.model_ready)
-        said = answers("Inferred")
-        app.post(f"{base}/infer", openapi_extra=BODIES["infer"], responses=said)(to.infer)
+    named, versioned = openapi.in_path(name=kinds), openapi.in_path(name=kinds, version=[version])
+    for base, extra in ((_MODEL, named), (f"{_MODEL}/versions/{{version}}", versioned)):
+        app.get(base, openapi_extra=extra, response_model=openapi.Metadata)(to.model)
+        app.get(f"{base}/ready", openapi_extra=extra, response_model=openapi.Ready)(to.model_ready)
+        app.post(
+            f"{base}/infer",
+            openapi_extra=extra | openapi.body(Inference),
+            response_model=openapi.Inferred,
+            responses=openapi.BYTES,
+        )(to.infer)

@@ -12,7 +12,6 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import DayUnknown
-from pipeline.shared.secrets import shown
 
 
 def materialize(until: str | None = None) -> str:
@@ -38,7 +37,7 @@ def materialize(until: str | None = None) -> str:
         store.materialize(VIEWS, max(since, wanted - longest), wanted)
     return (
         f"{len(VIEWS)} views complete to {wanted:%Y-%m-%d %H:%M}Z, from {since:%Y-%m-%d %H:%M}Z, "
-        f"in {shown(serve.online_url)}"
+        f"in {serve.online_url}"
     )
 
 

@@ -1,14 +1,14 @@
-"""What the server says of itself: its OpenAPI document, and a page of it for people.
+"""What FastAPI's own document of the server cannot say, and a page of it for people.
 
-FastAPI's own page loads its script from elsewhere; this one is text. The bodies are read as bytes,
-for speed, so what they hold is said here, with the very models that check them.
+Bodies are read as bytes, for speed, and models are named when the server starts: what a request
+holds is said here, with the very models that check it. FastAPI's own page loads its script from
+elsewhere; this one is text.
 """
 
 import json
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
@@ -16,28 +16,20 @@ from pipeline.serve.open_inference import HEADER, Inference
 from pipeline.serve.schema import Asked
 from pipeline.shared.pages import render
 
-_REASONS = {
-    400: "The body is not what is wanted",
-    404: "There is no such model or version",
-    413: "The body or its rows are too many",
-    415: "Another content type",
-    500: "The model gave no probability",
-    503: "Not ready, or too many wait",
-    504: "Not answered in time",
-}
+_SCHEMAS = "#/components/schemas/{model}"
 
 
-class _Told(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Refusal(_Told):
+class Refusal(_Response):
     """Why there is no answer."""
 
     error: str
 
 
-class Prediction(_Told):
+class Prediction(_Response):
     """The risk of a flight at T, and the views whose values were missing or stale."""
 
     flight: str
@@ -46,7 +38,7 @@ class Prediction(_Told):
     flags: dict[str, str]
 
 
-class Predictions(_Told):
+class Predictions(_Response):
     """Answers, in the order of the flights."""
 
     request_id: str
@@ -55,7 +47,7 @@ class Predictions(_Told):
     predictions: list[Prediction]
 
 
-class Server(_Told):
+class Server(_Response):
     """What answers here."""
 
     name: str
@@ -63,20 +55,20 @@ class Server(_Told):
     extensions: list[str]
 
 
-class Live(_Told):
+class Live(_Response):
     """Whether the process answers."""
 
     live: bool
 
 
-class Ready(_Told):
+class Ready(_Response):
     """Whether a model answers as it did when it was trained."""
 
     name: str | None = None
     ready: bool
 
 
-class Tensor(_Told):
+class Tensor(_Response):
     """A tensor by its shape."""
 
     name: str
@@ -84,7 +76,7 @@ class Tensor(_Told):
     shape: list[int]
 
 
-class Metadata(_Told):
+class Metadata(_Response):
     """What a model takes and gives."""
 
     name: str
@@ -100,7 +92,7 @@ class Output(Tensor):
     data: list[float]
 
 
-class Inferred(_Told):
+class Inferred(_Response):
     """The risks, one a row."""
 
     model_name: str
@@ -109,57 +101,42 @@ class Inferred(_Told):
     outputs: list[Output]
 
 
-_IN = (Asked, Inference)
-_OUT = (Refusal, Predictions, Server, Live, Ready, Metadata, Inferred)
-
-
-def _content(model: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
-
-
-_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-BODIES: dict[str, dict[str, Any]] = {
-    "predict": {"requestBody": {"required": True, "content": _content("Asked")}},
-    "infer": {"requestBody": {"required": True, "content": _content("Inference")}},
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Refusal, "description": reason}
+    for code, reason in {
+        400: "The body is not what is wanted",
+        404: "There is no such model or version",
+        413: "The body or its rows are too many",
+        415: "Another content type",
+        500: "The model gave no probability",
+        503: "Not ready, or too many wait",
+        504: "Not answered in time",
+    }.items()
 }
-"""What a request holds; `infer` also takes bytes behind JSON, which OpenAPI cannot describe."""
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": _BINARY}}}
+"""An answer's tensors behind JSON, which OpenAPI cannot describe further."""
 
 
-def answers(model: str) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer: 200 with this model, or a refusal."""
-    refused: dict[int | str, dict[str, Any]] = {
-        code: {"description": reason, "content": _content("Refusal")}
-        for code, reason in _REASONS.items()
-    }
-    binary = _BYTES if model == "Inferred" else {}
-    said = {"description": "The answer", "content": {**_content(model), **binary}}
-    return {200: said, **refused}
+def body(model: type[BaseModel]) -> dict[str, Any]:
+    """A request's body for a route that reads bytes; `add_bodies` adds the model itself."""
+    schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def described(app: FastAPI, models: list[str]) -> None:
-    """Let an app's OpenAPI document say what its bodies and its paths hold."""
+def in_path(**allowed: list[str]) -> dict[str, Any]:
+    """The parameters in a route's path, each with the values that this server knows."""
+    schemas = {key: {"type": "string", "enum": values} for key, values in allowed.items()}
+    about = [{"name": k, "in": "path", "required": True, "schema": s} for k, s in schemas.items()]
+    return {"parameters": about}
 
-    def openapi() -> dict[str, Any]:
-        if not app.openapi_schema:
-            spec = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            wanted: list[Any] = [(m, "validation") for m in _IN] + [
-                (m, "serialization") for m in _OUT
-            ]
-            _, found = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
-            spec.setdefault("components", {})["schemas"] = found["$defs"]
-            named = {"name": {"enum": models}, "version": {"enum": [app.version]}}
-            for path, methods in spec["paths"].items():
-                for about in methods.values():
-                    about["parameters"] = [
-                        {"name": key, "in": "path", "required": True,
-                         "schema": {"type": "string", **schema}}
-                        for key, schema in named.items()
-                        if f"{{{key}}}" in path
-                    ]  # fmt: skip
-            app.openapi_schema = spec
-        return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+def add_bodies(app: FastAPI) -> None:
+    """Add what requests hold to the document of an app whose routes are all there."""
+    _, found = models_json_schema(
+        [(Asked, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
+    )
+    app.openapi()["components"]["schemas"] |= found["$defs"]
 
 
 def api_reference(spec: dict[str, Any]) -> str:

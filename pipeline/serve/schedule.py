@@ -13,7 +13,6 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
-from pipeline.shared.secrets import shown
 
 
 def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
@@ -28,7 +27,7 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to serve with in "
-            f"{shown(registry.tracking_url)}; `make run` registers one"
+            f"{registry.tracking_url}; `make run` registers one"
         )
     trained, today = champion.tag("feature_service"), service_version(config.model_dump())
     if trained != today:

@@ -73,7 +73,7 @@ def serve(
     config, began = load(ServeConfig), time.monotonic()
     _allow_files(config.max_connections + _OTHER_FILES)
     release = loaded(digest)
-    url = config.log_url if log_url is None else log_url
+    url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
         _listening(config.port if port is None else port) as listener,
         opened(release.features, config, project=project) as store,

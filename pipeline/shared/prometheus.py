@@ -148,11 +148,6 @@ def registry_of(read: Callable[[], Iterable[Shown]]) -> CollectorRegistry:
     return registry
 
 
-def shown_text(read: Callable[[], Iterable[Shown]]) -> str:
-    """What is read, as Prometheus reads it."""
-    return generate_latest(registry_of(read)).decode()
-
-
 @contextlib.contextmanager
 def exposed(read: Callable[[], Iterable[Shown]], port: int, host: str) -> Iterator[int]:
     """Show what is read at a port (0 for any) of a host; the port. Ended with the block."""

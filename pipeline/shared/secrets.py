@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import Secret
 
 _WORDS = r"passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)[_-]?key"
 _KEY = re.compile(_WORDS, re.IGNORECASE)
@@ -57,6 +59,16 @@ def shown(url: str) -> str:
     caller, at, host = rest.rpartition("@")
     called = at and (":" in caller or "/" not in caller)
     return redact(f"{scheme}{found}***@{host}" if called else url)
+
+
+Text = TypeVar("Text", bound=str)
+
+
+class Address(Secret[Text]):
+    """The address of a store or a server; messages and dumps show it without its password."""
+
+    def _display(self) -> str:
+        return shown(self.get_secret_value())
 
 
 def find(value: Any, where: str = "") -> Iterator[tuple[str, str]]:

@@ -45,12 +45,3 @@ def parse(text: str) -> Any:
         yaml.YAMLError: the text is not YAML, or a key stands twice in a mapping.
     """
     return yaml.load(text, Loader=FastLoader)
-
-
-def parse_all(text: str) -> list[Any]:
-    """The values of all documents in a text, as manifests for Kubernetes hold them.
-
-    Raises:
-        yaml.YAMLError: the text is not YAML, or a key stands twice in a mapping.
-    """
-    return list(yaml.load_all(text, Loader=FastLoader))

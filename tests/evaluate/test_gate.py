@@ -297,8 +297,8 @@ def test_the_champion_judged_again_is_not_compared_with_itself(registered):
 
 def registry():
     config = load(RegisterConfig)
-    mlflow.set_tracking_uri(config.tracking_url)
-    return config, mlflow.MlflowClient(config.tracking_url, config.tracking_url)
+    mlflow.set_tracking_uri(config.tracking_url.get_secret_value())
+    return config, mlflow.MlflowClient(config.tracking_url.get_secret_value())
 
 
 def champions_file():
@@ -341,7 +341,7 @@ def test_a_champion_whose_file_changed_in_the_store_stops_the_gate(challenged):
 
 
 def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion(registered):
-    database = Path(load(RegisterConfig).tracking_url.removeprefix("sqlite:///"))
+    database = Path(load(RegisterConfig).tracking_url.get_secret_value().removeprefix("sqlite:///"))
     moved = database.with_name("broken.db")
     moved.write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
     project.configure("register", tracking_url=f"sqlite:///{moved}")

@@ -47,6 +47,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import write_parquet
+from pipeline.shared.secrets import Address
 from tests import needs
 from tests.conftest import ROOT
 from tests.features import elsewhere, oracle
@@ -65,7 +66,7 @@ def config():
 
 def at_place(place, **changes):
     """The serving config with an online store of its own in a folder."""
-    url = {"online_url": f"sqlite:///{place}/online.db"}
+    url = {"online_url": Address(f"sqlite:///{place}/online.db")}
     return load(ServeConfig).model_copy(update=url | changes)
 
 
@@ -1099,7 +1100,7 @@ def test_a_password_that_nobody_quoted_is_understood_all_the_same(scheme, passwo
 def test_no_error_shows_the_password(march, config, monkeypatch, scheme, password, wrong):
     monkeypatch.setattr("redis.retry.sleep", lambda _: None)  # it tries for eight seconds
     serve = load(ServeConfig).model_copy(
-        update={"online_url": address(scheme, f"bob:{password}", wrong)}
+        update={"online_url": Address(address(scheme, f"bob:{password}", wrong))}
     )
     with (
         pytest.raises(Exception, match=r".") as raised,

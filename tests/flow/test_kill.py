@@ -31,12 +31,13 @@ MOMENTS = {
 DATABASE = """
 import contextlib, os, signal, sys, time
 from pathlib import Path
+from pipeline.shared.secrets import Address
 from pipeline.registry import versions
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 
 def ask(place):
-    url = f"sqlite:///{place}/mlflow.db"
+    url = Address(f"sqlite:///{place}/mlflow.db")
     versions.find_version(load(RegisterConfig).model_copy(update={"tracking_url": url}), "0" * 64)
 
 def child(place):

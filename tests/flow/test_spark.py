@@ -21,6 +21,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_parquet
+from pipeline.shared.secrets import Address
 from tests import needs
 from tests.processes import below
 
@@ -44,7 +45,7 @@ class World:
         self.asked = windows.requests(flights, self.config).sample(300, random_state=1)
 
     def store(self, compute, online):
-        told = {"online_url": f"sqlite:///{online}/online.db", "compute": compute}
+        told = {"online_url": Address(f"sqlite:///{online}/online.db"), "compute": compute}
         return opened(self.config, self.serve.model_copy(update=told), self.folder)
 
 

@@ -79,7 +79,7 @@ def log(rows: pd.DataFrame, **changes: Any) -> None:
         }
         own = {k: v[place] if isinstance(v, list) else v for k, v in changes.items()}
         answers.append(Answer(**told | own))
-    with opened(load(ServeConfig).log_url, len(answers)) as opening:
+    with opened(load(ServeConfig).log_url.get_secret_value(), len(answers)) as opening:
         opening.add(answers)
 
 

@@ -23,7 +23,9 @@ def flights(registered):
 
 
 def answered(flights):
-    return served(flights, months.the_champion().answerer, load(ServeConfig).log_url)
+    return served(
+        flights, months.the_champion().answerer, load(ServeConfig).log_url.get_secret_value()
+    )
 
 
 def by_flight(rows, flights, place):
@@ -33,7 +35,7 @@ def by_flight(rows, flights, place):
 
 def test_without_a_log_every_flight_is_of_a_batch_with_the_champions_risk(flights):
     champion = months.the_champion()
-    for log_url in (None, load(ServeConfig).log_url):
+    for log_url in (None, load(ServeConfig).log_url.get_secret_value()):
         rows = served(flights, champion.answerer, log_url)
         assert rows["flight"].tolist() == flights["name"].tolist()
         assert rows["request_id"].tolist() == [f"batch/{name}" for name in flights["name"]]
@@ -96,7 +98,7 @@ def test_a_shadows_answer_reached_nobody_and_does_not_count(flights):
 
 def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flights):
     """Before anything was materialized, one such request made a month of broken data."""
-    url, before = load(ServeConfig).log_url, answered(flights)
+    url, before = load(ServeConfig).log_url.get_secret_value(), answered(flights)
     assert by_hand(flights, url) == 0
     months.log(flights[:3], arm=["direct", "champion", "stranger"], known_at=[months.never()] * 3)
     assert answered(flights)["source"][:3].tolist() == ["batch", "log", "batch"]
@@ -108,7 +110,7 @@ def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flig
 def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, monkeypatch):
     monkeypatch.setattr(request_log, "_NAMED", 2)
     months.log(flights[:5], arm="direct")
-    assert by_hand(flights, load(ServeConfig).log_url) == 5
+    assert by_hand(flights, load(ServeConfig).log_url.get_secret_value()) == 5
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.answer("ci-cd"), pytest.mark.slow]
 
 
 def client():
-    url = load(RegisterConfig).tracking_url
+    url = load(RegisterConfig).tracking_url.get_secret_value()
     mlflow.set_tracking_uri(url)
     return mlflow.MlflowClient(url, url)
 

@@ -30,6 +30,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash
+from pipeline.shared.secrets import Address
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.rollout.test_state import event
@@ -54,7 +55,7 @@ WRITERS: dict[str, Callable[[], object]] = {
 
 
 def client():
-    url = load(RegisterConfig).tracking_url
+    url = load(RegisterConfig).tracking_url.get_secret_value()
     return mlflow.MlflowClient(url, url)
 
 
@@ -150,7 +151,9 @@ def test_where_everything_is_gone_the_next_model_is_the_first(registered):
 
 
 def test_a_registry_on_a_server_is_shared_by_checkouts_that_have_no_ledger():
-    config = load(RegisterConfig).model_copy(update={"tracking_url": "https://localhost:1"})
+    config = load(RegisterConfig).model_copy(
+        update={"tracking_url": Address("https://localhost:1")}
+    )
     version = versions.Version("3", "d" * 64, "run", {"release": "a" * 64})
     held = versions.Held({"3": version}, {"champion": "3"}, {})
     assert champions._without_ledger(config, held) == version
@@ -206,7 +209,9 @@ def test_an_alias_that_was_set_by_hand_changes_nothing_but_what_is_said(both, ca
 
 
 def test_on_a_server_an_alias_that_another_checkout_may_have_set_is_left(both):
-    server = load(RegisterConfig).model_copy(update={"tracking_url": "https://localhost:1"})
+    server = load(RegisterConfig).model_copy(
+        update={"tracking_url": Address("https://localhost:1")}
+    )
     for number, refused in (("1", False), ("2", True), (None, False)):
         held = versions.Held({}, {"champion": number} if number else {}, {})
         if refused:

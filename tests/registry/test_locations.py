@@ -17,6 +17,7 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Training, read_record
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash
+from pipeline.shared.secrets import Address
 from tests.shared import project
 
 pytestmark = pytest.mark.slow
@@ -101,8 +102,10 @@ def test_what_a_copy_writes_is_in_the_copy(registered, elsewhere, monkeypatch):
 
 def test_a_registry_out_of_the_project_keeps_full_paths(registered, tmp_path_factory):
     shared = tmp_path_factory.mktemp("shared")
-    config = load(RegisterConfig).model_copy(update={"tracking_url": f"sqlite:///{shared}/all.db"})
-    client = mlflow.MlflowClient(config.tracking_url, config.tracking_url)
+    config = load(RegisterConfig).model_copy(
+        update={"tracking_url": Address(f"sqlite:///{shared}/all.db")}
+    )
+    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
     made = versions._experiment(versions._client(config), config)
     here = (registered / "state/artifacts").as_uri()
     assert client.get_experiment(made).artifact_location == here

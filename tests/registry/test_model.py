@@ -105,9 +105,9 @@ def test_what_is_no_model_is_refused_even_under_its_own_digest(path, content, ch
     ("change", "named"),
     [
         ("a pickle", "a pickle, which runs code when it is loaded"),
-        ("garbage", "malformed ONNX: .* at byte 0 of 700"),
-        ("half a model", r"malformed ONNX: .* at byte \d+ of \d+"),
-        ("a model without its end", r"malformed ONNX: .* at byte [\d,]+ of [\d,]+"),
+        ("garbage", "malformed ONNX: protobuf cannot read its 700 bytes"),
+        ("half a model", r"malformed ONNX: protobuf cannot read its \d+ bytes"),
+        ("a model without its end", r"malformed ONNX: protobuf cannot read its [\d,]+ bytes"),
         ("nothing", r"malformed ONNX \(\w+\)"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_pickle_that_is_cut_off_is_named_by_its_beginning(protocol):
 def test_a_pickle_that_joblib_packed_is_named_and_does_not_run(packer):
     joblib.dump({"model": Bomb()}, "model", compress=(packer, 3))
     assert model_scan.refusal(Path("model").read_bytes()) == (
-        f"a pickle packed with {packer}, which runs code when it is loaded"
+        f"a file packed with {packer}, as joblib packs pickles"
     )
     assert not exploded()
 
@@ -82,16 +82,14 @@ def test_an_old_pickle_with_many_instructions_is_named_by_its_beginning():
     assert model_scan.refusal(pickle.dumps(list(range(200_000)), 0)).startswith("a pickle, ")
 
 
-def test_what_is_packed_but_no_pickle_is_named_by_its_packer():
-    assert model_scan.refusal(zlib.compress(b"\x08" * 100)) == "a file packed with zlib"
-
-
-def test_a_file_that_would_unpack_to_much_more_is_unpacked_only_a_little():
-    bomb = zlib.compressobj(9)
-    packed = b"".join(bomb.compress(bytes(1_000_000)) for _ in range(200)) + bomb.flush()
+@pytest.mark.parametrize("kind", ["zlib", "zip"])
+def test_a_file_that_would_unpack_to_much_more_is_not_unpacked(kind):
+    content = bytes(100_000_000)
+    packed = zlib.compress(content) if kind == "zlib" else archive(schema__json=content)
+    del content
     tracemalloc.start()
-    assert model_scan.refusal(packed) == "a file packed with zlib"
-    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    assert kind in model_scan.refusal(packed)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 
 
@@ -106,55 +104,23 @@ def archive(**members):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("value", "named"),
-    [
-        (functools.partial(os.system, "touch exploded"), "functools.partial, posix.system"),
-        (os.system, "posix.system"),
-        (eval, "builtins.eval"),
-    ],
-)
-def test_a_skops_file_is_named_with_the_types_that_nobody_should_trust(value, named):
-    model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
-    content = skops.io.dumps({"model": model, "more": value})
-    told = model_scan.refusal(content)
-    assert told.startswith("a skops file (a zip archive) with ")
-    assert told.endswith(f" untrusted type(s): {named}")
-    untrusted = skops.io.get_untrusted_types(data=content)
-    assert named == ", ".join(untrusted)  # as skops itself says
+ARCHIVES = {
+    "keras": archive(model__keras="{}", weights="x"),
+    "torch": archive(data__pkl=pickle.dumps(Bomb())),
+    "deep": archive(schema__json=b"[" * 100_000),
+    "cut off": archive(weights=bytes(1_000))[:-30],
+    "empty": archive(),
+    "skops": skops.io.dumps(LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])),
+    "skops that would import": skops.io.dumps(
+        [functools.partial(os.system, "touch exploded"), eval]
+    ),
+}
+
+
+@pytest.mark.parametrize("content", ARCHIVES.values(), ids=ARCHIVES)
+def test_a_zip_archive_is_named_and_does_not_run(content):
+    assert model_scan.refusal(content).startswith("a zip archive")
     assert not exploded()
-
-
-def test_a_skops_file_that_skops_would_trust_is_named_all_the_same():
-    model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
-    assert model_scan.refusal(skops.io.dumps(model)) == "a skops file (a zip archive)"
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        (archive(model__keras="{}", weights="x"), "a zip archive of 2 file(s)"),
-        (
-            archive(data__pkl=pickle.dumps(Bomb())),
-            "a zip archive of 1 file(s), among them a pickle ('data.pkl'), which runs code",
-        ),
-        (archive(schema__json=b"[" * 100_000), "a zip archive, and a damaged one"),
-        (archive(schema__json=b"{}" + b" " * 1_000_000), "a skops file (a zip archive) whose"),
-        (archive(weights=bytes(1_000))[:-30], "a zip archive, and a damaged one"),
-    ],
-    ids=["keras", "torch", "deep", "large", "cut off"],
-)
-def test_a_zip_archive_is_named(content, named):
-    assert model_scan.refusal(content).startswith(named)
-    assert not exploded()
-
-
-def test_a_schema_that_would_unpack_to_much_more_is_unpacked_only_a_little():
-    content = archive(schema__json=b"{}" + b" " * 100_000_000)
-    tracemalloc.start()
-    assert "schema.json has more than 1,000,000 bytes" in model_scan.refusal(content)
-    assert tracemalloc.get_traced_memory()[1] < 20_000_000
-    tracemalloc.stop()
 
 
 # ONNX.
@@ -244,40 +210,6 @@ def importing_function():
 IMPORTS = {"a model": importing(model(constant(PLAIN))), "a function": importing_function()}
 
 
-def test_the_walk_knows_every_way_from_a_model_to_an_operator_or_a_tensor():
-    """As onnx's own description of its messages has it."""
-    sought = {"NodeProto", "OperatorSetIdProto", "TensorProto"}
-    ways, waiting = {}, [onnx.ModelProto.DESCRIPTOR]
-    while waiting:
-        message = waiting.pop()
-        if message.name not in ways:
-            inner = [field for field in message.fields if field.message_type]
-            ways[message.name] = {field.number: field.message_type.name for field in inner}
-            waiting += [field.message_type for field in inner]
-    leads = set(sought)
-    while more := {name for name, to in ways.items() if leads & set(to.values())} - leads:
-        leads |= more
-    expected = {
-        name: {number: to for number, to in ways[name].items() if to in leads}
-        for name in leads - {"OperatorSetIdProto", "TensorProto"}
-    }
-    assert expected == model_scan.MESSAGES
-
-
-@pytest.mark.parametrize(
-    ("message", "number"),
-    [(message, number) for message, fields in model_scan.MESSAGES.items() for number in fields],
-)
-def test_without_any_one_of_these_ways_something_would_slip_through(monkeypatch, message, number):
-    hidden = [place(outside()) for place in PLACES.values()]
-    hidden += [IMPORTS["a model"], IMPORTS["a function"]]
-    ways = model_scan.MESSAGES[message]
-    monkeypatch.setitem(
-        model_scan.MESSAGES, message, {n: to for n, to in ways.items() if n != number}
-    )
-    assert "" in [model_scan.refusal(made.SerializeToString()) for made in hidden]
-
-
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_a_model_that_would_read_another_file_is_refused_wherever_it_says_so(place):
     assert model_scan.refusal(place(outside()).SerializeToString()) == (
@@ -346,12 +278,12 @@ def test_what_a_later_part_of_the_file_adds_to_an_earlier_one_cannot_hide():
 def test_operators_that_onnx_does_not_define_are_refused_with_their_domain(changed):
     told = model_scan.refusal(changed.SerializeToString())
     assert told.startswith("ONNX with operators of the domain ")
-    assert told.endswith(", which ONNX does not define")
+    assert told.endswith(", not one of ONNX's own")
 
 
 def test_a_strange_domain_cannot_write_to_the_terminal():
     node = helper.make_node("Evil", [], ["y"], domain="\x1b[2Jclean\n")
-    assert "'\\\\x1b[2Jclean\\\\n'" in model_scan.refusal(model(node).SerializeToString())
+    assert "'\\x1b[2Jclean\\n'" in model_scan.refusal(model(node).SerializeToString())
 
 
 @pytest.mark.parametrize("domain", ["", "ai.onnx", "ai.onnx.ml"])
@@ -361,33 +293,41 @@ def test_the_operators_of_onnx_are_let_through(domain):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    "content",
     [
-        (b"garbage" * 100, "malformed ONNX: a field that is cut off, or none, at byte 0"),
-        (b"\x08", "malformed ONNX: a number without an end at byte 1"),
-        (b"\x08" + b"\xff" * 11, "malformed ONNX: a number without an end at byte 1"),
-        (b"\x3a\x05abc", "malformed ONNX: a field that is cut off"),
-        (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "malformed ONNX: a field that is"),
-        (b"\x00\x00", "malformed ONNX: a field that is"),
-        (b"\x0e\x00", "malformed ONNX: a field that is"),
-        (b"\x09abc", "malformed ONNX: a field that is"),
-        (b"\x80\x80\x80\x80\x10\x00", "malformed ONNX: a field that is"),
+        b"garbage" * 100,
+        b"\x08",
+        b"\x08" + b"\xff" * 11,
+        b"\x08" + b"\xff" * 4_000_000,
+        b"\x3a\x05abc",
+        b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x00\x00",
+        b"\x0e\x00",
+        b"\x09abc",
+        b"\x80\x80\x80\x80\x10\x00",
     ],
-    ids=["garbage", "no value", "11 bytes", "short", "2**63", "0", "6", "short 8", "2**32"],
+    ids="garbage none 11-bytes endless short 2**63 0 6 short-8 2**32".split(),
 )
-def test_what_protobuf_cannot_read_is_malformed_and_told_with_its_place(content, told):
-    assert model_scan.refusal(content).startswith(told)
-    assert model_scan.refusal(content).endswith(f" of {len(content):,}")
+def test_what_protobuf_cannot_read_is_malformed(content):
+    size = f"{len(content):,}"
+    assert model_scan.refusal(content) == f"malformed ONNX: protobuf cannot read its {size} bytes"
     with pytest.raises(DecodeError):
         onnx.ModelProto.FromString(content)
 
 
-def test_a_number_that_never_ends_is_told_by_its_first_bytes():
-    assert "a number without an end at byte 1" in model_scan.refusal(b"\x08" + b"\xff" * 4_000_000)
-
-
-def test_a_group_is_no_part_of_onnx_though_protobuf_would_pass_over_it():
-    assert model_scan.refusal(b"\x0b\x0c").startswith("malformed ONNX")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x0b\x0c",
+        b"\x08\x01\x7a\x00",
+        model(constant(PLAIN)).SerializeToString() + b"\xa2\x06\x01x",
+        model(constant(TensorProto.FromString(b"\x70\x02"))).SerializeToString(),
+    ],
+    ids=["a group", "no field of a model", "one field more", "no place of a tensor"],
+)
+def test_what_onnx_does_not_define_is_refused_though_protobuf_would_pass_over_it(content):
+    onnx.ModelProto.FromString(content)
+    assert model_scan.refusal(content).startswith("malformed ONNX: onnx does not define ")
 
 
 def wrapped(depth):
@@ -408,10 +348,7 @@ def test_what_lies_deeper_than_protobuf_follows_is_malformed(graphs):
     for tag in [b"\x32", b"\x2a", b"\x0a"] * graphs + [b"\x3a"]:  # graph, attribute, node
         layers.append(tag + _varint(size))
         size += len(layers[-1])
-    content = b"".join(reversed(layers))
-    assert "messages more than 100 deep" in model_scan.refusal(content)
-    with pytest.raises(DecodeError):
-        onnx.ModelProto.FromString(content)
+    assert model_scan.refusal(b"".join(reversed(layers))).startswith("malformed ONNX")
 
 
 def _varint(number):
@@ -425,25 +362,23 @@ def _varint(number):
 # Random damage, with protobuf itself as the judge.
 
 
-def holds_what_is_refused(message):
-    """Whether what protobuf reads holds another file or an operator of others, anywhere."""
-    name = message.DESCRIPTOR.name
-    if name == "TensorProto" and (message.external_data or message.data_location):
-        return True
-    if name in ("NodeProto", "OperatorSetIdProto"):
-        domain = message.domain  # bytes, where they are not UTF-8
-        if (domain.encode() if isinstance(domain, str) else domain) not in model_scan.DOMAINS:
-            return True
-    return any(
-        holds_what_is_refused(inner)
-        for field, value in message.ListFields()
-        if field.message_type
-        for inner in (value if field.is_repeated else [value])
+def holds_what_is_refused(model):
+    """Whether what protobuf reads and writes out as text names another file or others' operators.
+
+    The domains of a model and of a function name their makers and load nothing.
+    """
+    for named in (model, *model.functions):
+        named.ClearField("domain")
+    lines = {line.strip() for line in str(model).splitlines()}
+    domains = {line for line in lines if line.startswith("domain: ")}
+    return bool(
+        lines & {"external_data {", "data_location: EXTERNAL"}
+        or domains - {f'domain: "{domain}"' for domain in model_scan.DOMAINS}
     )
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_protobuf_reads_out_of_a_damaged_file_the_walk_has_seen(seed):
+def test_whatever_protobuf_reads_out_of_a_damaged_file_has_been_looked_through(seed):
     chance = random.Random(seed)
     whole = [place(outside()).SerializeToString() for place in PLACES.values()]
     whole += [place(PLAIN).SerializeToString() for place in PLACES.values()]
@@ -453,7 +388,7 @@ def test_whatever_protobuf_reads_out_of_a_damaged_file_the_walk_has_seen(seed):
         content = bytearray(chance.choice(whole))
         for _ in range(chance.choice([1, 1, 2, 4])):
             content[chance.randrange(len(content))] = chance.randrange(256)
-        told = model_scan._onnx(bytes(content))
+        told = model_scan.refusal(bytes(content))
         try:
             read = onnx.ModelProto.FromString(bytes(content))
         except DecodeError:

@@ -13,6 +13,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import Training, read_record
 from pipeline.shared.errors import RegistryRefused, StorageFailed
+from pipeline.shared.secrets import Address
 from tests.shared import project
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,9 @@ def test_asking_a_registry_that_is_not_there_does_not_make_one(
 
 
 def test_a_server_is_asked_whether_or_not_a_file_has_its_name(registered):
-    server = load(RegisterConfig).model_copy(update={"tracking_url": "https://localhost:1"})
+    server = load(RegisterConfig).model_copy(
+        update={"tracking_url": Address("https://localhost:1")}
+    )
     assert versions.exists(server)
 
 
@@ -47,7 +50,7 @@ def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
 def test_a_run_that_failed_is_not_found(registered):
     config = load(RegisterConfig)
     champion = versions.aliased(config, versions.CHAMPION)
-    client = mlflow.MlflowClient(config.tracking_url)
+    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
     client.update_run(champion.run_id, status="FAILED")
     assert versions.find_run(config, champion.digest) is None
 
@@ -170,7 +173,7 @@ def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
         "tracking_url": "://".join(["postgresql", f"bob:{HUNTER}@db.example/mlflow"]),
         "artifacts_url": "://".join(["ftp", f"bob:a {HUNTER}@files.example/mlflow"]),
     }
-    config = load(RegisterConfig).model_copy(update=urls)
+    config = load(RegisterConfig).model_copy(update={k: Address(url) for k, url in urls.items()})
     told = versions._gone(config, "champion", "1", "the registry")
     assert "restore postgresql://***@db.example/mlflow and ftp://***@files.example/mlflow" in told
     assert HUNTER not in told

@@ -3,17 +3,24 @@
 import ast
 import configparser
 import re
+from typing import get_origin
 
 import pytest
 
 from pipeline.shared import secrets
+from pipeline.shared.config import StageConfig
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("model-security")
 
 TABLES = [name for name in tree.files() if re.fullmatch(r"configs/\w+\.yaml|dvc\.yaml", name)]
 """Not what clusters are told, which names the secrets that a cluster keeps, and holds none."""
-ADDRESSES = {"tracking_url", "artifacts_url", "online_url", "log_url"}
+ADDRESSES = [
+    (section.__name__, name, get_origin(field.annotation))
+    for section in StageConfig.__subclasses__()
+    for name, field in section.model_fields.items()
+    if name.endswith("_url")
+]
 
 
 def _text(name: str) -> str:
@@ -38,14 +45,20 @@ def test_the_config_of_the_data_store_has_none_either() -> None:
     assert "/config.local" in tree.read(".dvc/.gitignore")
 
 
+@pytest.mark.parametrize(("section", "name", "kind"), ADDRESSES)
+def test_every_address_of_a_config_is_of_the_kind_that_hides_its_password(
+    section: str, name: str, kind: object
+) -> None:
+    """It may come from the environment with a password in it."""
+    assert kind is secrets.Address, f"{section}.{name}"
+
+
+def test_the_addresses_are_found() -> None:
+    names = {"tracking_url", "artifacts_url", "online_url", "log_url"}
+    assert {name for _, name, _ in ADDRESSES} == names
+
+
 @pytest.mark.parametrize("name", tree.code())
-def test_no_message_shows_an_address_as_it_is(name: str) -> None:
-    """It may come from the environment with a password in it; `shown` takes that out."""
-    told = [
-        ast.unparse(node)
-        for node in ast.walk(tree.parsed(name))
-        if isinstance(node, ast.FormattedValue)
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr in ADDRESSES
-    ]
-    assert told == []
+def test_no_message_opens_an_address(name: str) -> None:
+    formatted = (n for n in ast.walk(tree.parsed(name)) if isinstance(n, ast.FormattedValue))
+    assert [text for n in formatted if "get_secret_value" in (text := ast.unparse(n))] == []

@@ -211,8 +211,12 @@ def test_an_address_with_a_password_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("PIPELINE_TRACKING_URL", URL)
     monkeypatch.setenv("PIPELINE_ARTIFACTS_URL", "s3://bucket/path")
     config = load(RegisterConfig)
-    assert (config.tracking_url, config.artifacts_url) == (URL, "s3://bucket/path")
-    assert HUNTER not in repr(config)
+    assert (config.tracking_url.get_secret_value(), str(config.artifacts_url)) == (
+        URL,
+        "s3://bucket/path",
+    )
+    shown = [repr(config), f"{config.tracking_url}", config.model_dump_json(), repr(vars(config))]
+    assert [HUNTER in one for one in shown] == [False] * 4
 
 
 @about_security
@@ -220,7 +224,7 @@ def test_a_variable_that_is_empty_or_not_set_replaces_nothing(monkeypatch):
     plain = load(RegisterConfig)
     monkeypatch.setenv("PIPELINE_TRACKING_URL", "")
     assert load(RegisterConfig) == plain
-    assert plain.tracking_url == "sqlite:///state/mlflow.db"
+    assert str(plain.tracking_url) == "sqlite:///state/mlflow.db"
 
 
 @about_security
@@ -248,7 +252,7 @@ def test_an_address_that_mlflow_does_not_know_is_refused_without_its_password(
 )
 def test_the_addresses_that_mlflow_knows_are_let_through(url):
     configure("register", tracking_url=url)
-    assert load(RegisterConfig).tracking_url == url
+    assert load(RegisterConfig).tracking_url.get_secret_value() == url
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
+from pipeline.shared.secrets import Address
 from simulation.feed import Feed, feed_of, replayed
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("skew")]
@@ -39,7 +40,9 @@ class World:
 
     def lived(self, path, feed=None, asked=None):
         """What was served, and the store's counts."""
-        serve = load(ServeConfig).model_copy(update={"online_url": f"sqlite:///{path}/online.db"})
+        serve = load(ServeConfig).model_copy(
+            update={"online_url": Address(f"sqlite:///{path}/online.db")}
+        )
         with opened(self.config, serve, self.folder) as store:
             asked = self.asked if asked is None else asked
             frame = replayed(store, asked, feed or self.feed, self.config)
@@ -121,7 +124,9 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     write_parquet(tmp_path / "weather.parquet", rows)
     weather = feed_of(world.flights, known, world.config).weather
     feed = Feed(world.feed.rolling, world.feed.aircraft, weather)
-    serve = load(ServeConfig).model_copy(update={"online_url": f"sqlite:///{tmp_path}/online.db"})
+    serve = load(ServeConfig).model_copy(
+        update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
+    )
     with opened(world.config, serve, tmp_path) as store:
         served = replayed(store, world.asked[:40], feed, world.config)
     assert (served["weather_flag"] == MISSING).all()

@@ -146,6 +146,8 @@ def test_the_predictions_do_not_depend_on_the_number_of_threads(trained):
 
 
 def test_training_records_where_the_registry_is_configured_to_be(trained):
-    assert Path(load(RegisterConfig).tracking_url.removeprefix("sqlite:///")).is_file()
+    assert Path(
+        load(RegisterConfig).tracking_url.get_secret_value().removeprefix("sqlite:///")
+    ).is_file()
     assert not Path("mlruns").exists()
     assert not Path("mlflow.db").exists()

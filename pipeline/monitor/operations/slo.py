@@ -68,11 +68,6 @@ def burn_rate(failed: float, slo: Objectives) -> float:
     return failed / (1 - slo.availability)
 
 
-def budget_left(failed_share: float, slo: Objectives) -> float:
-    """What is left of the budget after its whole time at such a share; below 0: broken."""
-    return 1 - burn_rate(failed_share, slo)
-
-
 def indicators(looked: Looked, slo: Objectives, serve: ServeConfig) -> list[Indicator]:
     """Every indicator, between two looks: what users got, what servers do, what goes in."""
     return [*_of_users(looked, slo), *_of_servers(looked, slo, serve), *_of_inputs(looked, slo)]

@@ -86,25 +86,6 @@ def end(days: np.ndarray, p: float) -> float:
     return mean - float(t.isf(p, len(days) - 1)) * error if error > 0 else mean
 
 
-def log_e_days(days: np.ndarray, margin: float, r: float = 0.3) -> np.ndarray:
-    """Log e after each day against "the mean over days is at most `margin`", for a dashboard.
-
-    A t test with a half-normal prior of variance `r` on the mean in standard deviations, for normal
-    days without memory; Wang and Ramdas (2023). Days are neither, so nothing acts on it.
-    """
-    from scipy.stats import t
-
-    x = np.asarray(days, "float64") - margin
-    n = np.arange(1, len(x) + 1)
-    mean = np.cumsum(x) / n
-    spread = np.maximum(np.cumsum(x**2) - n * mean**2, 0.0)
-    q = n * r / (1 + n * r)
-    rest = np.maximum(spread + n * mean**2 / (1 + n * r), 1e-300)
-    ratio = np.maximum(spread + n * mean**2, 1e-300) / rest
-    side = t.logcdf(q * mean / np.sqrt(q * rest / n**2), n)
-    return np.asarray(np.log(2) - 0.5 * np.log1p(n * r) + n / 2 * np.log(ratio) + side)
-
-
 def _mean_and_error(days: np.ndarray) -> tuple[float, float]:
     error = float(days.std(ddof=1) / np.sqrt(len(days)))
     # A spread that rounding alone explains is none.

@@ -1,10 +1,11 @@
 """The config of serve: configs/serve.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pipeline.shared.config.sections import StageConfig
+from pipeline.shared.secrets import Address
 
 ADDRESSES = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
 """Variables of the environment that name the addresses in place of the config."""
@@ -15,12 +16,12 @@ class ServeConfig(StageConfig):
 
     stage = "serve"
     environment = ADDRESSES
-    online_url: str = Field(pattern=r"^(sqlite:///|redis://|postgresql://).+", repr=False)
+    online_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|redis://|postgresql://).+")]]
     compute: Literal["duckdb", "spark"]
     max_lag_minutes: int = Field(gt=0)
     batch_horizon_minutes: int = Field(gt=0)
     port: int = Field(ge=1, le=65_535)
-    log_url: str = Field(pattern=r"^(sqlite:///|postgresql://).+", repr=False)
+    log_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|postgresql://).+")]]
     log_queue: int = Field(ge=1, le=1_000_000)
     log_days: int = Field(ge=1, le=3_650)
     max_body_bytes: int = Field(ge=1_000, le=64_000_000)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import ALWAYS_THERE
@@ -21,7 +22,7 @@ from pipeline.serve.predictor import Predictor
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.serve import ServeConfig
-from pipeline.shared.prometheus import Sample, samples, shown_text
+from pipeline.shared.prometheus import Sample, registry_of, samples
 from tests.monitor.operations import scenes
 from tests.monitor.operations.scenes import SCENES, needs, promtool
 from tests.monitor.operations.test_signals import FULL
@@ -149,7 +150,7 @@ def proxy(tmp_path_factory) -> list[Sample]:
 @pytest.fixture(scope="module")
 def known(served, proxy) -> list[Sample]:
     """All that Prometheus is shown, and what it says itself of each job."""
-    told = samples(shown_text(lambda: signals.shown(FULL, 1.0)))
+    told = samples(generate_latest(registry_of(lambda: signals.shown(FULL, 1.0))).decode())
     jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
     return [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
 

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from pipeline.monitor.operations import signals
@@ -16,7 +17,7 @@ from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.loopback import HOST
-from pipeline.shared.prometheus import exposed, samples, shown_text
+from pipeline.shared.prometheus import exposed, registry_of, samples
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 
@@ -43,7 +44,7 @@ FULL = BARE.model_copy(
 
 
 def numbers(found, heartbeat=1.0):
-    told = samples(shown_text(lambda: signals.shown(found, heartbeat)))
+    told = samples(generate_latest(registry_of(lambda: signals.shown(found, heartbeat))).decode())
     return {(s.name.removeprefix(signals.PREFIX), *s.labels.values()): s.value for s in told}
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from pipeline.rollout.analysis.group_sequential import end, limits, log_e_days, p_above
+from benchmarks.shadows import log_e_days
+from pipeline.rollout.analysis.group_sequential import end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_mean,

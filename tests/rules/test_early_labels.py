@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.early_labels import Pending, so_far
 from pipeline.features import windows
 from pipeline.features.names import flight_names
-from pipeline.monitor.performance.label_maturity import Pending, so_far
 from pipeline.monitor.performance.labels import dates, deadline
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
