@@ -8,7 +8,7 @@ from typing import get_origin
 import pytest
 
 from pipeline.shared import secrets
-from pipeline.shared.config import StageConfig
+from pipeline.shared.config.every import SECTIONS
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("model-security")
@@ -17,7 +17,7 @@ TABLES = [name for name in tree.files() if re.fullmatch(r"configs/\w+\.yaml|dvc\
 """Not what clusters are told, which names the secrets that a cluster keeps, and holds none."""
 ADDRESSES = [
     (section.__name__, name, get_origin(field.annotation))
-    for section in StageConfig.__subclasses__()
+    for section in SECTIONS
     for name, field in section.model_fields.items()
     if name.endswith("_url")
 ]

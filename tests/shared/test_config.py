@@ -7,20 +7,20 @@ import pytest
 import yaml
 
 from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.every import SECTIONS as EVERY
 from pipeline.shared.config.every import load_all
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.errors import ConfigError
 from tests.shared.project import configure
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = StageConfig.__subclasses__()
+SECTIONS = list(EVERY)
 
 
 @pytest.fixture(autouse=True)
