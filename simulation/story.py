@@ -72,7 +72,7 @@ def replay() -> str:
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
     story = told(folder)
-    report = render("retrain/templates/replay.txt", story=story)
+    report = render("simulation/templates/replay.txt", story=story)
     return (
         f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
         f"it was published\n{report.rstrip()}"

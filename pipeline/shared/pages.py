@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _PIPELINE = Path(__file__).parents[1]
+_ROOTS = [_PIPELINE, _PIPELINE.parent]
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template, which is named by its path below pipeline/."""
+    """The page of a template, which is named by its path below pipeline/, or from the top."""
     return _environment(Path(template).suffix).get_template(template).render(values)
 
 
@@ -24,7 +25,7 @@ def _environment(suffix: str) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_PIPELINE),
+        loader=FileSystemLoader(_ROOTS),
         autoescape=suffix == ".html",
         finalize=_cell if suffix == ".md" else None,
         undefined=StrictUndefined,

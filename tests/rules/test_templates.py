@@ -7,7 +7,9 @@ import pytest
 
 from tests.rules import tree
 
-TEMPLATES = {name for name in tree.files() if re.match(r"pipeline/.*/?templates/", name)}
+TEMPLATES = {
+    name for name in tree.files() if re.match(r"(pipeline|simulation)/.*?/?templates/", name)
+}
 
 
 def test_every_template_is_filled_by_some_code_and_every_one_that_is_named_exists() -> None:

@@ -163,7 +163,8 @@ def templates(names: set[str]) -> set[str]:
     waiting = set(names)
     while waiting:
         named = re.findall(r'"((?:\w+/)+templates/\w+\.\w+)"', read(waiting.pop()))
-        new = {f"pipeline/{name}" for name in named} - found
+        top = ("", "pipeline/")
+        new = {f"{top[not name.startswith('simulation/')]}{name}" for name in named} - found
         found, waiting = found | new, waiting | new
     return found
 
