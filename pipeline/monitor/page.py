@@ -142,7 +142,7 @@ def month(found: "Month") -> str:
             "scored in a batch from the same rows.",
             *_by_hand(found.by_hand),
         )
-        + "<h2>Who is called</h2>\n"
+        + "<h2>Alerts</h2>\n"
         + _alerts(found)
         + "<h2>1. Operations</h2>\n"
         + paragraphs(
@@ -160,9 +160,10 @@ def month(found: "Month") -> str:
 
 def _alerts(found: "Month") -> str:
     if not found.alerts:
-        return paragraphs("Nobody.")
-    head = ["layer", "alert", "severity", "why"]
-    return table(head, [(a.layer, a.name, a.severity, a.reason) for a in found.alerts])
+        return paragraphs("None fires.")
+    head = ["area", "alert", "severity", "what it means", "why it fires"]
+    rows = [(a.area, a.name, a.severity, a.summary, a.reason) for a in found.alerts]
+    return table(head, rows)
 
 
 def _inputs(found: "Month") -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.features.store import MISSING, STALE
 from pipeline.rollout.resources import joined, parsed
 from pipeline.rollout.routes import KNOWN
@@ -28,8 +29,6 @@ from pipeline.serve.log import SHADOW, answered
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 
-ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
-"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
 HUNG_UP = "DC"
 """Envoy's flag of a request whose user left before there was an answer."""
 BANDS = (0, 9, 13, 17, 21)
