@@ -57,10 +57,11 @@ def _held(clause: str, signals: Signals) -> str:
     if (match := _CLAUSE.fullmatch(clause)) is None:
         return ""
     absolute, name, sign, limit = match.groups()
+    shown = "beyond" if absolute else sign
     found = getattr(signals, name, None)
     values = found if isinstance(found, dict) else {"": found}
     held = [
-        f"{name}{f' of {label}' if label else ''} {value:.4g} {sign} {limit}"
+        f"{name}{f' of {label}' if label else ''} {value:.4g} {shown} {limit}"
         for label, value in sorted(values.items())
         if value is not None and _COMPARISONS[sign](abs(value) if absolute else value, float(limit))
     ]
