@@ -8,7 +8,7 @@ from exercises.drill import Drill, Outcome, replace_once
 from exercises.drills.release import ran
 
 ALERTS = "configs/monitor/alerts.yml"
-TESTS = ["tests/monitor/operations/test_alerts.py"]
+TESTS = [f"tests/monitor/operations/test_{name}.py" for name in ("alerts", "thresholds")]
 PYTEST = ("-m", "pytest", "-q")
 
 

@@ -276,8 +276,9 @@ def signals_of(found: Month) -> signals.Signals:
 
 def _line(found: Month) -> str:
     risk = next(c for c in found.drift.columns if c.column == RISK)
-    paged = [f"{a.name}: {a.reason}" for a in found.alerts if a.severity == "page"]
-    tickets = [a.name for a in found.alerts if a.severity == "ticket"]
+    firing = found.alerts
+    paged = [f"{a.name}: {a.reason}" for a in firing if a.severity == "page"]
+    tickets = [a.name for a in firing if a.severity == "ticket"]
     figures: Any = found.outcome.overall
     scored = "no label yet" if figures.log_loss is None else f"log loss {figures.log_loss:.3f}"
     return (

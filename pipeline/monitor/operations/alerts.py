@@ -24,7 +24,8 @@ _COMPARISONS = {
     ">": operator.gt,
 }
 _CLAUSE = re.compile(rf"(abs\()?{PREFIX}(\w+)\)? ([<=>]=?) (-?[\d.]+)")
-"""A signal and its limit; rules on signals join such clauses by `or` and `and on (instance)`."""
+_AND, _OR = "\nand on (instance) ", "\nor "
+"""Rules on signals compare each with a limit, and join such clauses; every line begins one."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,11 @@ class Alert:
 
         Rules on other metrics, of servers or of the job itself, are Prometheus's alone.
         """
-        for alternative in self.expr.split("\nor "):
-            held = [_held(clause, signals) for clause in re.split(_AND, alternative)]
+        for alternative in self.expr.split(_OR):
+            held = [_held(clause, signals) for clause in alternative.split(_AND)]
             if all(held):
                 return ", ".join(held)
         return ""
-
-
-_AND = r"\sand on \(instance\) "
 
 
 def _held(clause: str, signals: Signals) -> str:

@@ -239,11 +239,7 @@ _SCENES: dict[str, list[Scene]] = {
         ),
         Scene(
             "none is due yet",
-            {
-                told("labels_age_hours"): None,
-                told("coverage"): at(0),
-                told("due_days"): at(0),
-            },
+            {told("labels_age_hours"): None, told("coverage"): at(0), told("due_days"): at(0)},
             {"LabelsIncomplete"},
         ),
     ],

@@ -29,8 +29,8 @@ def signals(scene: Scene) -> Signals:
         for name, values in series.items()
         if name.startswith(PREFIX) and name != HEARTBEAT and values is not None
     }
-    psi = {"distance": known.pop('input_psi{column="distance"}')} if len(known) > 1 else {}
-    return BARE.model_copy(update=known | {"input_psi": psi})
+    psi = known.pop('input_psi{column="distance"}', None)
+    return BARE.model_copy(update=known | {"input_psi": {} if psi is None else {"distance": psi}})
 
 
 @pytest.mark.parametrize("scene", [*SCENES, ALONE], ids=str)
