@@ -234,16 +234,13 @@ def generated() -> dict[Path, str]:
 
 
 def _made() -> dict[Path, str]:
-    """What is made as a whole: files for Prometheus and Grafana, the pages of drills and scores."""
+    """What is made as a whole: the pages of drills, scores and platforms."""
     from docs import score
     from exercises import matrix
-    from pipeline.monitor.operations import dashboard, rules
 
-    made = rules.generated() | dashboard.generated()
     drills = matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
-    own = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
-    own[platforms.PAGE] = platforms.page()
-    return {ROOT / path: text for path, text in made.items()} | own
+    made = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
+    return made | {platforms.PAGE: platforms.page()}
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

@@ -162,9 +162,8 @@ def _paged(**named: str) -> Callable[[Path, Outcome], str]:
         if outcome.code:
             return ""
         pages = {a["name"]: a["reason"] for a in _alerts(folder) if a["severity"] == "page"}
-        wanted = {name.replace("_", " "): fault for name, fault in named.items()}
-        there = all(fault in pages.get(name, "") for name, fault in wanted.items())
-        return "; ".join(f"{name}: {pages[name]}" for name in wanted) if there else ""
+        there = all(fault in pages.get(name, "") for name, fault in named.items())
+        return "; ".join(f"{name}: {pages[name]}" for name in named) if there else ""
 
     return caught
 
@@ -173,7 +172,7 @@ def _only_tickets(folder: Path, outcome: Outcome) -> str:
     """The predictions have drifted far, and nobody is called."""
     alerts = [] if outcome.code else _alerts(folder)
     reasons = {a["name"]: a["reason"] for a in alerts if a["severity"] == "ticket"}
-    drifted = reasons.get("drift of risk", "")
+    drifted = reasons.get("PredictionDrift", "")
     return f"nobody is called; ticket: {drifted}" if drifted and len(reasons) == len(alerts) else ""
 
 
@@ -192,7 +191,7 @@ DRILLS = [
         fault="a month's answers rest on shares in percent, where training had fractions",
         guard="monitor.tripwires: a value that its feature cannot mean",
         inject=_inject("log-percent"),
-        caught=_paged(broken_data="impossible values", skew="not what was known"),
+        caught=_paged(QualityFailures="impossible values", SkewFound="not what was known"),
     ),
     Drill(
         slug="lost-view",
@@ -200,13 +199,13 @@ DRILLS = [
         fault="a month is answered without the weather",
         guard="monitor.tripwires: a view that is missing more often than in training",
         inject=_inject("lost-view"),
-        caught=_paged(broken_data="missing weather"),
+        caught=_paged(QualityFailures="missing weather"),
     ),
     Drill(
         slug="drift-without-loss",
         stage="monitor",
         fault="a month is far from training, and its outcomes are what the champion said",
-        guard="monitor.month: drift opens a ticket, and calls nobody",
+        guard="the alert PredictionDrift: drift opens a ticket, and calls nobody",
         inject=_inject("drift-without-loss"),
         caught=_only_tickets,
     ),

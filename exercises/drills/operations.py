@@ -7,8 +7,8 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, replace_once
 from exercises.drills.release import ran
 
-ALERTS = "pipeline/monitor/operations/alerts.py"
-TESTS = ["tests/monitor/operations/test_alerts.py"]
+ALERTS = "configs/monitor/alerts.yml"
+TESTS = [f"tests/monitor/operations/test_{name}.py" for name in ("alerts", "thresholds")]
 PYTEST = ("-m", "pytest", "-q")
 
 
@@ -30,15 +30,14 @@ def _rename_a_label(folder: Path) -> list[str]:
 
 def _move_a_limit(folder: Path) -> list[str]:
     """Somebody quietens an alert in the file that Prometheus reads, and tells nobody."""
-    path = folder / "configs/monitor/alerts.yml"
     gap = "abs(flight_monitor_outcome_gap) > 0"
-    replace_once(path, f"{gap}.03", f"{gap}.3")
+    replace_once(folder / ALERTS, f"{gap}.03", f"{gap}.3")
     return TESTS
 
 
 def _page_on_drift(folder: Path) -> list[str]:
-    old = '"PredictionDrift",\n            "inputs",\n            SEVERITY["drift"],'
-    replace_once(folder / ALERTS, old, old.replace('SEVERITY["drift"]', '"page"'))
+    old = "flight_monitor_prediction_psi >= 0.2\n    labels: {severity: ticket"
+    replace_once(folder / ALERTS, old, old.replace("ticket", "page"))
     return TESTS
 
 
@@ -93,7 +92,7 @@ DRILLS = [
         slug="silent-alert",
         stage="rules",
         fault="a label of a metric gets another name: two alerts can never fire again",
-        guard="monitor.rules.unread: every metric and label of a rule is shown by somebody",
+        guard="the test that every metric and label of a rule is exported by somebody",
         inject=_rename_a_label,
         caught=_silent,
         command=PYTEST,
@@ -102,10 +101,10 @@ DRILLS = [
         slug="moved-limit",
         stage="rules",
         fault="a limit is raised tenfold in the file that Prometheus reads",
-        guard="the rules are made from configs/monitor.yaml, and promtool's scenes fire them",
+        guard="the thresholds of configs/monitor.yaml, and promtool's scenes that fire each rule",
         inject=_move_a_limit,
         caught=_failed(
-            "test_the_rules_are_what_the_configs_say", "test_exactly_these_alerts_fire_when"
+            "test_each_threshold_is_that_of_the_configs", "test_exactly_these_alerts_fire_when"
         ),
         command=PYTEST,
     ),

@@ -92,6 +92,8 @@ FEATURES = [*NUMERIC, *ONE_HOT]
 KEYS = {**ENTITIES, "weather": ["origin"], "aircraft": ["tailnum"]}
 """Every view and the columns of a request that name its entity."""
 VIEWS = list(KEYS)
+ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
+"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
 KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
 """For each view, the instant at which the newest raw row behind its values became known (UTC)."""
 

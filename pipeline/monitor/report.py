@@ -17,12 +17,11 @@ from pipeline.features.definitions import PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live, month_window, watched
 from pipeline.monitor.month_report import draw_month, month_report
-from pipeline.monitor.operations import signals
+from pipeline.monitor.operations import alerts, signals
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.performance import Outcome, Rules, judged
 from pipeline.monitor.performance.refit_gain import Gain, gained
 from pipeline.monitor.predictions import RISK, by_hand, days_of, flights, served, skewed, table_of
-from pipeline.monitor.severity import SEVERITY, Finding, Severity
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import newest
 from pipeline.shared import clock
@@ -44,7 +43,7 @@ PAGE = MONITOR / "month.html"
 
 
 _FEW_ROWS = 20_000
-_TOLD = 3
+_NAMED = 3
 """Checks or features that an alert names; the report has them all."""
 
 
@@ -55,17 +54,14 @@ class Report(Record):
     line: str
 
 
-class Raised(Record):
-    """An alert: which layer raised it, whether it calls somebody now, and why."""
+class FiringAlert(Record):
+    """An alert that fires, as configs/monitor/alerts.yml has it, and why it does."""
 
-    layer: str
+    area: str
     name: str
-    severity: Severity
+    severity: alerts.Severity
+    summary: str
     reason: str
-
-
-def _raised(layer: str, name: Finding, reason: str) -> list[Raised]:
-    return [Raised(layer=layer, name=name, severity=SEVERITY[name], reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -83,55 +79,45 @@ class Month:
     drift: drift.Drift
     outcome: Outcome
     gain: Gain | None
-    margin: float
 
     @property
-    def alerts(self) -> list[Raised]:
-        """Who is called: for broken data, skew, a refit that wins; for drift alone never."""
-        found = [*self._broken(), *self._skewed()]
-        found += [
-            Raised(
-                layer="predictions" if column.column == RISK else "inputs",
-                name=f"drift of {column.column}",
-                severity=SEVERITY["drift"],
-                reason=f"PSI {column.psi:.3f}, {column.status}; it says nothing of the outcome",
+    def alerts(self) -> list[FiringAlert]:
+        """The alerts that the month's signals fire, each with its reason in words if it has any."""
+        details = self.details()
+        return [
+            FiringAlert(
+                area=alert.area,
+                name=alert.name,
+                severity=alert.severity,
+                summary=alert.summary,
+                reason=details.get(alert.name, evidence),
             )
-            for column in drift.alarms(self.drift)
+            for alert, evidence in alerts.firing(signals_of(self))
         ]
-        return found + self._of_outcomes()
 
-    def _broken(self) -> list[Raised]:
-        """One page for whatever broke: a feed in percent breaks forty rules at once."""
-        failed = data_quality.failed(self.checks)
-        told = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed[:_TOLD]]
-        more = [f"and {len(failed) - _TOLD} more checks"] if len(failed) > _TOLD else []
-        reason = "; ".join(told + more)
-        return _raised("inputs", "broken data", reason) if failed else []
-
-    def _skewed(self) -> list[Raised]:
+    def details(self) -> dict[str, str]:
+        """What the signals only count, by the alert that reads them."""
+        failed = [
+            f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})"
+            for c in data_quality.failed(self.checks)
+        ]
         worst = sorted(self.skew.items(), key=lambda item: -item[1])
-        told = [f"{name} in {rows:,} rows" for name, rows in worst[:_TOLD]]
-        more = [f"and {len(worst) - _TOLD} more features"] if len(worst) > _TOLD else []
-        reason = "not what was known: " + "; ".join(told + more)
-        return _raised("inputs", "skew", reason) if worst else []
+        differing = [f"{name} in {rows:,} rows" for name, rows in worst]
+        weeks = [
+            f"{one.carrier} {one.week} ({one.agreement:.2f})"
+            for one in self.outcome.agreement or []
+        ]
+        return {
+            "QualityFailures": _first(failed, "checks"),
+            "SkewFound": "not what was known: " + _first(differing, "features"),
+            "LabelsDisagree": ", ".join(weeks),
+        }
 
-    def _of_outcomes(self) -> list[Raised]:
-        alert, feed = self.outcome.alert, self.outcome.feed
-        told: list[tuple[Finding, str]] = []
-        if self.gain is not None and self.gain.wins(self.margin):
-            told.append(("a refit wins", f"log loss {self.gain}"))
-        if alert.status == "alert":
-            told += [("outcome", reason) for reason in alert.reasons]
-        if alert.status == "not known":
-            told += [("outcome not known", reason) for reason in alert.reasons]
-        if feed.stale:
-            age = feed.labels_age_hours
-            late = "none has come" if age is None else f"the newest are {age:g} h old"
-            told.append(("labels late", late))
-        if weeks := self.outcome.agreement:
-            named = ", ".join(f"{one.carrier} {one.week} ({one.agreement:.2f})" for one in weeks)
-            told.append(("labels disagree with flags", named))
-        return [one for name, reason in told for one in _raised("outcomes", name, reason)]
+
+def _first(details: list[str], kind: str) -> str:
+    """The first of many: a feed in percent breaks forty rules at once."""
+    more = [f"and {len(details) - _NAMED} more {kind}"] if len(details) > _NAMED else []
+    return "; ".join(details[:_NAMED] + more)
 
 
 def looked(window: Window, now: pd.Timestamp) -> Month:
@@ -168,7 +154,6 @@ def looked(window: Window, now: pd.Timestamp) -> Month:
             drift=moved.result(),
             outcome=outcome,
             gain=gain,
-            margin=config.diagnosis.margin,
         )
 
 
@@ -228,7 +213,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
     gain = found.gain
     write_json(FOUND["gain"], None if gain is None else gain.model_dump())
-    signals.write(told_of(found))
+    signals.write(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
     write_text(PAGE, month_report(found))
@@ -238,13 +223,14 @@ def run(month: str | None = None, at: str | None = None) -> str:
 
 
 def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
-    """Everything that a report rests on: the champion, what it met, the configs, the instant."""
+    """Everything that a report rests on: champion, what it met, alerts, configs, instant."""
     version, _ = live(window.first)
     sections = [load(kind) for kind in (MonitorConfig, EvaluateConfig, TrainConfig)]
     return {
         "champion": version.tag("release"),
         "flights": file_hash(table_of(window)),
         "log": str(newest(load(ServeConfig).log_url.get_secret_value())),
+        "alerts": file_hash(alerts.RULES),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
         "at": f"{now:%Y-%m-%dT%H:%MZ}",
     }
@@ -263,11 +249,11 @@ def _standing(inputs: dict[str, str]) -> Report | None:
     return before if before.inputs == inputs else None
 
 
-def told_of(found: Month) -> signals.Signals:
-    """The month's end as Prometheus is told it."""
+def signals_of(found: Month) -> signals.Signals:
+    """The month's end in numbers: what Prometheus is shown, and what alerts are evaluated on."""
     outcome, answerer, gain = found.outcome, found.champion.answerer, found.gain
     figures = outcome.alert.figures
-    psi = {column.column: column.looks[-1] for column in found.drift.columns if column.looks}
+    psi = {c.column: c.lasting for c in found.drift.columns if c.lasting is not None}
     steady = [c.column for c in found.drift.columns if c.group in ("static", "aircraft")]
     return signals.Signals(
         at=found.at.to_pydatetime(),
@@ -276,6 +262,7 @@ def told_of(found: Month) -> signals.Signals:
         model_age_days=(found.at - found.champion.trained_until) / pd.Timedelta(days=1),
         labels_age_hours=outcome.feed.labels_age_hours,
         coverage=figures.coverage,
+        due_days=outcome.alert.days,
         excess_loss=figures.excess,
         outcome_gap=figures.gap,
         labels_disagreeing=None if outcome.agreement is None else len(outcome.agreement),
@@ -290,9 +277,9 @@ def told_of(found: Month) -> signals.Signals:
 
 def _line(found: Month) -> str:
     risk = next(c for c in found.drift.columns if c.column == RISK)
-    alerts = found.alerts
-    paged = [f"{a.name}: {a.reason}" for a in alerts if a.severity == "page"]
-    tickets = dict.fromkeys(a.name for a in alerts if a.severity == "ticket")
+    firing = found.alerts
+    paged = [f"{a.name}: {a.reason}" for a in firing if a.severity == "page"]
+    tickets = [a.name for a in firing if a.severity == "ticket"]
     figures: Any = found.outcome.overall
     scored = "no label yet" if figures.log_loss is None else f"log loss {figures.log_loss:.3f}"
     return (

@@ -6,7 +6,7 @@ The fault is injected, its alert has to fire; it is repaired, the alert has to e
 
 import time
 
-from pipeline.monitor.operations import rules
+from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import alone
 from pipeline.shared.errors import ConfigError
 from simulation.alert_demo.programs import ended_by_signals, program
@@ -46,7 +46,7 @@ def monitor_live(fault: str = "failing") -> str:
 def _played(scene: Scene, fault: str) -> str:
     """Sound, broken, repaired; how long each change took to show."""
     name = FAULTS[fault]
-    scene.say(f"every window and `for` of {rules.RULES} is divided by {FACTOR}, no limit changed")
+    scene.say(f"every window and `for` of {RULES} is divided by {FACTOR}, no limit changed")
     scene.live_for(_SOUND_SECONDS)
     scene.report("sound")
     if firing := sorted(scene.states):

@@ -12,7 +12,8 @@ import pandas as pd
 
 import pipeline
 from pipeline.features.online_store import Store
-from pipeline.monitor.operations import rules, slo
+from pipeline.monitor.operations import slo
+from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.traffic.servers import Live
 from pipeline.shared import loopback
 from pipeline.shared.config.loading import load
@@ -77,7 +78,7 @@ class Scene:
             if patience.over():
                 raise AlertSilent(
                     f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.asked:,} requests; "
-                    f"active are: {self._active()}; see the rule in {rules.RULES}"
+                    f"active are: {self._active()}; see the rule in {RULES}"
                 )
             self.step()
         self._tell()
@@ -102,8 +103,8 @@ class Scene:
         now = (time.monotonic(), self._samples())
         if self.looked is not None:
             before, samples = self.looked
-            looked = slo.Looked(samples, now[1], now[0] - before)
-            found = slo.indicators(looked, load(MonitorConfig).slo, load(ServeConfig))
+            scrapes = slo.Scrapes(samples, now[1], now[0] - before)
+            found = slo.indicators(scrapes, load(MonitorConfig).slo, load(ServeConfig))
             self.say(f"the service, {when}\n{slo.table(found)}")
         self.looked = now
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -14,8 +15,7 @@ import pandas as pd
 import yaml
 
 from pipeline.features.online_store import Store, opened
-from pipeline.monitor.operations import rules
-from pipeline.monitor.operations.alerts import configured
+from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
@@ -39,7 +39,7 @@ from simulation.traffic import Traffic
 from simulation.year import Year
 
 FACTOR = 60
-"""What windows are divided by: an hour becomes a minute."""
+"""What windows are divided by: minutes become seconds."""
 KEPT = Path("state/monitor/kept")
 PROJECT = "monitor"
 """Of its own, so that a rollout that was interrupted finds its store and its servers."""
@@ -137,8 +137,8 @@ def watchers(programs: dict[str, str], folder: Path, ports: dict[str, int]) -> I
 
 def _shortened(folder: Path, ports: dict[str, int]) -> None:
     """The project's configs with short windows and intervals, and addresses of this scene."""
-    found = rules.shortened(configured(), FACTOR)
-    (folder / "alerts.yml").write_text(rules.rules(found, seconds=1), encoding="utf-8")
+    rules = in_seconds(RULES.read_text(encoding="utf-8"))
+    (folder / "alerts.yml").write_text(rules, encoding="utf-8")
     config = yaml_files.parse((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     at = [{"targets": [f"{HOST}:{ports['alertmanager']}"]}]
@@ -150,6 +150,11 @@ def _shortened(folder: Path, ports: dict[str, int]) -> None:
         told = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
         receiver["webhook_configs"] = [{"url": told, "send_resolved": True}]
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(routes), encoding="utf-8")
+
+
+def in_seconds(rules: str) -> str:
+    """The rules with each window and each `for` in seconds for minutes; no limit changes."""
+    return re.sub(r"(\[|\bfor: )(\d+)m\b", r"\1\2s", rules)
 
 
 def _hurried(route: dict[str, Any]) -> None:

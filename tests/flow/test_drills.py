@@ -160,7 +160,7 @@ def test_labels_at_odds_under_one_revision_are_set_aside_by_name(drilled):
 @pytest.mark.answer("data-drift")
 def test_a_log_in_percent_calls_somebody_for_values_that_cannot_be(drilled):
     assert re.search(
-        r"^broken data: impossible values: \d+, limit 0 \(.*system_late_24h", _caught(drilled)
+        r"^QualityFailures: impossible values: \d+, limit 0 \(.*system_late_24h", _caught(drilled)
     )
 
 
@@ -169,7 +169,7 @@ def test_a_log_in_percent_calls_somebody_for_values_that_cannot_be(drilled):
 @pytest.mark.answer("data-drift")
 def test_a_month_without_its_weather_calls_somebody(drilled):
     assert _caught(drilled).startswith(
-        "broken data: missing weather: 1, limit 0.15 (100.0% of rows without"
+        "QualityFailures: missing weather: 1, limit 0.15 (100.0% of rows without"
     )
 
 
@@ -177,7 +177,7 @@ def test_a_month_without_its_weather_calls_somebody(drilled):
 @pytest.mark.drill("drift-without-loss")
 @pytest.mark.answer("data-drift")
 def test_a_month_that_is_far_from_training_and_lost_nothing_calls_nobody(drilled):
-    assert _caught(drilled).startswith("nobody is called; ticket: PSI 0.")
+    assert _caught(drilled).startswith("nobody is called; ticket: prediction_psi 0.")
     assert "page: none" in drilled.words
 
 

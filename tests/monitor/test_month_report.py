@@ -150,7 +150,7 @@ def test_a_month_is_shown_in_three_layers_and_says_who_is_called(march):
     found = read(month_report(march))
     text = "".join(found.text)
     assert "2013-03: 0 alert(s)" in text
-    assert "Nobody." in text
+    assert "None fires." in text
     assert "PSI, trailing, to 2013-03-31" in text
     assert [t for t in found.text if re.match(r"\d\. ", t)] == [
         "1. Operations",

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.monitor import report as monitor
 from pipeline.monitor.operations import signals
+from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -51,6 +52,11 @@ def test_a_report_stands_until_something_changes_that_it_rests_on(registered):
     assert line.startswith(again.partition("; stands")[0])
     after = {path: path.stat().st_mtime_ns for path in before}
     assert {path for path in before if after[path] != before[path]} == {signals.SIGNALS}
+    assert _standing(_inputs(months.MARCH, months.COMPLETE)) is not None
+    rules = RULES.read_text()
+    RULES.write_text(rules.replace("> 75", "> 74"))
+    assert _standing(_inputs(months.MARCH, months.COMPLETE)) is None
+    RULES.write_text(rules)
     project.configure("monitor", window={"first": "2013-03-02", "last": "2013-03-31"})
     assert _standing(_inputs(load(MonitorConfig).window, months.COMPLETE)) is None
 
@@ -96,9 +102,9 @@ def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
     line = monitor.run("2013-03")
     told = {(a["name"], a["severity"]) for a in json.loads(FOUND["alerts"].read_text())}
     pages = {name for name, severity in told if severity == "page"}
-    assert {"broken data", "skew"} <= pages
-    assert "broken data: impossible values: " in line
-    assert "skew: not what was known: system_dep_late_3h in " in line
+    assert {"QualityFailures", "SkewFound"} <= pages
+    assert "QualityFailures: impossible values: " in line
+    assert "SkewFound: not what was known: system_dep_late_3h in " in line
     assert json.loads(signals.SIGNALS.read_text())["quality_failures"] == 2
     assert "1,860 of them asked for online" in PAGE.read_text()
 

@@ -99,6 +99,13 @@ def test_every_dependency_is_in_git_or_written_by_an_earlier_stage(stage: str) -
     assert lost == []
 
 
+@pytest.mark.parametrize("stage", tree.graph())
+def test_an_alert_that_is_changed_runs_no_stage_again(stage: str) -> None:
+    named = [*tree.paths(_stage(stage)["params"]), *_deps(stage)]
+    alerts = ["configs/monitor.yaml", "configs/monitor/alerts.yml"]
+    assert [path for path in named if any(tree.covers(path, one) for one in alerts)] == []
+
+
 def test_no_output_is_written_by_two_stages() -> None:
     written = [(stage, out) for stage in tree.graph() for out in tree.outs(_stage(stage))]
     shared = [

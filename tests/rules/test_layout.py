@@ -132,7 +132,6 @@ def test_the_top_level_holds_only_what_the_layout_names() -> None:
 
 RUN_ELSEWHERE = {
     "pipeline/__main__.py": "starts every command",
-    "pipeline/monitor/operations/dashboard.py": "`make fill` writes configs/monitor/ by it",
     "pipeline/retrain/airflow.py": "`make airflow`, in an environment of its own",
     "pipeline/retrain/kubeflow.py": "`make kubeflow`, in an environment of its own",
     "pipeline/shared/config/every.py": "make runs it before DVC",

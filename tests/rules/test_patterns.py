@@ -40,7 +40,6 @@ KNOWN_LINEAR = [
     (r'"(?:[^"\\]|\\.)*+"?|[\[{]', "findall"),
 ]
 EXCUSED = {
-    ("pipeline/monitor/operations/rules.py", "value"): "a matcher of our own rules of alerts",
     ("docs/numbers.py", "one['places']"): "a place in our own figures, from docs/measures.yaml",
     ("docs/book.py", "pattern"): "a block of the project's own pages",
     ("docs/book.py", "'<!-- .*? -->\\\\n'"): "a comment of the project's own pages, on one line",

@@ -28,13 +28,15 @@ class ColumnDrift(Record):
     """One column's PSI against the training window, and what it calls for.
 
     `psi` is that of the whole window, by Evidently; `looks` those of the trailing windows, the
-    oldest first.
+    oldest first. `lasting` is the least of the newest ones, as many as an alert takes, over the
+    factor of the family; None: there are fewer.
     """
 
     column: str
     group: str
     psi: float
     looks: list[float]
+    lasting: float | None
     status: Status
 
 
@@ -79,20 +81,21 @@ def judge(
     An alert wants as many looks in a row as the config says, all beyond the limit; without any
     trailing look the whole window is one.
     """
-    group, told = group_of(column), looks or [psi]
+    group, count = group_of(column), config.trailing.persist_looks if looks else 1
+    last = (looks or [psi])[-count:]
+    lasting = round(min(last) / factor, 6) if len(last) == count else None
     status: Status = "report"
     if group in (limits := limits_of(config)):
-        warn, alert = (limit * factor for limit in limits[group])
-        last = told[-config.trailing.persist_looks :] if looks else told
-        lasting = len(last) == config.trailing.persist_looks or not looks
-        status = "warn" if told[-1] >= warn else "quiet"
-        if lasting and min(last) >= alert:
+        warn, alert = limits[group]
+        status = "warn" if last[-1] >= warn * factor else "quiet"
+        if lasting is not None and lasting >= alert:
             status = "alert"
     return ColumnDrift(
         column=column,
         group=group,
         psi=round(psi, 6),
         looks=[round(look, 6) for look in looks],
+        lasting=lasting,
         status=status,
     )
 
@@ -207,8 +210,3 @@ def _family_factor(reference: windows.Counts, config: MonitorConfig) -> float:
         told.family_alpha,
         told.seed,
     )
-
-
-def alarms(drift: Drift) -> list[ColumnDrift]:
-    """The columns that warn or alert."""
-    return [column for column in drift.columns if column.status in ("warn", "alert")]

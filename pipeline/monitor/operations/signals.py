@@ -24,12 +24,13 @@ ABOUT = {
     "model_age_days": "Days since the end of the champion's training window",
     "labels_age_hours": "Hours since the newest labels arrived",
     "coverage": "Share of the predictions of the last 14 days whose outcome is known",
+    "due_days": "Days of the last 14 whose labels are due",
     "excess_loss": "Log loss of 14 days less what the model expects of itself, in nats",
     "outcome_gap": "Mean outcome less mean risk, over 14 days",
     "labels_disagreeing": "Weeks of a carrier whose labels contradict the flags of late departures",
     "refit_gain": "Log loss of a refit less the champion's on the newest 14 days, in nats",
     "refit_gain_high": "The upper end of its interval over days",
-    "prediction_psi": "Population stability index of the risks against the training window",
+    "prediction_psi": "Population stability index of the risks that has lasted",
     "quality_failures": "Checks of the data that failed",
     "skew_mismatches": "Values that were served and differ from what training reads",
 }
@@ -39,8 +40,9 @@ ABOUT = {
 class Signals(Record):
     """What the monitoring job knows at an instant of the replay.
 
-    `input_psi` holds the tripwires only, columns that should hardly move within a month: an alarm
-    on the others would ring with the seasons.
+    A PSI is against the training window, and the least of as many trailing windows in a row as an
+    alert takes. `input_psi` holds the tripwires only, columns that should hardly move within a
+    month: an alarm on the others would ring with the seasons.
     """
 
     at: AwareDatetime
@@ -49,6 +51,7 @@ class Signals(Record):
     model_age_days: float | None = None
     labels_age_hours: float | None = None
     coverage: float | None = None
+    due_days: int | None = None
     excess_loss: float | None = None
     outcome_gap: float | None = None
     labels_disagreeing: int | None = None
@@ -87,5 +90,5 @@ def shown(signals: Signals, heartbeat: float) -> "Iterator[Shown]":
         if (value := getattr(signals, name)) is not None:
             yield Shown(f"{PREFIX}{name}", about, value)
     for column, psi in sorted(signals.input_psi.items()):
-        about = "Population stability index of a tripwire against the training window"
+        about = "Population stability index of a tripwire that has lasted"
         yield Shown(f"{PREFIX}input_psi", about, psi, {"column": column})

@@ -50,6 +50,7 @@ class Alert(Record):
     status: Status
     first: str | None
     last: str | None
+    days: int
     figures: Figures
     reasons: list[str]
 
@@ -199,12 +200,13 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
     first = last - pd.Timedelta(days=rule.window_days - 1)
     window = flights[flights["day"].between(first, last)]
     figure = figures_of(window)
-    said, reasons = status(figure, window["day"].nunique(), rule)
     ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
+    said, reasons = status(figure, len(ends), rule)
     return Alert(
         status=said,
         first=ends[0] if ends else None,
         last=ends[-1] if ends else None,
+        days=len(ends),
         figures=figure,
         reasons=reasons,
     )

@@ -11,7 +11,6 @@ from pipeline.features.definitions import NUMERIC
 from pipeline.monitor.inputs.drift import (
     CATEGORIES,
     RISK,
-    alarms,
     compared,
     group_of,
     judge,
@@ -92,6 +91,15 @@ def test_a_warning_comes_at_once_and_an_alert_only_if_it_lasts(looks, status):
 def test_an_alert_wants_as_many_looks_in_a_row_as_the_config_says(persist):
     found = [judge("risk", 0, [0.3] * n, config(persist_looks=persist)).status for n in range(1, 6)]
     assert found == ["warn"] * (persist - 1) + ["alert"] * (6 - persist)
+
+
+@pytest.mark.parametrize(
+    ("looks", "factor", "lasting"),
+    [([0.3], 1, None), ([0.3, 0.25], 1, 0.25), ([0.1, 0.5, 0.4], 1, 0.4), ([0.3, 0.4], 2, 0.15)],
+)
+def test_what_lasts_is_the_least_of_the_looks_that_an_alert_takes(looks, factor, lasting):
+    assert judge("risk", 9.0, looks, config(), factor).lasting == lasting
+    assert judge("risk", 0.3, [], config(), factor).lasting == 0.3 / factor
 
 
 def test_without_a_trailing_look_the_whole_window_is_the_one_that_counts():
@@ -239,14 +247,15 @@ def test_every_input_and_the_prediction_is_in_the_record_the_farthest_first(drif
 @pytest.mark.slow
 def test_what_lasts_is_an_alert_and_the_season_is_reported(drift):
     by_name = {column.column: column for column in drift[0].columns}
-    assert [(c.column, c.status) for c in alarms(drift[0])] == [("distance", "alert")]
+    moved = [c for c in drift[0].columns if c.status in ("warn", "alert")]
+    assert [(c.column, c.status) for c in moved] == [("distance", "alert")]
     assert by_name["system_dep_late_3h"].status == "report"
     assert by_name["system_dep_late_3h"].psi > 1
 
 
 @pytest.mark.slow
 def test_the_looks_grow_as_the_window_fills_with_what_has_moved(drift):
-    (distance,) = alarms(drift[0])
+    (distance,) = [c for c in drift[0].columns if c.status == "alert"]
     assert drift[0].look_days[1] == "2013-04-09"
     before, after = distance.looks[:2], distance.looks[2:]
     assert max(before) < 0.1 * drift[0].family_factor < min(after)

@@ -66,6 +66,7 @@ SOUND = {
     lacking("weather", "stale"): at(0),
     told("heartbeat_seconds"): at(0),
     told("coverage"): at(0.99),
+    told("due_days"): at(14),
     told("excess_loss"): at(0.001),
     told("outcome_gap"): at(0.01),
     told("refit_gain"): at(-0.002),
@@ -193,6 +194,11 @@ _SCENES: dict[str, list[Scene]] = {
             {told("excess_loss"): at(0.025), told("coverage"): at(0.9)},
             {"LabelsIncomplete"},
         ),
+        Scene(
+            "above it, on few days",
+            {told("excess_loss"): at(0.025), told("due_days"): at(9)},
+            {"LabelsIncomplete"},
+        ),
     ],
     "OutcomeGap": [
         Scene("risks are too high", {told("outcome_gap"): at(-0.04)}, {"OutcomeGap"}),
@@ -226,10 +232,21 @@ _SCENES: dict[str, list[Scene]] = {
     "LabelsLate": [
         Scene("since yesterday morning", {told("labels_age_hours"): at(40)}, {"LabelsLate"}),
         Scene("a day", {told("labels_age_hours"): at(25)}),
+        Scene(
+            "none has ever come",
+            {told("labels_age_hours"): None, told("coverage"): at(0)},
+            {"LabelsLate", "LabelsIncomplete"},
+        ),
+        Scene(
+            "none is due yet",
+            {told("labels_age_hours"): None, told("coverage"): at(0), told("due_days"): at(0)},
+            {"LabelsIncomplete"},
+        ),
     ],
     "LabelsIncomplete": [
         Scene("nine in ten", {told("coverage"): at(0.9)}, {"LabelsIncomplete"}),
         Scene("96 in a hundred", {told("coverage"): at(0.96)}),
+        Scene("nine days", {told("due_days"): at(9)}, {"LabelsIncomplete"}),
     ],
     "MonitoringJobDead": [
         Scene("27 hours ago", {told("heartbeat_seconds"): at(-96_000)}, {"MonitoringJobDead"}),

@@ -1,4 +1,4 @@
-"""The alerts: by promtool, by what is really shown to Prometheus, and by the runbook."""
+"""The alerts: by promtool, by the configs, by what is really exported, and by the runbook."""
 
 import json
 import re
@@ -7,23 +7,22 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-import yaml
 from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import ALWAYS_THERE
-from pipeline.monitor.operations import alerts, dashboard, rules, signals
-from pipeline.monitor.operations.rules import Selector
+from pipeline.monitor.operations import signals
+from pipeline.monitor.operations.alerts import RULES, alerts
 from pipeline.records.request_log import opened
 from pipeline.rollout.traffic import envoy
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import Sample, registry_of, samples
-from tests.monitor.operations import scenes
+from tests.monitor.operations import promql, scenes
+from tests.monitor.operations.promql import Selector
 from tests.monitor.operations.scenes import SCENES, needs, promtool
 from tests.monitor.operations.test_signals import FULL
 from tests.patience import until
@@ -33,9 +32,16 @@ from tests.serve.fakes import FLIGHT, Store, loaded
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 
-ALERTS = alerts.configured()
+ALERTS = alerts()
 NAMES = [alert.name for alert in ALERTS]
-TEXT = tree.read("configs/monitor/alerts.yml")
+TEXT = tree.read(str(RULES))
+RULES_BY_NAME = {
+    rule.get("alert") or rule["record"]: rule
+    for group in tree.load(str(RULES))["groups"]
+    for rule in group["rules"]
+}
+RECORDED = [rule for rule in RULES_BY_NAME.values() if "record" in rule]
+RUNBOOK = "docs/runbook.md"
 PARTS = ["What it means.", "First five minutes.", "Repair.", "Over when."]
 
 
@@ -44,13 +50,13 @@ PARTS = ["What it means.", "First five minutes.", "Repair.", "Over when."]
 
 def test_promtool_takes_the_rules():
     done = subprocess.run(
-        [needs("promtool"), "check", "rules", str(tree.ROOT / rules.RULES)],
+        [needs("promtool"), "check", "rules", str(tree.ROOT / RULES)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(ALERTS)} rules found" in done.stdout
+    assert f"{len(ALERTS) + len(RECORDED)} rules found" in done.stdout
 
 
 @pytest.mark.parametrize("scene", [*SCENES, scenes.ALONE], ids=str)
@@ -86,7 +92,7 @@ def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
                 "exp_labels": {"severity": "page", "area": "inputs", "view": "weather"},
                 "exp_annotations": {
                     "summary": "The view weather has no values, and it always has",
-                    "description": "10% of rows lacked weather within 15m, 0.02 is allowed",
+                    "description": "10% of rows lacked weather within 15m; 0.02 is the limit",
                     "runbook_url": "docs/runbook.md#missingfeatures",
                 },
             }
@@ -99,25 +105,10 @@ def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
 
 def test_drift_alone_pages_nobody():
     for alert in ALERTS:
-        read = {selector.metric for selector in rules.selectors(alert.expr)}
-        if any(name.endswith("_psi") for name in read):
+        if any(name.endswith("_psi") for name in promql.metrics(alert.expr)):
             assert alert.severity == "ticket", alert.name
     severities = {alert.name: alert.severity for alert in ALERTS}
     assert {severities[name] for name in scenes.ALONE.fires} == {"ticket"}
-
-
-def test_the_rules_are_what_the_configs_say():
-    assert rules.generated()[rules.RULES] == TEXT, "run `make fill`"
-
-
-def test_another_limit_in_the_config_is_another_rule():
-    config = load(MonitorConfig)
-    slo = config.slo.model_copy(update={"latency_ms": 250, "max_model_age_days": 9.0})
-    changed = config.model_copy(update={"slo": slo})
-    found = {alert.name: alert for alert in alerts.alerts(changed, load(ServeConfig))}
-    assert 'le="250"' in found["SlowAnswers"].expr
-    assert found["ModelTooOld"].expr.endswith("> 9")
-    assert "9 are usual" in found["ModelTooOld"].description
 
 
 # What they read is there.
@@ -152,22 +143,24 @@ def known(served, proxy) -> list[Sample]:
     """All that Prometheus is shown, and what it says itself of each job."""
     told = samples(generate_latest(registry_of(lambda: signals.shown(FULL, 1.0))).decode())
     jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
-    return [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
+    exported = [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
+    assert [rule for rule in RECORDED if promql.unread(rule["expr"], exported)] == []
+    return exported + [Sample(rule["record"], {}, 1) for rule in RECORDED]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_every_metric_and_label_that_an_alert_reads_is_shown_by_somebody(alert, known):
-    assert rules.unread(alert.expr, known) == set()
+    assert promql.unread(alert.expr, known) == set()
 
 
 @pytest.mark.slow
 def test_every_metric_and_label_on_the_dashboard_is_shown_by_somebody(
     known, record_property: Callable[[str, object], None]
 ):
-    rows = dashboard.rows(load(MonitorConfig), load(ServeConfig))
-    exprs = [expr for row in rows.values() for panel in row for expr in panel.targets.values()]
-    assert {expr: lost for expr in exprs if (lost := rules.unread(expr, known))} == {}
+    panels = json.loads(tree.read("configs/monitor/dashboard.json"))["panels"]
+    exprs = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    assert {expr: lost for expr in exprs if (lost := promql.unread(expr, known))} == {}
     record_property(
         "expressions of the dashboard whose every metric is shown by somebody", len(exprs)
     )
@@ -191,39 +184,22 @@ def test_the_bound_of_slow_answers_is_one_of_the_proxys_histogram(proxy):
     ],
 )
 def test_a_rule_that_can_never_fire_is_found(expr, lost):
-    assert rules.unread(expr, [Sample("flight_up", {"view": "a"}, 1)]) == lost
-
-
-# Shortened, to be watched.
-
-
-def test_a_shortened_rule_has_the_same_limits_and_shorter_windows():
-    for alert, short in zip(ALERTS, rules.shortened(ALERTS, 60), strict=True):
-        windows = [int(n) for n in re.findall(r"\[(\d+)m\]", alert.expr)]
-        assert [int(n) for n in re.findall(r"\[(\d+)s\]", short.expr)] == windows
-        assert re.sub(r"\[\w+\]", "", short.expr) == re.sub(r"\[\w+\]", "", alert.expr)
-        assert short.lasting == alert.lasting.replace("m", "s")
-
-
-def test_a_window_that_cannot_be_divided_is_said():
-    with pytest.raises(ValueError, match="no whole number of seconds, divided by 7"):
-        rules.shortened(ALERTS, 7)
+    assert promql.unread(expr, [Sample("flight_up", {"view": "a"}, 1)]) == lost
 
 
 # What to do.
 
 
 def _sections() -> dict[str, str]:
-    parts = re.split(r"^## (.+)$", tree.read(alerts.RUNBOOK), flags=re.MULTILINE)
+    parts = re.split(r"^## (.+)$", tree.read(RUNBOOK), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert():
     assert list(_sections()) == NAMES
     assert len(set(NAMES)) == len(NAMES)
-    told = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
-    anchors = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in told}
-    assert anchors == {name: f"{alerts.RUNBOOK}#{name.lower()}" for name in NAMES}
+    anchors = {name: RULES_BY_NAME[name]["annotations"]["runbook_url"] for name in NAMES}
+    assert anchors == {name: f"{RUNBOOK}#{name.lower()}" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -239,6 +215,27 @@ def test_a_section_says_what_it_means_what_to_do_at_once_how_to_repair_and_when_
 def test_the_first_five_minutes_have_something_to_run_or_to_read(name):
     first = _sections()[name].split("**First five minutes.**")[1].split("**")[0]
     assert "`" in first or "panel" in first or "log" in first or "disk" in first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_of_a_section_is_a_target(name):
+    assert set(re.findall(r"`make ([a-z-]+)", _sections()[name])) <= set(tree.targets())
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("QualityFailures", ["make monitor", "make skew", "make rollback", "make materialize"]),
+        ("LabelsDisagree", ["make monitor", "make guards"]),
+        ("SkewFound", ["make skew"]),
+        ("InputDrift", ["make skew", "make monitor"]),
+    ],
+)
+def test_what_is_wrong_with_served_rows_is_asked_of_what_was_served(name, commands):
+    section = _sections()[name]
+    assert [command for command in commands if f"`{command}`" not in section] == []
+    first = section.split("**First five minutes.**")[1].split("**Repair.**")[0]
+    assert "`make validate`" not in first  # it reads what arrived, not what was served
 
 
 # Who is told.

@@ -30,6 +30,7 @@ FULL = BARE.model_copy(
         "model_age_days": 31.0,
         "labels_age_hours": 4.0,
         "coverage": 0.98,
+        "due_days": 14,
         "excess_loss": -0.001,
         "outcome_gap": 0.012,
         "refit_gain": -0.004,

@@ -1,17 +1,19 @@
-"""Indicators, budgets and burn rates, from two looks at the metrics."""
+"""Indicators, budgets and burn rates, from two scrapes of the metrics."""
 
 from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline.monitor.operations import rules, slo
-from pipeline.monitor.operations.alerts import ANSWERS, FAILED
-from pipeline.monitor.operations.slo import Looked
+from pipeline.monitor.operations import slo
+from pipeline.monitor.operations.alerts import RULES
+from pipeline.monitor.operations.slo import ANSWERS, FAILED, Scrapes
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import Burn, MonitorConfig, Objectives
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import Sample
+from tests.monitor.operations import promql
+from tests.rules import tree
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 
@@ -38,7 +40,7 @@ def lacking(view, flag, value):
 
 
 def by_name(before, after, seconds=10.0):
-    return {one.name: one for one in slo.indicators(Looked(before, after, seconds), SLO, SERVE)}
+    return {one.name: one for one in slo.indicators(Scrapes(before, after, seconds), SLO, SERVE)}
 
 
 def test_a_budget_that_is_spent_as_fast_as_allowed_burns_at_one():
@@ -73,9 +75,9 @@ def test_the_proxys_own_door_is_not_the_users():
 
 
 def test_a_counter_that_began_anew_grew_by_what_it_shows():
-    looked = Looked([answers(5, 40), answers(2, 7)], [answers(5, 3), answers(2, 9)], 1.0)
-    assert looked.grown(FAILED) == 3
-    assert looked.grown(ANSWERS) == 5
+    scrapes = Scrapes([answers(5, 40), answers(2, 7)], [answers(5, 3), answers(2, 9)], 1.0)
+    assert scrapes.grown(FAILED) == 3
+    assert scrapes.grown(ANSWERS) == 5
 
 
 def test_nothing_that_was_asked_is_no_share_rather_than_zero():
@@ -120,15 +122,14 @@ def test_a_table_has_a_line_for_each_and_says_what_is_broken():
 
 def test_the_table_and_the_alerts_read_the_same_metrics():
     """An indicator of something else would comfort whoever looks while the alert rings."""
-    from pipeline.monitor.operations.alerts import configured
-
-    read = {s.metric for alert in configured() for s in rules.selectors(alert.expr)}
+    rules = [rule for group in tree.load(str(RULES))["groups"] for rule in group["rules"]]
+    read = set().union(*(promql.metrics(rule["expr"]) for rule in rules))
     asked = set[str]()
 
-    class Spy(Looked):
-        def _read(self, expr):
-            asked.update(s.metric for s in rules.selectors(expr))
-            return super()._read(expr)
+    class Spy(Scrapes):
+        def _read(self, metric):
+            asked.add(metric.name)
+            return super()._read(metric)
 
     slo.indicators(Spy([], [], 1.0), SLO, SERVE)
     assert asked <= read

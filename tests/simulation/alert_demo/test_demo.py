@@ -1,13 +1,13 @@
 """The parts of an alert as it happens; the whole is in tests/flow/test_monitor_live.py."""
 
 import json
+import re
 import subprocess
 
 import pytest
 import yaml
 
-from pipeline.monitor.operations import rules
-from pipeline.monitor.operations.alerts import configured
+from pipeline.monitor.operations.alerts import RULES, alerts
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
@@ -28,7 +28,7 @@ def test_an_unknown_fault_is_refused_before_anything_starts():
 
 
 def test_every_fault_has_an_alert_and_a_way_to_inject_it():
-    assert set(FAULTS.values()) <= {alert.name for alert in configured()}
+    assert set(FAULTS.values()) <= {alert.name for alert in alerts()}
     assert set(FAULTS) - {"feed", "exporter"} <= set(OF_SERVERS)
 
 
@@ -59,9 +59,12 @@ def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+    prometheus = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    assert prometheus["global"]["evaluation_interval"] == "1s"
     groups = yaml.safe_load((tmp_path / "alerts.yml").read_text())["groups"]
-    assert {group["interval"] for group in groups} == {"1s"}
-    assert sum(len(group["rules"]) for group in groups) == len(configured())
+    assert {"interval" in group for group in groups} == {False}
+    names = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert names == [alert.name for alert in alerts()]
     routes = (tmp_path / "alertmanager.yml").read_text()
     assert f"http://127.0.0.1:{ports['sink']}/page" in routes
 
@@ -131,7 +134,13 @@ def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkey
     assert programs.program("alertmanager") == str(tool)
 
 
-def test_the_scene_is_as_fast_as_its_rules_allow():
-    """Every window is a whole number of seconds, and has room for two looks."""
-    for alert in rules.shortened(configured(), setting.FACTOR):
-        assert all(int(n) >= 2 for n in rules.re.findall(r"\[(\d+)s\]", alert.expr)), alert.name
+def test_a_rule_of_the_scene_has_seconds_for_minutes_and_the_same_limits():
+    """A window has room for two scrapes."""
+    served = RULES.read_text(encoding="utf-8")
+    watched = setting.in_seconds(served)
+    for window in (r"\[(\w+)\]", r"\bfor: (\w+)"):
+        lasting = re.findall(window, watched)
+        assert lasting == [time.replace("m", "s") for time in re.findall(window, served)]
+        assert all(re.fullmatch(r"\d+s", time) and int(time[:-1]) >= 2 for time in lasting)
+        served, watched = re.sub(window, "", served), re.sub(window, "", watched)
+    assert watched == served
