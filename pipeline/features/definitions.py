@@ -162,8 +162,8 @@ def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
 
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
 """Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
-ORIGINS = ["EWR", "JFK", "LGA"]
-CARRIERS = [
+KNOWN_CARRIERS = [
     *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
     *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
 ]
+"""Every carrier that may be published; the small ones have no column of their own."""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import ROLLING
-from pipeline.monitor import report as monitor
+from pipeline.monitor import diagnose as monitor
 from pipeline.monitor.diagnose import SLOW, Finding, triage
 from pipeline.monitor.performance.refit_gain import Gain
 from pipeline.monitor.shift_decomposition import Decomposition, Part

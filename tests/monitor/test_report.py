@@ -72,7 +72,7 @@ def test_broken_data_and_skew_call_somebody_with_the_numbers(quiet):
 
 
 def test_of_many_failed_checks_three_are_named(quiet):
-    broken = [at_most(f"missing {n}", 0.9, 0.15, "") for n in range(5)]
+    broken = [at_most(Kind.DATA, f"missing {n}", 0.9, 0.15, "") for n in range(5)]
     (alert,) = replace(quiet, checks=broken).alerts
     assert alert.reason.count("limit 0.15") == 3
     assert alert.reason.endswith("; and 2 more checks")

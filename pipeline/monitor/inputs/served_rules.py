@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import KNOWN_CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
 from pipeline.shared import expectations
 from pipeline.shared.expectations import Outcome, Rules, gxe, refuse
 
@@ -34,7 +34,9 @@ def rules() -> Rules:
             for column, (low, high) in ranges.items()
         ),
         gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=ORIGINS, **refuse("known")),
-        gxe.ExpectColumnValuesToBeInSet(column="carrier", value_set=CARRIERS, **refuse("known")),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="carrier", value_set=KNOWN_CARRIERS, **refuse("known")
+        ),
     ]
 
 
