@@ -7,28 +7,12 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.__main__ import STAGES
 from tests.flow import life
+from tests.rules import tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
-ASKED_FOR = (
-    *(
-        "relocate",
-        "promote",
-        "reproduce",
-        "lineage",
-        "serve",
-        "server",
-        "materialize",
-        "skew",
-        "batch",
-    ),
-    "prune",
-    *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
-    *("diagnose", "explain", "exporter", "monitor-live"),
-    *("retrain", "guards", "loop", "decisions", "replay"),
-)
-RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
+RUN = [*tree.graph(), "register", "monitor"]
+"""The stages of DVC, then what `make champion` asks of the registry."""
 
 
 def test_a_run_ends_with_a_champion_and_each_stage_says_what_it_did(small):

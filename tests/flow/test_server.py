@@ -174,12 +174,12 @@ def test_a_server_that_is_told_to_end_has_logged_every_answer_once(server, fligh
     assert "answers logged in" in done.words
     logged = answered(f"sqlite:///{server.folder}/state/serve/log.db")
     assert not logged.duplicated(["request_id", "row", "arm", "release"]).any()
-    own = logged[logged["request_id"] == "whole"]
+    own = logged[logged["request_id"].str.startswith("whole")]
     assert own["risk"].tolist() == flights["risk"].tolist()
     assert np.array_equal(
         features_of(own), flights[NUMERIC].to_numpy(dtype="float32"), equal_nan=True
     )
-    assert (logged["request_id"] == "last").sum() == 1
+    assert logged["request_id"].str.startswith("last").sum() == 1
     assert logged["request_id"].str.startswith("alone-").sum() == len(flights)
 
 
