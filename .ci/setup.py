@@ -215,7 +215,9 @@ def main() -> int:
     try:
         if reason := machine.unfit(machine.here()):
             raise Refused(reason)
-        if reason := git.unread(ROOT):  # what is installed first would only be in the way
+        if reason := git.unreadable_reason(
+            ROOT
+        ):  # what is installed first would only be in the way
             raise Refused(reason)
         with alone() as waited:
             if not (waited and is_done()):

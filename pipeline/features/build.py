@@ -28,7 +28,7 @@ def run() -> str:
     service, which says what the rows mean.
     """
     config = load(FeaturesConfig)
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     views = windows.views(flights, weather, config)
     frame = historical(windows.requests(flights, config), views, config)
     require_point_in_time(frame)
@@ -46,7 +46,7 @@ def run() -> str:
     )
 
 
-def accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The accepted flights, by scheduled departure, and the accepted weather.
 
     Raises:

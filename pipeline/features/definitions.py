@@ -65,7 +65,7 @@ ROLLING = [
 REQUEST = ["sched_minute", "day_of_week", "distance", "block_minutes"]
 """What a request says of its flight: known from the schedule alone."""
 SCHEDULE = [*REQUEST]
-"""The features of the schedule: what a request says, and what `on_demand.derived` makes of that."""
+"""The features of the schedule: what a request says, and what `on_demand.derive` makes of that."""
 WEATHER = [
     *("humid", "wind_dir", "wind_speed", "wind_gust"),
     *("precip", "visib", "precip_3h", "pressure_change_3h"),
@@ -80,11 +80,11 @@ AIRCRAFT = [*LANDING, "aircraft_age", "aircraft_slack", *DEPARTURE]
 NUMERIC = [*SCHEDULE, *WEATHER, *(rolling.name for rolling in ROLLING), *AIRCRAFT]
 
 ORIGINS = ["EWR", "JFK", "LGA"]
-CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
-"""Carriers with a column of their own; every other is none of them."""
+ONE_HOT_CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
+"""Carriers with a column of their own; every other carrier has zeros in all of them."""
 ONE_HOT = {
     **{f"origin_is_{origin}": ("origin", origin) for origin in ORIGINS},
-    **{f"carrier_is_{carrier}": ("carrier", carrier) for carrier in CARRIERS},
+    **{f"carrier_is_{carrier}": ("carrier", carrier) for carrier in ONE_HOT_CARRIERS},
 }
 FEATURES = [*NUMERIC, *ONE_HOT]
 """Every input of the model, in its order."""
@@ -159,9 +159,9 @@ def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
 
 
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
-"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
-ORIGINS = ["EWR", "JFK", "LGA"]
+"""Views that a recent flight always feeds; an aircraft or a rare route may be unknown."""
 CARRIERS = [
     *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
     *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
 ]
+"""Every carrier of the year, with or without a column of its own."""

@@ -31,7 +31,7 @@ from pipeline.features.definitions import (
     service_version,
 )
 from pipeline.features.spark import SPARK
-from pipeline.features.windows import filled, instants, windows
+from pipeline.features.windows import fill_missing, instants, windows
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.files import own_temporary, remove
@@ -59,7 +59,7 @@ def columns(view: str, config: FeaturesConfig) -> list[str]:
     return WEATHER if view == "weather" else [*DEPARTURE, "ready", *LANDING, "landed_at"]
 
 
-def stored(column: str) -> str:
+def store_column(column: str) -> str:
     """A column's name in the store: what a feature is called is kept for the on-demand view."""
     return f"last_{column}" if column in DERIVED else column
 
@@ -69,7 +69,7 @@ def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame
     available = instants(rows["available_at"].to_numpy())
     return pd.DataFrame(
         _keys(view, rows["entity"].cat)
-        | {stored(name): rows[name].array for name in columns(view, config)}
+        | {store_column(name): rows[name].array for name in columns(view, config)}
         | {f"{view}_{at}": rows[at].array for at in ("known_at", "available_at")}
         | {"event_timestamp": available.array, "created": available.array}
     )
@@ -123,7 +123,7 @@ def scratch(name: str) -> Path:
 
 
 @cache
-def _keep_its_files() -> None:
+def _keep_metric_files() -> None:
     """Feast makes a folder for numbers that processes share: here, not in the system's own folder.
 
     There nobody removes what a killed process left.
@@ -134,14 +134,14 @@ def _keep_its_files() -> None:
         atexit.register(lambda: remove(folder) if os.getpid() == mine else None)
 
 
-def ready() -> None:
+def import_feast() -> None:
     """Import Feast, without what takes most of the time of that: see docs/adr/0016.
 
     It has typeguard rewrite the source of its constructors, to check the types of what is defined.
     """
     import typeguard
 
-    _keep_its_files()
+    _keep_metric_files()
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]
     try:
@@ -155,7 +155,7 @@ def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") ->
 
     `compute` is who reads them, as in configs/serve.yaml; no name or meaning rests on it.
     """
-    ready()
+    import_feast()
     from feast import Entity, FeatureService, Field, RequestSource, ValueType
     from feast.types import Int64
 
@@ -202,7 +202,10 @@ def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, source: A
     keys = keys_of(view)
     kinds = {
         **{key: Int64 if key in _WHOLE_NUMBERS else String for key in keys},
-        **{stored(n): Int32 if n.endswith("_count") else Float64 for n in columns(view, config)},
+        **{
+            store_column(n): Int32 if n.endswith("_count") else Float64
+            for n in columns(view, config)
+        },
         **{f"{view}_{at}": Int64 for at in ("known_at", "available_at")},
     }
     return FeatureView(
@@ -228,7 +231,7 @@ def _watermark(entity: Any, source: Any) -> Any:
 
 
 def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
-    """The on-demand view: `derived`, found by name.
+    """The on-demand view: `derive`, found by name.
 
     Feast runs the source of a transformation in an empty module, so it has to import what it uses.
     """
@@ -272,9 +275,9 @@ def _settings(text: str) -> FeaturesConfig:
 def on_demand_values(
     inputs: Mapping[str, Sequence[Any]], config: FeaturesConfig
 ) -> on_demand.Columns:
-    """What `derived` says of a store's columns and a request's; None where the store has no row."""
+    """What `derive` says of a store's columns and a request's; None where the store has no row."""
     names = [name for view in VIEWS for name in columns(view, config)]
-    joined = {name: np.array(inputs[stored(name)], dtype="float64") for name in names}
-    joined |= {name: filled(inputs[name]) for name in KNOWN_AT}
+    joined = {name: np.array(inputs[store_column(name)], dtype="float64") for name in names}
+    joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
     request = {name: np.array(inputs[name]) for name in REQUEST}
-    return on_demand.derived(joined, request, np.array(inputs["predict_at"]), config)
+    return on_demand.derive(joined, request, np.array(inputs["predict_at"]), config)

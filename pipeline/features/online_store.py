@@ -26,18 +26,18 @@ from pipeline.features.feast_repository import (
     WATERMARK,
     Repository,
     columns,
+    import_feast,
     keys_of,
     on_demand_values,
-    ready,
     repository,
     scratch,
-    stored,
+    store_column,
     table,
 )
 from pipeline.features.on_demand import Columns, sources
 from pipeline.features.point_in_time import with_features
 from pipeline.features.spark import SPARK, demand_spark, session, settings
-from pipeline.features.windows import NEVER, filled, minutes
+from pipeline.features.windows import NEVER, fill_missing, minutes
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.databases import database, require_whole
@@ -65,7 +65,7 @@ class Vectors:
 
 
 class Store:
-    """Feast over one folder of view rows and one online store; `opened` makes one."""
+    """Feast over one folder of view rows and one online store; `open_store` makes one."""
 
     def __init__(self, feast: Any, told: Repository, config: FeaturesConfig, serve: ServeConfig):
         """`told` is what `feast` was told of `config`."""
@@ -94,7 +94,7 @@ class Store:
             row=np.arange(len(asked)), event_timestamp=asked["predict_at"].array
         )
         service = self._told.service
-        with _quiet():
+        with _silence():
             job = self._feast.get_historical_features(entity_df=entities, features=service)
             found = job.to_df().sort_values("row")
         if found["row"].tolist() != entities["row"].tolist():
@@ -111,7 +111,7 @@ class Store:
         A view's rows are written before its watermark moves: who is killed in between leaves values
         that are right, and a watermark that claims too little.
         """
-        with _online(self._feast), _quiet():
+        with _online(self._feast), _silence():
             self._feast.materialize(since.to_pydatetime(), until.to_pydatetime(), views)
         self.complete(views, until)
 
@@ -128,7 +128,7 @@ class Store:
         told = table(view, newest, self._config)
         keys = {name: told[name].tolist() for name in keys_of(view)}
         known = self._found(view, keys)[f"{view}_available_at"]
-        newer = told[f"{view}_available_at"].to_numpy() >= filled(known)
+        newer = told[f"{view}_available_at"].to_numpy() >= fill_missing(known)
         if newer.any():
             self._push(view, told[newer])
         late = int((~newer).sum())
@@ -137,7 +137,7 @@ class Store:
 
     def prepared(self, view: str, told: pd.DataFrame) -> list[Any]:
         """The rows of a view's `table` as they are written: most of a push's cost, all at once."""
-        with _quiet():
+        with _silence():
             rows = self._provider._prep_rows_to_write_for_ingestion(self._told.views[view], told)
         return list(rows)
 
@@ -160,7 +160,7 @@ class Store:
         values = on_demand_values({**request, **found}, self._config)
         at, complete = request["predict_at"], self.watermarks()
         stale = {view: self._behind(at, complete[view]) for view in VIEWS}
-        return Vectors(_withheld(values, stale), self._flags(values, stale))
+        return Vectors(_withhold_stale(values, stale), self._flags(values, stale))
 
     def read_by_feast(self, request: dict[str, list[Any]]) -> Columns:
         """The same values by Feast's own read and on-demand view: several times as slow."""
@@ -172,14 +172,14 @@ class Store:
         """What is online of these entities, as rows that `transform` makes, where there are any."""
         told = self._found(view, {keys_of(view)[0]: entities})
         there = told.pop(f"{view}_available_at")
-        values = {name: told[stored(name)] for name in columns(view, self._config)}
+        values = {name: told[store_column(name)] for name in columns(view, self._config)}
         frame = pd.DataFrame({"entity": entities, "known_at": told[f"{view}_known_at"], **values})
         return frame.assign(available_at=there).dropna(subset=["available_at"])
 
     def watermarks(self) -> dict[str, int]:
         """For each view, the minute up to which it is complete online; NEVER if it is not there."""
         found = self._found(WATERMARK, {"view": VIEWS})["complete_to"]
-        return dict(zip(VIEWS, filled(found).tolist(), strict=True))
+        return dict(zip(VIEWS, fill_missing(found).tolist(), strict=True))
 
     def _found(self, view: str, request: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """What the online store holds of each request's entity, by column; None where nothing."""
@@ -211,13 +211,13 @@ class Store:
 
     def _push(self, view: str, told: pd.DataFrame) -> None:
         # What Feast's push ends in, without its tour of the registry.
-        with _online(self._feast), _quiet():
+        with _online(self._feast), _silence():
             self._provider.ingest_df(self._told.views[view], told)
 
 
-def load() -> None:
+def preload() -> None:
     """Import what an open store needs, which takes seconds, for processes that are forked later."""
-    ready()
+    import_feast()
     import feast.infra.online_stores.sqlite
     import feast.infra.passthrough_provider  # noqa: F401
 
@@ -261,10 +261,10 @@ def _value(stored: Any) -> Any:
 def _values(found: Any, asked: Any) -> Columns:
     values = {name: np.array(found[name], dtype="float32") for name in DERIVED}
     values |= {name: np.array(asked[name], dtype="float32") for name in REQUEST}
-    return values | {name: filled(found[f"last_{name}"]) for name in KNOWN_AT}
+    return values | {name: fill_missing(found[f"last_{name}"]) for name in KNOWN_AT}
 
 
-def _withheld(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
+def _withhold_stale(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
     """Values without those that rest on a view that fell behind: missing, whatever was read."""
     if not any(behind.any() for behind in stale.values()):
         return values
@@ -278,7 +278,7 @@ def _withheld(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
 
 
 @contextlib.contextmanager
-def opened(
+def open_store(
     config: FeaturesConfig,
     serve: ServeConfig,
     folder: Path = VIEW_ROWS,
@@ -298,7 +298,7 @@ def opened(
         enter = until_closed.enter_context
         registry = scratch("registry")
         until_closed.callback(remove, registry)
-        with _quiet():
+        with _silence():
             told = repository(config, folder.resolve(), serve.compute)
             if on_spark:
                 enter(session(registry))
@@ -365,8 +365,8 @@ def online_store(url: str, project: str) -> dict[str, Any]:
     parts = urlsplit(f"//{server}")  # by itself: an error of its shows what it was given
     if scheme == "redis":
         told = {"db": parts.path.strip("/") or "0"}
-        told |= {"username": _quoted(user)} if user else {}
-        told |= {"password": _quoted(password)} if password else {}
+        told |= {"username": _quote(user)} if user else {}
+        told |= {"password": _quote(password)} if password else {}
         where = [f"{parts.hostname}:{parts.port or 6379}", *map("=".join, told.items())]
         return {"type": "redis", "connection_string": ",".join(where)}
     return {
@@ -380,13 +380,13 @@ def online_store(url: str, project: str) -> dict[str, Any]:
     }
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A text within the settings of a Redis, which Feast splits at commas and reads as JSON."""
     return json.dumps(text).replace(",", "\\u002c")
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Without Feast's progress on stdout and stderr, and its libraries' warnings of themselves."""
     said = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(said):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
-from pipeline.features.on_demand import derived
+from pipeline.features.on_demand import derive
 from pipeline.features.windows import NEVER, Minutes, entity_names, instants, minutes
 from pipeline.shared.config.features import FeaturesConfig
 
@@ -43,11 +43,11 @@ def historical(
     for view, rows in views.items():
         found = as_of(rows, entity_names(asked, view), at - lag)
         for column in rows.columns.difference(["entity", "available_at"]):
-            values = _taken(rows[column].to_numpy(), found)
+            values = _take(rows[column].to_numpy(), found)
             name = f"{view}_known_at" if column == "known_at" else column
             joined[name] = values
     request = {name: asked[name].to_numpy() for name in REQUEST}
-    return with_features(asked, derived(joined, request, at, config))
+    return with_features(asked, derive(joined, request, at, config))
 
 
 def with_features(asked: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -57,11 +57,11 @@ def with_features(asked: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.Data
     return pd.concat([frame.drop(columns=frame.columns.intersection(NUMERIC)), numeric], axis=1)
 
 
-def _taken(values: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _take(values: np.ndarray, found: np.ndarray) -> np.ndarray:
     if not len(values):
-        return np.full(len(found), _absent(values))
-    return np.where(found < 0, _absent(values), values[found])
+        return np.full(len(found), _missing_value(values))
+    return np.where(found < 0, _missing_value(values), values[found])
 
 
-def _absent(values: np.ndarray) -> float | int:
+def _missing_value(values: np.ndarray) -> float | int:
     return NEVER if values.dtype.kind == "i" and values.dtype.itemsize == 8 else np.nan

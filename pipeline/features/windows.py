@@ -56,7 +56,7 @@ def instant(minute: int) -> pd.Timestamp:
     return EPOCH + pd.Timedelta(minutes=minute)
 
 
-def filled(minutes: Sequence[int | None]) -> Minutes:
+def fill_missing(minutes: Sequence[int | None]) -> Minutes:
     """Minutes as a store returns them, None where there is none."""
     return np.array([NEVER if at is None else at for at in minutes], dtype="int64")
 
@@ -209,7 +209,7 @@ def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
 
 def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
     """One row per aircraft and event: what its last departure and last landing told."""
-    return folded(aircraft_events(flights))
+    return fold_events(aircraft_events(flights))
 
 
 def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
@@ -238,7 +238,7 @@ def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([left, landed[arr != NEVER]], ignore_index=True)
 
 
-def folded(events: pd.DataFrame) -> pd.DataFrame:
+def fold_events(events: pd.DataFrame) -> pd.DataFrame:
     """Events of aircraft as rows of the view: each departure knows the landing before it.
 
     A row of the view is an event too, so a stored one and what came after it fold into the next.

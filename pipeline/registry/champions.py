@@ -13,7 +13,7 @@ from datetime import datetime
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import release, versions
-from pipeline.registry.versions import CHAMPION, Held, Version
+from pipeline.registry.versions import CHAMPION, RegistryContents, Version
 from pipeline.shared import lineage
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
@@ -40,51 +40,51 @@ def current(config: RegisterConfig) -> Version | None:
     Raises:
         RegistryRefused: ledger and registry contradict each other: names both.
     """
-    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+    held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
         return _without_ledger(config, held)
-    version = _registered(config, held, reign)
+    version = _registry_version(config, held, reign)
     if lag := _lag(config, held, reign):
         sys.stderr.write(f"champion: {lag}; the ledger counts, `make rollout` mends the alias\n")
     return version
 
 
-def mend(config: RegisterConfig) -> Version | None:
+def repair_alias(config: RegisterConfig) -> Version | None:
     """The champion's version, once the alias names it too; what was mended is reported.
 
     Raises:
         RegistryRefused: ledger and registry contradict each other, or another checkout may have
             set the alias of a registry that is on a server.
     """
-    version, lag = _followed(config)
+    version, lag = _update_alias(config)
     if lag:
         sys.stderr.write(f"champion: {lag}; the alias was mended\n")
     return version
 
 
-def follow(config: RegisterConfig) -> None:
+def update_alias(config: RegisterConfig) -> None:
     """Let the alias follow a transition that was just written into the ledger.
 
     Raises:
-        RegistryRefused: as `mend`.
+        RegistryRefused: as `repair_alias`.
     """
-    _followed(config)
+    _update_alias(config)
 
 
-def _followed(config: RegisterConfig) -> tuple[Version | None, str]:
+def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
     """The champion's version, which the alias names from now on, and how the alias differed."""
-    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+    held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
         return _without_ledger(config, held), ""
-    version = _registered(config, held, reign)
+    version = _registry_version(config, held, reign)
     if lag := _lag(config, held, reign):
         _require_ours(config, held, lag)
-        _follow(config, version, reign)
-        version = versions.named(config, version.number)
+        _approve_and_set_alias(config, version, reign)
+        version = versions.get_version(config, version.number)
     return version, lag
 
 
-def named(config: RegisterConfig, name: str) -> Version:
+def get_version(config: RegisterConfig, name: str) -> Version:
     """The version with this number or alias; the champion is the ledger's.
 
     Raises:
@@ -92,7 +92,7 @@ def named(config: RegisterConfig, name: str) -> Version:
         RegistryRefused: ledger and registry contradict each other.
     """
     version = current(config) if name == CHAMPION else None
-    return version or versions.named(config, name)
+    return version or versions.get_version(config, name)
 
 
 def require_first(config: RegisterConfig, digest: str) -> None:
@@ -105,13 +105,15 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     """
     if rollout_ledger.entries():
         return
-    others = [v.number for v in versions.held(config).versions.values() if v.digest != digest]
-    exported = [folder.name for folder in release.exported()]
+    others = [
+        v.number for v in versions.registry_contents(config).versions.values() if v.digest != digest
+    ]
+    exported = [folder.name for folder in release.exported_releases()]
     if others or exported:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first "
             f"champion, but {config.tracking_url} holds {len(others)} other "
-            f"version(s) {others[-5:]} and {release.EXPORTED}/ {len(exported)} release(s) "
+            f"version(s) {others[-5:]} and {release.RELEASE_STORE}/ {len(exported)} release(s) "
             f"{exported[-5:]}: something served before; {REPAIR}"
         )
 
@@ -136,7 +138,7 @@ def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> 
         rollout=f"{number:04}-register",
         champion=side,
         shares={"champion": rollout_ledger.WHOLE},
-        by=by or lineage.who(),
+        by=by or lineage.actor(),
     )
 
 
@@ -152,7 +154,7 @@ def _reign(known: list[Entry]) -> Reign | None:
     return Reign(known[first - 1], side, before)
 
 
-def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
+def _without_ledger(config: RegisterConfig, held: RegistryContents) -> Version | None:
     """The alias's version where the registry is on a server, which several checkouts share."""
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
     if number is None:
@@ -165,7 +167,7 @@ def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
     )
 
 
-def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
+def _registry_version(config: RegisterConfig, held: RegistryContents, reign: Reign) -> Version:
     """The registry's version of the ledger's champion."""
     version = held.versions.get(reign.side.version)
     if version is None:
@@ -184,7 +186,7 @@ def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
     return version
 
 
-def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
+def _lag(config: RegisterConfig, held: RegistryContents, reign: Reign) -> str:
     """How the alias differs from the ledger; "" where it does not."""
     number = held.aliases.get(CHAMPION)
     if number == reign.side.version:
@@ -193,7 +195,7 @@ def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
     return f"the ledger says {reign.words}, the alias {CHAMPION} in {config.tracking_url} {alias}"
 
 
-def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
+def _require_ours(config: RegisterConfig, held: RegistryContents, lag: str) -> None:
     """On a server the alias may be another checkout's, which keeps a ledger of its own."""
     number = held.aliases.get(CHAMPION)
     moves = [entry.move for entry in rollout_ledger.entries()]
@@ -205,13 +207,13 @@ def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
         )
 
 
-def _follow(config: RegisterConfig, version: Version, reign: Reign) -> None:
+def _approve_and_set_alias(config: RegisterConfig, version: Version, reign: Reign) -> None:
     """Write down who made a version champion, and let the alias name it: safe to do again."""
     move = reign.entry.move
     by_hand = move.event in ("registered", "promoted by hand")
     back = "rollback of " if move.by.startswith("hand of ") else ""
     words = {
-        "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.who()}",
+        "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.actor()}",
         "release": reign.side.release[:12],
         "before": f"version {reign.before.version}" if reign.before else "none",
         "entry": str(reign.entry.number),

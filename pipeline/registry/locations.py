@@ -20,8 +20,8 @@ from pipeline.shared import installation
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database, require_made
-from pipeline.shared.errors import RegistryRefused, quoted
-from pipeline.shared.files import replacing
+from pipeline.shared.errors import RegistryRefused, shell_quote
+from pipeline.shared.files import atomic_write
 
 _OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
 _ROOTS = {
@@ -114,7 +114,7 @@ def project(config: RegisterConfig) -> Path:
     return next((folder for folder in above if (folder / _MARK).is_file()), here)
 
 
-def in_full(config: RegisterConfig, stored: str) -> str:
+def resolve(config: RegisterConfig, stored: str) -> str:
     """A path or an address of a registry as it is understood in this folder."""
     own = project(config)
     if own == Path.cwd().resolve() or urlsplit(stored).scheme or Path(stored).is_absolute():
@@ -131,7 +131,7 @@ def require_written_here(config: RegisterConfig) -> None:
     if config.database is None or not config.database.is_file():
         return
     with _database(config) as connection:
-        relative = any(in_full(config, root) != root for root in _roots(connection, config))
+        relative = any(resolve(config, root) != root for root in _roots(connection, config))
     if relative:
         raise RegistryRefused(
             f"{config.database} is the registry of {project(config)}, which names its files by "
@@ -250,7 +250,7 @@ def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root:
         raise RegistryRefused(
             f"{len(lost)} of {len(kept)} folders that {config.database} names are in {there} and "
             f"not in {here}, such as {lost[0]}: copy them "
-            f"(`cp -a {quoted(there)}/. {quoted(here)}/`), then "
+            f"(`cp -a {shell_quote(there)}/. {shell_quote(here)}/`), then "
             "`make relocate`; or name that folder as artifacts_url in configs/register.yaml"
         )
 
@@ -258,7 +258,7 @@ def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root:
 def _back_up(path: Path) -> Path:
     """A copy of a database beside it, whole, under a name that says when it was made."""
     to = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    with replacing(to) as temporary:
+    with atomic_write(to) as temporary:
         temporary.touch(mode=0o600)
         with (
             contextlib.closing(sqlite3.connect(path, timeout=10)) as source,

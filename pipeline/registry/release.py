@@ -33,9 +33,9 @@ from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
 
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
-EXPORTED = Path("state/serve/releases")
+RELEASE_STORE = Path("state/serve/releases")
 """The release store: what servers load, which start while the registry is down."""
-PAPERS, PLACED = "papers", "placed.json"
+RELEASE_FILES, EXPORT_RECORD = "papers", "placed.json"
 """Of an exported release: its papers, and which version of the registry it is."""
 _NAME = re.compile(r"[0-9a-f]{12}")
 PARTS = ("commit", "data", "model", "features", "config")
@@ -79,11 +79,11 @@ class Release(Record):
 
 def gather(folder: Path) -> None:
     """Copy the papers of what the checkout holds into `folder`, and the patch of its tree."""
-    figures = [path for path in map(Path, dvc_lock.uncached(Path())) if path.is_file()]
+    figures = [path for path in map(Path, dvc_lock.uncached_outputs(Path())) if path.is_file()]
     for path in {*NEEDED, *figures, *members(CONFIGS, "*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
-    write_json(folder / OUTPUTS, dvc_lock.written(Path()))
+    write_json(folder / OUTPUTS, dvc_lock.output_digests(Path()))
     if changed := lineage.patch():
         (folder / PATCH).write_bytes(changed)
 
@@ -116,27 +116,27 @@ def read(folder: Path, digest: str) -> Release:
     record = folder / RECORD
     found = file_hash(record) if record.is_file() else "nothing"
     if found != digest:
-        raise ArtifactTampered(_rewritten(_changed(RECORD, found, digest)))
+        raise ArtifactTampered(_tampered(_digest_mismatch(RECORD, found, digest)))
     release = read_record(Release, record, "register")
     for name, sealed in release.papers.items():
         path = folder / name
         found = file_hash(path) if path.is_file() else "nothing"
         if found != sealed:
-            raise ArtifactTampered(_rewritten(_changed(name, found, sealed)))
+            raise ArtifactTampered(_tampered(_digest_mismatch(name, found, sealed)))
     for path in _files(folder):
         if (name := path.relative_to(folder).as_posix()) not in release.papers:
-            raise ArtifactTampered(_rewritten(_changed(name, file_hash(path), "nothing")))
+            raise ArtifactTampered(_tampered(_digest_mismatch(name, file_hash(path), "nothing")))
     for name in map(str, [*NEEDED, CARD]):
         if name not in release.papers:
-            raise ArtifactTampered(_rewritten(f"{RECORD} of the release names no {name}"))
+            raise ArtifactTampered(_tampered(f"{RECORD} of the release names no {name}"))
     return release
 
 
-def _changed(name: str, found: str, sealed: str) -> str:
+def _digest_mismatch(name: str, found: str, sealed: str) -> str:
     return f"{name} of the release has SHA-256 {found[:12]}, {sealed[:12]} was sealed"
 
 
-def _rewritten(told: str) -> str:
+def _tampered(told: str) -> str:
     return f"{told}; the registry's files were changed: restore them from a backup; {REPAIR}"
 
 
@@ -198,7 +198,9 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
 
 def _data_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     told = _data_version(folder)
-    return _named("the manifest", release.data, told) or _run_differs("data", release, folder, lock)
+    return _digest_differs("the manifest", release.data, told) or _run_differs(
+        "data", release, folder, lock
+    )
 
 
 def _model_differs(
@@ -206,24 +208,24 @@ def _model_differs(
 ) -> str:
     told, judged = _json(folder / TRAINING)["digest"], _json(folder / VERDICT)["challenger"]
     return (
-        _named("the file", release.model, file_hash(model))
-        or _named(TRAINING.name, release.model, told)
-        or _named(VERDICT.name, release.model, judged)
+        _digest_differs("the file", release.model, file_hash(model))
+        or _digest_differs(TRAINING.name, release.model, told)
+        or _digest_differs(VERDICT.name, release.model, judged)
         or _run_differs("model", release, folder, lock)
-        or _written(MODEL, folder, lock, model)
+        or _output_differs(MODEL, folder, lock, model)
     )
 
 
 def _features_differ(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     told = _json(folder / SERVICE)["version"]
-    return _named(SERVICE.name, release.features, told) or (
+    return _digest_differs(SERVICE.name, release.features, told) or (
         _run_differs("features", release, folder, lock)
     )
 
 
 def _config_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     told = _config_version(folder, lock)
-    return _values_differ(folder, lock) or _named("configs/", release.config, told)
+    return _values_differ(folder, lock) or _digest_differs("configs/", release.config, told)
 
 
 def _values_differ(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
@@ -237,7 +239,7 @@ def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, dvc_
     """Whether the graph wrote each paper of a part, and later stages ran with what it wrote."""
     outs = _outs(lock)
     for paper in sorted(release.papers):
-        if paper.startswith(WRITTEN[part]) and (why := _written(Path(paper), folder, lock)):
+        if paper.startswith(WRITTEN[part]) and (why := _output_differs(Path(paper), folder, lock)):
             return why
     for path, ran in _deps(lock):
         if path.startswith(WRITTEN[part]) and (wrote := outs.get(path, ran)) != ran:
@@ -245,11 +247,11 @@ def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, dvc_
     return ""
 
 
-def _named(who: str, named: str, told: str) -> str:
+def _digest_differs(who: str, named: str, told: str) -> str:
     return "" if named == told else f"the release names {_short(named)}, {who} is {_short(told)}"
 
 
-def _written(
+def _output_differs(
     path: Path, folder: Path, lock: dict[str, dvc_lock.Stage], at: Path | None = None
 ) -> str:
     """Whether an output of the graph is the one that the lock says it wrote."""
@@ -339,7 +341,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
         ReleaseRefused: the parts do not belong together.
     """
     digest = registered.tag("release")
-    folder = versions.fetch_folder(config, registered, place(digest))
+    folder = versions.fetch_folder(config, registered, artifact_path(digest))
     release = read(folder, digest)
     for name, sealed in tags(release, folder).items():
         if (told := registered.tags.get(name, "nothing")) != sealed:
@@ -353,11 +355,11 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     return release, folder, model
 
 
-def exported() -> list[Path]:
+def exported_releases() -> list[Path]:
     """The folders of the release store; not what was moved aside or is only being written."""
-    return [folder for folder in sorted(EXPORTED.glob("*")) if _NAME.fullmatch(folder.name)]
+    return [folder for folder in sorted(RELEASE_STORE.glob("*")) if _NAME.fullmatch(folder.name)]
 
 
-def place(digest: str) -> str:
+def artifact_path(digest: str) -> str:
     """Where a run keeps the release with this digest."""
     return f"release/{digest[:12]}"

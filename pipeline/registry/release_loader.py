@@ -30,11 +30,11 @@ from pipeline.shared.errors import (
 )
 from pipeline.shared.files import own_temporary, write_json
 
-RELEASES = release.EXPORTED
+RELEASES = release.RELEASE_STORE
 WARM_UP = TRAIN / "warmup.json"
 
 
-class Placed(Record):
+class ExportRecord(Record):
     """Which version of the registry an exported release is."""
 
     number: str
@@ -42,7 +42,7 @@ class Placed(Record):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedRelease:
     """A version of the model with its release, once everything in it was found to be as sealed.
 
     `folder` holds the papers. `warm_up` is None in a release older than that record.
@@ -59,7 +59,7 @@ class Loaded:
     trained_until: pd.Timestamp
 
 
-def place(digest: str) -> Path:
+def export_folder(digest: str) -> Path:
     """Where the release with this digest is exported to."""
     return RELEASES / digest[:12]
 
@@ -68,7 +68,7 @@ def export(name: str) -> str:
     """Put a registered release where servers load it from, and return its digest.
 
     `name` is a version's number or alias, or the digest of its release. What is already there stays
-    as it is: `loaded` checks it.
+    as it is: `load_release` checks it.
 
     Raises:
         VersionUnknown: the registry has no such version.
@@ -76,30 +76,30 @@ def export(name: str) -> str:
         ReleaseRefused: the parts do not belong together.
     """
     registry = load(RegisterConfig)
-    version = _named(registry, name)
+    version = _find_version(registry, name)
     digest = version.tag("release")
-    to = place(digest)
+    to = export_folder(digest)
     if not to.is_dir():
         _, papers, model = release.fetch(registry, version)
-        _copy(to, papers, model, Placed(number=version.number, release=digest))
+        _copy(to, papers, model, ExportRecord(number=version.number, release=digest))
     return digest
 
 
-def _named(registry: RegisterConfig, name: str) -> versions.Version:
+def _find_version(registry: RegisterConfig, name: str) -> versions.Version:
     if re.fullmatch(r"[0-9a-f]{64}", name):
-        return versions.sealed(registry, name)
-    return champions.named(registry, name)
+        return versions.version_of_release(registry, name)
+    return champions.get_version(registry, name)
 
 
-def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
+def _copy(to: Path, papers: Path, model: Path, placed: ExportRecord) -> None:
     """A folder is there as a whole or not at all, whoever is killed or comes second."""
     RELEASES.parent.parent.mkdir(exist_ok=True)
     for folder in (RELEASES.parent, RELEASES):
         folder.mkdir(mode=0o700, exist_ok=True)
     temporary = own_temporary(to)
-    shutil.copytree(papers, temporary / release.PAPERS)
+    shutil.copytree(papers, temporary / release.RELEASE_FILES)
     shutil.copyfile(model, temporary / versions.MODEL_FILE)
-    write_json(temporary / release.PLACED, placed.model_dump())
+    write_json(temporary / release.EXPORT_RECORD, placed.model_dump())
     temporary.chmod(0o700)
     try:
         temporary.rename(to)
@@ -109,7 +109,7 @@ def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
             raise
 
 
-def loaded(digest: str) -> Loaded:
+def load_release(digest: str) -> LoadedRelease:
     """The exported release with this digest, everything in it checked; exported if it is not there.
 
     Raises:
@@ -117,11 +117,11 @@ def loaded(digest: str) -> Loaded:
         ReleaseRefused: the parts do not belong together, or it was trained with other features than
             this checkout serves.
     """
-    folder = place(digest)
+    folder = export_folder(digest)
     if not folder.is_dir():
         export(digest)
-    papers, file = folder / release.PAPERS, folder / versions.MODEL_FILE
-    placed = read_record(Placed, folder / release.PLACED, "server")
+    papers, file = folder / release.RELEASE_FILES, folder / versions.MODEL_FILE
+    placed = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
     try:
         sealed = release.read(papers, digest)
         model = load_model(file, sealed.model)
@@ -137,23 +137,25 @@ def loaded(digest: str) -> Loaded:
     warm_up = read_record(WarmUp, recorded, "train") if recorded.is_file() else None
     training = read_record(Training, papers / release.TRAINING, "train")
     told = (placed.number, digest, model, config, sealed.features, papers, warm_up)
-    return Loaded(*told, _end_of(training.window))
+    return LoadedRelease(*told, _end_of(training.window))
 
 
-def broken(folder: Path) -> str:
+def export_fault(folder: Path) -> str:
     """Why an exported release is not what was exported; "" where it is whole."""
     try:
-        placed = read_record(Placed, folder / release.PLACED, "server")
-        if place(placed.release).name != folder.name:
-            return f"{release.PLACED} names the release {placed.release[:12]}"
-        sealed = release.read(folder / release.PAPERS, placed.release)
-        release.require_in_step(sealed, folder / release.PAPERS, folder / versions.MODEL_FILE)
+        placed = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
+        if export_folder(placed.release).name != folder.name:
+            return f"{release.EXPORT_RECORD} names the release {placed.release[:12]}"
+        sealed = release.read(folder / release.RELEASE_FILES, placed.release)
+        release.require_in_step(
+            sealed, folder / release.RELEASE_FILES, folder / versions.MODEL_FILE
+        )
     except (PipelineError, OSError) as refusal:
         return str(refusal).partition(";")[0]
     return ""
 
 
-def broken_in_registry(config: RegisterConfig, version: versions.Version) -> str:
+def registry_fault(config: RegisterConfig, version: versions.Version) -> str:
     """Why a version is not what was registered; "" where papers, tags and model are whole.
 
     Raises:
@@ -168,24 +170,26 @@ def broken_in_registry(config: RegisterConfig, version: versions.Version) -> str
     return ""
 
 
-def registered(config: RegisterConfig, name: str) -> str:
+def version_of_folder(config: RegisterConfig, name: str) -> str:
     """The number of the whole version whose release the folder of this name holds; "" if none."""
-    for version in versions.held(config).versions.values():
-        if place(version.tag("release")).name == name and not broken_in_registry(config, version):
+    for version in versions.registry_contents(config).versions.values():
+        if export_folder(version.tag("release")).name == name and not registry_fault(
+            config, version
+        ):
             return version.number
     return ""
 
 
-def put_back(config: RegisterConfig, version: versions.Version, source: Path) -> None:
+def restore_from_export(config: RegisterConfig, version: versions.Version, source: Path) -> None:
     """Give a version the papers, the model and the tags of its exported release again."""
     digest = version.tag("release")
-    papers = versions.folder_of(config, version, release.place(digest))
-    shutil.copytree(source / release.PAPERS, papers, dirs_exist_ok=True)
+    papers = versions.folder_of(config, version, release.artifact_path(digest))
+    shutil.copytree(source / release.RELEASE_FILES, papers, dirs_exist_ok=True)
     model = versions.model_of(config, version)
     model.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / versions.MODEL_FILE, model)
-    sealed = release.read(source / release.PAPERS, digest)
-    versions.set_tags(config, version, release.tags(sealed, source / release.PAPERS))
+    sealed = release.read(source / release.RELEASE_FILES, digest)
+    versions.set_tags(config, version, release.tags(sealed, source / release.RELEASE_FILES))
 
 
 def _end_of(window: str) -> pd.Timestamp:
@@ -201,7 +205,7 @@ def _require_service(number: str, sealed: release.Release, today: str) -> None:
         )
 
 
-def unready(loaded: Loaded) -> str:
+def warm_up_failure(loaded: LoadedRelease) -> str:
     """Why a loaded model does not answer as it did when it was trained; empty if it does."""
     warm = loaded.warm_up
     if warm is None:

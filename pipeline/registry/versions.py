@@ -35,9 +35,9 @@ from pipeline.shared.errors import (
     RegistryRefused,
     StorageFailed,
     VersionUnknown,
-    quoted,
+    shell_quote,
 )
-from pipeline.shared.files import file_hash, read_json, replacing, storage_failed
+from pipeline.shared.files import atomic_write, file_hash, read_json, storage_failure
 
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -75,7 +75,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Held:
+class RegistryContents:
     """What a registry holds of the model: its versions by number, and its aliases.
 
     `remembered` are the numbers that aliases were last set to: MLflow deletes an alias with its
@@ -100,7 +100,7 @@ def _client(config: RegisterConfig) -> Any:
     # It logs each failure of its database with a traceback before it raises it.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    _keep_to_its_owner(config)
+    _require_private(config)
     locations.require_own_files(config)
     if config.database and not config.database.is_file():
         _make_store(config.database)
@@ -110,7 +110,7 @@ def _client(config: RegisterConfig) -> Any:
     return mlflow.MlflowClient()
 
 
-def _keep_to_its_owner(config: RegisterConfig) -> None:
+def _require_private(config: RegisterConfig) -> None:
     """Whoever can write the files of a registry can make any model champion.
 
     Raises:
@@ -127,7 +127,7 @@ def _keep_to_its_owner(config: RegisterConfig) -> None:
             raise RegistryRefused(
                 f"everybody may write {path}: its mode is {mode:04o}, at most "
                 f"{mode & ~stat.S_IWOTH:04o} is trusted; look for what is not yours in it, then "
-                f"`chmod -R o-w {quoted(path)}`"
+                f"`chmod -R o-w {shell_quote(path)}`"
             )
 
 
@@ -159,7 +159,7 @@ def _make_store(database: Path) -> None:
     """Make an empty SQLite store in one step: MLflow cannot go on with one half made."""
     from mlflow import MlflowClient
 
-    with replacing(database) as temporary:
+    with atomic_write(database) as temporary:
         url = f"sqlite:///{temporary}"
         MlflowClient(url, url).search_experiments(max_results=1)
 
@@ -213,7 +213,7 @@ def record(config: RegisterConfig, training: Training) -> str:
         )
         _log_data(client, active.info.run_id, training)
         _log_files()
-        _take_writing_from_everybody(active.info.artifact_uri)
+        _remove_world_write(active.info.artifact_uri)
         _log_model(training)
         return str(active.info.run_id)
 
@@ -292,7 +292,7 @@ def _log_files() -> None:
             mlflow.log_artifact(str(path), "lineage")
 
 
-def _take_writing_from_everybody(artifacts: str) -> None:
+def _remove_world_write(artifacts: str) -> None:
     """MLflow copies files with their modes, which the checkout's owner may have left open."""
     url = urlsplit(artifacts)
     if url.scheme in ("", "file"):
@@ -301,7 +301,7 @@ def _take_writing_from_everybody(artifacts: str) -> None:
                 path.chmod(mode & ~stat.S_IWOTH)
 
 
-def aliased(config: RegisterConfig, alias: str) -> Version | None:
+def version_of_alias(config: RegisterConfig, alias: str) -> Version | None:
     """The version that an alias names, or None where the alias is not set.
 
     Who is champion is not asked here: the ledger says that, and its alias follows (champions.py).
@@ -316,20 +316,20 @@ def aliased(config: RegisterConfig, alias: str) -> Version | None:
     if model is None or alias not in model.aliases:
         return None
     number = model.aliases[alias]
-    with _kept(config, alias, str(number), "the registry"):
+    with _require_kept(config, alias, str(number), "the registry"):
         return _version(client.get_model_version(config.model_name, number))
 
 
-def held(config: RegisterConfig) -> Held:
+def registry_contents(config: RegisterConfig) -> RegistryContents:
     """Everything that the registry holds of the model; nothing where there is no registry."""
     if not exists(config):
-        return Held()
+        return RegistryContents()
     model = _registered_model(_client(config), config)
     if model is None:
-        return Held()
+        return RegistryContents()
     aliases = {name: str(number) for name, number in model.aliases.items()}
     versions = {version.number: version for version in _versions(config)}
-    return Held(versions, aliases, dict(model.tags))
+    return RegistryContents(versions, aliases, dict(model.tags))
 
 
 def _registered_model(client: Any, config: RegisterConfig) -> Any:
@@ -349,7 +349,7 @@ def _version(found: Any) -> Version:
     return Version(str(found.version), tags.get("model_digest", ""), str(found.run_id), tags)
 
 
-def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
+def _missing(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
         f"{config.tracking_url} and {config.artifacts_url} from a backup; {REPAIR}"
@@ -357,7 +357,7 @@ def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
 
 
 @contextmanager
-def _kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterator[None]:
+def _require_kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterator[None]:
     """Refuse where `place` lost what the block asks for; a locked database has lost nothing."""
     from mlflow.exceptions import MlflowException
 
@@ -369,14 +369,14 @@ def _kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterato
             raise refusal from error
         if (failed := _not_written(error)) is not None:
             raise failed from error
-        raise RegistryRefused(_gone(config, name, number, place)) from error
+        raise RegistryRefused(_missing(config, name, number, place)) from error
 
 
 def _not_written(error: BaseException | None) -> StorageFailed | None:
     """MLflow writes beside what it reads; where it cannot, nothing is lost."""
     while error is not None:
         if isinstance(error, OSError) and error.filename and error.errno != errno.ENOTDIR:
-            return storage_failed(Path(os.fsdecode(error.filename)), error)
+            return storage_failure(Path(os.fsdecode(error.filename)), error)
         error = error.__cause__ or error.__context__
     return None
 
@@ -388,7 +388,7 @@ def _source(client: Any, config: RegisterConfig, number: str) -> str:
         return source
     if source.startswith(_LOGGED):
         source = str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
-    return locations.in_full(config, source)
+    return locations.resolve(config, source)
 
 
 def fetch(config: RegisterConfig, registered: Version) -> Path:
@@ -402,7 +402,7 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     import mlflow
 
     source = _source(client, config, registered.number)
-    with _kept(config, "in use", registered.number, str(config.artifacts_url)):
+    with _require_kept(config, "in use", registered.number, str(config.artifacts_url)):
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
         found = file_hash(path)
     if found != registered.digest:
@@ -414,7 +414,7 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     return path
 
 
-def named(config: RegisterConfig, name: str) -> Version:
+def get_version(config: RegisterConfig, name: str) -> Version:
     """The version with this number or alias.
 
     Raises:
@@ -438,7 +438,7 @@ def named(config: RegisterConfig, name: str) -> Version:
     return found
 
 
-def sealed(config: RegisterConfig, release: str) -> Version:
+def version_of_release(config: RegisterConfig, release: str) -> Version:
     """The version whose release has this digest.
 
     Raises:
@@ -502,7 +502,7 @@ def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) 
     return replace(registered, tags={**registered.tags, **tags})
 
 
-def plant(config: RegisterConfig, champion: Version, model: Path) -> str:
+def copy_champion(config: RegisterConfig, champion: Version, model: Path) -> str:
     """Make a copy of a version the champion of another, empty registry; its number there."""
     client = _client(config)
     locations.require_written_here(config)
@@ -519,7 +519,7 @@ def plant(config: RegisterConfig, champion: Version, model: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Restored:
+class VersionFiles:
     """A version to make again: its files, the place of its papers in the run, and its tags."""
 
     model: Path
@@ -528,7 +528,7 @@ class Restored:
     tags: dict[str, str]
 
 
-def restore(config: RegisterConfig, versions: dict[int, Restored]) -> None:
+def restore(config: RegisterConfig, versions: dict[int, VersionFiles]) -> None:
     """Fill an empty registry with versions of these numbers; the numbers between stay unused."""
     client = _client(config)
     client.create_registered_model(config.model_name)
@@ -566,8 +566,8 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     client = _client(config)
     import mlflow
 
-    with _kept(config, place, registered.number, str(config.artifacts_url)):
-        kept = locations.in_full(config, client.get_run(registered.run_id).info.artifact_uri)
+    with _require_kept(config, place, registered.number, str(config.artifacts_url)):
+        kept = locations.resolve(config, client.get_run(registered.run_id).info.artifact_uri)
         return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
 
 
@@ -611,6 +611,6 @@ def log_verdict(
     """Add the gate's verdict to the run that it judged."""
     log_folder(config, run_id, folder, "verdict")
     client = _client(config)
-    _take_writing_from_everybody(client.get_run(run_id).info.artifact_uri)
+    _remove_world_write(client.get_run(run_id).info.artifact_uri)
     for name, value in figures.items():
         client.log_metric(run_id, name, value)

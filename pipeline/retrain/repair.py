@@ -155,20 +155,20 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
             f"its alias champion is {f'version {alias}' if alias else 'not set'}",
             f"the ledger says {side.shown} since entry {len(known)}, and it is registered",
             "let the alias follow",
-            lambda: champions.follow(config),
+            lambda: champions.update_alias(config),
         )
 
 
 def _versions(config: RegisterConfig) -> Iterator[Finding]:
     """Versions whose papers or model are not what was registered, and whole copies of them."""
-    for version in versions.held(config).versions.values():
-        if not (wrong := release_loader.broken_in_registry(config, version)):
+    for version in versions.registry_contents(config).versions.values():
+        if not (wrong := release_loader.registry_fault(config, version)):
             continue
         digest = version.tag("release")
-        source = release_loader.place(digest)
-        can = source.is_dir() and not release_loader.broken(source)
+        source = release_loader.export_folder(digest)
+        can = source.is_dir() and not release_loader.export_fault(source)
         yield Finding(
-            versions.folder_of(config, version, release.place(digest)),
+            versions.folder_of(config, version, release.artifact_path(digest)),
             f"version {version.number}: {wrong}",
             f"{source}/ holds the same release, whole" if can else "no whole copy was found",
             "put its papers and model back" if can else f"a backup's, or {ANEW}",
@@ -177,17 +177,17 @@ def _versions(config: RegisterConfig) -> Iterator[Finding]:
 
 
 def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -> None:
-    set_aside(versions.folder_of(config, version, release.place(version.tag("release"))))
+    set_aside(versions.folder_of(config, version, release.artifact_path(version.tag("release"))))
     set_aside(versions.model_of(config, version))
-    release_loader.put_back(config, version, source)
+    release_loader.restore_from_export(config, version, source)
 
 
 def _releases(config: RegisterConfig) -> Iterator[Finding]:
     """Exported releases that are not what was exported: the registry has them."""
-    for folder in release.exported():
-        if not (wrong := release_loader.broken(folder)):
+    for folder in release.exported_releases():
+        if not (wrong := release_loader.export_fault(folder)):
             continue
-        can = release_loader.registered(config, folder.name)
+        can = release_loader.version_of_folder(config, folder.name)
         yield Finding(
             folder,
             wrong,

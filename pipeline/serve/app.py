@@ -17,12 +17,12 @@ from starlette.types import Scope
 from pipeline.records.request_log import Log
 from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
-from pipeline.serve.handler import Desk
+from pipeline.serve.handler import Handler
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.middleware import Envelope, refusal
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, Refused
-from pipeline.serve.predictor import Predicts
-from pipeline.serve.schema import Asked, flight_id, instant_of
+from pipeline.serve.middleware import Middleware, refusal
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
+from pipeline.serve.predictor import SupportsPredict
+from pipeline.serve.schema import PredictRequest, flight_id, instant_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
@@ -32,7 +32,7 @@ _MODEL = "/v2/models/{name}"
 
 
 def create_app(
-    predictor: Predicts,
+    predictor: SupportsPredict,
     log: Log,
     config: ServeConfig,
     metrics: Metrics,
@@ -45,8 +45,8 @@ def create_app(
     `trust` says whose headers are believed; without one, nobody's.
     """
     gate = Gate(config.max_waiting, config.queue_ms / 1000)
-    desk = Desk(predictor, log, config, metrics, gate)
-    _shown(metrics, desk, log, gate)
+    desk = Handler(predictor, log, config, metrics, gate)
+    _add_gauges(metrics, desk, log, gate)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,18 +63,18 @@ def create_app(
         redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
     about = {"x-version": desk.version, "x-release": desk.release[:12]}
-    app.add_middleware(Envelope, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(HTTPException, _no_route)
-    _for_people(app, desk, metrics)
+    app.add_middleware(Middleware, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
+    app.add_exception_handler(RequestRefused, _refusal)
+    app.add_exception_handler(HTTPException, _http_error)
+    _add_people_routes(app, desk, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
-    _for_machines(app, _Machines(desk, ready, kinds), list(kinds), desk.version)
+    _add_protocol_routes(app, _Protocol(desk, ready, kinds), list(kinds), desk.version)
     openapi.add_bodies(app)
     app.state.gate, app.state.metrics = gate, metrics  # for the connections
     return app
 
 
-def _shown(metrics: Metrics, desk: Desk, log: Log, gate: Gate) -> None:
+def _add_gauges(metrics: Metrics, desk: Handler, log: Log, gate: Gate) -> None:
     metrics.model(version=desk.version, release=desk.release[:12])
     about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
     metrics.shown("flight_model_trained_until_seconds", about, desk.trained_until.timestamp)
@@ -88,12 +88,12 @@ def _shown(metrics: Metrics, desk: Desk, log: Log, gate: Gate) -> None:
     metrics.shown("flight_log_failed", "Attempts to log that failed", lambda: log.failed)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
     return refusal(error.code, error.reason, error.headers)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     told = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
     return refusal(error.status_code, told, dict(error.headers or {}))
@@ -103,17 +103,19 @@ def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type=JSON)
 
 
-def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+def _add_people_routes(app: FastAPI, desk: Handler, metrics: Metrics) -> None:
     """`/predict`, the documentation, and the metrics."""
 
-    @app.post("/predict", openapi_extra=openapi.body(Asked), response_model=openapi.Predictions)
+    @app.post(
+        "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
+    )
     async def predict(request: Request) -> Response:
         """The risk that flights arrive 15 or more minutes late, or not at all."""
         body = await desk.body(request, JSON)
         try:
-            asked = Asked.model_validate(open_inference.parsed(body))
+            asked = PredictRequest.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
-            raise Refused(400, open_inference.explained(error)) from None
+            raise RequestRefused(400, open_inference.explain(error)) from None
         instants, found = await desk.from_store(asked.flights, request)
         rows = zip(asked.flights, instants, found.risk.tolist(), found.flags, strict=True)
         predictions = [
@@ -134,10 +136,10 @@ def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-class _Machines:
+class _Protocol:
     """The Open Inference Protocol for the models in `kinds`, each with its tensors."""
 
-    def __init__(self, desk: Desk, ready: Callable[[], str], kinds: dict[str, dict[str, str]]):
+    def __init__(self, desk: Handler, ready: Callable[[], str], kinds: dict[str, dict[str, str]]):
         self._desk, self._ready, self._kinds = desk, ready, kinds
 
     async def infer(self, request: Request) -> Response:
@@ -148,10 +150,10 @@ class _Machines:
         if INPUTS in kinds:
             asked, risk = await self._desk.from_features(body, header, kinds, request)
         else:
-            asked = open_inference.tensors(body, header, kinds)
+            asked = open_inference.read_tensors(body, header, kinds)
             risk = (await self._desk.from_store(open_inference.flights(asked), request))[1].risk
         told = asked.id if asked.id is not None else request.state.id
-        content, headers = open_inference.inferred(
+        content, headers = open_inference.encode_response(
             name, self._desk.version, told, risk, asked.binary
         )
         return Response(content, headers=headers)
@@ -184,16 +186,16 @@ class _Machines:
         if name not in self._kinds or version not in (None, self._desk.version):
             told = f"{name}/versions/{version}" if version else name
             served = f"{', '.join(self._kinds)}, version {self._desk.version}"
-            raise Refused(404, f"there is no model {told[:80]!r}; served are {served}")
+            raise RequestRefused(404, f"there is no model {told[:80]!r}; served are {served}")
         return str(name)
 
     def _readiness(self, about: dict[str, Any]) -> Response:
         if reason := self._ready():
-            raise Refused(503, f"not ready: {reason}")
+            raise RequestRefused(503, f"not ready: {reason}")
         return _json({**about, "ready": True})
 
 
-class _Named(Route):
+class _NamedRoute(Route):
     """A route of Starlette's that says which it is, for the metrics, as FastAPI's do."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -201,13 +203,13 @@ class _Named(Route):
         return match, {**found, "route": self}
 
 
-def _for_machines(app: FastAPI, to: _Machines, kinds: list[str], version: str) -> None:
+def _add_protocol_routes(app: FastAPI, to: _Protocol, kinds: list[str], version: str) -> None:
     """The routes of the protocol, with and without a version."""
     app.get("/v2", response_model=openapi.Server)(to.server)
     app.get("/v2/health/live", response_model=openapi.Live)(to.live)
     app.get("/v2/health/ready", response_model=openapi.Ready)(to.ready)
     # FastAPI's routes are for the document: they take as long as a prediction does.
-    app.router.routes.insert(0, _Named(f"{_MODEL}/infer", to.infer, methods=["POST"]))
+    app.router.routes.insert(0, _NamedRoute(f"{_MODEL}/infer", to.infer, methods=["POST"]))
     named, versioned = openapi.in_path(name=kinds), openapi.in_path(name=kinds, version=[version])
     for base, extra in ((_MODEL, named), (f"{_MODEL}/versions/{{version}}", versioned)):
         app.get(base, openapi_extra=extra, response_model=openapi.Metadata)(to.model)
@@ -215,6 +217,6 @@ def _for_machines(app: FastAPI, to: _Machines, kinds: list[str], version: str) -
         app.post(
             f"{base}/infer",
             openapi_extra=extra | openapi.body(Inference),
-            response_model=openapi.Inferred,
+            response_model=openapi.InferenceResponse,
             responses=openapi.BYTES,
         )(to.infer)

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import LABEL
 from pipeline.features.point_in_time import historical
 from pipeline.registry.model import Model
-from pipeline.serve.schedule import asked_of, champion_of, midnight_after
+from pipeline.serve.schedule import champion_of, midnight_after, requests_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -28,7 +28,7 @@ SCORES, FIGURES = SERVE / "batch.parquet", SERVE / "batch.json"
 
 
 @dataclass(frozen=True)
-class Scored:
+class BatchScores:
     """The risks of some flights, predicted so many minutes before departure, and what they took."""
 
     horizon_minutes: int
@@ -46,18 +46,18 @@ class Scored:
         }
 
 
-def scored(
+def score(
     flights: pd.DataFrame,
     views: dict[str, pd.DataFrame],
     config: FeaturesConfig,
     month: str,
     model: Model,
-) -> Scored:
+) -> BatchScores:
     """A month's flights, each with what is known at the config's horizon."""
     started = time.process_time()
-    asked = asked_of(flights, config, month)
+    asked = requests_of(flights, config, month)
     risk = model.predict(historical(asked, views, config))
-    return Scored(config.horizon_minutes, risk, time.process_time() - started)
+    return BatchScores(config.horizon_minutes, risk, time.process_time() - started)
 
 
 def batch(month: str | None = None) -> str:
@@ -70,22 +70,22 @@ def batch(month: str | None = None) -> str:
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     _, model = champion_of(config)
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     month = f"{midnight_after(flights) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
     views = windows.views(flights, weather, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
-    early, late = (scored(flights, views, known, month, model) for known in (ahead, config))
-    asked = asked_of(flights, ahead, month)
+    early, late = (score(flights, views, known, month, model) for known in (ahead, config))
+    asked = requests_of(flights, ahead, month)
     labels = asked[LABEL].to_numpy()
     table = asked[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
     write_parquet(SCORES, table.reset_index(drop=True))
     figures = {"ahead": early.figures(labels), "online": late.figures(labels)}
     write_json(FIGURES, {"month": month, "flights": len(asked), **figures})
-    told = "; ".join(_told(scores, labels) for scores in (early, late))
+    told = "; ".join(_summary(scores, labels) for scores in (early, late))
     return f"{month}: {len(asked):,} flights; {told} -> {SCORES}"
 
 
-def _told(scored: Scored, labels: np.ndarray) -> str:
+def _summary(scored: BatchScores, labels: np.ndarray) -> str:
     found = scored.figures(labels)
     return (
         f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {found['roc_auc']:.3f}, log loss "

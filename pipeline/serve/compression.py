@@ -7,7 +7,7 @@ and unpacking stops there.
 import zlib
 from collections.abc import Sequence
 
-from pipeline.serve.open_inference import Refused
+from pipeline.serve.open_inference import RequestRefused
 
 _FORMATS = {
     "gzip": [16 + zlib.MAX_WBITS],
@@ -16,7 +16,7 @@ _FORMATS = {
 _ALIASES = {"x-gzip": "gzip"}
 
 
-def packing_of(headers: Sequence[str]) -> str:
+def content_encoding(headers: Sequence[str]) -> str:
     """The one packing that a body's headers name; "" for none.
 
     Raises:
@@ -25,7 +25,7 @@ def packing_of(headers: Sequence[str]) -> str:
     words = [word.strip().lower() for header in headers for word in header.split(",")]
     found = [_ALIASES.get(word, word) for word in words if word not in ("", "identity")]
     if len(found) > 1 or any(word not in _FORMATS for word in found):
-        raise Refused(
+        raise RequestRefused(
             415,
             f"the body is packed as {', '.join(found)!r:.60}; one of {', '.join(_FORMATS)} is "
             "unpacked, or send it as it is",
@@ -34,7 +34,7 @@ def packing_of(headers: Sequence[str]) -> str:
     return found[0] if found else ""
 
 
-def unpacked(body: bytes, packing: str, limit: int) -> bytes:
+def decompress(body: bytes, packing: str, limit: int) -> bytes:
     """A body as it was before it was packed.
 
     Raises:
@@ -49,10 +49,12 @@ def unpacked(body: bytes, packing: str, limit: int) -> bytes:
         except zlib.error:
             continue
         if len(found) > limit:
-            raise Refused(
+            raise RequestRefused(
                 413, f"the body unpacks to more than {limit} bytes, the most that is read"
             )
         if not stream.eof or stream.unused_data:
-            raise Refused(400, f"the {packing} body ends too early, or goes on after its end")
+            raise RequestRefused(
+                400, f"the {packing} body ends too early, or goes on after its end"
+            )
         return found
-    raise Refused(400, f"the body is not packed as {packing}, as its header says")
+    raise RequestRefused(400, f"the body is not packed as {packing}, as its header says")

@@ -16,20 +16,25 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.records.request_log import Log, packed
 from pipeline.serve.admission import Gate
-from pipeline.serve.compression import packing_of, unpacked
+from pipeline.serve.compression import content_encoding, decompress
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.open_inference import Refused, Tensors, matrix, tensors
-from pipeline.serve.predictor import Answers, InvalidRisk, Predicts
+from pipeline.serve.open_inference import RequestRefused, Tensors, matrix, read_tensors
+from pipeline.serve.predictor import InvalidRisk, Predictions, SupportsPredict
 from pipeline.serve.schema import Flight, flight_id, requests
 from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.config.serve import ServeConfig
 
 
-class Desk:
+class Handler:
     """Takes what was asked to the predictor, and what was answered to the log and the metrics."""
 
     def __init__(
-        self, predictor: Predicts, log: Log, config: ServeConfig, metrics: Metrics, gate: Gate
+        self,
+        predictor: SupportsPredict,
+        log: Log,
+        config: ServeConfig,
+        metrics: Metrics,
+        gate: Gate,
     ):
         """One thread reads the store and computes; it begins with the first request."""
         self._predictor, self._log = predictor, log
@@ -47,18 +52,22 @@ class Desk:
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*kinds, ""):
-            raise Refused(415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}")
-        packing = packing_of(request.headers.getlist("content-encoding"))
+            raise RequestRefused(
+                415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}"
+            )
+        packing = content_encoding(request.headers.getlist("content-encoding"))
         limit, found = self._config.max_body_bytes, bytearray()
         told = request.headers.get("content-length", "0")
         if told.isascii() and told.isdigit() and int(told[:18]) > limit:
-            raise Refused(413, f"the body has {told[:18]} bytes, at most {limit} are read")
+            raise RequestRefused(413, f"the body has {told[:18]} bytes, at most {limit} are read")
         async for chunk in request.stream():
             found += chunk
             if len(found) > limit:
-                raise Refused(413, f"the body has more than {limit} bytes, which are read at most")
+                raise RequestRefused(
+                    413, f"the body has more than {limit} bytes, which are read at most"
+                )
         self._enter(request)
-        return unpacked(bytes(found), packing, limit)
+        return decompress(bytes(found), packing, limit)
 
     def _enter(self, request: Request) -> None:
         """Let a whole request in; one whose body took long may find the gate full by now.
@@ -68,23 +77,23 @@ class Desk:
         """
         is_stranger = request.scope["state"]["arm"] == STRANGER
         if self._gate.full or (is_stranger and self._gate.inside >= STRANGERS):
-            raise Refused(503, self._gate.reason, **{"retry-after": "1"})
+            raise RequestRefused(503, self._gate.reason, **{"retry-after": "1"})
         self._gate.enter()
         request.scope["state"]["inside"] = True
 
     def _limited(self, rows: int) -> None:
         if not 0 < rows <= self._config.max_rows:
-            raise Refused(
+            raise RequestRefused(
                 413 if rows else 400, f"{rows} rows; 1 to {self._config.max_rows} are answered"
             )
 
     async def from_store(
         self, flights: Sequence[Flight], request: Request
-    ) -> tuple[list[int], Answers]:
+    ) -> tuple[list[int], Predictions]:
         """T of each flight and its risk, logged."""
         self._limited(len(flights))
         asked = requests(flights, self.horizon_minutes)
-        found: Answers = await self._in_turn(
+        found: Predictions = await self._in_turn(
             lambda: self._sound(self._predictor.online, asked), request.scope["state"]
         )
         self._note_flights(request, flights, asked["predict_at"], found)
@@ -99,7 +108,7 @@ class Desk:
         """
 
         def work() -> tuple[Tensors, np.ndarray]:
-            asked = tensors(body, header, kinds)
+            asked = read_tensors(body, header, kinds)
             rows = matrix(asked)
             self._limited(len(rows))
             return asked, self._sound(self._predictor.vectors, rows)
@@ -109,7 +118,7 @@ class Desk:
         return asked, risk
 
     def _note_flights(
-        self, request: Request, flights: Sequence[Flight], at: list[int], found: Answers
+        self, request: Request, flights: Sequence[Flight], at: list[int], found: Predictions
     ) -> None:
         columns = [
             [flight_id(flight) for flight in flights],
@@ -142,7 +151,9 @@ class Desk:
             return predict(asked)
         except InvalidRisk as error:
             self._metrics.invalid()
-            raise Refused(500, f"version {self.version} gave no probability: {error}") from error
+            raise RequestRefused(
+                500, f"version {self.version} gave no probability: {error}"
+            ) from error
 
     async def _in_turn(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
         """Work done by the one thread before its deadline, or not at all."""
@@ -165,8 +176,8 @@ class Desk:
         finally:
             self._gate.worked(time.perf_counter() - began)
 
-    def _late(self) -> Refused:
-        return Refused(504, f"no answer within {self._config.timeout_ms} ms")
+    def _late(self) -> RequestRefused:
+        return RequestRefused(504, f"no answer within {self._config.timeout_ms} ms")
 
     def close(self) -> None:
         """Let the store's thread end; the next request would begin another."""

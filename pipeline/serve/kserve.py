@@ -14,10 +14,10 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 from kserve.errors import InvalidInput
 
-from pipeline.features.online_store import opened
-from pipeline.registry.release_loader import export, loaded, unready
+from pipeline.features.online_store import open_store
+from pipeline.registry.release_loader import export, load_release, warm_up_failure
 from pipeline.serve import open_inference
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, Refused
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, RequestRefused
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.schema import requests
 from pipeline.shared.config.loading import load as load_config
@@ -41,10 +41,10 @@ class FlightDelay(Model):  # type: ignore[misc]
         Raises:
             ReleaseRefused: the model does not answer as it did when it was trained.
         """
-        release = loaded(export(self._digest))
-        if reason := unready(release):
+        release = load_release(export(self._digest))
+        if reason := warm_up_failure(release):
             raise ReleaseRefused(f"{reason}; see `make lineage VERSION={release.number}`")
-        store = opened(release.features, load_config(ServeConfig))
+        store = open_store(release.features, load_config(ServeConfig))
         self._predictor = Predictor(release, self._until_closed.enter_context(store))
         self.ready = True
         return True
@@ -62,7 +62,7 @@ class FlightDelay(Model):  # type: ignore[misc]
         """The risks of rows, as our own server gives them."""
         try:
             risk = self._risk(payload)
-        except Refused as refused:
+        except RequestRefused as refused:
             raise InvalidInput(refused.reason) from None
         release = self._predictor.loaded
         if response_headers is not None:
@@ -84,7 +84,7 @@ def _tensors(payload: InferRequest) -> open_inference.Tensors:
     values = {}
     for tensor in payload.inputs:
         if kinds.get(tensor.name) != tensor.datatype:
-            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}")
+            raise RequestRefused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}")
         flat = tensor.as_numpy().ravel().tolist()
         values[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in flat]
     shapes = {tensor.name: [int(n) for n in tensor.shape] for tensor in payload.inputs}

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
-from pipeline.shared.callers import REQUEST_ID, Trust, Unfit, new_id
+from pipeline.shared.callers import REQUEST_ID, InvalidHeader, Trust, new_id
 
-HUNG_UP, TOO_SLOW = 499, 408
+CLIENT_CLOSED, TOO_SLOW = 499, 408
 """Codes of requests that nobody answered: the caller is gone, or was cut off for its slowness."""
 
 
@@ -27,7 +27,7 @@ def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) ->
     return Response(content, code, headers=headers, media_type="application/json")
 
 
-class Envelope:
+class Middleware:
     """Around an app: reads who asks, adds what answered, counts what was asked."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        sent = _Sent(send, self._about, head=scope["method"] == "HEAD")
+        sent = _Response(send, self._about, head=scope["method"] == "HEAD")
         state: dict[str, Any] = scope.setdefault("state", {})
         state |= {"began": started, "inside": False}
         if sent.head:  # as GET is answered, without the body
@@ -51,7 +51,7 @@ class Envelope:
         try:
             await self._answer(scope, receive, sent)
         except ClientDisconnect:
-            sent.code = sent.code or HUNG_UP
+            sent.code = sent.code or CLIENT_CLOSED
         except Exception as error:
             if sent.code is None:
                 reason = f"the server failed ({type(error).__name__}); its own output says how"
@@ -63,10 +63,10 @@ class Envelope:
             route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
             self._metrics.request(route, _code(sent, state), time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
+    async def _answer(self, scope: Scope, receive: Receive, sent: "_Response") -> None:
         try:
             found = self._trust.identify(Headers(scope=scope))
-        except Unfit as error:
+        except InvalidHeader as error:
             sent.say(REQUEST_ID, new_id())
             await refusal(400, str(error))(scope, receive, sent)
             return
@@ -75,7 +75,7 @@ class Envelope:
         await self._app(scope, receive, sent)
 
 
-class _Sent:
+class _Response:
     """What goes to the caller: with headers of its own, and its code remembered."""
 
     def __init__(self, send: Send, about: list[tuple[bytes, bytes]], head: bool):
@@ -96,8 +96,8 @@ class _Sent:
         await self._send(message)
 
 
-def _code(sent: _Sent, state: Mapping[str, Any]) -> int:
+def _code(sent: _Response, state: Mapping[str, Any]) -> int:
     """The code to count: what was sent, unless the connection ended before it could be."""
     if getattr(state.get("cycle"), "disconnected", False):
-        return TOO_SLOW if state.get("late") else HUNG_UP
+        return TOO_SLOW if state.get("late") else CLIENT_CLOSED
     return sent.code or 500

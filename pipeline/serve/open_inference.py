@@ -41,7 +41,7 @@ _FLIGHTS = TypeAdapter(list[Flight])
 _KEY = re.compile(rb'"\s*:')
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that gets no answer: the status, and the reason that it is told."""
 
     def __init__(self, code: int, reason: str, **headers: str):
@@ -54,12 +54,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _absent(kind: type) -> BeforeValidator:
+def _null_as_empty(kind: type) -> BeforeValidator:
     """Clients of other languages write null where nothing is."""
     return BeforeValidator(lambda value: kind() if value is None else value)
 
 
-Parameters = Annotated[dict[str, Any], _absent(dict), Field(default_factory=dict)]
+Parameters = Annotated[dict[str, Any], _null_as_empty(dict), Field(default_factory=dict)]
 
 
 class TensorOut(_Part):
@@ -83,7 +83,7 @@ class Inference(_Part):
     """The body of an inference request; KServe's client repeats what the path says."""
 
     inputs: Annotated[list[TensorIn], Field(min_length=1)]
-    outputs: Annotated[list[TensorOut], _absent(list), Field(default_factory=list)]
+    outputs: Annotated[list[TensorOut], _null_as_empty(list), Field(default_factory=list)]
     parameters: Parameters
     id: str | None = None
     model_name: str | None = None
@@ -101,7 +101,7 @@ class Tensors:
     """Whether the answer is asked for in bytes."""
 
 
-def parsed(body: bytes) -> Any:
+def parse_body(body: bytes) -> Any:
     """A body as JSON; NaN and Infinity are not, and no key may stand twice.
 
     Readers differ in which of two they take: what is in front of this server could read another
@@ -110,12 +110,12 @@ def parsed(body: bytes) -> Any:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from None
+        raise RequestRefused(400, f"the body is not JSON: {error}") from None
     if len(_KEY.findall(body)) != _keys(found):  # a key stands twice, or a text looks like one
         try:
-            json.loads(body, object_pairs_hook=_once)
+            json.loads(body, object_pairs_hook=_unique_keys)
         except RecursionError:
-            raise Refused(400, "the body is nested too deeply") from None
+            raise RequestRefused(400, "the body is nested too deeply") from None
     return found
 
 
@@ -132,42 +132,42 @@ def _keys(value: Any) -> int:
     return found
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         ((often, times),) = Counter(name for name, _ in pairs).most_common(1)
-        raise Refused(400, f"the key {often!r:.60} stands {times} times in one object")
+        raise RequestRefused(400, f"the key {often!r:.60} stands {times} times in one object")
     return found
 
 
-def explained(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
     """What is wrong with a body, its first fault only."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"])) or "the body"
     return f"{where}: {first['msg']}, got {first['input']!r:.60}"
 
 
-def tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
+def read_tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
     """The tensors of a request, whose names and datatypes have to be among `kinds`."""
     size = _header_size(header, len(body))
     try:
-        asked = Inference.model_validate(parsed(body[:size]))
+        asked = Inference.model_validate(parse_body(body[:size]))
     except ValidationError as error:
-        raise Refused(400, explained(error)) from None
+        raise RequestRefused(400, explain(error)) from None
     if wrong := sorted({out.name for out in asked.outputs} - {RISK}):
-        raise Refused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
+        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
     values, rest = {}, memoryview(body)[size:]
     for tensor in asked.inputs:
         if kinds.get(tensor.name) != tensor.datatype or tensor.name in values:
-            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
+            raise RequestRefused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
                                f"{tensor.datatype!r:.20}")  # fmt: skip
         values[tensor.name], rest = _values(tensor, rest)
         if len(values[tensor.name]) != (wanted := math.prod(tensor.shape)):
-            raise Refused(
+            raise RequestRefused(
                 400, f"{tensor.name} has {len(values[tensor.name])} values, its shape says {wanted}"
             )
     if len(rest):
-        raise Refused(400, f"{len(rest)} bytes belong to no tensor")
+        raise RequestRefused(400, f"{len(rest)} bytes belong to no tensor")
     shapes = {tensor.name: tensor.shape for tensor in asked.inputs}
     return Tensors(asked.id, values, shapes, _wants_bytes(asked))
 
@@ -176,7 +176,7 @@ def _header_size(header: str | None, whole: int) -> int:
     if header is None:
         return whole
     if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) <= whole):
-        raise Refused(400, f"{HEADER} is {header!r:.20}, the body has {whole} bytes")
+        raise RequestRefused(400, f"{HEADER} is {header!r:.20}, the body has {whole} bytes")
     return int(header)
 
 
@@ -191,13 +191,15 @@ def _values(tensor: TensorIn, rest: memoryview) -> tuple[Any, memoryview]:
     if tensor.data is not None and size is None:
         return _flat(tensor), rest
     if tensor.data is not None or type(size) is not int or not 0 <= size <= len(rest):
-        raise Refused(400, f"{tensor.name} needs data, or a binary_data_size within the body")
+        raise RequestRefused(
+            400, f"{tensor.name} needs data, or a binary_data_size within the body"
+        )
     content = rest[:size]
     if tensor.datatype == "BYTES":
         return _texts(tensor.name, content), rest[size:]
     wire = np.dtype(_WIRE[tensor.datatype])
     if size % wire.itemsize:
-        raise Refused(400, f"{tensor.name} has {size} bytes, {wire.itemsize} make a value")
+        raise RequestRefused(400, f"{tensor.name} has {size} bytes, {wire.itemsize} make a value")
     values = np.frombuffer(content, wire)
     return values if tensor.datatype == "FP32" else values.tolist(), rest[size:]
 
@@ -207,7 +209,9 @@ def _flat(tensor: TensorIn) -> list[Any]:
     if data and all(type(row) is list for row in data):
         data = list(chain.from_iterable(data))
     if wrong := set(map(type, data)) - _PLAIN[tensor.datatype]:
-        raise Refused(400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}")
+        raise RequestRefused(
+            400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}"
+        )
     return data
 
 
@@ -222,7 +226,7 @@ def _texts(name: str, content: memoryview) -> list[str]:
                 raise ValueError("its last text is cut off")
             found.append(str(content[at - length : at], "utf-8"))
     except (struct.error, ValueError) as error:
-        raise Refused(400, f"{name} is no list of texts: {error}") from None
+        raise RequestRefused(400, f"{name} is no list of texts: {error}") from None
     return found
 
 
@@ -230,30 +234,30 @@ def flights(asked: Tensors) -> list[Flight]:
     """A request's tensors as flights."""
     lengths = {len(values) for values in asked.values.values()}
     if missing := [n for n in FROM_STORE if n not in asked.values and n != "tailnum"]:
-        raise Refused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
+        raise RequestRefused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
     if len(lengths) != 1:
-        raise Refused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
+        raise RequestRefused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
     columns = asked.values.items()
     rows = [{name: values[row] for name, values in columns} for row in range(lengths.pop())]
     try:
         return _FLIGHTS.validate_python(rows, strict=True)
     except ValidationError as error:
-        raise Refused(400, explained(error)) from None
+        raise RequestRefused(400, explain(error)) from None
 
 
 def matrix(asked: Tensors) -> np.ndarray:
     """A request's one tensor as rows of FEATURES, NaN where a value is missing."""
     shape = asked.shapes[INPUTS]
     if len(shape) != 2 or shape[1] != len(FEATURES):
-        raise Refused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
+        raise RequestRefused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
     with np.errstate(over="ignore"):
         found = np.array(asked.values[INPUTS], dtype="float32").reshape(shape)
     if np.isinf(found).any():
-        raise Refused(400, f"{INPUTS} holds a number that is infinite as FP32")
+        raise RequestRefused(400, f"{INPUTS} holds a number that is infinite as FP32")
     return found
 
 
-def inferred(
+def encode_response(
     model: str, version: str, told: str, risk: np.ndarray, binary: bool
 ) -> tuple[bytes, dict[str, str]]:
     """The body of an answer and its headers; `told` is the id of the request."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from pipeline.serve.open_inference import HEADER, Inference
-from pipeline.serve.schema import Asked
+from pipeline.serve.schema import PredictRequest
 from pipeline.shared.pages import render
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -92,7 +92,7 @@ class Output(Tensor):
     data: list[float]
 
 
-class Inferred(_Response):
+class InferenceResponse(_Response):
     """The risks, one a row."""
 
     model_name: str
@@ -134,7 +134,7 @@ def in_path(**allowed: list[str]) -> dict[str, Any]:
 def add_bodies(app: FastAPI) -> None:
     """Add what requests hold to the document of an app whose routes are all there."""
     _, found = models_json_schema(
-        [(Asked, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
+        [(PredictRequest, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
     )
     app.openapi()["components"]["schemas"] |= found["$defs"]
 

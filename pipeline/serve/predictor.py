@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, ONE_HOT, VIEWS
 from pipeline.features.online_store import Vectors
-from pipeline.registry.release_loader import Loaded
+from pipeline.registry.release_loader import LoadedRelease
 
 
-class Reads(Protocol):
+class FeatureReader(Protocol):
     """What gives features: the online store."""
 
     def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
@@ -28,7 +28,7 @@ class InvalidRisk(Exception):
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """The risks of some requests in their order, and what they rest on.
 
     `values` are NUMERIC (float32) and `known_at` VIEWS (minutes, NEVER where there is none), a row
@@ -41,15 +41,15 @@ class Answers:
     flags: list[dict[str, str]]
 
 
-class Predicts(Protocol):
+class SupportsPredict(Protocol):
     """Whatever answers as a `Predictor` does: what an app is made over."""
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadedRelease:
         """The release that answers."""
         ...
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
         """The risks of flights, from the online store."""
         ...
 
@@ -61,18 +61,18 @@ class Predicts(Protocol):
 class Predictor:
     """A loaded release over a store."""
 
-    def __init__(self, loaded: Loaded, store: Reads):
+    def __init__(self, loaded: LoadedRelease, store: FeatureReader):
         """The model may take fewer than FEATURES."""
         self._loaded, self._store = loaded, store
         taken = [FEATURES.index(name) for name in loaded.model.features]
         self._taken = None if taken == list(range(len(FEATURES))) else taken
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadedRelease:
         """The release that answers."""
         return self._loaded
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
         """The risks of requests as the store takes them, with the features that it has now.
 
         Raises:
@@ -80,7 +80,7 @@ class Predictor:
         """
         read = self._store.read(requests)
         values = np.column_stack([read.values[name] for name in NUMERIC])
-        return Answers(
+        return Predictions(
             risk=self.vectors(np.column_stack([values, one_hot(requests)])),
             values=values,
             known_at=np.column_stack([read.values[name] for name in KNOWN_AT]),

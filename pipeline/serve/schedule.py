@@ -38,7 +38,7 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
     return champion, load_model(versions.fetch(registry, champion), champion.digest)
 
 
-def asked_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
+def requests_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
     """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates.
 
     Raises:

@@ -62,7 +62,7 @@ class Flight(BaseModel):
     tailnum: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,8}$", examples=["N14228"])] | None = None
 
 
-class Asked(BaseModel):
+class PredictRequest(BaseModel):
     """The body of `/predict`: one flight or more."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

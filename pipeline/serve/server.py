@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.features.online_store import LIVE, Store, opened
+from pipeline.features.online_store import LIVE, Store, open_store
 from pipeline.features.windows import NEVER
 from pipeline.serve.schema import instant_of
 from pipeline.shared.config.loading import load
@@ -26,7 +26,7 @@ from pipeline.shared.loopback import HOST
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pipeline.serve.predictor import Predicts
+    from pipeline.serve.predictor import SupportsPredict
 
 _BACKLOG = 2048
 _OTHER_FILES = 128
@@ -54,7 +54,7 @@ def serve(
     port: int | None = None,
     project: str = LIVE,
     log_url: str | None = None,
-    wrap: "Callable[[Predicts], Predicts]" = lambda predictor: predictor,
+    wrap: "Callable[[SupportsPredict], SupportsPredict]" = lambda predictor: predictor,
     edge_key: str = "",
 ) -> str:
     """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
@@ -63,7 +63,7 @@ def serve(
     `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
     """
     from pipeline.records import request_log
-    from pipeline.registry.release_loader import loaded, unready
+    from pipeline.registry.release_loader import load_release, warm_up_failure
     from pipeline.serve.app import create_app
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.predictor import Predictor
@@ -72,14 +72,14 @@ def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     config, began = load(ServeConfig), time.monotonic()
     _allow_files(config.max_connections + _OTHER_FILES)
-    release = loaded(digest)
+    release = load_release(digest)
     url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
-        _listening(config.port if port is None else port) as listener,
-        opened(release.features, config, project=project) as store,
+        _listener(config.port if port is None else port) as listener,
+        open_store(release.features, config, project=project) as store,
         request_log.opened(url, config.log_queue) as log,
     ):
-        reason = unready(release)
+        reason = warm_up_failure(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()
         name = load(RegisterConfig).model_name
         app = create_app(predictor, log, config, metrics, lambda: reason, name, Trust(edge_key))
@@ -87,8 +87,8 @@ def serve(
         state = f"not ready: {reason}" if reason else "ready"
         gc.collect()
         gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
-        _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_fresh(store)}")
-        _until_told(app, listener, config)
+        _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_freshness(store)}")
+        _run_until_signal(app, listener, config)
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
     return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
@@ -104,7 +104,7 @@ def _allow_files(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _listener(port: int) -> Iterator[socket.socket]:
     """A socket of this machine's own, taken before anything slow begins."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,7 +119,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
+def _run_until_signal(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
     """Answer until a signal, then end what was begun."""
     import uvicorn
 
@@ -134,7 +134,7 @@ def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) ->
             signal.signal(name, handler)
 
 
-def _fresh(store: Store) -> str:
+def _freshness(store: Store) -> str:
     """Until when the online store is complete: what it lacks is answered without, and flagged."""
     until = min(store.watermarks().values())
     if until == NEVER:

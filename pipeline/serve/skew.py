@@ -65,9 +65,9 @@ def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mi
     """
     differ = {name: ~_same(served[name], trained[name]) for name in NUMERIC}
     wrong = {name: where for name, where in differ.items() if where.any()}
-    named = _withheld(served, wrong)
+    named = _explained_as_stale(served, wrong)
     riddles = {name: where for name, where in wrong.items() if name not in named}
-    named |= _named(served, trained, riddles, raw)
+    named |= _match_mistakes(served, trained, riddles, raw)
     found = []
     for name, where in wrong.items():
         first = int(np.argmax(where))
@@ -104,7 +104,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
+def _explained_as_stale(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
     """Of wrong features those that were withheld wherever they differ: known, and no mystery."""
     behind = {view: (served[f"{view}_flag"] == STALE).to_numpy() for view in VIEWS}
     named = {}
@@ -115,7 +115,7 @@ def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, s
     return named
 
 
-def _named(
+def _match_mistakes(
     served: pd.DataFrame, trained: pd.DataFrame, wrong: dict[str, np.ndarray], raw: Raw
 ) -> dict[str, str]:
     """For each wrong feature the first mistake that gives what was served."""
@@ -163,16 +163,16 @@ def _span(lag: int) -> str:
     return f"{lag // 60} h" if lag % 60 == 0 else f"{lag} min"
 
 
-def described(found: list[Mismatch], flights: int) -> str:
+def describe(found: list[Mismatch], flights: int) -> str:
     """The mismatches as an aligned table."""
     head = f"{'feature':<24} {'differ':>7} {'served':>10} {'trained':>10}  looks like"
     rows = [
-        f"{m.feature:<24} {m.differ:>7,} {_shown(m.served):>10} {_shown(m.trained):>10}  "
+        f"{m.feature:<24} {m.differ:>7,} {_format(m.served):>10} {_format(m.trained):>10}  "
         f"{m.mistake}"
         for m in found
     ]
     return "\n".join([f"of {flights:,} flights", head, *rows])
 
 
-def _shown(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "missing" if value is None else f"{value:.4g}"

@@ -35,7 +35,7 @@ _PERSONAL = re.compile(
 _ARM = re.compile(r"[a-z0-9-]{1,32}")
 
 
-class Unfit(ValueError):
+class InvalidHeader(ValueError):
     """A header whose value can't be logged."""
 
 
@@ -64,12 +64,12 @@ class Trust:
         """
         claimed = headers.get(REQUEST_ID, "")
         if claimed and not _is_id(claimed):
-            raise Unfit(
+            raise InvalidHeader(
                 f"{REQUEST_ID} is no id: at most 64 of {_REQUEST_ID.pattern[:15]}, no address"
             )
         if self._is_proxy(headers):
             if not _ARM.fullmatch(arm := headers.get(ARM, "")):
-                raise Unfit(f"{ARM} is no arm: at most 32 of {_ARM.pattern[:9]}")
+                raise InvalidHeader(f"{ARM} is no arm: at most 32 of {_ARM.pattern[:9]}")
             return Caller(claimed or new_id(), arm)
         return Caller(f"{claimed}.{os.urandom(6).hex()}" if claimed else new_id(), DIRECT)
 

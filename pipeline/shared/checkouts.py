@@ -46,13 +46,13 @@ def _apply(folder: Path, patch_file: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Take a checkout that `copy` made away, with everything in it."""
-    known = [path.resolve() for path in _listed()]
+    known = [path.resolve() for path in _worktrees()]
     if folder.resolve() in known:
         _remove_worktree(folder.absolute())
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listed() -> list[Path]:
+def _worktrees() -> list[Path]:
     """This clone's checkouts, its own first."""
     lines = os.fsdecode(git.run(_HERE, "worktree", "list", "--porcelain")).splitlines()
     return [Path(line[9:]) for line in lines if line.startswith("worktree ")]
@@ -70,7 +70,7 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
     Raises:
         EnvironmentUnfit: this clone does not hold the commit, or the patch does not fit it.
     """
-    remove_left()
+    remove_abandoned()
     _require_known(commit)
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, hold(Path(name) / _MARK):
         folder = Path(name) / _CHECKOUT
@@ -83,9 +83,9 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
             git.run(_HERE, "worktree", "remove", "--force", str(folder))
 
 
-def remove_left() -> None:
+def remove_abandoned() -> None:
     """Remove the checkouts that killed commands left, and none that is in use or the user's."""
-    for path in _listed():
+    for path in _worktrees():
         if path.name != _CHECKOUT or not path.parent.name.startswith(_PREFIX):
             continue
         mark = path.parent / _MARK

@@ -12,9 +12,9 @@ from pipeline.shared.errors import (
     PipelineError,
     StorageFailed,
     UsageError,
-    quoted,
+    shell_quote,
 )
-from pipeline.shared.files import storage_failed
+from pipeline.shared.files import storage_failure
 
 REPAIR = "`make repair` shows what still stands and what rebuilds it"
 ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
@@ -121,13 +121,13 @@ def database_refusal(path: Path, what: str, error: BaseException | None) -> Pipe
     if code in _LOCKED:
         return StorageFailed(
             f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof "
-            f"{quoted(path)}` names it), then run the same again; nothing was half-written"
+            f"such as a database browser or another `make` (`fuser {shell_quote(path)}` or `lsof "
+            f"{shell_quote(path)}` names it), then run the same again; nothing was half-written"
         )
     if code in _BROKEN or (code == sqlite3.SQLITE_ERROR and _ANOTHER.search(str(error))):
         return _broken(path, what, str(error))
     number = _ERRNOS.get(code)
-    return None if number is None else storage_failed(path, OSError(number, str(error)))
+    return None if number is None else storage_failure(path, OSError(number, str(error)))
 
 
 def refusal_after(path: Path, what: str, error: Exception) -> PipelineError | None:

@@ -35,7 +35,7 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | QUIET | {"SHELL": "/bin/sh"}
 
 
-def apart(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+def isolated_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables for a command in a checkout of ours: it has its own registry and settings."""
     kept = {k: v for k, v in environment(variables).items() if not k.startswith(_ELSEWHERE)}
     return kept | dict.fromkeys(_SETTINGS, _NO_SETTINGS)
@@ -86,11 +86,11 @@ def configure(folder: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
     lines = []
     for name, values in sections.items():
         lines.append(f"['{name}']" if '"' in name else f"[{name}]")
-        lines += [f"    {key} = {_quoted(value)}" for key, value in values.items()]
+        lines += [f"    {key} = {_quote(value)}" for key, value in values.items()]
     write_text(folder / ".dvc/config.local", "\n".join(lines) + "\n")
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     """A value as DVC's configs hold it: they know quotes, and no escape within them."""
     mark = "'" if '"' in value else '"'
     if mark in value or "\n" in value:
@@ -101,7 +101,7 @@ def _quoted(value: str) -> str:
     return f"{mark}{value}{mark}"
 
 
-def listed(folder: Path) -> dict[str, str]:
+def list_settings(folder: Path) -> dict[str, str]:
     """All settings that DVC obeys in a folder of the user's, whoever made them."""
     lines = run(folder, "config", "--list").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)

@@ -22,7 +22,7 @@ from pipeline.shared.errors import (
     DataUnavailable,
     GraphFailed,
     PipelineError,
-    quoted,
+    shell_quote,
 )
 
 LOCK = Path("dvc.lock")
@@ -49,8 +49,8 @@ def read_lock(path: Path) -> dict[str, Stage]:
     except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
             f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
-            f"`mv {quoted(path)} {quoted(path)}.before`, then `git checkout HEAD -- dvc.lock` "
-            "brings the committed one back, and `make evaluate` makes a new one"
+            f"`mv {shell_quote(path)} {shell_quote(path)}.before`, then `git checkout HEAD -- "
+            "dvc.lock` brings the committed one back, and `make evaluate` makes a new one"
         ) from error
 
 
@@ -89,18 +89,18 @@ def md5(path: Path) -> str | None:
     return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
 
 
-def cached(md5_of: str, cache: Path) -> Path:
+def cache_path(md5_of: str, cache: Path) -> Path:
     """Where a cache keeps the file with this MD5."""
     return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
 
 
 def members(md5_of: str, cache: Path) -> dict[str, str]:
     """The files of a folder that is in a cache: their paths within it, and their MD5."""
-    listed = json.loads(cached(md5_of, cache).read_text(encoding="utf-8"))
+    listed = json.loads(cache_path(md5_of, cache).read_text(encoding="utf-8"))
     return {entry["relpath"]: entry["md5"] for entry in listed}
 
 
-def written(folder: Path) -> dict[str, str]:
+def output_digests(folder: Path) -> dict[str, str]:
     """Every file that the graph of a checkout has written, those in its folders too: its MD5."""
     outs = [folder / path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
     found = [file for out in outs for file in ([out] if out.is_file() else files.members(out))]
@@ -130,14 +130,14 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
     Raises:
         DataUnavailable: a file is missing there, or is not what its name says.
     """
-    done = dvc.try_run(folder, "pull", "--force", settings=dvc.apart())
+    done = dvc.try_run(folder, "pull", "--force", settings=dvc.isolated_environment())
     if not done.returncode:
         return
-    cache, elsewhere = folder / ".dvc/cache", uncached(folder)
+    cache, elsewhere = folder / ".dvc/cache", uncached_outputs(folder)
     lost = [
         f"{path} ({name})"
         for path, name in recorded.items()
-        if path not in elsewhere and md5(cached(name, cache)) != name
+        if path not in elsewhere and md5(cache_path(name, cache)) != name
     ]
     raise DataUnavailable(
         f"{len(lost)} of {len(recorded)} recorded files did not come from the DVC remote as they "
@@ -147,7 +147,7 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
     )
 
 
-def uncached(folder: Path) -> list[str]:
+def uncached_outputs(folder: Path) -> list[str]:
     """The outputs that a checkout's dvc.yaml leaves to git: small figures that people compare."""
     graph = yaml_files.parse((folder / "dvc.yaml").read_text(encoding="utf-8"))
     entries = [
@@ -167,7 +167,7 @@ def rerun(folder: Path, bin_folder: Path) -> bool:
     """
     path = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [str(bin_folder / "python"), "-m", "dvc", "repro", "--force"]
-    settings = {**dvc.apart(), "PATH": path}
+    settings = {**dvc.isolated_environment(), "PATH": path}
     return subprocess.run(command, cwd=folder, env=settings, check=False).returncode == 0
 
 
@@ -191,7 +191,7 @@ def repro(target: str) -> str:
     ) as process:
         for line in process.stdout or []:
             said.append(line)
-            if _TOLD.match(line):
+            if _STAGE_END.match(line):
                 sys.stderr.write(line)
     words = "".join(said)
     if process.returncode:
@@ -199,14 +199,14 @@ def repro(target: str) -> str:
     return words
 
 
-_TOLD = re.compile(r"[a-z]+ +\d+\.\d s  ")
+_STAGE_END = re.compile(r"[a-z]+ +\d+\.\d s  ")
 """The line with which a stage ends."""
-_REFUSED = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): ", re.MULTILINE)
+_REFUSAL = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): ", re.MULTILINE)
 """How a refusal begins; it ends where DVC's own words begin."""
 
 
 def _refusal(target: str, words: str) -> Exception:
-    found = _REFUSED.search(words)
+    found = _REFUSAL.search(words)
     kind = getattr(errors, found[1], None) if found else None
     if found and isinstance(kind, type) and issubclass(kind, (PipelineError, errors.UsageError)):
         return kind(words[found.end() :].partition("\nERROR: ")[0].strip())
@@ -218,7 +218,7 @@ def _refusal(target: str, words: str) -> Exception:
 
 def remote(folder: Path) -> dict[str, str]:
     """The settings of a checkout's default remote, its address in full."""
-    return _remote(folder, dvc.listed(folder))
+    return _remote(folder, dvc.list_settings(folder))
 
 
 def _remote(folder: Path, settings: dict[str, str]) -> dict[str, str]:
@@ -252,7 +252,7 @@ def use_remote(folder: Path, settings: dict[str, str]) -> None:
 
 def use_cache(folder: Path) -> None:
     """Let another checkout of this project keep its data where this one does, and as it does."""
-    settings = dvc.listed(Path())
+    settings = dvc.list_settings(Path())
     cache = _within("cache", settings) | {"dir": str(dvc.cache(Path()))}
     # Both are on one file system, and this says which locks it knows.
     core = {k: v for k, v in _within("core", settings).items() if k == "hardlink_lock"}
@@ -274,9 +274,9 @@ def checkout(folder: Path) -> None:
     Raises:
         DataUnavailable: DVC failed, or this checkout has a file that its cache lacks.
     """
-    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.apart())
+    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.isolated_environment())
     named = [path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
-    outs = [path for path in named if path not in uncached(folder)]
+    outs = [path for path in named if path not in uncached_outputs(folder)]
     lost = [path for path in outs if Path(path).exists() and not (folder / path).exists()]
     if lost:
         raise DataUnavailable(

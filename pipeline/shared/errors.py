@@ -36,14 +36,14 @@ UsageError                   exit 2: the call is wrong
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
 A message says what, the two numbers or names, and the next command. Any other exception is a bug
-and shows its traceback. Paths in a command are `quoted`.
+and shows its traceback. Paths in a command are `shell_quote`.
 """
 
 import shlex
 from pathlib import Path
 
 
-def quoted(path: Path | str) -> str:
+def shell_quote(path: Path | str) -> str:
     """A path as it can be pasted into a shell, whatever is in its name."""
     return shlex.quote(str(path))
 

@@ -21,7 +21,7 @@ Value = float | str | None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleResult:
     """What one rule found in one snapshot; `positions` are the rows that break it, if rows do."""
 
     rule: str
@@ -56,14 +56,14 @@ def new_context() -> Any:
     return context
 
 
-def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: Rules) -> list[Outcome]:
+def run_rules(context: Any, name: str, rows: pd.DataFrame, rules: Rules) -> list[RuleResult]:
     """What each rule found; those that failed are asked again, for the rows that break them."""
     results = _results(context, name, rows, rules, "BASIC")
     broken = {result.expectation_config.id for result in results if not result.success}
     again = [copy(rule) for rule in rules if rule.id in broken]
     passed = [result for result in results if result.success]
     found = _results(context, f"{name} broken", rows, again, "COMPLETE") if again else []
-    return [_outcome(result) for result in [*passed, *found]]
+    return [_rule_result(result) for result in [*passed, *found]]
 
 
 def _results(context: Any, name: str, rows: pd.DataFrame, rules: Rules, detail: str) -> list[Any]:
@@ -80,13 +80,13 @@ def _results(context: Any, name: str, rows: pd.DataFrame, rules: Rules, detail: 
     return list(validation.results)
 
 
-def _outcome(result: Any) -> Outcome:
+def _rule_result(result: Any) -> RuleResult:
     config, found = result.expectation_config, result.result
     if "observed_value" not in found and "unexpected_count" not in found:
         raise RuntimeError(f"{config.type} on {config.kwargs} did not run: {result.exception_info}")
     kwargs = config.kwargs
     unexpected = int(found.get("unexpected_count") or 0)
-    return Outcome(
+    return RuleResult(
         rule=config.meta["rule"],
         columns=[] if config.type.startswith("expect_table") else _columns(kwargs),
         action="refuse" if config.severity == "critical" else "quarantine",

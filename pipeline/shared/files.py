@@ -63,7 +63,7 @@ _ABANDONED_SECONDS = 86_400
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds.
 
     Raises:
@@ -76,7 +76,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if (failed := storage_failed(path, error)) is not None:
+        if (failed := storage_failure(path, error)) is not None:
             raise failed from error
         raise
     finally:
@@ -118,7 +118,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def appear(temporary: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path) -> None:
     """Give a whole file its name, or leave the one that has it already; the temporary goes."""
     try:
         os.link(temporary, path)
@@ -136,7 +136,7 @@ def appear(temporary: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
+def storage_failure(path: Path, error: OSError) -> StorageFailed | None:
     """What to say when writing to `path` failed for want of room or rights; None for a bug."""
     if error.errno not in _STORAGE_ERRNOS:
         return None
@@ -150,7 +150,7 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -161,7 +161,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write `frame` as Parquet (zstd, no index); equal frames give equal bytes in one version."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.shared.errors import EnvironmentUnfit, quoted
+from pipeline.shared.errors import EnvironmentUnfit, shell_quote
 from pipeline.shared.programs import installing
 
 KEPT = frozenset(
@@ -86,7 +86,7 @@ def own(folder: Path, *arguments: str) -> bytes:
     return _run(folder, [*_QUIET, *_OWN, *arguments], _APART)
 
 
-def unread(folder: Path) -> str | None:
+def unreadable_reason(folder: Path) -> str | None:
     """Why git reads nothing of a checkout, as another owner's, and what helps; None if it does."""
     try:
         if (folder / ".git").exists():
@@ -111,8 +111,8 @@ def commit(folder: Path) -> str:
         if (here / ".git").is_file():
             raise EnvironmentUnfit(
                 f"the .git of {here} names the repository of {top}, whose commits would be its "
-                f"lineage: it was copied; `git clone {quoted(top)} FOLDER` makes a checkout of its "
-                "own"
+                f"lineage: it was copied; `git clone {shell_quote(top)} FOLDER` "
+                "makes its own checkout"
             )
         raise EnvironmentUnfit(
             f"{here} is a part of the git checkout {top}, whose commits would be its lineage; make "
@@ -157,15 +157,15 @@ def _advice(folder: Path, said: str) -> str:
         return (
             f"{top} belongs to user {top.stat().st_uid}, this process runs as user {os.geteuid()}, "
             "and git reads no checkout of another owner: trust it with `git config --global --add "
-            f"safe.directory {quoted(top)}`, or make it yours with `sudo chown -R {os.geteuid()} "
-            f"{quoted(top)}`"
+            f"safe.directory {shell_quote(top)}`, or make it yours with `sudo chown -R "
+            f"{os.geteuid()} {shell_quote(top)}`"
         )
     if any(words in said for words in _NO_COMMIT):
         return (
             f"{top} is not a git checkout with a commit yet: a model's lineage begins with one; "
             f"`git add -A && git commit -m start` (git says: {said})"
         )
-    return f"git cannot work in {top}; see `git -C {quoted(top)} status` (git says: {said})"
+    return f"git cannot work in {top}; see `git -C {shell_quote(top)} status` (git says: {said})"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from pipeline.shared import dvc_lock, lineage
-from pipeline.shared.errors import EnvironmentUnfit, quoted
-from pipeline.shared.files import replacing, write_text
+from pipeline.shared.errors import EnvironmentUnfit, shell_quote
+from pipeline.shared.files import atomic_write, write_text
 
 REPLAYS = Path("state/replay")
 _BESIDE = """#!/bin/sh
@@ -88,7 +88,7 @@ def adopt(folder: Path) -> bool:
             raise EnvironmentUnfit(
                 f"{file.parent} and {owner.parent} are both worktrees of {own}, 1 can be: this "
                 f"folder was copied with a .git that names {_repository(Path())}; use a clone of "
-                f"its own: `git clone {quoted(Path.cwd())} FOLDER`"
+                f"its own: `git clone {shell_quote(Path.cwd())} FOLDER`"
             )
         _link(folder / ".git", own, folder.resolve(), "gitdir: ")
         _link(own / "gitdir", file, own)
@@ -167,10 +167,13 @@ def _repair(here: Path, named: Path, owner: Path | None) -> str:
         if place.parent.parts[-2:] == REPLAYS.parts and place.resolve() == here:
             return f"in {place.parents[2]}: `make relocate`"
     if not named.is_dir():
-        return f"{named} is gone; where the repository is now: `git worktree repair {quoted(here)}`"
+        return (
+            f"{named} is gone; where the repository is now: `git worktree repair "
+            f"{shell_quote(here)}`"
+        )
     if _is_alive(owner, named):
-        return f"the original is there, so use a clone: `git clone {quoted(here)} FOLDER`"
-    return f"it was moved: `git -C {quoted(here)} worktree repair`"
+        return f"the original is there, so use a clone: `git clone {shell_quote(here)} FOLDER`"
+    return f"it was moved: `git -C {shell_quote(here)} worktree repair`"
 
 
 def _interpreter(script: Path) -> Path | None:
@@ -229,6 +232,6 @@ def _relocate_activation(programs: Path) -> int:
 
 
 def _rewrite(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
         shutil.copymode(path, temporary)

@@ -11,12 +11,12 @@ from typing import Any
 from pipeline.shared import git, yaml_files
 from pipeline.shared.config.loading import CONFIGS
 from pipeline.shared.contracts import INGEST, Manifest, read_record
-from pipeline.shared.errors import EnvironmentUnfit, quoted
+from pipeline.shared.errors import EnvironmentUnfit, shell_quote
 from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash
 
 OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """What the pipeline itself writes into the checkout; its digests are recorded, not its text."""
-GRAPH = Path("dvc.yaml")
+DVC_YAML = Path("dvc.yaml")
 _HERE = Path()
 _LITERAL = ":(literal)"
 
@@ -38,7 +38,7 @@ def patch() -> bytes:
     Raises:
         EnvironmentUnfit: git ignores a file that the graph depends on, so it would be missing.
     """
-    asked = _asked(_HERE)
+    asked = _pathspecs(_HERE)
     _require_recorded(_HERE, asked)
     status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS]
     if not git.run(_HERE, *status).strip():
@@ -49,7 +49,7 @@ def patch() -> bytes:
         git.run(_HERE, "read-tree", "HEAD", index=index)
         # an exclusion of what is ignored fails here
         git.run(_HERE, "add", "--all", "--", ".", index=index)
-        if forced := _added_by_force():
+        if forced := _force_added():
             git.run(_HERE, "add", "--force", "--", *forced, index=index)
         _require_no_repository_within(index, asked)
         how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv"]
@@ -65,12 +65,12 @@ def _require_no_repository_within(index: Path, asked: list[str]) -> None:
             within = entry.partition("\t")[2]
             raise EnvironmentUnfit(
                 f"{within} is a git repository of its own among what the graph depends on, so the "
-                f"recorded patch would hold none of its files: `mv {quoted(within)}/.git "
-                f"{quoted(within)}.git`"
+                f"recorded patch would hold none of its files: `mv {shell_quote(within)}/.git "
+                f"{shell_quote(within)}.git`"
             )
 
 
-def _added_by_force() -> list[str]:
+def _force_added() -> list[str]:
     """The files that the user has added although a rule ignores them."""
     listed = git.run(_HERE, "ls-files", "--cached", "--ignored", "--exclude-standard", "-z")
     return [f":(literal){n}" for n in os.fsdecode(listed).split("\0") if n and Path(n).is_file()]
@@ -82,11 +82,11 @@ def require_recorded(folder: Path) -> None:
     Raises:
         EnvironmentUnfit: a file that git ignores or takes for unchanged, or a link that leads out.
     """
-    _require_recorded(folder, _asked(folder))
+    _require_recorded(folder, _pathspecs(folder))
 
 
 def _require_recorded(folder: Path, asked: list[str]) -> None:
-    if not (folder / GRAPH).is_file():
+    if not (folder / DVC_YAML).is_file():
         return
     _require_followed(folder, [Path(path.removeprefix(_LITERAL)) for path in asked])
     _require_watched(folder, asked)
@@ -98,15 +98,16 @@ def _require_recorded(folder: Path, asked: list[str]) -> None:
         raise EnvironmentUnfit(
             f"git ignores {len(lost)} file(s) that the graph depends on, so neither a commit nor "
             f"the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
-            f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force {quoted(lost[0])}`"
+            f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force "
+            f"{shell_quote(lost[0])}`"
         )
 
 
-def _asked(folder: Path) -> list[str]:
+def _pathspecs(folder: Path) -> list[str]:
     """What the graph depends on, as git takes names."""
-    if not (folder / GRAPH).is_file():
+    if not (folder / DVC_YAML).is_file():
         return ["."]
-    return [f"{_LITERAL}{path}" for path in _sources(folder / GRAPH)]
+    return [f"{_LITERAL}{path}" for path in _sources(folder / DVC_YAML)]
 
 
 def _require_followed(folder: Path, sources: list[Path]) -> None:
@@ -124,7 +125,7 @@ def _require_followed(folder: Path, sources: list[Path]) -> None:
         raise EnvironmentUnfit(
             f"{link} leads to {to}, and git records where a link leads, not what is there, so "
             "neither a commit nor the recorded patch would hold what the graph depends on: "
-            f"`rm {quoted(link)} && cp -R {quoted(to)} {quoted(link)}`"
+            f"`rm {shell_quote(link)} && cp -R {shell_quote(to)} {shell_quote(link)}`"
         )
 
 
@@ -146,7 +147,7 @@ def _require_watched(folder: Path, asked: list[str]) -> None:
         raise EnvironmentUnfit(
             f"git was told to take {len(blind)} file(s) that the graph depends on for unchanged, "
             f"such as {blind[0]}, so a change would not be recorded: "
-            f"`git update-index --no-{how} {quoted(blind[0])}`"
+            f"`git update-index --no-{how} {shell_quote(blind[0])}`"
         )
 
 
@@ -155,7 +156,7 @@ def _sources(graph: Path) -> list[str]:
     stages = yaml_files.parse(graph.read_text(encoding="utf-8"))["stages"].values()
     named = {path for stage in stages for path in stage.get("deps", [])}
     named |= {path for stage in stages for entry in stage.get("params", []) for path in entry}
-    return sorted({str(GRAPH), *(path for path in named if not path.startswith("data/"))})
+    return sorted({str(DVC_YAML), *(path for path in named if not path.startswith("data/"))})
 
 
 def configs_hash() -> str:
@@ -187,7 +188,7 @@ def surroundings() -> dict[str, str]:
     }
 
 
-def who() -> str:
+def actor() -> str:
     """Who acts: the CI's user, git's user, or the account's name."""
     asked = ("config", "--get", "--default", "", "user.name")
     named = git.run(_HERE, *asked).decode(errors="replace").strip()

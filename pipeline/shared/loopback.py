@@ -6,7 +6,7 @@ from collections.abc import Mapping
 HOST = "127.0.0.1"
 
 
-def ask(
+def request(
     port: int,
     path: str,
     body: bytes | None = None,
@@ -31,7 +31,7 @@ def ask(
 def get(port: int, path: str, timeout: float = 2.0) -> str | None:
     """The body of a GET, or None where nothing answers, or not with 200."""
     try:
-        answer, body = ask(port, path, timeout=timeout)
+        answer, body = request(port, path, timeout=timeout)
     except (OSError, http.client.HTTPException):
         return None
     return body.decode() if answer.status == 200 else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.shared.files import replacing
+from pipeline.shared.files import atomic_write
 
 
 def blank(width: float, height: float) -> Any:
@@ -15,5 +15,5 @@ def blank(width: float, height: float) -> Any:
 
 def save(figure: Any, path: Path) -> None:
     """Write a figure in one step; equal figures give equal bytes."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})

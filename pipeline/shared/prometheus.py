@@ -113,7 +113,7 @@ def samples(text: str) -> list[Sample]:
     ]
 
 
-class Shown(NamedTuple):
+class GaugeValue(NamedTuple):
     """A number that is read when Prometheus asks for it, and what it means."""
 
     name: str
@@ -122,10 +122,10 @@ class Shown(NamedTuple):
     labels: Mapping[str, str] = MappingProxyType({})
 
 
-class _Asked:
+class _GaugeCollector:
     """Asks for the numbers anew whenever they are read."""
 
-    def __init__(self, read: Callable[[], Iterable[Shown]]):
+    def __init__(self, read: Callable[[], Iterable[GaugeValue]]):
         self._read = read
 
     def describe(self) -> list[Any]:
@@ -141,15 +141,15 @@ class _Asked:
         return list(families.values())
 
 
-def registry_of(read: Callable[[], Iterable[Shown]]) -> CollectorRegistry:
+def registry_of(read: Callable[[], Iterable[GaugeValue]]) -> CollectorRegistry:
     """A registry of what is read whenever it is asked for."""
     registry = CollectorRegistry()
-    registry.register(_Asked(read))
+    registry.register(_GaugeCollector(read))
     return registry
 
 
 @contextlib.contextmanager
-def exposed(read: Callable[[], Iterable[Shown]], port: int, host: str) -> Iterator[int]:
+def serve_metrics(read: Callable[[], Iterable[GaugeValue]], port: int, host: str) -> Iterator[int]:
     """Show what is read at a port (0 for any) of a host; the port. Ended with the block."""
     server, thread = start_http_server(port, host, registry_of(read))
     try:

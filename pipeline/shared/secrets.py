@@ -53,7 +53,7 @@ def redact(text: str) -> str:
     return text
 
 
-def shown(url: str) -> str:
+def mask_address(url: str) -> str:
     """An address as a message may show it: without who calls and their password."""
     scheme, found, rest = url.partition("://")
     caller, at, host = rest.rpartition("@")
@@ -68,7 +68,7 @@ class Address(Secret[Text]):
     """The address of a store or a server; messages and dumps show it without its password."""
 
     def _display(self) -> str:
-        return shown(self.get_secret_value())
+        return mask_address(self.get_secret_value())
 
 
 def find(value: Any, where: str = "") -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ def locate(source: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def checked_bytes(folder: Path, name: str, expected: str) -> bytes:
+def read_pinned(folder: Path, name: str, expected: str) -> bytes:
     """A published file's bytes, once their SHA-256 is the pinned one.
 
     Raises:
@@ -80,17 +80,17 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     """
     try:
         if name.endswith(".zip"):
-            content = _unpacked(name, content)
+            content = _unzip(name, content)
         table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, "str"))
     except _UNREADABLE as error:
         raise SourceRejected(
             f"{name} cannot be read ({error}); it holds {len(content):,} bytes: "
             "reinstall it with `make setup`"
         ) from error
-    return _typed(name, _with_columns(name, table, columns))
+    return _convert_types(name, _with_columns(name, table, columns))
 
 
-def _unpacked(name: str, content: bytes) -> bytes:
+def _unzip(name: str, content: bytes) -> bytes:
     """The one member of an archive, read up to its limit, whatever size its header claims."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
@@ -122,7 +122,7 @@ def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.Data
     return table[columns]
 
 
-def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def _convert_types(name: str, table: pd.DataFrame) -> pd.DataFrame:
     for column in table.columns.difference(list(_TEXT)):
         numbers = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
         whole = column in _WHOLE
@@ -196,7 +196,7 @@ def _next_local(after: pd.Series, clock_time: pd.Series, zone: str) -> pd.Series
 def read_source(config: IngestConfig) -> dict[Table, pd.DataFrame]:
     """The published flights and weather as typed tables, each with its instants in UTC."""
     folder = locate(config.source)
-    content = {n: checked_bytes(folder, n, digest) for n, digest in config.files.items()}
+    content = {n: read_pinned(folder, n, digest) for n, digest in config.files.items()}
     airports = parse(AIRPORTS_FILE, content[AIRPORTS_FILE], AIRPORT_COLUMNS)
     named = airports[["faa", "tzone"]].dropna()
     zones = dict(zip(named["faa"], named["tzone"], strict=True)) | config.airport_zones

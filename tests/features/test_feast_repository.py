@@ -26,7 +26,7 @@ from pipeline.features.feast_repository import (
     keys_of,
     lifetime,
     on_demand_values,
-    stored,
+    store_column,
     table,
 )
 from pipeline.features.windows import NEVER
@@ -88,7 +88,7 @@ def test_what_the_on_demand_view_is_asked_and_says_has_other_names_than_its_sour
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_column_is_lost_by_its_name_in_the_store(config, view):
     names = columns(view, config)
-    assert len({stored(name) for name in names}) == len(names)
+    assert len({store_column(name) for name in names}) == len(names)
 
 
 @pytest.mark.parametrize("view", [*VIEWS, WATERMARK])
@@ -112,7 +112,7 @@ def test_a_row_may_be_used_from_its_event_timestamp_on_and_no_earlier(tables, vi
 def test_a_row_keeps_its_values(tables, views, config, view):
     for name in columns(view, config):
         pd.testing.assert_series_equal(
-            tables[view][stored(name)], views[view][name], check_names=False
+            tables[view][store_column(name)], views[view][name], check_names=False
         )
     assert tables[view][f"{view}_known_at"].tolist() == views[view]["known_at"].tolist()
 
@@ -179,7 +179,7 @@ def test_a_rolling_row_that_is_too_old_for_feast_was_followed_by_an_empty_one(vi
 
 def inputs_of(config, size=1):
     """What Feast hands over where no view has a row."""
-    names = [stored(name) for view in VIEWS for name in columns(view, config)]
+    names = [store_column(name) for view in VIEWS for name in columns(view, config)]
     empty = {name: [None] * size for name in [*names, *KNOWN_AT]}
     return empty | {name: [60] * size for name in REQUEST} | {"predict_at": [500_000] * size}
 
@@ -241,8 +241,8 @@ def test_others_find_typeguard_as_it_was():
     told = said_by(
         "import typeguard\n"
         "before = typeguard.typechecked\n"
-        "from pipeline.features.feast_repository import ready\n"
-        "ready()\n"
+        "from pipeline.features.feast_repository import import_feast\n"
+        "import_feast()\n"
         "import feast.feature_view\n"
         "print(typeguard.typechecked is before, feast.feature_view.typechecked is before)\n"
     )

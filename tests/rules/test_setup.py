@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.shared import git, programs, requirements
-from pipeline.shared.errors import quoted
+from pipeline.shared.errors import shell_quote
 from tests.rules import tree
 from tests.shared.test_git import elsewhere
 
@@ -193,7 +193,7 @@ def test_a_cask_is_installed_by_a_command_of_its_own(
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", 'a "b"', "$x", "`touch x`", "-f"])
 def test_a_quoted_path_is_one_word_of_a_shell(name: str) -> None:
     said = subprocess.run(
-        ["sh", "-c", f"printf %s {quoted(name)}"], capture_output=True, check=True
+        ["sh", "-c", f"printf %s {shell_quote(name)}"], capture_output=True, check=True
     )
     assert said.stdout.decode() == name
 

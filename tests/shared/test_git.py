@@ -36,7 +36,7 @@ aside = Path({aside!r})
 scratch.scratch(aside / "copy")
 scratch.tree_of(aside / "copy")
 lineage.collect()
-lineage.who()
+lineage.actor()
 checkouts.copy(aside / "replay")
 checkouts.remove(aside / "replay")
 with checkouts.worktree(lineage.require_checkout(), aside / "no.patch") as folder:

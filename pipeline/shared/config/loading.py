@@ -86,15 +86,15 @@ def _problem(error: Exception) -> str:
 
 def _explain(path: Path, error: ValidationError) -> str:
     lines = [
-        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
-        for item in error.errors()
+        f"  {'.'.join(map(str, e['loc'])) or '(file)'}: {e['msg']}, got {_shorten(e['input'])}"
+        for e in error.errors()
     ]
-    told = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
-    return "\n".join([told, *lines])
+    head = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
+    return "\n".join([head, *lines])
 
 
-def _cut(value: Any) -> str:
+def _shorten(value: Any) -> str:
     try:
-        return repr(secrets.shown(value) if isinstance(value, str) else value)[:80]
+        return repr(secrets.mask_address(value) if isinstance(value, str) else value)[:80]
     except ValueError as error:  # a number of so many digits that Python does not write it
         return f"a value that cannot be shown ({error})"[:80]

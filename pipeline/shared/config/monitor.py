@@ -11,7 +11,7 @@ from pipeline.shared.config.sections import (
     Share,
     StageConfig,
     Window,
-    _in_order,
+    in_order,
 )
 
 
@@ -130,7 +130,7 @@ class Objectives(Section):
     latency_ms: Literal[10, 25, 50, 100, 250, 500, 1000, 2500]
     latency_share: float = Field(gt=0, lt=1)
     silent_minutes: int = Field(gt=0)
-    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(_in_order)]
+    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(in_order)]
     max_missing_share: Share
     max_stale_share: Share
     max_waiting_share: Share

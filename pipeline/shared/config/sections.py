@@ -64,11 +64,12 @@ class Window(Section):
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _in_order(limits: tuple[float, float]) -> tuple[float, float]:
+def in_order(limits: tuple[float, float]) -> tuple[float, float]:
+    """Refuse limits whose lower one is above the upper one."""
     if limits[0] > limits[1]:
         raise ValueError(f"lower limit {limits[0]} is above upper limit {limits[1]}")
     return limits
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+Range = Annotated[tuple[float, float], AfterValidator(in_order)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
