@@ -55,9 +55,9 @@ class Faulty:
         self._sound, self._answered = sound, 0
 
     @property
-    def loaded(self) -> LoadedRelease:
+    def release(self) -> LoadedRelease:
         """The release that answers."""
-        return self._sound.loaded
+        return self._sound.release
 
     def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
         """The risks of flights, from the online store."""

@@ -44,9 +44,9 @@ def _keep_the_callers_address(folder: Path) -> list[str]:
     )
     column = '    sa.Column("seconds", sa.Double, nullable=False),\n'
     replace_once(folder / LOG, column, f'{column}    sa.Column("address", sa.Text),\n')
-    told = 'time.perf_counter() - told["began"]\n'
+    seconds = 'time.perf_counter() - state["began"]\n'
     address = 'request.headers.get("x-forwarded-for", "")'
-    replace_once(folder / HANDLER, told, f"{told.strip()}, {address}\n")
+    replace_once(folder / HANDLER, seconds, f"{seconds.strip()}, {address}\n")
     return ["tests/rules/test_personal.py", "-m", "not slow"]
 
 

@@ -1,7 +1,7 @@
-"""What can only be said at the request: means pulled towards all flights, ages, slack.
+"""On-demand features, computed at the request: means shrunk towards all flights' mean, ages, slack.
 
-Pure, and the one definition for training, for the store's offline join and its online read: each
-hands over the rows that it found, and none expires or shrinks a value by itself.
+Pure, and the one definition for training, the store's offline join and its online read: each passes
+the rows that it read, and none expires or shrinks a value by itself.
 """
 
 from functools import cache
@@ -29,9 +29,9 @@ Columns = dict[str, np.ndarray]
 def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig) -> Columns:
     """Every numeric feature (float32) and every view's `known_at` (minutes) of requests at `at`.
 
-    `joined` holds, by name, what the last available row of each view says: counts and sums of
-    every window, the weather, the aircraft, and when each was known. A value known too long ago is
-    missing here, whatever a store returned, and a view whose windows are all empty knows nothing.
+    `joined` holds, by column, the last available row of each view: counts and sums of every window,
+    the weather, the aircraft, and when each was known. A value known too long ago becomes missing,
+    whatever a store returned, and a view whose windows are all empty has no `known_at`.
     """
     joined = {name: np.asarray(values) for name, values in joined.items()}
     _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
@@ -47,14 +47,14 @@ def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfi
 
 @cache
 def sources(name: str) -> set[str]:
-    """The views that a numeric feature is made from; none for what the schedule says."""
+    """The views behind a numeric feature; none for schedule features."""
     rolling = {w.name: {w.view, "system"} for w in ROLLING}
     weather = {feature: {"weather"} for feature in WEATHER}
     return (rolling | weather | {feature: {"aircraft"} for feature in AIRCRAFT}).get(name, set())
 
 
 def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: int) -> None:
-    """Turn values known longer ago than so many hours into missing ones, never into a default."""
+    """Turn values older than `hours` into missing ones, never into a default."""
     fresh = joined[known] >= at - hours * 60
     joined[known] = np.where(fresh, joined[known], NEVER)
     for name in names:
@@ -71,7 +71,7 @@ def _if_any(view: str, joined: Columns, config: FeaturesConfig) -> Minutes:
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
-    """The mean of every window, pulled towards that of all flights by so many imaginary ones."""
+    """Every window's mean, shrunk towards all flights' mean by `shrink_flights` pseudo-flights."""
     count, total = (_stack(joined, ROLLING, part) for part in ("count", "sum"))
     means = _baseline_means(joined, config)
     weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])
@@ -89,6 +89,6 @@ def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
 
 
 def _stack(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
-    """The counts or sums of windows, a row for each; an entity without a row had no flights."""
+    """The counts or sums of windows, a row per window; an entity without a row had no flights."""
     values = np.stack([joined[f"{w.name}_{part}"] for w in windows]).astype("float64", copy=False)
     return np.where(np.isnan(values), 0.0, values)

@@ -29,7 +29,7 @@ class Reign:
     before: Side | None
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """As a message names it."""
         return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
 
@@ -172,14 +172,14 @@ def _registry_version(config: RegisterConfig, held: RegistryContents, reign: Rei
     version = held.versions.get(reign.side.version)
     if version is None:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, "
+            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, "
             f"{config.tracking_url} holds {len(held.versions)} version(s) "
             f"{sorted(map(int, held.versions))[-5:]}: it was emptied or replaced, or the "
             f"version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, in "
+            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, in "
             f"{config.tracking_url} version {version.number} is release "
             f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
         )
@@ -191,8 +191,9 @@ def _lag(config: RegisterConfig, held: RegistryContents, reign: Reign) -> str:
     number = held.aliases.get(CHAMPION)
     if number == reign.side.version:
         return ""
-    alias = "is not set" if number is None else f"is version {number}"
-    return f"the ledger says {reign.words}, the alias {CHAMPION} in {config.tracking_url} {alias}"
+    alias = f"the alias {CHAMPION} in {config.tracking_url} "
+    alias += "is not set" if number is None else f"is version {number}"
+    return f"the ledger says {reign.description}, {alias}"
 
 
 def _require_ours(config: RegisterConfig, held: RegistryContents, lag: str) -> None:

@@ -1,6 +1,6 @@
-"""A month's schedule scored ahead, and what it costs to know only what is known then.
+"""Batch scoring: a month's schedule, a day ahead, and what the missing knowledge costs.
 
-A nightly batch knows what is known a day before each departure, the online path what is known two
+A nightly batch uses what is known a day before each departure, the online path what is known two
 hours before. The same champion scores both, from the same rows by the same join; only the instant
 of the prediction differs.
 """
@@ -29,14 +29,14 @@ SCORES, FIGURES = SERVE / "batch.parquet", SERVE / "batch.json"
 
 @dataclass(frozen=True)
 class BatchScores:
-    """The risks of some flights, predicted so many minutes before departure, and what they took."""
+    """The risks of flights, predicted `horizon_minutes` before departure, and processor seconds."""
 
     horizon_minutes: int
     risk: np.ndarray
     seconds: float
 
     def figures(self, labels: np.ndarray) -> dict[str, float]:
-        """How good they are, rows a second, and processor seconds a million rows."""
+        """Metrics, rows a second, and processor seconds a million rows."""
         return {
             "horizon_minutes": self.horizon_minutes,
             "roc_auc": round(roc_auc(labels, self.risk), 6),
@@ -53,10 +53,10 @@ def score(
     month: str,
     model: Model,
 ) -> BatchScores:
-    """A month's flights, each with what is known at the config's horizon."""
+    """Score a month's flights, each with what is known at the config's horizon."""
     started = time.process_time()
-    asked = requests_of(flights, config, month)
-    risk = model.predict(historical(asked, views, config))
+    rows = historical(requests_of(flights, config, month), views, config)
+    risk = model.predict(rows)
     return BatchScores(config.horizon_minutes, risk, time.process_time() - started)
 
 
@@ -64,7 +64,7 @@ def batch(month: str | None = None) -> str:
     """Score a month a day ahead, as a nightly batch does, and at T, as the online path does.
 
     Raises:
-        DayUnknown: the month is none, or has not arrived.
+        DayUnknown: it is not a month, or has not arrived.
         RegistryRefused: there is no champion to score with.
         ReleaseRefused: the champion was trained with another feature service.
     """
@@ -75,20 +75,20 @@ def batch(month: str | None = None) -> str:
     views = windows.views(flights, weather, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
     early, late = (score(flights, views, known, month, model) for known in (ahead, config))
-    asked = requests_of(flights, ahead, month)
-    labels = asked[LABEL].to_numpy()
-    table = asked[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
+    requests = requests_of(flights, ahead, month)
+    labels = requests[LABEL].to_numpy()
+    table = requests[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
     write_parquet(SCORES, table.reset_index(drop=True))
     figures = {"ahead": early.figures(labels), "online": late.figures(labels)}
-    write_json(FIGURES, {"month": month, "flights": len(asked), **figures})
-    told = "; ".join(_summary(scores, labels) for scores in (early, late))
-    return f"{month}: {len(asked):,} flights; {told} -> {SCORES}"
+    write_json(FIGURES, {"month": month, "flights": len(requests), **figures})
+    summaries = "; ".join(_summary(scores, labels) for scores in (early, late))
+    return f"{month}: {len(requests):,} flights; {summaries} -> {SCORES}"
 
 
 def _summary(scored: BatchScores, labels: np.ndarray) -> str:
-    found = scored.figures(labels)
+    figures = scored.figures(labels)
     return (
-        f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {found['roc_auc']:.3f}, log loss "
-        f"{found['log_loss']:.3f}, {found['rows_a_second']:,.0f} rows/s, "
-        f"{found['seconds_a_million']:.0f} processor seconds a million rows"
+        f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {figures['roc_auc']:.3f}, log loss "
+        f"{figures['log_loss']:.3f}, {figures['rows_a_second']:,.0f} rows/s, "
+        f"{figures['seconds_a_million']:.0f} processor seconds a million rows"
     )

@@ -1,4 +1,4 @@
-"""The live online store is brought up to an instant, from the rows on disk."""
+"""Materialize: bring the live online store up to an instant, from the rows on disk."""
 
 import pandas as pd
 
@@ -15,10 +15,10 @@ from pipeline.shared.errors import DayUnknown
 
 
 def materialize(until: str | None = None) -> str:
-    """Bring the live online store up to an instant, from where it stands.
+    """Bring the live online store from its watermark up to an instant.
 
     Raises:
-        DayUnknown: it is no instant, or lies beyond what has arrived.
+        DayUnknown: it is not an instant, or lies beyond the data that have arrived.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     flights, _ = read_accepted()

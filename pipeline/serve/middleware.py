@@ -1,6 +1,6 @@
-"""The middleware around every answer: who asked, which release answered, how long it took.
+"""The middleware around every request: the caller's identity, release headers, duration.
 
-As ASGI itself, since what frameworks offer for this costs more than a prediction does.
+Plain ASGI, since frameworks' middleware costs more than a prediction does.
 """
 
 import time
@@ -18,27 +18,27 @@ from pipeline.serve.metrics import Metrics
 from pipeline.shared.callers import REQUEST_ID, InvalidHeader, Trust, new_id
 
 CLIENT_CLOSED, TOO_SLOW = 499, 408
-"""Codes of requests that nobody answered: the caller is gone, or was cut off for its slowness."""
+"""Status codes without a response: the caller disconnected, or was cut off for slowness."""
 
 
 def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A response that says why there is no answer."""
+    """A response with the reason of a refusal."""
     content = orjson.dumps({"error": reason.encode(errors="replace").decode()})
     return Response(content, code, headers=headers, media_type="application/json")
 
 
 class Middleware:
-    """Around an app: reads who asks, adds what answered, counts what was asked."""
+    """Identifies the caller, adds the release's headers, and counts the request."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], trust: Trust, gate: Gate
     ):
-        """`about` goes with every response."""
+        """`about` is added to the headers of every response."""
         self._app, self._metrics, self._trust, self._gate = app, metrics, trust, gate
         self._about = [(name.encode(), value.encode()) for name, value in about.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,24 +65,24 @@ class Middleware:
 
     async def _answer(self, scope: Scope, receive: Receive, sent: "_Response") -> None:
         try:
-            found = self._trust.identify(Headers(scope=scope))
+            caller = self._trust.identify(Headers(scope=scope))
         except InvalidHeader as error:
-            sent.say(REQUEST_ID, new_id())
+            sent.add_header(REQUEST_ID, new_id())
             await refusal(400, str(error))(scope, receive, sent)
             return
-        sent.say(REQUEST_ID, found.request_id)
-        scope["state"] |= {"id": found.request_id, "arm": found.arm}
+        sent.add_header(REQUEST_ID, caller.request_id)
+        scope["state"] |= {"id": caller.request_id, "arm": caller.arm}
         await self._app(scope, receive, sent)
 
 
 class _Response:
-    """What goes to the caller: with headers of its own, and its code remembered."""
+    """The response on its way out: adds headers and remembers the status code."""
 
     def __init__(self, send: Send, about: list[tuple[bytes, bytes]], head: bool):
         self._send, self._added, self.head = send, list(about), head
         self.code: int | None = None
 
-    def say(self, name: str, value: str) -> None:
+    def add_header(self, name: str, value: str) -> None:
         """Add a header to the response."""
         self._added.append((name.encode(), value.encode()))
 
@@ -97,7 +97,7 @@ class _Response:
 
 
 def _code(sent: _Response, state: Mapping[str, Any]) -> int:
-    """The code to count: what was sent, unless the connection ended before it could be."""
+    """The status to count: the one sent, unless the connection ended before it."""
     if getattr(state.get("cycle"), "disconnected", False):
         return TOO_SLOW if state.get("late") else CLIENT_CLOSED
     return sent.code or 500

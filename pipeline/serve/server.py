@@ -1,7 +1,7 @@
-"""The online server: a release, the live store, HTTP on this machine, until it is told to end.
+"""The online server: one release over the live store, by HTTP on this machine, until a signal.
 
-Nothing is opened before `serve` is called, so a process that has loaded the libraries may fork
-children which each serve a release of their own.
+Nothing is opened before `serve` runs, so a process that has loaded the libraries can fork children
+that each serve a release of their own.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _BACKLOG = 2048
 _OTHER_FILES = 128
-"""Descriptors beside those of connections: libraries, databases, the log."""
+"""File descriptors for libraries, databases and the log, beside those of connections."""
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
+"""The interpreter's thread switch interval: Python's default, 5 ms, is ten predictions."""
 
 
 def server(version: str = "champion", port: str | int | None = None) -> str:
@@ -40,8 +40,8 @@ def server(version: str = "champion", port: str | int | None = None) -> str:
 
     Raises:
         VersionUnknown: the registry has no such version.
-        ArtifactTampered: something in it is another than was registered or exported.
-        ReleaseRefused: its parts do not belong together, or it has other features than are served.
+        ArtifactTampered: a file of it differs from the one registered or exported.
+        ReleaseRefused: its parts do not belong together, or its features are not the served ones.
         EnvironmentUnfit: the port is taken.
     """
     from pipeline.registry.release_loader import export
@@ -57,10 +57,10 @@ def serve(
     wrap: "Callable[[SupportsPredict], SupportsPredict]" = lambda predictor: predictor,
     edge_key: str = "",
 ) -> str:
-    """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
+    """Serve the release with this digest until SIGTERM or SIGINT; None takes the config's value.
 
-    `wrap` may put something before the predictor; whether it is ready is asked of what is behind.
-    `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
+    `wrap` may decorate the predictor; readiness is that of the undecorated one. `edge_key` is the
+    key of the proxy whose headers are believed; without one, no header is.
     """
     from pipeline.records import request_log
     from pipeline.registry.release_loader import load_release, warm_up_failure
@@ -95,7 +95,7 @@ def serve(
 
 
 def _allow_files(wanted: int) -> None:
-    """Let this process open so many: some systems begin with fewer, as macOS with 256."""
+    """Raise the limit of open files: some systems start with fewer, such as macOS with 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -105,7 +105,7 @@ def _allow_files(wanted: int) -> None:
 
 @contextlib.contextmanager
 def _listener(port: int) -> Iterator[socket.socket]:
-    """A socket of this machine's own, taken before anything slow begins."""
+    """A loopback socket, bound before anything slow starts."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -120,13 +120,13 @@ def _listener(port: int) -> Iterator[socket.socket]:
 
 
 def _run_until_signal(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
-    """Answer until a signal, then end what was begun."""
+    """Serve until a signal, then finish the running requests."""
     import uvicorn
 
     from pipeline.serve.connection import settings
 
-    told = [signal.SIGTERM, signal.SIGINT]
-    before = {name: signal.signal(name, lambda *_: None) for name in told}
+    ends = [signal.SIGTERM, signal.SIGINT]
+    before = {name: signal.signal(name, lambda *_: None) for name in ends}
     try:  # uvicorn takes the signals, and raises them again once it has ended
         uvicorn.Server(settings(app, config)).run(sockets=[listener])
     finally:
@@ -135,7 +135,7 @@ def _run_until_signal(app: "FastAPI", listener: socket.socket, config: ServeConf
 
 
 def _freshness(store: Store) -> str:
-    """Until when the online store is complete: what it lacks is answered without, and flagged."""
+    """The store's freshness; values missing after its watermark are flagged in responses."""
     until = min(store.watermarks().values())
     if until == NEVER:
         return "the online store is empty: `make materialize` fills it"

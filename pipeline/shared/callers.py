@@ -60,7 +60,7 @@ class Trust:
         twice neither hides an answer nor takes another request's place.
 
         Raises:
-            Unfit: the id is none, or an address; or the proxy names no arm.
+            InvalidHeader: the id is none, or an address; or the proxy names no arm.
         """
         claimed = headers.get(REQUEST_ID, "")
         if claimed and not _is_id(claimed):
