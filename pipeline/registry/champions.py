@@ -1,9 +1,9 @@
-"""Who is champion: the ledger says it, and the registry's alias follows.
+"""The champion: the rollout ledger names it, and the registry's alias follows.
 
-One truth: a transition is in the ledger before anything else changes. Whoever is killed then leaves
-an alias that lags behind; every reader goes by the ledger and says so, and whoever writes lets the
-alias follow first. A registry that lacks the version that the ledger names was emptied or
-replaced: nothing is read from it, and the next model is not the first champion.
+One source of truth: a transition is in the ledger before anything else changes. A process killed
+after that leaves an alias that lags behind; every reader goes by the ledger and reports the lag,
+and every writer updates the alias first. A registry without the version that the ledger names was
+emptied or replaced: nothing is read from it, and the next model is not the first champion.
 """
 
 import sys
@@ -22,7 +22,7 @@ from pipeline.shared.errors import RegistryRefused
 
 @dataclass(frozen=True)
 class Reign:
-    """The champion by the ledger: since which entry, and who was it before."""
+    """The champion by the ledger, the entry since which it serves, and its predecessor."""
 
     entry: Entry
     side: Side
@@ -30,15 +30,15 @@ class Reign:
 
     @property
     def description(self) -> str:
-        """As a message names it."""
+        """The champion and its entry, for messages."""
         return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
 
 
 def current(config: RegisterConfig) -> Version | None:
-    """The champion's version; None before the first. An alias that says otherwise is reported.
+    """The champion's version, None before the first; a lagging alias is reported on stderr.
 
     Raises:
-        RegistryRefused: ledger and registry contradict each other: names both.
+        RegistryRefused: ledger and registry contradict each other.
     """
     held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
@@ -50,11 +50,11 @@ def current(config: RegisterConfig) -> Version | None:
 
 
 def repair_alias(config: RegisterConfig) -> Version | None:
-    """The champion's version, once the alias names it too; what was mended is reported.
+    """The champion's version, after a repair of the alias where it lags; the repair is reported.
 
     Raises:
         RegistryRefused: ledger and registry contradict each other, or another checkout may have
-            set the alias of a registry that is on a server.
+            set the alias of a registry on a server.
     """
     version, lag = _update_alias(config)
     if lag:
@@ -63,7 +63,7 @@ def repair_alias(config: RegisterConfig) -> Version | None:
 
 
 def update_alias(config: RegisterConfig) -> None:
-    """Let the alias follow a transition that was just written into the ledger.
+    """Update the alias after a transition was written to the ledger.
 
     Raises:
         RegistryRefused: as `repair_alias`.
@@ -72,7 +72,7 @@ def update_alias(config: RegisterConfig) -> None:
 
 
 def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
-    """The champion's version, which the alias names from now on, and how the alias differed."""
+    """Update the alias if it lags; returns the champion's version, and how the alias differed."""
     held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
         return _without_ledger(config, held), ""
@@ -96,7 +96,7 @@ def get_version(config: RegisterConfig, name: str) -> Version:
 
 
 def require_first(config: RegisterConfig, digest: str) -> None:
-    """Refuse a first champion where something was served before: nothing may have been.
+    """Refuse a first champion where something was served before.
 
     A version of the very same model is a registration that was killed before its first entry.
 
@@ -125,12 +125,12 @@ def side_of(version: Version) -> Side:
 
 
 def first_move(version: Version, at: datetime, by: str = "") -> Move:
-    """The transition by which the first champion begins to serve."""
+    """The transition with which the first champion starts to serve."""
     return begin(side_of(version), at, by)
 
 
 def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
-    """The same for a release as the ledger names it, after so many rollouts."""
+    """The same for a release in the ledger's terms; `before` counts the rollouts before it."""
     number = 1 + (rollout_ledger.rollouts() if before is None else before)
     return Move(
         at=at,
@@ -155,7 +155,7 @@ def _reign(known: list[Entry]) -> Reign | None:
 
 
 def _without_ledger(config: RegisterConfig, held: RegistryContents) -> Version | None:
-    """The alias's version where the registry is on a server, which several checkouts share."""
+    """The alias's version, if the registry is on a server that several checkouts share."""
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
     if number is None:
         return None
@@ -197,7 +197,7 @@ def _lag(config: RegisterConfig, held: RegistryContents, reign: Reign) -> str:
 
 
 def _require_ours(config: RegisterConfig, held: RegistryContents, lag: str) -> None:
-    """On a server the alias may be another checkout's, which keeps a ledger of its own."""
+    """Refuse to move a server's alias that another checkout, with its own ledger, may have set."""
     number = held.aliases.get(CHAMPION)
     moves = [entry.move for entry in rollout_ledger.entries()]
     served = {side.version for m in moves for side in (m.champion, rollout_ledger.champion(m))}
@@ -209,7 +209,7 @@ def _require_ours(config: RegisterConfig, held: RegistryContents, lag: str) -> N
 
 
 def _approve_and_set_alias(config: RegisterConfig, version: Version, reign: Reign) -> None:
-    """Write down who made a version champion, and let the alias name it: safe to do again."""
+    """Record who made a version champion, then set the alias; safe to repeat."""
     move = reign.entry.move
     by_hand = move.event in ("registered", "promoted by hand")
     back = "rollback of " if move.by.startswith("hand of ") else ""

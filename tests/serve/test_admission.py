@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.serve.admission import _FEWEST, Gate
+from pipeline.serve.admission import _MIN_INSIDE, Gate
 
 pytestmark = pytest.mark.answer("model-server")
 
@@ -34,7 +34,7 @@ def test_only_so_many_as_are_answered_in_time(seconds, admitted):
 def test_a_few_are_let_in_however_long_it_takes():
     gate = Gate(64, 0.25)
     gate.record_work(60.0)
-    assert not inside(gate, _FEWEST - 1).full
+    assert not inside(gate, _MIN_INSIDE - 1).full
     assert inside(gate, 1).full
 
 
