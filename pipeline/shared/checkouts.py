@@ -1,4 +1,4 @@
-"""Checkouts of this clone in other folders: for a replay, and for a version that is rebuilt."""
+"""Checkouts of this clone in other folders, for replays and for rebuilt versions."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ from pipeline.shared.watcher import hold, is_locked
 
 _HERE = Path()
 _PREFIX, _CHECKOUT, _MARK = "worktree-", "checkout", "in-use-by-reproduce"
-"""A temporary folder, the checkout in it, and beside that the lock of the process that uses it."""
+"""Names of a temporary folder, the checkout in it, and its process's lock beside that."""
 
 
 def copy(folder: Path) -> None:
-    """Another checkout in `folder`, of the same commit and with the same changes.
+    """Make another checkout in `folder`, of the same commit and with the same changes.
 
-    It shares this clone's commits, and nothing else: what it commits or changes stays there.
+    It shares this clone's commits and nothing else: its own commits and changes stay there.
 
     Raises:
-        EnvironmentUnfit: this is no git checkout, or has no commit yet.
+        EnvironmentUnfit: this is not a git checkout, or has no commit yet.
     """
     changed = patch()
     _add_worktree(folder.absolute(), "HEAD", "--force")
@@ -45,7 +45,7 @@ def _apply(folder: Path, patch_file: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Take a checkout that `copy` made away, with everything in it."""
+    """Remove a checkout that `copy` made, with everything in it."""
     known = [path.resolve() for path in _worktrees()]
     if folder.resolve() in known:
         _remove_worktree(folder.absolute())
@@ -59,7 +59,7 @@ def _worktrees() -> list[Path]:
 
 
 def _remove_worktree(folder: Path) -> None:
-    """Never `git worktree prune`: it forgets those of the user on a disk that is not there now."""
+    """Remove one worktree; `git worktree prune` would forget the user's on unmounted disks."""
     git.run(_HERE, "worktree", "remove", "--force", "--force", str(folder))
 
 
@@ -84,7 +84,7 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
 
 
 def remove_abandoned() -> None:
-    """Remove the checkouts that killed commands left, and none that is in use or the user's."""
+    """Remove checkouts of killed commands, but none in use and none of the user's."""
     for path in _worktrees():
         if path.name != _CHECKOUT or not path.parent.name.startswith(_PREFIX):
             continue

@@ -1,6 +1,6 @@
-"""The published files: found, held against their hashes, and read as typed tables.
+"""The published files: located, verified by digest, and read as typed tables.
 
-The published columns as they came, with the instants in UTC added; nothing is corrected here.
+The columns are as published, plus instants in UTC; nothing is corrected here.
 """
 
 import importlib.util
@@ -28,9 +28,9 @@ _UNREADABLE = (
     RuntimeError,  # an archive that claims to be encrypted, or of an unknown kind
 )
 MAX_UNPACKED_BYTES = 200_000_000
-"""Six times the year of flights; as a table in memory it takes several times as much."""
+"""Six times the year of flights; a table in memory takes several times as much."""
 MAX_RATIO = 100
-"""The year shrinks to a quarter; what shrinks to a hundredth is one thing over and over."""
+"""Limit against zip bombs: the year compresses to a quarter, repetition to far less."""
 FLIGHT_COLUMNS = (
     "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
     "flight tailnum origin dest air_time distance hour minute time_hour"
@@ -43,7 +43,7 @@ WEATHER_COLUMNS = (
 
 
 def locate(source: str) -> Path:
-    """The folder of the published files: a folder as named, or an installed package's data."""
+    """The folder of the published files: a folder, or an installed package's data."""
     if Path(source).is_dir():
         return Path(source)
     spec = importlib.util.find_spec(source) if source.isidentifier() else None
@@ -55,7 +55,7 @@ def locate(source: str) -> Path:
 
 
 def read_pinned(folder: Path, name: str, expected: str) -> bytes:
-    """A published file's bytes, once their SHA-256 is the pinned one.
+    """A published file's bytes, verified against their pinned SHA-256.
 
     Raises:
         SourceRejected: the file is missing or its hash differs.
@@ -64,9 +64,9 @@ def read_pinned(folder: Path, name: str, expected: str) -> bytes:
     if not path.is_file():
         raise SourceRejected(f"{name} is missing in {folder}; run `make setup` to install it again")
     content = path.read_bytes()
-    if (found := bytes_hash(content)) != expected:
+    if (actual := bytes_hash(content)) != expected:
         raise SourceRejected(
-            f"{name} has SHA-256 {found[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
+            f"{name} has SHA-256 {actual[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
             "reinstall it (`make setup`), or pin the new hash after looking at what changed"
         )
     return content
@@ -76,7 +76,7 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     """A published CSV file as a table with exactly `columns`, in that order and of their types.
 
     Raises:
-        SourceRejected: not readable, columns differ, or a value is not of its column's type.
+        SourceRejected: it cannot be read, columns differ, or a value is not of its column's type.
     """
     try:
         if name.endswith(".zip"):
@@ -148,7 +148,7 @@ def _duration(minutes: pd.Series) -> pd.Series:
 
 
 def _utc(local: pd.Series, zone: str) -> pd.Series:
-    """Local times as UTC; a time that occurs twice is its first, one that is skipped moves on."""
+    """Local times as UTC; a repeated time is the first of both, a skipped one moves forward."""
     first = np.ones(len(local), dtype=bool)
     local = local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     instants: pd.Series = local.dt.tz_convert("UTC")
