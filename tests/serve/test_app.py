@@ -489,9 +489,9 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
 
 def test_features_are_parsed_and_computed_beside_the_loop_that_takes_requests(served, monkeypatch):
     here, seen = served(), []
-    parsed, says = handler.tensors, Session.run
+    parsed, says = handler.read_tensors, Session.run
     monkeypatch.setattr(
-        handler, "tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
+        handler, "read_tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
     )
     monkeypatch.setattr(
         Session, "run", lambda *a: (seen.append(current_thread().name), says(*a))[1]
