@@ -184,7 +184,7 @@ def _tree_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage
     for path, ran in _deps(lock):
         is_code = path in release.papers and not path.startswith("data/")
         if is_code and (held := dvc_lock.md5(folder / path)) != ran:
-            return f"{path} is {_short(held)}, the graph ran {_short(ran)}"
+            return f"{path} is {_short(held)}, the DVC pipeline ran {_short(ran)}"
     return ""
 
 
@@ -193,7 +193,8 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
         return f"the release names {release.commit[:12]}, the checkout is {here[:12]}"
     for path, ran in _deps(lock):
         if not path.startswith("data/") and (held := dvc_lock.md5(checkout / path)) != ran:
-            return f"{path} is {_short(held)} in {release.commit[:12]}, the graph ran {_short(ran)}"
+            at = release.commit[:12]
+            return f"{path} is {_short(held)} in {at}, the DVC pipeline ran {_short(ran)}"
     return _values_differ(checkout, lock)
 
 
@@ -232,7 +233,7 @@ def _config_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Sta
 def _values_differ(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     for path, ran in _params(lock):
         if _plain(read_values(folder / path)) != _plain(ran):
-            return f"{path} holds other values than the graph ran with"
+            return f"{path} holds other values than the DVC pipeline ran with"
     return ""
 
 
@@ -244,7 +245,8 @@ def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, dvc_
             return why
     for path, ran in _deps(lock):
         if path.startswith(WRITTEN[part]) and (wrote := outs.get(path, ran)) != ran:
-            return f"the graph wrote {path} {_short(wrote)}, a later stage ran with {_short(ran)}"
+            what = f"the DVC pipeline wrote {path} {_short(wrote)}"
+            return f"{what}, a later stage ran with {_short(ran)}"
     return ""
 
 
@@ -259,7 +261,9 @@ def _output_differs(
 ) -> str:
     """How an output of the DVC pipeline differs from the lock's; "" if it does not."""
     actual, ran = dvc_lock.md5(at or folder / path), _outs(lock).get(path.as_posix())
-    return "" if actual == ran else f"{path} is {_short(actual)}, the graph wrote {_short(ran)}"
+    return (
+        "" if actual == ran else f"{path} is {_short(actual)}, the DVC pipeline wrote {_short(ran)}"
+    )
 
 
 def _short(digest: str | None) -> str:
@@ -350,7 +354,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
         if (tag := registered.tags.get(name, "nothing")) != sealed:
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {tag!r}, "
-                f"its sealed release says {sealed!r}: the registry was rewritten; restore "
+                f"its release says {sealed!r}: the registry was rewritten; restore "
                 f"{config.tracking_url} from a backup; {REPAIR}"
             )
     model = versions.fetch(config, registered)

@@ -139,7 +139,7 @@ def _keeps_modes(folder: Path) -> bool:
             return True
     sys.stderr.write(
         f"{folder.resolve()}: this file system keeps no modes, as drives of Windows do not that "
-        "are mounted in WSL: whoever uses this machine may write the registry; a folder of Linux's "
+        "are mounted in WSL: all users of this machine may write the registry; a folder of Linux's "
         "own, such as ~/, keeps it to its owner and is faster\n"
     )
     return False

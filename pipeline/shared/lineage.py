@@ -64,8 +64,8 @@ def _require_no_repository_within(index: Path, pathspecs: list[str]) -> None:
         if entry.startswith("160000 "):
             within = entry.partition("\t")[2]
             raise EnvironmentUnfit(
-                f"{within} is a git repository of its own among what the graph depends on, so the "
-                f"recorded patch would hold none of its files: `mv {shell_quote(within)}/.git "
+                f"{within} is a git repository among the DVC pipeline's dependencies, so "
+                f"the recorded patch would hold none of its files: `mv {shell_quote(within)}/.git "
                 f"{shell_quote(within)}.git`"
             )
 
@@ -96,8 +96,8 @@ def _require_recorded(folder: Path, pathspecs: list[str]) -> None:
     if lost:
         rule = git.run(folder, "check-ignore", "-v", "--", lost[0]).decode(errors="replace")
         raise EnvironmentUnfit(
-            f"git ignores {len(lost)} file(s) that the graph depends on, so neither a commit nor "
-            f"the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
+            f"git ignores {len(lost)} file(s) that the DVC pipeline depends on, so neither a "
+            f"commit nor the recorded patch would hold them: {', '.join(lost[:5])}, by the rule "
             f"{rule.partition(chr(9))[0]}; change that rule, or `git add --force "
             f"{shell_quote(lost[0])}`"
         )
@@ -124,7 +124,7 @@ def _require_followed(folder: Path, sources: list[Path]) -> None:
                 continue
         raise EnvironmentUnfit(
             f"{link} leads to {to}, and git records where a link leads, not what is there, so "
-            "neither a commit nor the recorded patch would hold what the graph depends on: "
+            "neither a commit nor the recorded patch would hold what the DVC pipeline depends on: "
             f"`rm {shell_quote(link)} && cp -R {shell_quote(to)} {shell_quote(link)}`"
         )
 
@@ -145,15 +145,15 @@ def _require_watched(folder: Path, pathspecs: list[str]) -> None:
     if blind := [path for path, state in kept.items() if state.islower() or state == "S"]:
         how = "skip-worktree" if kept[blind[0]] in "Ss" else "assume-unchanged"
         raise EnvironmentUnfit(
-            f"git was told to take {len(blind)} file(s) that the graph depends on for unchanged, "
+            f"git takes {len(blind)} file(s) that the DVC pipeline depends on for unchanged, "
             f"such as {blind[0]}, so a change would not be recorded: "
             f"`git update-index --no-{how} {shell_quote(blind[0])}`"
         )
 
 
-def _sources(graph: Path) -> list[str]:
+def _sources(path: Path) -> list[str]:
     """The dependencies in a dvc.yaml that no stage writes: code, configs, the lock."""
-    stages = yaml_files.parse(graph.read_text(encoding="utf-8"))["stages"].values()
+    stages = yaml_files.parse(path.read_text(encoding="utf-8"))["stages"].values()
     named = {path for stage in stages for path in stage.get("deps", [])}
     named |= {path for stage in stages for entry in stage.get("params", []) for path in entry}
     return sorted({str(DVC_YAML), *(path for path in named if not path.startswith("data/"))})

@@ -310,7 +310,7 @@ def test_a_model_that_the_graph_did_not_write_is_told_though_every_stage_agrees(
 
     for found in forged(releases, papers, change_lock=another):
         assert list(found) == ["model"]
-        assert found["model"].endswith("the graph wrote 999999999999")
+        assert found["model"].endswith("the DVC pipeline wrote 999999999999")
 
 
 def test_one_stage_that_ran_with_other_code_than_the_others_is_told(releases, sealed):

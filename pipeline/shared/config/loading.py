@@ -64,7 +64,7 @@ def read_values(path: Path) -> Any:
     if leaks:
         place, kind = leaks[0]
         raise ConfigError(
-            f"{path} holds {kind} at {place}, and is read by whoever reads the code; "
+            f"{path} holds {kind} at {place}, which everybody with the code can read; "
             "correct it, make the secret void, and name an address that needs one in the "
             f"environment: {', '.join(REGISTRY.values())}"
         )
