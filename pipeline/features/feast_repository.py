@@ -42,7 +42,7 @@ FILES = Path("state/feast")
 _SHARED = "PROMETHEUS_MULTIPROCESS_DIR"
 WATERMARK = "watermark"
 """The view of watermarks: up to which instant each other view is complete online."""
-DERIVED = [name for name in NUMERIC if name not in REQUEST]
+DERIVED_FEATURES = [name for name in NUMERIC if name not in REQUEST]
 _WHOLE_NUMBERS = {"sched_hour"}
 
 
@@ -61,7 +61,7 @@ def columns(view: str, config: FeaturesConfig) -> list[str]:
 
 def store_column(column: str) -> str:
     """A column's name in the store; features' own names are kept for the on-demand view."""
-    return f"last_{column}" if column in DERIVED else column
+    return f"last_{column}" if column in DERIVED_FEATURES else column
 
 
 def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
@@ -250,7 +250,7 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
     def flight(inputs: dict[str, Any]) -> dict[str, Any]:
         return as_feast_calls(inputs, settings)
 
-    numbers = [Field(name=name, dtype=Float64) for name in DERIVED]
+    numbers = [Field(name=name, dtype=Float64) for name in DERIVED_FEATURES]
     known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
     return OnDemandFeatureView(
         name="flight",
@@ -264,7 +264,7 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
 def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
     """`on_demand_values` as lists, for the columns that the on-demand view declares."""
     values = on_demand_values(inputs, _settings(settings))
-    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED}
+    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED_FEATURES}
     return numbers | {f"last_{name}": values[name].tolist() for name in KNOWN_AT}
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, VIEWS
 from pipeline.features.feast_repository import (
-    DERIVED,
+    DERIVED_FEATURES,
     VIEW_ROWS,
     WATERMARK,
     Repository,
@@ -267,7 +267,7 @@ def _value(stored: Any) -> Any:
 
 
 def _values(found: Any, asked: Any) -> Columns:
-    values = {name: np.array(found[name], dtype="float32") for name in DERIVED}
+    values = {name: np.array(found[name], dtype="float32") for name in DERIVED_FEATURES}
     values |= {name: np.array(asked[name], dtype="float32") for name in REQUEST}
     return values | {name: fill_missing(found[f"last_{name}"]) for name in KNOWN_AT}
 
@@ -277,7 +277,7 @@ def _withhold_stale(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
     if not any(behind.any() for behind in stale.values()):
         return values
     kept = dict(values)
-    for name in DERIVED:
+    for name in DERIVED_FEATURES:
         behind = np.logical_or.reduce([stale[view] for view in sources(name)])
         kept[name] = np.where(behind, np.float32("nan"), values[name])
     for view in VIEWS:

@@ -40,11 +40,11 @@ def current(config: RegisterConfig) -> Version | None:
     Raises:
         RegistryRefused: ledger and registry contradict each other.
     """
-    held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
+    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
-        return _without_ledger(config, held)
-    version = _registry_version(config, held, reign)
-    if lag := _lag(config, held, reign):
+        return _without_ledger(config, contents)
+    version = _registry_version(config, contents, reign)
+    if lag := _lag(config, contents, reign):
         sys.stderr.write(f"champion: {lag}; the ledger counts, `make rollout` mends the alias\n")
     return version
 
@@ -73,12 +73,12 @@ def update_alias(config: RegisterConfig) -> None:
 
 def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
     """Update the alias if it lags; returns the champion's version, and how the alias differed."""
-    held, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
+    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
-        return _without_ledger(config, held), ""
-    version = _registry_version(config, held, reign)
-    if lag := _lag(config, held, reign):
-        _require_ours(config, held, lag)
+        return _without_ledger(config, contents), ""
+    version = _registry_version(config, contents, reign)
+    if lag := _lag(config, contents, reign):
+        _require_ours(config, contents, lag)
         _approve_and_set_alias(config, version, reign)
         version = versions.get_version(config, version.number)
     return version, lag
@@ -154,27 +154,27 @@ def _reign(known: list[Entry]) -> Reign | None:
     return Reign(known[first - 1], side, before)
 
 
-def _without_ledger(config: RegisterConfig, held: RegistryContents) -> Version | None:
+def _without_ledger(config: RegisterConfig, contents: RegistryContents) -> Version | None:
     """The alias's version, if the registry is on a server that several checkouts share."""
-    number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
+    number = contents.aliases.get(CHAMPION) or contents.remembered.get(CHAMPION)
     if number is None:
         return None
-    if config.database is None and number in held.versions:
-        return held.versions[number]
+    if config.database is None and number in contents.versions:
+        return contents.versions[number]
     raise RegistryRefused(
         f"{config.tracking_url} says that version {number} is {CHAMPION}, "
         f"{rollout_ledger.LEDGER} has 0 entries: the ledger was lost; {REPAIR}"
     )
 
 
-def _registry_version(config: RegisterConfig, held: RegistryContents, reign: Reign) -> Version:
+def _registry_version(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> Version:
     """The registry's version of the ledger's champion."""
-    version = held.versions.get(reign.side.version)
+    version = contents.versions.get(reign.side.version)
     if version is None:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, "
-            f"{config.tracking_url} holds {len(held.versions)} version(s) "
-            f"{sorted(map(int, held.versions))[-5:]}: it was emptied or replaced, or the "
+            f"{config.tracking_url} holds {len(contents.versions)} version(s) "
+            f"{sorted(map(int, contents.versions))[-5:]}: it was emptied or replaced, or the "
             f"version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
@@ -186,9 +186,9 @@ def _registry_version(config: RegisterConfig, held: RegistryContents, reign: Rei
     return version
 
 
-def _lag(config: RegisterConfig, held: RegistryContents, reign: Reign) -> str:
+def _lag(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> str:
     """How the alias differs from the ledger; "" where it does not."""
-    number = held.aliases.get(CHAMPION)
+    number = contents.aliases.get(CHAMPION)
     if number == reign.side.version:
         return ""
     alias = f"the alias {CHAMPION} in {config.tracking_url} "
@@ -196,9 +196,9 @@ def _lag(config: RegisterConfig, held: RegistryContents, reign: Reign) -> str:
     return f"the ledger says {reign.description}, {alias}"
 
 
-def _require_ours(config: RegisterConfig, held: RegistryContents, lag: str) -> None:
+def _require_ours(config: RegisterConfig, contents: RegistryContents, lag: str) -> None:
     """Refuse to move a server's alias that another checkout, with its own ledger, may have set."""
-    number = held.aliases.get(CHAMPION)
+    number = contents.aliases.get(CHAMPION)
     moves = [entry.move for entry in rollout_ledger.entries()]
     served = {side.version for m in moves for side in (m.champion, rollout_ledger.champion(m))}
     if config.database is None and number is not None and number not in served:

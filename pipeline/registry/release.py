@@ -45,8 +45,8 @@ ENVIRONMENT = Path("requirements.lock")
 MANIFEST, SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
 TRAINING, VERDICT = TRAIN / "training.json", EVALUATE / "verdict.json"
 MODEL = TRAIN / versions.MODEL_FILE
-NEEDED = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
-WRITTEN = {
+REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
+PART_FOLDERS = {
     "data": (f"{INGEST}/", f"{VALIDATE}/"),
     "model": (f"{TRAIN}/", f"{EVALUATE}/"),
     "features": (f"{FEATURES}/",),
@@ -81,7 +81,7 @@ class Release(Record):
 def gather(folder: Path) -> None:
     """Copy a release's files from the checkout into `folder`, and the patch of its tree."""
     figures = [path for path in map(Path, dvc_lock.uncached_outputs(Path())) if path.is_file()]
-    for path in {*NEEDED, *figures, *members(CONFIGS, "*.yaml")}:
+    for path in {*REQUIRED_FILES, *figures, *members(CONFIGS, "*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
     write_json(folder / OUTPUTS, dvc_lock.output_digests(Path()))
@@ -92,7 +92,7 @@ def gather(folder: Path) -> None:
 def seal(folder: Path) -> Release:
     """Write the release manifest of the files in `folder`, which `gather` copied."""
     patch = folder / PATCH
-    machine = lineage.surroundings()
+    machine = lineage.platform_versions()
     release = Release(
         commit=lineage.require_checkout(),
         patch=file_hash(patch) if patch.is_file() else None,
@@ -127,7 +127,7 @@ def read(folder: Path, digest: str) -> Release:
     for path in _files(folder):
         if (name := path.relative_to(folder).as_posix()) not in release.papers:
             raise ArtifactTampered(_tampered(_digest_mismatch(name, file_hash(path), "nothing")))
-    for name in map(str, [*NEEDED, CARD]):
+    for name in map(str, [*REQUIRED_FILES, CARD]):
         if name not in release.papers:
             raise ArtifactTampered(_tampered(f"{RECORD} of the release names no {name}"))
     return release
@@ -183,8 +183,8 @@ def _tree_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage
         return f"the release names the patch {_short(release.patch)}, {PATCH} is {_short(sealed)}"
     for path, ran in _deps(lock):
         is_code = path in release.papers and not path.startswith("data/")
-        if is_code and (held := dvc_lock.md5(folder / path)) != ran:
-            return f"{path} is {_short(held)}, the DVC pipeline ran {_short(ran)}"
+        if is_code and (actual := dvc_lock.md5(folder / path)) != ran:
+            return f"{path} is {_short(actual)}, the DVC pipeline ran {_short(ran)}"
     return ""
 
 
@@ -192,9 +192,9 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
     if (here := lineage.require_checkout(checkout)) != release.commit:
         return f"the release names {release.commit[:12]}, the checkout is {here[:12]}"
     for path, ran in _deps(lock):
-        if not path.startswith("data/") and (held := dvc_lock.md5(checkout / path)) != ran:
+        if not path.startswith("data/") and (actual := dvc_lock.md5(checkout / path)) != ran:
             at = release.commit[:12]
-            return f"{path} is {_short(held)} in {at}, the DVC pipeline ran {_short(ran)}"
+            return f"{path} is {_short(actual)} in {at}, the DVC pipeline ran {_short(ran)}"
     return _values_differ(checkout, lock)
 
 
@@ -241,10 +241,12 @@ def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, dvc_
     """How a part's files differ from the run's outputs, or later stages' inputs from these."""
     outs = _outs(lock)
     for paper in sorted(release.papers):
-        if paper.startswith(WRITTEN[part]) and (why := _output_differs(Path(paper), folder, lock)):
+        if paper.startswith(PART_FOLDERS[part]) and (
+            why := _output_differs(Path(paper), folder, lock)
+        ):
             return why
     for path, ran in _deps(lock):
-        if path.startswith(WRITTEN[part]) and (wrote := outs.get(path, ran)) != ran:
+        if path.startswith(PART_FOLDERS[part]) and (wrote := outs.get(path, ran)) != ran:
             what = f"the DVC pipeline wrote {path} {_short(wrote)}"
             return f"{what}, a later stage ran with {_short(ran)}"
     return ""

@@ -18,7 +18,7 @@ from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import last_served
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import ANEW, damage
+from pipeline.shared.databases import START_AGAIN, damage
 from pipeline.shared.errors import shell_quote
 
 
@@ -136,7 +136,7 @@ def _lost(path: Path) -> Iterator[Finding]:
                 path,
                 "it is gone, its copy and the registry with it",
                 f"{len(kept)} whole release(s) that were registered; no answer says who served",
-                f"a person's; the release store keeps what was served: {ANEW}",
+                f"a person's; the release store keeps what was served: {START_AGAIN}",
             )
             return
         side, told = registry_rebuild.side_of(kept[digest]), "after the request log"

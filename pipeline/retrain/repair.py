@@ -21,7 +21,7 @@ from pipeline.retrain.records import calendar_moves, evidence, labels, online_st
 from pipeline.rollout.state import alone
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import ANEW, damage
+from pipeline.shared.databases import START_AGAIN, damage
 from pipeline.shared.errors import ArtifactTampered
 
 _CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
@@ -140,7 +140,7 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         "make these versions again, with the alias that the ledger says; runs and their metrics "
         "come from a backup only"
         if can
-        else f"a backup's; the champion is not among them: {ANEW}",
+        else f"a backup's; the champion is not among them: {START_AGAIN}",
         again if can else None,
     )
 
@@ -171,7 +171,7 @@ def _versions(config: RegisterConfig) -> Iterator[Finding]:
             versions.folder_of(config, version, release.artifact_path(digest)),
             f"version {version.number}: {wrong}",
             f"{source}/ holds the same release, whole" if can else "no whole copy was found",
-            "put its papers and model back" if can else f"a backup's, or {ANEW}",
+            "put its papers and model back" if can else f"a backup's, or {START_AGAIN}",
             partial(_put_back, config, version, source) if can else None,
         )
 
@@ -192,7 +192,7 @@ def _releases(config: RegisterConfig) -> Iterator[Finding]:
             folder,
             wrong,
             f"version {can} in the registry is this release, whole" if can else "no whole copy",
-            "export it again" if can else f"a backup's; nothing serves from it: {ANEW}",
+            "export it again" if can else f"a backup's; nothing serves from it: {START_AGAIN}",
             partial(_again, folder, can) if can else None,
         )
 

@@ -35,7 +35,11 @@ FROM_STORE = {
 """The tensors of a request for flights, one value per flight; `tailnum` is optional, or ""."""
 INPUTS, RISK = "inputs", "risk"
 _WIRE = {"FP32": "<f4", "INT64": "<i8"}
-_PLAIN: dict[str, set[type]] = {"FP32": {int, float, type(None)}, "INT64": {int}, "BYTES": {str}}
+_JSON_TYPES: dict[str, set[type]] = {
+    "FP32": {int, float, type(None)},
+    "INT64": {int},
+    "BYTES": {str},
+}
 """The JSON types of each datatype; null stands for a missing number."""
 _FLIGHTS = TypeAdapter(list[Flight])
 _KEY = re.compile(rb'"\s*:')
@@ -208,7 +212,7 @@ def _flat(tensor: TensorIn) -> list[Any]:
     data = tensor.data or []
     if data and all(type(row) is list for row in data):
         data = list(chain.from_iterable(data))
-    if wrong := set(map(type, data)) - _PLAIN[tensor.datatype]:
+    if wrong := set(map(type, data)) - _JSON_TYPES[tensor.datatype]:
         raise RequestRefused(
             400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}"
         )

@@ -17,7 +17,7 @@ from pipeline.shared.errors import (
 from pipeline.shared.files import storage_failure
 
 REPAIR = "`make repair` shows what still stands and what rebuilds it"
-ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
+START_AGAIN = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
 """The way out if there is nothing to rebuild from; it deletes nothing."""
 _MAGIC, _HEADER = b"SQLite format 3\0", 100
 _ERRNOS = {

