@@ -44,7 +44,7 @@ def _text(node: ast.AST) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value) if isinstance(node.value, str) else ""
     if isinstance(node, ast.Name):
-        return {"REPAIR": databases.REPAIR, "ANEW": databases.START_AGAIN}.get(node.id, "")
+        return {"REPAIR": databases.REPAIR, "START_AGAIN": databases.START_AGAIN}.get(node.id, "")
     if isinstance(node, ast.FormattedValue):
         return f"{{{_text(node.value)}}}"
     return "".join(_text(child) for child in ast.iter_child_nodes(node))

@@ -11,7 +11,7 @@ from tests.builders import verdict
 @pytest.fixture
 def filled(tmp_path, monkeypatch):
     """Renders a template of these words, as a file with this ending."""
-    monkeypatch.setattr(pages, "_PIPELINE", tmp_path)
+    monkeypatch.setattr(pages, "_ROOTS", [tmp_path])
     pages._environment.cache_clear()
 
     def render(name, text, **values):
