@@ -75,8 +75,8 @@ def resolve() -> dict[str, Any]:
     """What has no wheel, by platform and Python: of the packages that are needed, and apart."""
     text = Path("requirements.lock").read_text(encoding="utf-8")
     main, apart = (
-        requirements.without(text, {*requirements.APART, *PURE}),
-        requirements.only(text, requirements.APART),
+        requirements.without(text, {*requirements.OPTIONAL, *PURE}),
+        requirements.only(text, requirements.OPTIONAL),
     )
     return {
         name: {

@@ -105,9 +105,9 @@ def install() -> None:
     whole = LOCK.read_text(encoding="utf-8")
     more = registry.options(os.environ)
     target = ("--quiet", "--python", PYTHON, "--require-hashes", "--compile-bytecode", *more)
-    main = written("main", requirements.without(whole, requirements.APART))
+    main = written("main", requirements.without(whole, requirements.OPTIONAL))
     must(f"uv cannot install {LOCK}", UV, "pip", "sync", *target, main)
-    for name, missed in requirements.APART.items():
+    for name, missed in requirements.OPTIONAL.items():
         options = (*target, "--no-deps", "--only-binary", ":all:")
         part = written(name, requirements.only(whole, {name}))
         done = run(UV, "pip", "install", *options, "--requirement", part)
@@ -215,7 +215,9 @@ def main() -> int:
     try:
         if reason := machine.unfit(machine.here()):
             raise Refused(reason)
-        if reason := git.unread(ROOT):  # what is installed first would only be in the way
+        if reason := git.unreadable_reason(
+            ROOT
+        ):  # what is installed first would only be in the way
             raise Refused(reason)
         with alone() as waited:
             if not (waited and is_done()):

@@ -17,7 +17,7 @@ ROUNDS = 7
 WAYS = {
     "feast": {
         "as it is": "import feast",
-        "here": "from pipeline.features.feast_repository import ready; ready()",
+        "here": "from pipeline.features.feast_repository import import_feast; import_feast()",
     },
     "great_expectations": {
         "as it is": "import great_expectations",

@@ -17,7 +17,7 @@ from benchmarks.serving import UNITS, Server, compared, figures, request
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
-from pipeline.registry.release_loader import loaded
+from pipeline.registry.release_loader import load_release
 from pipeline.rollout.controller import Stage, shares_at, staged
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
 from pipeline.shared.config.features import FeaturesConfig
@@ -139,7 +139,7 @@ def main() -> int:
     with staged(rollout, 1, arms | {"challenger": rollout.challenger}, [], Year()) as stage:
         prepared(stage)
         found = {"units": UNITS, "cost": cost(stage), "changes": changes(stage)}
-    found["model"] = loaded(rollout.champion.release).model.digest[:12]
+    found["model"] = load_release(rollout.champion.release).model.digest[:12]
     kept("proxy", found)
     print(f"cost x {found['cost']['store']['p50_ratio']} (p50), {found['changes']}")
     return 0

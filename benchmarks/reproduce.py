@@ -69,7 +69,7 @@ def _last_day(month: str) -> str:
 
 def _run(folder: Path, *command: str) -> str:
     settings = {
-        **dvc.apart(),
+        **dvc.isolated_environment(),
         "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
     done = subprocess.run(

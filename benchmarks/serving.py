@@ -31,7 +31,7 @@ from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features import windows
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.features.feature_table import ROWS
 from pipeline.registry.release_loader import export
@@ -160,7 +160,7 @@ def ratio(one: list[list[float]], other: list[list[float]], quantile: float = 0.
 
 def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The last flights that arrived, as the schedule has them, and as training's table has them."""
-    flights, _ = accepted()
+    flights, _ = read_accepted()
     table = windows.requests(flights, load(FeaturesConfig)).tail(FLIGHTS)
     keys = ["year", "month", "day", "carrier", "flight", "origin"]
     return table, table[keys].merge(read_parquet(ROWS, "features"), "left", keys)
@@ -191,11 +191,11 @@ def switched(digest: str, port: int) -> None:
 
     One process and not two: those that do the same differ by more than what is measured here.
     """
-    from pipeline.serve.handler import Desk
+    from pipeline.serve.handler import Handler
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.server import serve
 
-    parts = [(Desk, "_note_flights"), (Desk, "_note_rows"), (Metrics, "request")]
+    parts = [(Handler, "_note_flights"), (Handler, "_note_rows"), (Metrics, "request")]
     kept = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
     def switch(told: int, _: object) -> None:
@@ -318,7 +318,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="serving-") as name:
         os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{name}/online.db"
         os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{Path(name).resolve()}/log.db"
-        flights, _ = accepted()
+        flights, _ = read_accepted()
         say(f"a store that is complete to {midnight_after(flights):%Y-%m-%d %H:%M}Z")
         command = [sys.executable, "-m", "pipeline", "materialize"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

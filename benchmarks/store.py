@@ -26,7 +26,7 @@ from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import keys_of, lifetime, table
-from pipeline.features.online_store import opened, requests
+from pipeline.features.online_store import open_store, requests
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -110,7 +110,7 @@ def polars_join(asked: pd.DataFrame, folder: Path) -> tuple[float, int]:
 def joins(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
     """Every join on the same requests, drawn from the year."""
     found: dict[str, Any] = {}
-    with opened(raw.config, serve, folder) as store:
+    with open_store(raw.config, serve, folder) as store:
         for size in REQUESTS:
             asked = raw.asked.sample(size, random_state=size).sort_index()
             say(f"{size:,} requests by each join")
@@ -141,11 +141,11 @@ def dask_join(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
     from pipeline.features import online_store as module
 
     asked = raw.asked.sample(DASK_REQUESTS, random_state=DASK_REQUESTS).sort_index()
-    with opened(raw.config, serve, folder) as store:
+    with open_store(raw.config, serve, folder) as store:
         duckdb, _ = seconds(lambda: store.historical(asked))
     kept, module.OFFLINE = module.OFFLINE, "dask"
     try:
-        with opened(raw.config, serve, folder) as store:
+        with open_store(raw.config, serve, folder) as store:
             took, lost = seconds(lambda: _refused(store, asked))
             ours, _ = seconds(lambda: historical(asked, raw.views, raw.config))
     finally:
@@ -171,7 +171,7 @@ def online(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
     """A day materialized, then each flight's vector read by itself, both ways."""
     day, asked = DAY, raw.asked
     longest = max(lifetime(view, raw.config) for view in VIEWS)
-    with opened(raw.config, serve, folder, empty=True) as store:
+    with open_store(raw.config, serve, folder, empty=True) as store:
         first, _ = seconds(lambda: store.materialize(VIEWS, day - longest, day))
         end = day + pd.Timedelta(days=1)
         took, _ = seconds(lambda: store.materialize(VIEWS, day, end))

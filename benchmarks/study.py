@@ -20,7 +20,7 @@ from benchmarks.year import timed
 from exercises.drill import replace_once
 from exercises.scratch import ROOT, scratch
 from pipeline.features import windows
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig
@@ -73,7 +73,7 @@ def published(last_month: str = SCORED[1][:7]) -> Raw:
         for stage in ("ingest", "validate"):
             timed(folder, stage)
         with contextlib.chdir(folder):
-            return Raw(*accepted(), load(FeaturesConfig))
+            return Raw(*read_accepted(), load(FeaturesConfig))
 
 
 @dataclass(frozen=True)

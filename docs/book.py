@@ -199,7 +199,11 @@ def record() -> None:
         clone = Path(name) / "mlops-pipeline"
         git.run(ROOT, *git.AS_RECORDED, "clone", "--quiet", str(ROOT), str(clone))
         with subprocess.Popen(
-            ["make", "run"], cwd=clone, env=dvc.apart(), stdout=subprocess.PIPE, text=True
+            ["make", "run"],
+            cwd=clone,
+            env=dvc.isolated_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             lines = []
             for line in process.stdout or []:

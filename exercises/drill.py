@@ -85,7 +85,7 @@ def run_stages(
 ) -> Outcome:
     """Run stages of the pipeline in a scratch copy, showing what they say."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {**dvc.apart(), "PYTHONPATH": str(folder), "PATH": programs}
+    environment = {**dvc.isolated_environment(), "PYTHONPATH": str(folder), "PATH": programs}
     return shown([sys.executable, *command, *stages], folder, environment)
 
 

@@ -29,7 +29,7 @@ def scratch(folder: Path) -> Path:
     No setting of the user's for git or DVC counts in it.
 
     Raises:
-        EnvironmentUnfit: git ignores a file that the graph depends on: the copy would lack it.
+        EnvironmentUnfit: git ignores a dependency of the DVC pipeline: the copy would lack it.
     """
     lineage.require_recorded(ROOT)
     listed = git.run(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")

@@ -192,10 +192,10 @@ def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
     from pipeline.shared.config.loading import load
     from pipeline.shared.config.register import RegisterConfig
     from pipeline.shared.databases import refusal_after
-    from pipeline.shared.files import storage_failed
+    from pipeline.shared.files import storage_failure
 
     if isinstance(error, OSError):
-        return storage_failed(Path(error.filename or f"data/{stage}"), error)
+        return storage_failure(Path(error.filename or f"data/{stage}"), error)
     path = load(RegisterConfig).database  # what no other module has opened
     return None if path is None else refusal_after(path, "registry", error)
 

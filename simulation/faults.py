@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, ROLLING, matrix
-from pipeline.registry.release_loader import Loaded
+from pipeline.registry.release_loader import LoadedRelease
 from pipeline.rollout.state import Injection
-from pipeline.serve.predictor import Answers, Predictor, Predicts, one_hot
+from pipeline.serve.predictor import Predictions, Predictor, SupportsPredict, one_hot
 from pipeline.shared.errors import ConfigError
 
 SLOW_SECONDS = 0.1
@@ -50,16 +50,16 @@ class Injected(RuntimeError):
 class Faulty:
     """A predictor with something wrong about it; what is not overridden is as it was."""
 
-    def __init__(self, sound: Predicts):
+    def __init__(self, sound: SupportsPredict):
         """`sound` answers as it should."""
         self._sound, self._answered = sound, 0
 
     @property
-    def loaded(self) -> Loaded:
+    def release(self) -> LoadedRelease:
         """The release that answers."""
-        return self._sound.loaded
+        return self._sound.release
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
         """The risks of flights, from the online store."""
         self._before()
         found = self._sound.online(requests)
@@ -81,7 +81,7 @@ class Faulty:
     def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return risk
 
-    def _wrong_answers(self, answers: Answers) -> Answers:
+    def _wrong_answers(self, answers: Predictions) -> Predictions:
         return answers
 
 
@@ -133,7 +133,7 @@ class _Reversed(Faulty):
 
 
 class _Lacking(Faulty):
-    def _wrong_answers(self, answers: Answers) -> Answers:
+    def _wrong_answers(self, answers: Predictions) -> Predictions:
         return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
 
 
@@ -201,7 +201,7 @@ def injection(fault: str) -> Injection:
         )
     wrapper = FAULTS[fault]
 
-    def risks(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
+    def risks(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
         return wrapper(Predictor(release, _NoStore())).vectors(matrix(flights, FEATURES))
 
     path = f"{wrapper.__module__}:{wrapper.__qualname__}"
@@ -220,5 +220,5 @@ def _compute() -> None:
         hashlib.sha256(content)  # which lets other threads run meanwhile
 
 
-def _matrix(found: Answers, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
+def _matrix(found: Predictions, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
     return np.column_stack([found.values, one_hot(requests)])

@@ -114,7 +114,7 @@ def _push(store: Store, feed: Feed, since: int, until: int) -> None:
     if len(events := _available(feed.aircraft, since, until)):
         known = store.rows("aircraft", sorted(set(events["entity"])))
         history = [known, events] if len(known) else [events]
-        folded = windows.folded(pd.concat(history, ignore_index=True))
+        folded = windows.fold_events(pd.concat(history, ignore_index=True))
         rows["aircraft"] = _available(folded, since, until)
     for view, new in rows.items():
         if len(new):

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.features import windows
-from pipeline.features.online_store import Store, opened
+from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.predictions import Answerer, served, skewed
 from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.records.request_log import answered, newest
 from pipeline.records.rollout_ledger import WHOLE, Side
-from pipeline.registry.release_loader import loaded
+from pipeline.registry.release_loader import load_release
 from pipeline.retrain.served import Year
 from pipeline.rollout.state import ALL_CHAMPION
 from pipeline.rollout.traffic import servers as serving_live
@@ -90,7 +90,7 @@ class OnlineSample:
         failed = sum(reply.failed for reply in replies)
         self.asked, self.failed = self.asked + len(replies), self.failed + failed
         _wait_for(log_url, before, len(replies) - failed)
-        answerer = Answerer(side.version, side.release, loaded(side.release).model)
+        answerer = Answerer(side.version, side.release, load_release(side.release).model)
         found = skewed(frame, served(frame, answerer, log_url, before))
         for name, rows in found.items():
             self.skew[name] = self.skew.get(name, 0) + rows
@@ -103,7 +103,7 @@ class OnlineSample:
         with contextlib.ExitStack() as until_over:
             enter = until_over.enter_context
             config, serve = load(FeaturesConfig), load(ServeConfig)
-            self._store = enter(opened(config, serve, project=PROJECT, empty=True))
+            self._store = enter(open_store(config, serve, project=PROJECT, empty=True))
             serving_live.begin(KEPT)
             route = Route(ALL_CHAMPION, PROJECT)
             both = {"champion": side, "control": side}

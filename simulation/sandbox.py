@@ -34,7 +34,7 @@ def world(name: str) -> tuple[Path, bool]:
     checkouts.remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkouts.copy(folder)
-    for path in [dvc_lock.LOCK, *map(Path, dvc_lock.uncached(Path()))]:
+    for path in [dvc_lock.LOCK, *map(Path, dvc_lock.uncached_outputs(Path()))]:
         if path.is_file():  # the small figures that git compares are in no cache
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path)
@@ -69,7 +69,7 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=dvc.apart(),
+        env=dvc.isolated_environment(),
     ) as process:
         said = [line for line in process.stdout or [] if not sys.stdout.write(line) or True]
     sys.stdout.flush()

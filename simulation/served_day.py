@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
 from pipeline.features.feature_table import ROWS
-from pipeline.features.online_store import LATE, MISSING, REPLAY, STALE, Store, opened
+from pipeline.features.online_store import LATE, MISSING, REPLAY, STALE, Store, open_store
 from pipeline.registry import versions
 from pipeline.registry.model import Model
-from pipeline.serve.schedule import asked_of, champion_of, midnight_after
-from pipeline.serve.skew import Damage, Mismatch, Raw, damage, described, mismatches
+from pipeline.serve.schedule import champion_of, midnight_after, requests_of
+from pipeline.serve.skew import Damage, Mismatch, Raw, damage, describe, mismatches
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Sha256
@@ -105,13 +105,13 @@ def skew(day: str | None = None) -> str:
     served = _standing(day, inputs) or _replay(day, config, champion, model)
     vectors = read_parquet(VECTORS, "serve")
     trained = _trained(vectors)
-    with opened(config, load(ServeConfig), project=REPLAY) as store:
+    with open_store(config, load(ServeConfig), project=REPLAY) as store:
         offline = _offline(store, trained)
     skew = Skew(
         days=served.days,
         flights=len(trained),
         features=len(NUMERIC),
-        mismatches=mismatches(vectors, trained, Raw(*accepted(), config)),
+        mismatches=mismatches(vectors, trained, Raw(*read_accepted(), config)),
         offline_differs=_differ(offline, trained),
         damage=damage(
             trained[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(trained)
@@ -125,11 +125,11 @@ def _replay(
     day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
 ) -> Served:
     serve = load(ServeConfig)
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
-    asked = asked_of(flights, config, days)
+    asked = requests_of(flights, config, days)
     feed = feed_of(flights, weather, config)
-    with opened(config, serve, project=REPLAY, empty=True) as store:
+    with open_store(config, serve, project=REPLAY, empty=True) as store:
         vectors = replayed(store, asked, feed, config, _progress())
         late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
     vectors = vectors.assign(risk=model.predict(vectors))
@@ -206,7 +206,7 @@ def _verdict(skew: Skew) -> str:
     mistakes = sorted({m.mistake for m in skew.mismatches}) or ["offline store against training"]
     raise SkewFound(
         f"{compared.format(f'{worst:,}')} differ; it looks like: {', '.join(mistakes)}\n"
-        f"{described(skew.mismatches, skew.flights)}\n"
+        f"{describe(skew.mismatches, skew.flights)}\n"
         f"ROC AUC {auc:.4f}, {honest_auc:.4f} without; log loss {loss:.4f}, {honest_loss:.4f} "
         f"without -> {SKEW}; look at simulation/feed.py and `make answer Q=skew`"
     )

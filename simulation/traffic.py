@@ -147,7 +147,7 @@ def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dic
     for view, rows in feed.items():
         chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]
         if len(chosen):
-            ready = store.prepared(view, chosen.drop(columns="pushed"))
+            ready = store.prepare(view, chosen.drop(columns="pushed"))
             for mark, row in zip(chosen["pushed"].tolist(), ready, strict=True):
                 due.setdefault(mark, {}).setdefault(view, []).append(row)
     return due

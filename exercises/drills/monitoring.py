@@ -19,7 +19,7 @@ from exercises.drill import Drill, Outcome, configure, run_stages
 from exercises.drills.release import ran
 from pipeline.__main__ import run_command
 from pipeline.features import windows
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
 from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
@@ -51,7 +51,7 @@ def _without_weather(rows: pd.DataFrame) -> pd.DataFrame:
 def _of_six_hours_ago(rows: pd.DataFrame) -> pd.DataFrame:
     """What was right six hours before, by a clock that is as late: all of it possible."""
     config = load(FeaturesConfig)
-    published, weather = accepted()
+    published, weather = read_accepted()
     views = windows.views(published, weather, config)
     asked = windows.requests(published, config)
     before = asked.assign(predict_at=asked["predict_at"] - LAG)

@@ -62,9 +62,9 @@ def _found_in_the_store(folder: Path, outcome: Outcome) -> str:
 def _lose_a_snapshot(folder: Path) -> list[str]:
     ran(folder, "register")
     snapshot = folder / "data/ingest/weather/2013-01.parquet"
-    from pipeline.shared.dvc_lock import cached, md5
+    from pipeline.shared.dvc_lock import cache_path, md5
 
-    cached(str(md5(snapshot)), folder / ".dvc/remote").unlink()
+    cache_path(str(md5(snapshot)), folder / ".dvc/remote").unlink()
     return ["reproduce"]
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
-LOG, DESK = "pipeline/records/request_log.py", "pipeline/serve/handler.py"
+LOG, HANDLER = "pipeline/records/request_log.py", "pipeline/serve/handler.py"
 REQUEST = "pipeline/serve/schema.py"
 SERVE_ONE = """
 import pandas as pd
 from starlette.testclient import TestClient
 
-from pipeline.features.online_store import opened
+from pipeline.features.online_store import open_store
 from pipeline.records import request_log
 from pipeline.serve.app import create_app
-from pipeline.registry.release_loader import export, loaded
+from pipeline.registry.release_loader import export, load_release
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.config.loading import load
@@ -27,9 +27,9 @@ names = ["carrier", "flight", "origin", "dest", "block_minutes", "distance", "ta
 body = {name: getattr(flight[name], "item", lambda v=flight[name]: v)() for name in names}
 body["distance"] = int(body["distance"])
 body["scheduled_departure"] = f"{flight['sched_dep_utc']:%Y-%m-%dT%H:%MZ}"
-release, config = loaded(export("champion")), load(ServeConfig)
+release, config = load_release(export("champion")), load(ServeConfig)
 url = config.log_url.get_secret_value()
-with opened(release.features, config) as store, request_log.opened(url, 10) as written:
+with open_store(release.features, config) as store, request_log.opened(url, 10) as written:
     app = create_app(Predictor(release, store), written, config, Metrics(), str)
     done = TestClient(app).post("/predict", json={"flights": [body]})
     assert done.status_code == 200, done.text
@@ -44,9 +44,9 @@ def _keep_the_callers_address(folder: Path) -> list[str]:
     )
     column = '    sa.Column("seconds", sa.Double, nullable=False),\n'
     replace_once(folder / LOG, column, f'{column}    sa.Column("address", sa.Text),\n')
-    told = 'time.perf_counter() - told["began"]\n'
+    seconds = 'time.perf_counter() - state["began"]\n'
     address = 'request.headers.get("x-forwarded-for", "")'
-    replace_once(folder / DESK, told, f"{told.strip()}, {address}\n")
+    replace_once(folder / HANDLER, seconds, f"{seconds.strip()}, {address}\n")
     return ["tests/rules/test_personal.py", "-m", "not slow"]
 
 

@@ -11,7 +11,7 @@ from exercises.drills.release import ran
 REPLAY, STORE = "simulation/feed.py", "pipeline/features/online_store.py"
 DAY = "--day=2013-02-14"
 """A day of the scratch copy's second month; any other would do."""
-STAGE, ASKED = "simulation/served_day.py", "    asked = asked_of(flights, config, days)\n"
+STAGE, ASKED = "simulation/served_day.py", "    asked = requests_of(flights, config, days)\n"
 MORNING = 500
 """Flights that are served, the first of the day: what is wrong for a day is wrong by noon."""
 RIGHT = "    views = windows.views(flights, weather, config)\n"

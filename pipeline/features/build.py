@@ -1,4 +1,4 @@
-"""The stage: accepted snapshots -> the feature table, and the rows that the store serves from."""
+"""The stage: accepted snapshots -> the feature table, and the view rows for the online store."""
 
 import pandas as pd
 
@@ -24,11 +24,11 @@ from pipeline.shared.files import read_parquet, write_json, write_parquet
 def run() -> str:
     """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time.
 
-    Beside it go the rows of every view, which the store serves from, and the version of the feature
-    service, which says what the rows mean.
+    Beside it go the rows of every view, for the online store, and the feature service's version,
+    which changes with the meaning of a feature.
     """
     config = load(FeaturesConfig)
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     views = windows.views(flights, weather, config)
     frame = historical(windows.requests(flights, config), views, config)
     require_point_in_time(frame)
@@ -46,11 +46,11 @@ def run() -> str:
     )
 
 
-def accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The accepted flights, by scheduled departure, and the accepted weather.
+def read_accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the accepted flights, by scheduled departure, and the accepted weather.
 
     Raises:
-        ArtifactMissing: a snapshot of the manifest was not accepted yet.
+        ArtifactMissing: a snapshot of the manifest is not accepted yet.
     """
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     tables = {

@@ -1,4 +1,4 @@
-"""The features by name: what each is over, what it looks back on, which way it may push.
+"""The features by name: entity, window, range, and the direction of their effect.
 
 A prediction is made at T = scheduled departure - horizon, for the question: will this flight
 arrive 15 or more minutes late, or not at all? Every value was known strictly before T.
@@ -63,37 +63,37 @@ ROLLING = [
 ]
 
 REQUEST = ["sched_minute", "day_of_week", "distance", "block_minutes"]
-"""What a request says of its flight: known from the schedule alone."""
+"""Request features: known from the schedule alone."""
 SCHEDULE = [*REQUEST]
-"""The features of the schedule: what a request says, and what `on_demand.derived` makes of that."""
+"""Schedule features: those of the request, and those that `on_demand.derive` computes from them."""
 WEATHER = [
     *("humid", "wind_dir", "wind_speed", "wind_gust"),
     *("precip", "visib", "precip_3h", "pressure_change_3h"),
 ]
 """The origin's last observation; temperature and pressure themselves are season and left out."""
 LANDING = ["aircraft_arr_delay"]
-"""What the aircraft's last landing tells."""
+"""Features of the aircraft's last landing."""
 DEPARTURE = ["aircraft_dep_delay", "aircraft_airborne"]
-"""What its last event tells, a departure or a landing."""
+"""Features of its last event, a departure or a landing."""
 AIRCRAFT = [*LANDING, "aircraft_age", "aircraft_slack", *DEPARTURE]
 """The aircraft's last flight from New York, in minutes; missing when older than a day."""
 NUMERIC = [*SCHEDULE, *WEATHER, *(rolling.name for rolling in ROLLING), *AIRCRAFT]
 
 ORIGINS = ["EWR", "JFK", "LGA"]
-CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
-"""Carriers with a column of their own; every other is none of them."""
+ONE_HOT_CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
+"""Carriers with a column of their own; every other carrier has zeros in all of them."""
 ONE_HOT = {
     **{f"origin_is_{origin}": ("origin", origin) for origin in ORIGINS},
-    **{f"carrier_is_{carrier}": ("carrier", carrier) for carrier in CARRIERS},
+    **{f"carrier_is_{carrier}": ("carrier", carrier) for carrier in ONE_HOT_CARRIERS},
 }
 FEATURES = [*NUMERIC, *ONE_HOT]
-"""Every input of the model, in its order."""
+"""The model's inputs, in order."""
 
 KEYS = {**ENTITIES, "weather": ["origin"], "aircraft": ["tailnum"]}
 """Every view and the columns of a request that name its entity."""
 VIEWS = list(KEYS)
 ALWAYS_THERE = {"system", "origin", "carrier", "hour", "weather"}
-"""Views that some flight has always just told about; an aircraft or a rare route may be unknown."""
+"""Views that a recent flight always feeds; an aircraft or a rare route may be unknown."""
 KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
 """For each view, the instant at which the newest raw row behind its values became known (UTC)."""
 
@@ -105,8 +105,7 @@ MONOTONE = {
     "aircraft_dep_delay": 1,
     "aircraft_slack": -1,
 }
-"""Which way a feature may move the risk: worse weather or more delay never lowers it."""
-
+"""Monotonic constraints: worse weather or more delay never lowers the risk."""
 
 RANGES = {
     **{w.name: (0.0, 1.0) for w in ROLLING if w.value in (LABEL, PROXY)},
@@ -122,18 +121,17 @@ RANGES = {
     "aircraft_age": (0.0, 24 * 60.0),
     "aircraft_airborne": (0.0, 1.0),
 }
-"""What a feature can mean at all: shares are fractions, winds are of this planet."""
-
+"""Plausible values: shares are fractions, winds are of this planet."""
 
 SERVICE = "flight_delay"
-"""The set of features that the model is served with."""
+"""The feature service: the set of features that the model is served with."""
 
 
 def service_version(settings: Mapping[str, object]) -> str:
     """The feature service's version, as "flight_delay-0123456789ab": new with any new meaning.
 
-    It covers what is declared here and the settings of configs/features.yaml. The code behind it is
-    covered by the graph's lock.
+    It covers the declarations here and the settings of configs/features.yaml; dvc.lock covers the
+    code.
     """
     meaning = {
         "settings": dict(settings),
@@ -160,8 +158,8 @@ def matrix(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
     return np.column_stack([column.to_numpy(dtype="float32") for column in columns])
 
 
-KNOWN_CARRIERS = [
+CARRIERS = [
     *("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL"),
     *("HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"),
 ]
-"""Every carrier that may be published; the small ones have no column of their own."""
+"""Every carrier of the year, with or without a column of its own."""

@@ -1,8 +1,8 @@
-"""The feature repository: what `definitions` says, as Feast's entities, views and feature service.
+"""The feature repository: `definitions` as Feast's entities, views and feature service.
 
 A view's rows lie in data/features/views/ as Feast's offline store reads them. `event_timestamp` is
-the first instant at which a prediction may use the row, and not when something happened: in Feast
-`created` only breaks ties by default, and a late arrival would be served as if known in time.
+the first instant at which a prediction may use the row, not the time of the event: in Feast
+`created` only breaks ties by default, so a late arrival would be served as if known in time.
 """
 
 import atexit
@@ -31,45 +31,45 @@ from pipeline.features.definitions import (
     service_version,
 )
 from pipeline.features.spark import SPARK
-from pipeline.features.windows import filled, instants, windows
+from pipeline.features.windows import fill_missing, instants, windows
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.files import own_temporary, remove
 
 VIEW_ROWS = FEATURES / "views"
 FILES = Path("state/feast")
-"""What Feast itself writes for as long as a process lives."""
+"""Feast's own files, which last as long as their process."""
 _SHARED = "PROMETHEUS_MULTIPROCESS_DIR"
 WATERMARK = "watermark"
-"""The view that says, for every other, up to which instant it is complete in the online store."""
-DERIVED = [name for name in NUMERIC if name not in REQUEST]
+"""The view of watermarks: up to which instant each other view is complete online."""
+DERIVED_FEATURES = [name for name in NUMERIC if name not in REQUEST]
 _WHOLE_NUMBERS = {"sched_hour"}
 
 
 def keys_of(view: str) -> list[str]:
-    """The columns that name a view's entity; the whole system has a name too, for the store."""
+    """The columns that name a view's entity; "system" stands for the whole system."""
     return ["view"] if view == WATERMARK else KEYS[view] or ["system"]
 
 
 def columns(view: str, config: FeaturesConfig) -> list[str]:
-    """What a view's rows hold beside their keys and instants."""
+    """The columns of a view's rows beside keys and instants."""
     if view in ENTITIES:
         names = [w.name for w in windows(view, config)]
         return [f"{name}_{part}" for name in names for part in ("count", "sum")]
     return WEATHER if view == "weather" else [*DEPARTURE, "ready", *LANDING, "landed_at"]
 
 
-def stored(column: str) -> str:
-    """A column's name in the store: what a feature is called is kept for the on-demand view."""
-    return f"last_{column}" if column in DERIVED else column
+def store_column(column: str) -> str:
+    """A column's name in the store; features' own names are kept for the on-demand view."""
+    return f"last_{column}" if column in DERIVED_FEATURES else column
 
 
 def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
-    """A view's rows as the store takes them: keys, values, and the instants as UTC timestamps."""
+    """A view's rows in the store's columns: keys, values, and the instants as UTC timestamps."""
     available = instants(rows["available_at"].to_numpy())
     return pd.DataFrame(
         _keys(view, rows["entity"].cat)
-        | {stored(name): rows[name].array for name in columns(view, config)}
+        | {store_column(name): rows[name].array for name in columns(view, config)}
         | {f"{view}_{at}": rows[at].array for at in ("known_at", "available_at")}
         | {"event_timestamp": available.array, "created": available.array}
     )
@@ -88,10 +88,10 @@ def _keys(view: str, entity: Any) -> dict[str, np.ndarray]:
 
 
 def lifetime(view: str, config: FeaturesConfig) -> timedelta:
-    """Feast's TTL: how old a row may be at most; whole days, or less than one, as its join demands.
+    """Feast's TTL, the maximum age of a row: whole days, or less than one, as its join demands.
 
-    What it lets through, `on_demand` takes by the minute. A rolling row older than its longest
-    window has been followed by others, down to empty windows.
+    `on_demand` then applies the exact limit in minutes. A rolling row older than its longest window
+    has been replaced by newer ones, down to empty windows.
     """
     if view in ENTITIES:
         return timedelta(days=max(w.hours for w in windows(view, config)) // 24 + 1)
@@ -101,7 +101,7 @@ def lifetime(view: str, config: FeaturesConfig) -> timedelta:
 
 @dataclass(frozen=True)
 class Repository:
-    """What Feast is told; `service` bears a versioned name, and is what a model is served with."""
+    """All Feast objects; `service`, which a model is served with, has a versioned name."""
 
     entities: list[Any]
     views: dict[str, Any]
@@ -110,12 +110,12 @@ class Repository:
 
     @property
     def objects(self) -> list[Any]:
-        """All of it, in an order that Feast takes."""
+        """All objects, in an order that Feast accepts."""
         return [*self.entities, *self.views.values(), self.flight, self.service]
 
 
 def scratch(name: str) -> Path:
-    """A folder of this process's own; those of killed processes are removed when one is made."""
+    """A new folder of this process; those of killed processes are removed first."""
     (FILES / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = own_temporary(FILES / name).absolute()
     folder.mkdir(mode=0o700)
@@ -123,10 +123,10 @@ def scratch(name: str) -> Path:
 
 
 @cache
-def _keep_its_files() -> None:
-    """Feast makes a folder for numbers that processes share: here, not in the system's own folder.
+def _keep_metric_files() -> None:
+    """Put Feast's shared metric files here, not in the system's temporary folder.
 
-    There nobody removes what a killed process left.
+    There the files of killed processes would never be removed.
     """
     if Path(os.environ.get(_SHARED, ".metrics.")).name.startswith(".metrics."):
         folder, mine = scratch("metrics"), os.getpid()
@@ -134,14 +134,14 @@ def _keep_its_files() -> None:
         atexit.register(lambda: remove(folder) if os.getpid() == mine else None)
 
 
-def ready() -> None:
-    """Import Feast, without what takes most of the time of that: see docs/adr/0016.
+def import_feast() -> None:
+    """Import Feast without its slowest part, see docs/adr/0016.
 
-    It has typeguard rewrite the source of its constructors, to check the types of what is defined.
+    Feast has typeguard rewrite the source of its constructors to check argument types.
     """
     import typeguard
 
-    _keep_its_files()
+    _keep_metric_files()
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]
     try:
@@ -153,9 +153,10 @@ def ready() -> None:
 def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") -> Repository:
     """Entities, feature views, the on-demand view and the service, over the rows in `folder`.
 
-    `compute` is who reads them, as in configs/serve.yaml; no name or meaning rests on it.
+    `compute` is the engine that reads them, as in configs/serve.yaml; no name or meaning depends on
+    it.
     """
-    ready()
+    import_feast()
     from feast import Entity, FeatureService, Field, RequestSource, ValueType
     from feast.types import Int64
 
@@ -179,20 +180,20 @@ def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") ->
 
 
 def _source(view: str, folder: Path, compute: str) -> Any:
-    """A view's file, as the offline store that is asked for it reads it."""
+    """A view's file as a source for the configured offline store."""
     from feast import FileSource
 
-    told = {
+    options = {
         "name": f"{view}_rows",
         "path": str(folder / f"{view}.parquet"),
         "timestamp_field": "event_timestamp",
         "created_timestamp_column": "" if view == WATERMARK else "created",
     }
     if compute != SPARK:
-        return FileSource(**told)
+        return FileSource(**options)
     from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
-    return SparkSource(file_format="parquet", **told)
+    return SparkSource(file_format="parquet", **options)
 
 
 def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, source: Any) -> Any:
@@ -202,7 +203,10 @@ def _view(view: str, entities: dict[str, Any], config: FeaturesConfig, source: A
     keys = keys_of(view)
     kinds = {
         **{key: Int64 if key in _WHOLE_NUMBERS else String for key in keys},
-        **{stored(n): Int32 if n.endswith("_count") else Float64 for n in columns(view, config)},
+        **{
+            store_column(n): Int32 if n.endswith("_count") else Float64
+            for n in columns(view, config)
+        },
         **{f"{view}_{at}": Int64 for at in ("known_at", "available_at")},
     }
     return FeatureView(
@@ -228,9 +232,9 @@ def _watermark(entity: Any, source: Any) -> Any:
 
 
 def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
-    """The on-demand view: `derived`, found by name.
+    """The on-demand view, which calls `derive`.
 
-    Feast runs the source of a transformation in an empty module, so it has to import what it uses.
+    Feast runs a transformation's source in an empty module, so the source imports what it needs.
     """
     from feast import Field, OnDemandFeatureView
     from feast.transformation.python_transformation import PythonTransformation
@@ -246,7 +250,7 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
     def flight(inputs: dict[str, Any]) -> dict[str, Any]:
         return as_feast_calls(inputs, settings)
 
-    numbers = [Field(name=name, dtype=Float64) for name in DERIVED]
+    numbers = [Field(name=name, dtype=Float64) for name in DERIVED_FEATURES]
     known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
     return OnDemandFeatureView(
         name="flight",
@@ -258,9 +262,9 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
 
 
 def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
-    """`on_demand_values` as lists of what the on-demand view declares."""
+    """`on_demand_values` as lists, for the columns that the on-demand view declares."""
     values = on_demand_values(inputs, _settings(settings))
-    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED}
+    numbers = {name: values[name].astype("float64").tolist() for name in DERIVED_FEATURES}
     return numbers | {f"last_{name}": values[name].tolist() for name in KNOWN_AT}
 
 
@@ -272,9 +276,9 @@ def _settings(text: str) -> FeaturesConfig:
 def on_demand_values(
     inputs: Mapping[str, Sequence[Any]], config: FeaturesConfig
 ) -> on_demand.Columns:
-    """What `derived` says of a store's columns and a request's; None where the store has no row."""
+    """`derive` over the columns of a store and a request; None where the store has no row."""
     names = [name for view in VIEWS for name in columns(view, config)]
-    joined = {name: np.array(inputs[stored(name)], dtype="float64") for name in names}
-    joined |= {name: filled(inputs[name]) for name in KNOWN_AT}
+    joined = {name: np.array(inputs[store_column(name)], dtype="float64") for name in names}
+    joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
     request = {name: np.array(inputs[name]) for name in REQUEST}
-    return on_demand.derived(joined, request, np.array(inputs["predict_at"]), config)
+    return on_demand.derive(joined, request, np.array(inputs["predict_at"]), config)

@@ -1,4 +1,4 @@
-"""The feature table: one row per flight, read only after the checks that no row may fail."""
+"""The feature table: one row per flight, checked for leaks and implausible values when read."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def read(
     """The rows of flights scheduled in `window`, labelled before an instant, checked for leaks.
 
     Raises:
-        LeakFound: some value was known only at or after its prediction.
-        FeatureRejected: some value is nothing that its feature can mean.
+        LeakFound: a value was known only at or after its prediction.
+        FeatureRejected: a value is outside its feature's range.
         TooLittleData: the window is empty, or reaches beyond what has arrived.
     """
     rows = read_parquet(path, "features")
@@ -62,7 +62,7 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
 
 
 def require_plausible(frame: pd.DataFrame) -> None:
-    """Refuse rows in which a feature has a value that it cannot mean: the second line of defence.
+    """Refuse rows with a value outside its feature's range, as a second line of defence.
 
     Raises:
         FeatureRejected: names the feature, its range, how many rows, and one of them.

@@ -1,7 +1,7 @@
-"""What a flight is called everywhere: "2013-04-18/UA/1545/EWR", by New York's date.
+"""Flight names, such as "2013-04-18/UA/1545/EWR", with New York's date.
 
-The log, the label ledger, the traffic of a rollout and `make explain` meet by this name, so it is
-built here and nowhere else.
+Request log, label ledger, rollout traffic and `make explain` join on this name, so it is built here
+alone.
 """
 
 import re
@@ -22,8 +22,8 @@ def flight_name(day: date | str, carrier: str, number: int, origin: str) -> str:
 def flight_names(rows: pd.DataFrame) -> pd.Series:
     """The names of flights, from their scheduled departures and the columns of their schedule."""
     day = rows["sched_dep_utc"].dt.tz_convert(ZONE).dt.normalize()
-    told = day.map({at: f"{at:%Y-%m-%d}" for at in day.unique()})
-    columns = [told, *(rows[name] for name in ("carrier", "flight", "origin"))]
+    dates = day.map({at: f"{at:%Y-%m-%d}" for at in day.unique()})
+    columns = [dates, *(rows[name] for name in ("carrier", "flight", "origin"))]
     names = [flight_name(*values) for values in zip(*columns, strict=True)]
     return pd.Series(names, index=rows.index, dtype="object")
 

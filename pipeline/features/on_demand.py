@@ -1,7 +1,7 @@
-"""What can only be said at the request: means pulled towards all flights, ages, slack.
+"""On-demand features, computed at the request: means shrunk towards all flights' mean, ages, slack.
 
-Pure, and the one definition for training, for the store's offline join and its online read: each
-hands over the rows that it found, and none expires or shrinks a value by itself.
+Pure, and the one definition for training, the store's offline join and its online read: each passes
+the rows that it read, and none expires or shrinks a value by itself.
 """
 
 from functools import cache
@@ -26,18 +26,18 @@ from pipeline.shared.config.features import FeaturesConfig
 Columns = dict[str, np.ndarray]
 
 
-def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig) -> Columns:
+def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig) -> Columns:
     """Every numeric feature (float32) and every view's `known_at` (minutes) of requests at `at`.
 
-    `joined` holds, by name, what the last available row of each view says: counts and sums of
-    every window, the weather, the aircraft, and when each was known. A value known too long ago is
-    missing here, whatever a store returned, and a view whose windows are all empty knows nothing.
+    `joined` holds, by column, the last available row of each view: counts and sums of every window,
+    the weather, the aircraft, and when each was known. A value known too long ago becomes missing,
+    whatever a store returned, and a view whose windows are all empty has no `known_at`.
     """
     joined = {name: np.asarray(values) for name, values in joined.items()}
     _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
     _expire(joined, "aircraft_known_at", [*DEPARTURE, "ready"], at, config.aircraft_hours)
     _expire(joined, "landed_at", LANDING, at, config.aircraft_hours)
-    values = {**joined, **request, **_shrunken(joined, config)}
+    values = {**joined, **request, **_shrink(joined, config)}
     values["aircraft_age"] = _since(at, joined["landed_at"])
     values["aircraft_slack"] = at + config.horizon_minutes - joined["ready"]
     known = {name: joined[name] for name in KNOWN_AT}
@@ -47,14 +47,14 @@ def derived(joined: Columns, request: Columns, at: Minutes, config: FeaturesConf
 
 @cache
 def sources(name: str) -> set[str]:
-    """The views that a numeric feature is made from; none for what the schedule says."""
+    """The views behind a numeric feature; none for schedule features."""
     rolling = {w.name: {w.view, "system"} for w in ROLLING}
     weather = {feature: {"weather"} for feature in WEATHER}
     return (rolling | weather | {feature: {"aircraft"} for feature in AIRCRAFT}).get(name, set())
 
 
 def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: int) -> None:
-    """Turn values known longer ago than so many hours into missing ones, never into a default."""
+    """Turn values older than `hours` into missing ones, never into a default."""
     fresh = joined[known] >= at - hours * 60
     joined[known] = np.where(fresh, joined[known], NEVER)
     for name in names:
@@ -66,13 +66,13 @@ def _since(at: Minutes, instants: Minutes) -> np.ndarray:
 
 
 def _if_any(view: str, joined: Columns, config: FeaturesConfig) -> Minutes:
-    counts = _stacked(joined, transform.windows(view, config), "count")
+    counts = _stack(joined, transform.windows(view, config), "count")
     return np.where(counts.any(axis=0), joined[f"{view}_known_at"], NEVER)
 
 
-def _shrunken(joined: Columns, config: FeaturesConfig) -> Columns:
-    """The mean of every window, pulled towards that of all flights by so many imaginary ones."""
-    count, total = (_stacked(joined, ROLLING, part) for part in ("count", "sum"))
+def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
+    """Every window's mean, shrunk towards all flights' mean by `shrink_flights` pseudo-flights."""
+    count, total = (_stack(joined, ROLLING, part) for part in ("count", "sum"))
     means = _baseline_means(joined, config)
     weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])
     mean = np.stack([means[w.value] for w in ROLLING])
@@ -82,13 +82,13 @@ def _shrunken(joined: Columns, config: FeaturesConfig) -> Columns:
 
 def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
     bases = transform.baselines(config)
-    count, total = (_stacked(joined, bases, part) for part in ("count", "sum"))
+    count, total = (_stack(joined, bases, part) for part in ("count", "sum"))
     prior = np.array([[config.prior[base.value]] for base in bases])
     means = np.where(count > 0, total / np.where(count > 0, count, 1), prior)
     return {base.value: values for base, values in zip(bases, means, strict=True)}
 
 
-def _stacked(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
-    """The counts or sums of windows, a row for each; an entity without a row had no flights."""
+def _stack(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
+    """The counts or sums of windows, a row per window; an entity without a row had no flights."""
     values = np.stack([joined[f"{w.name}_{part}"] for w in windows]).astype("float64", copy=False)
     return np.where(np.isnan(values), 0.0, values)

@@ -1,4 +1,4 @@
-"""The groups of flights on which a challenger may not be worse, whatever it gains elsewhere."""
+"""Critical slices: groups of flights on which a challenger may not be worse."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from pipeline.shared.config.evaluate import SliceRule
 def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
     """A mask for each critical slice: origins, hours, carriers, storms, aircraft seen lately.
 
-    Every mask uses only what is known at the prediction, so that it can be watched when serving.
+    Every mask uses only what is known at the prediction, so slices can be monitored in serving.
     """
     masks = {f"origin {name}": frame["origin"] == name for name in sorted(set(frame["origin"]))}
     ends = [*rule.hour_bands[1:], 24]

@@ -1,6 +1,7 @@
-"""Spark as the store's compute, where configs/serve.yaml asks for it: one JVM, for one open store.
+"""Spark as the feature store's compute, if configs/serve.yaml names it: one JVM per open store.
 
-The door to pyspark, which is not in the lock: half a gigabyte that nothing else here needs.
+The only module that imports pyspark, which is not in the lock: half a gigabyte that nothing else
+needs.
 """
 
 import os
@@ -39,9 +40,9 @@ def demand_spark() -> None:
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """Spark's configuration: this machine alone, and whatever it writes below `folder`.
+    """Spark's configuration: on this machine alone, with all its files below `folder`.
 
-    One core: what is materialized goes into one online store, and SQLite takes one writer.
+    One core: rows are materialized into one online store, and SQLite takes one writer.
     """
     java = {"java.io.tmpdir": folder, "derby.system.home": folder, "user.timezone": "UTC"}
     options = [*(f"-D{name}={value}" for name, value in java.items()), "-XX:-UsePerfData"]
@@ -61,13 +62,13 @@ def settings(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def session(folder: Path) -> Iterator[None]:
-    """A Spark session, which Feast finds and takes; it and its JVM end with the block."""
+    """Start a Spark session, which Feast picks up; it and its JVM end with the block."""
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() is not None:
-        yield  # a store is open around this one: it has what both need, and ends it
+        yield  # the session belongs to an enclosing store, which ends it
         return
     conf = SparkConf(loadDefaults=False).setAll(list(settings(folder).items()))
     unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

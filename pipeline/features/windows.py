@@ -29,10 +29,10 @@ from pipeline.shared.config.features import FeaturesConfig
 
 EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
 ZONE = "America/New_York"
-"""In which the schedule's hours and days are told."""
+"""The time zone of the schedule's hours and days."""
 LATE_MINUTES = 15
 OBSERVATION_MINUTES = 60
-"""The row of hour H is observed at up to H:51, so it is known at the end of its hour."""
+"""The row of hour H is observed at up to H:51, so it is known at the end of that hour."""
 NEVER = np.iinfo("int64").min
 DAY = 24 * 60
 Minutes = np.ndarray
@@ -56,24 +56,24 @@ def instant(minute: int) -> pd.Timestamp:
     return EPOCH + pd.Timedelta(minutes=minute)
 
 
-def filled(minutes: Sequence[int | None]) -> Minutes:
+def fill_missing(minutes: Sequence[int | None]) -> Minutes:
     """Minutes as a store returns them, None where there is none."""
     return np.array([NEVER if at is None else at for at in minutes], dtype="int64")
 
 
 @dataclass(frozen=True)
 class Event:
-    """One kind of outcome over all flights: its value and when it became known."""
+    """One outcome of all flights: its values, and when each became known."""
 
     value: np.ndarray
     known: Minutes
 
 
 def outcomes(flights: pd.DataFrame) -> dict[str, Event]:
-    """The four outcomes of each flight that features look back on, and when each became known.
+    """The four outcomes of flights behind rolling features, and when each became known.
 
-    A flight that has not left (arrived) 15 minutes after its schedule is known to be late by then,
-    whether it is still to come or was cancelled. A delay in minutes is known when it happened.
+    A flight that has not left (arrived) 15 minutes after its schedule is known to be late from
+    then on, delayed or cancelled. A delay in minutes is known when the flight leaves (arrives).
     """
     sched_dep, sched_arr = minutes(flights["sched_dep_utc"]), minutes(flights["sched_arr_utc"])
     dep, arr = minutes(flights["dep_utc"]), minutes(flights["arr_utc"])
@@ -92,7 +92,7 @@ def _first(happened: Minutes, at_the_latest: Minutes) -> Minutes:
 
 
 def requests(flights: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) -> pd.DataFrame:
-    """One row per flight: its key, when it is predicted, what the schedule says, its outcomes."""
+    """One row per flight: key, `predict_at`, schedule features, outcomes."""
     local = flights["sched_dep_utc"].dt.tz_convert(zone)
     known = outcomes(flights)
     block = (flights["sched_arr_utc"] - flights["sched_dep_utc"]).dt.total_seconds() / 60
@@ -170,7 +170,7 @@ def _span(known: dict[str, Event], windows: list[Rolling]) -> int:
 
 
 def baselines(config: FeaturesConfig) -> list[Rolling]:
-    """The system-wide long means that small groups are pulled towards."""
+    """The system-wide long windows whose means small groups are shrunk towards."""
     return [
         Rolling("system", value, config.baseline_days * 24)
         for value in (PROXY, LABEL, "dep_delay", "arr_delay")
@@ -178,7 +178,7 @@ def baselines(config: FeaturesConfig) -> list[Rolling]:
 
 
 def windows(view: str, config: FeaturesConfig) -> list[Rolling]:
-    """Everything that a rolling view's rows hold: its features' windows, and the system's means."""
+    """The windows in a rolling view's rows: its features', and the baselines in "system"."""
     own = [w for w in ROLLING if w.view == view]
     return own + (baselines(config) if view == "system" else [])
 
@@ -208,14 +208,14 @@ def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
 
 
 def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
-    """One row per aircraft and event: what its last departure and last landing told."""
-    return folded(aircraft_events(flights))
+    """One row per aircraft and event: its last departure and its last landing."""
+    return fold_events(aircraft_events(flights))
 
 
 def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
-    """Every departure and every landing of an aircraft, by itself.
+    """Every departure and every landing of each aircraft, as separate rows.
 
-    `ready` is when it landed, or will by its schedule if still in the air.
+    `ready` is when it landed, or, in the air, when it will land by its schedule.
     """
     flown = flights[flights["tailnum"].notna() & flights["dep_utc"].notna()]
     dep, arr = minutes(flown["dep_utc"]), minutes(flown["arr_utc"])
@@ -238,13 +238,13 @@ def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([left, landed[arr != NEVER]], ignore_index=True)
 
 
-def folded(events: pd.DataFrame) -> pd.DataFrame:
-    """Events of aircraft as rows of the view: each departure knows the landing before it.
+def fold_events(events: pd.DataFrame) -> pd.DataFrame:
+    """Aircraft events as rows of the view: each departure carries the landing before it.
 
-    A row of the view is an event too, so a stored one and what came after it fold into the next.
+    A row of the view is an event too, so a stored row and later events fold into the next row.
     """
-    told = dict.fromkeys(["aircraft_airborne", "ready", *DEPARTURE, *LANDING])
-    rows = events.sort_values(["entity", "known_at", *told], kind="stable")
+    ties = dict.fromkeys(["aircraft_airborne", "ready", *DEPARTURE, *LANDING])
+    rows = events.sort_values(["entity", "known_at", *ties], kind="stable")
     carried = [*LANDING, "landed_at"]
     rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
     rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
@@ -259,7 +259,7 @@ def views(
 ) -> dict[str, pd.DataFrame]:
     """Every view's rows from raw flights and weather, sorted by entity and `available_at`.
 
-    `known` replaces `outcomes` for who asks what a wrong idea of when they were known would do.
+    `known` replaces `outcomes`, to measure the effect of wrong instants of knowledge (a leak).
     """
     known = outcomes(flights) if known is None else known
     frame = requests(flights, config)

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.registry import model as stored
 from pipeline.shared.contracts import WarmUp
 from pipeline.shared.errors import ParityFailed
-from pipeline.shared.files import bytes_hash, replacing
+from pipeline.shared.files import atomic_write, bytes_hash
 
 _WARM_UP_ROWS = 5
 
@@ -67,7 +67,7 @@ def save(
         ParityFailed: the stored model's probabilities differ by more than `tolerance`.
     """
     content = to_onnx(fitted, features)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
         model = stored.load(temporary, bytes_hash(content))
         difference = np.abs(model.predict_matrix(inputs) - fitted.predict_proba(inputs)[:, 1])

@@ -23,7 +23,7 @@ from pipeline.records.request_log import answered, features_of, known_at_of, new
 from pipeline.records.retention import removed
 from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
-from pipeline.registry.release_loader import Loaded, export, loaded
+from pipeline.registry.release_loader import LoadedRelease, export, load_release
 from pipeline.shared import clock
 from pipeline.shared.callers import DIRECT, SHADOW, STRANGER
 from pipeline.shared.config.ingest import IngestConfig
@@ -90,7 +90,7 @@ def explain(request: str | None = None, row: int | None = None) -> str:
         answer = _answer(request, row)
         flight = _flight(answer)
     known = known_of(flight)
-    release = loaded(answer["release"] if answer else _champion_at(known))
+    release = load_release(answer["release"] if answer else _champion_at(known))
     told = _explained(known, release, flight, answer)
     path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or told.request_id or flight)}.json"
     write_json(path, told.model_dump())
@@ -146,7 +146,7 @@ def _champion_at(known: Known) -> str:
 
 
 def _explained(
-    known: Known, release: Loaded, flight: str, answer: dict[str, Any] | None
+    known: Known, release: LoadedRelease, flight: str, answer: dict[str, Any] | None
 ) -> Explanation:
     flags = parse_json(answer["flags"].encode()) if answer else {}
     asked = _as_served(known.asked, flags)
@@ -183,7 +183,7 @@ def _as_served(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
 
 def _features(
     known: Known,
-    release: Loaded,
+    release: LoadedRelease,
     asked: pd.DataFrame,
     answer: dict[str, Any] | None,
     flags: dict[str, str],
@@ -216,7 +216,7 @@ def _features(
     return sorted(found, key=lambda feature: -abs(feature.counts))
 
 
-def _with_medians(release: Loaded, asked: pd.DataFrame) -> np.ndarray:
+def _with_medians(release: LoadedRelease, asked: pd.DataFrame) -> np.ndarray:
     """The risk with each of NUMERIC, in its turn, at the median of the training window."""
     training = read_record(Training, release.folder / TRAINING, "train")
     first, last = training.window.split("..")
@@ -238,7 +238,7 @@ def _why(name: str, value: float, logged: float | None, at: Any, then: int) -> s
     return f"{name} was {logged:g} ({said}), should have been {value:g} ({right})"
 
 
-def _served(release: Loaded, answer: dict[str, Any] | None) -> str:
+def _served(release: LoadedRelease, answer: dict[str, Any] | None) -> str:
     model = f"version {release.number} ({release.release[:12]})"
     if answer is None:
         return f"not served; as it would be by {model}"

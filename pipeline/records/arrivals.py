@@ -6,7 +6,7 @@ instant that is asked for. In production these would be two tables of one wareho
 
 import pandas as pd
 
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.windows import ZONE
 from pipeline.shared import clock
 from pipeline.shared.config.ingest import IngestConfig
@@ -25,7 +25,7 @@ def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     config = load(IngestConfig)
     last_arrived = int(clock.last_day(config.as_of).replace("-", ""))
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     tables = read_source(config)
     parts = []
     for known, published, column in (

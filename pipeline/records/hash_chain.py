@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pipeline.shared.databases import REPAIR, database, flaw, require_whole
 from pipeline.shared.errors import ArtifactTampered
-from pipeline.shared.files import replacing, text_hash
+from pipeline.shared.files import atomic_write, text_hash
 
 NOTHING = "0" * 64
 """The hash before the first entry."""
@@ -86,10 +86,10 @@ def next_link(known: list[Link], told: str) -> Link:
 
 def write_chain(path: Path, what: str, links: list[Link]) -> None:
     """A new chain of these links in the place of what is there, whole, and then its copy."""
-    with replacing(path) as temporary, opened(temporary, _CHAIN, what) as connection:
+    with atomic_write(path) as temporary, opened(temporary, _CHAIN, what) as connection:
         rows = [(one.number, one.told, one.hash) for one in links]
         connection.executemany("INSERT INTO ledger VALUES (?, ?, ?)", rows)
-    with replacing(copy_path(path)) as temporary:
+    with atomic_write(copy_path(path)) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_bytes(b"".join(map(_line, links)))
 

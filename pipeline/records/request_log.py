@@ -23,8 +23,8 @@ from sqlalchemy.schema import CreateTable
 from pipeline.features.definitions import NUMERIC, VIEWS
 from pipeline.shared.databases import database_refusal, require_made
 from pipeline.shared.errors import PipelineError, StorageFailed
-from pipeline.shared.files import appear, own_temporary, storage_failed
-from pipeline.shared.secrets import shown
+from pipeline.shared.files import own_temporary, publish, storage_failure
+from pipeline.shared.secrets import mask_address
 
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
@@ -245,7 +245,7 @@ def _make_file(path: Path) -> None:
         for statement in APPEND_ONLY.values():
             connection.exec_driver_sql(statement)
     engine.dispose()  # which folds the journal into the file
-    appear(temporary, path)
+    publish(temporary, path)
 
 
 def unwritable(url: str, error: Exception) -> PipelineError:
@@ -253,12 +253,12 @@ def unwritable(url: str, error: Exception) -> PipelineError:
     refusal: PipelineError | None = None
     if (path := _file(url)) is not None:
         if isinstance(error, OSError):
-            refusal = storage_failed(path, error)
+            refusal = storage_failure(path, error)
         else:
             refusal = database_refusal(path, "request log", error)
     return refusal or StorageFailed(
-        f"the request log {shown(url)} cannot be opened ({type(error).__name__}); see log_url in "
-        "configs/serve.yaml and PIPELINE_LOG_URL, then run the same again"
+        f"the request log {mask_address(url)} cannot be opened ({type(error).__name__}); see "
+        "log_url in configs/serve.yaml and PIPELINE_LOG_URL, then run the same again"
     )
 
 

@@ -56,7 +56,7 @@ def register(
         else:
             run_id = known.run_id
         _log_verdict(config, run_id)
-        versions.log_folder(config, run_id, papers, release.place(tags["release"]))
+        versions.log_folder(config, run_id, papers, release.artifact_path(tags["release"]))
     if known is not None:
         before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
         return versions.set_tags(config, known, {**tags, **before}), False
@@ -132,7 +132,7 @@ def run() -> str:
     lineage.require_checkout()
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
-    champion = champions.mend(config)
+    champion = champions.repair_alias(config)
     if champion is None:
         champions.require_first(config, training.digest)
     version, added = register(config, verdict, training, champion)
@@ -142,7 +142,7 @@ def run() -> str:
     alias = CHALLENGER if champion is not None else CHAMPION
     if alias == CHAMPION:
         _write_down(version, None)
-        champions.follow(config)
+        champions.update_alias(config)
     else:
         versions.set_alias(config, alias, version.number)
     done = "registered" if added else "was registered before"
@@ -159,8 +159,8 @@ def promote() -> str:
         RegistryRefused: there is no challenger, or its verdict is about another champion.
     """
     config = load(RegisterConfig)
-    champion = champions.mend(config)
-    challenger = versions.aliased(config, CHALLENGER)
+    champion = champions.repair_alias(config)
+    challenger = versions.version_of_alias(config, CHALLENGER)
     if challenger is None:
         raise RegistryRefused(
             f"{config.model_name} has no challenger; `make run` with a changed config trains one"
@@ -176,7 +176,7 @@ def promote() -> str:
         )
     release.fetch(config, challenger)
     _write_down(challenger, champion)
-    champions.follow(config)
+    champions.update_alias(config)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
 

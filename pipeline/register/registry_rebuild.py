@@ -13,7 +13,7 @@ from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.registry import champions, locations, release
 from pipeline.registry import versions as tracking
-from pipeline.registry.versions import Restored
+from pipeline.registry.versions import VersionFiles
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
@@ -49,13 +49,13 @@ def kept_releases(config: RegisterConfig) -> dict[str, Kept]:
 
 
 def _records(config: RegisterConfig) -> Iterator[Path]:
-    yield from sorted(release.EXPORTED.glob(f"*/{release.PAPERS}/{release.RECORD}"))
+    yield from sorted(release.RELEASE_STORE.glob(f"*/{release.RELEASE_FILES}/{release.RECORD}"))
     if config.artifacts is not None:
         yield from sorted(config.artifacts.glob(f"**/release/*/{release.RECORD}"))
 
 
 def _models(config: RegisterConfig) -> Iterator[Path]:
-    yield from release.EXPORTED.glob(f"*/{tracking.MODEL_FILE}")
+    yield from release.RELEASE_STORE.glob(f"*/{tracking.MODEL_FILE}")
     if config.artifacts is not None:
         yield from config.artifacts.rglob(tracking.MODEL_FILE)
     if release.MODEL.is_file():
@@ -65,7 +65,7 @@ def _models(config: RegisterConfig) -> Iterator[Path]:
 def _numbers() -> dict[str, str]:
     """The version of each release, as the ledger and the release store name it."""
     found: dict[str, str] = {}
-    for path in release.EXPORTED.glob(f"*/{release.PLACED}"):
+    for path in release.RELEASE_STORE.glob(f"*/{release.EXPORT_RECORD}"):
         try:
             placed = json.loads(path.read_bytes())
             found[str(placed["release"])] = str(placed["number"])
@@ -105,23 +105,23 @@ def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
     temporary.unlink(missing_ok=True)
     beside = config.model_copy(update={"tracking_url": Address(f"sqlite:///{temporary}")})
     restored = {
-        number: Restored(
+        number: VersionFiles(
             model=one.model,
             papers=one.papers,
-            place=release.place(one.digest),
+            place=release.artifact_path(one.digest),
             tags=release.tags(release.read(one.papers, one.digest), one.papers),
         )
         for number, one in made.items()
     }
     tracking.restore(beside, restored)
-    champions.follow(beside)
+    champions.update_alias(beside)
     _challenger(beside)
     temporary.rename(path)
 
 
 def _challenger(config: RegisterConfig) -> None:
     """The newest version that was judged against the champion is its challenger again."""
-    champion, versions = champions.current(config), tracking.held(config).versions
+    champion, versions = champions.current(config), tracking.registry_contents(config).versions
     judged = [
         int(one.number)
         for one in versions.values()

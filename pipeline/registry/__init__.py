@@ -1,1 +1,1 @@
-"""Registered versions, their releases and the models in them: written once, loaded by digest."""
+"""The model registry: versions, releases and models, written once and loaded by digest."""

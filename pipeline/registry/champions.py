@@ -1,9 +1,9 @@
-"""Who is champion: the ledger says it, and the registry's alias follows.
+"""The champion: the rollout ledger names it, and the registry's alias follows.
 
-One truth: a transition is in the ledger before anything else changes. Whoever is killed then leaves
-an alias that lags behind; every reader goes by the ledger and says so, and whoever writes lets the
-alias follow first. A registry that lacks the version that the ledger names was emptied or
-replaced: nothing is read from it, and the next model is not the first champion.
+One source of truth: a transition is in the ledger before anything else changes. A process killed
+after that leaves an alias that lags behind; every reader goes by the ledger and reports the lag,
+and every writer updates the alias first. A registry without the version that the ledger names was
+emptied or replaced: nothing is read from it, and the next model is not the first champion.
 """
 
 import sys
@@ -13,7 +13,7 @@ from datetime import datetime
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import release, versions
-from pipeline.registry.versions import CHAMPION, Held, Version
+from pipeline.registry.versions import CHAMPION, RegistryContents, Version
 from pipeline.shared import lineage
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
@@ -22,69 +22,69 @@ from pipeline.shared.errors import RegistryRefused
 
 @dataclass(frozen=True)
 class Reign:
-    """The champion by the ledger: since which entry, and who was it before."""
+    """The champion by the ledger, the entry since which it serves, and its predecessor."""
 
     entry: Entry
     side: Side
     before: Side | None
 
     @property
-    def words(self) -> str:
-        """As a message names it."""
+    def description(self) -> str:
+        """The champion and its entry, for messages."""
         return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
 
 
 def current(config: RegisterConfig) -> Version | None:
-    """The champion's version; None before the first. An alias that says otherwise is reported.
+    """The champion's version, None before the first; a lagging alias is reported on stderr.
 
     Raises:
-        RegistryRefused: ledger and registry contradict each other: names both.
+        RegistryRefused: ledger and registry contradict each other.
     """
-    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
-        return _without_ledger(config, held)
-    version = _registered(config, held, reign)
-    if lag := _lag(config, held, reign):
+        return _without_ledger(config, contents)
+    version = _registry_version(config, contents, reign)
+    if lag := _lag(config, contents, reign):
         sys.stderr.write(f"champion: {lag}; the ledger counts, `make rollout` mends the alias\n")
     return version
 
 
-def mend(config: RegisterConfig) -> Version | None:
-    """The champion's version, once the alias names it too; what was mended is reported.
+def repair_alias(config: RegisterConfig) -> Version | None:
+    """The champion's version, after a repair of the alias where it lags; the repair is reported.
 
     Raises:
         RegistryRefused: ledger and registry contradict each other, or another checkout may have
-            set the alias of a registry that is on a server.
+            set the alias of a registry on a server.
     """
-    version, lag = _followed(config)
+    version, lag = _update_alias(config)
     if lag:
         sys.stderr.write(f"champion: {lag}; the alias was mended\n")
     return version
 
 
-def follow(config: RegisterConfig) -> None:
-    """Let the alias follow a transition that was just written into the ledger.
+def update_alias(config: RegisterConfig) -> None:
+    """Update the alias after a transition was written to the ledger.
 
     Raises:
-        RegistryRefused: as `mend`.
+        RegistryRefused: as `repair_alias`.
     """
-    _followed(config)
+    _update_alias(config)
 
 
-def _followed(config: RegisterConfig) -> tuple[Version | None, str]:
-    """The champion's version, which the alias names from now on, and how the alias differed."""
-    held, reign = versions.held(config), _reign(rollout_ledger.entries())
+def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
+    """Update the alias if it lags; returns the champion's version, and how the alias differed."""
+    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
     if reign is None:
-        return _without_ledger(config, held), ""
-    version = _registered(config, held, reign)
-    if lag := _lag(config, held, reign):
-        _require_ours(config, held, lag)
-        _follow(config, version, reign)
-        version = versions.named(config, version.number)
+        return _without_ledger(config, contents), ""
+    version = _registry_version(config, contents, reign)
+    if lag := _lag(config, contents, reign):
+        _require_ours(config, contents, lag)
+        _approve_and_set_alias(config, version, reign)
+        version = versions.get_version(config, version.number)
     return version, lag
 
 
-def named(config: RegisterConfig, name: str) -> Version:
+def get_version(config: RegisterConfig, name: str) -> Version:
     """The version with this number or alias; the champion is the ledger's.
 
     Raises:
@@ -92,11 +92,11 @@ def named(config: RegisterConfig, name: str) -> Version:
         RegistryRefused: ledger and registry contradict each other.
     """
     version = current(config) if name == CHAMPION else None
-    return version or versions.named(config, name)
+    return version or versions.get_version(config, name)
 
 
 def require_first(config: RegisterConfig, digest: str) -> None:
-    """Refuse a first champion where something was served before: nothing may have been.
+    """Refuse a first champion where something was served before.
 
     A version of the very same model is a registration that was killed before its first entry.
 
@@ -105,13 +105,15 @@ def require_first(config: RegisterConfig, digest: str) -> None:
     """
     if rollout_ledger.entries():
         return
-    others = [v.number for v in versions.held(config).versions.values() if v.digest != digest]
-    exported = [folder.name for folder in release.exported()]
+    others = [
+        v.number for v in versions.registry_contents(config).versions.values() if v.digest != digest
+    ]
+    exported = [folder.name for folder in release.exported_releases()]
     if others or exported:
         raise RegistryRefused(
             f"{rollout_ledger.LEDGER} has 0 entries, so {digest[:12]} would be the first "
             f"champion, but {config.tracking_url} holds {len(others)} other "
-            f"version(s) {others[-5:]} and {release.EXPORTED}/ {len(exported)} release(s) "
+            f"version(s) {others[-5:]} and {release.RELEASE_STORE}/ {len(exported)} release(s) "
             f"{exported[-5:]}: something served before; {REPAIR}"
         )
 
@@ -123,12 +125,12 @@ def side_of(version: Version) -> Side:
 
 
 def first_move(version: Version, at: datetime, by: str = "") -> Move:
-    """The transition by which the first champion begins to serve."""
+    """The transition with which the first champion starts to serve."""
     return begin(side_of(version), at, by)
 
 
 def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
-    """The same for a release as the ledger names it, after so many rollouts."""
+    """The same for a release in the ledger's terms; `before` counts the rollouts before it."""
     number = 1 + (rollout_ledger.rollouts() if before is None else before)
     return Move(
         at=at,
@@ -136,7 +138,7 @@ def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> 
         rollout=f"{number:04}-register",
         champion=side,
         shares={"champion": rollout_ledger.WHOLE},
-        by=by or lineage.who(),
+        by=by or lineage.actor(),
     )
 
 
@@ -152,50 +154,51 @@ def _reign(known: list[Entry]) -> Reign | None:
     return Reign(known[first - 1], side, before)
 
 
-def _without_ledger(config: RegisterConfig, held: Held) -> Version | None:
-    """The alias's version where the registry is on a server, which several checkouts share."""
-    number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
+def _without_ledger(config: RegisterConfig, contents: RegistryContents) -> Version | None:
+    """The alias's version, if the registry is on a server that several checkouts share."""
+    number = contents.aliases.get(CHAMPION) or contents.remembered.get(CHAMPION)
     if number is None:
         return None
-    if config.database is None and number in held.versions:
-        return held.versions[number]
+    if config.database is None and number in contents.versions:
+        return contents.versions[number]
     raise RegistryRefused(
         f"{config.tracking_url} says that version {number} is {CHAMPION}, "
         f"{rollout_ledger.LEDGER} has 0 entries: the ledger was lost; {REPAIR}"
     )
 
 
-def _registered(config: RegisterConfig, held: Held, reign: Reign) -> Version:
+def _registry_version(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> Version:
     """The registry's version of the ledger's champion."""
-    version = held.versions.get(reign.side.version)
+    version = contents.versions.get(reign.side.version)
     if version is None:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, "
-            f"{config.tracking_url} holds {len(held.versions)} version(s) "
-            f"{sorted(map(int, held.versions))[-5:]}: it was emptied or replaced, or the "
+            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, "
+            f"{config.tracking_url} holds {len(contents.versions)} version(s) "
+            f"{sorted(map(int, contents.versions))[-5:]}: it was emptied or replaced, or the "
             f"version deleted, and no other takes its place; {REPAIR}"
         )
     if reign.side.release not in version.releases:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.words} is {CHAMPION}, in "
+            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, in "
             f"{config.tracking_url} version {version.number} is release "
             f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
         )
     return version
 
 
-def _lag(config: RegisterConfig, held: Held, reign: Reign) -> str:
+def _lag(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> str:
     """How the alias differs from the ledger; "" where it does not."""
-    number = held.aliases.get(CHAMPION)
+    number = contents.aliases.get(CHAMPION)
     if number == reign.side.version:
         return ""
-    alias = "is not set" if number is None else f"is version {number}"
-    return f"the ledger says {reign.words}, the alias {CHAMPION} in {config.tracking_url} {alias}"
+    alias = f"the alias {CHAMPION} in {config.tracking_url} "
+    alias += "is not set" if number is None else f"is version {number}"
+    return f"the ledger says {reign.description}, {alias}"
 
 
-def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
-    """On a server the alias may be another checkout's, which keeps a ledger of its own."""
-    number = held.aliases.get(CHAMPION)
+def _require_ours(config: RegisterConfig, contents: RegistryContents, lag: str) -> None:
+    """Refuse to move a server's alias that another checkout, with its own ledger, may have set."""
+    number = contents.aliases.get(CHAMPION)
     moves = [entry.move for entry in rollout_ledger.entries()]
     served = {side.version for m in moves for side in (m.champion, rollout_ledger.champion(m))}
     if config.database is None and number is not None and number not in served:
@@ -205,13 +208,13 @@ def _require_ours(config: RegisterConfig, held: Held, lag: str) -> None:
         )
 
 
-def _follow(config: RegisterConfig, version: Version, reign: Reign) -> None:
-    """Write down who made a version champion, and let the alias name it: safe to do again."""
+def _approve_and_set_alias(config: RegisterConfig, version: Version, reign: Reign) -> None:
+    """Record who made a version champion, then set the alias; safe to repeat."""
     move = reign.entry.move
     by_hand = move.event in ("registered", "promoted by hand")
     back = "rollback of " if move.by.startswith("hand of ") else ""
     words = {
-        "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.who()}",
+        "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.actor()}",
         "release": reign.side.release[:12],
         "before": f"version {reign.before.version}" if reign.before else "none",
         "entry": str(reign.entry.number),

@@ -1,10 +1,9 @@
-"""Where the registry's files are: by relative paths, so that the project can be moved and copied.
+"""The locations of the registry's files: relative paths, so the project can be moved and copied.
 
 MLflow stores the folder of each experiment, run and model by its full path. Where database and
 artifacts both lie in the project, the experiment gets a relative one instead; MLflow hands it on to
-everything below, and any tool that is started in the project's folder understands it. A registry
-that names full paths, such as an older one, is compared with the folder that it is in, and
-`relocate` lets it name that one.
+everything below, and any tool started in the project's folder understands it. A registry with full
+paths, such as an older one, is compared with its actual folder, and `relocate` updates the paths.
 """
 
 import contextlib
@@ -20,8 +19,8 @@ from pipeline.shared import installation
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database, require_made
-from pipeline.shared.errors import RegistryRefused, quoted
-from pipeline.shared.files import replacing
+from pipeline.shared.errors import RegistryRefused, shell_quote
+from pipeline.shared.files import atomic_write
 
 _OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = :experiment)"
 _ROOTS = {
@@ -29,15 +28,15 @@ _ROOTS = {
     ("runs", "artifact_uri"): _OURS,
     ("logged_models", "artifact_location"): _OURS,
 }
-"""Where MLflow's database holds a folder, and which rows are this project's."""
+"""Tables and columns of MLflow's database that hold a folder; the condition selects our rows."""
 _BELOW = {
     ("model_versions", "storage_location"): "name = :model",
     ("model_versions", "source"): "name = :model",
 }
-"""Where it repeats one of them."""
+"""Columns that repeat one of those folders."""
 _MARK = CONFIGS / "register.yaml"
 _LAYOUT = re.compile(r"/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts$")
-"""What MLflow appends to an experiment's folder for a run or a model."""
+"""The path that MLflow appends to an experiment's folder for a run or a model."""
 
 _VERSIONS = (
     "SELECT version FROM model_versions WHERE name = ? AND current_stage <> 'Deleted_Internal'"
@@ -63,7 +62,7 @@ def artifact_location(config: RegisterConfig) -> str:
 
 
 def set_location(config: RegisterConfig, experiment: str) -> None:
-    """Give a new experiment its location; MLflow itself makes any folder's path a full one."""
+    """Set a new experiment's location in the database: MLflow would make the path a full one."""
     if config.database is not None:
         with _database(config) as connection:
             connection.execute(
@@ -87,7 +86,7 @@ def _database(config: RegisterConfig) -> Iterator[sqlite3.Connection]:
 def _values(
     connection: sqlite3.Connection, config: RegisterConfig, places: dict[tuple[str, str], str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Each table and column of `places` with a value that this project's rows have there."""
+    """Each table and column of `places`, with every value in this project's rows."""
     ours = {"experiment": config.experiment, "model": config.model_name}
     for (table, column), where in places.items():
         if connection.execute(
@@ -99,23 +98,20 @@ def _values(
 
 
 def _roots(connection: sqlite3.Connection, config: RegisterConfig) -> set[str]:
-    """The local folders, as they are stored, in which the registry keeps its experiment's files."""
+    """The stored local folders of the experiment's files."""
     values = {_LAYOUT.sub("", value) for *_, value in _values(connection, config, _ROOTS)}
     return {value for value in values if urlsplit(value).scheme in ("", "file")}
 
 
 def project(config: RegisterConfig) -> Path:
-    """The folder from which a registry's relative paths count: its own project's, not the caller's.
-
-    Another project may read it.
-    """
+    """The project folder that a registry's relative paths start from, also for other projects."""
     here = Path.cwd().resolve()
     above = config.database.resolve().parents if config.database else ()
     return next((folder for folder in above if (folder / _MARK).is_file()), here)
 
 
-def in_full(config: RegisterConfig, stored: str) -> str:
-    """A path or an address of a registry as it is understood in this folder."""
+def resolve(config: RegisterConfig, stored: str) -> str:
+    """A stored path or address, resolved for use from this folder."""
     own = project(config)
     if own == Path.cwd().resolve() or urlsplit(stored).scheme or Path(stored).is_absolute():
         return stored
@@ -126,12 +122,12 @@ def require_written_here(config: RegisterConfig) -> None:
     """Refuse to add files to another project's registry: MLflow would put them into this folder.
 
     Raises:
-        RegistryRefused: it names its files by paths from the other project: names both.
+        RegistryRefused: its paths are relative to the other project.
     """
     if config.database is None or not config.database.is_file():
         return
     with _database(config) as connection:
-        relative = any(in_full(config, root) != root for root in _roots(connection, config))
+        relative = any(resolve(config, root) != root for root in _roots(connection, config))
     if relative:
         raise RegistryRefused(
             f"{config.database} is the registry of {project(config)}, which names its files by "
@@ -146,12 +142,12 @@ def _folder(config: RegisterConfig, stored: str) -> Path:
 
 
 def require_own_files(config: RegisterConfig) -> None:
-    """Refuse a registry whose files are in another folder than this project's.
+    """Refuse a registry whose files are not in this project's folder.
 
     Raises:
-        RegistryRefused: it was moved or copied: names both folders.
+        RegistryRefused: it was moved or copied.
         StorageFailed: another program has locked it.
-        ArtifactTampered: it is no database.
+        ArtifactTampered: it is not a database.
     """
     if config.database is None or not config.database.is_file():
         return
@@ -175,14 +171,14 @@ def require_own_files(config: RegisterConfig) -> None:
 
 
 def versions(config: RegisterConfig) -> dict[str, set[str]]:
-    """The releases of each version that a local registry holds, read without MLflow."""
+    """The releases of each version in a local registry, read without MLflow."""
     with _database(config) as connection:
         numbers = connection.execute(_VERSIONS, (config.model_name,)).fetchall()
         tags = connection.execute(_RELEASES, (config.model_name,)).fetchall()
-    found: dict[str, set[str]] = {str(number): set() for (number,) in numbers}
+    releases: dict[str, set[str]] = {str(number): set() for (number,) in numbers}
     for number, value in tags:
-        found.get(str(number), set()).update(str(value).split())
-    return found
+        releases.get(str(number), set()).update(str(value).split())
+    return releases
 
 
 def aliases(config: RegisterConfig) -> dict[str, str]:
@@ -195,7 +191,7 @@ def aliases(config: RegisterConfig) -> dict[str, str]:
 
 
 def relocate(config: RegisterConfig) -> str:
-    """Let the registry, the replays and the environment name this folder; says what was changed.
+    """Update registry, replays and environment to this folder; returns a summary.
 
     Raises:
         RegistryRefused: the registry's files are elsewhere, and not here.
@@ -215,7 +211,7 @@ def _relocate_registry(config: RegisterConfig) -> list[str]:
     if config.database is None or config.artifacts is None or not config.database.is_file():
         return []
     if project(config) != Path.cwd().resolve():
-        return []  # another project's, which names its own files
+        return []  # another project's registry
     location = artifact_location(config)
     with _database(config) as connection:
         old = _roots(connection, config) - {location}
@@ -236,7 +232,7 @@ def _relocate_registry(config: RegisterConfig) -> list[str]:
 
 
 def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root: str) -> None:
-    """What the registry names below `root` has to be here, unless it is nowhere."""
+    """Refuse if folders that the registry names below `root` exist there but not here."""
     here, there = Path(str(config.artifacts)).resolve(), _folder(config, root)
     if here == there or not there.is_dir():
         return
@@ -250,15 +246,15 @@ def _require_moved(connection: sqlite3.Connection, config: RegisterConfig, root:
         raise RegistryRefused(
             f"{len(lost)} of {len(kept)} folders that {config.database} names are in {there} and "
             f"not in {here}, such as {lost[0]}: copy them "
-            f"(`cp -a {quoted(there)}/. {quoted(here)}/`), then "
+            f"(`cp -a {shell_quote(there)}/. {shell_quote(here)}/`), then "
             "`make relocate`; or name that folder as artifacts_url in configs/register.yaml"
         )
 
 
 def _back_up(path: Path) -> Path:
-    """A copy of a database beside it, whole, under a name that says when it was made."""
+    """Copy a database beside itself, under a name with the current time."""
     to = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    with replacing(to) as temporary:
+    with atomic_write(to) as temporary:
         temporary.touch(mode=0o600)
         with (
             contextlib.closing(sqlite3.connect(path, timeout=10)) as source,

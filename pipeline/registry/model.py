@@ -1,8 +1,7 @@
-"""A stored model: loaded only when its digest is the recorded one, and unable to run code.
+"""A stored model: loaded only if its digest is the recorded one, and unable to run code.
 
-First its size, then its digest, then what its bytes are (screen.py); only then is it parsed.
-
-The door to ONNX Runtime. The file is whole: the names of its inputs travel in its metadata.
+Size, digest and format (model_scan.py) are checked before the file is parsed. Its metadata hold the
+names of its inputs. The only module that imports ONNX Runtime.
 """
 
 from dataclasses import dataclass
@@ -44,11 +43,11 @@ def predictions_hash(risk: np.ndarray) -> str:
 
 
 def load(path: Path, digest: str) -> Model:
-    """Load a stored model once its bytes are known to be the recorded ones.
+    """Load a stored model after its bytes were verified.
 
     Raises:
         ArtifactMissing: there is no such file.
-        ArtifactTampered: its SHA-256 is not `digest`, or it is no model of this pipeline.
+        ArtifactTampered: its SHA-256 is not `digest`, or it is not a model of this pipeline.
     """
     if not path.is_file():
         raise ArtifactMissing(f"{path} is missing; `make train` writes it")
@@ -68,7 +67,7 @@ def load(path: Path, digest: str) -> Model:
     failures = [kind for kind in vars(state).values() if _is_failure(kind)]
     try:
         session = _session(content)
-    except (ValueError, *failures) as error:  # its own words need not be UTF-8
+    except (ValueError, *failures) as error:  # its message need not be UTF-8
         raise _no_model(path, f" but malformed ONNX ({type(error).__name__})") from error
     names = _features(session, path)
     shapes = {i.name: i.shape[1:] for i in session.get_inputs()}
@@ -85,8 +84,8 @@ def _no_model(path: Path, why: str) -> ArtifactTampered:
 
 def _features(session: Any, path: Path) -> list[str]:
     try:
-        told = session.get_modelmeta().custom_metadata_map.get(FEATURES_KEY, "")
-        names = parse_json(told.encode())
+        text = session.get_modelmeta().custom_metadata_map.get(FEATURES_KEY, "")
+        names = parse_json(text.encode())
     except ValueError as error:
         raise _no_model(path, f": its {FEATURES_KEY} cannot be read ({error})") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -101,13 +100,13 @@ def _session(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # Else bytes that say so are taken for a file in its own format, which nothing here has read.
+    # Otherwise bytes could claim to be ORT's own format, which the scan does not read.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _is_failure(kind: Any) -> bool:
-    """ONNX Runtime has an exception for every cause, and no class above them."""
+    """Whether a class is one of ONNX Runtime's exceptions, which share no base class."""
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 

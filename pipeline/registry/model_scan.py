@@ -1,6 +1,7 @@
-"""The door to onnx: what the bytes of a model file are, before ONNX Runtime loads them.
+"""The model scan: the format of a model file, checked before ONNX Runtime loads it.
 
-Nothing that is read here is run: a pickle is disassembled, and ONNX is only parsed.
+Nothing is executed: a pickle is disassembled, and ONNX is only parsed. The only module that imports
+onnx.
 """
 
 import pickletools
@@ -10,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 MAX_BYTES = 8_000_000
-"""Fifty times the model of configs/train.yaml; so much is looked through in seconds."""
+"""Fifty times the model of configs/train.yaml; scanned in seconds."""
 
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
-"""Operators that ONNX itself defines. Others need a library of somebody's own to be loaded."""
+"""Operators that ONNX itself defines; others need a custom library."""
 
 _STARTS = {
     b"PK\3\4": "a zip archive, as torch, Keras and skops write models",
@@ -29,7 +30,7 @@ _OPCODES = 10_000
 
 
 def refusal(content: bytes) -> str:
-    """Why these bytes are not given to ONNX Runtime, as "a pickle, ..."; empty if they may be."""
+    """Why ONNX Runtime may not load these bytes, as "a pickle, ..."; "" if it may."""
     for start, name in _STARTS.items():
         if content.startswith(start):
             return name
@@ -46,7 +47,7 @@ def parse(content: bytes) -> Any:
     """The onnx.ModelProto of these bytes.
 
     Raises:
-        ValueError: they are none, or hold fields that this version of onnx does not define.
+        ValueError: they are not one, or hold fields that this version of onnx does not define.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -63,10 +64,12 @@ def parse(content: bytes) -> Any:
 
 
 def _is_pickle(content: bytes) -> bool:
-    """Protocols from 2 on begin with their number; older ones show by their instructions."""
+    """Whether bytes are a pickle: protocols from 2 on by their header, older ones by opcodes."""
     if content[:1] == b"\x80" and content[1:2] <= b"\x05":
         return len(content) > 1
-    with warnings.catch_warnings(action="ignore"):  # about escapes in what may be no pickle at all
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # about escapes in bytes that may not be a pickle
         try:
             return sum(1 for _ in islice(pickletools.genops(content), _OPCODES)) > 1
         except ValueError:
@@ -74,7 +77,7 @@ def _is_pickle(content: bytes) -> bool:
 
 
 def _messages(message: Any) -> Iterator[Any]:
-    """A message of protobuf and all within it: subgraphs, functions, attributes, training."""
+    """A protobuf message and all nested ones: subgraphs, functions, attributes, training."""
     yield message
     for field, value in message.ListFields():
         if field.message_type:
@@ -83,7 +86,7 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _reason(message: Any) -> str:
-    """Why a message may not be part of a model; empty if it may."""
+    """Why a message may not be part of a model; "" if it may."""
     kind = message.DESCRIPTOR.name
     if kind == "TensorProto" and (message.external_data or message.data_location):
         return "ONNX that would read another file (external data)"

@@ -1,8 +1,9 @@
-"""A release: one commit, one data version, one model, one feature service and one config, sealed.
+"""A release: one commit, data version, model, feature service and config, with a manifest.
 
-Its papers are the files that prove it, under the names that they have in a checkout. dvc.lock is
-the one that says which code, configs and data made which model, so each of the five has to agree
-with it: a release in which two of them come from different runs is refused, whichever two.
+Its files (papers/) have the names that they have in a checkout; the release manifest (release.json)
+lists their digests, and its own digest identifies the release. dvc.lock records which code, configs
+and data made which model, so each of the five parts must agree with it: a release in which two of
+them come from different runs is refused.
 """
 
 import re
@@ -33,24 +34,24 @@ from pipeline.shared.errors import ArtifactTampered, ReleaseRefused
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json
 
 RECORD, PATCH, CARD, OUTPUTS = "release.json", "tree.patch", "card.md", "outputs.json"
-EXPORTED = Path("state/serve/releases")
-"""The release store: what servers load, which start while the registry is down."""
-PAPERS, PLACED = "papers", "placed.json"
-"""Of an exported release: its papers, and which version of the registry it is."""
+RELEASE_STORE = Path("state/serve/releases")
+"""The release store, from which servers load: they start while the registry is down."""
+RELEASE_FILES, EXPORT_RECORD = "papers", "placed.json"
+"""In an exported release: the folder of its files, and the record of its registry version."""
 _NAME = re.compile(r"[0-9a-f]{12}")
 PARTS = ("commit", "data", "model", "features", "config")
-"""What must stay in step."""
+"""The parts that must come from one run."""
 ENVIRONMENT = Path("requirements.lock")
 MANIFEST, SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
 TRAINING, VERDICT = TRAIN / "training.json", EVALUATE / "verdict.json"
 MODEL = TRAIN / versions.MODEL_FILE
-NEEDED = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
-WRITTEN = {
+REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
+PART_FOLDERS = {
     "data": (f"{INGEST}/", f"{VALIDATE}/"),
     "model": (f"{TRAIN}/", f"{EVALUATE}/"),
     "features": (f"{FEATURES}/",),
 }
-"""Where the graph writes what belongs to a part."""
+"""The folders in which the DVC pipeline writes each part."""
 
 
 def _inside(name: str) -> str:
@@ -64,7 +65,7 @@ Name = Annotated[str, AfterValidator(_inside)]
 
 
 class Release(Record):
-    """What goes live together. `papers` holds the SHA-256 of every file that proves it."""
+    """The release manifest. `papers` holds the SHA-256 of every file of the release."""
 
     commit: str
     patch: Sha256 | None
@@ -78,20 +79,20 @@ class Release(Record):
 
 
 def gather(folder: Path) -> None:
-    """Copy the papers of what the checkout holds into `folder`, and the patch of its tree."""
-    figures = [path for path in map(Path, dvc_lock.uncached(Path())) if path.is_file()]
-    for path in {*NEEDED, *figures, *members(CONFIGS, "*.yaml")}:
+    """Copy a release's files from the checkout into `folder`, and the patch of its tree."""
+    figures = [path for path in map(Path, dvc_lock.uncached_outputs(Path())) if path.is_file()]
+    for path in {*REQUIRED_FILES, *figures, *members(CONFIGS, "*.yaml")}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path)
-    write_json(folder / OUTPUTS, dvc_lock.written(Path()))
+    write_json(folder / OUTPUTS, dvc_lock.output_digests(Path()))
     if changed := lineage.patch():
         (folder / PATCH).write_bytes(changed)
 
 
 def seal(folder: Path) -> Release:
-    """Write the record of the papers in `folder`, which are those of the checkout."""
+    """Write the release manifest of the files in `folder`, which `gather` copied."""
     patch = folder / PATCH
-    machine = lineage.surroundings()
+    machine = lineage.platform_versions()
     release = Release(
         commit=lineage.require_checkout(),
         patch=file_hash(patch) if patch.is_file() else None,
@@ -108,44 +109,44 @@ def seal(folder: Path) -> Release:
 
 
 def read(folder: Path, digest: str) -> Release:
-    """The release whose record has this SHA-256, once the papers are exactly those that it names.
+    """Read the release whose manifest has this SHA-256, if its files are exactly the listed ones.
 
     Raises:
-        ArtifactTampered: the record or a paper is another than was sealed, is gone, or was added.
+        ArtifactTampered: the manifest or a file was changed, removed or added.
     """
     record = folder / RECORD
-    found = file_hash(record) if record.is_file() else "nothing"
-    if found != digest:
-        raise ArtifactTampered(_rewritten(_changed(RECORD, found, digest)))
+    actual = file_hash(record) if record.is_file() else "nothing"
+    if actual != digest:
+        raise ArtifactTampered(_tampered(_digest_mismatch(RECORD, actual, digest)))
     release = read_record(Release, record, "register")
     for name, sealed in release.papers.items():
         path = folder / name
-        found = file_hash(path) if path.is_file() else "nothing"
-        if found != sealed:
-            raise ArtifactTampered(_rewritten(_changed(name, found, sealed)))
+        actual = file_hash(path) if path.is_file() else "nothing"
+        if actual != sealed:
+            raise ArtifactTampered(_tampered(_digest_mismatch(name, actual, sealed)))
     for path in _files(folder):
         if (name := path.relative_to(folder).as_posix()) not in release.papers:
-            raise ArtifactTampered(_rewritten(_changed(name, file_hash(path), "nothing")))
-    for name in map(str, [*NEEDED, CARD]):
+            raise ArtifactTampered(_tampered(_digest_mismatch(name, file_hash(path), "nothing")))
+    for name in map(str, [*REQUIRED_FILES, CARD]):
         if name not in release.papers:
-            raise ArtifactTampered(_rewritten(f"{RECORD} of the release names no {name}"))
+            raise ArtifactTampered(_tampered(f"{RECORD} of the release names no {name}"))
     return release
 
 
-def _changed(name: str, found: str, sealed: str) -> str:
-    return f"{name} of the release has SHA-256 {found[:12]}, {sealed[:12]} was sealed"
+def _digest_mismatch(name: str, actual: str, sealed: str) -> str:
+    return f"{name} of the release has SHA-256 {actual[:12]}, {sealed[:12]} was sealed"
 
 
-def _rewritten(told: str) -> str:
-    return f"{told}; the registry's files were changed: restore them from a backup; {REPAIR}"
+def _tampered(fault: str) -> str:
+    return f"{fault}; the registry's files were changed: restore them from a backup; {REPAIR}"
 
 
 def disagreements(
     release: Release, folder: Path, model: Path, checkout: Path | None = None
 ) -> dict[str, str]:
-    """Each part that does not belong to the release's dvc.lock, and why; none where all do.
+    """Each part that disagrees with the release's dvc.lock, and why.
 
-    Without a `checkout` of its commit, the commit's code cannot be asked.
+    The commit's code is compared only with a `checkout` of it.
     """
     lock = dvc_lock.read_lock(folder / dvc_lock.LOCK)
     reasons = {
@@ -166,24 +167,24 @@ def require_in_step(
     """Refuse a release whose parts come from different runs.
 
     Raises:
-        ReleaseRefused: names each part that does not belong to the others, and why.
+        ReleaseRefused: parts disagree; names each, and why.
     """
-    if found := disagreements(release, folder, model, checkout):
-        listed = "; ".join(f"{part}: {why}" for part, why in found.items())
+    if wrong := disagreements(release, folder, model, checkout):
+        listed = "; ".join(f"{part}: {why}" for part, why in wrong.items())
         raise ReleaseRefused(
-            f"{len(found)} of {len(PARTS)} parts of the release do not belong to the run that its "
+            f"{len(wrong)} of {len(PARTS)} parts of the release do not belong to the run that its "
             f"dvc.lock describes: {listed}; run `make evaluate register`"
         )
 
 
 def _tree_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    """Whether the papers that are files of the commit are those that the graph ran with."""
+    """How the release's patch or source files differ from those of the run; "" if they do not."""
     if (sealed := release.papers.get(PATCH)) != release.patch:
         return f"the release names the patch {_short(release.patch)}, {PATCH} is {_short(sealed)}"
     for path, ran in _deps(lock):
         is_code = path in release.papers and not path.startswith("data/")
-        if is_code and (held := dvc_lock.md5(folder / path)) != ran:
-            return f"{path} is {_short(held)}, the graph ran {_short(ran)}"
+        if is_code and (actual := dvc_lock.md5(folder / path)) != ran:
+            return f"{path} is {_short(actual)}, the DVC pipeline ran {_short(ran)}"
     return ""
 
 
@@ -191,70 +192,80 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
     if (here := lineage.require_checkout(checkout)) != release.commit:
         return f"the release names {release.commit[:12]}, the checkout is {here[:12]}"
     for path, ran in _deps(lock):
-        if not path.startswith("data/") and (held := dvc_lock.md5(checkout / path)) != ran:
-            return f"{path} is {_short(held)} in {release.commit[:12]}, the graph ran {_short(ran)}"
+        if not path.startswith("data/") and (actual := dvc_lock.md5(checkout / path)) != ran:
+            at = release.commit[:12]
+            return f"{path} is {_short(actual)} in {at}, the DVC pipeline ran {_short(ran)}"
     return _values_differ(checkout, lock)
 
 
 def _data_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    told = _data_version(folder)
-    return _named("the manifest", release.data, told) or _run_differs("data", release, folder, lock)
+    data = _data_version(folder)
+    return _digest_differs("the manifest", release.data, data) or _run_differs(
+        "data", release, folder, lock
+    )
 
 
 def _model_differs(
     release: Release, folder: Path, model: Path, lock: dict[str, dvc_lock.Stage]
 ) -> str:
-    told, judged = _json(folder / TRAINING)["digest"], _json(folder / VERDICT)["challenger"]
+    trained, judged = _json(folder / TRAINING)["digest"], _json(folder / VERDICT)["challenger"]
     return (
-        _named("the file", release.model, file_hash(model))
-        or _named(TRAINING.name, release.model, told)
-        or _named(VERDICT.name, release.model, judged)
+        _digest_differs("the file", release.model, file_hash(model))
+        or _digest_differs(TRAINING.name, release.model, trained)
+        or _digest_differs(VERDICT.name, release.model, judged)
         or _run_differs("model", release, folder, lock)
-        or _written(MODEL, folder, lock, model)
+        or _output_differs(MODEL, folder, lock, model)
     )
 
 
 def _features_differ(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    told = _json(folder / SERVICE)["version"]
-    return _named(SERVICE.name, release.features, told) or (
+    service = _json(folder / SERVICE)["version"]
+    return _digest_differs(SERVICE.name, release.features, service) or (
         _run_differs("features", release, folder, lock)
     )
 
 
 def _config_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    told = _config_version(folder, lock)
-    return _values_differ(folder, lock) or _named("configs/", release.config, told)
+    config = _config_version(folder, lock)
+    return _values_differ(folder, lock) or _digest_differs("configs/", release.config, config)
 
 
 def _values_differ(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     for path, ran in _params(lock):
         if _plain(read_values(folder / path)) != _plain(ran):
-            return f"{path} holds other values than the graph ran with"
+            return f"{path} holds other values than the DVC pipeline ran with"
     return ""
 
 
 def _run_differs(part: str, release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    """Whether the graph wrote each paper of a part, and later stages ran with what it wrote."""
+    """How a part's files differ from the run's outputs, or later stages' inputs from these."""
     outs = _outs(lock)
     for paper in sorted(release.papers):
-        if paper.startswith(WRITTEN[part]) and (why := _written(Path(paper), folder, lock)):
+        if paper.startswith(PART_FOLDERS[part]) and (
+            why := _output_differs(Path(paper), folder, lock)
+        ):
             return why
     for path, ran in _deps(lock):
-        if path.startswith(WRITTEN[part]) and (wrote := outs.get(path, ran)) != ran:
-            return f"the graph wrote {path} {_short(wrote)}, a later stage ran with {_short(ran)}"
+        if path.startswith(PART_FOLDERS[part]) and (wrote := outs.get(path, ran)) != ran:
+            what = f"the DVC pipeline wrote {path} {_short(wrote)}"
+            return f"{what}, a later stage ran with {_short(ran)}"
     return ""
 
 
-def _named(who: str, named: str, told: str) -> str:
-    return "" if named == told else f"the release names {_short(named)}, {who} is {_short(told)}"
+def _digest_differs(what: str, named: str, actual: str) -> str:
+    if named == actual:
+        return ""
+    return f"the release names {_short(named)}, {what} is {_short(actual)}"
 
 
-def _written(
+def _output_differs(
     path: Path, folder: Path, lock: dict[str, dvc_lock.Stage], at: Path | None = None
 ) -> str:
-    """Whether an output of the graph is the one that the lock says it wrote."""
-    held, ran = dvc_lock.md5(at or folder / path), _outs(lock).get(path.as_posix())
-    return "" if held == ran else f"{path} is {_short(held)}, the graph wrote {_short(ran)}"
+    """How an output of the DVC pipeline differs from the lock's; "" if it does not."""
+    actual, ran = dvc_lock.md5(at or folder / path), _outs(lock).get(path.as_posix())
+    return (
+        "" if actual == ran else f"{path} is {_short(actual)}, the DVC pipeline wrote {_short(ran)}"
+    )
 
 
 def _short(digest: str | None) -> str:
@@ -266,7 +277,7 @@ def _outs(lock: dict[str, dvc_lock.Stage]) -> dict[str, str]:
 
 
 def _deps(lock: dict[str, dvc_lock.Stage]) -> Iterator[tuple[str, str]]:
-    """What each stage read: the same file more than once, as it was when each of them ran."""
+    """Each stage's dependencies; a file read by several stages comes once for each."""
     for stage in lock.values():
         yield from stage.deps.items()
 
@@ -277,7 +288,7 @@ def _params(lock: dict[str, dvc_lock.Stage]) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A config's value as it is compared: YAML's two versions read 1e-05 differently."""
+    """A config's value for comparison: YAML 1.1 and 1.2 read 1e-05 differently."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -288,7 +299,7 @@ def _plain(value: Any) -> Any:
 
 
 def _config_version(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    """One digest over the configs that the graph's stages ran with."""
+    """One digest over the configs of the DVC pipeline's stages."""
     names = sorted({path for path, _ in _params(lock)})
     return text_hash("\n".join(f"{name} {file_hash(folder / name)}" for name in names))
 
@@ -298,7 +309,7 @@ def _data_version(folder: Path) -> str:
 
 
 def _json(path: Path) -> Any:
-    """A paper as plain values: an old release's papers need not fit the records of today."""
+    """A release file as plain values: an old one need not fit today's records."""
     return read_json(path, "register")
 
 
@@ -307,7 +318,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def tags(release: Release, folder: Path) -> dict[str, str]:
-    """What the registry shows of a release: every tag follows from the sealed papers."""
+    """The registry's tags of a release, all computed from its files."""
     training, verdict = _json(folder / TRAINING), _json(folder / VERDICT)
     return {
         "release": file_hash(folder / RECORD),
@@ -332,20 +343,20 @@ def tags(release: Release, folder: Path) -> dict[str, str]:
 
 
 def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, Path]:
-    """A registered version's release, the folder of its papers, and its model file, all checked.
+    """Fetch and verify a version's release: its manifest, its folder of files, its model file.
 
     Raises:
-        ArtifactTampered: a tag, a paper or the model is another than was registered.
+        ArtifactTampered: a tag, a file or the model differs from the registered one.
         ReleaseRefused: the parts do not belong together.
     """
     digest = registered.tag("release")
-    folder = versions.fetch_folder(config, registered, place(digest))
+    folder = versions.fetch_folder(config, registered, artifact_path(digest))
     release = read(folder, digest)
     for name, sealed in tags(release, folder).items():
-        if (told := registered.tags.get(name, "nothing")) != sealed:
+        if (tag := registered.tags.get(name, "nothing")) != sealed:
             raise ArtifactTampered(
-                f"tag {name} of {config.model_name} version {registered.number} says {told!r}, "
-                f"its sealed release says {sealed!r}: the registry was rewritten; restore "
+                f"tag {name} of {config.model_name} version {registered.number} says {tag!r}, "
+                f"its release says {sealed!r}: the registry was rewritten; restore "
                 f"{config.tracking_url} from a backup; {REPAIR}"
             )
     model = versions.fetch(config, registered)
@@ -353,11 +364,11 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     return release, folder, model
 
 
-def exported() -> list[Path]:
-    """The folders of the release store; not what was moved aside or is only being written."""
-    return [folder for folder in sorted(EXPORTED.glob("*")) if _NAME.fullmatch(folder.name)]
+def exported_releases() -> list[Path]:
+    """The folders in the release store, without broken ones moved aside and unfinished ones."""
+    return [folder for folder in sorted(RELEASE_STORE.glob("*")) if _NAME.fullmatch(folder.name)]
 
 
-def place(digest: str) -> str:
-    """Where a run keeps the release with this digest."""
+def artifact_path(digest: str) -> str:
+    """The folder in a run's artifacts for the release with this digest."""
     return f"release/{digest[:12]}"

@@ -1,7 +1,7 @@
-"""A release ready to be served: exported from the registry once, and loaded without it ever after.
+"""The release loader: releases are exported from the registry once, then loaded without it.
 
-A server must start while the registry is down, so `export` puts what it needs beside it. What lies
-there is checked again at every start: the papers, the model, and that they belong together.
+A server must start while the registry is down, so `export` copies what it needs. Every start
+verifies the copy again: the files, the model, and that they belong together.
 """
 
 import re
@@ -30,22 +30,22 @@ from pipeline.shared.errors import (
 )
 from pipeline.shared.files import own_temporary, write_json
 
-RELEASES = release.EXPORTED
+RELEASES = release.RELEASE_STORE
 WARM_UP = TRAIN / "warmup.json"
 
 
-class Placed(Record):
-    """Which version of the registry an exported release is."""
+class ExportRecord(Record):
+    """The registry's version of an exported release."""
 
     number: str
     release: str
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A version of the model with its release, once everything in it was found to be as sealed.
+class LoadedRelease:
+    """A verified release with its model, ready to serve.
 
-    `folder` holds the papers. `warm_up` is None in a release older than that record.
+    `folder` holds the release's files. `warm_up` is None in a release older than that record.
     `trained_until` is the midnight in New York after the last day of its training window.
     """
 
@@ -59,16 +59,16 @@ class Loaded:
     trained_until: pd.Timestamp
 
 
-def place(digest: str) -> Path:
-    """Where the release with this digest is exported to."""
+def export_folder(digest: str) -> Path:
+    """The folder of the exported release with this digest."""
     return RELEASES / digest[:12]
 
 
 def export(name: str) -> str:
-    """Put a registered release where servers load it from, and return its digest.
+    """Export a registered release to the release store; returns its digest.
 
-    `name` is a version's number or alias, or the digest of its release. What is already there stays
-    as it is: `loaded` checks it.
+    `name` is a version's number or alias, or its release's digest. An existing export stays as it
+    is: `load_release` verifies it.
 
     Raises:
         VersionUnknown: the registry has no such version.
@@ -76,30 +76,30 @@ def export(name: str) -> str:
         ReleaseRefused: the parts do not belong together.
     """
     registry = load(RegisterConfig)
-    version = _named(registry, name)
+    version = _find_version(registry, name)
     digest = version.tag("release")
-    to = place(digest)
+    to = export_folder(digest)
     if not to.is_dir():
-        _, papers, model = release.fetch(registry, version)
-        _copy(to, papers, model, Placed(number=version.number, release=digest))
+        _, files, model = release.fetch(registry, version)
+        _copy(to, files, model, ExportRecord(number=version.number, release=digest))
     return digest
 
 
-def _named(registry: RegisterConfig, name: str) -> versions.Version:
+def _find_version(registry: RegisterConfig, name: str) -> versions.Version:
     if re.fullmatch(r"[0-9a-f]{64}", name):
-        return versions.sealed(registry, name)
-    return champions.named(registry, name)
+        return versions.version_of_release(registry, name)
+    return champions.get_version(registry, name)
 
 
-def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
-    """A folder is there as a whole or not at all, whoever is killed or comes second."""
+def _copy(to: Path, files: Path, model: Path, record: ExportRecord) -> None:
+    """Copy atomically: a kill leaves no half export, and the first of two writers wins."""
     RELEASES.parent.parent.mkdir(exist_ok=True)
     for folder in (RELEASES.parent, RELEASES):
         folder.mkdir(mode=0o700, exist_ok=True)
     temporary = own_temporary(to)
-    shutil.copytree(papers, temporary / release.PAPERS)
+    shutil.copytree(files, temporary / release.RELEASE_FILES)
     shutil.copyfile(model, temporary / versions.MODEL_FILE)
-    write_json(temporary / release.PLACED, placed.model_dump())
+    write_json(temporary / release.EXPORT_RECORD, record.model_dump())
     temporary.chmod(0o700)
     try:
         temporary.rename(to)
@@ -109,55 +109,63 @@ def _copy(to: Path, papers: Path, model: Path, placed: Placed) -> None:
             raise
 
 
-def loaded(digest: str) -> Loaded:
-    """The exported release with this digest, everything in it checked; exported if it is not there.
+def load_release(digest: str) -> LoadedRelease:
+    """Load and verify the exported release with this digest; export it first if necessary.
 
     Raises:
-        ArtifactTampered: a paper or the model is another than was sealed.
-        ReleaseRefused: the parts do not belong together, or it was trained with other features than
-            this checkout serves.
+        ArtifactTampered: a file or the model differs from the exported one.
+        ReleaseRefused: the parts do not belong together, or its features are not those that this
+            checkout serves.
     """
-    folder = place(digest)
+    folder = export_folder(digest)
     if not folder.is_dir():
         export(digest)
-    papers, file = folder / release.PAPERS, folder / versions.MODEL_FILE
-    placed = read_record(Placed, folder / release.PLACED, "server")
+    files, file = folder / release.RELEASE_FILES, folder / versions.MODEL_FILE
+    record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
     try:
-        sealed = release.read(papers, digest)
+        sealed = release.read(files, digest)
         model = load_model(file, sealed.model)
     except ArtifactTampered as error:
         raise ArtifactTampered(
             f"{folder} is not what was exported: {str(error).partition(';')[0]}; {REPAIR}, here "
             "the registry"
         ) from error
-    release.require_in_step(sealed, papers, file)
+    release.require_in_step(sealed, files, file)
     config = load(FeaturesConfig)
-    _require_service(placed.number, sealed, service_version(config.model_dump()))
-    recorded = papers / WARM_UP
-    warm_up = read_record(WarmUp, recorded, "train") if recorded.is_file() else None
-    training = read_record(Training, papers / release.TRAINING, "train")
-    told = (placed.number, digest, model, config, sealed.features, papers, warm_up)
-    return Loaded(*told, _end_of(training.window))
+    _require_service(record.number, sealed, service_version(config.model_dump()))
+    recorded = files / WARM_UP
+    training = read_record(Training, files / release.TRAINING, "train")
+    return LoadedRelease(
+        number=record.number,
+        release=digest,
+        model=model,
+        features=config,
+        service=sealed.features,
+        folder=files,
+        warm_up=read_record(WarmUp, recorded, "train") if recorded.is_file() else None,
+        trained_until=_end_of(training.window),
+    )
 
 
-def broken(folder: Path) -> str:
-    """Why an exported release is not what was exported; "" where it is whole."""
+def export_fault(folder: Path) -> str:
+    """Why an exported release was damaged or changed; "" if it is intact."""
     try:
-        placed = read_record(Placed, folder / release.PLACED, "server")
-        if place(placed.release).name != folder.name:
-            return f"{release.PLACED} names the release {placed.release[:12]}"
-        sealed = release.read(folder / release.PAPERS, placed.release)
-        release.require_in_step(sealed, folder / release.PAPERS, folder / versions.MODEL_FILE)
+        record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
+        if export_folder(record.release).name != folder.name:
+            return f"{release.EXPORT_RECORD} names the release {record.release[:12]}"
+        files = folder / release.RELEASE_FILES
+        sealed = release.read(files, record.release)
+        release.require_in_step(sealed, files, folder / versions.MODEL_FILE)
     except (PipelineError, OSError) as refusal:
         return str(refusal).partition(";")[0]
     return ""
 
 
-def broken_in_registry(config: RegisterConfig, version: versions.Version) -> str:
-    """Why a version is not what was registered; "" where papers, tags and model are whole.
+def registry_fault(config: RegisterConfig, version: versions.Version) -> str:
+    """Why a version was damaged or changed; "" if files, tags and model are intact.
 
     Raises:
-        StorageFailed: it cannot be read, so it may be whole.
+        StorageFailed: it cannot be read, so it may be intact.
     """
     try:
         release.fetch(config, version)
@@ -168,24 +176,25 @@ def broken_in_registry(config: RegisterConfig, version: versions.Version) -> str
     return ""
 
 
-def registered(config: RegisterConfig, name: str) -> str:
-    """The number of the whole version whose release the folder of this name holds; "" if none."""
-    for version in versions.held(config).versions.values():
-        if place(version.tag("release")).name == name and not broken_in_registry(config, version):
+def version_of_folder(config: RegisterConfig, name: str) -> str:
+    """The number of the intact version whose export has this folder name; "" if none."""
+    for version in versions.registry_contents(config).versions.values():
+        folder = export_folder(version.tag("release"))
+        if folder.name == name and not registry_fault(config, version):
             return version.number
     return ""
 
 
-def put_back(config: RegisterConfig, version: versions.Version, source: Path) -> None:
-    """Give a version the papers, the model and the tags of its exported release again."""
+def restore_from_export(config: RegisterConfig, version: versions.Version, source: Path) -> None:
+    """Restore a version's files, model and tags from its exported release."""
     digest = version.tag("release")
-    papers = versions.folder_of(config, version, release.place(digest))
-    shutil.copytree(source / release.PAPERS, papers, dirs_exist_ok=True)
+    files = source / release.RELEASE_FILES
+    to = versions.folder_of(config, version, release.artifact_path(digest))
+    shutil.copytree(files, to, dirs_exist_ok=True)
     model = versions.model_of(config, version)
     model.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / versions.MODEL_FILE, model)
-    sealed = release.read(source / release.PAPERS, digest)
-    versions.set_tags(config, version, release.tags(sealed, source / release.PAPERS))
+    versions.set_tags(config, version, release.tags(release.read(files, digest), files))
 
 
 def _end_of(window: str) -> pd.Timestamp:
@@ -201,8 +210,8 @@ def _require_service(number: str, sealed: release.Release, today: str) -> None:
         )
 
 
-def unready(loaded: Loaded) -> str:
-    """Why a loaded model does not answer as it did when it was trained; empty if it does."""
+def warm_up_failure(loaded: LoadedRelease) -> str:
+    """Why the warm-up prediction is not the recorded one; "" if it is."""
     warm = loaded.warm_up
     if warm is None:
         return (

@@ -1,7 +1,7 @@
-"""The door to MLflow: runs, and the registry with its aliases.
+"""Experiment tracking and the model registry with its aliases: the only module that imports MLflow.
 
-A run is recorded from the files in data/train/, so it can be recorded again when the store is new;
-a run of the same model from the same lineage is found, not repeated.
+A run is recorded from the files in data/train/, so it can be recorded again in a new store; a run
+of the same model from the same lineage is reused, not repeated.
 """
 
 import errno
@@ -35,15 +35,15 @@ from pipeline.shared.errors import (
     RegistryRefused,
     StorageFailed,
     VersionUnknown,
-    quoted,
+    shell_quote,
 )
-from pipeline.shared.files import file_hash, read_json, replacing, storage_failed
+from pipeline.shared.files import atomic_write, file_hash, read_json, storage_failure
 
 _APPROVAL = "approval."
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = "model.onnx"
 _LOGGED = "models:/m-"
-"""How the source of a version begins that was logged as a model: with that model's id."""
+"""The prefix of a version's source, before the id of its logged model."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Version:
         """A tag that `register` gives to every version.
 
         Raises:
-            RegistryRefused: the version was put into the registry by other means.
+            RegistryRefused: the version was registered by other means.
         """
         if name not in self.tags:
             raise RegistryRefused(
@@ -70,16 +70,16 @@ class Version:
 
     @property
     def releases(self) -> set[str]:
-        """Its release, and those that it had before it was judged anew."""
+        """Its release, and those before it was evaluated again."""
         return {self.tag("release"), *self.tags.get("releases_before", "").split()}
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a registry holds of the model: its versions by number, and its aliases.
+class RegistryContents:
+    """The model's versions by number, and its aliases.
 
-    `remembered` are the numbers that aliases were last set to: MLflow deletes an alias with its
-    version, and whoever may write the registry may delete it alone.
+    `remembered` holds the numbers that aliases were last set to: MLflow deletes an alias with its
+    version, and anybody with write access can delete an alias alone.
     """
 
     versions: dict[str, Version] = field(default_factory=dict)
@@ -97,10 +97,10 @@ def _client(config: RegisterConfig) -> Any:
 
     os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run` for a run in another store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    # It logs each failure of its database with a traceback before it raises it.
+    # It logs each database error with a traceback before it raises it.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    _keep_to_its_owner(config)
+    _require_private(config)
     locations.require_own_files(config)
     if config.database and not config.database.is_file():
         _make_store(config.database)
@@ -110,8 +110,8 @@ def _client(config: RegisterConfig) -> Any:
     return mlflow.MlflowClient()
 
 
-def _keep_to_its_owner(config: RegisterConfig) -> None:
-    """Whoever can write the files of a registry can make any model champion.
+def _require_private(config: RegisterConfig) -> None:
+    """Refuse a world-writable registry: anybody could make any model champion.
 
     Raises:
         RegistryRefused: everybody may write the database, its folder or the artifacts.
@@ -127,26 +127,26 @@ def _keep_to_its_owner(config: RegisterConfig) -> None:
             raise RegistryRefused(
                 f"everybody may write {path}: its mode is {mode:04o}, at most "
                 f"{mode & ~stat.S_IWOTH:04o} is trusted; look for what is not yours in it, then "
-                f"`chmod -R o-w {quoted(path)}`"
+                f"`chmod -R o-w {shell_quote(path)}`"
             )
 
 
 @cache
 def _keeps_modes(folder: Path) -> bool:
-    """Whether chmod does anything in a folder; where it does not, that is said once."""
+    """Whether chmod has an effect in a folder; if not, warn once."""
     with tempfile.TemporaryFile(dir=folder) as stream:  # which is its owner's alone
         if not os.fstat(stream.fileno()).st_mode & stat.S_IWOTH:
             return True
     sys.stderr.write(
         f"{folder.resolve()}: this file system keeps no modes, as drives of Windows do not that "
-        "are mounted in WSL: whoever uses this machine may write the registry; a folder of Linux's "
+        "are mounted in WSL: all users of this machine may write the registry; a folder of Linux's "
         "own, such as ~/, keeps it to its owner and is faster\n"
     )
     return False
 
 
 def _without_password(url: str) -> str:
-    """A server's address for MLflow, which would repeat a password in it; it takes one apart."""
+    """A server's address without its password, which MLflow would log; it goes into variables."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.username is None:
         return url
@@ -156,23 +156,23 @@ def _without_password(url: str) -> str:
 
 
 def _make_store(database: Path) -> None:
-    """Make an empty SQLite store in one step: MLflow cannot go on with one half made."""
+    """Make an empty SQLite store atomically: MLflow cannot continue with half of one."""
     from mlflow import MlflowClient
 
-    with replacing(database) as temporary:
+    with atomic_write(database) as temporary:
         url = f"sqlite:///{temporary}"
         MlflowClient(url, url).search_experiments(max_results=1)
 
 
 def exists(config: RegisterConfig) -> bool:
-    """Whether there is a store at all; told without loading MLflow where it is a local file."""
+    """Whether there is a store; a local file is checked without importing MLflow."""
     return config.database is None or config.database.is_file()
 
 
 def _experiment(client: Any, config: RegisterConfig) -> str:
-    found = client.get_experiment_by_name(config.experiment)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     location = locations.artifact_location(config)
     made = str(client.create_experiment(config.experiment, artifact_location=location))
     locations.set_location(config, made)
@@ -180,7 +180,7 @@ def _experiment(client: Any, config: RegisterConfig) -> str:
 
 
 def find_run(config: RegisterConfig, digest: str) -> str | None:
-    """The newest finished run that stored a model with this digest, if there is one."""
+    """The newest finished run with a model of this digest, if there is one."""
     client = _client(config)
     runs = client.search_runs(
         [_experiment(client, config)],
@@ -213,7 +213,7 @@ def record(config: RegisterConfig, training: Training) -> str:
         )
         _log_data(client, active.info.run_id, training)
         _log_files()
-        _take_writing_from_everybody(active.info.artifact_uri)
+        _remove_world_write(active.info.artifact_uri)
         _log_model(training)
         return str(active.info.run_id)
 
@@ -292,8 +292,8 @@ def _log_files() -> None:
             mlflow.log_artifact(str(path), "lineage")
 
 
-def _take_writing_from_everybody(artifacts: str) -> None:
-    """MLflow copies files with their modes, which the checkout's owner may have left open."""
+def _remove_world_write(artifacts: str) -> None:
+    """Remove world write access from artifacts: MLflow copies files with their modes."""
     url = urlsplit(artifacts)
     if url.scheme in ("", "file"):
         for path in Path(unquote(url.path)).rglob("*"):
@@ -301,10 +301,10 @@ def _take_writing_from_everybody(artifacts: str) -> None:
                 path.chmod(mode & ~stat.S_IWOTH)
 
 
-def aliased(config: RegisterConfig, alias: str) -> Version | None:
+def version_of_alias(config: RegisterConfig, alias: str) -> Version | None:
     """The version that an alias names, or None where the alias is not set.
 
-    Who is champion is not asked here: the ledger says that, and its alias follows (champions.py).
+    For the champion, use champions.py: the ledger names it, and the alias follows.
 
     Raises:
         RegistryRefused: the alias names a version that is gone.
@@ -316,24 +316,24 @@ def aliased(config: RegisterConfig, alias: str) -> Version | None:
     if model is None or alias not in model.aliases:
         return None
     number = model.aliases[alias]
-    with _kept(config, alias, str(number), "the registry"):
+    with _require_kept(config, alias, str(number), "the registry"):
         return _version(client.get_model_version(config.model_name, number))
 
 
-def held(config: RegisterConfig) -> Held:
-    """Everything that the registry holds of the model; nothing where there is no registry."""
+def registry_contents(config: RegisterConfig) -> RegistryContents:
+    """All versions and aliases of the model; empty without a registry."""
     if not exists(config):
-        return Held()
+        return RegistryContents()
     model = _registered_model(_client(config), config)
     if model is None:
-        return Held()
+        return RegistryContents()
     aliases = {name: str(number) for name, number in model.aliases.items()}
     versions = {version.number: version for version in _versions(config)}
-    return Held(versions, aliases, dict(model.tags))
+    return RegistryContents(versions, aliases, dict(model.tags))
 
 
 def _registered_model(client: Any, config: RegisterConfig) -> Any:
-    """The registry's entry for the model, or None; only its absence is that, no other failure."""
+    """The registry's entry for the model, None if there is none; other failures are raised."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -344,12 +344,12 @@ def _registered_model(client: Any, config: RegisterConfig) -> Any:
         return None
 
 
-def _version(found: Any) -> Version:
-    tags = dict(found.tags)
-    return Version(str(found.version), tags.get("model_digest", ""), str(found.run_id), tags)
+def _version(entry: Any) -> Version:
+    tags = dict(entry.tags)
+    return Version(str(entry.version), tags.get("model_digest", ""), str(entry.run_id), tags)
 
 
-def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
+def _missing(config: RegisterConfig, name: str, number: str, place: str) -> str:
     return (
         f"{config.model_name} {name} is version {number}, but {place} no longer holds it: restore "
         f"{config.tracking_url} and {config.artifacts_url} from a backup; {REPAIR}"
@@ -357,8 +357,8 @@ def _gone(config: RegisterConfig, name: str, number: str, place: str) -> str:
 
 
 @contextmanager
-def _kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterator[None]:
-    """Refuse where `place` lost what the block asks for; a locked database has lost nothing."""
+def _require_kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterator[None]:
+    """Turn a failed read of `place` into a refusal; a locked database has lost nothing."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -369,30 +369,30 @@ def _kept(config: RegisterConfig, name: str, number: str, place: str) -> Iterato
             raise refusal from error
         if (failed := _not_written(error)) is not None:
             raise failed from error
-        raise RegistryRefused(_gone(config, name, number, place)) from error
+        raise RegistryRefused(_missing(config, name, number, place)) from error
 
 
 def _not_written(error: BaseException | None) -> StorageFailed | None:
-    """MLflow writes beside what it reads; where it cannot, nothing is lost."""
+    """The refusal for a failed write: MLflow writes while it reads, and then nothing is lost."""
     while error is not None:
         if isinstance(error, OSError) and error.filename and error.errno != errno.ENOTDIR:
-            return storage_failed(Path(os.fsdecode(error.filename)), error)
+            return storage_failure(Path(os.fsdecode(error.filename)), error)
         error = error.__cause__ or error.__context__
     return None
 
 
 def _source(client: Any, config: RegisterConfig, number: str) -> str:
-    """Where the folder of a version's model is; MLflow finds that of this folder's registry."""
+    """The address of a version's model folder, also in another project's registry."""
     source = str(client.get_model_version(config.model_name, number).source)
     if locations.project(config) == Path.cwd().resolve():
         return source
     if source.startswith(_LOGGED):
         source = str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
-    return locations.in_full(config, source)
+    return locations.resolve(config, source)
 
 
 def fetch(config: RegisterConfig, registered: Version) -> Path:
-    """A registered version's model file on this machine, its digest checked.
+    """Fetch a registered version's model file and verify its digest.
 
     Raises:
         RegistryRefused: the file is gone from the store.
@@ -402,23 +402,23 @@ def fetch(config: RegisterConfig, registered: Version) -> Path:
     import mlflow
 
     source = _source(client, config, registered.number)
-    with _kept(config, "in use", registered.number, str(config.artifacts_url)):
+    with _require_kept(config, "in use", registered.number, str(config.artifacts_url)):
         path = Path(mlflow.artifacts.download_artifacts(source)) / MODEL_FILE
-        found = file_hash(path)
-    if found != registered.digest:
+        actual = file_hash(path)
+    if actual != registered.digest:
         raise ArtifactTampered(
-            f"{config.model_name} version {registered.number} has SHA-256 {found[:12]}…, "
+            f"{config.model_name} version {registered.number} has SHA-256 {actual[:12]}…, "
             f"{registered.digest[:12]}… was registered; it is not loaded: restore "
             f"{config.artifacts_url} from a backup; {REPAIR}"
         )
     return path
 
 
-def named(config: RegisterConfig, name: str) -> Version:
+def get_version(config: RegisterConfig, name: str) -> Version:
     """The version with this number or alias.
 
     Raises:
-        VersionUnknown: the name cannot be one, or the registry has no such version.
+        VersionUnknown: the name is not valid, or the registry has no such version.
     """
     if not re.fullmatch(r"[1-9][0-9]{0,8}|[a-z][a-z0-9-]{0,60}", name):
         raise VersionUnknown(
@@ -428,17 +428,17 @@ def named(config: RegisterConfig, name: str) -> Version:
     registered = _registered_model(_client(config), config) if exists(config) else None
     aliases = dict(registered.aliases) if registered else {}
     versions = {version.number: version for version in _versions(config)} if registered else {}
-    found = versions.get(str(aliases.get(name, name)))
-    if found is None:
+    version = versions.get(str(aliases.get(name, name)))
+    if version is None:
         raise VersionUnknown(
             f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
             f"{sorted(aliases)}; `make run` adds one"
         )
-    return found
+    return version
 
 
-def sealed(config: RegisterConfig, release: str) -> Version:
+def version_of_release(config: RegisterConfig, release: str) -> Version:
     """The version whose release has this digest.
 
     Raises:
@@ -456,8 +456,8 @@ def sealed(config: RegisterConfig, release: str) -> Version:
 
 
 def _versions(config: RegisterConfig) -> list[Version]:
-    found = _client(config).search_model_versions(f"name = '{config.model_name}'")
-    return [_version(one) for one in found]
+    entries = _client(config).search_model_versions(f"name = '{config.model_name}'")
+    return [_version(entry) for entry in entries]
 
 
 def find_version(config: RegisterConfig, digest: str) -> Version | None:
@@ -484,10 +484,10 @@ def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str
 
 
 def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
-    """Point an alias at a version; the registry does it in one step.
+    """Point an alias at a version, atomically.
 
-    A tag of the model keeps the number, so that an alias that is lost later can be told. The alias
-    comes last: whoever is killed before it finds it where it was, and does all of it again.
+    A tag of the model keeps the number, so that an alias lost later can be reported. The alias is
+    set last: after a kill before that, the old alias stands and the call can be repeated.
     """
     client = _client(config)
     client.set_registered_model_tag(config.model_name, alias, number)
@@ -495,15 +495,15 @@ def set_alias(config: RegisterConfig, alias: str, number: str) -> None:
 
 
 def set_tags(config: RegisterConfig, registered: Version, tags: dict[str, str]) -> Version:
-    """The version with tags that were added to it or replaced."""
+    """Add or replace tags of a version; returns the version with them."""
     client = _client(config)
     for name, value in tags.items():
         client.set_model_version_tag(config.model_name, registered.number, name, value)
     return replace(registered, tags={**registered.tags, **tags})
 
 
-def plant(config: RegisterConfig, champion: Version, model: Path) -> str:
-    """Make a copy of a version the champion of another, empty registry; its number there."""
+def copy_champion(config: RegisterConfig, champion: Version, model: Path) -> str:
+    """Copy a version into another, empty registry as its champion; returns its number there."""
     client = _client(config)
     locations.require_written_here(config)
     run = client.create_run(_experiment(client, config))
@@ -519,8 +519,8 @@ def plant(config: RegisterConfig, champion: Version, model: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Restored:
-    """A version to make again: its files, the place of its papers in the run, and its tags."""
+class VersionFiles:
+    """A version to restore: model, release files, their `place` in the run, and tags."""
 
     model: Path
     papers: Path
@@ -528,7 +528,7 @@ class Restored:
     tags: dict[str, str]
 
 
-def restore(config: RegisterConfig, versions: dict[int, Restored]) -> None:
+def restore(config: RegisterConfig, versions: dict[int, VersionFiles]) -> None:
     """Fill an empty registry with versions of these numbers; the numbers between stay unused."""
     client = _client(config)
     client.create_registered_model(config.model_name)
@@ -558,7 +558,7 @@ def log_folder(config: RegisterConfig, run_id: str, folder: Path, place: str) ->
 
 
 def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Path:
-    """The folder `place` of a version's run, on this machine.
+    """Fetch the folder `place` of a version's run.
 
     Raises:
         RegistryRefused: it is gone from the store.
@@ -566,18 +566,18 @@ def fetch_folder(config: RegisterConfig, registered: Version, place: str) -> Pat
     client = _client(config)
     import mlflow
 
-    with _kept(config, place, registered.number, str(config.artifacts_url)):
-        kept = locations.in_full(config, client.get_run(registered.run_id).info.artifact_uri)
-        return Path(mlflow.artifacts.download_artifacts(f"{kept}/{place}"))
+    with _require_kept(config, place, registered.number, str(config.artifacts_url)):
+        artifacts = locations.resolve(config, client.get_run(registered.run_id).info.artifact_uri)
+        return Path(mlflow.artifacts.download_artifacts(f"{artifacts}/{place}"))
 
 
 def folder_of(config: RegisterConfig, registered: Version, place: str) -> Path:
-    """Where a local store keeps the folder `place` of a version's run."""
+    """The path of the folder `place` of a version's run in a local store."""
     return _local(f"{_client(config).get_run(registered.run_id).info.artifact_uri}/{place}")
 
 
 def model_of(config: RegisterConfig, registered: Version) -> Path:
-    """Where a local store keeps a version's model file."""
+    """The path of a version's model file in a local store."""
     uri = _client(config).get_model_version_download_uri(config.model_name, registered.number)
     return _local(uri) / MODEL_FILE
 
@@ -587,9 +587,9 @@ def _local(uri: str) -> Path:
 
 
 def approve(config: RegisterConfig, registered: Version, words: dict[str, str]) -> None:
-    """Add an approval to a version, with the instant at which it was given; none is replaced.
+    """Add an approval to a version, with its wall-clock instant; none is replaced.
 
-    One approval belongs to one entry of the ledger: a second one for the same is not added.
+    Each ledger entry has one approval: a second one for the same entry is not added.
     """
     known = approvals(registered)
     if any(one.get("entry", "") == words["entry"] for one in known):
@@ -600,7 +600,7 @@ def approve(config: RegisterConfig, registered: Version, words: dict[str, str]) 
 
 
 def approvals(registered: Version) -> list[dict[str, str]]:
-    """Who made a version champion, and when: the oldest first."""
+    """A version's approvals, by whom and when, the oldest first."""
     names = sorted(name for name in registered.tags if name.startswith(_APPROVAL))
     return [json.loads(registered.tags[name]) for name in names]
 
@@ -611,6 +611,6 @@ def log_verdict(
     """Add the gate's verdict to the run that it judged."""
     log_folder(config, run_id, folder, "verdict")
     client = _client(config)
-    _take_writing_from_everybody(client.get_run(run_id).info.artifact_uri)
+    _remove_world_write(client.get_run(run_id).info.artifact_uri)
     for name, value in figures.items():
         client.log_metric(run_id, name, value)

@@ -69,7 +69,7 @@ class Rebuilt:
     def recorded(self, path: str, md5: str) -> Path:
         """The recorded file: small figures are papers, everything else came from the remote."""
         paper = self.papers / path
-        return paper if paper.is_file() else dvc_lock.cached(md5, self.cache)
+        return paper if paper.is_file() else dvc_lock.cache_path(md5, self.cache)
 
 
 def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:

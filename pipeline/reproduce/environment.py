@@ -30,7 +30,7 @@ def pinned(text: str) -> dict[str, str]:
 
 def needed(text: str) -> dict[str, str]:
     """What has to be installed here of a lock: all that it pins but what no training asks for."""
-    return pinned(requirements.without(text, requirements.APART))
+    return pinned(requirements.without(text, requirements.OPTIONAL))
 
 
 def installed() -> dict[str, str]:
@@ -81,7 +81,8 @@ def _built(recorded: Path, python: str) -> Path:
         target = ("--python", folder / "bin/python")
         kept = folder / "requirements.lock"
         kept.write_text(
-            requirements.without(recorded.read_text(encoding="utf-8"), requirements.APART), "utf-8"
+            requirements.without(recorded.read_text(encoding="utf-8"), requirements.OPTIONAL),
+            "utf-8",
         )
         _uv("pip", "sync", "--quiet", *target, "--require-hashes", "--compile-bytecode", kept)
         done.touch()

@@ -22,7 +22,7 @@ from pipeline.shared.pages import render
 def lineage(version: str = tracking.CHAMPION) -> str:
     """Write the page of a version and its model card, once its record is known to be whole."""
     registry = load(RegisterConfig)
-    registered = champions.named(registry, version)
+    registered = champions.get_version(registry, version)
     sealed, papers, _ = release.fetch(registry, registered)
     name = f"{registry.model_name} version {registered.number}"
     path = REPRODUCE / f"lineage-{registered.number}.md"

@@ -50,7 +50,7 @@ def run(
         NotReproduced: something differs; the first stage that does is named.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = champions.named(registry, _served(at) if at else version)
+    registered = champions.get_version(registry, _served(at) if at else version)
     sealed, papers, model = release.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / dvc_lock.LOCK, folder / dvc_lock.LOCK)
@@ -114,7 +114,7 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
             f"the version was judged against {opponent[:12]}, which "
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
-    number = versions.plant(own, champion, versions.fetch(registry, champion))
+    number = versions.copy_champion(own, champion, versions.fetch(registry, champion))
     first = champions.first_move(replace(champion, number=number), rollout_ledger.BEGINNING)
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 

@@ -180,7 +180,7 @@ def _gate(_: Begun) -> Told:
 
 def _register(_: Begun) -> Told:
     register()
-    challenger = versions.aliased(load(RegisterConfig), versions.CHALLENGER)
+    challenger = versions.version_of_alias(load(RegisterConfig), versions.CHALLENGER)
     trained = read_record(Training, TRAIN / "training.json", "train").digest
     if challenger is None or challenger.digest != trained:
         raise errors.RegistryRefused(

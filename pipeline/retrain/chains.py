@@ -13,13 +13,13 @@ from pipeline.records.hash_chain import Link
 from pipeline.records.rollout_ledger import Move, Side
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, versions
-from pipeline.registry.versions import CHAMPION, Held
+from pipeline.registry.versions import CHAMPION, RegistryContents
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import last_served
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import ANEW, damage
-from pipeline.shared.errors import quoted
+from pipeline.shared.databases import START_AGAIN, damage
+from pipeline.shared.errors import shell_quote
 
 
 def chain(path: Path, what: str) -> Iterator[Finding]:
@@ -63,8 +63,8 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
             f"by the {what}{_end(path, ours)}; by the copy{_end(path, copied)}",
-            f"a person's: look who is right, then move the other aside, as by `mv {quoted(path)} "
-            f"{quoted(f'{path}.broken')}`",
+            f"a person's: look who is right, then move the other aside, as by `mv "
+            f"{shell_quote(path)} {shell_quote(f'{path}.broken')}`",
         )
 
 
@@ -91,12 +91,12 @@ def _champion(links: list[Link]) -> Side:
     return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
 
 
-def _held(config: RegisterConfig) -> Held:
+def _held(config: RegisterConfig) -> RegistryContents:
     """What a whole local registry holds; nothing of a broken one."""
     path = config.database
     if path is None or not path.is_file() or damage(path) or registry_rebuild.unreadable(config):
-        return Held()
-    return versions.held(config)
+        return RegistryContents()
+    return versions.registry_contents(config)
 
 
 def _later(links: list[Link]) -> Move | None:
@@ -136,7 +136,7 @@ def _lost(path: Path) -> Iterator[Finding]:
                 path,
                 "it is gone, its copy and the registry with it",
                 f"{len(kept)} whole release(s) that were registered; no answer says who served",
-                f"a person's; the release store keeps what was served: {ANEW}",
+                f"a person's; the release store keeps what was served: {START_AGAIN}",
             )
             return
         side, told = registry_rebuild.side_of(kept[digest]), "after the request log"

@@ -8,7 +8,7 @@ part of the day missing, are the features as fresh as they were?
 import numpy as np
 import pandas as pd
 
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
 from pipeline.features.feature_table import read
 from pipeline.features.names import flight_names
@@ -106,7 +106,7 @@ def require_sound() -> list[Check]:
 
 def _arrived(window: Window) -> pd.DataFrame:
     """The accepted flights of a window, with the hour in which each is scheduled to leave."""
-    flights, _ = accepted()
+    flights, _ = read_accepted()
     hour = (flights["sched_dep_time"] // 100) % 24
     days = days_of(flight_names(flights))
     return flights.assign(sched_hour=hour)[(days >= window.first) & (days <= window.last)]

@@ -21,7 +21,7 @@ from pipeline.retrain.records import calendar_moves, evidence, labels, online_st
 from pipeline.rollout.state import alone
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import ANEW, damage
+from pipeline.shared.databases import START_AGAIN, damage
 from pipeline.shared.errors import ArtifactTampered
 
 _CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
@@ -140,7 +140,7 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         "make these versions again, with the alias that the ledger says; runs and their metrics "
         "come from a backup only"
         if can
-        else f"a backup's; the champion is not among them: {ANEW}",
+        else f"a backup's; the champion is not among them: {START_AGAIN}",
         again if can else None,
     )
 
@@ -155,44 +155,44 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
             f"its alias champion is {f'version {alias}' if alias else 'not set'}",
             f"the ledger says {side.shown} since entry {len(known)}, and it is registered",
             "let the alias follow",
-            lambda: champions.follow(config),
+            lambda: champions.update_alias(config),
         )
 
 
 def _versions(config: RegisterConfig) -> Iterator[Finding]:
     """Versions whose papers or model are not what was registered, and whole copies of them."""
-    for version in versions.held(config).versions.values():
-        if not (wrong := release_loader.broken_in_registry(config, version)):
+    for version in versions.registry_contents(config).versions.values():
+        if not (wrong := release_loader.registry_fault(config, version)):
             continue
         digest = version.tag("release")
-        source = release_loader.place(digest)
-        can = source.is_dir() and not release_loader.broken(source)
+        source = release_loader.export_folder(digest)
+        can = source.is_dir() and not release_loader.export_fault(source)
         yield Finding(
-            versions.folder_of(config, version, release.place(digest)),
+            versions.folder_of(config, version, release.artifact_path(digest)),
             f"version {version.number}: {wrong}",
             f"{source}/ holds the same release, whole" if can else "no whole copy was found",
-            "put its papers and model back" if can else f"a backup's, or {ANEW}",
+            "put its papers and model back" if can else f"a backup's, or {START_AGAIN}",
             partial(_put_back, config, version, source) if can else None,
         )
 
 
 def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -> None:
-    set_aside(versions.folder_of(config, version, release.place(version.tag("release"))))
+    set_aside(versions.folder_of(config, version, release.artifact_path(version.tag("release"))))
     set_aside(versions.model_of(config, version))
-    release_loader.put_back(config, version, source)
+    release_loader.restore_from_export(config, version, source)
 
 
 def _releases(config: RegisterConfig) -> Iterator[Finding]:
     """Exported releases that are not what was exported: the registry has them."""
-    for folder in release.exported():
-        if not (wrong := release_loader.broken(folder)):
+    for folder in release.exported_releases():
+        if not (wrong := release_loader.export_fault(folder)):
             continue
-        can = release_loader.registered(config, folder.name)
+        can = release_loader.version_of_folder(config, folder.name)
         yield Finding(
             folder,
             wrong,
             f"version {can} in the registry is this release, whole" if can else "no whole copy",
-            "export it again" if can else f"a backup's; nothing serves from it: {ANEW}",
+            "export it again" if can else f"a backup's; nothing serves from it: {START_AGAIN}",
             partial(_again, folder, can) if can else None,
         )
 

@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.monitor.predictions import RISK, days_of, flights
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
-from pipeline.registry.release_loader import loaded
+from pipeline.registry.release_loader import load_release
 from pipeline.rollout.traffic.routes import Route, arm_of
 from pipeline.shared.config.sections import Window
 
@@ -41,7 +41,7 @@ class Year:
     def risk(self, release: str) -> np.ndarray:
         """What a release says of every flight."""
         if release not in self._risk:
-            self._risk[release] = loaded(release).model.predict(self.frame)
+            self._risk[release] = load_release(release).model.predict(self.frame)
         return self._risk[release]
 
     def between(self, first: str, last: str) -> np.ndarray:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.online_store import Store, opened
+from pipeline.features.online_store import Store, open_store
 from pipeline.features.windows import DAY
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import newest
 from pipeline.records.rollout_ledger import WHOLE, Entry, Side
 from pipeline.registry import champions
-from pipeline.registry.release_loader import loaded
+from pipeline.registry.release_loader import load_release
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import At, Decision, Start
 from pipeline.rollout.progress import View, weights, when
@@ -137,7 +137,7 @@ class Stage:
                     break
             took = self.live.route(self.rollout.route(shares, self.shadowed))
             if event in ("promoted", "rolled back"):
-                champions.follow(load(RegisterConfig))
+                champions.update_alias(load(RegisterConfig))
         self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
 
@@ -190,7 +190,7 @@ def staged(
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        store = enter(opened(config, serve, project=PROJECT, empty=not known))
+        store = enter(open_store(config, serve, project=PROJECT, empty=not known))
         live = enter(
             serving_live.serving(arms, route, wrappers={"challenger": rollout.injection.wrapper})
         )
@@ -214,13 +214,13 @@ def recomputed(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
     """The risk of each flight by each side's release, from the offline join: what is right."""
     found = {}
     for side in {rollout.champion.release, rollout.challenger.release}:
-        found[side[:12]] = loaded(side).model.predict(traffic.asked)
+        found[side[:12]] = load_release(side).model.predict(traffic.asked)
     return found
 
 
 def as_served(rollout: Rollout, traffic: Traffic) -> np.ndarray:
     """The risks that the challenger's server gives to flights, with what is injected into it."""
-    return rollout.injection.risks(loaded(rollout.challenger.release), traffic.asked)
+    return rollout.injection.risks(load_release(rollout.challenger.release), traffic.asked)
 
 
 @dataclass
@@ -304,8 +304,8 @@ def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
         challenger=rollout.challenger.release[:12],
         control=rollout.champion.release[:12],
         slow_seconds=round(slow_limit(observed["seconds"].to_numpy()[COLD:]), 6),
-        same_model=loaded(rollout.challenger.release).model.digest
-        == loaded(rollout.champion.release).model.digest,
+        same_model=load_release(rollout.challenger.release).model.digest
+        == load_release(rollout.champion.release).model.digest,
     )
 
 

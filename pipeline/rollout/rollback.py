@@ -83,11 +83,11 @@ def _taken_back(version: str) -> str:
             challenger=back.out,
             shares=ALL_CHAMPION,  # type: ignore[arg-type]
             salt=last.salt,
-            by=f"hand of {lineage.who()}",
+            by=f"hand of {lineage.actor()}",
         )
     )
     switched = _switched(back, last)
-    followed = _followed(champions.follow)
+    followed = _followed(champions.update_alias)
     return (
         f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
         f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
@@ -95,7 +95,7 @@ def _taken_back(version: str) -> str:
     )
 
 
-def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
+def _followed(how: Callable[[RegisterConfig], object] = champions.repair_alias) -> str:
     """Let the alias follow; a registry that is broken keeps no traffic from going back."""
     config = load(RegisterConfig)
     try:

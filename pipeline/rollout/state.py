@@ -20,7 +20,7 @@ from pipeline.features.windows import ZONE, instant, minutes
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry import champions, versions
-from pipeline.registry.release_loader import Loaded, export, loaded, unready
+from pipeline.registry.release_loader import LoadedRelease, export, load_release, warm_up_failure
 from pipeline.registry.versions import CHALLENGER, Version
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.traffic import envoy
@@ -45,7 +45,7 @@ ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
 
-def _as_modelled(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
+def _as_modelled(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
     return release.model.predict(flights)
 
 
@@ -60,7 +60,7 @@ class Injection:
 
     name: str = ""
     wrapper: str = ""
-    risks: Callable[[Loaded, pd.DataFrame], np.ndarray] = _as_modelled
+    risks: Callable[[LoadedRelease, pd.DataFrame], np.ndarray] = _as_modelled
     of_the_model: bool = False
 
 
@@ -112,7 +112,7 @@ class Rollout:
             "salt": self.salt,
             "first": self.first.to_pydatetime(),
             "plan": plan_hash(self.plan),
-            "by": f"{self.name.partition('-')[2]} for {lineage.who()}",
+            "by": f"{self.name.partition('-')[2]} for {lineage.actor()}",
         }
         return rollout_ledger.append(Move.model_validate(move | told))
 
@@ -223,12 +223,12 @@ def _resumed(
 def sides(bad: str = "") -> tuple[Side, Side]:
     """The champion, and the challenger of the registry, or the champion again if it has none."""
     registry = load(RegisterConfig)
-    champion = champions.mend(registry)
+    champion = champions.repair_alias(registry)
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
         )
-    challenger = versions.aliased(registry, CHALLENGER)
+    challenger = versions.version_of_alias(registry, CHALLENGER)
     if challenger is None or _compared_with_another(challenger, champion):
         challenger = champion
     return side_of(champion), side_of(challenger, bad)
@@ -257,7 +257,7 @@ def require_answers(side: Side) -> None:
         ArtifactTampered: a file of the release is not the one that was sealed.
         ReleaseRefused: it has other features than this checkout, or answers otherwise.
     """
-    if why := unready(loaded(side.release)):
+    if why := warm_up_failure(load_release(side.release)):
         raise ReleaseRefused(f"{side.shown} cannot be served: {why}; see `make rollout`")
 
 

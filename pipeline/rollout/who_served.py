@@ -26,7 +26,7 @@ def run() -> str:
         RolloutRefused: nothing was ever released.
     """
     known = rollout_ledger.entries()
-    champions.mend(load(RegisterConfig))
+    champions.repair_alias(load(RegisterConfig))
     return told(known)
 
 

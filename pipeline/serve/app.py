@@ -1,6 +1,6 @@
-"""The HTTP server's app: the Open Inference Protocol for machines, `/predict` for people.
+"""The HTTP application: the Open Inference Protocol for machines, `/predict` for people.
 
-Every refusal says why, and nothing that is asked makes an error of the server.
+Bad requests get a 4xx with a reason; no input causes a 5xx.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from starlette.types import Scope
 from pipeline.records.request_log import Log
 from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
-from pipeline.serve.handler import Desk
+from pipeline.serve.handler import Handler
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.middleware import Envelope, refusal
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, Refused
-from pipeline.serve.predictor import Predicts
-from pipeline.serve.schema import Asked, flight_id, instant_of
+from pipeline.serve.middleware import Middleware, refusal
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
+from pipeline.serve.predictor import SupportsPredict
+from pipeline.serve.schema import PredictRequest, flight_id, instant_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
@@ -32,7 +32,7 @@ _MODEL = "/v2/models/{name}"
 
 
 def create_app(
-    predictor: Predicts,
+    predictor: SupportsPredict,
     log: Log,
     config: ServeConfig,
     metrics: Metrics,
@@ -40,174 +40,179 @@ def create_app(
     model_name: str = "flight-delay",
     trust: Trust | None = None,
 ) -> FastAPI:
-    """The app over a predictor; `ready` says why it is not, or nothing.
+    """The app over a predictor; `ready` returns why the model is not ready, "" if it is.
 
-    `trust` says whose headers are believed; without one, nobody's.
+    `trust` decides whose headers are believed; without it, no header is.
     """
     gate = Gate(config.max_waiting, config.queue_ms / 1000)
-    desk = Desk(predictor, log, config, metrics, gate)
-    _shown(metrics, desk, log, gate)
+    handler = Handler(predictor, log, config, metrics, gate)
+    _add_gauges(metrics, handler, log, gate)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        desk.close()
+        handler.close()
 
     app = FastAPI(
         title="Flight delay",
-        version=desk.version,
+        version=handler.version,
         docs_url=None,
         redoc_url=None,
         responses=openapi.REFUSALS,
         lifespan=lifespan,
         redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
-    about = {"x-version": desk.version, "x-release": desk.release[:12]}
-    app.add_middleware(Envelope, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(HTTPException, _no_route)
-    _for_people(app, desk, metrics)
+    about = {"x-version": handler.version, "x-release": handler.release[:12]}
+    app.add_middleware(Middleware, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
+    app.add_exception_handler(RequestRefused, _refusal)
+    app.add_exception_handler(HTTPException, _http_error)
+    _add_people_routes(app, handler, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
-    _for_machines(app, _Machines(desk, ready, kinds), list(kinds), desk.version)
+    _add_protocol_routes(app, _Protocol(handler, ready, kinds), list(kinds), handler.version)
     openapi.add_bodies(app)
     app.state.gate, app.state.metrics = gate, metrics  # for the connections
     return app
 
 
-def _shown(metrics: Metrics, desk: Desk, log: Log, gate: Gate) -> None:
-    metrics.model(version=desk.version, release=desk.release[:12])
+def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: Gate) -> None:
+    metrics.model(version=handler.version, release=handler.release[:12])
     about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
-    metrics.shown("flight_model_trained_until_seconds", about, desk.trained_until.timestamp)
-    metrics.shown("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
-    metrics.shown("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
-    metrics.shown("flight_log_written", "Answers in the log", lambda: log.written)
-    metrics.shown("flight_log_known", "Answers that were in the log", lambda: log.known)
-    metrics.shown("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
+    metrics.add_gauge("flight_model_trained_until_seconds", about, handler.trained_until.timestamp)
+    metrics.add_gauge("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
+    metrics.add_gauge("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
+    metrics.add_gauge("flight_log_written", "Answers in the log", lambda: log.written)
+    metrics.add_gauge("flight_log_known", "Answers that were in the log", lambda: log.known)
+    metrics.add_gauge("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
     about = "Answers to strangers, which are counted and not logged"
-    metrics.shown("flight_log_strangers", about, lambda: desk.strangers)
-    metrics.shown("flight_log_failed", "Attempts to log that failed", lambda: log.failed)
+    metrics.add_gauge("flight_log_strangers", about, lambda: handler.strangers)
+    metrics.add_gauge("flight_log_failed", "Attempts to log that failed", lambda: log.failed)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
     return refusal(error.code, error.reason, error.headers)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
-    return refusal(error.status_code, told, dict(error.headers or {}))
+    reason = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
+    return refusal(error.status_code, reason, dict(error.headers or {}))
 
 
 def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type=JSON)
 
 
-def _for_people(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
-    """`/predict`, the documentation, and the metrics."""
+def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> None:
+    """Add `/predict`, the documentation and the metrics."""
 
-    @app.post("/predict", openapi_extra=openapi.body(Asked), response_model=openapi.Predictions)
+    @app.post(
+        "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
+    )
     async def predict(request: Request) -> Response:
         """The risk that flights arrive 15 or more minutes late, or not at all."""
-        body = await desk.body(request, JSON)
+        body = await handler.body(request, JSON)
         try:
-            asked = Asked.model_validate(open_inference.parsed(body))
+            payload = PredictRequest.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
-            raise Refused(400, open_inference.explained(error)) from None
-        instants, found = await desk.from_store(asked.flights, request)
-        rows = zip(asked.flights, instants, found.risk.tolist(), found.flags, strict=True)
+            raise RequestRefused(400, open_inference.explain(error)) from None
+        instants, risks = await handler.from_store(payload.flights, request)
+        rows = zip(payload.flights, instants, risks.risk.tolist(), risks.flags, strict=True)
         predictions = [
             {"flight": flight_id(f), "predict_at": instant_of(at), "risk": risk, "flags": flags}
             for f, at, risk, flags in rows
         ]
-        told = {"request_id": request.state.id, "version": desk.version, "release": desk.release}
-        return _json({**told, "predictions": predictions})
+        model = {"version": handler.version, "release": handler.release}
+        return _json({"request_id": request.state.id, **model, "predictions": predictions})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        """The documentation as a page that loads nothing from elsewhere."""
+        """The API reference, a page without external resources."""
         return Response(openapi.api_reference(app.openapi()), media_type="text/html")
 
     @app.get("/metrics", include_in_schema=False)
-    async def counted() -> Response:
-        """What Prometheus reads."""
+    async def metrics_text() -> Response:
+        """The metrics in Prometheus' text format."""
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-class _Machines:
-    """The Open Inference Protocol for the models in `kinds`, each with its tensors."""
+class _Protocol:
+    """The Open Inference Protocol for the models in `kinds`, each with its tensors' datatypes."""
 
-    def __init__(self, desk: Desk, ready: Callable[[], str], kinds: dict[str, dict[str, str]]):
-        self._desk, self._ready, self._kinds = desk, ready, kinds
+    def __init__(
+        self, handler: Handler, ready: Callable[[], str], kinds: dict[str, dict[str, str]]
+    ):
+        self._handler, self._ready, self._kinds = handler, ready, kinds
 
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
         name, header = self._named(request), request.headers.get(open_inference.HEADER)
         kinds = self._kinds[name]
-        body = await self._desk.body(request, *([BYTES, JSON] if header else [JSON]))
+        body = await self._handler.body(request, *([BYTES, JSON] if header else [JSON]))
         if INPUTS in kinds:
-            asked, risk = await self._desk.from_features(body, header, kinds, request)
+            payload, risk = await self._handler.from_features(body, header, kinds, request)
         else:
-            asked = open_inference.tensors(body, header, kinds)
-            risk = (await self._desk.from_store(open_inference.flights(asked), request))[1].risk
-        told = asked.id if asked.id is not None else request.state.id
-        content, headers = open_inference.inferred(
-            name, self._desk.version, told, risk, asked.binary
+            payload = open_inference.read_tensors(body, header, kinds)
+            flights = open_inference.flights(payload)
+            risk = (await self._handler.from_store(flights, request))[1].risk
+        request_id = payload.id if payload.id is not None else request.state.id
+        content, headers = open_inference.encode_response(
+            name, self._handler.version, request_id, risk, payload.binary
         )
         return Response(content, headers=headers)
 
     async def ready(self) -> Response:
-        """Whether a warm-up prediction was the recorded one; if not, why."""
+        """Whether the warm-up prediction equals the recorded one; if not, why."""
         return self._readiness({})
 
     async def model_ready(self, request: Request) -> Response:
-        """Whether a model answers."""
+        """Whether a model is ready."""
         return self._readiness({"name": self._named(request)})
 
     async def model(self, request: Request) -> Response:
-        """What a model takes and gives."""
+        """A model's inputs and outputs."""
         name = self._named(request)
-        return _json(open_inference.metadata(name, self._desk.version, self._kinds[name]))
+        return _json(open_inference.metadata(name, self._handler.version, self._kinds[name]))
 
     async def live(self) -> Response:
-        """Whether the process answers at all."""
+        """Liveness: the process responds."""
         return _json({"live": True})
 
     async def server(self) -> Response:
-        """What answers here."""
-        told = {"name": "flight-delay-server", "version": self._desk.version}
-        return _json({**told, "extensions": open_inference.EXTENSIONS})
+        """The server's name, version and protocol extensions."""
+        server = {"name": "flight-delay-server", "version": self._handler.version}
+        return _json({**server, "extensions": open_inference.EXTENSIONS})
 
     def _named(self, request: Request) -> str:
-        """The model that a path names, if it is served in the version that the path names."""
+        """The model in a request's path, if that model and version are served."""
         name, version = request.path_params["name"], request.path_params.get("version")
-        if name not in self._kinds or version not in (None, self._desk.version):
-            told = f"{name}/versions/{version}" if version else name
-            served = f"{', '.join(self._kinds)}, version {self._desk.version}"
-            raise Refused(404, f"there is no model {told[:80]!r}; served are {served}")
+        if name not in self._kinds or version not in (None, self._handler.version):
+            wanted = f"{name}/versions/{version}" if version else name
+            served = f"{', '.join(self._kinds)}, version {self._handler.version}"
+            raise RequestRefused(404, f"there is no model {wanted[:80]!r}; served are {served}")
         return str(name)
 
     def _readiness(self, about: dict[str, Any]) -> Response:
         if reason := self._ready():
-            raise Refused(503, f"not ready: {reason}")
+            raise RequestRefused(503, f"not ready: {reason}")
         return _json({**about, "ready": True})
 
 
-class _Named(Route):
-    """A route of Starlette's that says which it is, for the metrics, as FastAPI's do."""
+class _NamedRoute(Route):
+    """A Starlette route that names itself in the scope, as FastAPI's do, for the metrics."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
-        return match, {**found, "route": self}
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}
 
 
-def _for_machines(app: FastAPI, to: _Machines, kinds: list[str], version: str) -> None:
-    """The routes of the protocol, with and without a version."""
+def _add_protocol_routes(app: FastAPI, to: _Protocol, kinds: list[str], version: str) -> None:
+    """Add the routes of the protocol, with and without a version."""
     app.get("/v2", response_model=openapi.Server)(to.server)
     app.get("/v2/health/live", response_model=openapi.Live)(to.live)
     app.get("/v2/health/ready", response_model=openapi.Ready)(to.ready)
-    # FastAPI's routes are for the document: they take as long as a prediction does.
-    app.router.routes.insert(0, _Named(f"{_MODEL}/infer", to.infer, methods=["POST"]))
+    # FastAPI's routes only document: they take as long as a prediction does.
+    app.router.routes.insert(0, _NamedRoute(f"{_MODEL}/infer", to.infer, methods=["POST"]))
     named, versioned = openapi.in_path(name=kinds), openapi.in_path(name=kinds, version=[version])
     for base, extra in ((_MODEL, named), (f"{_MODEL}/versions/{{version}}", versioned)):
         app.get(base, openapi_extra=extra, response_model=openapi.Metadata)(to.model)
@@ -215,6 +220,6 @@ def _for_machines(app: FastAPI, to: _Machines, kinds: list[str], version: str) -
         app.post(
             f"{base}/infer",
             openapi_extra=extra | openapi.body(Inference),
-            response_model=openapi.Inferred,
+            response_model=openapi.InferenceResponse,
             responses=openapi.BYTES,
         )(to.infer)

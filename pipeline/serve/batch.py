@@ -1,6 +1,6 @@
-"""A month's schedule scored ahead, and what it costs to know only what is known then.
+"""Batch scoring: a month's schedule, a day ahead, and what the missing knowledge costs.
 
-A nightly batch knows what is known a day before each departure, the online path what is known two
+A nightly batch uses what is known a day before each departure, the online path what is known two
 hours before. The same champion scores both, from the same rows by the same join; only the instant
 of the prediction differs.
 """
@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import LABEL
 from pipeline.features.point_in_time import historical
 from pipeline.registry.model import Model
-from pipeline.serve.schedule import asked_of, champion_of, midnight_after
+from pipeline.serve.schedule import champion_of, midnight_after, requests_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -28,15 +28,15 @@ SCORES, FIGURES = SERVE / "batch.parquet", SERVE / "batch.json"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The risks of some flights, predicted so many minutes before departure, and what they took."""
+class BatchScores:
+    """The risks of flights, predicted `horizon_minutes` before departure, and processor seconds."""
 
     horizon_minutes: int
     risk: np.ndarray
     seconds: float
 
     def figures(self, labels: np.ndarray) -> dict[str, float]:
-        """How good they are, rows a second, and processor seconds a million rows."""
+        """Metrics, rows a second, and processor seconds a million rows."""
         return {
             "horizon_minutes": self.horizon_minutes,
             "roc_auc": round(roc_auc(labels, self.risk), 6),
@@ -46,49 +46,49 @@ class Scored:
         }
 
 
-def scored(
+def score(
     flights: pd.DataFrame,
     views: dict[str, pd.DataFrame],
     config: FeaturesConfig,
     month: str,
     model: Model,
-) -> Scored:
-    """A month's flights, each with what is known at the config's horizon."""
+) -> BatchScores:
+    """Score a month's flights, each with what is known at the config's horizon."""
     started = time.process_time()
-    asked = asked_of(flights, config, month)
-    risk = model.predict(historical(asked, views, config))
-    return Scored(config.horizon_minutes, risk, time.process_time() - started)
+    rows = historical(requests_of(flights, config, month), views, config)
+    risk = model.predict(rows)
+    return BatchScores(config.horizon_minutes, risk, time.process_time() - started)
 
 
 def batch(month: str | None = None) -> str:
     """Score a month a day ahead, as a nightly batch does, and at T, as the online path does.
 
     Raises:
-        DayUnknown: the month is none, or has not arrived.
+        DayUnknown: it is not a month, or has not arrived.
         RegistryRefused: there is no champion to score with.
         ReleaseRefused: the champion was trained with another feature service.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     _, model = champion_of(config)
-    flights, weather = accepted()
+    flights, weather = read_accepted()
     month = f"{midnight_after(flights) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
     views = windows.views(flights, weather, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
-    early, late = (scored(flights, views, known, month, model) for known in (ahead, config))
-    asked = asked_of(flights, ahead, month)
-    labels = asked[LABEL].to_numpy()
-    table = asked[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
+    early, late = (score(flights, views, known, month, model) for known in (ahead, config))
+    requests = requests_of(flights, ahead, month)
+    labels = requests[LABEL].to_numpy()
+    table = requests[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
     write_parquet(SCORES, table.reset_index(drop=True))
     figures = {"ahead": early.figures(labels), "online": late.figures(labels)}
-    write_json(FIGURES, {"month": month, "flights": len(asked), **figures})
-    told = "; ".join(_told(scores, labels) for scores in (early, late))
-    return f"{month}: {len(asked):,} flights; {told} -> {SCORES}"
+    write_json(FIGURES, {"month": month, "flights": len(requests), **figures})
+    summaries = "; ".join(_summary(scores, labels) for scores in (early, late))
+    return f"{month}: {len(requests):,} flights; {summaries} -> {SCORES}"
 
 
-def _told(scored: Scored, labels: np.ndarray) -> str:
-    found = scored.figures(labels)
+def _summary(scored: BatchScores, labels: np.ndarray) -> str:
+    figures = scored.figures(labels)
     return (
-        f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {found['roc_auc']:.3f}, log loss "
-        f"{found['log_loss']:.3f}, {found['rows_a_second']:,.0f} rows/s, "
-        f"{found['seconds_a_million']:.0f} processor seconds a million rows"
+        f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {figures['roc_auc']:.3f}, log loss "
+        f"{figures['log_loss']:.3f}, {figures['rows_a_second']:,.0f} rows/s, "
+        f"{figures['seconds_a_million']:.0f} processor seconds a million rows"
     )

@@ -1,13 +1,13 @@
-"""Packed bodies: gzip and deflate are unpacked, as far as an unpacked body may go.
+"""Compressed request bodies: gzip and deflate, decompressed up to the limit of a body.
 
-A thousandth of the bytes is enough to send a body of zeros, so the limit holds for what comes out,
-and unpacking stops there.
+A compressed body of zeros is a thousandth of its size (a zip bomb), so the limit applies to the
+output, and decompression stops there.
 """
 
 import zlib
 from collections.abc import Sequence
 
-from pipeline.serve.open_inference import Refused
+from pipeline.serve.open_inference import RequestRefused
 
 _FORMATS = {
     "gzip": [16 + zlib.MAX_WBITS],
@@ -16,43 +16,41 @@ _FORMATS = {
 _ALIASES = {"x-gzip": "gzip"}
 
 
-def packing_of(headers: Sequence[str]) -> str:
-    """The one packing that a body's headers name; "" for none.
+def content_encoding(headers: Sequence[str]) -> str:
+    """The one Content-Encoding that a body's headers name; "" for none.
 
     Raises:
-        Refused: it is another, or there are several, one around the other.
+        RequestRefused: it is not supported, or several are nested.
     """
     words = [word.strip().lower() for header in headers for word in header.split(",")]
-    found = [_ALIASES.get(word, word) for word in words if word not in ("", "identity")]
-    if len(found) > 1 or any(word not in _FORMATS for word in found):
-        raise Refused(
+    encodings = [_ALIASES.get(word, word) for word in words if word not in ("", "identity")]
+    if len(encodings) > 1 or any(word not in _FORMATS for word in encodings):
+        raise RequestRefused(
             415,
-            f"the body is packed as {', '.join(found)!r:.60}; one of {', '.join(_FORMATS)} is "
-            "unpacked, or send it as it is",
+            f"the content encoding is {', '.join(encodings)!r:.60}, supported is one of "
+            f"{', '.join(_FORMATS)}; or send the body uncompressed",
             **{"accept-encoding": ", ".join([*_FORMATS, "identity"])},
         )
-    return found[0] if found else ""
+    return encodings[0] if encodings else ""
 
 
-def unpacked(body: bytes, packing: str, limit: int) -> bytes:
-    """A body as it was before it was packed.
+def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    """A body without its content encoding.
 
     Raises:
-        Refused: it would be larger than `limit`, is cut off, or is not packed so.
+        RequestRefused: it would be larger than `limit`, is cut off, or has another encoding.
     """
-    if not packing:
+    if not encoding:
         return body
-    for bits in _FORMATS[packing]:
+    for bits in _FORMATS[encoding]:
         stream = zlib.decompressobj(bits)
         try:
-            found = stream.decompress(body, limit + 1)
+            content = stream.decompress(body, limit + 1)
         except zlib.error:
             continue
-        if len(found) > limit:
-            raise Refused(
-                413, f"the body unpacks to more than {limit} bytes, the most that is read"
-            )
+        if len(content) > limit:
+            raise RequestRefused(413, f"the body unpacks to more than {limit} bytes")
         if not stream.eof or stream.unused_data:
-            raise Refused(400, f"the {packing} body ends too early, or goes on after its end")
-        return found
-    raise Refused(400, f"the body is not packed as {packing}, as its header says")
+            raise RequestRefused(400, f"the {encoding} body is cut off, or continues after its end")
+        return content
+    raise RequestRefused(400, f"the body is not {encoding}, as its header says")

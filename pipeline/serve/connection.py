@@ -1,7 +1,8 @@
-"""A connection: what uvicorn's own has no limit for, with httptools, which is its fastest parser.
+"""HTTP connections with the limits that uvicorn lacks, on httptools, its fastest parser.
 
-A head that never ends, a body that never comes and a caller that never speaks each hold memory and
-a descriptor. So a request has a timer, from its first byte to its last, and a head is counted.
+A head that never ends, a body that never arrives and a silent caller each hold memory and a file
+descriptor (slow-loris attacks). So a timer runs over each request, from its first byte to its last,
+and the bytes of its head are limited.
 """
 
 import asyncio
@@ -18,18 +19,18 @@ from pipeline.serve.metrics import Metrics
 from pipeline.shared.config.serve import ServeConfig
 
 DRAIN_SECONDS = 10
-"""How long requests that were begun may take to end."""
+"""How long running requests may take to end at shutdown."""
 _LINGER_SECONDS = 1.0
-"""Closed with unread bytes a connection is reset, and its caller never reads the reason."""
+"""Time to read on before closing: unread bytes reset a connection, and its reason is lost."""
 _AGAIN_SECONDS = 0.05
-_MOST = 4
-"""How many bodies of the largest size a request may be as long as: chunks have a frame each."""
+_MAX_BODIES = 4
+"""The longest request, in bodies of the largest size: each chunk has a frame of its own."""
 _FULL = b"503 Service Unavailable\r\nretry-after: 1"
 _CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
-    """A connection with limits, and the gate before the app; `of` gives those of a server."""
+    """A connection with limits, and admission control before the app; `of` binds it to a server."""
 
     limits: ClassVar[ServeConfig]
     gate: ClassVar[Gate]
@@ -41,12 +42,12 @@ class Connection(HttpToolsProtocol):
 
     @classmethod
     def of(cls, limits: ServeConfig, gate: Gate, metrics: Metrics) -> type["Connection"]:
-        """The same for one server, as uvicorn wants it: a class."""
-        told = {"limits": limits, "gate": gate, "metrics": metrics}
-        return type("LimitedConnection", (cls,), told)
+        """The class of one server's connections, since uvicorn takes a class."""
+        attributes = {"limits": limits, "gate": gate, "metrics": metrics}
+        return type("LimitedConnection", (cls,), attributes)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many; its first request has to come."""
+        """Accept a connection unless there are too many, and start its first request's timer."""
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections:
             self._cut(b"503 Service Unavailable")
@@ -54,13 +55,13 @@ class Connection(HttpToolsProtocol):
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the timers with the connection."""
+        """Stop the timers with the connection."""
         self._end_timer()
         self._end_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as long as neither head nor request is too long."""
+        """Read while neither head nor request is too long."""
         if self._is_cut:
             self._unread += len(data)
             if self._unread > self.limits.max_body_bytes:
@@ -73,7 +74,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._is_head and self._head_bytes > self.limits.max_header_bytes:
             self._cut(b"431 Request Header Fields Too Large")
-        elif self._bytes > _MOST * self.limits.max_body_bytes and not self._is_answered:
+        elif self._bytes > _MAX_BODIES * self.limits.max_body_bytes and not self._is_answered:
             self.transport.abort()
 
     @property
@@ -81,12 +82,12 @@ class Connection(HttpToolsProtocol):
         return self.cycle is not None and self.cycle.response_complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what follows a body, as a trailer may, is none and is not kept."""
+        """Take a header; trailers after a body are dropped."""
         if self._is_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin the answer, unless the head was too long, though it came at once."""
+        """Start the response, unless the head is too long or admission control refuses."""
         self._is_head, self._head_bytes = False, 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if self._is_refused:  # a second request, before the first has its answer
@@ -110,30 +111,30 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: its timer ends."""
+        """Stop the timer of a complete request."""
         self._is_head, self._bytes = True, 0
         self._end_timer()
         if not self._is_cut and not self._is_refused:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written; a connection that ends with it ends though nobody reads it."""
+        """After the response, close a closing connection even if its caller does not read."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
 
     def pause_writing(self) -> None:
-        """More is written than is read: a caller that never reads may not keep the connection."""
+        """Limit the time in which a caller that does not read may hold the connection."""
         super().pause_writing()
         self._await_reader()
 
     def resume_writing(self) -> None:
-        """It was read."""
+        """Stop that timer once the caller reads."""
         self._end_reader()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing more came: let go of it, also of an answer that was never read."""
+        """Close an idle connection, even with a response that was never read."""
         if not self.transport.is_closing():
             self.transport.abort()
 
@@ -156,10 +157,10 @@ class Connection(HttpToolsProtocol):
             self._reader = None
 
     def _too_slow(self) -> None:
-        """The request is not whole in time: say so, if nothing was said yet."""
+        """Answer 408 to an incomplete request, unless its response has started."""
         self._timer = None
         if self._is_head and not self._head_bytes:
-            self.transport.abort()  # it never began to speak
+            self.transport.abort()  # no byte ever arrived
             return
         if self._is_refused:
             self._cut(_FULL)
@@ -173,10 +174,10 @@ class Connection(HttpToolsProtocol):
         self._cut(b"408 Request Timeout")
 
     def _refuse(self) -> None:
-        """Send a request away without an app, after a while.
+        """Answer 503 without the app, after a random delay.
 
-        A caller that asks again at once would take the time in which others are answered; and
-        callers that come again together would find the gate full, and leave it empty after.
+        Immediate retries would take time from other requests; simultaneous retries would find the
+        server full again, and leave it idle afterwards (thundering herd).
         """
         self._is_refused, self._is_last = True, not self.parser.should_keep_alive()
         wait = random.uniform(0, self.limits.refusal_ms / 1000)
@@ -186,9 +187,9 @@ class Connection(HttpToolsProtocol):
     def _say_refused(self) -> None:
         if self._is_cut or self.transport.is_closing():
             return
-        if self.expect_100_continue:  # its body comes only once it is asked for
+        if self.expect_100_continue:  # the body is only sent on request
             self._is_last = True
-        elif not self._is_head:  # its body is still on the way: the timer ends this
+        elif not self._is_head:  # the body is still arriving: the timer limits this
             self.loop.call_later(_AGAIN_SECONDS, self._say_refused)
             return
         self._is_refused = False
@@ -202,7 +203,7 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
 
     def _cut(self, status: bytes) -> None:
-        """Answer without an app, and hear no more."""
+        """Answer without the app, and read no more requests."""
         if not self._is_cut and not self.transport.is_closing():
             self._is_cut = True
             self._end_timer()
@@ -212,7 +213,7 @@ class Connection(HttpToolsProtocol):
 
 
 def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
-    """How uvicorn answers: with these limits, and without a word for each bad request."""
+    """Uvicorn's settings: these limits, and no log line for each bad request."""
     return uvicorn.Config(
         app,
         loop="uvloop",

@@ -1,9 +1,9 @@
-"""The door to KServe: the same release and predictor as a custom predictor, for a cluster.
+"""The only module that imports KServe: the same predictor as a custom model, for a cluster.
 
 `python -m pipeline.serve.kserve` is what configs/serve/inferenceservice.yaml runs. KServe has
-routes, metrics and a log of requests of its own, so only loading and predicting are ours. A pod is
-given the digest of a release: an alias would name another model when the pod starts again, and the
-same model in both revisions of a canary.
+its own routes, metrics and request log, so only loading and predicting are ours. A pod is given the
+digest of a release: an alias could name another model when the pod restarts, and would name the
+same one in both revisions of a canary.
 """
 
 import argparse
@@ -14,10 +14,10 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 from kserve.errors import InvalidInput
 
-from pipeline.features.online_store import opened
-from pipeline.registry.release_loader import export, loaded, unready
+from pipeline.features.online_store import open_store
+from pipeline.registry.release_loader import export, load_release, warm_up_failure
 from pipeline.serve import open_inference
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, Refused
+from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, RequestRefused
 from pipeline.serve.predictor import Predictor
 from pipeline.serve.schema import requests
 from pipeline.shared.config.loading import load as load_config
@@ -27,24 +27,24 @@ from pipeline.shared.errors import ReleaseRefused
 
 
 class FlightDelay(Model):  # type: ignore[misc]
-    """The predictor of a release, by the names of its tensors: flights, or rows of FEATURES."""
+    """A release's predictor; the tensors' names say whether rows are flights or FEATURES."""
 
     def __init__(self, name: str, digest: str):
-        """`digest` is that of a registered release."""
+        """`digest` is a registered release's."""
         super().__init__(name)
         self._digest, self._until_closed = digest, contextlib.ExitStack()
         self._predictor: Predictor
 
     def load(self) -> bool:
-        """Load the release, checked as everywhere, and open the online store.
+        """Load and verify the release, and open the online store.
 
         Raises:
-            ReleaseRefused: the model does not answer as it did when it was trained.
+            ReleaseRefused: the model's warm-up prediction is not the recorded one.
         """
-        release = loaded(export(self._digest))
-        if reason := unready(release):
+        release = load_release(export(self._digest))
+        if reason := warm_up_failure(release):
             raise ReleaseRefused(f"{reason}; see `make lineage VERSION={release.number}`")
-        store = opened(release.features, load_config(ServeConfig))
+        store = open_store(release.features, load_config(ServeConfig))
         self._predictor = Predictor(release, self._until_closed.enter_context(store))
         self.ready = True
         return True
@@ -59,32 +59,32 @@ class FlightDelay(Model):  # type: ignore[misc]
         headers: dict[str, str] | None = None,  # noqa: ARG002  KServe's signature
         response_headers: dict[str, str] | None = None,
     ) -> InferResponse:
-        """The risks of rows, as our own server gives them."""
+        """The risks of rows, as the project's own server returns them."""
         try:
             risk = self._risk(payload)
-        except Refused as refused:
+        except RequestRefused as refused:
             raise InvalidInput(refused.reason) from None
-        release = self._predictor.loaded
+        release = self._predictor.release
         if response_headers is not None:
             response_headers |= {"x-version": release.number, "x-release": release.release[:12]}
         output = InferOutput(RISK, [len(risk)], "FP32", data=risk.tolist())
         return InferResponse(payload.id, self.name, [output], model_version=release.number)
 
     def _risk(self, payload: InferRequest) -> np.ndarray:
-        asked = _tensors(payload)
-        if INPUTS in asked.values:
-            return self._predictor.vectors(open_inference.matrix(asked))
-        horizon = self._predictor.loaded.features.horizon_minutes
-        return self._predictor.online(requests(open_inference.flights(asked), horizon)).risk
+        tensors = _tensors(payload)
+        if INPUTS in tensors.values:
+            return self._predictor.vectors(open_inference.matrix(tensors))
+        horizon = self._predictor.release.features.horizon_minutes
+        return self._predictor.online(requests(open_inference.flights(tensors), horizon)).risk
 
 
 def _tensors(payload: InferRequest) -> open_inference.Tensors:
-    """KServe's tensors as our protocol reads them."""
+    """Convert KServe's tensors to `open_inference.Tensors`."""
     kinds = FROM_STORE | {INPUTS: "FP32"}
     values = {}
     for tensor in payload.inputs:
         if kinds.get(tensor.name) != tensor.datatype:
-            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}")
+            raise RequestRefused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}")
         flat = tensor.as_numpy().ravel().tolist()
         values[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in flat]
     shapes = {tensor.name: [int(n) for n in tensor.shape] for tensor in payload.inputs}
@@ -92,10 +92,10 @@ def _tensors(payload: InferRequest) -> open_inference.Tensors:
 
 
 def release_digest(text: str) -> str:
-    """The digest of a release, as a manifest names it.
+    """A release's full digest from the command line.
 
     Raises:
-        argparse.ArgumentTypeError: it is an alias, a number, or a digest cut short.
+        argparse.ArgumentTypeError: it is an alias, a number, or a shortened digest.
     """
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return text
@@ -107,14 +107,14 @@ def release_digest(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve a release by KServe's model server until it is told to end."""
+    """Serve a release with KServe's model server until a signal."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve.kserve")
     parser.add_argument("--release", type=release_digest, required=True, help="its digest")
     parser.add_argument("--http_port", type=int, default=8080)
-    told, _ = parser.parse_known_args(arguments)
-    model = FlightDelay(load_config(RegisterConfig).model_name, told.release)
+    options, _ = parser.parse_known_args(arguments)
+    model = FlightDelay(load_config(RegisterConfig).model_name, options.release)
     model.load()
-    ModelServer(http_port=told.http_port, enable_grpc=False, workers=1).start([model])
+    ModelServer(http_port=options.http_port, enable_grpc=False, workers=1).start([model])
 
 
 if __name__ == "__main__":

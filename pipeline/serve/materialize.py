@@ -1,11 +1,11 @@
-"""The live online store is brought up to an instant, from the rows on disk."""
+"""Materialize: bring the live online store up to an instant, from the rows on disk."""
 
 import pandas as pd
 
-from pipeline.features.build import accepted
+from pipeline.features.build import read_accepted
 from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import lifetime
-from pipeline.features.online_store import opened
+from pipeline.features.online_store import open_store
 from pipeline.features.windows import NEVER, instant
 from pipeline.serve.schedule import midnight_after
 from pipeline.shared.config.features import FeaturesConfig
@@ -15,16 +15,16 @@ from pipeline.shared.errors import DayUnknown
 
 
 def materialize(until: str | None = None) -> str:
-    """Bring the live online store up to an instant, from where it stands.
+    """Bring the live online store from its watermark up to an instant.
 
     Raises:
-        DayUnknown: it is no instant, or lies beyond what has arrived.
+        DayUnknown: it is not an instant, or lies beyond the data that have arrived.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
-    flights, _ = accepted()
+    flights, _ = read_accepted()
     end = midnight_after(flights)
     wanted = end if until is None else _instant(until, end)
-    with opened(config, serve) as store:
+    with open_store(config, serve) as store:
         stands = min(store.watermarks().values())
         longest = max(lifetime(view, config) for view in VIEWS)
         since = wanted - longest if stands == NEVER else instant(stands)

@@ -1,7 +1,7 @@
-"""What a server counts, in a registry of its own.
+"""A server's metrics, in a registry of its own.
 
-Counting is a part of every answer, so it is done in plain numbers, by the event loop alone and so
-without locks; the client library's own objects are made of them when somebody asks.
+Counting is part of every response, so it uses plain numbers, in the event loop alone and so without
+locks; they become the client library's objects only when Prometheus scrapes them.
 """
 
 from collections import Counter, defaultdict
@@ -29,10 +29,10 @@ MINUTES = (15, 30, 60, 120, 180, 360, 720, 1440, 10_080)
 
 
 class Metrics:
-    """What one server counts."""
+    """The counters and histograms of one server."""
 
     def __init__(self) -> None:
-        """Everything from zero."""
+        """All counters start at zero."""
         self._requests: Counter[tuple[str, int]] = Counter()
         self._seconds: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(SECONDS))
         self._features: Counter[tuple[str, str]] = Counter()
@@ -42,31 +42,29 @@ class Metrics:
         self.registry.register(self)
 
     def request(self, route: str, code: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count a response, with its route, status and duration."""
         self._requests[route, code] += 1
         self._seconds[route].add(seconds)
 
     def risks(self, risk: np.ndarray) -> None:
-        """Count the risks of an answer."""
+        """Count the risks of a response."""
         self._risk.add_all(risk)
 
     def features(
         self, predict_at: list[int], known_at: np.ndarray, flags: list[dict[str, str]]
     ) -> None:
-        """Count how old each view's values were at T, and which were missing or stale."""
+        """Count the age of each view's values at T, and the missing or stale ones."""
         ages = np.where(known_at == NEVER, np.nan, np.array(predict_at)[:, None] - known_at)
         for buckets, column in zip(self._age.values(), ages.T, strict=True):
             buckets.add_all(column)
-        for lacking in flags:
-            for found in lacking.items():
-                self._features[found] += 1
+        self._features.update(item for row in flags for item in row.items())
 
     def invalid(self) -> None:
-        """Count an answer that was no probability."""
+        """Count a prediction that is not a probability."""
         self._invalid += 1
 
     def collect(self) -> Iterator[Metric]:
-        """What was counted, as the registry asks for it."""
+        """The metric families, built for each scrape."""
         requests = [((route, str(code)), n) for (route, code), n in self._requests.items()]
         yield counter("requests", "Requests by route and status", ["route", "code"], requests)
         yield histogram("seconds", "Seconds a request", "route", self._seconds)
@@ -74,21 +72,21 @@ class Metrics:
         about = "Minutes between T and when the newest event behind a view's values was known"
         yield histogram("features_age_minutes", about, "view", self._age)
         yield histogram("risk", "Risks answered", "", {"": self._risk})
-        told = "Requests for which the model gave none"
-        yield counter("invalid_predictions", told, [], [((), self._invalid)])
+        about = "Requests for which the model gave none"
+        yield counter("invalid_predictions", about, [], [((), self._invalid)])
 
-    def shown(self, name: str, about: str, number: Callable[[], float]) -> None:
-        """Show a number that somebody else keeps, as it is when it is asked for."""
+    def add_gauge(self, name: str, about: str, number: Callable[[], float]) -> None:
+        """Export a number kept elsewhere, read at each scrape."""
         Gauge(name, about, registry=self.registry).set_function(number)
 
     def model(self, **labels: str) -> None:
-        """Say which model answers."""
+        """Export the served release as labels."""
         Info("flight_model", "The release that answers", registry=self.registry).info(labels)
 
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """All metrics in Prometheus' text format."""
         return bytes(generate_latest(self.registry))
 
     def value(self, name: str, **labels: str) -> Any:
-        """One number, by the name that Prometheus shows; None if nothing was counted."""
+        """One number, by its exported name; None if nothing was counted."""
         return self.registry.get_sample_value(name, labels)

@@ -1,6 +1,6 @@
-"""The middleware around every answer: who asked, which release answered, how long it took.
+"""The middleware around every request: the caller's identity, release headers, duration.
 
-As ASGI itself, since what frameworks offer for this costs more than a prediction does.
+Plain ASGI, since frameworks' middleware costs more than a prediction does.
 """
 
 import time
@@ -15,35 +15,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
-from pipeline.shared.callers import REQUEST_ID, Trust, Unfit, new_id
+from pipeline.shared.callers import REQUEST_ID, InvalidHeader, Trust, new_id
 
-HUNG_UP, TOO_SLOW = 499, 408
-"""Codes of requests that nobody answered: the caller is gone, or was cut off for its slowness."""
+CLIENT_CLOSED, TOO_SLOW = 499, 408
+"""Status codes without a response: the caller disconnected, or was cut off for slowness."""
 
 
 def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A response that says why there is no answer."""
+    """A response with the reason of a refusal."""
     content = orjson.dumps({"error": reason.encode(errors="replace").decode()})
     return Response(content, code, headers=headers, media_type="application/json")
 
 
-class Envelope:
-    """Around an app: reads who asks, adds what answered, counts what was asked."""
+class Middleware:
+    """Identifies the caller, adds the release's headers, and counts the request."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, about: Mapping[str, str], trust: Trust, gate: Gate
     ):
-        """`about` goes with every response."""
+        """`about` is added to the headers of every response."""
         self._app, self._metrics, self._trust, self._gate = app, metrics, trust, gate
         self._about = [(name.encode(), value.encode()) for name, value in about.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        sent = _Sent(send, self._about, head=scope["method"] == "HEAD")
+        sent = _Response(send, self._about, head=scope["method"] == "HEAD")
         state: dict[str, Any] = scope.setdefault("state", {})
         state |= {"began": started, "inside": False}
         if sent.head:  # as GET is answered, without the body
@@ -51,7 +51,7 @@ class Envelope:
         try:
             await self._answer(scope, receive, sent)
         except ClientDisconnect:
-            sent.code = sent.code or HUNG_UP
+            sent.code = sent.code or CLIENT_CLOSED
         except Exception as error:
             if sent.code is None:
                 reason = f"the server failed ({type(error).__name__}); its own output says how"
@@ -63,26 +63,26 @@ class Envelope:
             route = getattr(scope.get("route"), "path", "none")  # a bounded number of names
             self._metrics.request(route, _code(sent, state), time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
+    async def _answer(self, scope: Scope, receive: Receive, sent: "_Response") -> None:
         try:
-            found = self._trust.identify(Headers(scope=scope))
-        except Unfit as error:
-            sent.say(REQUEST_ID, new_id())
+            caller = self._trust.identify(Headers(scope=scope))
+        except InvalidHeader as error:
+            sent.add_header(REQUEST_ID, new_id())
             await refusal(400, str(error))(scope, receive, sent)
             return
-        sent.say(REQUEST_ID, found.request_id)
-        scope["state"] |= {"id": found.request_id, "arm": found.arm}
+        sent.add_header(REQUEST_ID, caller.request_id)
+        scope["state"] |= {"id": caller.request_id, "arm": caller.arm}
         await self._app(scope, receive, sent)
 
 
-class _Sent:
-    """What goes to the caller: with headers of its own, and its code remembered."""
+class _Response:
+    """The response on its way out: adds headers and remembers the status code."""
 
     def __init__(self, send: Send, about: list[tuple[bytes, bytes]], head: bool):
         self._send, self._added, self.head = send, list(about), head
         self.code: int | None = None
 
-    def say(self, name: str, value: str) -> None:
+    def add_header(self, name: str, value: str) -> None:
         """Add a header to the response."""
         self._added.append((name.encode(), value.encode()))
 
@@ -96,8 +96,8 @@ class _Sent:
         await self._send(message)
 
 
-def _code(sent: _Sent, state: Mapping[str, Any]) -> int:
-    """The code to count: what was sent, unless the connection ended before it could be."""
+def _code(sent: _Response, state: Mapping[str, Any]) -> int:
+    """The status to count: the one sent, unless the connection ended before it."""
     if getattr(state.get("cycle"), "disconnected", False):
-        return TOO_SLOW if state.get("late") else HUNG_UP
+        return TOO_SLOW if state.get("late") else CLIENT_CLOSED
     return sent.code or 500

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, version 2: tensors in JSON, or in bytes behind a header in JSON.
+"""The Open Inference Protocol, version 2: tensors in JSON, or in bytes after a JSON header.
 
-KServe, Triton and Seldon speak it, so their clients work against this server, and what stands
-before it need not know which of them answers.
+KServe, Triton and Seldon speak it, so their clients work against this server, and a proxy need not
+know which of them it talks to.
 """
 
 import json
@@ -32,17 +32,21 @@ FROM_STORE = {
     "distance": "INT64",
     "tailnum": "BYTES",
 }
-"""The tensors of a request for flights, one entry each; `tailnum` may be left out, or be ""."""
+"""The tensors of a request for flights, one value per flight; `tailnum` is optional, or ""."""
 INPUTS, RISK = "inputs", "risk"
 _WIRE = {"FP32": "<f4", "INT64": "<i8"}
-_PLAIN: dict[str, set[type]] = {"FP32": {int, float, type(None)}, "INT64": {int}, "BYTES": {str}}
-"""What a datatype may look like in JSON; no number at all is a missing one."""
+_JSON_TYPES: dict[str, set[type]] = {
+    "FP32": {int, float, type(None)},
+    "INT64": {int},
+    "BYTES": {str},
+}
+"""The JSON types of each datatype; null stands for a missing number."""
 _FLIGHTS = TypeAdapter(list[Flight])
 _KEY = re.compile(rb'"\s*:')
 
 
-class Refused(Exception):
-    """A request that gets no answer: the status, and the reason that it is told."""
+class RequestRefused(Exception):
+    """A refused request: its HTTP status, and the reason in its response."""
 
     def __init__(self, code: int, reason: str, **headers: str):
         """`headers` are added to the response."""
@@ -54,23 +58,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _absent(kind: type) -> BeforeValidator:
-    """Clients of other languages write null where nothing is."""
+def _null_as_empty(kind: type) -> BeforeValidator:
+    """Accept null for an absent value, as clients in other languages write it."""
     return BeforeValidator(lambda value: kind() if value is None else value)
 
 
-Parameters = Annotated[dict[str, Any], _absent(dict), Field(default_factory=dict)]
+Parameters = Annotated[dict[str, Any], _null_as_empty(dict), Field(default_factory=dict)]
 
 
 class TensorOut(_Part):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: str
     parameters: Parameters
 
 
 class TensorIn(_Part):
-    """An input: its values in JSON, or so many bytes of what follows the JSON."""
+    """An input: its values in JSON, or the size of its part of the bytes after the JSON."""
 
     name: str
     datatype: str
@@ -80,10 +84,10 @@ class TensorIn(_Part):
 
 
 class Inference(_Part):
-    """The body of an inference request; KServe's client repeats what the path says."""
+    """The body of an inference request; KServe's client repeats model and version in it."""
 
     inputs: Annotated[list[TensorIn], Field(min_length=1)]
-    outputs: Annotated[list[TensorOut], _absent(list), Field(default_factory=list)]
+    outputs: Annotated[list[TensorOut], _null_as_empty(list), Field(default_factory=list)]
     parameters: Parameters
     id: str | None = None
     model_name: str | None = None
@@ -92,112 +96,114 @@ class Inference(_Part):
 
 @dataclass(frozen=True)
 class Tensors:
-    """A request whose tensors were read: each a flat list or array, with its shape."""
+    """The tensors of a request: each a flat list or array, with its shape."""
 
     id: str | None
     values: dict[str, Any]
     shapes: dict[str, list[int]]
     binary: bool
-    """Whether the answer is asked for in bytes."""
+    """Whether the response shall be in bytes."""
 
 
-def parsed(body: bytes) -> Any:
-    """A body as JSON; NaN and Infinity are not, and no key may stand twice.
+def parse_body(body: bytes) -> Any:
+    """Parse a JSON body; NaN, Infinity and repeated keys are refused.
 
-    Readers differ in which of two they take: what is in front of this server could read another
-    flight than it answers.
+    Parsers differ in which of two equal keys they keep, so a proxy could read another flight than
+    the server predicts.
     """
     try:
-        found = orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from None
-    if len(_KEY.findall(body)) != _keys(found):  # a key stands twice, or a text looks like one
+        raise RequestRefused(400, f"the body is not JSON: {error}") from None
+    if len(_KEY.findall(body)) != _keys(value):  # a repeated key, or a text that looks like a key
         try:
-            json.loads(body, object_pairs_hook=_once)
+            json.loads(body, object_pairs_hook=_unique_keys)
         except RecursionError:
-            raise Refused(400, "the body is nested too deeply") from None
-    return found
+            raise RequestRefused(400, "the body is nested too deeply") from None
+    return value
 
 
 def _keys(value: Any) -> int:
-    """How many keys there are, where every list is of one kind; else fewer than there are."""
-    found, waiting = 0, [value]
-    while waiting:
-        one = waiting.pop()
+    """The number of keys where every list holds one type; else a lower bound of it."""
+    keys, stack = 0, [value]
+    while stack:
+        one = stack.pop()
         if type(one) is dict:
-            found += len(one)
-            waiting += one.values()
+            keys += len(one)
+            stack += one.values()
         elif type(one) is list and one and type(one[0]) in (dict, list):
-            waiting += one
-    return found
+            stack += one
+    return keys
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        ((often, times),) = Counter(name for name, _ in pairs).most_common(1)
-        raise Refused(400, f"the key {often!r:.60} stands {times} times in one object")
-    return found
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        ((key, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise RequestRefused(400, f"the key {key!r:.60} stands {times} times in one object")
+    return mapping
 
 
-def explained(error: ValidationError) -> str:
-    """What is wrong with a body, its first fault only."""
+def explain(error: ValidationError) -> str:
+    """The first fault of a body, as a reason."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"])) or "the body"
     return f"{where}: {first['msg']}, got {first['input']!r:.60}"
 
 
-def tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
-    """The tensors of a request, whose names and datatypes have to be among `kinds`."""
+def read_tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tensors:
+    """Read a request's tensors; their names and datatypes must be among `kinds`."""
     size = _header_size(header, len(body))
     try:
-        asked = Inference.model_validate(parsed(body[:size]))
+        inference = Inference.model_validate(parse_body(body[:size]))
     except ValidationError as error:
-        raise Refused(400, explained(error)) from None
-    if wrong := sorted({out.name for out in asked.outputs} - {RISK}):
-        raise Refused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
+        raise RequestRefused(400, explain(error)) from None
+    if wrong := sorted({out.name for out in inference.outputs} - {RISK}):
+        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
     values, rest = {}, memoryview(body)[size:]
-    for tensor in asked.inputs:
+    for tensor in inference.inputs:
         if kinds.get(tensor.name) != tensor.datatype or tensor.name in values:
-            raise Refused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
+            raise RequestRefused(400, f"wanted is one each of {kinds}; got {tensor.name!r:.60}, "
                                f"{tensor.datatype!r:.20}")  # fmt: skip
         values[tensor.name], rest = _values(tensor, rest)
         if len(values[tensor.name]) != (wanted := math.prod(tensor.shape)):
-            raise Refused(
+            raise RequestRefused(
                 400, f"{tensor.name} has {len(values[tensor.name])} values, its shape says {wanted}"
             )
     if len(rest):
-        raise Refused(400, f"{len(rest)} bytes belong to no tensor")
-    shapes = {tensor.name: tensor.shape for tensor in asked.inputs}
-    return Tensors(asked.id, values, shapes, _wants_bytes(asked))
+        raise RequestRefused(400, f"{len(rest)} bytes belong to no tensor")
+    shapes = {tensor.name: tensor.shape for tensor in inference.inputs}
+    return Tensors(inference.id, values, shapes, _wants_bytes(inference))
 
 
 def _header_size(header: str | None, whole: int) -> int:
     if header is None:
         return whole
     if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) <= whole):
-        raise Refused(400, f"{HEADER} is {header!r:.20}, the body has {whole} bytes")
+        raise RequestRefused(400, f"{HEADER} is {header!r:.20}, the body has {whole} bytes")
     return int(header)
 
 
-def _wants_bytes(asked: Inference) -> bool:
-    told = asked.outputs[0].parameters.get("binary_data") if asked.outputs else None
-    return bool(asked.parameters.get("binary_data_output") if told is None else told)
+def _wants_bytes(inference: Inference) -> bool:
+    own = inference.outputs[0].parameters.get("binary_data") if inference.outputs else None
+    return bool(inference.parameters.get("binary_data_output") if own is None else own)
 
 
 def _values(tensor: TensorIn, rest: memoryview) -> tuple[Any, memoryview]:
-    """A tensor's values, flat, and the bytes that are left for the next."""
+    """A tensor's values, flat, and the remaining bytes."""
     size = tensor.parameters.get("binary_data_size")
     if tensor.data is not None and size is None:
         return _flat(tensor), rest
     if tensor.data is not None or type(size) is not int or not 0 <= size <= len(rest):
-        raise Refused(400, f"{tensor.name} needs data, or a binary_data_size within the body")
+        raise RequestRefused(
+            400, f"{tensor.name} needs data, or a binary_data_size within the body"
+        )
     content = rest[:size]
     if tensor.datatype == "BYTES":
         return _texts(tensor.name, content), rest[size:]
     wire = np.dtype(_WIRE[tensor.datatype])
     if size % wire.itemsize:
-        raise Refused(400, f"{tensor.name} has {size} bytes, {wire.itemsize} make a value")
+        raise RequestRefused(400, f"{tensor.name} has {size} bytes, {wire.itemsize} make a value")
     values = np.frombuffer(content, wire)
     return values if tensor.datatype == "FP32" else values.tolist(), rest[size:]
 
@@ -206,63 +212,66 @@ def _flat(tensor: TensorIn) -> list[Any]:
     data = tensor.data or []
     if data and all(type(row) is list for row in data):
         data = list(chain.from_iterable(data))
-    if wrong := set(map(type, data)) - _PLAIN[tensor.datatype]:
-        raise Refused(400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}")
+    if wrong := set(map(type, data)) - _JSON_TYPES[tensor.datatype]:
+        raise RequestRefused(
+            400, f"{tensor.name} holds {wrong.pop().__name__}, not {tensor.datatype}"
+        )
     return data
 
 
 def _texts(name: str, content: memoryview) -> list[str]:
-    """Texts, each behind its length as four bytes."""
-    found, at = [], 0
+    """Decode texts, each preceded by its length in four bytes."""
+    texts, at = [], 0
     try:
         while at < len(content):
             (length,) = struct.unpack_from("<I", content, at)
             at += 4 + length
             if at > len(content):
                 raise ValueError("its last text is cut off")
-            found.append(str(content[at - length : at], "utf-8"))
+            texts.append(str(content[at - length : at], "utf-8"))
     except (struct.error, ValueError) as error:
-        raise Refused(400, f"{name} is no list of texts: {error}") from None
-    return found
+        raise RequestRefused(400, f"{name} is no list of texts: {error}") from None
+    return texts
 
 
-def flights(asked: Tensors) -> list[Flight]:
-    """A request's tensors as flights."""
-    lengths = {len(values) for values in asked.values.values()}
-    if missing := [n for n in FROM_STORE if n not in asked.values and n != "tailnum"]:
-        raise Refused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
+def flights(tensors: Tensors) -> list[Flight]:
+    """The flights in a request's tensors."""
+    lengths = {len(values) for values in tensors.values.values()}
+    if missing := [n for n in FROM_STORE if n not in tensors.values and n != "tailnum"]:
+        raise RequestRefused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
     if len(lengths) != 1:
-        raise Refused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
-    columns = asked.values.items()
+        raise RequestRefused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
+    columns = tensors.values.items()
     rows = [{name: values[row] for name, values in columns} for row in range(lengths.pop())]
     try:
         return _FLIGHTS.validate_python(rows, strict=True)
     except ValidationError as error:
-        raise Refused(400, explained(error)) from None
+        raise RequestRefused(400, explain(error)) from None
 
 
-def matrix(asked: Tensors) -> np.ndarray:
-    """A request's one tensor as rows of FEATURES, NaN where a value is missing."""
-    shape = asked.shapes[INPUTS]
+def matrix(tensors: Tensors) -> np.ndarray:
+    """The rows of FEATURES in a request's one tensor (float32), NaN where a value is missing."""
+    shape = tensors.shapes[INPUTS]
     if len(shape) != 2 or shape[1] != len(FEATURES):
-        raise Refused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
+        raise RequestRefused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
     with np.errstate(over="ignore"):
-        found = np.array(asked.values[INPUTS], dtype="float32").reshape(shape)
-    if np.isinf(found).any():
-        raise Refused(400, f"{INPUTS} holds a number that is infinite as FP32")
-    return found
+        rows = np.array(tensors.values[INPUTS], dtype="float32").reshape(shape)
+    if np.isinf(rows).any():
+        raise RequestRefused(400, f"{INPUTS} holds a number that is infinite as FP32")
+    return rows
 
 
-def inferred(
-    model: str, version: str, told: str, risk: np.ndarray, binary: bool
+def encode_response(
+    model: str, version: str, request_id: str, risk: np.ndarray, binary: bool
 ) -> tuple[bytes, dict[str, str]]:
-    """The body of an answer and its headers; `told` is the id of the request."""
+    """The body of a response, and its headers."""
     content = risk.astype("<f4").tobytes() if binary else b""
-    shown = (
-        {"parameters": {"binary_data_size": len(content)}} if binary else {"data": risk.tolist()}
-    )
-    output = {"name": RISK, "datatype": "FP32", "shape": [len(risk)], **shown}
-    body = {"model_name": model, "model_version": version, "id": told, "outputs": [output]}
+    output: dict[str, Any] = {"name": RISK, "datatype": "FP32", "shape": [len(risk)]}
+    if binary:
+        output["parameters"] = {"binary_data_size": len(content)}
+    else:
+        output["data"] = risk.tolist()
+    body = {"model_name": model, "model_version": version, "id": request_id, "outputs": [output]}
     head = orjson.dumps(body)
     if not binary:
         return head, {"content-type": "application/json"}
@@ -273,7 +282,7 @@ def inferred(
 
 
 def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
-    """What a model takes and gives; -1 stands for any number of rows."""
+    """A model's inputs and outputs; -1 stands for any number of rows."""
     width = {INPUTS: [-1, len(FEATURES)]}
     return {
         "name": model,

@@ -1,8 +1,8 @@
-"""What FastAPI's own document of the server cannot say, and a page of it for people.
+"""The parts of the OpenAPI document that FastAPI cannot derive, and an API reference page.
 
-Bodies are read as bytes, for speed, and models are named when the server starts: what a request
-holds is said here, with the very models that check it. FastAPI's own page loads its script from
-elsewhere; this one is text.
+Bodies are read as bytes, for speed, and models get their names when the server starts, so the
+schemas of requests are added here, from the very models that validate them. FastAPI's own page
+loads a script from elsewhere; this one is text.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from pipeline.serve.open_inference import HEADER, Inference
-from pipeline.serve.schema import Asked
+from pipeline.serve.schema import PredictRequest
 from pipeline.shared.pages import render
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -24,7 +24,7 @@ class _Response(BaseModel):
 
 
 class Refusal(_Response):
-    """Why there is no answer."""
+    """The reason of a refusal."""
 
     error: str
 
@@ -39,7 +39,7 @@ class Prediction(_Response):
 
 
 class Predictions(_Response):
-    """Answers, in the order of the flights."""
+    """Predictions, in the order of the flights."""
 
     request_id: str
     version: str
@@ -48,7 +48,7 @@ class Predictions(_Response):
 
 
 class Server(_Response):
-    """What answers here."""
+    """The server's name, version and protocol extensions."""
 
     name: str
     version: str
@@ -56,20 +56,20 @@ class Server(_Response):
 
 
 class Live(_Response):
-    """Whether the process answers."""
+    """Liveness."""
 
     live: bool
 
 
 class Ready(_Response):
-    """Whether a model answers as it did when it was trained."""
+    """Readiness: the warm-up prediction equals the recorded one."""
 
     name: str | None = None
     ready: bool
 
 
 class Tensor(_Response):
-    """A tensor by its shape."""
+    """A tensor's name, datatype and shape."""
 
     name: str
     datatype: str
@@ -77,7 +77,7 @@ class Tensor(_Response):
 
 
 class Metadata(_Response):
-    """What a model takes and gives."""
+    """A model's inputs and outputs."""
 
     name: str
     versions: list[str]
@@ -92,7 +92,7 @@ class Output(Tensor):
     data: list[float]
 
 
-class Inferred(_Response):
+class InferenceResponse(_Response):
     """The risks, one a row."""
 
     model_name: str
@@ -115,30 +115,30 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": _BINARY}}}
-"""An answer's tensors behind JSON, which OpenAPI cannot describe further."""
+"""A response's tensors after JSON, which OpenAPI cannot describe further."""
 
 
 def body(model: type[BaseModel]) -> dict[str, Any]:
-    """A request's body for a route that reads bytes; `add_bodies` adds the model itself."""
+    """The request body of a route that reads bytes; `add_bodies` adds its schema."""
     schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def in_path(**allowed: list[str]) -> dict[str, Any]:
-    """The parameters in a route's path, each with the values that this server knows."""
+    """A route's path parameters, each with the values that this server accepts."""
     schemas = {key: {"type": "string", "enum": values} for key, values in allowed.items()}
     about = [{"name": k, "in": "path", "required": True, "schema": s} for k, s in schemas.items()]
     return {"parameters": about}
 
 
 def add_bodies(app: FastAPI) -> None:
-    """Add what requests hold to the document of an app whose routes are all there."""
-    _, found = models_json_schema(
-        [(Asked, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
+    """Add the schemas of request bodies to the document of an app with all its routes."""
+    _, schemas = models_json_schema(
+        [(PredictRequest, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
     )
-    app.openapi()["components"]["schemas"] |= found["$defs"]
+    app.openapi()["components"]["schemas"] |= schemas["$defs"]
 
 
 def api_reference(spec: dict[str, Any]) -> str:
-    """The document as a page that loads nothing."""
+    """The document as a page without external resources."""
     return render("serve/templates/api_reference.html", spec=spec, header=HEADER, dumps=json.dumps)

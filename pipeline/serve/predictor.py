@@ -1,7 +1,7 @@
-"""What answers: a loaded release, with the online store or with features that come in the request.
+"""The predictor: a loaded release over the online store, or over features in the request.
 
-A value that the store lacks is predicted without, flagged and counted; a model that gives no
-probability is no answer at all.
+A value missing from the store is NaN to the model, flagged and counted; a risk that is not a
+probability is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,27 +12,27 @@ import numpy as np
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, ONE_HOT, VIEWS
 from pipeline.features.online_store import Vectors
-from pipeline.registry.release_loader import Loaded
+from pipeline.registry.release_loader import LoadedRelease
 
 
-class Reads(Protocol):
-    """What gives features: the online store."""
+class FeatureReader(Protocol):
+    """A source of features: the online store."""
 
     def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
-        """Features as they are online now."""
+        """The features that are online now."""
         ...
 
 
 class InvalidRisk(Exception):
-    """The model gave what is no probability: the server's fault, never the request's."""
+    """A risk is not a probability: the server's fault, never the request's."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The risks of some requests in their order, and what they rest on.
+class Predictions:
+    """The risks of requests in their order, and the features behind them.
 
     `values` are NUMERIC (float32) and `known_at` VIEWS (minutes, NEVER where there is none), a row
-    for each request; `flags` holds, for each request, the views whose values were missing or stale.
+    per request; `flags` holds, per request, the views whose values were missing or stale.
     """
 
     risk: np.ndarray
@@ -41,15 +41,15 @@ class Answers:
     flags: list[dict[str, str]]
 
 
-class Predicts(Protocol):
-    """Whatever answers as a `Predictor` does: what an app is made over."""
+class SupportsPredict(Protocol):
+    """The interface of `Predictor`, which an app is built over."""
 
     @property
-    def loaded(self) -> Loaded:
-        """The release that answers."""
+    def release(self) -> LoadedRelease:
+        """The served release."""
         ...
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
         """The risks of flights, from the online store."""
         ...
 
@@ -61,26 +61,26 @@ class Predicts(Protocol):
 class Predictor:
     """A loaded release over a store."""
 
-    def __init__(self, loaded: Loaded, store: Reads):
+    def __init__(self, release: LoadedRelease, store: FeatureReader):
         """The model may take fewer than FEATURES."""
-        self._loaded, self._store = loaded, store
-        taken = [FEATURES.index(name) for name in loaded.model.features]
-        self._taken = None if taken == list(range(len(FEATURES))) else taken
+        self._release, self._store = release, store
+        columns = [FEATURES.index(name) for name in release.model.features]
+        self._columns = None if columns == list(range(len(FEATURES))) else columns
 
     @property
-    def loaded(self) -> Loaded:
-        """The release that answers."""
-        return self._loaded
+    def release(self) -> LoadedRelease:
+        """The served release."""
+        return self._release
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Answers:
-        """The risks of requests as the store takes them, with the features that it has now.
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
+        """The risks of requests, in the store's columns, with its current features.
 
         Raises:
-            InvalidRisk: the model gave something else than a probability.
+            InvalidRisk: a risk is not a probability.
         """
         read = self._store.read(requests)
         values = np.column_stack([read.values[name] for name in NUMERIC])
-        return Answers(
+        return Predictions(
             risk=self.vectors(np.column_stack([values, one_hot(requests)])),
             values=values,
             known_at=np.column_stack([read.values[name] for name in KNOWN_AT]),
@@ -91,18 +91,18 @@ class Predictor:
         """The risks of rows of FEATURES (float32), NaN where a value is missing.
 
         Raises:
-            InvalidRisk: the model gave something else than a probability.
+            InvalidRisk: a risk is not a probability.
         """
-        inputs = matrix if self._taken is None else matrix[:, self._taken]
-        risk = self._loaded.model.predict_matrix(inputs)
+        inputs = matrix if self._columns is None else matrix[:, self._columns]
+        risk = self._release.model.predict_matrix(inputs)
         if not ((risk >= 0) & (risk <= 1)).all():
-            found = risk[~((risk >= 0) & (risk <= 1))]
-            raise InvalidRisk(f"{len(found)} of {len(risk)} risks are no probability: {found[0]!r}")
+            bad = risk[~((risk >= 0) & (risk <= 1))]
+            raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {bad[0]!r}")
         return risk
 
 
 def one_hot(requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
-    """The columns of ONE_HOT (float32) for requests as the store takes them."""
+    """The columns of ONE_HOT (float32) for requests in the store's columns."""
     columns = [
         [float(value == wanted) for value in requests[name]] for name, wanted in ONE_HOT.values()
     ]
@@ -110,9 +110,9 @@ def one_hot(requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
 
 
 def _flags(read: Vectors, rows: int) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = [{} for _ in range(rows)]
+    flags: list[dict[str, str]] = [{} for _ in range(rows)]
     for view in VIEWS:
         for row, flag in enumerate(read.flags[view].tolist()):
             if flag:
-                found[row][view] = flag
-    return found
+                flags[row][view] = flag
+    return flags

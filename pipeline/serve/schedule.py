@@ -1,4 +1,4 @@
-"""Who answers, and what is asked: the champion, and the flights of a day or a month."""
+"""The champion that serves, and the requests of a day or a month of the flight schedule."""
 
 import re
 
@@ -16,7 +16,7 @@ from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
 
 
 def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
-    """The live champion and its model, if it was trained with the features that are served.
+    """The live champion and its model, if it was trained with the served features.
 
     Raises:
         RegistryRefused: there is no champion.
@@ -38,15 +38,15 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
     return champion, load_model(versions.fetch(registry, champion), champion.digest)
 
 
-def asked_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
+def requests_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
     """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates.
 
     Raises:
         DayUnknown: it is neither, or has not arrived.
     """
-    asked = windows.requests(flights, config)
-    date = pd.to_datetime(asked[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
-    chosen = asked[date.str.startswith(days)]
+    requests = windows.requests(flights, config)
+    date = pd.to_datetime(requests[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
+    chosen = requests[date.str.startswith(days)]
     if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", days) or chosen.empty:
         raise DayUnknown(
             f"{days!r} is no day or month that has arrived, as 2013-04-18 or 2013-04 is: "
@@ -56,6 +56,6 @@ def asked_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.Dat
 
 
 def midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
-    """The end of the last day that has arrived, in New York, as UTC."""
+    """The midnight in New York (as UTC) after the last day that has arrived."""
     last = flights["sched_dep_utc"].max().tz_convert(windows.ZONE)
     return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")

@@ -1,7 +1,7 @@
-"""What may be asked: flights as the schedule has them, and as the online store takes them.
+"""The schema of a request for flights, and its conversion to the online store's columns.
 
-A prediction is made for T, the scheduled departure less the horizon, as in training: whoever asks
-has no say in it. No table is made here; a test holds this against the path that training uses.
+A prediction is made at T, the scheduled departure less the horizon, as in training; a caller cannot
+choose it. No data frame is built here, for speed; a test compares this with training's path.
 """
 
 import re
@@ -20,17 +20,18 @@ _NEW_YORK = ZoneInfo(ZONE)
 _FROM = EPOCH.to_pydatetime()
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:00(\.0{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 EARLIEST, LATEST = datetime(2013, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""Of scheduled departures: before the first there are no data, after the last there is no need."""
+"""Limits of scheduled departures: no data before the first, no need after the last."""
 
 
 def _instant(value: object) -> datetime:
-    """An instant with its zone, in whole minutes, as a schedule has them."""
+    """Parse an instant with its zone, in whole minutes, as in a schedule."""
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise ValueError("an instant of a whole minute is wanted, as 2013-04-18T08:30-04:00 is")
-    found = datetime.fromisoformat(value)  # within the calendar, or it raises
-    if not EARLIEST.replace(tzinfo=None) < found.replace(tzinfo=None) < LATEST.replace(tzinfo=None):
+    instant = datetime.fromisoformat(value)  # raises for a date that does not exist
+    local = instant.replace(tzinfo=None)
+    if not EARLIEST.replace(tzinfo=None) < local < LATEST.replace(tzinfo=None):
         raise ValueError(f"a scheduled departure is within {EARLIEST:%Y} and {LATEST:%Y}")
-    return found
+    return instant
 
 
 Instant = Annotated[
@@ -43,12 +44,12 @@ Instant = Annotated[
 
 
 def _whole(value: object) -> object:
-    """908.0 is a whole number to JSON, and to JSON Schema."""
+    """Take 908.0 as a whole number, as JSON and JSON Schema do."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
 class Flight(BaseModel):
-    """One flight as its schedule has it; `tailnum` is the aircraft, once it is known."""
+    """One scheduled flight; `tailnum` is the aircraft, once known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -62,7 +63,7 @@ class Flight(BaseModel):
     tailnum: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,8}$", examples=["N14228"])] | None = None
 
 
-class Asked(BaseModel):
+class PredictRequest(BaseModel):
     """The body of `/predict`: one flight or more."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -71,7 +72,7 @@ class Asked(BaseModel):
 
 
 def flight_id(flight: Flight) -> str:
-    """The name of a flight that is asked for."""
+    """The flight's name, as in the request log."""
     day = flight.scheduled_departure.astimezone(_NEW_YORK).date()
     return flight_name(day, flight.carrier, flight.flight, flight.origin)
 
@@ -82,19 +83,19 @@ def predict_at(flight: Flight, horizon_minutes: int) -> int:
 
 
 def instant_of(minute: int) -> str:
-    """A minute since EPOCH as people write it: "2013-04-18T10:30Z"."""
+    """A minute since EPOCH as text: "2013-04-18T10:30Z"."""
     at = datetime.fromtimestamp(_FROM.timestamp() + 60 * minute, UTC)
     return f"{at:%Y-%m-%dT%H:%M}Z"
 
 
 def requests(flights: Sequence[Flight], horizon_minutes: int) -> dict[str, list[Any]]:
-    """Flights as the store takes them, by column: keys, REQUEST, `predict_at`."""
+    """Flights as the store's columns: keys, REQUEST, `predict_at`."""
     local = [flight.scheduled_departure.astimezone(_NEW_YORK) for flight in flights]
-    told = {"sched_hour": [at.hour for at in local]}
+    derived = {"sched_hour": [at.hour for at in local]}
     keys = dict.fromkeys(name for names in KEYS.values() for name in names)
     return {
         "system": ["all"] * len(local),
-        **{key: told.get(key) or [getattr(f, key) or "" for f in flights] for key in keys},
+        **{key: derived.get(key) or [getattr(f, key) or "" for f in flights] for key in keys},
         "sched_minute": [at.hour * 60 + at.minute for at in local],
         "day_of_week": [at.weekday() for at in local],
         "distance": [flight.distance for flight in flights],

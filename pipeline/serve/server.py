@@ -1,7 +1,7 @@
-"""The online server: a release, the live store, HTTP on this machine, until it is told to end.
+"""The online server: one release over the live store, by HTTP on this machine, until a signal.
 
-Nothing is opened before `serve` is called, so a process that has loaded the libraries may fork
-children which each serve a release of their own.
+Nothing is opened before `serve` runs, so a process that has loaded the libraries can fork children
+that each serve a release of their own.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.features.online_store import LIVE, Store, opened
+from pipeline.features.online_store import LIVE, Store, open_store
 from pipeline.features.windows import NEVER
 from pipeline.serve.schema import instant_of
 from pipeline.shared.config.loading import load
@@ -26,13 +26,13 @@ from pipeline.shared.loopback import HOST
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pipeline.serve.predictor import Predicts
+    from pipeline.serve.predictor import SupportsPredict
 
 _BACKLOG = 2048
 _OTHER_FILES = 128
-"""Descriptors beside those of connections: libraries, databases, the log."""
+"""File descriptors for libraries, databases and the log, beside those of connections."""
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the others from running: Python's 5 ms are ten predictions."""
+"""The interpreter's thread switch interval: Python's default, 5 ms, is ten predictions."""
 
 
 def server(version: str = "champion", port: str | int | None = None) -> str:
@@ -40,8 +40,8 @@ def server(version: str = "champion", port: str | int | None = None) -> str:
 
     Raises:
         VersionUnknown: the registry has no such version.
-        ArtifactTampered: something in it is another than was registered or exported.
-        ReleaseRefused: its parts do not belong together, or it has other features than are served.
+        ArtifactTampered: a file of it differs from the one registered or exported.
+        ReleaseRefused: its parts do not belong together, or its features are not the served ones.
         EnvironmentUnfit: the port is taken.
     """
     from pipeline.registry.release_loader import export
@@ -54,16 +54,16 @@ def serve(
     port: int | None = None,
     project: str = LIVE,
     log_url: str | None = None,
-    wrap: "Callable[[Predicts], Predicts]" = lambda predictor: predictor,
+    wrap: "Callable[[SupportsPredict], SupportsPredict]" = lambda predictor: predictor,
     edge_key: str = "",
 ) -> str:
-    """Serve the release with this digest until SIGTERM or SIGINT; what is None is as configured.
+    """Serve the release with this digest until SIGTERM or SIGINT; None takes the config's value.
 
-    `wrap` may put something before the predictor; whether it is ready is asked of what is behind.
-    `edge_key` is the proxy's, whose headers are believed; without one, nobody's are.
+    `wrap` may decorate the predictor; readiness is that of the undecorated one. `edge_key` is the
+    key of the proxy whose headers are believed; without one, no header is.
     """
     from pipeline.records import request_log
-    from pipeline.registry.release_loader import loaded, unready
+    from pipeline.registry.release_loader import load_release, warm_up_failure
     from pipeline.serve.app import create_app
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.predictor import Predictor
@@ -72,14 +72,14 @@ def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     config, began = load(ServeConfig), time.monotonic()
     _allow_files(config.max_connections + _OTHER_FILES)
-    release = loaded(digest)
+    release = load_release(digest)
     url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
-        _listening(config.port if port is None else port) as listener,
-        opened(release.features, config, project=project) as store,
+        _listener(config.port if port is None else port) as listener,
+        open_store(release.features, config, project=project) as store,
         request_log.opened(url, config.log_queue) as log,
     ):
-        reason = unready(release)
+        reason = warm_up_failure(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()
         name = load(RegisterConfig).model_name
         app = create_app(predictor, log, config, metrics, lambda: reason, name, Trust(edge_key))
@@ -87,15 +87,15 @@ def serve(
         state = f"not ready: {reason}" if reason else "ready"
         gc.collect()
         gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
-        _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_fresh(store)}")
-        _until_told(app, listener, config)
+        _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_freshness(store)}")
+        _run_until_signal(app, listener, config)
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
     return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
 
 
 def _allow_files(wanted: int) -> None:
-    """Let this process open so many: some systems begin with fewer, as macOS with 256."""
+    """Raise the limit of open files: some systems start with fewer, such as macOS with 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -104,8 +104,8 @@ def _allow_files(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    """A socket of this machine's own, taken before anything slow begins."""
+def _listener(port: int) -> Iterator[socket.socket]:
+    """A loopback socket, bound before anything slow starts."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -119,14 +119,14 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
-    """Answer until a signal, then end what was begun."""
+def _run_until_signal(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
+    """Serve until a signal, then finish the running requests."""
     import uvicorn
 
     from pipeline.serve.connection import settings
 
-    told = [signal.SIGTERM, signal.SIGINT]
-    before = {name: signal.signal(name, lambda *_: None) for name in told}
+    ends = [signal.SIGTERM, signal.SIGINT]
+    before = {name: signal.signal(name, lambda *_: None) for name in ends}
     try:  # uvicorn takes the signals, and raises them again once it has ended
         uvicorn.Server(settings(app, config)).run(sockets=[listener])
     finally:
@@ -134,8 +134,8 @@ def _until_told(app: "FastAPI", listener: socket.socket, config: ServeConfig) ->
             signal.signal(name, handler)
 
 
-def _fresh(store: Store) -> str:
-    """Until when the online store is complete: what it lacks is answered without, and flagged."""
+def _freshness(store: Store) -> str:
+    """The store's freshness; values missing after its watermark are flagged in responses."""
     until = min(store.watermarks().values())
     if until == NEVER:
         return "the online store is empty: `make materialize` fills it"

@@ -1,8 +1,8 @@
-"""Whether what was served is what training would have read, and if not, which mistake it is.
+"""Training-serving skew: served features against training's, and the mistake behind a difference.
 
-Features are compared, not scores: trees shrug off most unit errors, and a metric that has not moved
-proves nothing. Each known mistake is made on purpose with training's own code; the one that gives
-what was served is named.
+Features are compared, not scores: trees hide most unit errors, so an unchanged metric proves
+nothing. Each known mistake is reproduced with training's own code; the one that yields the served
+values is named.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from pipeline.shared.contracts import FLIGHT_KEY, Record
 from pipeline.shared.scores import log_loss, roc_auc
 
 LAGS = [15, 30, 45, 60, 90, *range(120, 24 * 60 + 1, 60)]
-"""For how long a store may have stood still, in minutes, to be recognised."""
+"""The staleness of a store, in minutes, that can be recognised."""
 UNEXPLAINED = "unexplained"
 _ENOUGH = 0.99
-"""The share of differing values that a mistake must give to be named."""
+"""The share of differing values that a mistake must reproduce to be named."""
 
 
 class Mismatch(Record):
-    """One feature that was served otherwise: how often, one example, and the mistake it looks like.
+    """A feature with skew: how many values differ, one example, and the likely mistake.
 
     `served` and `trained` are None where the value was missing.
     """
@@ -42,7 +42,7 @@ class Mismatch(Record):
 
 
 class Damage(Record):
-    """What the model's predictions lose by the served features, once the labels are there."""
+    """The loss in ROC AUC and log loss by the served features, measured with labels."""
 
     roc_auc: tuple[float, float]
     log_loss: tuple[float, float]
@@ -51,7 +51,7 @@ class Damage(Record):
 
 @dataclass(frozen=True)
 class Raw:
-    """What every mistake is made from: the raw tables that training's features came from."""
+    """The raw tables and config of training's features, from which mistakes are reproduced."""
 
     flights: pd.DataFrame
     weather: pd.DataFrame
@@ -61,17 +61,17 @@ class Raw:
 def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mismatch]:
     """Every feature that differs in a single bit, the most frequent first, each with its mistake.
 
-    `served` and `trained` hold the same flights in the same order and with the same index.
+    `served` and `trained` hold the same flights in the same order with the same index.
     """
     differ = {name: ~_same(served[name], trained[name]) for name in NUMERIC}
     wrong = {name: where for name, where in differ.items() if where.any()}
-    named = _withheld(served, wrong)
-    riddles = {name: where for name, where in wrong.items() if name not in named}
-    named |= _named(served, trained, riddles, raw)
-    found = []
+    named = _explained_as_stale(served, wrong)
+    unexplained = {name: where for name, where in wrong.items() if name not in named}
+    named |= _match_mistakes(served, trained, unexplained, raw)
+    result = []
     for name, where in wrong.items():
         first = int(np.argmax(where))
-        found.append(
+        result.append(
             Mismatch(
                 feature=name,
                 differ=int(where.sum()),
@@ -80,11 +80,11 @@ def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mi
                 mistake=named.get(name, UNEXPLAINED),
             )
         )
-    return sorted(found, key=lambda mismatch: (-mismatch.differ, mismatch.feature))
+    return sorted(result, key=lambda mismatch: (-mismatch.differ, mismatch.feature))
 
 
 def damage(labels: np.ndarray, served: np.ndarray, honest: np.ndarray) -> Damage:
-    """ROC AUC and log loss of predictions of the same flights: as served, and honest."""
+    """ROC AUC and log loss of two predictions of the same flights: as served, without skew."""
     return Damage(
         roc_auc=(round(roc_auc(labels, served), 6), round(roc_auc(labels, honest), 6)),
         log_loss=(
@@ -104,8 +104,8 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
-    """Of wrong features those that were withheld wherever they differ: known, and no mystery."""
+def _explained_as_stale(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, str]:
+    """The features whose every difference is a value withheld as stale."""
     behind = {view: (served[f"{view}_flag"] == STALE).to_numpy() for view in VIEWS}
     named = {}
     for name in (name for name in wrong if sources(name)):
@@ -115,10 +115,10 @@ def _withheld(served: pd.DataFrame, wrong: dict[str, np.ndarray]) -> dict[str, s
     return named
 
 
-def _named(
+def _match_mistakes(
     served: pd.DataFrame, trained: pd.DataFrame, wrong: dict[str, np.ndarray], raw: Raw
 ) -> dict[str, str]:
-    """For each wrong feature the first mistake that gives what was served."""
+    """For each wrong feature, the first mistake that reproduces the served values."""
     named: dict[str, str] = {}
     for mistake, remade in mistakes(trained, raw) if wrong else ():
         for name in wrong.keys() - named.keys():
@@ -133,17 +133,17 @@ def _named(
 def mistakes(
     trained: pd.DataFrame, raw: Raw, lags: list[int] = LAGS
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The mistakes known by name, each with the features that it gives the same flights.
+    """The known mistakes, each with the features that it gives the same flights.
 
-    A feature is given to the first that explains it; the cheap ones come first.
+    The first that explains a feature names it, so the cheap ones come first.
     """
     shares = [w.name for w in ROLLING if w.value in (LABEL, PROXY)]
     yield "percent for fraction", trained.assign(**{n: trained[n] * 100 for n in shares})
     yield "zero for missing", trained.fillna(dict.fromkeys(NUMERIC, 0.0))
     config, views = raw.config, windows.views(raw.flights, raw.weather, raw.config)
     utc = windows.requests(raw.flights, config, "UTC")
-    told = trained[FLIGHT_KEY].merge(utc, "left", FLIGHT_KEY).set_index(trained.index)
-    yield "UTC for local time", historical(told, views, config)
+    in_utc = trained[FLIGHT_KEY].merge(utc, "left", FLIGHT_KEY).set_index(trained.index)
+    yield "UTC for local time", historical(in_utc, views, config)
     for lag in lags:
         yield f"stale by {_span(lag)}", historical(trained, views, config, lag)
     early = windows.views(raw.flights, raw.weather, config, known_when_scheduled(raw.flights))
@@ -151,7 +151,7 @@ def mistakes(
 
 
 def known_when_scheduled(flights: pd.DataFrame) -> dict[str, Event]:
-    """Outcomes as if each were known at its flight's scheduled departure: before it has landed."""
+    """Outcomes as if known at the scheduled departure, before the flight has landed (a leak)."""
     scheduled = minutes(flights["sched_dep_utc"])
     return {
         name: Event(event.value, np.where(np.isnan(event.value), windows.NEVER, scheduled))
@@ -163,16 +163,16 @@ def _span(lag: int) -> str:
     return f"{lag // 60} h" if lag % 60 == 0 else f"{lag} min"
 
 
-def described(found: list[Mismatch], flights: int) -> str:
+def describe(mismatches: list[Mismatch], flights: int) -> str:
     """The mismatches as an aligned table."""
     head = f"{'feature':<24} {'differ':>7} {'served':>10} {'trained':>10}  looks like"
     rows = [
-        f"{m.feature:<24} {m.differ:>7,} {_shown(m.served):>10} {_shown(m.trained):>10}  "
+        f"{m.feature:<24} {m.differ:>7,} {_format(m.served):>10} {_format(m.trained):>10}  "
         f"{m.mistake}"
-        for m in found
+        for m in mismatches
     ]
     return "\n".join([f"of {flights:,} flights", head, *rows])
 
 
-def _shown(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "missing" if value is None else f"{value:.4g}"

@@ -1,1 +1,1 @@
-"""What several stages use and that knows none of them: configs, contracts, errors, files, tools."""
+"""Code that several stages share and that knows none of them: configs, contracts, files, tools."""

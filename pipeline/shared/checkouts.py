@@ -1,4 +1,4 @@
-"""Checkouts of this clone in other folders: for a replay, and for a version that is rebuilt."""
+"""Checkouts of this clone in other folders, for replays and for rebuilt versions."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ from pipeline.shared.watcher import hold, is_locked
 
 _HERE = Path()
 _PREFIX, _CHECKOUT, _MARK = "worktree-", "checkout", "in-use-by-reproduce"
-"""A temporary folder, the checkout in it, and beside that the lock of the process that uses it."""
+"""Names of a temporary folder, the checkout in it, and its process's lock beside that."""
 
 
 def copy(folder: Path) -> None:
-    """Another checkout in `folder`, of the same commit and with the same changes.
+    """Make another checkout in `folder`, of the same commit and with the same changes.
 
-    It shares this clone's commits, and nothing else: what it commits or changes stays there.
+    It shares this clone's commits and nothing else: its own commits and changes stay there.
 
     Raises:
-        EnvironmentUnfit: this is no git checkout, or has no commit yet.
+        EnvironmentUnfit: this is not a git checkout, or has no commit yet.
     """
     changed = patch()
     _add_worktree(folder.absolute(), "HEAD", "--force")
@@ -45,21 +45,21 @@ def _apply(folder: Path, patch_file: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Take a checkout that `copy` made away, with everything in it."""
-    known = [path.resolve() for path in _listed()]
+    """Remove a checkout that `copy` made, with everything in it."""
+    known = [path.resolve() for path in _worktrees()]
     if folder.resolve() in known:
         _remove_worktree(folder.absolute())
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listed() -> list[Path]:
+def _worktrees() -> list[Path]:
     """This clone's checkouts, its own first."""
     lines = os.fsdecode(git.run(_HERE, "worktree", "list", "--porcelain")).splitlines()
     return [Path(line[9:]) for line in lines if line.startswith("worktree ")]
 
 
 def _remove_worktree(folder: Path) -> None:
-    """Never `git worktree prune`: it forgets those of the user on a disk that is not there now."""
+    """Remove one worktree; `git worktree prune` would forget the user's on unmounted disks."""
     git.run(_HERE, "worktree", "remove", "--force", "--force", str(folder))
 
 
@@ -70,7 +70,7 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
     Raises:
         EnvironmentUnfit: this clone does not hold the commit, or the patch does not fit it.
     """
-    remove_left()
+    remove_abandoned()
     _require_known(commit)
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, hold(Path(name) / _MARK):
         folder = Path(name) / _CHECKOUT
@@ -83,9 +83,9 @@ def worktree(commit: str, patch_file: Path) -> Iterator[Path]:
             git.run(_HERE, "worktree", "remove", "--force", str(folder))
 
 
-def remove_left() -> None:
-    """Remove the checkouts that killed commands left, and none that is in use or the user's."""
-    for path in _listed():
+def remove_abandoned() -> None:
+    """Remove checkouts of killed commands, but none in use and none of the user's."""
+    for path in _worktrees():
         if path.name != _CHECKOUT or not path.parent.name.startswith(_PREFIX):
             continue
         mark = path.parent / _MARK

@@ -1,4 +1,4 @@
-"""The replay's clock: what has arrived and what is known is asked of the data, never of now()."""
+"""The simulated clock: the data decide what has arrived and is known, never now()."""
 
 import pandas as pd
 
@@ -11,8 +11,8 @@ def months(first: str, last: str) -> list[str]:
 
     Where `last` is a day within its month, the last one is that month's beginning: "2013-05-12".
     """
-    found = [str(month) for month in pd.period_range(first, last[:7], freq="M")]
-    return found if last_day(last) == last_day(found[-1]) else [*found[:-1], last]
+    months = [str(month) for month in pd.period_range(first, last[:7], freq="M")]
+    return months if last_day(last) == last_day(months[-1]) else [*months[:-1], last]
 
 
 def last_day(arrived: str) -> str:

@@ -1,4 +1,4 @@
-"""What stages hand to each other: folders, keys, and the records that they write and read."""
+"""Contracts between stages: data folders, keys, and the records that stages write and read."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -31,7 +31,7 @@ MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
-"""What tells one flight from every other; without the origin, 24 keys of the year occur twice."""
+"""The unique key of a flight; without the origin, 24 keys of the year occur twice."""
 WEATHER_KEY = ["origin", "observed_utc"]
 
 
@@ -45,11 +45,11 @@ Table = Literal["flights", "weather"]
 MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$")]
 """A month, or its beginning up to a day: 2013-05 or 2013-05-12."""
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-"""What becomes part of a path leads nowhere else: no dot, no slash, no line's end."""
+"""A safe part of a path: no dot, no slash, no line end."""
 
 
 SIGNIFICANT = 9
-"""Digits of a recorded number. Processors add in other orders, so digits 15 to 17 may differ."""
+"""Digits of a recorded number: digits 15 to 17 differ between processors, by summation order."""
 
 
 def significant(value: float) -> float:
@@ -58,7 +58,7 @@ def significant(value: float) -> float:
 
 
 Figure = Annotated[float, AfterValidator(significant)]
-"""A computed number as it is recorded: without the last digits, which follow the processor."""
+"""A computed number as recorded, without the digits that depend on the processor."""
 
 
 class Snapshot(Record):
@@ -81,7 +81,7 @@ class Snapshot(Record):
 
 
 class Manifest(Record):
-    """What has arrived: every snapshot, and the published files that it came from."""
+    """The data that have arrived: every snapshot, and the published files behind them."""
 
     source: str
     as_of: MonthName
@@ -90,12 +90,12 @@ class Manifest(Record):
 
 
 def snapshot_path(folder: Path, table: str, month: str) -> Path:
-    """Where a stage keeps one month of one table."""
+    """The path of one month of one table in a stage's folder."""
     return folder / table / f"{month}.parquet"
 
 
 class Kind(StrEnum):
-    """What a check is about; pages, reports and the journal select by it, never by a name."""
+    """The subject of a check; pages, reports and the journal select by it, never by name."""
 
     DATA = "data"
     EVIDENCE = "evidence"
@@ -108,15 +108,15 @@ class Kind(StrEnum):
 
 
 COMPARISONS = (Kind.CHAMPION, Kind.BASELINE)
-"""The loss over all judged flights, against the live model and against the simple ones."""
+"""The loss over all evaluated flights, against the champion and against the baselines."""
 OVERALL = (*COMPARISONS, Kind.REFIT)
-"""What a verdict says first: these, and whether what goes live stays near what was judged."""
+"""The headline checks: these, and whether the refitted model stays near the evaluated one."""
 SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)
-"""The loss on a critical slice, against the same models."""
+"""The loss on critical slices, against the same models."""
 
 
 class Check(Record):
-    """One question with its two numbers: what was found, and what was allowed."""
+    """One check with its two numbers: the measured value, and the limit."""
 
     kind: Kind
     name: str
@@ -128,12 +128,12 @@ class Check(Record):
 
 
 def checks_of(verdict: Mapping[str, Any]) -> list[Check]:
-    """The checks of a release's sealed verdict; one sealed before kinds existed has names only."""
+    """The checks of a release's recorded verdict; one older than kinds has names only."""
     return [Check.model_validate({"kind": _kind_of(c["name"])} | c) for c in verdict["checks"]]
 
 
 def _kind_of(name: str) -> Kind:
-    """How a check was named before kinds existed: the only place that reads a name."""
+    """The kind of a check in an older verdict, by its name: the only place that reads names."""
     if " against " in name:
         return Kind.CHAMPION_SLICE if name.endswith(" against champion") else Kind.BASELINE_SLICE
     if name == "beats champion" or name.endswith("worse than champion"):
@@ -169,24 +169,25 @@ def _blocking(
 
 
 def decide(checks: list[Check]) -> bool:
-    """Whether every blocking check passed; no checks at all are a no."""
+    """Whether every blocking check passed; without any, the decision is no."""
     blocking = [check for check in checks if check.blocking]
     return bool(blocking) and all(check.passed for check in blocking)
 
 
 class FeatureService(Record):
-    """What a model is served with: features by name, and a version that changes with a meaning."""
+    """A feature service: features by name, and a version that changes with their meaning."""
 
     version: str
     features: list[str]
 
 
 class Verdict(Record):
-    """The gate's answer for exactly one challenger against exactly one champion (or none yet).
+    """The gate's verdict on exactly one challenger against exactly one champion (or none yet).
 
-    `challenger` is what may go live, `judged` what the figures are of: the same model, or the one
-    that it was fitted again from. A `refresh` is the champion's recipe on newer days, a `change`
-    anything else. `predictions_hash` is that of the judged model's predictions, in order.
+    `challenger` is the model that may go live, `judged` the evaluated one: the same model, or the
+    one of which it is a refit. A `refresh` is the champion's training configuration on newer days,
+    a `change` anything else. `predictions_hash` is that of the evaluated model's predictions, in
+    order.
     """
 
     challenger: Sha256
@@ -204,7 +205,7 @@ class Verdict(Record):
 
     @property
     def fast_track(self) -> bool:
-        """Whether what was judged is the champion itself: only the judged days are new."""
+        """Whether the evaluated model is the champion itself, so that only its days are new."""
         return self.kind == "refresh" and self.judged == self.champion
 
     @model_validator(mode="after")
@@ -215,12 +216,13 @@ class Verdict(Record):
 
 
 class Training(Record):
-    """What was trained: the model's digest, on what, and how equal its stored form is.
+    """A training: the model's digest, its data, and the parity of its stored form.
 
-    `candidate` is the digest of what the gate judges: the same recipe without the newest days of
-    `window`, those after `candidate_window`; or the model itself, where it is not fitted again.
-    `recipe` is a digest of all but the days, the code that trains included. `predictions_hash` is
-    that of the model's predictions for every row of the feature table, in order.
+    `candidate` is the digest of the model that the gate evaluates: trained without the newest days
+    of `window`, those after `candidate_window`; or the model itself, without a refit. `recipe` is a
+    digest of the training configuration without the days, and of the training code.
+    `predictions_hash` is that of the model's predictions for every row of the feature table, in
+    order.
     """
 
     digest: Sha256
@@ -242,9 +244,9 @@ class Training(Record):
 
 
 class WarmUp(Record):
-    """What a fresh server has to answer: a few rows of inputs (None: missing), and their risks.
+    """The warm-up prediction of a new server: rows of inputs (None: missing), and their risks.
 
-    scikit-learn predicted them when the model was trained; `tolerance` is that of the config.
+    scikit-learn computed the risks at training; `tolerance` is the config's.
     """
 
     features: list[str]

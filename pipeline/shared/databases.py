@@ -1,4 +1,4 @@
-"""SQLite files: what SQLite refuses, and what is no whole database, names its file in one line."""
+"""SQLite files: failures and damage become one-line refusals that name the file."""
 
 import errno
 import re
@@ -12,13 +12,13 @@ from pipeline.shared.errors import (
     PipelineError,
     StorageFailed,
     UsageError,
-    quoted,
+    shell_quote,
 )
-from pipeline.shared.files import storage_failed
+from pipeline.shared.files import storage_failure
 
 REPAIR = "`make repair` shows what still stands and what rebuilds it"
-ANEW = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
-"""What to do where nothing is left to rebuild from; nothing is lost by it."""
+START_AGAIN = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
+"""The way out if there is nothing to rebuild from; it deletes nothing."""
 _MAGIC, _HEADER = b"SQLite format 3\0", 100
 _ERRNOS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -28,21 +28,21 @@ _ERRNOS = {
 }
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _NOT_OPENED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-"""These say nothing of what is in a file."""
+"""Errors that do not concern a file's content."""
 _BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _ANOTHER = re.compile(r"no such table|no such column|malformed database schema")
 
 _SCHEMA = re.compile(r"out-of-date database schema|Can't locate revision")
-"""What MLflow says of a database that lacks its tables, or has another version's."""
+"""MLflow's messages for a database without its tables, or with another version's."""
 
 
 @contextmanager
 def database(path: Path, what: str) -> Iterator[None]:
-    """Let the block work with the SQLite file at `path`; what SQLite refuses, names the file.
+    """Turn SQLite's errors in the block into refusals that name the file at `path`.
 
     Raises:
-        StorageFailed: another program holds it, the disk is full, it cannot be opened or written.
-        ArtifactTampered: it is no database, or a broken one.
+        StorageFailed: another program locks it, the disk is full, it cannot be opened or written.
+        ArtifactTampered: it is not a database, or a broken one.
     """
     try:
         yield
@@ -55,22 +55,22 @@ def database(path: Path, what: str) -> Iterator[None]:
 
 
 def require_whole(path: Path, what: str) -> None:
-    """Refuse a file that was cut, before any tool opens it: some make a new one in its place.
+    """Refuse a truncated file before a tool opens it: some would make a new one in its place.
 
-    An empty file is none yet: SQLite makes one when it is first opened.
+    An empty file passes: SQLite makes a database of it at first use.
 
     Raises:
-        ArtifactTampered: it begins as no database does, or is shorter than it says.
+        ArtifactTampered: its header is not a database's, or it is shorter than that says.
     """
     if path.is_file() and (why := flaw(path)):
         raise _broken(path, what, why)
 
 
 def require_made(path: Path, what: str) -> None:
-    """Refuse an empty file where one only ever appears whole: it was emptied, not begun.
+    """Refuse an empty file too, for a database that is created atomically: it was emptied.
 
     Raises:
-        ArtifactTampered: it is empty, or no whole database.
+        ArtifactTampered: it is empty, or not a complete database.
     """
     require_whole(path, what)
     if path.is_file() and not path.stat().st_size and not _is_being_written(path):
@@ -78,7 +78,7 @@ def require_made(path: Path, what: str) -> None:
 
 
 def flaw(path: Path) -> str:
-    """Why a file is no whole database, by its header alone; "" where it may be one."""
+    """Why a file is not a complete database, by its header alone; "" if it may be one."""
     with path.open("rb") as stream:
         head = stream.read(_HEADER)
     if not head:
@@ -94,25 +94,25 @@ def flaw(path: Path) -> str:
 
 
 def _is_being_written(path: Path) -> bool:
-    """Whether a journal waits to be folded in, by which SQLite itself completes the file."""
+    """Whether there is a journal, with which SQLite itself completes the file."""
     journals = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
     return any(journal.is_file() and journal.stat().st_size for journal in journals)
 
 
 def damage(path: Path) -> str:
-    """Why a file is no sound database, after a look at every page; "" where it is one."""
+    """Why a file is not an intact database, after a check of every page; "" if it is one."""
     if why := flaw(path) or ("" if path.stat().st_size else "it is empty"):
         return why
     try:
         with closing(sqlite3.connect(path, timeout=10)) as connection:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         return "" if _code(error) in _LOCKED | _NOT_OPENED else str(error)
-    return "" if found == "ok" else str(found).replace("\n", " ")
+    return "" if result == "ok" else str(result).replace("\n", " ")
 
 
 def database_refusal(path: Path, what: str, error: BaseException | None) -> PipelineError | None:
-    """The refusal for SQLite's failure behind an exception, however many tools have wrapped it."""
+    """The refusal for the SQLite error in an exception's chain of causes; None if there is none."""
     while error is not None and not hasattr(error, "sqlite_errorcode"):
         error = error.__cause__ or error.__context__
     if error is None:
@@ -121,17 +121,17 @@ def database_refusal(path: Path, what: str, error: BaseException | None) -> Pipe
     if code in _LOCKED:
         return StorageFailed(
             f"{path}, the {what}, is locked by another program ({error}): close what has it open, "
-            f"such as a database browser or another `make` (`fuser {quoted(path)}` or `lsof "
-            f"{quoted(path)}` names it), then run the same again; nothing was half-written"
+            f"such as a database browser or another `make` (`fuser {shell_quote(path)}` or `lsof "
+            f"{shell_quote(path)}` names it), then run the same again; nothing was half-written"
         )
     if code in _BROKEN or (code == sqlite3.SQLITE_ERROR and _ANOTHER.search(str(error))):
         return _broken(path, what, str(error))
     number = _ERRNOS.get(code)
-    return None if number is None else storage_failed(path, OSError(number, str(error)))
+    return None if number is None else storage_failure(path, OSError(number, str(error)))
 
 
 def refusal_after(path: Path, what: str, error: Exception) -> PipelineError | None:
-    """The refusal where a tool failed at a broken database in words of its own; None for a bug."""
+    """The refusal for a tool's own exception about a broken database; None for a bug."""
     if refusal := database_refusal(path, what, error):
         return refusal
     why = damage(path) if path.is_file() else ""

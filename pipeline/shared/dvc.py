@@ -1,8 +1,8 @@
-"""The door to DVC: a command, started in a named folder with an environment of its own.
+"""The only module that calls DVC: a command in a named folder, with an environment of its own.
 
-In the user's checkout their settings for DVC count: a cache that a team shares is theirs to choose.
-In a checkout of ours (a replay, a rebuilt version, a scratch copy) none of them does; what it needs
-is written into its own `.dvc/config.local`, which git ignores.
+In the user's checkout their DVC settings apply: a shared cache is theirs to choose. In our own
+checkouts (a replay, a rebuilt version, a scratch copy) none of them does; theirs are written into
+the checkout's `.dvc/config.local`, which git ignores.
 """
 
 import subprocess
@@ -16,14 +16,14 @@ from pipeline.shared.files import write_text
 
 QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 _INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_")
-"""What DVC tells the stages that it runs; a DVC within one would take it for its own."""
+"""Variables that DVC sets for its stages; a DVC inside one would take them for its own."""
 _ELSEWHERE = ("MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-"""What would lead a command in another checkout to this one's registry or packages."""
+"""Variables that would lead a command in another checkout to this one's registry or packages."""
 _SHELLS = ("BASH_FUNC_", "BASH_ENV", "BASHOPTS", "CDPATH", "SHELLOPTS")
-"""What a shell would start with: functions and options of the user's own."""
+"""The user's shell functions and options."""
 _SETTINGS = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 _NO_SETTINGS = str(Path(sys.prefix) / "no-settings-of-dvc")
-"""A folder that is not there; below a file such as /dev/null, DVC fails."""
+"""A folder that does not exist; a path below a file such as /dev/null makes DVC fail."""
 _PROGRESS = ("Collecting", "Fetching", "Pushing", "Having any troubles")
 
 
@@ -35,8 +35,8 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | QUIET | {"SHELL": "/bin/sh"}
 
 
-def apart(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for a command in a checkout of ours: it has its own registry and settings."""
+def isolated_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for a command in our own checkout, with its own registry and settings."""
     kept = {k: v for k, v in environment(variables).items() if not k.startswith(_ELSEWHERE)}
     return kept | dict.fromkeys(_SETTINGS, _NO_SETTINGS)
 
@@ -44,7 +44,7 @@ def apart(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 def try_run(
     folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run DVC in a folder and keep what it says; the caller looks at the exit code."""
+    """Run DVC in a folder and capture its output; the caller checks the exit code."""
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
@@ -58,7 +58,7 @@ def try_run(
 
 
 def run(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
-    """What DVC says in a folder.
+    """DVC's output in a folder.
 
     Raises:
         DataUnavailable: it failed: its exit code, its reason and the command to repeat.
@@ -74,7 +74,7 @@ def run(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
 
 
 def reason(done: "subprocess.CompletedProcess[str]") -> str:
-    """Why DVC failed, on one line: from the first error on, else all that it said."""
+    """Why DVC failed, on one line: its output from the first error on, else all of it."""
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     kept = [line for line in said if not line.startswith(_PROGRESS)]
     first = next((place for place, line in enumerate(kept) if line.startswith("ERROR")), 0)
@@ -86,12 +86,12 @@ def configure(folder: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
     lines = []
     for name, values in sections.items():
         lines.append(f"['{name}']" if '"' in name else f"[{name}]")
-        lines += [f"    {key} = {_quoted(value)}" for key, value in values.items()]
+        lines += [f"    {key} = {_quote(value)}" for key, value in values.items()]
     write_text(folder / ".dvc/config.local", "\n".join(lines) + "\n")
 
 
-def _quoted(value: str) -> str:
-    """A value as DVC's configs hold it: they know quotes, and no escape within them."""
+def _quote(value: str) -> str:
+    """Quote a value for DVC's configs, which have quotes but no escapes."""
     mark = "'" if '"' in value else '"'
     if mark in value or "\n" in value:
         raise DataUnavailable(
@@ -101,12 +101,12 @@ def _quoted(value: str) -> str:
     return f"{mark}{value}{mark}"
 
 
-def listed(folder: Path) -> dict[str, str]:
-    """All settings that DVC obeys in a folder of the user's, whoever made them."""
+def list_settings(folder: Path) -> dict[str, str]:
+    """All DVC settings that apply in a folder, from every level."""
     lines = run(folder, "config", "--list").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def cache(folder: Path) -> Path:
-    """The folder in which DVC keeps the data of a checkout of the user's."""
+    """DVC's cache folder for a checkout."""
     return (folder / run(folder, "cache", "dir").strip()).absolute()

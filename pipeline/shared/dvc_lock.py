@@ -1,6 +1,6 @@
-"""The graph: what dvc.lock says that each stage read and wrote, and moving those files.
+"""The DVC pipeline: dvc.lock's inputs and outputs of each stage, push, pull, repro and checkout.
 
-DVC names a file by the MD5 of its bytes, and a folder by that of its list.
+DVC identifies a file by the MD5 of its bytes, and a folder by the MD5 of its listing.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pipeline.shared.errors import (
     DataUnavailable,
     GraphFailed,
     PipelineError,
-    quoted,
+    shell_quote,
 )
 
 LOCK = Path("dvc.lock")
@@ -30,7 +30,7 @@ LOCK = Path("dvc.lock")
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage of the graph was run with and what it wrote: paths and their MD5, and params."""
+    """A stage's recorded run: paths and MD5 of its inputs and outputs, and its params."""
 
     deps: dict[str, str]
     params: dict[str, Any]
@@ -41,21 +41,21 @@ def read_lock(path: Path) -> dict[str, Stage]:
     """The stages of a dvc.lock, in the order of the flow.
 
     Raises:
-        ArtifactTampered: it is not what DVC writes.
+        ArtifactTampered: it is not a file that DVC writes.
     """
     try:
-        found = yaml_files.parse(path.read_text(encoding="utf-8"))
-        return _in_order({n: _stage(entry) for n, entry in (found.get("stages") or {}).items()})
+        lock = yaml_files.parse(path.read_text(encoding="utf-8"))
+        return _in_order({n: _stage(entry) for n, entry in (lock.get("stages") or {}).items()})
     except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactTampered(
             f"{path} is not what DVC writes ({' '.join(str(error).split())}); "
-            f"`mv {quoted(path)} {quoted(path)}.before`, then `git checkout HEAD -- dvc.lock` "
-            "brings the committed one back, and `make evaluate` makes a new one"
+            f"`mv {shell_quote(path)} {shell_quote(path)}.before`, then `git checkout HEAD -- "
+            "dvc.lock` brings the committed one back, and `make evaluate` makes a new one"
         ) from error
 
 
 def _in_order(stages: dict[str, Stage]) -> dict[str, Stage]:
-    """The stages, each after those whose outputs it read; DVC lists them in any order."""
+    """The stages in topological order; DVC lists them in any order."""
     needed = {
         name: [
             maker
@@ -75,7 +75,7 @@ def _stage(entry: dict[str, Any]) -> Stage:
 
 
 def md5(path: Path) -> str | None:
-    """The MD5 by which DVC names a file or a folder; None where there is neither."""
+    """The MD5 by which DVC identifies a file or a folder; None if there is neither."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "md5").hexdigest()
@@ -89,26 +89,26 @@ def md5(path: Path) -> str | None:
     return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
 
 
-def cached(md5_of: str, cache: Path) -> Path:
-    """Where a cache keeps the file with this MD5."""
+def cache_path(md5_of: str, cache: Path) -> Path:
+    """The path in a cache of the file with this MD5."""
     return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
 
 
 def members(md5_of: str, cache: Path) -> dict[str, str]:
-    """The files of a folder that is in a cache: their paths within it, and their MD5."""
-    listed = json.loads(cached(md5_of, cache).read_text(encoding="utf-8"))
+    """The files of a cached folder: their paths within it, and their MD5."""
+    listed = json.loads(cache_path(md5_of, cache).read_text(encoding="utf-8"))
     return {entry["relpath"]: entry["md5"] for entry in listed}
 
 
-def written(folder: Path) -> dict[str, str]:
-    """Every file that the graph of a checkout has written, those in its folders too: its MD5."""
+def output_digests(folder: Path) -> dict[str, str]:
+    """The MD5 of every file that a checkout's DVC pipeline wrote, in folders too."""
     outs = [folder / path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
-    found = [file for out in outs for file in ([out] if out.is_file() else files.members(out))]
-    return {file.relative_to(folder).as_posix(): str(md5(file)) for file in found}
+    paths = [file for out in outs for file in ([out] if out.is_file() else files.members(out))]
+    return {path.relative_to(folder).as_posix(): str(md5(path)) for path in paths}
 
 
 def push() -> None:
-    """Store everything that dvc.lock names in the remote.
+    """Push everything that dvc.lock names to the remote.
 
     Raises:
         DataUnavailable: the remote cannot be written, or a file is in no cache.
@@ -123,21 +123,21 @@ def push() -> None:
 
 
 def pull(folder: Path, recorded: dict[str, str]) -> None:
-    """Fetch what the dvc.lock of a checkout names from its remote, and from nowhere else.
+    """Pull the files of a checkout's dvc.lock from its remote, and from nowhere else.
 
-    `recorded` holds the MD5 of every file behind that lock, so that what is lost can be named.
+    `recorded` holds the MD5 of every file behind that lock, so that lost files can be named.
 
     Raises:
-        DataUnavailable: a file is missing there, or is not what its name says.
+        DataUnavailable: a file is missing there, or its content is not its name's MD5.
     """
-    done = dvc.try_run(folder, "pull", "--force", settings=dvc.apart())
+    done = dvc.try_run(folder, "pull", "--force", settings=dvc.isolated_environment())
     if not done.returncode:
         return
-    cache, elsewhere = folder / ".dvc/cache", uncached(folder)
+    cache, elsewhere = folder / ".dvc/cache", uncached_outputs(folder)
     lost = [
         f"{path} ({name})"
         for path, name in recorded.items()
-        if path not in elsewhere and md5(cached(name, cache)) != name
+        if path not in elsewhere and md5(cache_path(name, cache)) != name
     ]
     raise DataUnavailable(
         f"{len(lost)} of {len(recorded)} recorded files did not come from the DVC remote as they "
@@ -147,8 +147,8 @@ def pull(folder: Path, recorded: dict[str, str]) -> None:
     )
 
 
-def uncached(folder: Path) -> list[str]:
-    """The outputs that a checkout's dvc.yaml leaves to git: small figures that people compare."""
+def uncached_outputs(folder: Path) -> list[str]:
+    """The outputs that dvc.yaml leaves to git (`cache: false`): small figures for people."""
     graph = yaml_files.parse((folder / "dvc.yaml").read_text(encoding="utf-8"))
     entries = [
         entry
@@ -161,24 +161,24 @@ def uncached(folder: Path) -> list[str]:
 
 
 def rerun(folder: Path, bin_folder: Path) -> bool:
-    """Run every stage of a checkout's graph, cached or not, with the Python of `bin_folder`.
+    """Run every stage of a checkout's DVC pipeline, cached or not, with `bin_folder`'s Python.
 
-    What the stages say goes where this process says it. Returns whether it came to its end.
+    Its output goes to this process's own. Returns whether it succeeded.
     """
     path = f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [str(bin_folder / "python"), "-m", "dvc", "repro", "--force"]
-    settings = {**dvc.apart(), "PATH": path}
+    settings = {**dvc.isolated_environment(), "PATH": path}
     return subprocess.run(command, cwd=folder, env=settings, check=False).returncode == 0
 
 
 def repro(target: str) -> str:
-    """Bring a stage and all before it up to date; what they said.
+    """Bring a stage and all before it up to date; returns their output.
 
     Raises:
-        PipelineError: the one by which a stage refused, told again in its words.
-        GraphFailed: a stage ended otherwise than by a refusal, or DVC itself did.
+        PipelineError: the refusal of a stage, raised again with its message.
+        GraphFailed: a stage or DVC itself failed without a refusal.
     """
-    said = []
+    lines = []
     command = [sys.executable, "-m", "dvc", "repro", target]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     with subprocess.Popen(
@@ -190,27 +190,27 @@ def repro(target: str) -> str:
         text=True,
     ) as process:
         for line in process.stdout or []:
-            said.append(line)
-            if _TOLD.match(line):
+            lines.append(line)
+            if _STAGE_END.match(line):
                 sys.stderr.write(line)
-    words = "".join(said)
+    output = "".join(lines)
     if process.returncode:
-        raise _refusal(target, words)
-    return words
+        raise _refusal(target, output)
+    return output
 
 
-_TOLD = re.compile(r"[a-z]+ +\d+\.\d s  ")
-"""The line with which a stage ends."""
-_REFUSED = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): ", re.MULTILINE)
-"""How a refusal begins; it ends where DVC's own words begin."""
+_STAGE_END = re.compile(r"[a-z]+ +\d+\.\d s  ")
+"""A stage's last line."""
+_REFUSAL = re.compile(r"^[a-z]+: ([A-Z][A-Za-z]+): ", re.MULTILINE)
+"""The start of a refusal, which ends where DVC's own output starts."""
 
 
-def _refusal(target: str, words: str) -> Exception:
-    found = _REFUSED.search(words)
-    kind = getattr(errors, found[1], None) if found else None
-    if found and isinstance(kind, type) and issubclass(kind, (PipelineError, errors.UsageError)):
-        return kind(words[found.end() :].partition("\nERROR: ")[0].strip())
-    last = " ".join(words.split()[-60:])
+def _refusal(target: str, output: str) -> Exception:
+    start = _REFUSAL.search(output)
+    kind = getattr(errors, start[1], None) if start else None
+    if start and isinstance(kind, type) and issubclass(kind, (PipelineError, errors.UsageError)):
+        return kind(output[start.end() :].partition("\nERROR: ")[0].strip())
+    last = " ".join(output.split()[-60:])
     return GraphFailed(
         f"`dvc repro {target}` ended without a refusal: {last}; run it again and read what it says"
     )
@@ -218,18 +218,18 @@ def _refusal(target: str, words: str) -> Exception:
 
 def remote(folder: Path) -> dict[str, str]:
     """The settings of a checkout's default remote, its address in full."""
-    return _remote(folder, dvc.listed(folder))
+    return _remote(folder, dvc.list_settings(folder))
 
 
 def _remote(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     name = settings.get("core.remote", "")
-    found = _within(f"remote.{name}", settings)
-    if "url" not in found:
+    own = _within(f"remote.{name}", settings)
+    if "url" not in own:
         raise DataUnavailable(
             f"{folder.resolve()} names no DVC remote to fetch recorded data from; "
             "add one with `dvc remote add --default NAME URL`"
         )
-    return found | {"name": name, "url": _in_full(folder, found["url"])}
+    return own | {"name": name, "url": _in_full(folder, own["url"])}
 
 
 def _within(section: str, settings: dict[str, str]) -> dict[str, str]:
@@ -246,15 +246,15 @@ def _in_full(folder: Path, url: str) -> str:
 
 
 def use_remote(folder: Path, settings: dict[str, str]) -> None:
-    """Let a checkout use another one's remote, and no cache but its own; no file of git changes."""
+    """Let a checkout use another one's remote, but only its own cache; no tracked file changes."""
     _use(folder, settings, {"dir": str((folder / ".dvc/cache").absolute())}, {})
 
 
 def use_cache(folder: Path) -> None:
-    """Let another checkout of this project keep its data where this one does, and as it does."""
-    settings = dvc.listed(Path())
+    """Let another checkout of this project use this one's cache, with the same settings."""
+    settings = dvc.list_settings(Path())
     cache = _within("cache", settings) | {"dir": str(dvc.cache(Path()))}
-    # Both are on one file system, and this says which locks it knows.
+    # Both are on one file system, and this setting names its kind of locks.
     core = {k: v for k, v in _within("core", settings).items() if k == "hardlink_lock"}
     _use(folder, _remote(Path(), settings), cache, core)
 
@@ -269,14 +269,14 @@ def _use(
 
 
 def checkout(folder: Path) -> None:
-    """Bring what the dvc.lock of a checkout names into it, as far as the cache has it.
+    """Check out the files of a checkout's dvc.lock, as far as the cache has them.
 
     Raises:
         DataUnavailable: DVC failed, or this checkout has a file that its cache lacks.
     """
-    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.apart())
+    dvc.run(folder, "checkout", "--force", "--allow-missing", settings=dvc.isolated_environment())
     named = [path for stage in read_lock(folder / LOCK).values() for path in stage.outs]
-    outs = [path for path in named if path not in uncached(folder)]
+    outs = [path for path in named if path not in uncached_outputs(folder)]
     lost = [path for path in outs if Path(path).exists() and not (folder / path).exists()]
     if lost:
         raise DataUnavailable(

@@ -1,55 +1,55 @@
-"""Everything that the pipeline refuses on purpose, as a tree.
+"""The exceptions of refusals on purpose, as a tree.
 
-PipelineError                exit 1: the pipeline says no
+PipelineError                exit 1: a refusal
 ├── SourceRejected           ingest: a published file is missing, changed or unreadable
 ├── SnapshotChanged          ingest, validate: a snapshot is not what its manifest says
 ├── DataRejected             validate: a month breaks a rule that refuses
-├── LeakFound                whoever reads features: a value was known too late
-├── FeatureRejected          whoever reads features: a value that the feature cannot mean
+├── LeakFound                features, at every read: a value was known too late
+├── FeatureRejected          features, at every read: a value outside its feature's range
 ├── TooLittleData            features, train, evaluate, monitor: a window holds too few rows
 ├── ParityFailed             train: the stored model differs from the trained one
 ├── GateRefused              evaluate: the challenger may not be promoted
 ├── RegistryRefused          register: no passed verdict for exactly this model
 ├── ReleaseRefused           register, reproduce: parts of a release do not belong together
 ├── DataUnavailable          register, reproduce: the DVC remote lacks recorded data
-├── GraphFailed              whoever runs the graph: a stage ended, and not by a refusal
-├── NotReproduced            reproduce: what was rebuilt is not what was recorded
-├── RowsLost                 features: the offline store gave other rows than it was asked for
-├── SkewFound                serve: what was served is not what training would have read
+├── GraphFailed              the DVC pipeline: a stage failed without a refusal
+├── NotReproduced            reproduce: the rebuilt version is not the recorded one
+├── RowsLost                 features: the offline store returned other rows than requested
+├── SkewFound                serve: served features are not those that training reads
 ├── RolloutRefused           rollout: this challenger, or this moment, may not be rolled out
 ├── RolledBack               rollout: the challenger was taken out, and why
-├── NotPromoted              rollout: no reason to take it out, and none to let it in
-├── ServersFailed            rollout: what should serve does not start, or does not answer
+├── NotPromoted              rollout: no alarm, but too little evidence for a promotion
+├── ServersFailed            rollout: a server or the proxy does not start or respond
 ├── LabelsRefused            monitor: labels, or requests to join them with, that cannot be right
-├── AlertSilent              monitor: a fault was injected, and its alert did not fire or not end
-├── TrainingRefused          retrain: rows that nothing may be learned from
-├── LedgerRefused            whoever writes the ledger: a transition that lies before the last
-├── ArtifactTampered         whoever loads a file: not the recorded one, or not what it should be
-├── ArtifactMissing          whoever reads a file that an earlier stage should have written
-└── StorageFailed            whoever writes: disk full, folder not writable
-UsageError                   exit 2: the call is wrong
+├── AlertSilent              monitor: an injected fault's alert did not fire, or did not end
+├── TrainingRefused          retrain: rows that a model may not be trained on
+├── LedgerRefused            the rollout ledger: a transition earlier than the last
+├── ArtifactTampered         any stage: a file is not the recorded one, or not of its kind
+├── ArtifactMissing          any stage: an earlier stage has not written its file
+└── StorageFailed            any stage: disk full, folder not writable
+UsageError                   exit 2: wrong usage
 ├── ConfigError              a key or a value in configs/ is wrong
 ├── VersionUnknown           the registry has no version or alias of this name
-├── DayUnknown               serve: a day that is none, or that has not arrived
-├── RequestUnknown           monitor: the log has no such answer, or the year no such flight
+├── DayUnknown               serve: not a day, or one that has not arrived
+├── RequestUnknown           monitor: no such response in the log, or no such flight
 ├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
 A message says what, the two numbers or names, and the next command. Any other exception is a bug
-and shows its traceback. Paths in a command are `quoted`.
+and shows its traceback. Paths in a command are quoted by `shell_quote`.
 """
 
 import shlex
 from pathlib import Path
 
 
-def quoted(path: Path | str) -> str:
-    """A path as it can be pasted into a shell, whatever is in its name."""
+def shell_quote(path: Path | str) -> str:
+    """Quote a path for a shell command."""
     return shlex.quote(str(path))
 
 
 class PipelineError(Exception):
-    """The pipeline says no on purpose."""
+    """A refusal on purpose."""
 
     exit_code = 1
 
@@ -63,7 +63,7 @@ class SnapshotChanged(PipelineError):
 
 
 class DataRejected(PipelineError):
-    """A month of data breaks a rule whose failure refuses the month."""
+    """A month of data fails a rule that refuses the whole month."""
 
 
 class LeakFound(PipelineError):
@@ -71,7 +71,7 @@ class LeakFound(PipelineError):
 
 
 class FeatureRejected(PipelineError):
-    """A feature has a value that it cannot mean: a share above 1, a wind of a thousand miles."""
+    """A feature's value is outside its range: a share above 1, a wind of a thousand miles."""
 
 
 class TooLittleData(PipelineError):
@@ -83,7 +83,7 @@ class ParityFailed(PipelineError):
 
 
 class GateRefused(PipelineError):
-    """The verdict on the challenger is no."""
+    """The gate refuses the challenger."""
 
 
 class RegistryRefused(PipelineError):
@@ -99,19 +99,19 @@ class DataUnavailable(PipelineError):
 
 
 class GraphFailed(PipelineError):
-    """A stage of the graph, or DVC itself, ended otherwise than by a refusal."""
+    """A stage of the DVC pipeline, or DVC itself, failed without a refusal."""
 
 
 class NotReproduced(PipelineError):
-    """A rebuilt version differs from its record by more than is tolerated."""
+    """A rebuilt version differs from its record by more than the tolerance."""
 
 
 class RowsLost(PipelineError):
-    """A join gave back fewer or more rows than there were requests."""
+    """A join returned fewer or more rows than there were requests."""
 
 
 class SkewFound(PipelineError):
-    """Features were served that differ from those that training reads for the same flight and T."""
+    """Served features differ from those that training reads for the same flight and T."""
 
 
 class RolloutRefused(PipelineError):
@@ -123,27 +123,27 @@ class RolledBack(PipelineError):
 
 
 class NotPromoted(PipelineError):
-    """A rollout ended without an alarm and without the evidence that a promotion needs."""
+    """A rollout ended without an alarm, but without enough evidence for a promotion."""
 
 
 class ServersFailed(PipelineError):
-    """A server or the proxy does not start, or does not answer."""
+    """A server or the proxy does not start, or does not respond."""
 
 
 class LabelsRefused(PipelineError):
-    """Labels, or requests that they are joined with, that are none or contradict themselves."""
+    """Labels, or the requests to join them with, are invalid or contradict each other."""
 
 
 class AlertSilent(PipelineError):
-    """A fault was injected and its alert did not fire, or it was repaired and the alert went on."""
+    """An injected fault's alert did not fire, or did not end after the repair."""
 
 
 class TrainingRefused(PipelineError):
-    """Rows of which a part is missing, or whose features are older than they were."""
+    """Training rows are incomplete, or their features staler than before."""
 
 
 class LedgerRefused(PipelineError):
-    """A transition lies before the last one in the ledger."""
+    """A transition is earlier than the last one in the ledger."""
 
 
 class ArtifactTampered(PipelineError):
@@ -159,7 +159,7 @@ class StorageFailed(PipelineError):
 
 
 class UsageError(Exception):
-    """The call is wrong, not the data."""
+    """Wrong usage, not wrong data."""
 
     exit_code = 2
 
@@ -173,16 +173,16 @@ class VersionUnknown(UsageError):
 
 
 class DayUnknown(UsageError):
-    """A day, month or instant that is none, or that lies outside what has arrived."""
+    """A day, month or instant is invalid, or outside the data that have arrived."""
 
 
 class RequestUnknown(UsageError):
-    """The request log holds no such answer, and the published year no such flight."""
+    """The request log holds no such response, and the published year no such flight."""
 
 
 class WrongMonth(UsageError):
-    """A month that has arrived already, or that the replayed year does not have."""
+    """A month has arrived already, or is not part of the replayed year."""
 
 
 class EnvironmentUnfit(UsageError):
-    """The surroundings lack something: a git checkout, a commit, the packages of a lock."""
+    """The environment lacks something: a git checkout, a commit, the packages of a lock."""

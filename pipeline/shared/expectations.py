@@ -1,4 +1,4 @@
-"""The door to Great Expectations: rows and their rules go in, what each rule found comes out."""
+"""Data validation, the only module that imports Great Expectations: rows and rules to results."""
 
 import logging
 import shutil
@@ -21,8 +21,8 @@ Value = float | str | None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one rule found in one snapshot; `positions` are the rows that break it, if rows do."""
+class RuleResult:
+    """The result of one rule on one snapshot; `positions` are the rows that break it, if any."""
 
     rule: str
     columns: list[str]
@@ -38,17 +38,17 @@ Rules = list[Expectation]
 
 
 def refuse(rule: str) -> dict[str, Any]:
-    """Name a rule whose failure refuses the whole month."""
+    """Mark a rule whose failure refuses the whole month."""
     return {"severity": "critical", "meta": {"rule": rule}}
 
 
 def quarantine(rule: str) -> dict[str, Any]:
-    """Name a rule whose failure sets the offending rows aside."""
+    """Mark a rule whose failure quarantines the offending rows."""
     return {"severity": "warning", "meta": {"rule": rule}}
 
 
 def new_context() -> Any:
-    """A Great Expectations context that lives in memory and says nothing while it works."""
+    """A silent Great Expectations context in memory."""
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -56,14 +56,14 @@ def new_context() -> Any:
     return context
 
 
-def outcomes(context: Any, name: str, rows: pd.DataFrame, rules: Rules) -> list[Outcome]:
-    """What each rule found; those that failed are asked again, for the rows that break them."""
+def run_rules(context: Any, name: str, rows: pd.DataFrame, rules: Rules) -> list[RuleResult]:
+    """The result of each rule; failed rules run again to list the rows that break them."""
     results = _results(context, name, rows, rules, "BASIC")
     broken = {result.expectation_config.id for result in results if not result.success}
     again = [copy(rule) for rule in rules if rule.id in broken]
     passed = [result for result in results if result.success]
-    found = _results(context, f"{name} broken", rows, again, "COMPLETE") if again else []
-    return [_outcome(result) for result in [*passed, *found]]
+    failed = _results(context, f"{name} broken", rows, again, "COMPLETE") if again else []
+    return [_rule_result(result) for result in [*passed, *failed]]
 
 
 def _results(context: Any, name: str, rows: pd.DataFrame, rules: Rules, detail: str) -> list[Any]:
@@ -80,13 +80,13 @@ def _results(context: Any, name: str, rows: pd.DataFrame, rules: Rules, detail: 
     return list(validation.results)
 
 
-def _outcome(result: Any) -> Outcome:
+def _rule_result(result: Any) -> RuleResult:
     config, found = result.expectation_config, result.result
     if "observed_value" not in found and "unexpected_count" not in found:
         raise RuntimeError(f"{config.type} on {config.kwargs} did not run: {result.exception_info}")
     kwargs = config.kwargs
     unexpected = int(found.get("unexpected_count") or 0)
-    return Outcome(
+    return RuleResult(
         rule=config.meta["rule"],
         columns=[] if config.type.startswith("expect_table") else _columns(kwargs),
         action="refuse" if config.severity == "critical" else "quarantine",
@@ -124,7 +124,7 @@ def _difference(missing: list[Any], unknown: list[Any]) -> str:
 
 
 def plain(value: Any) -> Value:
-    """A value as JSON writes it; six digits, since the last bits differ between processors."""
+    """A value for JSON, with six digits, since the last bits differ between processors."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (int, float, np.number)):
@@ -133,10 +133,10 @@ def plain(value: Any) -> Value:
 
 
 def write_docs(context: Any, folder: Path) -> None:
-    """Great Expectations' own pages of what was judged; they hold run times, so no digest does."""
+    """Write Great Expectations' data docs; they hold run times, so no digest covers them."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(".docs.*"):
-        shutil.rmtree(left)  # by a run that was killed
+        shutil.rmtree(left)  # of a killed run
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".docs.") as temporary:
         built = Path(temporary) / "docs"
         context.add_data_docs_site(

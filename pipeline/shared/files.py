@@ -1,4 +1,4 @@
-"""Reading and writing files so that a reader never meets half of one, and digests that hold."""
+"""Atomic file writes, bounded reads, and digests."""
 
 import contextlib
 import errno
@@ -24,9 +24,9 @@ import pandas as pd
 from pipeline.shared.errors import ArtifactMissing, StorageFailed
 
 MAX_JSON_BYTES = 4_000_000
-"""Ten times the largest that a stage writes: data/validate/report.json, with a year of months."""
+"""Ten times the largest file of a stage, data/validate/report.json with a year of months."""
 MAX_JSON_DEPTH = 50
-"""No stage nests ten deep; far deeper, Python's own parser runs out of stack."""
+"""No stage nests ten deep; Python's parser runs out of stack far deeper."""
 _JSON_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 _STORAGE_ERRNOS = {
@@ -55,15 +55,15 @@ LEFT_OVER = (
     "*~",
     ".*.sw?",
 )
-"""What runs, file managers and editors leave in a folder; .dvcignore names the same."""
+"""Files that Python, file managers and editors leave in a folder; .dvcignore lists the same."""
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-"""Two containers that share a folder number their processes alike."""
+"""Tells apart containers that share a folder and have equal process numbers."""
 _WRITER = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 _ABANDONED_SECONDS = 86_400
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds.
 
     Raises:
@@ -76,7 +76,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if (failed := storage_failed(path, error)) is not None:
+        if (failed := storage_failure(path, error)) is not None:
             raise failed from error
         raise
     finally:
@@ -85,7 +85,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def own_temporary(path: Path) -> Path:
-    """A name beside `path` that no other writer has; what killed ones left there is removed."""
+    """A unique temporary name beside `path`; leftovers of killed writers are removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp*"):
         if not _being_written(left):
             remove(left)
@@ -93,7 +93,7 @@ def own_temporary(path: Path) -> Path:
 
 
 def _being_written(temporary: Path) -> bool:
-    """Whether its writer may still live; another machine's is given a day."""
+    """Whether its writer may be alive; another machine's is taken for alive for a day."""
     named = _WRITER.search(temporary.name)
     if named is None:
         return False
@@ -111,15 +111,15 @@ def _being_written(temporary: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Take a file or a folder away, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def appear(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, or leave the one that has it already; the temporary goes."""
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a complete temporary file to `path`, unless `path` exists; the temporary goes."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -136,8 +136,8 @@ def appear(temporary: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
-    """What to say when writing to `path` failed for want of room or rights; None for a bug."""
+def storage_failure(path: Path, error: OSError) -> StorageFailed | None:
+    """The refusal for a write that failed for lack of space or permission; None for a bug."""
     if error.errno not in _STORAGE_ERRNOS:
         return None
     folder = next(p for p in [path.parent, *path.parent.parents] if p.is_dir())
@@ -149,8 +149,8 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step."""
-    with replacing(path) as temporary:
+    """Write `text` to `path` atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -161,7 +161,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write `frame` as Parquet (zstd, no index); equal frames give equal bytes in one version."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
@@ -169,7 +169,7 @@ def read_json(path: Path, made_by: str) -> Any:
     """Read JSON written by the stage `made_by`.
 
     Raises:
-        ArtifactMissing: the file is not there, is not JSON, or too much of it.
+        ArtifactMissing: the file is not there, is not JSON, or is too large.
     """
     _require(path, made_by)
     try:
@@ -179,10 +179,10 @@ def read_json(path: Path, made_by: str) -> Any:
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """A file's bytes, if they are no more than `limit`; a larger file is not read to its end.
+    """A file's bytes, at most `limit` of them.
 
     Raises:
-        ValueError: it is larger; says both sizes.
+        ValueError: it is larger, with both sizes.
     """
     with path.open("rb") as stream:
         content = stream.read(limit + 1)
@@ -192,7 +192,7 @@ def read_at_most(path: Path, limit: int) -> bytes:
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse JSON that is not nested deeper than anything that the pipeline writes.
+    """Parse JSON of limited depth.
 
     Raises:
         ValueError: it is not JSON, or it is nested too deeply.
@@ -229,13 +229,13 @@ def _require(path: Path, made_by: str) -> None:
 
 
 def members(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """The files of a folder that belong to it, in order: none that a file manager left there."""
-    found = [path for path in folder.glob(pattern) if path.is_file()]
-    return sorted(path for path in found if not is_left_over(path.relative_to(folder)))
+    """A folder's files in order, without leftovers of tools."""
+    paths = [path for path in folder.glob(pattern) if path.is_file()]
+    return sorted(path for path in paths if not is_left_over(path.relative_to(folder)))
 
 
 def is_left_over(path: Path) -> bool:
-    """Whether a path, as seen from its folder, is what a tool, a file manager or an editor left."""
+    """Whether a path, relative to its folder, is a leftover of a tool, file manager or editor."""
     return any(fnmatchcase(part, left) for part in path.parts for left in LEFT_OVER)
 
 
@@ -256,7 +256,7 @@ def text_hash(text: str) -> str:
 
 
 def content_hash(frame: pd.DataFrame) -> str:
-    """SHA-256 of a table's names, types and values in order, whatever file format holds them."""
+    """SHA-256 of a table's names, types and values in order, independent of the file format."""
     digest = hashlib.sha256(json.dumps([len(frame), len(frame.columns)]).encode())
     for name in frame.columns:
         column = frame[name]

@@ -1,11 +1,11 @@
-"""The door to git: each call names its folder and gets an environment of its own.
+"""The only module that calls git: each call names its folder and gets its own environment.
 
-Git tells its hooks and aliases by variables which repository, index and objects they work on. A
-call that inherits these works there, whatever its folder: a commit into a scratch copy then lands
-on the user's branch. `environment` keeps them from git, and from each tool that calls git itself.
+Git sets variables for its hooks and aliases that name a repository, index and objects. A call that
+inherits them works there, whatever its folder: a commit into a scratch copy would land on the
+user's branch. `environment` removes them, also for tools that call git themselves.
 
-`run` works in the user's checkout and reads their settings, because they decide what its files mean
-(line ends, ignored files, trusted owners). `own` works in a repository of ours and reads none.
+`run` works in the user's checkout and reads their settings, which decide the meaning of its files
+(line ends, ignored files, trusted owners). `own` works in our own repositories and reads none.
 """
 
 import os
@@ -14,14 +14,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.shared.errors import EnvironmentUnfit, quoted
+from pipeline.shared.errors import EnvironmentUnfit, shell_quote
 from pipeline.shared.programs import installing
 
-KEPT = frozenset(
+KEPT_VARIABLES = frozenset(
     "GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CONFIG_SYSTEM "
     "GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO".split()
 )
-"""Where git and the user's settings are; every other variable of git's may lead elsewhere."""
+"""Variables that locate git and the user's settings; all others of git's may lead elsewhere."""
 _ALWAYS = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 _QUIET = (
     "--no-pager",
@@ -45,7 +45,7 @@ AS_RECORDED = (
     *("-c", "core.eol=lf"),
     *("-c", f"core.attributesFile={os.devnull}"),
 )
-"""Files come out of git with the line ends that their hashes were taken of."""
+"""Settings that keep line ends as committed, since digests depend on them."""
 _OWN = (
     *AS_RECORDED,
     *("-c", f"core.excludesFile={os.devnull}"),  # by default ~/.config/git/ignore, with no setting
@@ -57,37 +57,37 @@ _OWN = (
 
 
 _NO_COMMIT = ("single revision", "bad revision", "valid object name", "ambiguous argument 'HEAD")
-"""What git says, in one version or another, where there is no commit yet."""
+"""Messages of various git versions for a repository without a commit."""
 _ANOTHER_OWNER = "dubious ownership"
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """These variables, this process's by default, without those that lead git elsewhere."""
+    """The variables, by default this process's, without those that lead git elsewhere."""
     given = os.environ if variables is None else variables
-    return {k: v for k, v in given.items() if not k.startswith("GIT_") or k in KEPT}
+    return {k: v for k, v in given.items() if not k.startswith("GIT_") or k in KEPT_VARIABLES}
 
 
 def run(folder: Path, *arguments: str, index: Path | None = None) -> bytes:
-    """What git says in a folder of the user's; with `index`, that file takes the index's place.
+    """Git's output in the user's checkout; `index` replaces its index file.
 
     Raises:
-        EnvironmentUnfit: git failed: what it said, and what helps.
+        EnvironmentUnfit: git failed: its message, and a remedy.
     """
     changes = {"GIT_INDEX_FILE": str(index)} if index else {}
     return _run(folder, [*_QUIET, *arguments], changes)
 
 
 def own(folder: Path, *arguments: str) -> bytes:
-    """What git says in a repository of ours, where nobody's settings count.
+    """Git's output in our own repository, without anybody's settings.
 
     Raises:
-        EnvironmentUnfit: git failed: what it said, and what helps.
+        EnvironmentUnfit: git failed: its message, and a remedy.
     """
     return _run(folder, [*_QUIET, *_OWN, *arguments], _APART)
 
 
-def unread(folder: Path) -> str | None:
-    """Why git reads nothing of a checkout, as another owner's, and what helps; None if it does."""
+def unreadable_reason(folder: Path) -> str | None:
+    """Why git refuses a checkout of another owner, and a remedy; None if it does not."""
     try:
         if (folder / ".git").exists():
             run(folder, "rev-parse", "--git-dir")
@@ -99,26 +99,26 @@ def unread(folder: Path) -> str | None:
 
 
 def commit(folder: Path) -> str:
-    """The commit of a folder that is the top of a checkout, as 40 hex digits.
+    """The commit of a checkout, as 40 hex digits; the folder must be its top.
 
     Raises:
-        EnvironmentUnfit: it is no checkout, has no commit, or is a part of another one.
+        EnvironmentUnfit: it is not a checkout, has no commit, or is part of another one.
     """
-    said = os.fsdecode(run(folder, "rev-parse", "--show-toplevel", "HEAD^{commit}"))
-    told, _, found = said.removesuffix("\n").rpartition("\n")
-    top, here = Path(told).resolve(), folder.resolve()
+    output = os.fsdecode(run(folder, "rev-parse", "--show-toplevel", "HEAD^{commit}"))
+    top_path, _, digest = output.removesuffix("\n").rpartition("\n")
+    top, here = Path(top_path).resolve(), folder.resolve()
     if top != here:
         if (here / ".git").is_file():
             raise EnvironmentUnfit(
                 f"the .git of {here} names the repository of {top}, whose commits would be its "
-                f"lineage: it was copied; `git clone {quoted(top)} FOLDER` makes a checkout of its "
-                "own"
+                f"lineage: it was copied; `git clone {shell_quote(top)} FOLDER` "
+                "makes its own checkout"
             )
         raise EnvironmentUnfit(
             f"{here} is a part of the git checkout {top}, whose commits would be its lineage; make "
             f"it a checkout of its own: `git init && git add -A && git commit -m start` in {here}"
         )
-    return found
+    return digest
 
 
 def _run(folder: Path, arguments: list[str], changes: dict[str, str]) -> bytes:
@@ -145,7 +145,7 @@ def _run(folder: Path, arguments: list[str], changes: dict[str, str]) -> bytes:
 
 
 def _advice(folder: Path, said: str) -> str:
-    """What git's failure means here, and the next command."""
+    """The cause of git's failure, and the next command."""
     top = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
     if top is None:
         return (
@@ -157,15 +157,15 @@ def _advice(folder: Path, said: str) -> str:
         return (
             f"{top} belongs to user {top.stat().st_uid}, this process runs as user {os.geteuid()}, "
             "and git reads no checkout of another owner: trust it with `git config --global --add "
-            f"safe.directory {quoted(top)}`, or make it yours with `sudo chown -R {os.geteuid()} "
-            f"{quoted(top)}`"
+            f"safe.directory {shell_quote(top)}`, or make it yours with `sudo chown -R "
+            f"{os.geteuid()} {shell_quote(top)}`"
         )
     if any(words in said for words in _NO_COMMIT):
         return (
             f"{top} is not a git checkout with a commit yet: a model's lineage begins with one; "
             f"`git add -A && git commit -m start` (git says: {said})"
         )
-    return f"git cannot work in {top}; see `git -C {quoted(top)} status` (git says: {said})"
+    return f"git cannot work in {top}; see `git -C {shell_quote(top)} status` (git says: {said})"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Where a checkout and its programs live: what of them names a full path, compared with the folder.
+"""The installation: full paths in worktrees and scripts, checked and repaired after a move or copy.
 
 A linked git worktree has a file .git that names a folder of the repository, which names it in turn,
-both in full or (from git 2.48 on) from where they are; the repository itself need not be at .git.
-The scripts of an environment may begin with the path of its Python. In a folder that was copied
-both would reach into the original.
+by full or (from git 2.48 on) relative paths; the repository itself need not be at .git. The scripts
+of an environment may begin with the path of its Python. In a copied folder both would reach into
+the original.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ import sys
 from pathlib import Path
 
 from pipeline.shared import dvc_lock, lineage
-from pipeline.shared.errors import EnvironmentUnfit, quoted
-from pipeline.shared.files import replacing, write_text
+from pipeline.shared.errors import EnvironmentUnfit, shell_quote
+from pipeline.shared.files import atomic_write, write_text
 
 REPLAYS = Path("state/replay")
 _BESIDE = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/'{name}' "$0" "$@"
 ' '''
 """
-"""How a script begins that runs the Python beside it, wherever that is; uv writes the same."""
+"""The start of a script that runs the Python beside it, wherever that is, as uv writes it."""
 
 
 def _line(file: Path) -> str:
@@ -31,13 +31,13 @@ def _line(file: Path) -> str:
 
 
 def _git_folder(folder: Path) -> Path:
-    """Git's own folder for a checkout: .git, or what that file names, as in a submodule."""
+    """Git's folder of a checkout: .git, or the folder that this file names, as in a submodule."""
     own = folder / ".git"
     return folder / _line(own) if own.is_file() else own
 
 
 def _administration(folder: Path) -> Path | None:
-    """The repository's own folder for a linked worktree; None where `folder` is none."""
+    """The repository's folder for a linked worktree; None if `folder` is not one."""
     named = _git_folder(folder)
     if not (folder / ".git").is_file():
         return None
@@ -53,22 +53,22 @@ def _repository(folder: Path) -> Path:
 
 
 def _owner(administration: Path) -> Path | None:
-    """The file .git of the worktree that the repository's folder for it names."""
+    """The .git file of the worktree that the repository's folder for it names."""
     back = administration / "gitdir"
     return (administration / _line(back)).resolve() if back.is_file() else None
 
 
 def _is_alive(owner: Path | None, administration: Path) -> bool:
-    """Whether the worktree that a repository names is there, and names it in turn."""
+    """Whether the worktree that a repository names exists and names it in turn."""
     if owner is None or not owner.is_file():
         return False
     return _git_folder(owner.parent).resolve() == administration.resolve()
 
 
 def adopt(folder: Path) -> bool:
-    """Let a replay's checkout be one of this repository, wherever both are now; was it not?
+    """Attach a replay's checkout to this repository, wherever both are; returns whether it changed.
 
-    `git worktree repair` is no help: in a copied folder it changes the original's.
+    `git worktree repair` does not help: in a copied folder it changes the original's.
 
     Raises:
         EnvironmentUnfit: this folder shares its repository with another that has such a replay.
@@ -88,7 +88,7 @@ def adopt(folder: Path) -> bool:
             raise EnvironmentUnfit(
                 f"{file.parent} and {owner.parent} are both worktrees of {own}, 1 can be: this "
                 f"folder was copied with a .git that names {_repository(Path())}; use a clone of "
-                f"its own: `git clone {quoted(Path.cwd())} FOLDER`"
+                f"its own: `git clone {shell_quote(Path.cwd())} FOLDER`"
             )
         _link(folder / ".git", own, folder.resolve(), "gitdir: ")
         _link(own / "gitdir", file, own)
@@ -98,25 +98,27 @@ def adopt(folder: Path) -> bool:
 
 
 def _link(file: Path, target: Path, seen_from: Path, word: str = "") -> None:
-    """Let one of git's files name a path: in full or from where it is, as it did before."""
+    """Write a path into one of git's files, full or relative as before."""
     full = Path(_line(file)).is_absolute()
     write_text(file, f"{word}{target if full else os.path.relpath(target, seen_from)}\n")
 
 
 def lend_environment(folder: Path) -> None:
-    """Let a checkout below this one use its packages, unless it has an environment of its own."""
+    """Link this environment into a checkout below, unless that has its own."""
     ours, theirs = Path.cwd().resolve() / ".venv", folder / ".venv"
     if ours.is_dir() and (theirs.is_symlink() or not theirs.exists()):
         theirs.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # without symlinks, as on exFAT, make there makes one
+        with contextlib.suppress(
+            OSError
+        ):  # without symlinks, as on exFAT, make creates an environment there
             theirs.symlink_to(os.path.relpath(ours, folder.resolve()))
 
 
 def name_account() -> None:
-    """Give an account without a name or a folder both: some tools fail without them.
+    """Set LOGNAME and HOME for an account without them: some tools fail otherwise.
 
-    A folder that is none, such as /dev/null or a service's /nonexistent, is as good as none; so is
-    one that nothing can be written to, such as the root in a container.
+    A home that is not a folder (/dev/null, /nonexistent) or not writable (the root in a container)
+    is replaced too.
     """
     os.environ.setdefault("LOGNAME", lineage.account())
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
@@ -141,10 +143,10 @@ def _require_readable_name(here: Path) -> None:
 
 
 def require_home() -> None:
-    """Refuse to work in a folder that was moved or copied, where that would reach into another.
+    """Refuse to work in a moved or copied folder whose paths reach into another.
 
     Raises:
-        EnvironmentUnfit: names both folders.
+        EnvironmentUnfit: with both folders.
     """
     here = Path.cwd().resolve()
     _require_readable_name(here)
@@ -161,20 +163,23 @@ def require_home() -> None:
 
 
 def _repair(here: Path, named: Path, owner: Path | None) -> str:
-    """What became of a worktree in another place, and the command that is right for that only."""
+    """What happened to a worktree in another place, and the command that repairs it."""
     linked = Path(os.environ.get("PWD") or here)  # state may be a symlink to another disk
     for place in (here, linked):
         if place.parent.parts[-2:] == REPLAYS.parts and place.resolve() == here:
             return f"in {place.parents[2]}: `make relocate`"
     if not named.is_dir():
-        return f"{named} is gone; where the repository is now: `git worktree repair {quoted(here)}`"
+        return (
+            f"{named} is gone; where the repository is now: `git worktree repair "
+            f"{shell_quote(here)}`"
+        )
     if _is_alive(owner, named):
-        return f"the original is there, so use a clone: `git clone {quoted(here)} FOLDER`"
-    return f"it was moved: `git -C {quoted(here)} worktree repair`"
+        return f"the original is there, so use a clone: `git clone {shell_quote(here)} FOLDER`"
+    return f"it was moved: `git -C {shell_quote(here)} worktree repair`"
 
 
 def _interpreter(script: Path) -> Path | None:
-    """The Python of an environment that a script begins with, if it names one in full."""
+    """The Python in a script's first line, if it is a full path into an environment."""
     if not script.is_file() or script.is_symlink():
         return None
     with script.open("rb") as stream:
@@ -186,10 +191,10 @@ def _interpreter(script: Path) -> Path | None:
 
 
 def require_own_scripts(programs: Path) -> None:
-    """Refuse an environment whose programs run another one.
+    """Refuse an environment whose scripts run another one's Python.
 
     Raises:
-        EnvironmentUnfit: names both.
+        EnvironmentUnfit: with both environments.
     """
     python = _interpreter(programs / "dvc")
     if python is not None and python.parent.resolve() != programs.resolve():
@@ -200,7 +205,7 @@ def require_own_scripts(programs: Path) -> None:
 
 
 def relocate_scripts(programs: Path) -> int:
-    """Let the scripts of an environment find their own Python beside them; how many did not."""
+    """Let an environment's scripts run the Python beside them; returns how many were changed."""
     changed = _relocate_activation(programs)
     for script in sorted(programs.iterdir()):
         python = _interpreter(script)
@@ -214,7 +219,7 @@ def relocate_scripts(programs: Path) -> int:
 
 
 def _relocate_activation(programs: Path) -> int:
-    """Let `source .venv/bin/activate` enter this environment; how many files did not."""
+    """Let `source .venv/bin/activate` enter this environment; returns how many files changed."""
     settings = programs.parent / "pyvenv.cfg"
     lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
     command = next((line for line in lines if line.startswith("command = ")), "")
@@ -229,6 +234,6 @@ def _relocate_activation(programs: Path) -> int:
 
 
 def _rewrite(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
         shutil.copymode(path, temporary)

@@ -1,4 +1,4 @@
-"""What a server on this machine answers; no proxy is asked, whatever the environment names."""
+"""HTTP requests to servers on this machine, never through a proxy of the environment."""
 
 import http.client
 from collections.abc import Mapping
@@ -6,32 +6,32 @@ from collections.abc import Mapping
 HOST = "127.0.0.1"
 
 
-def ask(
+def request(
     port: int,
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 2.0,
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    """What is answered, and its body: to a GET, or with a `body` to a POST.
+    """The response and its body, to a GET, or with a `body` to a POST.
 
     Raises:
-        OSError: nobody listens, or nothing is answered in time.
-        HTTPException: what is answered is no HTTP.
+        OSError: nothing listens, or there is no response in time.
+        HTTPException: the response is not HTTP.
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
         connection.request("GET" if body is None else "POST", path, body, dict(headers or {}))
-        answer = connection.getresponse()
-        return answer, answer.read()
+        response = connection.getresponse()
+        return response, response.read()
     finally:
         connection.close()
 
 
 def get(port: int, path: str, timeout: float = 2.0) -> str | None:
-    """The body of a GET, or None where nothing answers, or not with 200."""
+    """The body of a GET; None without a response, or with another status than 200."""
     try:
-        answer, body = ask(port, path, timeout=timeout)
+        response, body = request(port, path, timeout=timeout)
     except (OSError, http.client.HTTPException):
         return None
-    return body.decode() if answer.status == 200 else None
+    return body.decode() if response.status == 200 else None

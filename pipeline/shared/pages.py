@@ -1,7 +1,6 @@
-"""Pages for people: the door to Jinja; a template lies in `templates` beside the code that uses it.
+"""Pages from templates, the only module that imports Jinja; `templates` lie beside their code.
 
-Nothing that a page names can become markup: values are escaped in HTML, and stay one cell of a
-table in Markdown.
+Values cannot become markup: they are escaped in HTML, and stay one cell of a table in Markdown.
 """
 
 from functools import cache
@@ -16,7 +15,7 @@ _ROOTS = [_PIPELINE, _PIPELINE.parent]
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template, which is named by its path below pipeline/, or from the top."""
+    """Render a template, named by its path below pipeline/ or below the repository."""
     return _environment(Path(template).suffix).get_template(template).render(values)
 
 

@@ -1,4 +1,4 @@
-"""Is one model's log loss lower than another's? A paired difference with a day-clustered interval.
+"""The paired difference of two models' log loss, with a day-clustered bootstrap interval.
 
 Flights of one day are late together, so days are resampled, not flights: an interval over flights
 would be several times too narrow.

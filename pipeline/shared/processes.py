@@ -1,7 +1,7 @@
-"""Child processes that end with whoever started them, on Linux and macOS alike.
+"""Child processes that never outlive their parent, on Linux and macOS alike.
 
-Three things end a child: its supervisor, in order; `watcher`, when the supervisor was killed; and
-the next supervisor of the same folder, when the watcher was killed too.
+A child is stopped by its supervisor; by `watcher`, if the supervisor was killed; and by the next
+supervisor of the same folder, if the watcher was killed too.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ from pipeline.shared import watcher
 _GRACE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
 _WITH_NUMBER = 'printf %s $$ >"$0" && exec "$@"'
-"""A program writes its number itself: its supervisor may be killed before it knows that."""
+"""A child writes its process id itself: its supervisor may be killed before it knows the id."""
 
 
 class Patience:
-    """A span of time of a machine that is awake.
+    """A timeout in awake time.
 
-    While a lid is closed, or a process stopped, clocks go on and nothing else does; such a gap
-    counts as one second at most.
+    While a machine sleeps or a process is stopped, clocks go on; such a gap counts as one second at
+    most.
     """
 
     def __init__(self, seconds: float):
-        """`seconds` from now on."""
+        """Time out `seconds` from now."""
         self._whole = seconds
         self.renew()
 
     def renew(self) -> None:
-        """Begin again."""
+        """Restart the timeout."""
         self._left, self._looked = self._whole, time.monotonic()
 
     def over(self) -> bool:
-        """Whether it is used up; who waits asks this again and again."""
+        """Whether the time is used up; to be called repeatedly while waiting."""
         now = time.monotonic()
         self._left -= min(now - self._looked, 1.0)
         self._looked = now
@@ -51,18 +51,18 @@ class Patience:
 
 
 class Process(Protocol):
-    """A child that was started: its number, and whether it has ended."""
+    """A child process: its id, and whether it has ended."""
 
     @property
     def pid(self) -> int:
-        """Its number; it stays its own until `poll` has said that it ended."""
+        """Its process id, not reused until `poll` has returned its exit code."""
 
     def poll(self) -> int | None:
         """Its exit code, or None while it runs."""
 
 
 class _Forked:
-    """A child that began as a copy of this process."""
+    """A forked child."""
 
     def __init__(self, pid: int):
         self.pid, self._code = pid, None
@@ -79,28 +79,28 @@ class Supervisor:
     """Starts children by name; they end with the block, or with this process."""
 
     def __init__(self, folder: Path):
-        """`folder` is this supervisor's alone; it holds each child's number."""
+        """`folder` is this supervisor's alone; it holds each child's process id."""
         self.folder = folder.resolve()
 
     def __enter__(self) -> "Supervisor":
-        """End what an earlier supervisor left, and have this one watched."""
+        """Stop an earlier supervisor's children, and start the watcher."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         watcher.kill_all(self.folder)
-        told, self._pipe = os.pipe()
+        read_end, self._pipe = os.pipe()
         command = [sys.executable, "-I", "-S", watcher.__file__, str(self.folder)]
         self._watcher = subprocess.Popen(
             command,
-            stdin=told,
+            stdin=read_end,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C at a terminal ends the supervisor, not who watches it
+            start_new_session=True,  # Ctrl-C at a terminal ends the supervisor, not its watcher
         )
-        os.close(told)
+        os.close(read_end)
         self._running: dict[str, Process] = {}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every child, then the watcher."""
+        """Stop every child, then the watcher."""
         self.stop(list(self._running))
         os.close(self._pipe)
         self._watcher.wait()
@@ -113,9 +113,9 @@ class Supervisor:
         cwd: Path | None = None,
         changes: Mapping[str, str] | None = None,
     ) -> Process:
-        """Start a program; what it says is appended to `log`.
+        """Start a program whose output is appended to `log`.
 
-        It gets no signals of the terminal: whoever started it ends it in order.
+        It gets no signals of the terminal: its supervisor stops it.
         """
         environment = {**os.environ, **(changes or {})}
         if shutil.which(command[0], path=environment.get("PATH")) is None:
@@ -136,10 +136,10 @@ class Supervisor:
         return process
 
     def fork(self, name: str, work: Callable[[], object], log: Path) -> Process:
-        """Start a copy of this process that does `work`, so that it shares what is loaded.
+        """Fork a child that does `work` and shares the loaded libraries.
 
-        Only from a process with one thread, and only where a copy may go on without a new program:
-        macOS ends such children in its own libraries.
+        Only from a process with one thread, and not on macOS, whose own libraries end such
+        children.
         """
         with self._number(name).open("w") as number:
             fcntl.flock(number, fcntl.LOCK_EX)
@@ -151,7 +151,7 @@ class Supervisor:
         return process
 
     def stop(self, names: list[str]) -> None:
-        """End children: they are asked to, and after some seconds have to."""
+        """Stop children: SIGTERM, and SIGKILL after some seconds."""
         left = [self._running.pop(name) for name in names if name in self._running]
         left = [process for process in left if process.poll() is None]
         for process in left:
@@ -169,10 +169,10 @@ class Supervisor:
         return self.folder / f"{name}{watcher.PID}"
 
     def _become(self, work: Callable[[], object], log: Path) -> None:
-        """In the child: it ends here, and never goes on as a second supervisor."""
+        """Run `work` in the child, which then ends and never continues as a second supervisor."""
         code = 1
         try:
-            os.close(self._pipe)  # else this child, too, would keep the watcher waiting
+            os.close(self._pipe)  # otherwise this child would keep the watcher waiting
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, signal.SIG_DFL)
             os.setsid()

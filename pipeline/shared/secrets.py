@@ -1,4 +1,4 @@
-"""What a secret looks like: said once for configs, for committed files and for messages."""
+"""Patterns of secrets, one definition for configs, committed files and messages."""
 
 import re
 from collections.abc import Iterator
@@ -34,45 +34,45 @@ PATTERNS = {
     "an API key": re.compile(r"\bsk-(?:[a-z0-9]{1,16}-){0,4}[A-Za-z0-9_]{20,}"),
     "a signed web token": re.compile(r"\beyJ[\w-]{8,1000}\.eyJ[\w-]{8,}\.[\w-]*"),
 }
-"""Each kind of secret by its name; what its pattern finds is never shown.
+"""Each kind of secret and its pattern; matches are never displayed.
 
-Each takes time linear in the text, also in one that was made to be slow: a repetition that may
-begin anew at many places is bounded, and no two overlap (tests/rules/test_patterns.py).
+Each pattern takes linear time, even for adversarial text: repetitions that can start at many places
+are bounded, and no two overlap (tests/rules/test_patterns.py).
 """
 
 
 def kinds(text: str) -> list[str]:
-    """The kinds of secret that a text holds."""
+    """The kinds of secret in a text."""
     return [kind for kind, pattern in PATTERNS.items() if pattern.search(text)]
 
 
 def redact(text: str) -> str:
-    """A text with *** for every secret in it."""
+    """A text with *** in place of every secret."""
     for pattern in PATTERNS.values():
         text = pattern.sub("***", text)
     return text
 
 
-def shown(url: str) -> str:
-    """An address as a message may show it: without who calls and their password."""
-    scheme, found, rest = url.partition("://")
+def mask_address(url: str) -> str:
+    """An address for messages, without user and password."""
+    scheme, separator, rest = url.partition("://")
     caller, at, host = rest.rpartition("@")
-    called = at and (":" in caller or "/" not in caller)
-    return redact(f"{scheme}{found}***@{host}" if called else url)
+    has_user = at and (":" in caller or "/" not in caller)
+    return redact(f"{scheme}{separator}***@{host}" if has_user else url)
 
 
 Text = TypeVar("Text", bound=str)
 
 
 class Address(Secret[Text]):
-    """The address of a store or a server; messages and dumps show it without its password."""
+    """The address of a store or a server, displayed without user and password."""
 
     def _display(self) -> str:
-        return shown(self.get_secret_value())
+        return mask_address(self.get_secret_value())
 
 
 def find(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """Where a table of values holds a secret, as a dotted key, and of what kind it is."""
+    """The secrets in nested values: dotted key and kind of each."""
     if isinstance(value, dict):
         for key, inner in value.items():
             place = f"{where}.{redact(str(key))}".lstrip(".")

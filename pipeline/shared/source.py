@@ -1,6 +1,6 @@
-"""The published files: found, held against their hashes, and read as typed tables.
+"""The published files: located, verified by digest, and read as typed tables.
 
-The published columns as they came, with the instants in UTC added; nothing is corrected here.
+The columns are as published, plus instants in UTC; nothing is corrected here.
 """
 
 import importlib.util
@@ -28,9 +28,9 @@ _UNREADABLE = (
     RuntimeError,  # an archive that claims to be encrypted, or of an unknown kind
 )
 MAX_UNPACKED_BYTES = 200_000_000
-"""Six times the year of flights; as a table in memory it takes several times as much."""
+"""Six times the year of flights; a table in memory takes several times as much."""
 MAX_RATIO = 100
-"""The year shrinks to a quarter; what shrinks to a hundredth is one thing over and over."""
+"""Limit against zip bombs: the year compresses to a quarter, repetition to far less."""
 FLIGHT_COLUMNS = (
     "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
     "flight tailnum origin dest air_time distance hour minute time_hour"
@@ -43,7 +43,7 @@ WEATHER_COLUMNS = (
 
 
 def locate(source: str) -> Path:
-    """The folder of the published files: a folder as named, or an installed package's data."""
+    """The folder of the published files: a folder, or an installed package's data."""
     if Path(source).is_dir():
         return Path(source)
     spec = importlib.util.find_spec(source) if source.isidentifier() else None
@@ -54,8 +54,8 @@ def locate(source: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def checked_bytes(folder: Path, name: str, expected: str) -> bytes:
-    """A published file's bytes, once their SHA-256 is the pinned one.
+def read_pinned(folder: Path, name: str, expected: str) -> bytes:
+    """A published file's bytes, verified against their pinned SHA-256.
 
     Raises:
         SourceRejected: the file is missing or its hash differs.
@@ -64,9 +64,9 @@ def checked_bytes(folder: Path, name: str, expected: str) -> bytes:
     if not path.is_file():
         raise SourceRejected(f"{name} is missing in {folder}; run `make setup` to install it again")
     content = path.read_bytes()
-    if (found := bytes_hash(content)) != expected:
+    if (actual := bytes_hash(content)) != expected:
         raise SourceRejected(
-            f"{name} has SHA-256 {found[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
+            f"{name} has SHA-256 {actual[:12]}…, configs/ingest.yaml pins {expected[:12]}…; "
             "reinstall it (`make setup`), or pin the new hash after looking at what changed"
         )
     return content
@@ -76,21 +76,21 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     """A published CSV file as a table with exactly `columns`, in that order and of their types.
 
     Raises:
-        SourceRejected: not readable, columns differ, or a value is not of its column's type.
+        SourceRejected: it cannot be read, columns differ, or a value is not of its column's type.
     """
     try:
         if name.endswith(".zip"):
-            content = _unpacked(name, content)
+            content = _unzip(name, content)
         table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, "str"))
     except _UNREADABLE as error:
         raise SourceRejected(
             f"{name} cannot be read ({error}); it holds {len(content):,} bytes: "
             "reinstall it with `make setup`"
         ) from error
-    return _typed(name, _with_columns(name, table, columns))
+    return _convert_types(name, _with_columns(name, table, columns))
 
 
-def _unpacked(name: str, content: bytes) -> bytes:
+def _unzip(name: str, content: bytes) -> bytes:
     """The one member of an archive, read up to its limit, whatever size its header claims."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
@@ -122,7 +122,7 @@ def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.Data
     return table[columns]
 
 
-def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def _convert_types(name: str, table: pd.DataFrame) -> pd.DataFrame:
     for column in table.columns.difference(list(_TEXT)):
         numbers = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
         whole = column in _WHOLE
@@ -148,7 +148,7 @@ def _duration(minutes: pd.Series) -> pd.Series:
 
 
 def _utc(local: pd.Series, zone: str) -> pd.Series:
-    """Local times as UTC; a time that occurs twice is its first, one that is skipped moves on."""
+    """Local times as UTC; a repeated time is the first of both, a skipped one moves forward."""
     first = np.ones(len(local), dtype=bool)
     local = local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     instants: pd.Series = local.dt.tz_convert("UTC")
@@ -196,7 +196,7 @@ def _next_local(after: pd.Series, clock_time: pd.Series, zone: str) -> pd.Series
 def read_source(config: IngestConfig) -> dict[Table, pd.DataFrame]:
     """The published flights and weather as typed tables, each with its instants in UTC."""
     folder = locate(config.source)
-    content = {n: checked_bytes(folder, n, digest) for n, digest in config.files.items()}
+    content = {n: read_pinned(folder, n, digest) for n, digest in config.files.items()}
     airports = parse(AIRPORTS_FILE, content[AIRPORTS_FILE], AIRPORT_COLUMNS)
     named = airports[["faa", "tzone"]].dropna()
     zones = dict(zip(named["faa"], named["tzone"], strict=True)) | config.airport_zones

@@ -1,7 +1,7 @@
-"""Locks that end with their process, and by them: what kills the children of a lost supervisor.
+"""Locks that end with their process, and the watcher that kills a dead supervisor's children.
 
-Whoever holds a lock holds it alone; whoever asks takes it for a moment beside others who ask, and
-whoever wants it sees that nobody held it.
+A holder locks exclusively; a query takes a shared lock for a moment, so a process that finds only
+queries waits and tries again.
 
 Run by path with the standard library alone. Its standard input is a pipe that the supervisor holds
 open; when that process ends, even by SIGKILL, the system closes the pipe on Linux and macOS alike.
@@ -20,16 +20,16 @@ from typing import IO
 _PAUSE_SECONDS = 0.01
 _ATTEMPTS = 500
 PID = ".pid"
-"""How the files end that hold a child's number, and that the child itself keeps locked."""
+"""The suffix of the files with a child's process id, which the child keeps locked."""
 
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[int | None]:
-    """Hold a lock until the block or this process ends, by a descriptor; None if somebody does."""
+    """Hold a lock until the block or process ends; yields its descriptor, None if it is taken."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("a") as stream:
         while not (mine := _take(stream, fcntl.LOCK_EX)) and _take(stream, fcntl.LOCK_SH):
-            fcntl.flock(stream, fcntl.LOCK_UN)  # nobody holds it: somebody asked just now
+            fcntl.flock(stream, fcntl.LOCK_UN)  # not held, only queried just now
             time.sleep(_PAUSE_SECONDS)
         yield stream.fileno() if mine else None
 
@@ -43,7 +43,7 @@ def _take(stream: IO[str], kind: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process that lives holds a lock; nobody holds one that is not there."""
+    """Whether a living process holds a lock; a missing file is not locked."""
     try:
         with path.open() as stream:
             return not _take(stream, fcntl.LOCK_SH)
@@ -52,9 +52,9 @@ def is_locked(path: Path) -> bool:
 
 
 def holder(path: Path) -> int:
-    """The process that keeps a file locked; 0 if none does, or it has written no number yet.
+    """The process id in a locked file; 0 if it is not locked, or the id is not written yet.
 
-    A number alone is not trusted: the system may have given it to another process since.
+    The id alone is not trusted: the system may have reused it.
     """
     if is_locked(path):
         with contextlib.suppress(OSError, ValueError):
@@ -63,9 +63,9 @@ def holder(path: Path) -> int:
 
 
 def kill_all(folder: Path) -> bool:
-    """Kill every child of a folder; whether none is left.
+    """Kill every child of a folder; returns whether none is left.
 
-    A child locks its file first and then writes its number, so one is waited for.
+    A child locks its file before it writes its id, so an unknown id is waited for.
     """
     for _ in range(_ATTEMPTS):
         left = [path for path in sorted(folder.glob(f"*{PID}")) if is_locked(path)]
@@ -80,6 +80,6 @@ def kill_all(folder: Path) -> bool:
 
 if __name__ == "__main__":
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)  # they are for the supervisor, which ends in order
+        signal.signal(name, signal.SIG_IGN)  # they are for the supervisor, which stops in order
     sys.stdin.buffer.read()
     kill_all(Path(sys.argv[1]))

@@ -1,7 +1,6 @@
-"""The door to YAML: a key that stands twice in a mapping is refused.
+"""YAML loaders that refuse a repeated key in a mapping.
 
-YAML itself forbids a repeated key, and PyYAML keeps the last value without a word: the first
-value is lost, and everything that follows from it reads as if it had been written so.
+YAML forbids repeated keys, but PyYAML silently keeps the last value and loses the first.
 """
 
 from typing import Any
@@ -11,14 +10,14 @@ from yaml.constructor import ConstructorError, SafeConstructor
 
 
 class UniqueKeys(SafeConstructor):
-    """Refuses a mapping in which a key stands twice; to be mixed into a loader."""
+    """A mixin for loaders that refuses a repeated key."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A mapping as PyYAML constructs it, once its keys are known to differ."""
+        """Construct a mapping after a check that its keys differ."""
         seen: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # no config has one, and PyYAML refuses it as unhashable
+                continue  # PyYAML refuses it as unhashable
             line, first = key.start_mark.line + 1, seen.get((key.tag, key.value))
             if first is not None:
                 raise ConstructorError(
@@ -35,7 +34,7 @@ class Loader(UniqueKeys, yaml.SafeLoader):
 
 
 class FastLoader(UniqueKeys, yaml.CSafeLoader):
-    """The same in C: ten times as fast, for long documents."""
+    """The same in C, ten times as fast, for long documents."""
 
 
 def parse(text: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.shared.config.validate import ValidateConfig
-from pipeline.shared.expectations import Outcome, outcomes, plain
+from pipeline.shared.expectations import RuleResult, plain, run_rules
 from pipeline.validate import rules as suites
 from pipeline.validate.flight_consistency import Known
 
@@ -23,15 +23,15 @@ class Judgement:
     rows: pd.DataFrame
     measured: pd.DataFrame
     reference: list[str]
-    outcomes: list[Outcome]
+    outcomes: list[RuleResult]
 
     @property
-    def refusals(self) -> list[Outcome]:
+    def refusals(self) -> list[RuleResult]:
         """The failed rules that refuse the month."""
         return [o for o in self.outcomes if not o.passed and o.action == "refuse"]
 
     @property
-    def quarantines(self) -> list[Outcome]:
+    def quarantines(self) -> list[RuleResult]:
         """The failed rules that set rows aside."""
         return [o for o in self.outcomes if not o.passed and o.action == "quarantine"]
 
@@ -60,7 +60,7 @@ def judge(
     `known` is what other months say of aircraft and routes; None where nothing can.
     """
     name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
-    found = outcomes(context, f"{name} schema", rows, schema)
+    found = run_rules(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
@@ -71,15 +71,15 @@ def judge(
         # What other months are needed for is not measured without any.
         if getattr(rule, "column", "year") in measured
     ]
-    found += outcomes(context, f"{name} values", measured, rules)
+    found += run_rules(context, f"{name} values", measured, rules)
     judgement = Judgement(table, month, rows, measured, sorted(reference), found)
     found.append(_quarantined_share(judgement, limits.max_quarantined_share))
     found.append(_quarantined_share_of_day(judgement, limits.max_quarantined_share_of_day))
     return judgement
 
 
-def _share_aside(rule: str, share: float, positions: list[int], limit: float) -> Outcome:
-    return Outcome(
+def _share_aside(rule: str, share: float, positions: list[int], limit: float) -> RuleResult:
+    return RuleResult(
         rule=rule,
         columns=[],
         action="refuse",
@@ -91,13 +91,13 @@ def _share_aside(rule: str, share: float, positions: list[int], limit: float) ->
     )
 
 
-def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
+def _quarantined_share(judgement: Judgement, limit: float) -> RuleResult:
     aside = judgement.quarantined
     share = len(aside) / max(len(judgement.rows), 1)
     return _share_aside("quarantined-share", share, aside, limit)
 
 
-def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
+def _quarantined_share_of_day(judgement: Judgement, limit: float) -> RuleResult:
     """Of the day that lost the largest share; `positions` are the rows that it lost."""
     day, aside = judgement.rows["day"], pd.Series(0.0, index=judgement.rows.index)
     aside.iloc[judgement.quarantined] = 1.0

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.shared.contracts import VALIDATE
-from pipeline.shared.expectations import Outcome
+from pipeline.shared.expectations import RuleResult
 from pipeline.validate.judge import Judgement
 from pipeline.validate.rules import KEYS
 
@@ -39,7 +39,7 @@ def report(judgements: list[Judgement]) -> dict[str, Any]:
     }
 
 
-def _entry(outcome: Outcome) -> dict[str, Any]:
+def _entry(outcome: RuleResult) -> dict[str, Any]:
     return {
         "rule": outcome.rule,
         "columns": outcome.columns,
@@ -99,7 +99,7 @@ def refusal(judgements: list[Judgement]) -> str:
     )
 
 
-def _line(judgement: Judgement, outcome: Outcome) -> str:
+def _line(judgement: Judgement, outcome: RuleResult) -> str:
     allowed = ", ".join(
         f"{_LIMIT_WORDS[key]} {value:,g}" if isinstance(value, float) else f"{value}"
         for key, value in outcome.limit.items()

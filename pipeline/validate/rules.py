@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_CARRIERS, ORIGINS
+from pipeline.features.definitions import CARRIERS, ORIGINS
 from pipeline.shared import clock
 from pipeline.shared.config.sections import Range
 from pipeline.shared.config.validate import ValidateConfig
@@ -185,7 +185,7 @@ def flight_row_rules(limits: ValidateConfig) -> Rules:
     departed, cancelled = Column("dep_delay").is_not_null(), Column("dep_delay").is_null()
     return [
         _one_of("origin", ORIGINS),
-        _one_of("carrier", KNOWN_CARRIERS),
+        _one_of("carrier", CARRIERS),
         gxe.ExpectColumnValuesToMatchRegex(
             column="dest", regex=r"^[A-Z]{3}$", **quarantine("airport-code")
         ),

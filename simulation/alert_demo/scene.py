@@ -157,9 +157,9 @@ class Feed:
         self._store, self._waiting = store, list[tuple[str, list[Any]]]()
         self.stopped = False
 
-    def prepared(self, view: str, rows: pd.DataFrame) -> list[Any]:
+    def prepare(self, view: str, rows: pd.DataFrame) -> list[Any]:
         """Rows as the store takes them."""
-        return self._store.prepared(view, rows)
+        return self._store.prepare(view, rows)
 
     def write(self, view: str, rows: list[Any]) -> None:
         """Take rows, or let them wait."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pandas as pd
 import yaml
 
-from pipeline.features.online_store import Store, opened
+from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
@@ -84,7 +84,7 @@ def _serving(champion: Side, folder: Path) -> Iterator[tuple[Live, Feed]]:
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
-    with opened(config, serve, project=PROJECT, empty=True) as store:
+    with open_store(config, serve, project=PROJECT, empty=True) as store:
         route = Route(ALL_CHAMPION, PROJECT)
         with serving_live.serving(both, route, KEPT, PROJECT, log) as live:
             yield live, Feed(store)
@@ -108,7 +108,7 @@ def _known(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     if SIGNALS.is_file():
         shutil.copy(SIGNALS, path)
         return
-    version = versions.named(load(RegisterConfig), champion.version)
+    version = versions.get_version(load(RegisterConfig), champion.version)
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
     told = {"version": champion.version, "release": champion.release, "model_age_days": age}

@@ -303,7 +303,7 @@ def registry():
 
 def champions_file():
     config, _ = registry()
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     return versions.fetch(config, champion)
 
 
@@ -326,7 +326,7 @@ def test_a_champion_whose_version_was_deleted_stops_the_gate(challenged):
 def test_a_champion_whose_alias_was_deleted_is_judged_against_by_the_ledger(challenged, capsys):
     config, client = registry()
     client.delete_registered_model_alias(config.model_name, versions.CHAMPION)
-    champion = versions.named(config, "1").digest
+    champion = versions.get_version(config, "1").digest
     evaluate.run()
     assert the_verdict().champion == champion
     assert "champion in sqlite:///" in (said := capsys.readouterr().err)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import VIEWS
-from pipeline.features.online_store import opened
+from pipeline.features.online_store import open_store
 from pipeline.features.point_in_time import with_features
 from pipeline.features.windows import NEVER, instant
 from tests.patience import PATIENCE
@@ -106,7 +106,7 @@ def _stands(store, first):
 
 
 def _materializes(folder, config, serve, first, until):
-    with opened(config, serve, folder / "views") as store:
+    with open_store(config, serve, folder / "views") as store:
         stands = _stands(store, first)
         for minute in until:
             if minute > stands:
@@ -115,7 +115,7 @@ def _materializes(folder, config, serve, first, until):
 
 
 def _recovers(folder, config, serve, first, until):
-    with opened(config, serve, folder / "views") as store:
+    with open_store(config, serve, folder / "views") as store:
         stands = _stands(store, first)
         following = min(minute for minute in until if minute > stands)
         store.materialize(VIEWS, instant(stands), instant(following))
@@ -125,7 +125,7 @@ def _recovers(folder, config, serve, first, until):
 
 def _reads(folder, config, serve, entities):
     met = set()
-    with opened(config, serve, folder / "views") as store:
+    with open_store(config, serve, folder / "views") as store:
         while not (folder / "enough").exists():
             for view, names in entities.items():
                 met |= seen(view, store.rows(view, names))
@@ -164,7 +164,7 @@ def joined_and_read(folder, config, serve, nights):
     """For each night its requests by the offline join, and as read when their rows are online."""
     done = {"zone": time.tzname}
     for night, (first, asked) in nights.items():
-        with opened(config, serve[night], folder / night / "views") as store:
+        with open_store(config, serve[night], folder / night / "views") as store:
             offline, read, since = store.historical(asked), [], instant(first)
             for at, of in asked.groupby("predict_at"):
                 store.materialize(VIEWS, since, at)

@@ -19,14 +19,14 @@ from pipeline.features.definitions import (
     VIEWS,
 )
 from pipeline.features.feast_repository import (
-    DERIVED,
+    DERIVED_FEATURES,
     WATERMARK,
     as_feast_calls,
     columns,
     keys_of,
     lifetime,
     on_demand_values,
-    stored,
+    store_column,
     table,
 )
 from pipeline.features.windows import NEVER
@@ -82,13 +82,13 @@ def test_no_two_columns_of_the_store_share_a_name_and_none_is_a_features(tables)
 
 def test_what_the_on_demand_view_is_asked_and_says_has_other_names_than_its_sources(tables):
     sources = {name for rows in tables.values() for name in rows.columns}
-    assert sources & {*DERIVED, *REQUEST} == set()
+    assert sources & {*DERIVED_FEATURES, *REQUEST} == set()
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_column_is_lost_by_its_name_in_the_store(config, view):
     names = columns(view, config)
-    assert len({stored(name) for name in names}) == len(names)
+    assert len({store_column(name) for name in names}) == len(names)
 
 
 @pytest.mark.parametrize("view", [*VIEWS, WATERMARK])
@@ -112,7 +112,7 @@ def test_a_row_may_be_used_from_its_event_timestamp_on_and_no_earlier(tables, vi
 def test_a_row_keeps_its_values(tables, views, config, view):
     for name in columns(view, config):
         pd.testing.assert_series_equal(
-            tables[view][stored(name)], views[view][name], check_names=False
+            tables[view][store_column(name)], views[view][name], check_names=False
         )
     assert tables[view][f"{view}_known_at"].tolist() == views[view]["known_at"].tolist()
 
@@ -179,7 +179,7 @@ def test_a_rolling_row_that_is_too_old_for_feast_was_followed_by_an_empty_one(vi
 
 def inputs_of(config, size=1):
     """What Feast hands over where no view has a row."""
-    names = [stored(name) for view in VIEWS for name in columns(view, config)]
+    names = [store_column(name) for view in VIEWS for name in columns(view, config)]
     empty = {name: [None] * size for name in [*names, *KNOWN_AT]}
     return empty | {name: [60] * size for name in REQUEST} | {"predict_at": [500_000] * size}
 
@@ -199,9 +199,9 @@ def test_a_column_reaches_its_feature_by_the_name_that_it_has_in_the_store(confi
 
 def test_feast_is_given_lists_of_what_its_view_declares(config):
     given = as_feast_calls(inputs_of(config, 2), config.model_dump_json())
-    assert list(given) == [*DERIVED, *(f"last_{name}" for name in KNOWN_AT)]
+    assert list(given) == [*DERIVED_FEATURES, *(f"last_{name}" for name in KNOWN_AT)]
     assert {len(values) for values in given.values()} == {2}
-    assert {type(value) for name in DERIVED for value in given[name]} == {float}
+    assert {type(value) for name in DERIVED_FEATURES for value in given[name]} == {float}
     assert {type(value) for name in KNOWN_AT for value in given[f"last_{name}"]} == {int}
 
 
@@ -241,8 +241,8 @@ def test_others_find_typeguard_as_it_was():
     told = said_by(
         "import typeguard\n"
         "before = typeguard.typechecked\n"
-        "from pipeline.features.feast_repository import ready\n"
-        "ready()\n"
+        "from pipeline.features.feast_repository import import_feast\n"
+        "import_feast()\n"
         "import feast.feature_view\n"
         "print(typeguard.typechecked is before, feast.feature_view.typechecked is before)\n"
     )

@@ -15,7 +15,7 @@ from pipeline.features.definitions import (
     WEATHER,
 )
 from pipeline.features.feast_repository import columns
-from pipeline.features.on_demand import derived, sources
+from pipeline.features.on_demand import derive, sources
 from pipeline.features.windows import NEVER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -46,7 +46,7 @@ def something(config):
 
 def of(config, joined, at=AT):
     request = {name: np.array([60]) for name in REQUEST}
-    return derived(joined, request, np.array([at]), config)
+    return derive(joined, request, np.array([at]), config)
 
 
 def told(config, **changes):
@@ -191,7 +191,7 @@ def test_requests_of_a_batch_do_not_touch_each_other(config):
     rows[2]["weather_known_at"] = np.array([AT - 60 * 24])
     batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     request = {name: np.full(3, 60) for name in REQUEST}
-    together = derived(batch, request, np.array([AT, AT + 9, AT]), config)
+    together = derive(batch, request, np.array([AT, AT + 9, AT]), config)
     for place, (row, at) in enumerate(zip(rows, (AT, AT + 9, AT), strict=True)):
         for name, alone in of(config, row, at).items():
             assert together[name][place : place + 1].tobytes() == alone.tobytes(), name

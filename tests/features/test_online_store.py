@@ -38,7 +38,7 @@ from pipeline.features.online_store import (
     REPLAY,
     STALE,
     online_store,
-    opened,
+    open_store,
     requests,
 )
 from pipeline.features.point_in_time import historical, with_features
@@ -174,7 +174,7 @@ def adversarial(config, tmp_path_factory):
 @pytest.fixture(scope="module")
 def by_feast(adversarial, config, tmp_path_factory):
     """The adversarial requests, as Feast joined them."""
-    with opened(config, at_place(tmp_path_factory.mktemp("join")), adversarial.folder) as store:
+    with open_store(config, at_place(tmp_path_factory.mktemp("join")), adversarial.folder) as store:
         return store.historical(adversarial.asked)
 
 
@@ -206,7 +206,7 @@ def test_feast_takes_lifetimes_of_more_than_a_day_that_are_no_whole_number_of_th
     adversarial, by_feast, config, tmp_path
 ):
     longer = config.model_copy(update={"aircraft_hours": 30, "weather_hours": 25})
-    with opened(longer, at_place(tmp_path), adversarial.folder) as store:
+    with open_store(longer, at_place(tmp_path), adversarial.folder) as store:
         found = store.historical(adversarial.asked)
     assert same(found, historical(adversarial.asked, adversarial.views, longer))
     assert found["aircraft_age"].notna().sum() > by_feast["aircraft_age"].notna().sum()
@@ -262,7 +262,7 @@ def folder(adversarial, tmp_path):
 @pytest.fixture
 def store(folder, tmp_path, config):
     """A store over them, with nothing online."""
-    with opened(config, at_place(tmp_path), folder) as store:
+    with open_store(config, at_place(tmp_path), folder) as store:
         yield store
 
 
@@ -375,7 +375,7 @@ def sample_by_feast(quarter, config, tmp_path_factory):
     night = ("2013-03-10 00:00Z", "2013-03-10 12:00Z")
     at_night = quarter.asked[quarter.asked["predict_at"].between(*map(pd.Timestamp, night))]
     some = pd.concat([at_night, quarter.asked.sample(300, random_state=2013)])
-    with opened(config, at_place(tmp_path_factory.mktemp("join")), quarter.folder) as store:
+    with open_store(config, at_place(tmp_path_factory.mktemp("join")), quarter.folder) as store:
         return store.historical(some.sample(frac=1, random_state=1))
 
 
@@ -411,7 +411,7 @@ def poisoned_by(published, at, known_from, place, config):
     flights, weather = poisoned(*around(published, at), known_from)
     scheduled = flights["sched_dep_utc"] == at + timedelta(minutes=config.horizon_minutes)
     folder = written(place / "poisoned", windows.views(flights, weather, config), config)
-    with opened(config, at_place(place), folder) as store:
+    with open_store(config, at_place(place), folder) as store:
         return store.historical(windows.requests(flights[scheduled], config))
 
 
@@ -458,7 +458,7 @@ def march(published, config, tmp_path_factory):
     views = windows.views(*raw, config)
     folder = tmp_path_factory.mktemp("march")
     written(folder / "views", views, config)
-    with opened(config, at_place(folder), folder / "views") as store:
+    with open_store(config, at_place(folder), folder / "views") as store:
         store.materialize(VIEWS, NOW - 4 * DAY, NOW)
     return SimpleNamespace(asked=windows.requests(raw[0], config), views=views, folder=folder)
 
@@ -467,14 +467,14 @@ def march(published, config, tmp_path_factory):
 def live(march, tmp_path, config):
     """A store of the test's own, online up to NOW."""
     shutil.copy(march.folder / elsewhere.ONLINE, tmp_path)
-    with opened(config, at_place(tmp_path), march.folder / "views") as store:
+    with open_store(config, at_place(tmp_path), march.folder / "views") as store:
         yield store
 
 
 @pytest.fixture
 def empty(march, tmp_path, config):
     """A store of the test's own with nothing online."""
-    with opened(config, at_place(tmp_path), march.folder / "views") as store:
+    with open_store(config, at_place(tmp_path), march.folder / "views") as store:
         yield store
 
 
@@ -544,7 +544,7 @@ def test_an_aircrafts_stored_row_and_its_new_events_fold_into_the_row_that_train
             for name in ("aircraft_arr_delay", "landed_at")
         }
     )
-    folded = windows.folded(pd.concat([live.rows("aircraft", seen), events]))
+    folded = windows.fold_events(pd.concat([live.rows("aircraft", seen), events]))
     newest = folded[folded["available_at"] > minute_of(NOW)]
     live.push("aircraft", newest)
     last = rows[rows["available_at"] <= at].groupby("entity", observed=True).tail(1)
@@ -770,7 +770,7 @@ def test_a_watermark_moves_only_after_the_rows(march, live, tmp_path, monkeypatc
 def test_a_materialization_that_fails_on_its_way_moves_no_watermark(live, march, tmp_path, config):
     views = shutil.copytree(march.folder / "views", tmp_path / "views")
     (views / "hour.parquet").unlink()
-    with opened(config, at_place(tmp_path), views) as store:
+    with open_store(config, at_place(tmp_path), views) as store:
         before = elsewhere.online(tmp_path)
         with pytest.raises(Exception, match=r"hour\.parquet"):
             store.materialize(VIEWS, NOW, NOW + HOUR)
@@ -829,7 +829,7 @@ def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
     assert len(lived.left) == KILLS
     for number, (stood, until, online, _) in enumerate(lived.left):
         place = tmp_path / str(number)
-        with opened(config, at_place(place), march.folder / "views") as store:
+        with open_store(config, at_place(place), march.folder / "views") as store:
             store.materialize(VIEWS, *map(windows.instant, (lived.first, until)))
         undisturbed = elsewhere.online(place)
         assert {key[0] for key in undisturbed} == {
@@ -945,7 +945,7 @@ def test_each_opening_makes_a_registry_of_its_own_and_leaves_none(
     march, config, tmp_path, temporary
 ):
     places = (at_place(tmp_path), march.folder / "views")
-    with opened(config, *places) as one, opened(config, *places) as other:
+    with open_store(config, *places) as one, open_store(config, *places) as other:
         registries = {str(store._feast.config.registry.path) for store in (one, other)}
         assert len(registries) == 2
         assert all(Path(path).is_relative_to(temporary) for path in registries)
@@ -955,7 +955,7 @@ def test_each_opening_makes_a_registry_of_its_own_and_leaves_none(
 def test_no_registry_is_left_by_who_fails(march, config, tmp_path, temporary):
     with (
         pytest.raises(ZeroDivisionError),
-        opened(config, at_place(tmp_path), march.folder / "views"),
+        open_store(config, at_place(tmp_path), march.folder / "views"),
     ):
         _ = 1 / 0
     assert list(temporary.glob(".registry.*")) == []
@@ -967,7 +967,7 @@ def test_no_registry_is_left_where_the_online_store_cannot_be_opened(
     (tmp_path / elsewhere.ONLINE).mkdir()
     with (
         pytest.raises(StorageFailed, match="unable to open database file"),
-        opened(config, at_place(tmp_path), march.folder / "views"),
+        open_store(config, at_place(tmp_path), march.folder / "views"),
     ):
         pass
     assert list(temporary.glob(".registry.*")) == []
@@ -979,13 +979,13 @@ def test_a_registry_that_lies_about_is_not_read(march, config, tmp_path, tempora
         path = temporary / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"not a registry")
-    with opened(config, at_place(tmp_path), march.folder / "views") as store:
+    with open_store(config, at_place(tmp_path), march.folder / "views") as store:
         assert store._feast.list_feature_services()
 
 
 def test_the_service_is_named_by_what_the_features_mean(march, config, tmp_path):
     for changed in (config, config.model_copy(update={"weather_hours": 5})):
-        with opened(changed, at_place(tmp_path), march.folder / "views") as store:
+        with open_store(changed, at_place(tmp_path), march.folder / "views") as store:
             (service,) = store._feast.list_feature_services()
             assert service.name == service_version(changed.model_dump())
             (flight,) = store._feast.list_on_demand_feature_views()
@@ -999,10 +999,10 @@ def test_an_emptied_store_has_nothing_online_and_the_other_project_keeps_its_row
     march, live, config, tmp_path
 ):
     views = march.folder / "views"
-    with opened(config, at_place(tmp_path), views, project=REPLAY) as store:
+    with open_store(config, at_place(tmp_path), views, project=REPLAY) as store:
         store.materialize(VIEWS, NOW - DAY, NOW)
         assert set(store.watermarks().values()) == {minute_of(NOW)}
-    with opened(config, at_place(tmp_path), views, project=REPLAY, empty=True) as store:
+    with open_store(config, at_place(tmp_path), views, project=REPLAY, empty=True) as store:
         assert set(store.watermarks().values()) == {windows.NEVER}
         assert len(store.rows("origin", ["EWR", "JFK", "LGA"])) == 0
         store.materialize(VIEWS, NOW - DAY, NOW)
@@ -1104,7 +1104,7 @@ def test_no_error_shows_the_password(march, config, monkeypatch, scheme, passwor
     )
     with (
         pytest.raises(Exception, match=r".") as raised,
-        opened(config, serve, march.folder / "views") as store,
+        open_store(config, serve, march.folder / "views") as store,
     ):
         store.watermarks()
     told = "".join(traceback.format_exception(raised.value))
@@ -1115,11 +1115,11 @@ def test_no_error_shows_the_password(march, config, monkeypatch, scheme, passwor
 
 _OPENS = """
 import os, signal, sys
-from pipeline.features.online_store import opened
+from pipeline.features.online_store import open_store
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
-with opened(load(FeaturesConfig), load(ServeConfig)):
+with open_store(load(FeaturesConfig), load(ServeConfig)):
     print(len(list(__import__("pathlib").Path("state/feast").glob(".*.tmp"))), flush=True)
     if sys.argv[1] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.registry.release import TRAINING, place
+from pipeline.registry.release import TRAINING, artifact_path
 from pipeline.shared import dvc_lock
 from tests.flow import life
 
@@ -105,7 +105,7 @@ def copy(aged, shelf, request):
 
 def _stored(folder, path):
     """Where the remote keeps a snapshot."""
-    return dvc_lock.cached(dvc_lock.md5(folder / path), folder / ".dvc/remote")
+    return dvc_lock.cache_path(dvc_lock.md5(folder / path), folder / ".dvc/remote")
 
 
 def _refused(folder, error, *words, version="1", **settings):
@@ -179,7 +179,7 @@ def _papers(folder, version):
         (seal,) = database.execute(
             "SELECT value FROM model_version_tags WHERE key = 'release' AND version = ?", (version,)
         ).fetchone()
-    (found,) = (folder / "state/artifacts").glob(f"*/artifacts/{place(seal)}")
+    (found,) = (folder / "state/artifacts").glob(f"*/artifacts/{artifact_path(seal)}")
     return found
 
 

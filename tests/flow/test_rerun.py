@@ -24,7 +24,7 @@ def rerun(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     for name in edited:
         with (folder / name).open("a", encoding="utf-8") as stream:
             stream.write("edited: 1\n" if name.endswith(".yaml") else "# edited\n")
-    changed = json.loads(dvc.run(folder, "status", "--json", settings=dvc.apart()))
+    changed = json.loads(dvc.run(folder, "status", "--json", settings=dvc.isolated_environment()))
     found: dict[str, set[str]] = defaultdict(set)
     for stage, changes in changed.items():
         for part in changes:

@@ -69,7 +69,7 @@ def champion(folder):
         "from pipeline.registry import versions\n"
         "from pipeline.shared.config.loading import load\n"
         "from pipeline.shared.config.register import RegisterConfig\n"
-        "print('champion', versions.aliased(load(RegisterConfig), 'champion').number)"
+        "print('champion', versions.version_of_alias(load(RegisterConfig), 'champion').number)"
     )
     done = life.run(folder, "python", "-c", script).well()
     return re.search(r"champion (\d+)", done.words)[1]

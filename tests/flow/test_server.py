@@ -80,7 +80,7 @@ def told(flights):
 def post(server, body, request_id):
     headers = {"content-type": "application/json", "x-request-id": request_id}
     content = json.dumps(body).encode()
-    done, answer = loopback.ask(server.port, "/predict", content, headers, PATIENCE)
+    done, answer = loopback.request(server.port, "/predict", content, headers, PATIENCE)
     assert (done.status, done.headers["x-version"]) == (200, "1")
     return json.loads(answer)
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.features import spark, windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import table
-from pipeline.features.online_store import opened
+from pipeline.features.online_store import open_store
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -46,7 +46,7 @@ class World:
 
     def store(self, compute, online):
         told = {"online_url": Address(f"sqlite:///{online}/online.db"), "compute": compute}
-        return opened(self.config, self.serve.model_copy(update=told), self.folder)
+        return open_store(self.config, self.serve.model_copy(update=told), self.folder)
 
 
 @pytest.fixture(scope="module")

@@ -263,7 +263,7 @@ def test_a_bar_or_a_line_end_in_a_check_breaks_no_table(hostile):
 def test_the_card_of_a_version_is_sealed_and_tells_of_its_own_model(challenged):
     config = load(RegisterConfig)
     for number in ("1", "2"):
-        version = versions.named(config, number)
+        version = versions.get_version(config, number)
         record, papers, _ = release.fetch(config, version)
         text = (papers / release.CARD).read_text(encoding="utf-8")
         assert text.startswith(f"# Model card: flight-delay {version.digest[:12]}\n")
@@ -275,7 +275,7 @@ def test_the_card_of_a_version_is_sealed_and_tells_of_its_own_model(challenged):
 @pytest.mark.slow
 def test_a_card_that_was_embellished_is_told(registered):
     config = load(RegisterConfig)
-    version = versions.named(config, "1")
+    version = versions.get_version(config, "1")
     _, papers, _ = release.fetch(config, version)
     path = Path(papers / release.CARD)
     path.write_text(path.read_text().replace("Not for:", "For:"))

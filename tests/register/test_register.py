@@ -43,7 +43,7 @@ def numbers():
 
 
 def alias(name):
-    found = versions.aliased(load(RegisterConfig), name)
+    found = versions.version_of_alias(load(RegisterConfig), name)
     return found and found.number
 
 
@@ -87,7 +87,7 @@ def test_a_model_file_that_changed_after_its_verdict_registers_nothing(judged):
 
 
 def test_the_verdict_of_an_earlier_model_registers_no_later_one(challenged):
-    judge_as(challenger=versions.aliased(load(RegisterConfig), "champion").digest)
+    judge_as(challenger=versions.version_of_alias(load(RegisterConfig), "champion").digest)
     with pytest.raises(RegistryRefused, match="is about"):
         register.run()
 
@@ -156,14 +156,14 @@ def test_registering_the_challenger_again_adds_no_version_and_says_so(challenged
 
 def test_a_version_holds_the_file_that_was_judged(registered):
     config = load(RegisterConfig)
-    path = versions.fetch(config, versions.aliased(config, "champion"))
+    path = versions.fetch(config, versions.version_of_alias(config, "champion"))
     assert path.is_relative_to(registered)
     assert file_hash(path) == the_verdict().challenger
 
 
 def test_a_version_carries_its_lineage(judged):
     register.run()
-    tags = versions.aliased(load(RegisterConfig), "champion").tags
+    tags = versions.version_of_alias(load(RegisterConfig), "champion").tags
     training = the_training()
     assert tags["git_commit"] == project.git("rev-parse", "HEAD")
     assert tags["git_tree"] == "clean"
@@ -185,7 +185,7 @@ def test_a_version_carries_its_lineage(judged):
 
 
 def the_run():
-    champion = versions.aliased(load(RegisterConfig), "champion")
+    champion = versions.version_of_alias(load(RegisterConfig), "champion")
     return client().get_run(champion.run_id)
 
 
@@ -240,7 +240,7 @@ def test_a_changed_tree_leaves_its_patch_in_the_run(judged, tmp_path_factory):
     train.run()
     project.settle()
     register.run()
-    champion = versions.aliased(load(RegisterConfig), "champion")
+    champion = versions.version_of_alias(load(RegisterConfig), "champion")
     assert champion.tags["git_tree"].startswith("changed, patch ")
     patch = client().download_artifacts(
         champion.run_id, "lineage/tree.patch", str(tmp_path_factory.mktemp("patch"))
@@ -259,7 +259,7 @@ def test_a_store_that_is_gone_is_filled_again_from_what_was_trained(registered):
     project.configure("register", tracking_url=url)
     digest = file_hash(TRAIN / "model.onnx")
     register.run()
-    champion = versions.aliased(load(RegisterConfig), "champion")
+    champion = versions.version_of_alias(load(RegisterConfig), "champion")
     assert champion.digest == digest
     assert the_run().data.params["max_iter"] == "10"
     assert artifacts(champion.run_id, "figures")
@@ -303,14 +303,14 @@ def test_a_challenger_that_was_not_compared_with_the_champion_is_not_promoted(ov
 
 
 def test_a_registered_model_that_is_judged_anew_can_be_promoted(overtaken):
-    champion = versions.aliased(load(RegisterConfig), "champion")
+    champion = versions.version_of_alias(load(RegisterConfig), "champion")
     project.configure("train", **{"boosting.max_iter": 10})
     train.run()
     judge_as(challenger=the_training().digest, champion=champion.digest)
     project.locked()
     assert "version 1" in (closing := register.run())
     assert "was registered before, now challenger" in closing
-    version = versions.aliased(load(RegisterConfig), "challenger")
+    version = versions.version_of_alias(load(RegisterConfig), "challenger")
     assert version.tags["compared_with"] == champion.digest
     assert version.tags["verdict_hash"] == file_hash(EVALUATE / "verdict.json")
     assert version.tags["git_commit"] == project.git("rev-parse", "HEAD")
@@ -319,7 +319,7 @@ def test_a_registered_model_that_is_judged_anew_can_be_promoted(overtaken):
 
 def test_a_challenger_whose_file_is_gone_is_not_promoted(challenged):
     config = load(RegisterConfig)
-    path = versions.fetch(config, versions.aliased(config, "challenger"))
+    path = versions.fetch(config, versions.version_of_alias(config, "challenger"))
     shutil.rmtree(path.parent)
     with pytest.raises(RegistryRefused, match="no longer holds it: restore"):
         promote()
@@ -345,7 +345,7 @@ def test_data_that_arrived_after_training_are_not_recorded_as_its_lineage(judged
 
 def test_a_champion_that_was_registered_by_other_means_is_told(registered):
     client().delete_model_version_tag("flight-delay", "1", "window")
-    champion = versions.aliased(load(RegisterConfig), "champion")
+    champion = versions.version_of_alias(load(RegisterConfig), "champion")
     with pytest.raises(RegistryRefused, match="version 1 has no tag 'window'"):
         champion.tag("window")
 

@@ -60,7 +60,7 @@ def client():
 
 
 def alias():
-    found = versions.aliased(load(RegisterConfig), versions.CHAMPION)
+    found = versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
     return found and found.number
 
 
@@ -99,7 +99,7 @@ def test_an_emptied_registry_has_no_first_champion_whoever_asks(registered, comm
 @pytest.mark.parametrize("command", [*READERS, *WRITERS])
 def test_another_registry_in_its_place_is_named_with_both_releases(registered, command):
     config = load(RegisterConfig)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     versions.set_tags(config, champion, {"release": "f" * 64})
     told = rf"version 1 \({champion.tags['release'][:8]}\).* version 1 is release ffffffff: another"
     with pytest.raises(RegistryRefused, match=told):
@@ -155,7 +155,7 @@ def test_a_registry_on_a_server_is_shared_by_checkouts_that_have_no_ledger():
         update={"tracking_url": Address("https://localhost:1")}
     )
     version = versions.Version("3", "d" * 64, "run", {"release": "a" * 64})
-    held = versions.Held({"3": version}, {"champion": "3"}, {})
+    held = versions.RegistryContents({"3": version}, {"champion": "3"}, {})
     assert champions._without_ledger(config, held) == version
 
 
@@ -197,7 +197,7 @@ def test_a_writer_lets_the_alias_follow_first(both, command, how, capsys):
     assert f"{told}; the alias was mended" in capsys.readouterr().err
     assert alias() == "2"
     assert events() == ["registered", "promoted"]
-    assert len(versions.approvals(versions.named(load(RegisterConfig), "2"))) == 1
+    assert len(versions.approvals(versions.get_version(load(RegisterConfig), "2"))) == 1
 
 
 def test_an_alias_that_was_set_by_hand_changes_nothing_but_what_is_said(both, capsys):
@@ -213,7 +213,7 @@ def test_on_a_server_an_alias_that_another_checkout_may_have_set_is_left(both):
         update={"tracking_url": Address("https://localhost:1")}
     )
     for number, refused in (("1", False), ("2", True), (None, False)):
-        held = versions.Held({}, {"champion": number} if number else {}, {})
+        held = versions.RegistryContents({}, {"champion": number} if number else {}, {})
         if refused:
             with pytest.raises(RegistryRefused, match="never served here: another checkout"):
                 champions._require_ours(server, held, "the ledger says version 1")
@@ -223,7 +223,7 @@ def test_on_a_server_an_alias_that_another_checkout_may_have_set_is_left(both):
 
 def test_a_rollback_goes_through_though_the_registry_cannot_follow(both):
     event("promoted", both, shares=NEW_ALL)
-    champions.follow(load(RegisterConfig))
+    champions.update_alias(load(RegisterConfig))
     for side in both:
         export(side.version)
     empty_the_registry(Path.cwd())
@@ -236,7 +236,7 @@ def test_a_rollback_goes_through_though_the_registry_cannot_follow(both):
 def test_a_version_that_is_judged_anew_is_still_the_one_that_served(both):
     """Its model is the same; the ledger knows it by the release of before."""
     config = load(RegisterConfig)
-    first = versions.named(config, "1")
+    first = versions.get_version(config, "1")
     again = {"release": "e" * 64, "releases_before": first.tags["release"]}
     versions.set_tags(config, first, again)
     assert champions.current(config).number == "1"
@@ -294,7 +294,7 @@ def test_a_promotion_that_was_killed_at_any_write_is_done_once_by_the_same_again
     promote()
     assert events() == ["registered", "promoted by hand"]
     assert alias() == "2"
-    version = versions.named(load(RegisterConfig), "2")
+    version = versions.get_version(load(RegisterConfig), "2")
     assert [one["before"] for one in versions.approvals(version)] == ["version 1"]
     assert promote() == "version 2 is champion already: nothing to do"
 
@@ -313,13 +313,13 @@ def test_a_first_registration_that_was_killed_at_any_write_is_done_once(judged, 
     assert (events(), alias()) == (["registered"], "1")
     champion = champions.current(config)
     assert len(versions.approvals(champion)) == 1
-    assert [v.number for v in versions.held(config).versions.values()] == ["1"]
+    assert [v.number for v in versions.registry_contents(config).versions.values()] == ["1"]
 
 
 @pytest.mark.parametrize("write", range(1, 6))
 def test_a_rollback_that_was_killed_at_any_write_is_done_once(both, monkeypatch, write):
     event("promoted", both, shares=NEW_ALL)
-    champions.follow(load(RegisterConfig))
+    champions.update_alias(load(RegisterConfig))
     with monkeypatch.context() as until:
         kill_before(write, until)
         if write < 5:
@@ -337,8 +337,8 @@ _KILLED = """
 import os, signal, sys
 from pipeline.registry import champions
 from pipeline.register.register import promote
-real = champions._follow
-champions._follow = lambda *told: os.kill(os.getpid(), signal.SIGKILL)
+real = champions._approve_and_set_alias
+champions._approve_and_set_alias = lambda *told: os.kill(os.getpid(), signal.SIGKILL)
 promote()
 """
 

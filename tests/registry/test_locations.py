@@ -70,7 +70,7 @@ def live_in(folder, monkeypatch):
 
 
 def champion_file(config):
-    return versions.fetch(config, versions.aliased(config, versions.CHAMPION))
+    return versions.fetch(config, versions.version_of_alias(config, versions.CHAMPION))
 
 
 def test_no_path_in_the_registry_leads_out_of_the_project(registered):
@@ -93,7 +93,7 @@ def test_what_a_copy_writes_is_in_the_copy(registered, elsewhere, monkeypatch):
     shutil.copytree(registered, elsewhere, symlinks=True)
     before = contents(registered)
     config = live_in(elsewhere, monkeypatch)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     versions.log_folder(config, champion.run_id, Path("configs"), "of-the-copy")
     register.run()
     assert contents(registered) == before
@@ -141,7 +141,7 @@ def test_an_older_registry_is_relocated_from_a_name_in_percents(
     named_in_full(elsewhere)
     config = load(RegisterConfig)
     with pytest.raises(RegistryRefused, match=re.escape(f"in {elsewhere}/state/artifacts")):
-        versions.aliased(config, versions.CHAMPION)
+        versions.version_of_alias(config, versions.CHAMPION)
     register.relocate()
     assert champion_file(config).is_relative_to(registered)
 
@@ -215,7 +215,7 @@ def test_the_registry_of_another_project_is_read_from_its_own_folder_and_not_wri
     project.configure("register", artifacts_url=f"{registered}/state/artifacts")
     config = load(RegisterConfig)
     assert champion_file(config).read_bytes()
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     verdict = versions.fetch_folder(config, champion, "verdict")
     assert list(verdict.iterdir())
     before = contents(registered)

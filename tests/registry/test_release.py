@@ -226,7 +226,7 @@ def rewrite(path, **values):
     write_json(path, json.loads(path.read_text()) | values)
 
 
-@pytest.mark.parametrize("paper", [*map(str, release.NEEDED), release.CARD])
+@pytest.mark.parametrize("paper", [*map(str, release.REQUIRED_FILES), release.CARD])
 def test_a_record_that_names_too_few_papers_is_refused(sealed, paper):
     papers, _ = sealed
     (papers / paper).unlink()
@@ -310,7 +310,7 @@ def test_a_model_that_the_graph_did_not_write_is_told_though_every_stage_agrees(
 
     for found in forged(releases, papers, change_lock=another):
         assert list(found) == ["model"]
-        assert found["model"].endswith("the graph wrote 999999999999")
+        assert found["model"].endswith("the DVC pipeline wrote 999999999999")
 
 
 def test_one_stage_that_ran_with_other_code_than_the_others_is_told(releases, sealed):
@@ -359,7 +359,7 @@ def test_what_is_forged_in_the_record_the_papers_and_the_lock_alike_only_a_rebui
 
 
 def the_version(name="champion"):
-    return versions.named(load(RegisterConfig), name)
+    return versions.get_version(load(RegisterConfig), name)
 
 
 def test_a_registered_version_brings_its_release_its_papers_and_its_model(registered):
@@ -430,7 +430,7 @@ def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
     evaluate.run()  # the graph's lock knows of neither
     with pytest.raises(ReleaseRefused, match=r"3 of 5 parts .* commit: .* model: .* config: confi"):
         register_it()
-    assert versions.aliased(load(RegisterConfig), "champion") is None
+    assert versions.version_of_alias(load(RegisterConfig), "champion") is None
 
 
 def test_code_that_changed_after_the_graph_ran_is_not_registered(judged):
@@ -443,15 +443,15 @@ def test_a_model_whose_data_cannot_be_stored_is_not_registered(judged):
     (judged / ".dvc/remote").write_text("a file where the remote should be")
     with pytest.raises(PipelineError, match="a model whose data are nowhere cannot be rebuilt"):
         register.run()
-    assert versions.aliased(load(RegisterConfig), "champion") is None
+    assert versions.version_of_alias(load(RegisterConfig), "champion") is None
 
 
 def test_a_registered_version_has_its_data_in_the_remote(registered):
     lock = dvc_lock.read_lock(Path("dvc.lock"))
     stored = registered / ".dvc/remote"
     for path, md5 in lock["train"].outs.items():
-        if path not in dvc_lock.uncached(Path()):
-            assert dvc_lock.cached(md5, stored).is_file(), path
+        if path not in dvc_lock.uncached_outputs(Path()):
+            assert dvc_lock.cache_path(md5, stored).is_file(), path
 
 
 def test_a_promotion_checks_the_release_first(challenged):
@@ -483,5 +483,5 @@ def test_a_model_that_is_judged_again_gets_a_new_release_and_keeps_the_old_one(c
     assert after.number == before.number
     assert after.tags["release"] != before.tags["release"]
     assert release.fetch(config, after)
-    old = versions.fetch_folder(config, after, release.place(before.tags["release"]))
+    old = versions.fetch_folder(config, after, release.artifact_path(before.tags["release"]))
     assert release.read(old, before.tags["release"]).model == after.digest

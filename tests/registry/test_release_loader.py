@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.features.definitions import FEATURES
 from pipeline.registry import release_loader as module
-from pipeline.registry.release_loader import export, loaded, place, unready
+from pipeline.registry.release_loader import export, export_folder, load_release, warm_up_failure
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused, VersionUnknown
 from tests.conftest import ROOT
 
@@ -35,15 +35,15 @@ def test_a_version_that_is_not_registered_is_refused(served, name):
 
 
 def test_a_release_loads_with_everything_that_is_sealed_and_is_ready(served):
-    found = loaded(export("champion"))
+    found = load_release(export("champion"))
     assert (found.number, found.service) == ("1", "planted-1")
     assert found.model.features == FEATURES
     assert (found.folder / "release.json").is_file()
-    assert unready(found) == ""
+    assert warm_up_failure(found) == ""
 
 
 def test_the_recorded_prediction_is_of_rows_with_gaps_too(served):
-    warm = loaded(export("champion")).warm_up
+    warm = load_release(export("champion")).warm_up
     assert len(warm.inputs) == len(warm.risk) == 5
     assert all(0 < risk < 1 for risk in warm.risk)
     assert any(value is None for row in warm.inputs for value in row)
@@ -55,7 +55,7 @@ def test_only_the_export_needs_the_registry(served):
     script = (
         "import sys; from pipeline.registry import release_loader as m\n"
         "m.service_version = lambda _: 'planted-1'\n"
-        f"print(m.loaded({digest!r}).number, 'mlflow' in sys.modules)"
+        f"print(m.load_release({digest!r}).number, 'mlflow' in sys.modules)"
     )
     settings = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -67,7 +67,7 @@ def test_only_the_export_needs_the_registry(served):
 def test_what_was_not_exported_yet_is(served):
     digest = export("champion")
     shutil.rmtree(module.RELEASES)
-    assert loaded(digest).release == digest
+    assert load_release(digest).release == digest
 
 
 def _changed(path):
@@ -82,21 +82,21 @@ def _changed(path):
 )
 def test_one_changed_bit_is_refused_with_what_to_do(served, name):
     digest = export("champion")
-    _changed(place(digest) / name)
+    _changed(export_folder(digest) / name)
     with pytest.raises(ArtifactTampered, match=r"is not what was exported: .*; `make repair`"):
-        loaded(digest)
+        load_release(digest)
 
 
 def test_a_paper_that_was_added_is_refused(served):
     digest = export("champion")
-    (place(digest) / "papers/added.json").write_text("{}")
+    (export_folder(digest) / "papers/added.json").write_text("{}")
     with pytest.raises(ArtifactTampered, match=r"added\.json"):
-        loaded(digest)
+        load_release(digest)
 
 
 def test_a_release_of_other_features_is_refused(registered):
     with pytest.raises(ReleaseRefused, match="trained with planted-1, this checkout serves flight"):
-        loaded(export("champion"))
+        load_release(export("champion"))
 
 
 def test_an_export_that_was_killed_leaves_nothing_that_is_loaded(served, monkeypatch):
@@ -107,4 +107,4 @@ def test_an_export_that_was_killed_leaves_nothing_that_is_loaded(served, monkeyp
         patch.setattr(module.shutil, "copyfile", killed)
         with pytest.raises(KeyboardInterrupt):
             export("champion")
-    assert loaded(export("champion")).number == "1"
+    assert load_release(export("champion")).number == "1"

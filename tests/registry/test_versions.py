@@ -23,7 +23,7 @@ def test_asking_a_registry_that_is_not_there_does_not_make_one(
     tmp_path_factory, tmp_path, monkeypatch
 ):
     project.enter("started", tmp_path_factory, tmp_path, monkeypatch)
-    assert versions.aliased(load(RegisterConfig), versions.CHAMPION) is None
+    assert versions.version_of_alias(load(RegisterConfig), versions.CHAMPION) is None
     assert not (tmp_path / project.STATE).exists()
 
 
@@ -35,12 +35,12 @@ def test_a_server_is_asked_whether_or_not_a_file_has_its_name(registered):
 
 
 def test_an_alias_that_was_never_set_names_nothing(registered):
-    assert versions.aliased(load(RegisterConfig), versions.CHALLENGER) is None
+    assert versions.version_of_alias(load(RegisterConfig), versions.CHALLENGER) is None
 
 
 def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
     config = load(RegisterConfig)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     assert versions.find_run(config, champion.digest) == champion.run_id
     assert versions.find_version(config, champion.digest) == champion
     assert versions.find_run(config, "0" * 64) is None
@@ -49,7 +49,7 @@ def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
 
 def test_a_run_that_failed_is_not_found(registered):
     config = load(RegisterConfig)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
     client.update_run(champion.run_id, status="FAILED")
     assert versions.find_run(config, champion.digest) is None
@@ -57,9 +57,9 @@ def test_a_run_that_failed_is_not_found(registered):
 
 def test_tags_that_are_set_again_are_replaced_and_the_others_kept(registered):
     config = load(RegisterConfig)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     changed = versions.set_tags(config, champion, {"compared_with": "another"})
-    assert changed == versions.aliased(config, versions.CHAMPION)
+    assert changed == versions.version_of_alias(config, versions.CHAMPION)
     assert changed.tags == champion.tags | {"compared_with": "another"}
 
 
@@ -115,9 +115,9 @@ def test_a_registry_that_everybody_may_write_is_refused_with_the_command(
     named = path if path == "state/artifacts" else f"{registered}/{path}"
     told = rf"may write {named}: its mode is {mode:04o}, at most {most} is trusted; .*"
     with pytest.raises(RegistryRefused, match=rf"{told}`chmod -R o-w {named}`"):
-        versions.aliased(load(RegisterConfig), versions.CHAMPION)
+        versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
     (registered / path).chmod(mode & ~0o002)
-    assert versions.aliased(load(RegisterConfig), versions.CHAMPION)
+    assert versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
 
 
 @about_security
@@ -137,19 +137,19 @@ def test_a_drive_on_which_no_mode_holds_is_named_once_and_not_refused(
     with monkeypatch.context() as mounted:
         mounted.setattr(os, "fstat", open_to_all)
         for _ in range(2):
-            assert versions.aliased(load(RegisterConfig), versions.CHAMPION)
+            assert versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
     said = capsys.readouterr().err
     assert said.count("this file system keeps no modes") == 1
     assert f"{registered}/state: " in said
     versions._keeps_modes.cache_clear()
     with pytest.raises(RegistryRefused, match="everybody may write"):
-        versions.aliased(load(RegisterConfig), versions.CHAMPION)
+        versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
 
 
 @about_security
 def test_a_folder_in_which_each_changes_only_their_own_is_trusted(registered):
     (registered / "state").chmod(0o1777)
-    assert versions.aliased(load(RegisterConfig), versions.CHAMPION)
+    assert versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
 
 
 @about_security
@@ -161,7 +161,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(registered, 
     url = "://".join(["http", f"bob%40home:a%2F{HUNTER}@localhost:1/path"])
     monkeypatch.setenv("PIPELINE_TRACKING_URL", url)
     with pytest.raises(mlflow.MlflowException, match="http://localhost:1/path/api") as failed:
-        versions.aliased(load(RegisterConfig), versions.CHAMPION)
+        versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
     assert HUNTER not in "".join(traceback.format_exception(failed.value))
     assert os.environ["MLFLOW_TRACKING_USERNAME"] == "bob@home"
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == f"a/{HUNTER}"
@@ -174,7 +174,7 @@ def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
         "artifacts_url": "://".join(["ftp", f"bob:a {HUNTER}@files.example/mlflow"]),
     }
     config = load(RegisterConfig).model_copy(update={k: Address(url) for k, url in urls.items()})
-    told = versions._gone(config, "champion", "1", "the registry")
+    told = versions._missing(config, "champion", "1", "the registry")
     assert "restore postgresql://***@db.example/mlflow and ftp://***@files.example/mlflow" in told
     assert HUNTER not in told
 
@@ -182,7 +182,7 @@ def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
 def test_a_store_that_cannot_be_written_has_lost_nothing(registered, monkeypatch):
     """MLflow writes beside what it reads, also to fetch a model."""
     config = load(RegisterConfig)
-    champion = versions.aliased(config, versions.CHAMPION)
+    champion = versions.version_of_alias(config, versions.CHAMPION)
     real = open
 
     def on_a_read_only_disk(path, mode="r", *rest, **options):

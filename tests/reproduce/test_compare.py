@@ -233,7 +233,7 @@ def put(folder, path, value):
 def kept(path, cache):
     """Put what was recorded into the cache, as DVC does."""
     md5 = dvc_lock.md5(path)
-    at = dvc_lock.cached(md5, cache)
+    at = dvc_lock.cache_path(md5, cache)
     at.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file())
@@ -257,7 +257,7 @@ def rebuild(tmp_path):
             put(before, path, old)
             outs[path] = kept(before / path, folder / ".dvc/cache")
             if path in uncached:
-                dvc_lock.cached(outs[path], folder / ".dvc/cache").unlink()
+                dvc_lock.cache_path(outs[path], folder / ".dvc/cache").unlink()
                 put(papers, path, old)
             if new is not None:
                 put(folder, path, new)
@@ -378,9 +378,9 @@ def test_a_folder_that_was_only_listed_otherwise_is_equal(rebuild):
     rebuilt = rebuild("train", **{"data/train/figures": (files, files)})
     cache = rebuilt.cache
     recorded = rebuilt.lock["train"].outs
-    listed = dvc_lock.cached(recorded["data/train/figures"], cache)
+    listed = dvc_lock.cache_path(recorded["data/train/figures"], cache)
     recorded["data/train/figures"] = f"{'0' * 32}.dir"
-    again = dvc_lock.cached(recorded["data/train/figures"], cache)
+    again = dvc_lock.cache_path(recorded["data/train/figures"], cache)
     again.parent.mkdir(parents=True)
     listed.rename(again)
     assert only(rebuilt).answer == "equal"

@@ -30,7 +30,7 @@ def the_page(number=1):
 
 def fetched(version="champion"):
     config = load(RegisterConfig)
-    registered = versions.named(config, version)
+    registered = versions.get_version(config, version)
     record, papers, _ = release.fetch(config, registered)
     return registered, record, papers
 
@@ -106,7 +106,7 @@ def test_a_page_tells_the_verdict_with_its_checks(
 
 def test_a_page_lists_the_approvals_in_their_order(challenged):
     register.promote()
-    version = versions.named(load(RegisterConfig), "2")
+    version = versions.get_version(load(RegisterConfig), "2")
     told = {"by": "z", "release": "r", "before": "3", "entry": "e" * 64}
     versions.approve(load(RegisterConfig), version, told)
     lineage("2")
@@ -127,7 +127,7 @@ def test_the_graph_is_well_formed_and_says_against_whom_the_model_was_judged(cha
     require_well_formed(graph_of(the_page(1)))
     require_well_formed(graph_of(the_page(2)))
     assert "no champion yet" in graph_of(the_page(1))
-    champion = versions.named(load(RegisterConfig), "1")
+    champion = versions.get_version(load(RegisterConfig), "1")
     assert f'opponent["champion {champion.digest[:12]}"]' in graph_of(the_page(2))
 
 
@@ -189,7 +189,7 @@ def test_what_can_name_no_version_is_refused_and_writes_nothing(registered, name
         lineage(name)
     assert VersionUnknown.exit_code == 2
     assert not REPRODUCE.exists()
-    assert versions.named(load(RegisterConfig), "1").number == "1"
+    assert versions.get_version(load(RegisterConfig), "1").number == "1"
 
 
 @pytest.mark.parametrize("name", ["2", "999999999", "challenger", "latest"])

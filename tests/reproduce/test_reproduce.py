@@ -228,7 +228,7 @@ def checkout(challenged, tmp_path_factory):
 
     def of(name):
         config = load(RegisterConfig)
-        return folder, release.fetch(config, versions.named(config, name))[1]
+        return folder, release.fetch(config, versions.get_version(config, name))[1]
 
     return of
 
@@ -259,9 +259,9 @@ def test_a_rebuild_never_names_the_real_registry(challenged, checkout):
 @pytest.mark.slow
 def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, checkout):
     folder, papers = checkout("challenger")
-    real = versions.named(load(RegisterConfig), "1")
+    real = versions.get_version(load(RegisterConfig), "1")
     reproduce._set_apart(load(RegisterConfig), folder, papers)
-    planted = versions.aliased(own(folder), versions.CHAMPION)
+    planted = versions.version_of_alias(own(folder), versions.CHAMPION)
     assert planted.digest == real.digest == json.loads((papers / VERDICT).read_text())["champion"]
     path = versions.fetch(own(folder), planted)
     assert path.is_relative_to(folder)
@@ -273,7 +273,7 @@ def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, ch
 def test_a_version_that_met_no_champion_meets_none_again(challenged, checkout):
     folder, papers = checkout("champion")
     reproduce._set_apart(load(RegisterConfig), folder, papers)
-    assert versions.aliased(own(folder), versions.CHAMPION) is None
+    assert versions.version_of_alias(own(folder), versions.CHAMPION) is None
 
 
 @pytest.mark.slow

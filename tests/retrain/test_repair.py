@@ -18,7 +18,7 @@ from pipeline.records.hash_chain import copy_path
 from pipeline.register.register import promote
 from pipeline.registry import champions
 from pipeline.registry import versions as tracking
-from pipeline.registry.release import exported
+from pipeline.registry.release import exported_releases
 from pipeline.registry.release_loader import export
 from pipeline.retrain import journal
 from pipeline.retrain.records import labels
@@ -232,7 +232,7 @@ def test_a_ledger_that_is_lost_with_its_copy_is_begun_from_the_registry(whole):
 
 def test_where_ledger_and_registry_are_gone_the_last_answer_says_who_was_champion(whole):
     """The releases are all that is left, and what the servers logged."""
-    release = tracking.named(load(RegisterConfig), "2").tag("release")
+    release = tracking.get_version(load(RegisterConfig), "2").tag("release")
     with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
         for name in request_log.APPEND_ONLY:
             connection.execute(f"DROP TRIGGER {name}")
@@ -374,7 +374,10 @@ def test_a_registry_whose_releases_are_gone_too_is_left_and_says_so(whole):
 
 def versions():
     config = load(RegisterConfig)
-    return {v.number: tracking.fetch(config, v) for v in tracking.held(config).versions.values()}
+    return {
+        v.number: tracking.fetch(config, v)
+        for v in tracking.registry_contents(config).versions.values()
+    }
 
 
 def model_rewritten():
@@ -383,26 +386,28 @@ def model_rewritten():
 
 def papers_gone():
     config = load(RegisterConfig)
-    version = tracking.named(config, "2")
+    version = tracking.get_version(config, "2")
     place = f"release/{version.tag('release')[:12]}"
     shutil.rmtree(tracking.folder_of(config, version, place))
 
 
 def tag_rewritten():
     config = load(RegisterConfig)
-    tracking.set_tags(config, tracking.named(config, "2"), {"window": "2013-01-08..2013-01-09"})
+    tracking.set_tags(
+        config, tracking.get_version(config, "2"), {"window": "2013-01-08..2013-01-09"}
+    )
 
 
 def export_rewritten():
-    (exported()[0] / "model.onnx").write_bytes(b"another model")
+    (exported_releases()[0] / "model.onnx").write_bytes(b"another model")
 
 
 def export_without_a_paper():
-    (exported()[1] / "papers/dvc.lock").unlink()
+    (exported_releases()[1] / "papers/dvc.lock").unlink()
 
 
 def export_misplaced():
-    (exported()[0] / "placed.json").write_text("{}")
+    (exported_releases()[0] / "placed.json").write_text("{}")
 
 
 STORED = [
@@ -436,8 +441,8 @@ def test_a_release_that_is_broken_in_both_is_left_with_its_name(whole):
 
 
 def _exported_as(number):
-    release = tracking.named(load(RegisterConfig), number).tag("release")
-    return release.startswith(exported()[0].name)
+    release = tracking.get_version(load(RegisterConfig), number).tag("release")
+    return release.startswith(exported_releases()[0].name)
 
 
 @pytest.mark.parametrize("damage", [cut, emptied, overwritten])

@@ -8,7 +8,7 @@ import pytest
 from pipeline.records import rollout_ledger
 from pipeline.registry import release_loader as served
 from pipeline.registry import versions
-from pipeline.registry.release_loader import place
+from pipeline.registry.release_loader import export_folder
 from pipeline.rollout.rollback import rollback
 from pipeline.rollout.state import sides
 from pipeline.shared.config.loading import load
@@ -132,7 +132,7 @@ def test_the_first_champion_has_none_before_it(both):
 def test_a_version_that_does_not_load_is_refused_before_anything_changes(both):
     event("promoted", both, shares=NEW_ALL)
     versions.set_alias(load(RegisterConfig), "champion", "2")
-    (place(both[0].release) / "model.onnx").write_bytes(b"another model")
+    (export_folder(both[0].release) / "model.onnx").write_bytes(b"another model")
     with pytest.raises(ArtifactTampered):
         rollback()
     assert rollout_ledger.entries()[-1].move.event == "promoted"
@@ -143,6 +143,6 @@ def test_a_version_that_is_not_exported_here_any_more_is_exported_again(both):
     import shutil
 
     event("promoted", both, shares=NEW_ALL)
-    shutil.rmtree(place(both[0].release))
+    shutil.rmtree(export_folder(both[0].release))
     rollback()
     assert rollout_ledger.entries()[-1].move.event == "rolled back"

@@ -26,7 +26,7 @@ RISKS = {OLD.release: 0.2, NEW.release: 0.3}
 def lost(monkeypatch):
     """The losses of two models that always say the same, by day."""
     models = {release: loaded(Session(risk)) for release, risk in RISKS.items()}
-    monkeypatch.setattr(controller, "loaded", models.__getitem__)
+    monkeypatch.setattr(controller, "load_release", models.__getitem__)
     rows = builders.feature_rows(300, "2013-05-01", 3)
 
     def told(challenger=NEW, rows=rows, fault=""):

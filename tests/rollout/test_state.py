@@ -287,7 +287,7 @@ def test_an_interrupted_rollout_does_not_go_on_by_another_plan(both):
 
 
 def champion():
-    return versions.aliased(load(RegisterConfig), "champion").number
+    return versions.version_of_alias(load(RegisterConfig), "champion").number
 
 
 @needs_registry
@@ -295,17 +295,17 @@ def champion():
 def test_who_was_killed_between_a_promotion_and_its_alias_is_made_good(both):
     event("promoted", both, shares={"challenger": 10_000})
     assert champion() == "1"
-    champions.mend(load(RegisterConfig))
+    champions.repair_alias(load(RegisterConfig))
     assert champion() == "2"
-    version = versions.named(load(RegisterConfig), "2")
+    version = versions.get_version(load(RegisterConfig), "2")
     assert versions.approvals(version)[-1]["by"].startswith("0002-canary for ")
     event("rolled back", both)
-    champions.mend(load(RegisterConfig))
+    champions.repair_alias(load(RegisterConfig))
     assert champion() == "1"
 
 
 @needs_registry
 def test_a_green_that_all_traffic_was_switched_to_is_no_champion_yet(both):
     event("switched", both, kind="bluegreen", shares={"challenger": 10_000})
-    champions.mend(load(RegisterConfig))
+    champions.repair_alias(load(RegisterConfig))
     assert champion() == "1"

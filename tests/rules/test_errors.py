@@ -44,7 +44,7 @@ def _text(node: ast.AST) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value) if isinstance(node.value, str) else ""
     if isinstance(node, ast.Name):
-        return {"REPAIR": databases.REPAIR, "ANEW": databases.ANEW}.get(node.id, "")
+        return {"REPAIR": databases.REPAIR, "START_AGAIN": databases.START_AGAIN}.get(node.id, "")
     if isinstance(node, ast.FormattedValue):
         return f"{{{_text(node.value)}}}"
     return "".join(_text(child) for child in ast.iter_child_nodes(node))
@@ -154,7 +154,7 @@ def _holes(name: str) -> list[tuple[str, str]]:
         for command in re.findall(r"`([^`]*)`", marked):
             if re.split(r"[ \0]", command.removeprefix("sudo "))[0] in PROGRAMS:
                 found += [(name, hole) for hole in re.findall("\0(.*?)\0", command)]
-    return [one for one in found if not one[1].startswith("quoted(")]
+    return [one for one in found if not one[1].startswith("shell_quote(")]
 
 
 @pytest.mark.parametrize("name", tree.code())

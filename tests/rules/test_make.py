@@ -333,14 +333,14 @@ def test_make_as_a_hook_tells_nothing_of_the_hooks_repository(folder: Path) -> N
     done = _make(folder, "-f", "hook.mk", "told", **given)
     assert done.returncode == 0, done.stderr
     told = [line.partition("=")[0] for line in done.stdout.splitlines() if line.startswith("GIT_")]
-    assert set(told) - git.KEPT == set()
+    assert set(told) - git.KEPT_VARIABLES == set()
     assert "GIT_CONFIG_GLOBAL" in told
 
 
 def test_make_keeps_the_variables_of_git_that_the_pipeline_keeps() -> None:
     found = re.search(r"^GIT_KEPT := ((?:.*\\\n)*.*)$", tree.read("Makefile"), re.MULTILINE)
     assert found
-    assert set(found[1].replace("\\\n", " ").split()) == git.KEPT
+    assert set(found[1].replace("\\\n", " ").split()) == git.KEPT_VARIABLES
 
 
 def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:

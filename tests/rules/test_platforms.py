@@ -39,7 +39,7 @@ def test_set_up_serves_what_the_record_says_and_no_more() -> None:
 
 def test_only_what_stands_apart_lacks_a_wheel_where_the_lock_is_served() -> None:
     apart = {name for by in RECORD.values() for lacks in by.values() for name in lacks["apart"]}
-    assert apart == set(requirements.APART)
+    assert apart == set(requirements.OPTIONAL)
 
 
 @pytest.mark.parametrize("name", dry_runs.PURE)

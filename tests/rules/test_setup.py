@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.shared import git, programs, requirements
-from pipeline.shared.errors import quoted
+from pipeline.shared.errors import shell_quote
 from tests.rules import tree
 from tests.shared.test_git import elsewhere
 
@@ -193,7 +193,7 @@ def test_a_cask_is_installed_by_a_command_of_its_own(
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", 'a "b"', "$x", "`touch x`", "-f"])
 def test_a_quoted_path_is_one_word_of_a_shell(name: str) -> None:
     said = subprocess.run(
-        ["sh", "-c", f"printf %s {quoted(name)}"], capture_output=True, check=True
+        ["sh", "-c", f"printf %s {shell_quote(name)}"], capture_output=True, check=True
     )
     assert said.stdout.decode() == name
 
@@ -314,7 +314,7 @@ def _packages(folder: Path) -> set[str]:
 def test_a_package_that_stands_apart_is_installed_where_it_has_a_wheel(
     installing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ["of-this-test", *requirements.APART]
+    names = ["of-this-test", *requirements.OPTIONAL]
     text = "".join(_wheel(installing / "wheels", name) for name in names)
     Path("requirements.lock").write_text(text)
     setup.install()
@@ -326,7 +326,7 @@ def test_set_up_goes_on_without_a_package_that_stands_apart_and_says_what_is_mis
     installing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = _wheel(installing / "wheels", "of-this-test")
-    gone = "".join(f"{name}==1 --hash=sha256:{'a' * 64}\n" for name in requirements.APART)
+    gone = "".join(f"{name}==1 --hash=sha256:{'a' * 64}\n" for name in requirements.OPTIONAL)
     Path("requirements.lock").write_text(text + gone)
     setup.install()
     assert _packages(installing) == {"of_this_test-1"}
@@ -479,13 +479,13 @@ def test_state_that_leads_nowhere_is_named(folder: Path) -> None:
 def test_a_lock_falls_into_its_entries_and_nothing_is_lost() -> None:
     text = tree.read("requirements.lock")
     names = [name for name, _ in requirements.entries(text)]
-    assert set(requirements.APART) < set(names)
+    assert set(requirements.OPTIONAL) < set(names)
     assert text.endswith("".join(entry for _, entry in requirements.entries(text)))
     apart, rest = (
-        requirements.only(text, requirements.APART),
-        requirements.without(text, requirements.APART),
+        requirements.only(text, requirements.OPTIONAL),
+        requirements.without(text, requirements.OPTIONAL),
     )
     assert sorted([*requirements.entries(apart), *requirements.entries(rest)]) == sorted(
         requirements.entries(text)
     )
-    assert [name for name, _ in requirements.entries(apart)] == list(requirements.APART)
+    assert [name for name, _ in requirements.entries(apart)] == list(requirements.OPTIONAL)

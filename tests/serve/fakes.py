@@ -10,7 +10,7 @@ from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.online_store import Vectors
 from pipeline.features.windows import NEVER
 from pipeline.registry.model import Model
-from pipeline.registry.release_loader import Loaded
+from pipeline.registry.release_loader import LoadedRelease
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import WarmUp
@@ -62,7 +62,7 @@ class Store:
         return Vectors(values, flags)
 
 
-def loaded(session: Any = None, features: list[str] = FEATURES, warm: bool = True) -> Loaded:
+def loaded(session: Any = None, features: list[str] = FEATURES, warm: bool = True) -> LoadedRelease:
     """A release over a session."""
     row = [600.0] + [None] * (len(features) - 1)
     warm_up = WarmUp(features=features, inputs=[row], risk=[0.06], tolerance=1e-5)
@@ -70,4 +70,6 @@ def loaded(session: Any = None, features: list[str] = FEATURES, warm: bool = Tru
     service = "flight_delay-000000000000"
     config = load(FeaturesConfig)
     until = pd.Timestamp("2013-04-01 04:00Z")
-    return Loaded("7", RELEASE, model, config, service, Path(), warm_up if warm else None, until)
+    return LoadedRelease(
+        "7", RELEASE, model, config, service, Path(), warm_up if warm else None, until
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.serve.admission import _FEWEST, Gate
+from pipeline.serve.admission import _MIN_INSIDE, Gate
 
 pytestmark = pytest.mark.answer("model-server")
 
@@ -25,7 +25,7 @@ def test_so_many_may_be_inside_and_no_more():
 @pytest.mark.parametrize(("seconds", "admitted"), [(0.001, 64), (0.005, 50), (0.01, 25)])
 def test_only_so_many_as_are_answered_in_time(seconds, admitted):
     gate = Gate(64, 0.25)
-    gate.worked(seconds)
+    gate.record_work(seconds)
     while not gate.full:
         gate.enter()
     assert gate.inside == admitted + (admitted < 64)  # the last one makes the wait too long
@@ -33,19 +33,19 @@ def test_only_so_many_as_are_answered_in_time(seconds, admitted):
 
 def test_a_few_are_let_in_however_long_it_takes():
     gate = Gate(64, 0.25)
-    gate.worked(60.0)
-    assert not inside(gate, _FEWEST - 1).full
+    gate.record_work(60.0)
+    assert not inside(gate, _MIN_INSIDE - 1).full
     assert inside(gate, 1).full
 
 
 def test_the_mean_follows_the_work_and_one_slow_request_does_not_close_the_gate():
     gate = inside(Gate(64, 0.25), 40)
     for _ in range(100):
-        gate.worked(0.002)
-    gate.worked(0.05)
+        gate.record_work(0.002)
+    gate.record_work(0.05)
     assert not gate.full
     for _ in range(100):
-        gate.worked(0.05)
+        gate.record_work(0.05)
     assert gate.full
 
 

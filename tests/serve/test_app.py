@@ -22,7 +22,7 @@ from pipeline.records.request_log import answered, features_of, opened
 from pipeline.serve import handler, open_inference
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.open_inference import FROM_STORE, HEADER, Refused
+from pipeline.serve.open_inference import FROM_STORE, HEADER, RequestRefused
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.callers import STRANGERS, Trust, new_id
 from pipeline.shared.config.loading import load
@@ -489,9 +489,9 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
 
 def test_features_are_parsed_and_computed_beside_the_loop_that_takes_requests(served, monkeypatch):
     here, seen = served(), []
-    parsed, says = handler.tensors, Session.run
+    parsed, says = handler.read_tensors, Session.run
     monkeypatch.setattr(
-        handler, "tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
+        handler, "read_tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
     )
     monkeypatch.setattr(
         Session, "run", lambda *a: (seen.append(current_thread().name), says(*a))[1]
@@ -704,8 +704,8 @@ def test_many_keys_are_read_in_a_time_that_grows_with_their_number(monkeypatch):
     for keys in (1_000, 2_000):
         counted = 0
         pairs = [(Key(f"k{number}"), 1) for number in [*range(keys), keys - 1]]
-        with pytest.raises(Refused, match=f"'k{keys - 1}' stands 2 times"):
-            open_inference._once(pairs)
+        with pytest.raises(RequestRefused, match=f"'k{keys - 1}' stands 2 times"):
+            open_inference._unique_keys(pairs)
         assert counted < 10 * keys
 
 

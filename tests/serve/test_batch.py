@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix
-from pipeline.serve.batch import Scored, scored
+from pipeline.serve.batch import BatchScores, score
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 
@@ -39,7 +39,7 @@ def both(tables):
     for minutes in (1440, 120):
         model = Recorder()
         known = config.model_copy(update={"horizon_minutes": minutes})
-        scores = scored(flights, views, known, "2013-01", model)
+        scores = score(flights, views, known, "2013-01", model)
         seen[minutes] = (model.frame, scores)
     return seen
 
@@ -76,7 +76,7 @@ def test_a_day_ahead_an_aircraft_is_mostly_unknown(
 
 def test_the_figures_are_of_the_rows_and_the_seconds():
     labels, risk = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.2, 0.8])
-    found = Scored(120, risk, seconds=0.5).figures(labels)
+    found = BatchScores(120, risk, seconds=0.5).figures(labels)
     assert found["roc_auc"] == 1.0
     assert found["rows_a_second"] == 8
     assert found["seconds_a_million"] == 125_000

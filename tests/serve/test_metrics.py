@@ -19,7 +19,7 @@ def test_it_counts_requests_features_risks_and_what_others_keep():
     metrics.features([1000, 1000], KNOWN, [{"system": "missing"}, {}])
     metrics.risks(np.array([0.2, 0.4]))
     metrics.invalid()
-    metrics.shown("flight_waiting", "as it is", lambda: 3)
+    metrics.add_gauge("flight_waiting", "as it is", lambda: 3)
     metrics.model(version="7", release="f" * 12)
     assert metrics.value("flight_requests_total", route="/predict", code="200") == 1
     assert metrics.value("flight_seconds_bucket", route="/predict", le="0.005") == 1

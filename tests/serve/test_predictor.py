@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
-from pipeline.registry.release_loader import unready
+from pipeline.registry.release_loader import warm_up_failure
 from pipeline.serve.predictor import InvalidRisk, Predictor
 from pipeline.serve.schema import Flight, requests
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
@@ -55,13 +55,15 @@ def test_what_is_no_probability_is_no_answer(says):
 
 
 def test_a_model_that_answers_as_it_was_recorded_is_ready():
-    assert unready(loaded()) == ""
+    assert warm_up_failure(loaded()) == ""
 
 
 @pytest.mark.parametrize("says", [0.0601, NAN])
 def test_a_model_that_answers_otherwise_is_not_ready_and_says_by_how_much(says):
-    assert "from the recorded one, allowed is 1e-05" in unready(loaded(Session(says)))
+    assert "from the recorded one, allowed is 1e-05" in warm_up_failure(loaded(Session(says)))
 
 
 def test_a_release_without_a_recorded_prediction_is_not_ready():
-    assert "version 7 was registered before releases recorded" in unready(loaded(warm=False))
+    assert "version 7 was registered before releases recorded" in warm_up_failure(
+        loaded(warm=False)
+    )

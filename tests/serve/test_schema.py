@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.features import windows
 from pipeline.features.online_store import requests as training_requests
-from pipeline.serve.schema import Asked, Flight, flight_id, instant_of, requests
+from pipeline.serve.schema import Flight, PredictRequest, flight_id, instant_of, requests
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from tests.serve.fakes import FLIGHT
@@ -119,4 +119,4 @@ def test_a_field_that_is_missing_is_named(field):
 
 def test_no_flight_at_all_is_no_question():
     with pytest.raises(ValidationError, match="at least 1"):
-        Asked.model_validate({"flights": []})
+        PredictRequest.model_validate({"flights": []})

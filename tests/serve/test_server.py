@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from pipeline.serve.server import _listening
+from pipeline.serve.server import _listener
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
@@ -13,19 +13,19 @@ pytestmark = pytest.mark.answer("model-server")
 
 def test_a_port_that_is_taken_is_refused_at_once():
     with (
-        _listening(0) as first,
+        _listener(0) as first,
         pytest.raises(EnvironmentUnfit, match=r"cannot be listened at .*`make server PORT=8081`"),
-        _listening(first.getsockname()[1]),
+        _listener(first.getsockname()[1]),
     ):
         pass
 
 
 def test_a_port_that_is_none_is_refused():
-    with pytest.raises(EnvironmentUnfit), _listening(70_000):
+    with pytest.raises(EnvironmentUnfit), _listener(70_000):
         pass
 
 
 def test_only_this_machine_is_listened_to():
-    with _listening(0) as found:
+    with _listener(0) as found:
         assert found.getsockname()[0] == HOST == "127.0.0.1"
         assert found.family == socket.AF_INET

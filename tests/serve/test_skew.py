@@ -9,7 +9,7 @@ import pytest
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS, WEATHER
 from pipeline.features.point_in_time import historical
-from pipeline.serve.skew import UNEXPLAINED, Mismatch, Raw, damage, described, mismatches
+from pipeline.serve.skew import UNEXPLAINED, Mismatch, Raw, damage, describe, mismatches
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.files import write_parquet
@@ -188,7 +188,7 @@ def test_damage_says_what_was_served_first():
 
 def test_a_mismatch_is_told_with_both_values():
     one = Mismatch(feature="humid", differ=3, served=None, trained=51.5, mistake="a guess")
-    assert "humid" in (line := described([one], 9).splitlines()[-1])
+    assert "humid" in (line := describe([one], 9).splitlines()[-1])
     assert line.split() == ["humid", "3", "missing", "51.5", "a", "guess"]
 
 

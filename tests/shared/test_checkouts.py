@@ -75,7 +75,7 @@ def test_a_checkout_that_git_was_killed_over_is_removed_too(started):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     project.git("worktree", "lock", "--reason", "initializing", str(folder))
-    checkouts.remove_left()
+    checkouts.remove_abandoned()
     assert listed() == [str(started)]
     assert made() == []
 
@@ -84,7 +84,7 @@ def test_a_checkout_in_use_and_one_of_the_users_are_kept(started, tmp_path_facto
     theirs = tmp_path_factory.mktemp("worktree-of-mine") / "checkout"
     project.git("worktree", "add", "--quiet", "--detach", str(theirs))
     with rebuilding() as (process, folder):
-        checkouts.remove_left()
+        checkouts.remove_abandoned()
         assert process.poll() is None
         assert set(listed()) == {str(started), str(theirs), str(folder)}
         assert (folder / "dvc.yaml").is_file()
@@ -99,7 +99,7 @@ def test_a_checkout_of_the_users_on_a_disk_that_is_not_there_now_is_not_forgotte
     project.git("worktree", "add", "--detach", str(disk / "mine"))
     disk.rename(tmp_path / "elsewhere")
     checkouts.copy(replay)
-    checkouts.remove_left()
+    checkouts.remove_abandoned()
     checkouts.remove(replay)
     assert not replay.exists()
     (tmp_path / "elsewhere").rename(disk)

@@ -30,7 +30,7 @@ def held(path):
 
 
 def asked_who_is_champion():
-    return versions.aliased(load(RegisterConfig), versions.CHAMPION)
+    return versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
 
 
 REGISTRY = ("state/mlflow.db", "registry", asked_who_is_champion)

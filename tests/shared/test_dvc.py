@@ -32,7 +32,7 @@ def beside(shared, tmp_path_factory):
 
 def test_in_the_users_own_checkout_their_cache_is_used(started, shared):
     assert dvc.cache(Path()) == shared
-    assert dvc.listed(Path())["core.autostage"] == "true"
+    assert dvc.list_settings(Path())["core.autostage"] == "true"
 
 
 def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
@@ -41,7 +41,7 @@ def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
     with (shared.parent / "config").open("a") as stream:
         stream.write("    hardlink_lock = true\n")
     dvc_lock.use_cache(beside)
-    settings = dvc.apart()
+    settings = dvc.isolated_environment()
     assert dvc.run(beside, "cache", "dir", settings=settings).strip() == str(shared)
     found = dvc.run(beside, "config", "--list", settings=settings)
     assert "cache.type=copy" in found
@@ -54,7 +54,7 @@ def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
 
 def test_a_rebuilt_checkout_uses_its_own_cache_and_the_users_remote(started, shared, beside):
     dvc_lock.use_remote(beside, dvc_lock.remote(Path()))
-    settings = dvc.apart()
+    settings = dvc.isolated_environment()
     cache = dvc.run(beside, "cache", "dir", settings=settings).strip()
     assert cache == str(beside / ".dvc/cache")
     found = dvc.run(beside, "config", "--list", settings=settings)
@@ -92,7 +92,7 @@ def test_a_pull_that_fails_for_another_reason_tells_that_reason(judged, beside):
     (beside / "dvc.lock").write_bytes(Path("dvc.lock").read_bytes())
     dvc_lock.use_remote(beside, {"name": "local", "url": "nowhere://there"})
     with pytest.raises(DataUnavailable, match=r"DVC says: ERROR: .*nowhere"):
-        dvc_lock.pull(beside, dvc_lock.written(Path()))
+        dvc_lock.pull(beside, dvc_lock.output_digests(Path()))
 
 
 def test_a_setting_that_cannot_be_written_is_refused(tmp_path):

@@ -67,9 +67,9 @@ def test_a_graph_that_never_ran_has_no_stages(tmp_path):
 def test_small_figures_are_left_to_git(monkeypatch):
     monkeypatch.chdir(project.ROOT)
     assert {"data/train/metrics.json", "data/evaluate/metrics.json"} <= set(
-        dvc_lock.uncached(Path())
+        dvc_lock.uncached_outputs(Path())
     )
-    assert "data/train/logistic.onnx" not in dvc_lock.uncached(Path())
+    assert "data/train/logistic.onnx" not in dvc_lock.uncached_outputs(Path())
 
 
 def test_there_is_no_md5_of_nothing(tmp_path):
@@ -100,17 +100,19 @@ def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_
     project.git("clone", "--quiet", ".", str(elsewhere))
     shutil.copy("dvc.lock", elsewhere)
     dvc_lock.use_remote(elsewhere, dvc_lock.remote(Path()))
-    written = dvc_lock.written(Path())
+    written = dvc_lock.output_digests(Path())
     dvc_lock.pull(elsewhere, written)
-    figures = dvc_lock.uncached(Path())
-    assert dvc_lock.written(elsewhere) == {p: m for p, m in written.items() if p not in figures}
+    figures = dvc_lock.uncached_outputs(Path())
+    assert dvc_lock.output_digests(elsewhere) == {
+        p: m for p, m in written.items() if p not in figures
+    }
     lock = dvc_lock.read_lock(Path("dvc.lock"))
     model = lock["train"].outs["data/train/logistic.onnx"]
     assert dvc_lock.md5(elsewhere / "data/train/logistic.onnx") == model
     picture = written["data/train/figures/roc.png"]
     stored = [
-        dvc_lock.cached(picture, judged / ".dvc/remote"),
-        dvc_lock.cached(model, judged / ".dvc/remote"),
+        dvc_lock.cache_path(picture, judged / ".dvc/remote"),
+        dvc_lock.cache_path(model, judged / ".dvc/remote"),
     ]
     stored[0].chmod(0o644)
     stored[0].write_bytes(b"another picture")
@@ -146,8 +148,8 @@ def test_the_settings_of_a_command_lead_into_no_other_checkout(monkeypatch):
     for name in ("GIT_DIR", "PYTHONPATH", "PIPELINE_TRACKING_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("AWS_PROFILE", "of the remote")
-    assert "elsewhere" not in dvc.apart().values()
-    assert dvc.apart()["AWS_PROFILE"] == "of the remote"
+    assert "elsewhere" not in dvc.isolated_environment().values()
+    assert dvc.isolated_environment()["AWS_PROFILE"] == "of the remote"
     assert dvc.environment()["PIPELINE_TRACKING_URL"] == "elsewhere", "it is this project's own"
     assert "GIT_DIR" not in dvc.environment()
 

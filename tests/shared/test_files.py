@@ -13,14 +13,14 @@ from pipeline.shared.files import (
     LEFT_OVER,
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
-    appear,
+    atomic_write,
     file_hash,
     members,
     own_temporary,
+    publish,
     read_json,
     read_parquet,
-    replacing,
-    storage_failed,
+    storage_failure,
     text_hash,
     write_json,
     write_parquet,
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "folder" / "file"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.parent == path.parent  # so that the rename is one step
@@ -46,7 +46,7 @@ def test_what_fails_inside_leaves_the_old_file_and_nothing_else(tmp_path, failur
     write_text(path, "old")
 
     def fail():
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise failure
 
@@ -108,7 +108,7 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path):
     ("number", "is_storage"), [(28, True), (122, True), (30, True), (13, True), (2, False)]
 )
 def test_an_error_of_the_system_is_told_from_a_bug_by_its_number(tmp_path, number, is_storage):
-    failed = storage_failed(tmp_path / "not/yet/there", OSError(number, "as the system says"))
+    failed = storage_failure(tmp_path / "not/yet/there", OSError(number, "as the system says"))
     assert isinstance(failed, StorageFailed) is is_storage
     assert failed is None or f"are free in {tmp_path}/" in str(failed)
 
@@ -205,9 +205,9 @@ def test_a_digest_is_sha_256(tmp_path):
 
 def test_two_writers_of_one_file_do_not_take_each_others_temporary(tmp_path):
     path = tmp_path / "file"
-    with replacing(path) as first:
+    with atomic_write(path) as first:
         first.write_text("first")
-        with replacing(path) as second:  # as another thread or another process does
+        with atomic_write(path) as second:  # as another thread or another process does
             assert second != first
             second.write_text("second")
         assert path.read_text() == "second"
@@ -219,8 +219,8 @@ def test_two_writers_of_one_file_do_not_take_each_others_temporary(tmp_path):
 def test_a_live_process_keeps_its_temporary_and_a_killed_one_does_not(tmp_path):
     path = tmp_path / "file"
     writer = (
-        "import sys\nfrom pathlib import Path\nfrom pipeline.shared.files import replacing\n"
-        "with replacing(Path('file')) as temporary:\n"
+        "import sys\nfrom pathlib import Path\nfrom pipeline.shared.files import atomic_write\n"
+        "with atomic_write(Path('file')) as temporary:\n"
         "    temporary.write_text('of another')\n    print(temporary, flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -272,7 +272,7 @@ def test_a_whole_file_appears_or_the_earlier_one_stays(tmp_path, monkeypatch, li
         path.write_text(earlier)
     temporary = own_temporary(path)
     temporary.write_text("new")
-    appear(temporary, path)
+    publish(temporary, path)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", earlier or "new")]
 
 

@@ -36,7 +36,7 @@ aside = Path({aside!r})
 scratch.scratch(aside / "copy")
 scratch.tree_of(aside / "copy")
 lineage.collect()
-lineage.who()
+lineage.actor()
 checkouts.copy(aside / "replay")
 checkouts.remove(aside / "replay")
 with checkouts.worktree(lineage.require_checkout(), aside / "no.patch") as folder:
@@ -114,7 +114,7 @@ def test_no_variable_by_which_git_tells_a_hook_its_repository_is_passed_on():
     assert "GIT_INDEX_FILE" in told
     given = dict.fromkeys([*told, "GIT_CONFIG_KEY_0", "GIT_NAMESPACE", "GIT_AUTHOR_DATE"], "x")
     assert git.environment(given | {"PATH": "/bin"}) == {"PATH": "/bin"}
-    kept = dict.fromkeys(git.KEPT, "y")
+    kept = dict.fromkeys(git.KEPT_VARIABLES, "y")
     assert git.environment(kept) == kept
 
 

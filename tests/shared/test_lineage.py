@@ -161,7 +161,7 @@ def test_a_dependency_of_the_graph_that_git_ignores_is_refused_with_the_rule(
     with pytest.raises(EnvironmentUnfit) as refused:
         lineage.patch()
     said = str(refused.value)
-    assert said.startswith("git ignores 1 file(s) that the graph depends on")
+    assert said.startswith("git ignores 1 file(s) that the DVC pipeline depends on")
     assert f"lib/new.py, by the rule {rules}:{line}:new*; change that rule" in said
     assert "`git add --force lib/new.py`" in said
     with pytest.raises(EnvironmentUnfit, match=r"lib/new\.py"):
@@ -237,7 +237,7 @@ def test_a_repository_within_what_the_graph_depends_on_is_refused(checkout, new_
     Path("lib/extra/lost.py").write_text("print(2)\n")
     door.own(Path("lib/extra"), "add", "--all")
     door.own(Path("lib/extra"), "commit", "--quiet", "--message", "theirs")
-    with pytest.raises(EnvironmentUnfit, match="lib/extra is a git repository of its own"):
+    with pytest.raises(EnvironmentUnfit, match="lib/extra is a git repository among"):
         lineage.patch()
 
 

@@ -39,7 +39,7 @@ def port(monkeypatch):
 
 def test_no_proxy_is_asked(port):
     assert loopback.get(port, "/ready") == "/ready"
-    answer, body = loopback.ask(port, "/", b"told", {"x-a": "b"})
+    answer, body = loopback.request(port, "/", b"told", {"x-a": "b"})
     assert (answer.status, body) == (200, b"told")
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_secret_is_left_as_it_is(text):
 )
 @pytest.mark.parametrize("scheme", ["postgresql", "https", "mysql+pymysql", "ftp"])
 def test_an_address_is_shown_without_its_caller_and_its_password(scheme, password):
-    told = secrets.shown("://".join([scheme, f"bob:{password}@example.org:5000/path"]))
+    told = secrets.mask_address("://".join([scheme, f"bob:{password}@example.org:5000/path"]))
     assert told == f"{scheme}://***@example.org:5000/path"
 
 
@@ -108,11 +108,11 @@ def test_an_address_is_shown_without_its_caller_and_its_password(scheme, passwor
     "url", ["sqlite:///state/mlflow.db", "https://example.org:5000", "s3://bucket/a", "state/a"]
 )
 def test_an_address_without_a_caller_is_shown_whole(url):
-    assert secrets.shown(url) == url
+    assert secrets.mask_address(url) == url
 
 
 def test_an_address_with_a_token_as_its_caller_is_shown_without_it():
-    assert secrets.shown("https://hunter2@example.org/a") == "https://***@example.org/a"
+    assert secrets.mask_address("https://hunter2@example.org/a") == "https://***@example.org/a"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def sound(session):
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_leaves_the_release_as_it_is(sound, name):
-    assert wrapped(name)(sound).loaded is sound.loaded
+    assert wrapped(name)(sound).release is sound.release
 
 
 def test_no_fault_is_the_predictor_itself(sound):

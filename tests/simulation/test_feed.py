@@ -9,7 +9,7 @@ import pytest
 from pipeline.features import windows
 from pipeline.features.definitions import AIRCRAFT, KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import table
-from pipeline.features.online_store import MISSING, STALE, opened
+from pipeline.features.online_store import MISSING, STALE, open_store
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -43,7 +43,7 @@ class World:
         serve = load(ServeConfig).model_copy(
             update={"online_url": Address(f"sqlite:///{path}/online.db")}
         )
-        with opened(self.config, serve, self.folder) as store:
+        with open_store(self.config, serve, self.folder) as store:
             asked = self.asked if asked is None else asked
             frame = replayed(store, asked, feed or self.feed, self.config)
             return frame, store.counts
@@ -127,7 +127,7 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     serve = load(ServeConfig).model_copy(
         update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
     )
-    with opened(world.config, serve, tmp_path) as store:
+    with open_store(world.config, serve, tmp_path) as store:
         served = replayed(store, world.asked[:40], feed, world.config)
     assert (served["weather_flag"] == MISSING).all()
     assert served[["humid", "visib"]].isna().all(axis=None)

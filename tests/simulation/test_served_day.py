@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.serve import materialize
-from pipeline.serve.schedule import asked_of, champion_of, midnight_after
+from pipeline.serve.schedule import champion_of, midnight_after, requests_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused, SkewFound
@@ -28,7 +28,7 @@ def config():
     ("days", "expected"), [("2013-02-04", {(2, 4)}), ("2013-02", {(2, d) for d in (1, 2, 3, 4)})]
 )
 def test_a_day_or_a_month_is_told_by_new_yorks_dates(flights, config, days, expected):
-    asked = asked_of(flights, config, days)
+    asked = requests_of(flights, config, days)
     assert set(zip(asked["month"], asked["day"], strict=True)) == expected
 
 
@@ -38,7 +38,7 @@ def test_a_day_or_a_month_is_told_by_new_yorks_dates(flights, config, days, expe
 )
 def test_a_day_that_is_none_or_has_not_arrived_is_refused(flights, config, days):
     with pytest.raises(DayUnknown, match="2013-01-01 to 2013-02-04 have; `make retrain`"):
-        asked_of(flights, config, days)
+        requests_of(flights, config, days)
 
 
 def test_the_last_day_ends_at_midnight_in_new_york(flights):
@@ -46,7 +46,7 @@ def test_the_last_day_ends_at_midnight_in_new_york(flights):
 
 
 def test_a_flight_after_midnight_utc_is_of_its_own_day(flights, config):
-    late = asked_of(flights, config, "2013-02-04")["sched_dep_utc"].max()
+    late = requests_of(flights, config, "2013-02-04")["sched_dep_utc"].max()
     assert late > pd.Timestamp("2013-02-05 00:00Z")
 
 

@@ -31,7 +31,7 @@ class Recorded:
     def __init__(self):
         self.now, self.complete_to, self.entities = {}, [], {view: {} for view in VIEWS}
 
-    def prepared(self, view, rows):
+    def prepare(self, view, rows):
         return [rows.iloc[[place]] for place in range(len(rows))]
 
     def write(self, view, told):

@@ -19,7 +19,7 @@ from pipeline.shared.config.monitor import OddRequests, TripwireLimits
 from pipeline.shared.contracts import MONITOR, Check, Kind, at_least, at_most
 
 if TYPE_CHECKING:
-    from pipeline.shared.expectations import Outcome
+    from pipeline.shared.expectations import RuleResult
 
 DOCS = MONITOR / "docs"
 _CATEGORIES = ["carrier", "origin", "dest"]
@@ -163,7 +163,7 @@ def validated(
     return [_check(outcome, rows, odd) for outcome in outcomes]
 
 
-def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
+def _check(outcome: "RuleResult", rows: pd.DataFrame, odd: OddRequests) -> Check:
     """A rule's outcome: where callers fill the columns, a few rows are theirs to get wrong."""
     callers = outcome.rule != "never-null" and set(REQUEST) >= set(outcome.columns)
     limit = odd.allowed(len(rows)) if callers else 0

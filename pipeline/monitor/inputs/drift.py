@@ -17,7 +17,7 @@ from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR, Record
-from pipeline.shared.files import replacing
+from pipeline.shared.files import atomic_write
 
 CATEGORIES = ["origin", "carrier"]
 PAGE = MONITOR / "drift.html"
@@ -125,7 +125,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
         Dataset.from_pandas(reference, data_definition=columns),
     )
     if html:
-        with replacing(PAGE) as temporary:
+        with atomic_write(PAGE) as temporary:
             snapshot.save_html(str(temporary))
     return {
         metric["config"]["column"]: float(metric["value"])

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
 from pipeline.shared import expectations
-from pipeline.shared.expectations import Outcome, Rules, gxe, refuse
+from pipeline.shared.expectations import RuleResult, Rules, gxe, refuse
 
 NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
@@ -35,15 +35,15 @@ def rules() -> Rules:
         ),
         gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=ORIGINS, **refuse("known")),
         gxe.ExpectColumnValuesToBeInSet(
-            column="carrier", value_set=KNOWN_CARRIERS, **refuse("known")
+            column="carrier", value_set=CARRIERS, **refuse("known")
         ),
     ]
 
 
-def judged(name: str, rows: pd.DataFrame, docs: Path | None) -> list[Outcome]:
+def judged(name: str, rows: pd.DataFrame, docs: Path | None) -> list[RuleResult]:
     """What each rule found in served rows; Great Expectations' own pages go to `docs` if asked."""
     context: Any = expectations.new_context()
-    found = expectations.outcomes(context, name, rows, rules())
+    found = expectations.run_rules(context, name, rows, rules())
     if docs is not None:
         expectations.write_docs(context, docs)
     return found

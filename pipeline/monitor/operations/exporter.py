@@ -15,7 +15,7 @@ from pipeline.shared.errors import EnvironmentUnfit, PipelineError
 from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
-    from pipeline.shared.prometheus import Shown
+    from pipeline.shared.prometheus import GaugeValue
 
 PORT = 9105
 
@@ -26,13 +26,13 @@ def exporter(port: str | int | None = None) -> str:
     Raises:
         EnvironmentUnfit: the port is taken.
     """
-    from pipeline.shared.prometheus import exposed
+    from pipeline.shared.prometheus import serve_metrics
 
     told = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, told)  # no thread takes them but who waits for them
     wanted = PORT if port is None else int(port)
     try:
-        with exposed(lambda: read(signals.SIGNALS), wanted, HOST) as taken:
+        with serve_metrics(lambda: read(signals.SIGNALS), wanted, HOST) as taken:
             where = f"http://{HOST}:{taken}/metrics shows {signals.SIGNALS}"
             sys.stdout.write(f"exporter: {where}\n")
             sys.stdout.flush()
@@ -45,7 +45,7 @@ def exporter(port: str | int | None = None) -> str:
     return where
 
 
-def read(path: Path) -> "Iterator[Shown]":
+def read(path: Path) -> "Iterator[GaugeValue]":
     """What is to be shown now."""
     try:
         found, heartbeat = signals.read(path), path.stat().st_mtime

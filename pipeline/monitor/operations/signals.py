@@ -16,7 +16,7 @@ from pipeline.shared.contracts import MONITOR, Record, read_record
 from pipeline.shared.files import write_json
 
 if TYPE_CHECKING:
-    from pipeline.shared.prometheus import Shown
+    from pipeline.shared.prometheus import GaugeValue
 
 SIGNALS = MONITOR / "signals.json"
 PREFIX = "flight_monitor_"
@@ -78,17 +78,17 @@ def read(path: Path = SIGNALS) -> Signals:
     return read_record(Signals, path, "monitor")
 
 
-def shown(signals: Signals, heartbeat: float) -> "Iterator[Shown]":
+def shown(signals: Signals, heartbeat: float) -> "Iterator[GaugeValue]":
     """The numbers that Prometheus is shown; what is not known is not there, rather than zero."""
-    from pipeline.shared.prometheus import Shown
+    from pipeline.shared.prometheus import GaugeValue
 
-    yield Shown(f"{PREFIX}heartbeat_seconds", "When the job last ran (wall clock)", heartbeat)
-    yield Shown(f"{PREFIX}at_seconds", "The replay's instant", signals.at.timestamp())
+    yield GaugeValue(f"{PREFIX}heartbeat_seconds", "When the job last ran (wall clock)", heartbeat)
+    yield GaugeValue(f"{PREFIX}at_seconds", "The replay's instant", signals.at.timestamp())
     who = {"version": signals.version, "release": signals.release[:12]}
-    yield Shown(f"{PREFIX}model_info", "The release that is watched", 1, who)
+    yield GaugeValue(f"{PREFIX}model_info", "The release that is watched", 1, who)
     for name, about in ABOUT.items():
         if (value := getattr(signals, name)) is not None:
-            yield Shown(f"{PREFIX}{name}", about, value)
+            yield GaugeValue(f"{PREFIX}{name}", about, value)
     for column, psi in sorted(signals.input_psi.items()):
         about = "Population stability index of a tripwire that has lasted"
-        yield Shown(f"{PREFIX}input_psi", about, psi, {"column": column})
+        yield GaugeValue(f"{PREFIX}input_psi", about, psi, {"column": column})

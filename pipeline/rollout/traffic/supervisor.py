@@ -152,7 +152,7 @@ def load() -> None:
     pkgutil.resolve_name(APP), pkgutil.resolve_name(SERVER)
     from pipeline.features import online_store
 
-    online_store.load()
+    online_store.preload()
 
 
 def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:

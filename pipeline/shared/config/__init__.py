@@ -1,1 +1,1 @@
-"""Configs: one module for each configs/<stage>.yaml, read by the stages that need it."""
+"""Configs: one module for each configs/<stage>.yaml."""

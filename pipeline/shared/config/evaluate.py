@@ -17,14 +17,14 @@ class Bootstrap(Section):
 
 
 def _whole_day(first_hours: list[int]) -> list[int]:
-    """Bands that leave no hour out and share none."""
+    """Check that bands cover the day without a gap or overlap."""
     if first_hours[:1] != [0] or any(a >= b for a, b in pairwise([*first_hours, 24])):
         raise ValueError("bands begin at 0 and rise to at most 23")
     return first_hours
 
 
 class SliceRule(Section):
-    """Which groups of flights may veto a promotion, and when."""
+    """The slices that may veto a promotion, and their limits."""
 
     hour_bands: Annotated[list[int], AfterValidator(_whole_day)]
     named_carriers: list[str]
@@ -35,11 +35,11 @@ class SliceRule(Section):
 
 
 class RefreshRule(Section):
-    """What a refresh, the champion's recipe on newer days, has to show against the champion.
+    """The limits of a refresh, the champion's training configuration on newer days.
 
-    In nats of log loss: its mean at most `max_point` worse, surely not worse than `max_high`, and
-    no slice surely worse than `max_slice_low`. Of a champion that has learned from all days but the
-    judged ones, these are at least `min_days`.
+    In nats of log loss against the champion: the mean is at most `max_point` worse, the interval's
+    upper bound at most `max_high`, and no slice's lower bound above `max_slice_low`. For a
+    champion trained on all days but the evaluated ones, these are at least `min_days`.
     """
 
     min_days: int = Field(gt=0)
@@ -49,7 +49,7 @@ class RefreshRule(Section):
 
 
 class Behaviour(Section):
-    """A model's behaviour on known cases, apart from its accuracy."""
+    """Behavioural tests: a model's predictions on known cases, apart from its accuracy."""
 
     rows: int = Field(gt=0)
     seed: int = Field(ge=0)
@@ -63,7 +63,7 @@ class Behaviour(Section):
 
 
 class EvaluateConfig(StageConfig):
-    """The gate: the window it judges on, its statistics, its slices, its behavioural tests."""
+    """The gate: its evaluation window, statistics, slices and behavioural tests."""
 
     stage = "evaluate"
     window: Window

@@ -1,4 +1,4 @@
-"""Every config is read, before DVC removes what a stage wrote and the stage then refuses."""
+"""A check of every config, before DVC removes a stage's outputs and the stage then refuses."""
 
 import sys
 
@@ -36,7 +36,7 @@ def load_all() -> None:
     """Read every config.
 
     Raises:
-        ConfigError: as `load` does.
+        ConfigError: a config is wrong, as in `load`.
     """
     for section in SECTIONS:
         load(section)

@@ -8,7 +8,7 @@ from pipeline.shared.config.sections import StageConfig
 
 
 class FeaturesConfig(StageConfig):
-    """What turns raw rows into features known at the instant of the prediction."""
+    """Settings of the features: horizon, windows, shrinkage, lifetimes."""
 
     stage = "features"
     horizon_minutes: int = Field(gt=0, le=24 * 60)

@@ -17,13 +17,11 @@ def _known_zone(name: str) -> str:
 
 
 PUBLISHED = ("flights.csv.zip", "weather.csv", "airports.csv")
-
-
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class IngestConfig(StageConfig):
-    """Where the published files come from, what they must hash to, what has arrived."""
+    """The source of the published files, their digests, and the months that have arrived."""
 
     stage = "ingest"
     source: str

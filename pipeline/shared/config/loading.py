@@ -1,4 +1,4 @@
-"""configs/<stage>.yaml is read into a frozen, typed section; a stage gets its own and no other."""
+"""Reading configs/<stage>.yaml into its frozen, typed section."""
 
 import os
 from pathlib import Path
@@ -14,14 +14,12 @@ from pipeline.shared.files import read_at_most
 
 CONFIGS = Path("configs")
 MAX_CONFIG_BYTES = 64_000
-"""Twenty times the largest of them; a config is written by hand."""
-
-
+"""Twenty times the largest; a config is written by hand."""
 C = TypeVar("C", bound=StageConfig)
 
 
 class _Loader(yaml_files.Loader):
-    """YAML without aliases: ten lines of them name a billion values."""
+    """YAML without aliases: ten lines of them can expand to a billion values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -31,7 +29,7 @@ class _Loader(yaml_files.Loader):
 
 
 def load(section: type[C]) -> C:
-    """Read configs/<stage>.yaml into its section; some keys the environment may replace.
+    """Read configs/<stage>.yaml into its section; the environment may override some keys.
 
     Raises:
         ConfigError: the file is missing, is not YAML, holds a secret, or a key or value is wrong.
@@ -48,7 +46,7 @@ def load(section: type[C]) -> C:
 
 
 def read_values(path: Path) -> Any:
-    """A config's values as they stand. What it holds is never shown: it may be a secret."""
+    """A config's values. Messages never quote the file: it may hold a secret."""
     try:
         content = read_at_most(path, MAX_CONFIG_BYTES)
     except FileNotFoundError as error:
@@ -58,14 +56,15 @@ def read_values(path: Path) -> Any:
     try:
         text = content.decode()
         values = yaml.load(text, _Loader)
-        found = [*secrets.find(values), *_in_lines(text)]
+        leaks = [*secrets.find(values), *_in_lines(text)]
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not YAML: {_problem(error)}; correct it (`git diff {path}`)"
         ) from None  # it quotes the file
-    if found:
+    if leaks:
+        place, kind = leaks[0]
         raise ConfigError(
-            f"{path} holds {found[0][1]} at {found[0][0]}, and is read by whoever reads the code; "
+            f"{path} holds {kind} at {place}, which everybody with the code can read; "
             "correct it, make the secret void, and name an address that needs one in the "
             f"environment: {', '.join(REGISTRY.values())}"
         )
@@ -73,7 +72,7 @@ def read_values(path: Path) -> Any:
 
 
 def _in_lines(text: str) -> list[tuple[str, str]]:
-    """What the values do not show, such as a comment."""
+    """Secrets in lines, also outside of values, as in a comment."""
     lines = enumerate(text.splitlines(), 1)
     return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
 
@@ -86,15 +85,15 @@ def _problem(error: Exception) -> str:
 
 def _explain(path: Path, error: ValidationError) -> str:
     lines = [
-        f"  {'.'.join(map(str, item['loc'])) or '(file)'}: {item['msg']}, got {_cut(item['input'])}"
-        for item in error.errors()
+        f"  {'.'.join(map(str, e['loc'])) or '(file)'}: {e['msg']}, got {_shorten(e['input'])}"
+        for e in error.errors()
     ]
-    told = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
-    return "\n".join([told, *lines])
+    head = f"{path} has {len(lines)} wrong key(s) or value(s); correct them (`git diff {path}`):"
+    return "\n".join([head, *lines])
 
 
-def _cut(value: Any) -> str:
+def _shorten(value: Any) -> str:
     try:
-        return repr(secrets.shown(value) if isinstance(value, str) else value)[:80]
-    except ValueError as error:  # a number of so many digits that Python does not write it
+        return repr(secrets.mask_address(value) if isinstance(value, str) else value)[:80]
+    except ValueError as error:  # an integer with too many digits for Python to print
         return f"a value that cannot be shown ({error})"[:80]

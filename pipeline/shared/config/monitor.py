@@ -11,12 +11,12 @@ from pipeline.shared.config.sections import (
     Share,
     StageConfig,
     Window,
-    _in_order,
+    in_order,
 )
 
 
 class Trailing(Section):
-    """The windows that drift is looked for in, and how long it has to last."""
+    """Drift detection: trailing windows, and how long drift must persist for an alert."""
 
     window_days: int = Field(ge=7, le=92)
     min_days: int = Field(ge=1)
@@ -29,18 +29,18 @@ class Trailing(Section):
 
 
 class OddRequests(Section):
-    """How many rows callers may have asked for oddly: so many, or a share of them."""
+    """The tolerated implausible requests: a number, or a share of all rows."""
 
     fewest: int = Field(ge=0)
     share: float = Field(ge=0, lt=1)
 
     def allowed(self, rows: int) -> int:
-        """The number of them among so many rows."""
+        """The tolerated number among `rows`."""
         return max(self.fewest, int(self.share * rows))
 
 
 class TripwireLimits(Section):
-    """What served rows may look like before anybody speaks of drift."""
+    """Limits of the data-quality checks on served rows, which precede drift tests."""
 
     odd_requests: OddRequests
 
@@ -50,7 +50,7 @@ class TripwireLimits(Section):
 
 
 class MembershipParameters(Section):
-    """The size of the trees that tell two windows apart."""
+    """Parameters of the domain classifier that separates two windows."""
 
     max_iter: int = Field(gt=0)
     max_leaf_nodes: int = Field(ge=2)
@@ -59,7 +59,7 @@ class MembershipParameters(Section):
 
 
 class Diagnosis(Section):
-    """How a change of the loss is taken apart, and what is claimed of it."""
+    """The decomposition of a change in loss, and the limits of its claims."""
 
     membership: MembershipParameters
     max_rows: int = Field(ge=1_000)
@@ -74,11 +74,11 @@ class Diagnosis(Section):
 
 
 class OutcomeRule(Section):
-    """When labels are enough to judge by, what they must agree with, and when the outcome alerts.
+    """Model performance: when labels suffice, their plausibility, and the alert's limits.
 
-    Losses are in nats. `min_agreement` is of labels with the departure-late flag, by carrier and
-    week of at least `agreement_min_flights`; `min_balanced_agreement` is the mean of that among
-    flights that left late and those that did not, with `agreement_min_each` of both.
+    Losses are in nats. `min_agreement` is that of labels with late departures, by carrier and week
+    of at least `agreement_min_flights`; `min_balanced_agreement` is its mean over flights that left
+    late and those that did not, with `agreement_min_each` of both.
     """
 
     window_days: int = Field(ge=2, le=92)
@@ -101,7 +101,7 @@ class OutcomeRule(Section):
 
 
 class Burn(Section):
-    """An error budget spent so many times too fast, over a long window and a short one."""
+    """A burn rate of the error budget, over a long window and a short one."""
 
     rate: float = Field(gt=1)
     long_minutes: int = Field(gt=0)
@@ -120,7 +120,7 @@ Hour = Annotated[int, Field(ge=0, le=24)]
 
 
 class Objectives(Section):
-    """Service-level objectives, and the limits that alerts have beside those of the model."""
+    """Service-level objectives, and the limits of the other operational alerts."""
 
     availability: float = Field(gt=0, lt=1)
     budget_days: int = Field(gt=0, le=90)
@@ -130,7 +130,7 @@ class Objectives(Section):
     latency_ms: Literal[10, 25, 50, 100, 250, 500, 1000, 2500]
     latency_share: float = Field(gt=0, lt=1)
     silent_minutes: int = Field(gt=0)
-    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(_in_order)]
+    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(in_order)]
     max_missing_share: Share
     max_stale_share: Share
     max_waiting_share: Share
@@ -139,7 +139,7 @@ class Objectives(Section):
 
     @model_validator(mode="after")
     def _can_be_missed(self) -> "Objectives":
-        """An alert on more failures than there are requests would never fire."""
+        """Refuse a burn rate above 100% failures: its alert could never fire."""
         for name in ("fast", "slow"):
             if (share := getattr(self, name).rate * (1 - self.availability)) >= 1:
                 raise ValueError(
@@ -149,7 +149,7 @@ class Objectives(Section):
 
 
 class MonitorConfig(StageConfig):
-    """The window that is compared with the training window, what counts as drift, and the SLOs."""
+    """The monitored window, the limits of drift and model performance, and the SLOs."""
 
     stage = "monitor"
     window: Window

@@ -6,7 +6,7 @@ from pipeline.shared.config.sections import StageConfig
 
 
 class ReproduceConfig(StageConfig):
-    """How far a rebuilt version may be from the recorded one and still be the same."""
+    """The tolerances within which a rebuilt version equals the recorded one."""
 
     stage = "reproduce"
     prediction_tolerance: float = Field(gt=0, le=1e-2)

@@ -15,7 +15,7 @@ class Budget(Section):
 
 
 class Policy(Section):
-    """When to retrain, how often at most, and what forbids it; days are the replay's."""
+    """The retraining policy: triggers, budget, cooldown; days are the simulated clock's."""
 
     check_weekday: Literal[
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
@@ -31,7 +31,7 @@ class Policy(Section):
 
 
 class Guards(Section):
-    """What the rows to be learned from must be like, beside what the gate finds in the model."""
+    """Guards on the training rows, beside the gate's checks of the model."""
 
     recent_days: int = Field(ge=7)
     min_coverage: Share
@@ -41,7 +41,7 @@ class Guards(Section):
 
 
 class RetrainConfig(StageConfig):
-    """How the training window follows the calendar, and when a model is trained anew."""
+    """The training window, which follows the calendar, and the retraining policy."""
 
     stage = "retrain"
     first_training_day: Day

@@ -9,14 +9,14 @@ from pipeline.shared.config.sections import Alpha, Section, StageConfig
 
 
 class PassMargin(Section):
-    """How much log loss (nats) a challenger may surely not cost: a refresh, or a change."""
+    """Non-inferiority margins in log loss (nats): for a refresh, and for a change."""
 
     refresh: float = Field(ge=0, le=0.05)
     change: float = Field(ge=0, le=0.05)
 
 
 class ShadowPlan(Section):
-    """On which days with labels a shadow is judged, and by what margins of log loss in nats."""
+    """A shadow's interim analyses, by days with labels, and its margins of log loss in nats."""
 
     looks: list[Annotated[int, Field(ge=3)]] = Field(min_length=1)
     rollback_margin: float = Field(ge=0, le=0.05)
@@ -42,7 +42,7 @@ class CanaryStep(Section):
 
 
 class Guardrail(Section):
-    """A rate that may not rise: its part of alpha, and how many times the control's it may be.
+    """A guarded rate: its part of alpha, and its maximum ratio to the baseline's.
 
     Bad requests that begin within `stall_seconds` of one another share a cause, and are one event.
     """
@@ -54,7 +54,7 @@ class Guardrail(Section):
 
 
 class Guardrails(Section):
-    """Every rate that is compared between challenger and control."""
+    """Every rate that is compared between challenger and baseline."""
 
     errors: Guardrail
     slow: Guardrail
@@ -72,14 +72,14 @@ class ScoreGuard(Section):
 
 
 class SampleRatio(Section):
-    """Whether the arms get equal parts; the prior's weight in requests."""
+    """The sample-ratio test of an equal split; `concentration`: the prior's weight in requests."""
 
     alpha: Alpha
     concentration: float = Field(ge=1)
 
 
 class Failing(Section):
-    """So many failures among so many requests in a row."""
+    """`failed` failures among `of` consecutive requests."""
 
     failed: int = Field(gt=0)
     of: int = Field(gt=0)
@@ -92,9 +92,9 @@ class Failing(Section):
 
 
 class InARow(Section):
-    """So many bad requests of the challenger in a row, over so many seconds or longer.
+    """`bad` consecutive bad requests of the challenger, over `seconds` or longer.
 
-    At most a share `control_bad` of what the control was asked meanwhile may be bad.
+    It counts only if at most a share `control_bad` of the baseline's requests meanwhile is bad.
     """
 
     bad: int = Field(gt=1)
@@ -103,7 +103,7 @@ class InARow(Section):
 
 
 class Resources(Section):
-    """How much more of the machine a challenger's process may take than its control's.
+    """How much more of the machine a challenger's process may use than the baseline's.
 
     Memory in MB, log in kB, processor time in ms a request from `min_requests` on.
     """
@@ -117,7 +117,7 @@ class Resources(Section):
 
 
 class Breakers(Section):
-    """What stops a canary at once, without a sample size."""
+    """Circuit breakers, which stop a canary at once, without a minimum sample."""
 
     failing: Failing
     in_a_row: InARow
@@ -128,14 +128,14 @@ class Breakers(Section):
 
 
 class Unlogged(Section):
-    """How many answers of an arm the servers' log may lack: so many, or a share of them."""
+    """The tolerated responses of an arm without a log row: a number, or a share."""
 
     fewest: int = Field(ge=0)
     share: float = Field(ge=0, lt=1)
 
 
 class CanaryPlan(Section):
-    """The steps of a canary, its guardrails and breakers, and when it ends without an answer."""
+    """A canary's steps, guardrails and breakers, and its time limit."""
 
     steps: list[CanaryStep] = Field(min_length=1)
     fast_track: list[CanaryStep] = Field(min_length=1)
@@ -154,7 +154,7 @@ class CanaryPlan(Section):
 
     @property
     def alphas(self) -> dict[str, float]:
-        """Every alarm's own chance on a challenger that is no different."""
+        """Each alarm's false-positive rate."""
         rates = {name: getattr(self.guardrails, name).alpha for name in Guardrails.model_fields}
         return {**rates, "score": self.score.alpha, "sample_ratio": self.sample_ratio.alpha}
 
@@ -177,13 +177,13 @@ class CanaryPlan(Section):
 
 
 class RolloutConfig(StageConfig):
-    """The plan of a rollout, made before it starts: a shadow, then a canary in steps."""
+    """The plan of a rollout, fixed before it starts: a shadow, then a canary in steps."""
 
     stage = "rollout"
     shadow: ShadowPlan
     canary: CanaryPlan
 
     def on_fast_track(self) -> "RolloutConfig":
-        """The plan of a refresh that is close to the champion: its own steps, all else alike."""
+        """The plan for a refresh close to the champion, with the fast track's steps."""
         steps = {"steps": self.canary.fast_track}
         return self.model_copy(update={"canary": self.canary.model_copy(update=steps)})

@@ -1,4 +1,4 @@
-"""What the configs of all stages have in common: days, shares, windows, and no unknown key."""
+"""Parts that all stages' configs share: days, shares, windows, and no unknown key."""
 
 from datetime import date
 from typing import Annotated, ClassVar
@@ -23,21 +23,19 @@ def _month_or_day(arrived: str) -> str:
 Arrived = Annotated[
     str, Field(pattern=r"^2013-(0[1-9]|1[0-2])(-\d\d)?$"), AfterValidator(_month_or_day)
 ]
-"""What has arrived: a whole month, or its beginning up to a day."""
-
-
+"""The data that have arrived: up to a whole month, or up to a day of it."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of a config: no unknown key, no infinite number, no change after reading."""
+    """A part of a config: frozen, without unknown keys or infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 REGISTRY = {"tracking_url": "PIPELINE_TRACKING_URL", "artifacts_url": "PIPELINE_ARTIFACTS_URL"}
-"""Variables of the environment that name the registry's addresses in place of its config."""
+"""Environment variables that override the registry's addresses in its config."""
 
 
 class StageConfig(Section):
@@ -45,7 +43,7 @@ class StageConfig(Section):
 
     stage: ClassVar[str]
     environment: ClassVar[dict[str, str]] = {}
-    """Keys that a variable of the environment replaces, where it is set and not empty."""
+    """Keys with the environment variable that overrides them, if it is set and not empty."""
 
 
 class Window(Section):
@@ -64,11 +62,12 @@ class Window(Section):
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _in_order(limits: tuple[float, float]) -> tuple[float, float]:
+def in_order(limits: tuple[float, float]) -> tuple[float, float]:
+    """Refuse limits whose lower one is above the upper one."""
     if limits[0] > limits[1]:
         raise ValueError(f"lower limit {limits[0]} is above upper limit {limits[1]}")
     return limits
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+Range = Annotated[tuple[float, float], AfterValidator(in_order)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]

@@ -8,11 +8,11 @@ from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.secrets import Address
 
 ADDRESSES = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
-"""Variables of the environment that name the addresses in place of the config."""
+"""Environment variables that override the addresses in the config."""
 
 
 class ServeConfig(StageConfig):
-    """Where the online store and the log are, when a value is stale, what a server may be asked."""
+    """Addresses of the online store and the log, staleness, and a server's limits."""
 
     stage = "serve"
     environment = ADDRESSES

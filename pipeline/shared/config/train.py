@@ -16,7 +16,7 @@ class BoostingParameters(Section):
 
 
 class TrainConfig(StageConfig):
-    """The window, the model's parameters, and what the stored model must agree to."""
+    """The training configuration: window, hyperparameters, and the stored model's parity."""
 
     stage = "train"
     window: Window
@@ -38,10 +38,10 @@ class TrainConfig(StageConfig):
 
     @property
     def whole(self) -> Window:
-        """What the model that goes live learns from."""
+        """The training window of the model that goes live."""
         return Window(first=self.window.first, last=self.refit_until or self.window.last)
 
     @property
     def recipe(self) -> str:
-        """Everything but which days are learned from, as JSON: the same recipe is a refresh."""
+        """The training configuration without its days, as JSON; an equal one makes a refresh."""
         return self.model_dump_json(exclude={"window", "refit_until"})

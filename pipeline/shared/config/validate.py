@@ -82,7 +82,7 @@ WeatherShare = Literal[
 
 
 class Consistency(Section):
-    """What rows and days have to agree with; the measures are in pipeline/validate."""
+    """Limits of the consistency measures of rows and days, which pipeline/validate computes."""
 
     flight_rows: dict[FlightGap, Range]
     flight_days: dict[FlightShare, Range]
@@ -91,14 +91,14 @@ class Consistency(Section):
 
 
 class HoursToMonthEnd(Section):
-    """How long before the month's end a table's last row may be."""
+    """The maximum time from a table's last row to the month's end."""
 
     flights: Positive
     weather: Positive
 
 
 class ValidateConfig(StageConfig):
-    """The numbers in the rules that a month of data must pass."""
+    """The limits in the rules that a month of data must pass."""
 
     stage = "validate"
     reference: list[Month] = Field(min_length=1)

@@ -17,7 +17,7 @@ from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.loopback import HOST
-from pipeline.shared.prometheus import exposed, registry_of, samples
+from pipeline.shared.prometheus import registry_of, samples, serve_metrics
 from tests.conftest import ROOT
 from tests.patience import PATIENCE
 
@@ -112,7 +112,7 @@ def page(port):
 
 def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
     path = tmp_path / "signals.json"
-    with exposed(lambda: read(path), 0, HOST) as port:
+    with serve_metrics(lambda: read(path), 0, HOST) as port:
         assert "flight_monitor" not in page(port)
         signals.write(FULL, path)
         assert "flight_monitor_coverage 0.98" in page(port)

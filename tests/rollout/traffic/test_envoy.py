@@ -16,7 +16,7 @@ from pipeline.rollout.traffic import envoy, listener, routes
 from pipeline.rollout.traffic.evidence import HUNG_UP
 from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
 from pipeline.rollout.traffic.source import CLIENTS
-from pipeline.serve.admission import _FEWEST
+from pipeline.serve.admission import _MIN_INSIDE
 from pipeline.shared.callers import STRANGERS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -100,7 +100,7 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
 def test_a_server_has_room_for_all_that_the_proxy_may_send_it():
     """Strangers and known callers together are not more than a gate lets in at any speed."""
     config = load(ServeConfig)
-    assert STRANGERS + CLIENTS <= _FEWEST <= config.max_waiting
+    assert STRANGERS + CLIENTS <= _MIN_INSIDE <= config.max_waiting
     checks = 2 * (len(ARMS) + 1)
     assert config.max_connections >= listener.CONNECTIONS + STRANGERS + checks
     assert config.idle_seconds > envoy.IDLE_SECONDS

@@ -115,7 +115,7 @@ def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
         for status in ("firing", "firing", "resolved"):
             alert = {"labels": {"alertname": "SlowAnswers"}, "status": status}
             body = json.dumps({"alerts": [alert]}).encode()
-            assert loopback.ask(port, "/page", body, timeout=PATIENCE)[0].status == 200
+            assert loopback.request(port, "/page", body, timeout=PATIENCE)[0].status == 200
         assert sink.news() == [
             "page is told: SlowAnswers firing",
             "page is told: SlowAnswers resolved",
