@@ -34,9 +34,7 @@ def rules() -> Rules:
             for column, (low, high) in ranges.items()
         ),
         gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=ORIGINS, **refuse("known")),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="carrier", value_set=CARRIERS, **refuse("known")
-        ),
+        gxe.ExpectColumnValuesToBeInSet(column="carrier", value_set=CARRIERS, **refuse("known")),
     ]
 
 
