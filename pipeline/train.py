@@ -37,8 +37,11 @@ def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
     config = load(TrainConfig)
     lineage.require_recorded(Path())  # before minutes of work on what could not be rebuilt
-    names = _names(config)
-    judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
+    names = _feature_names(config)
+    judged, frame = (
+        _labelled_flights(config, config.window),
+        _labelled_flights(config, config.whole),
+    )
     model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
     run_id = versions.record(load(RegisterConfig), training)
@@ -49,7 +52,7 @@ def run() -> str:
     )
 
 
-def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
+def _labelled_flights(config: TrainConfig, window: Window) -> pd.DataFrame:
     """The flights of a window whose label had come by its end."""
     known_before = (pd.Timestamp(window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
     frame = read(window, known_before)
@@ -61,7 +64,7 @@ def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
     return frame
 
 
-def _names(config: TrainConfig) -> list[str]:
+def _feature_names(config: TrainConfig) -> list[str]:
     if unknown := sorted(set(config.drop_features) - set(FEATURES)):
         raise ConfigError(
             f"configs/train.yaml drops {len(unknown)} unknown feature(s) {unknown}; "
@@ -76,8 +79,8 @@ def _fit(
     """The model on `frame`; its candidate and the baselines, which the gate judges, on `judged`."""
     labels = judged[LABEL].to_numpy()
     hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
-    candidate, model = _both(config, names, judged, frame)
-    with trees.limited(config.threads):
+    candidate, model = _fit_both(config, names, judged, frame)
+    with trees.limit_threads(config.threads):
         fitted = {
             "candidate": candidate,
             "model": model,
@@ -121,25 +124,25 @@ def recipe(config: TrainConfig) -> str:
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
-Fitted = tuple[Any, list[str], np.ndarray]
+FittedModel = tuple[Any, list[str], np.ndarray]
 """A fitted classifier, the names of its inputs, and what it learned from."""
 
 
-def _both(
+def _fit_both(
     config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
-) -> tuple[Fitted, Fitted]:
+) -> tuple[FittedModel, FittedModel]:
     """What is judged and what goes live: the same, or one beside the other."""
     if config.refit_until is None:
-        fitted = _boosted(config, names, judged)
+        fitted = _fit_trees(config, names, judged)
         return fitted, fitted
     with ThreadPoolExecutor(2) as beside:
-        candidate, model = beside.map(lambda rows: _boosted(config, names, rows), (judged, frame))
+        candidate, model = beside.map(lambda rows: _fit_trees(config, names, rows), (judged, frame))
     return candidate, model
 
 
-def _boosted(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> Fitted:
+def _fit_trees(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> FittedModel:
     inputs = matrix(frame, names)
-    with trees.limited(config.threads):  # holds for the thread that asks
+    with trees.limit_threads(config.threads):  # holds for the thread that asks
         return trees.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 

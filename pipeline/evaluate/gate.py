@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
-from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
+from pipeline.evaluate.refresh import is_refresh, not_worse, report_baselines, stays_near
 from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL
 from pipeline.features.feature_table import ROWS, read
@@ -73,7 +73,7 @@ def holds_slice(other: str, name: str, found: Difference, positives: int, rule: 
     )
 
 
-def compared(
+def compare(
     frame: pd.DataFrame,
     challenger: np.ndarray,
     others: dict[str, np.ndarray],
@@ -101,7 +101,7 @@ def compared(
                 checks.append(holds_slice(other, name, found, late, rule))
             else:
                 checks.append(holds_refreshed_slice(name, found, late, rule, eased))
-    return checks if refresh is None else reported(checks)
+    return checks if refresh is None else report_baselines(checks)
 
 
 def are_probabilities(risk: np.ndarray) -> Check:
@@ -111,7 +111,7 @@ def are_probabilities(risk: np.ndarray) -> Check:
     return at_most(Kind.EVIDENCE, "risks are probabilities", wrong, 0.0, detail)
 
 
-def fit_to_judge(
+def evidence_checks(
     config: EvaluateConfig, training: Training, champion: versions.Version | None, days: int
 ) -> list[Check]:
     """Is the evidence fresh, long enough, and new to both models?
@@ -135,14 +135,14 @@ def fit_to_judge(
             limit=config.max_data_age_days,
             detail=f"days from {last:%Y-%m-%d} to the newest arrival, at most the limit",
         ),
-        _held_out("challenger", training.candidate_window, config),
+        _is_held_out("challenger", training.candidate_window, config),
     ]
     if champion is not None:
-        checks.append(_held_out("champion", champion.tag("window"), config))
+        checks.append(_is_held_out("champion", champion.tag("window"), config))
     return checks
 
 
-def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
+def _is_held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
     last = pd.Timestamp(trained_on.split("..")[1])
     ahead = (pd.Timestamp(config.window.first) - last) / pd.Timedelta(days=1)
     detail = f"days after its last training day, {last:%Y-%m-%d}"
@@ -170,13 +170,13 @@ def run() -> str:
     challenger = risks.pop("challenger")
     days = len(frame[["month", "day"]].drop_duplicates())
     valid = are_probabilities(challenger)
-    checks = [*fit_to_judge(config, training, champion, days), valid]
+    checks = [*evidence_checks(config, training, champion, days), valid]
     kind = _kind(training, champion)
     if champion is not None and champion.digest == training.candidate:
         del risks["champion"]  # against itself nothing is worse, which says nothing
     if valid.passed:
         eased = config.refresh if kind == "refresh" else None
-        checks += compared(frame, challenger, risks, config.slices, config.bootstrap, eased)
+        checks += compare(frame, challenger, risks, config.slices, config.bootstrap, eased)
         if training.digest != training.candidate:
             checks.append(stays_near(challenger, live.predict(frame), config.max_refit_distance))
         checks += behaviour(live, frame, config.behaviour)
@@ -198,7 +198,7 @@ def run() -> str:
         _write_figures(verdict, frame, challenger)
     write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
-    return _answer(verdict)
+    return _summary(verdict)
 
 
 def _kind(
@@ -263,7 +263,7 @@ def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]
     ]
 
 
-def _answer(verdict: Verdict) -> str:
+def _summary(verdict: Verdict) -> str:
     failed = [check for check in verdict.checks if check.blocking and not check.passed]
     if failed:
         shown = "".join(

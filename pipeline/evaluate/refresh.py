@@ -48,7 +48,7 @@ def holds_slice(
     )
 
 
-def reported(checks: list[Check]) -> list[Check]:
+def report_baselines(checks: list[Check]) -> list[Check]:
     """Comparisons with the baselines are reported for a refresh, and veto nothing.
 
     A baseline that beats a refresh beats the champion as well, most of the time: to refuse would

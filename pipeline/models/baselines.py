@@ -33,11 +33,11 @@ def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any
     *_, scaler, line = (step for _, step in model.steps)
     for step, names in ((scaler, ("mean_", "scale_")), (line, ("coef_", "intercept_"))):
         for name in names:
-            setattr(step, name, significant(getattr(step, name)))
+            setattr(step, name, round_significant(getattr(step, name)))
     return model
 
 
-def significant(values: np.ndarray) -> np.ndarray:
+def round_significant(values: np.ndarray) -> np.ndarray:
     """Each number to its first SIGNIFICANT digits."""
     return np.array([float(f"{x:.{SIGNIFICANT}g}") for x in values.ravel()]).reshape(values.shape)
 

@@ -12,7 +12,7 @@ from pipeline.shared.config.train import TrainConfig
 
 
 @contextmanager
-def limited(threads: int) -> Iterator[None]:
+def limit_threads(threads: int) -> Iterator[None]:
     """Fit with so many threads: more give the same model, and spin where others want the cores."""
     import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
     from threadpoolctl import threadpool_limits

@@ -16,12 +16,12 @@ from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import (
     Champion,
+    load_champion,
     month_window,
-    watched,
 )
-from pipeline.monitor.performance.refit_gain import Gain, gained
-from pipeline.monitor.predictions import RISK, days_of, flights, served, skewed
-from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
+from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
+from pipeline.monitor.predictions import RISK, count_skew, days_of, flights, served_predictions
+from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import Diagnosis, MonitorConfig
@@ -40,7 +40,7 @@ Cause = Literal[
     "not identifiable",
 ]
 Act = Literal["fix the feed", "retrain", "escalate", "hold"]
-MOST_ASIDE = 0.1
+MAX_SKIPPED_SHARE = 0.1
 """The largest share of days that is left out of a diagnosis; with more the month is broken."""
 SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
 """Shares over a week and more: they follow the season, and alone tell one month from another."""
@@ -63,14 +63,14 @@ class Finding(Record):
     skew: dict[str, int]
     logged: int
     decompositions: list[Decomposition]
-    gain: Gain | None
+    gain: RefitGain | None
 
 
 def triage(
     broken: list[Check],
     skew: dict[str, int],
     decomposition: Decomposition | None,
-    gain: Gain | None,
+    gain: RefitGain | None,
     limits: Diagnosis,
 ) -> tuple[Cause, Act, list[str]]:
     """The cause, the act and the reasons, from what each step found; the first suspect wins."""
@@ -105,7 +105,7 @@ def _cause(found: Decomposition, limits: Diagnosis) -> tuple[Cause, str]:
     return "covariate shift" if covariate else "no shift", f"no relation surely moved: {parts}"
 
 
-def _act(found: Decomposition, limits: Diagnosis, gain: Gain | None) -> tuple[Act, str]:
+def _act(found: Decomposition, limits: Diagnosis, gain: RefitGain | None) -> tuple[Act, str]:
     if gain is None:
         return "hold", "too few days have labels yet: nothing says what a refit brings"
     told = f"a refit changes the log loss by {gain}"
@@ -116,46 +116,46 @@ def _act(found: Decomposition, limits: Diagnosis, gain: Gain | None) -> tuple[Ac
     return "hold", f"{told}: it does not surely help"
 
 
-def taken_apart(
+def decompose_loss(
     champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, config: Diagnosis
 ) -> list[Decomposition]:
     """The change of the loss since training, by all inputs, then without the slow ones."""
-    names = champion.answerer.model.features
-    before = log_loss(champion.reference[LABEL].to_numpy(), champion.unseen_risk)
+    names = champion.scorer.model.features
+    before = log_loss(champion.reference[LABEL].to_numpy(), champion.out_of_fold_risk)
     after = log_loss(frame[LABEL].to_numpy(), rows[RISK].to_numpy())
     found = []
     for told, kept in (
         ("all inputs", names),
         ("without the slow inputs", [name for name in names if name not in SLOW]),
     ):
-        reference = Side(
+        reference = WindowLosses(
             matrix(champion.reference, kept), before, days_of(champion.reference["name"])
         )
-        window = Side(matrix(rows, kept), after, days_of(rows["flight"]))
+        window = WindowLosses(matrix(rows, kept), after, days_of(rows["flight"]))
         found.append(decompose(reference, window, config, told))
     return found
 
 
-def found(month: str | None) -> Finding:
+def investigate(month: str | None) -> Finding:
     """Ask all suspects about a month, with the labels that its last file brought."""
     config = load(MonitorConfig)
     window = month_window(month, config)
-    champion = watched(window.first)
+    champion = load_champion(window.first)
     frame = flights(window)
-    rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
-    reference = served(champion.reference, champion.answerer, None)
-    checks = data_quality.looked(reference, rows, config.tripwires)
-    broken, odd = data_quality.failed(checks), config.tripwires.odd_requests
-    skew = data_quality.beyond(skewed(frame, rows), len(rows), odd)
-    aside = _set_aside(rows) if {check.name for check in broken} == {"stuck days"} else {}
+    rows = served_predictions(frame, champion.scorer, load(ServeConfig).log_url.get_secret_value())
+    reference = served_predictions(champion.reference, champion.scorer, None)
+    checks = data_quality.check_quality(reference, rows, config.tripwires)
+    broken, odd = data_quality.failures(checks), config.tripwires.odd_requests
+    skew = data_quality.unexplained_skew(count_skew(frame, rows), len(rows), odd)
+    aside = _skipped_days(rows) if {check.name for check in broken} == {"stuck days"} else {}
     if aside:
         kept = ~np.isin(days_of(rows["flight"]), list(aside))
         frame, rows = (table[kept].reset_index(drop=True) for table in (frame, rows))
         broken = []
     sound = not broken and not skew
-    parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
+    parts = decompose_loss(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])
-    gain = gained(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
+    gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
     cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
     return Finding(
@@ -165,7 +165,7 @@ def found(month: str | None) -> Finding:
         rows=len(rows),
         cause=cause,
         act=act,
-        reasons=[*_told_aside(aside), *reasons],
+        reasons=[*_skip_reasons(aside), *reasons],
         quality=checks,
         skew=skew,
         logged=int((rows["source"] == "log").sum()),
@@ -174,14 +174,14 @@ def found(month: str | None) -> Finding:
     )
 
 
-def _set_aside(rows: pd.DataFrame) -> dict[str, list[str]]:
+def _skipped_days(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Days on which a feed stood still, if they are so few that the others tell of the month."""
     days = days_of(rows["flight"])
     stuck = data_quality.stuck_days(rows, days)
-    return stuck if len(stuck) <= MOST_ASIDE * len(set(days)) else {}
+    return stuck if len(stuck) <= MAX_SKIPPED_SHARE * len(set(days)) else {}
 
 
-def _told_aside(aside: dict[str, list[str]]) -> list[str]:
+def _skip_reasons(aside: dict[str, list[str]]) -> list[str]:
     return [
         f"{date} is set aside, {', '.join(names)} stood still: fix that feed"
         for date, names in aside.items()
@@ -195,7 +195,7 @@ def diagnose(month: str | None = None) -> str:
         WrongMonth: the month is none, or the champion was trained on it.
         RegistryRefused: there is no champion.
     """
-    finding = found(month)
+    finding = investigate(month)
     write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
     to = MONITOR / f"diagnosis-{finding.month}.html"
     if finding.decompositions:

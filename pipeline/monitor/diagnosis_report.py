@@ -8,7 +8,7 @@ from pipeline.shared.pages import render
 
 if TYPE_CHECKING:
     from pipeline.monitor.diagnose import Finding
-    from pipeline.monitor.performance.refit_gain import Gain
+    from pipeline.monitor.performance.refit_gain import RefitGain
     from pipeline.monitor.shift_decomposition import Part
 
 
@@ -19,7 +19,7 @@ def diagnosis_report(finding: "Finding") -> str:
 
 def draw_diagnosis(finding: "Finding") -> None:
     """Draw the parts of a change and the refit's gain, each with its interval, into a PNG file."""
-    bars: list[tuple[str, Part | Gain]] = [
+    bars: list[tuple[str, Part | RefitGain]] = [
         (f"{name}, {part.inputs}", of)
         for part in finding.decompositions
         for name, of in (("relation", part.concept), ("inputs", part.covariate))

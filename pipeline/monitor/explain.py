@@ -17,7 +17,14 @@ from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.explanation_report import explanation_report, text
-from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
+from pipeline.monitor.raw_events import (
+    FlightHistory,
+    SourceEvents,
+    load_history,
+    number,
+    source_events,
+    view_of,
+)
 from pipeline.records import rollout_ledger as ledger
 from pipeline.records.request_log import answered, features_of, known_at_of, newest
 from pipeline.records.retention import removed
@@ -55,7 +62,7 @@ class Feature(Record):
     logged: float | None
     why: str
     counts: float
-    behind: Behind | None
+    behind: SourceEvents | None
 
 
 class Explanation(Record):
@@ -84,14 +91,14 @@ def explain(request: str | None = None, row: int | None = None) -> str:
         SkewFound: a feature or the risk is not the one that is computed again.
     """
     if request is not None and FLIGHT.fullmatch(request):
-        answer = _newest_of(flight=request)
+        answer = _newest_answer(flight=request)
         flight = request
     else:
-        answer = _answer(request, row)
+        answer = _find_answer(request, row)
         flight = _flight(answer)
-    known = known_of(flight)
+    known = load_history(flight)
     release = loaded(answer["release"] if answer else _champion_at(known))
-    told = _explained(known, release, flight, answer)
+    told = _build(known, release, flight, answer)
     path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or told.request_id or flight)}.json"
     write_json(path, told.model_dump())
     write_text(path.with_suffix(".html"), explanation_report(told))
@@ -103,7 +110,7 @@ def explain(request: str | None = None, row: int | None = None) -> str:
     return f"{text(told)}\n-> {path}"
 
 
-def _answer(request: str | None, row: int | None) -> dict[str, Any]:
+def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
     """The answer with this id, a user's own before a shadow's; the newest if none is named."""
     url = load(ServeConfig).log_url.get_secret_value()
     last = newest(url)
@@ -121,7 +128,7 @@ def _answer(request: str | None, row: int | None) -> dict[str, Any]:
     return dict(zip(found.columns, first, strict=True))
 
 
-def _newest_of(**equal: Any) -> dict[str, Any] | None:
+def _newest_answer(**equal: Any) -> dict[str, Any] | None:
     """The newest answer that reached a known caller, or else somebody who tried the server."""
     found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
@@ -139,42 +146,42 @@ def _flight(answer: dict[str, Any]) -> str:
     return str(answer["flight"])
 
 
-def _champion_at(known: Known) -> str:
+def _champion_at(known: FlightHistory) -> str:
     """The release that would have answered at T: the ledger's, or the champion of today."""
-    entry = ledger.at(_instant(known.asked["predict_at"]))
+    entry = ledger.at(_instant(known.request["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
-def _explained(
-    known: Known, release: Loaded, flight: str, answer: dict[str, Any] | None
+def _build(
+    known: FlightHistory, release: Loaded, flight: str, answer: dict[str, Any] | None
 ) -> Explanation:
     flags = parse_json(answer["flags"].encode()) if answer else {}
-    asked = _as_served(known.asked, flags)
+    asked = _without_stale(known.request, flags)
     risk = float(release.model.predict(asked)[0])
     features = _features(known, release, asked, answer, flags, risk)
     logged = float(answer["risk"]) if answer else None
     differs = [feature.why for feature in features if feature.why]
     if logged is not None and not abs(risk - logged) <= TOLERANCE:
         differs.append(f"risk {logged:.6f} was answered, {risk:.6f} is computed again")
-    raw = known.asked.iloc[0]
+    raw = known.request.iloc[0]
     names = ("carrier", "flight", "origin", "dest", "tailnum", *REQUEST)
     return Explanation(
         request_id=answer["request_id"] if answer else None,
         row=int(answer["row"]) if answer else 0,
         flight=flight,
-        predict_at=_shown(raw["predict_at"]),
-        served=_served(release, answer),
-        ledger=_ledger(_instant(known.asked["predict_at"])),
+        predict_at=_utc_text(raw["predict_at"]),
+        served=_serving_text(release, answer),
+        ledger=_ledger_text(_instant(known.request["predict_at"])),
         inputs={name: _plain(raw[name]) for name in names},
         risk=risk,
         logged_risk=logged,
-        label=_label(raw),
+        label=_label_text(raw),
         features=features,
         differs=differs,
     )
 
 
-def _as_served(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
+def _without_stale(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
     """Without what the server withheld because a view had fallen behind, as the log says it did."""
     stale = {view for view, flag in flags.items() if flag == STALE}
     gone = [name for name in NUMERIC if sources(name) & stale]
@@ -182,7 +189,7 @@ def _as_served(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
 
 
 def _features(
-    known: Known,
+    known: FlightHistory,
     release: Loaded,
     asked: pd.DataFrame,
     answer: dict[str, Any] | None,
@@ -198,19 +205,19 @@ def _features(
     found = []
     for place, name in enumerate(NUMERIC):
         view, value = view_of(name), asked[name].iloc[0]
-        at = known.asked[f"{view}_known_at"].iloc[0] if f"{view}_known_at" in KNOWN_AT else None
+        at = known.request[f"{view}_known_at"].iloc[0] if f"{view}_known_at" in KNOWN_AT else None
         logged = None if values is None else values[place]
         found.append(
             Feature(
                 name=name,
                 view=f"{view} ({flags[view]})" if view in flags else view,
                 value=number(value),
-                known_at=None if at is None or pd.isna(at) else _shown(at),
+                known_at=None if at is None or pd.isna(at) else _utc_text(at),
                 age_minutes=None if at is None or pd.isna(at) else _age(known, at),
                 logged=None if logged is None else number(logged),
-                why=_why(name, value, logged, at, then.get(view, NEVER)),
+                why=_difference(name, value, logged, at, then.get(view, NEVER)),
                 counts=risk - usual[place],
-                behind=behind(known, name),
+                behind=source_events(known, name),
             )
         )
     return sorted(found, key=lambda feature: -abs(feature.counts))
@@ -227,18 +234,18 @@ def _with_medians(release: Loaded, asked: pd.DataFrame) -> np.ndarray:
     return release.model.predict(rows)
 
 
-def _why(name: str, value: float, logged: float | None, at: Any, then: int) -> str:
+def _difference(name: str, value: float, logged: float | None, at: Any, then: int) -> str:
     """What to say of a feature that was logged otherwise than it should have been; "" if it was."""
     if logged is None or value == logged or (np.isnan(value) and np.isnan(logged)):
         return ""
-    said = "nothing known" if then == NEVER else f"as known at {_shown(instant(then))}"
-    right = "nothing known" if at is None or pd.isna(at) else f"as known at {_shown(at)}"
+    said = "nothing known" if then == NEVER else f"as known at {_utc_text(instant(then))}"
+    right = "nothing known" if at is None or pd.isna(at) else f"as known at {_utc_text(at)}"
     if name in REQUEST:
         said, right = "as the caller said", "as the schedule has it"
     return f"{name} was {logged:g} ({said}), should have been {value:g} ({right})"
 
 
-def _served(release: Loaded, answer: dict[str, Any] | None) -> str:
+def _serving_text(release: Loaded, answer: dict[str, Any] | None) -> str:
     model = f"version {release.number} ({release.release[:12]})"
     if answer is None:
         return f"not served; as it would be by {model}"
@@ -247,7 +254,7 @@ def _served(release: Loaded, answer: dict[str, Any] | None) -> str:
     return f"{model} as {answer['arm']}, in {took:.1f} ms, on {at:%Y-%m-%d %H:%M}Z of our clock"
 
 
-def _ledger(at: datetime) -> str:
+def _ledger_text(at: datetime) -> str:
     """Who served at T, by the ledger."""
     entry = ledger.at(at)
     if entry is None:
@@ -256,17 +263,17 @@ def _ledger(at: datetime) -> str:
     return f"{' and '.join(told)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 
-def _label(raw: pd.Series) -> str:
+def _label_text(raw: pd.Series) -> str:
     """What came of the flight, if the replay knows by now."""
     now = pd.Timestamp(ledger.now(clock.arrived_at(load(IngestConfig).as_of)))
     known_at = raw[f"{LABEL}_known_at"]
     if known_at <= now:
-        return f"{'late' if raw[LABEL] else 'not late'}, known at {_shown(known_at)}"
+        return f"{'late' if raw[LABEL] else 'not late'}, known at {_utc_text(known_at)}"
     landing = raw["sched_dep_utc"] + pd.Timedelta(minutes=int(raw["block_minutes"]))
-    return f"not matured before {_shown(landing)}, when it is to land; now is {_shown(now)}"
+    return f"not matured before {_utc_text(landing)}, when it is to land; now is {_utc_text(now)}"
 
 
-def _age(known: Known, at: pd.Timestamp) -> int:
+def _age(known: FlightHistory, at: pd.Timestamp) -> int:
     return known.at - int(minutes(pd.Series([at]))[0])
 
 
@@ -280,5 +287,5 @@ def _plain(value: Any) -> str | float | None:
     return value if isinstance(value, str) else float(value)
 
 
-def _shown(at: pd.Timestamp) -> str:
+def _utc_text(at: pd.Timestamp) -> str:
     return f"{at:%Y-%m-%d %H:%M}Z"

@@ -55,7 +55,7 @@ def cells(feature: "Feature", events: int = 3) -> list[str]:
     """A feature as texts, one for each column, with so many of the events behind it."""
     behind, from_ = feature.behind, ""
     if behind is not None:
-        last = [f"{s.of} {_told(s.told)} at {s.known_at}" for s in behind.last[:events]]
+        last = [f"{s.of} {_values_text(s.told)} at {s.known_at}" for s in behind.last[:events]]
         from_ = f"{behind.events} of {behind.entity} in {behind.window}: {'; '.join(last)}"
     return [
         feature.name,
@@ -69,7 +69,7 @@ def cells(feature: "Feature", events: int = 3) -> list[str]:
     ]
 
 
-def _told(told: dict[str, float | None]) -> str:
+def _values_text(told: dict[str, float | None]) -> str:
     return ", ".join(f"{name} {_number(value)}" for name, value in told.items())
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.models import trees
-from pipeline.monitor.predictions import KEPT, RISK, Answerer, days_of, flights
+from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, flights
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -34,7 +34,7 @@ FOLDS = 5
 class Champion:
     """The version that is watched."""
 
-    answerer: Answerer
+    scorer: ScoringModel
     digest: str
     window: Window
 
@@ -49,23 +49,25 @@ class Champion:
         return (pd.Timestamp(self.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
 
     @cached_property
-    def unseen_risk(self) -> np.ndarray:
+    def out_of_fold_risk(self) -> np.ndarray:
         """Its recipe's risk for each flight of `reference`, by a fit that never saw the day.
 
         Kept for as long as the model, its recipe and its data stay; it costs as many fits as there
         are folds.
         """
-        names = self.answerer.model.features
-        return self.kept(
+        names = self.scorer.model.features
+        return self.cached_risk(
             "unseen",
             [content_hash(self.reference)],
             lambda: out_of_fold(self.reference, load(TrainConfig), names),
         )
 
-    def kept(self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]) -> np.ndarray:
+    def cached_risk(
+        self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]
+    ) -> np.ndarray:
         """Risks that cost a fit, for as long as the model, its recipe and the `data` stay."""
         told = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(trees.__file__))]
-        path = KEPT / f"{kind}-{text_hash(' '.join([*told, *data]))[:12]}.parquet"
+        path = CACHE / f"{kind}-{text_hash(' '.join([*told, *data]))[:12]}.parquet"
         if path.is_file():
             return pd.read_parquet(path)[RISK].to_numpy()
         risk = fitted()
@@ -73,7 +75,7 @@ class Champion:
         return risk
 
 
-def live(first: str | None = None) -> tuple[versions.Version, Window]:
+def live_champion(first: str | None = None) -> tuple[versions.Version, Window]:
     """The live champion's version and training window, if days from `first` on are new to it.
 
     Raises:
@@ -97,16 +99,16 @@ def live(first: str | None = None) -> tuple[versions.Version, Window]:
     return version, Window(first=begins, last=ends)
 
 
-def watched(first: str | None = None) -> Champion:
+def load_champion(first: str | None = None) -> Champion:
     """The live champion with its model, if days from `first` on are new to it.
 
     Raises:
         RegistryRefused: there is none, or its file is lost.
         WrongMonth: it was trained on the day `first`.
     """
-    version, window = live(first)
+    version, window = live_champion(first)
     model = load_model(versions.fetch(load(RegisterConfig), version), version.digest)
-    answerer = Answerer(version.number, version.tag("release"), model)
+    answerer = ScoringModel(version.number, version.tag("release"), model)
     return Champion(answerer, version.digest, window)
 
 
@@ -152,5 +154,5 @@ def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> n
 
 def refit(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
     """The champion's recipe on other rows, with the threads that training has."""
-    with trees.limited(config.threads):
+    with trees.limit_threads(config.threads):
         return trees.boosting(config, names, inputs, labels)

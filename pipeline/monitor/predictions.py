@@ -29,14 +29,14 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import INGEST
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 
-KEPT = Path("state/monitor")
+CACHE = Path("state/monitor")
 """Where what costs seconds is kept, once made: features of months to come, and fits."""
 RISK = "risk"
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
 
 
 @dataclass(frozen=True)
-class Answerer:
+class ScoringModel:
     """Who scores what was not asked for online: a version of the model, and its release."""
 
     version: str
@@ -61,29 +61,29 @@ def flights(window: Window) -> pd.DataFrame:
 def table_of(window: Window) -> Path:
     """Where a window's flights are: the feature table if they have arrived, else the year's."""
     arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
-    return ROWS if window.last < arrived else year()
+    return ROWS if window.last < arrived else year_table()
 
 
-def year() -> Path:
+def year_table() -> Path:
     """The feature table of the whole published year, made once for a meaning and its data."""
     config, code = load(FeaturesConfig), Path(windows.__file__).parent
     told = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
     told += [file_hash(path) for path in members(code, "*.py")]
-    path = KEPT / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
+    path = CACHE / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
     if not path.is_file():
         flights, weather = published_until(YEAR_ENDS)
         views = windows.views(flights, weather, config)
         frame = historical(windows.requests(flights, config), views, config)
         require_point_in_time(frame)
         require_plausible(frame)
-        for left in KEPT.glob("flights-*.parquet"):
+        for left in CACHE.glob("flights-*.parquet"):
             left.unlink()
         write_parquet(path, frame)
     return path
 
 
-def served(
-    frame: pd.DataFrame, answerer: Answerer, log_url: str | None, after: int = 0
+def served_predictions(
+    frame: pd.DataFrame, answerer: ScoringModel, log_url: str | None, after: int = 0
 ) -> pd.DataFrame:
     """The flights of `frame` (see `flights`) as they were answered; no outcome is left in it.
 
@@ -120,7 +120,7 @@ def served(
     return found.reset_index()[list(rows)]
 
 
-def by_hand(frame: pd.DataFrame, log_url: str) -> int:
+def count_unknown_callers(frame: pd.DataFrame, log_url: str) -> int:
     """How many answers about flights of `frame` went to somebody unknown, and so count nowhere."""
     return count(log_url, [DIRECT, STRANGER], frame["name"].unique().tolist())
 
@@ -139,7 +139,7 @@ def days_of(names: pd.Series) -> np.ndarray:
     return names.str.slice(0, 10).to_numpy(dtype="U10")
 
 
-def skewed(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
+def count_skew(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
     """By feature, how many logged rows hold another value than is recomputed for the same T.
 
     `frame` and `rows` are what `flights` and `served` gave. Rows of a batch are recomputed ones.

@@ -27,7 +27,7 @@ LAST = 3
 """So many of a window's flights are named, the last to become known."""
 
 
-class Seen(Record):
+class RawEvent(Record):
     """A raw event: whose, what it told, and when that became known."""
 
     of: str
@@ -35,17 +35,17 @@ class Seen(Record):
     known_at: str
 
 
-class Behind(Record):
+class SourceEvents(Record):
     """What a value rests on: how many events of whom in which window, and the last of them."""
 
     entity: str
     window: str
     events: int
-    last: list[Seen]
+    last: list[RawEvent]
 
 
 @dataclass(frozen=True)
-class Known:
+class FlightHistory:
     """Everything published of flights and weather up to one flight, and that flight's request.
 
     `asked` is its one row with every feature, by the offline join.
@@ -54,13 +54,13 @@ class Known:
     flights: pd.DataFrame
     views: dict[str, pd.DataFrame]
     requests: pd.DataFrame
-    asked: pd.DataFrame
+    request: pd.DataFrame
     config: FeaturesConfig
 
     @cached_property
     def at(self) -> int:
         """T, in minutes since EPOCH."""
-        return int(minutes(self.asked["predict_at"])[0])
+        return int(minutes(self.request["predict_at"])[0])
 
     @cached_property
     def outcomes(self) -> dict[str, windows.Event]:
@@ -68,9 +68,9 @@ class Known:
         return windows.outcomes(self.flights)
 
     @cached_property
-    def of(self) -> dict[str, tuple[str, np.ndarray]]:
+    def entities(self) -> dict[str, tuple[str, np.ndarray]]:
         """For each view the flight's entity, and which flights are of it."""
-        names = {view: str(entity_names(self.asked, view).iloc[0]) for view in VIEWS}
+        names = {view: str(entity_names(self.request, view).iloc[0]) for view in VIEWS}
         return {
             view: (name, (entity_names(self.requests, view) == name).to_numpy())
             for view, name in names.items()
@@ -78,11 +78,11 @@ class Known:
 
     def row(self, view: str) -> pd.Series | None:
         """The view's row that the flight meets; None if there is none."""
-        found = as_of(self.views[view], entity_names(self.asked, view), np.array([self.at]))[0]
+        found = as_of(self.views[view], entity_names(self.request, view), np.array([self.at]))[0]
         return None if found < 0 else self.views[view].iloc[found]
 
 
-def known_of(flight: str) -> Known:
+def load_history(flight: str) -> FlightHistory:
     """What there was to know of a flight, by its name: "2013-04-18/UA/1545/EWR".
 
     Raises:
@@ -91,10 +91,10 @@ def known_of(flight: str) -> Known:
     """
     day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
     last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
-    return known_from(*published_until(last), flight)
+    return make_history(*published_until(last), flight)
 
 
-def known_from(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> Known:
+def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> FlightHistory:
     """The same from tables that go on until the flight or longer.
 
     Raises:
@@ -114,7 +114,7 @@ def known_from(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> Kno
     views = windows.views(flights, weather, config)
     asked = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
     asked = historical(asked, views, config)
-    return Known(flights, views, requests, asked, config)
+    return FlightHistory(flights, views, requests, asked, config)
 
 
 def view_of(feature: str) -> str:
@@ -123,7 +123,7 @@ def view_of(feature: str) -> str:
     return next(iter(own or sources(feature)), SCHEDULE)
 
 
-def behind(known: Known, feature: str) -> Behind | None:
+def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
     """The events behind a feature; None where nothing was known, or the schedule tells it.
 
     Raises:
@@ -139,46 +139,46 @@ def behind(known: Known, feature: str) -> Behind | None:
     return _aircraft(known) if feature in AIRCRAFT else None
 
 
-def _window(known: Known, rolling: Rolling) -> Behind | None:
+def _window(known: FlightHistory, rolling: Rolling) -> SourceEvents | None:
     """The flights whose outcome became known within the window of the row that was met."""
     row = known.row(rolling.view)
     if row is None:
         return None
-    entity, mine = known.of[rolling.view]
+    entity, mine = known.entities[rolling.view]
     event, end = known.outcomes[rolling.value], int(row["available_at"])
     begin = end - 60 * rolling.hours
     inside = mine & (event.known != NEVER) & (event.known >= begin) & (event.known < end)
     places = np.flatnonzero(inside)
     newest = places[np.argsort(event.known[places], kind="stable")][::-1][:LAST]
-    return Behind(
+    return SourceEvents(
         entity=entity,
-        window=f"{_shown(begin)} to {_shown(end)}",
+        window=f"{_utc_text(begin)} to {_utc_text(end)}",
         events=len(places),
         last=[
-            Seen(
+            RawEvent(
                 of=name_of(known.requests.iloc[place]),
                 told={rolling.value: float(event.value[place])},
-                known_at=_shown(int(event.known[place])),
+                known_at=_utc_text(int(event.known[place])),
             )
             for place in newest.tolist()
         ],
     )
 
 
-def _observation(known: Known, feature: str) -> Behind | None:
+def _observation(known: FlightHistory, feature: str) -> SourceEvents | None:
     row = known.row("weather")
     if row is None:
         return None
-    at = _shown(int(row["known_at"]))
-    entity = known.of["weather"][0]
+    at = _utc_text(int(row["known_at"]))
+    entity = known.entities["weather"][0]
     window = f"{known.config.weather_hours} hours before T"
-    seen = Seen(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
-    return Behind(entity=entity, window=window, events=1, last=[seen])
+    seen = RawEvent(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
+    return SourceEvents(entity=entity, window=window, events=1, last=[seen])
 
 
-def _aircraft(known: Known) -> Behind | None:
+def _aircraft(known: FlightHistory) -> SourceEvents | None:
     """The departures and landings of the aircraft that were known, the newest first."""
-    entity, mine = known.of["aircraft"]
+    entity, mine = known.entities["aircraft"]
     flown = known.flights[mine & bool(entity)]
     rows = []
     for what, column, delay in (
@@ -190,7 +190,10 @@ def _aircraft(known: Known) -> Behind | None:
             name = name_of(flown.iloc[place])
             told = {delay: number(flown[delay].iloc[place])}
             rows.append(
-                (int(at[place]), Seen(of=f"{name} {what}", told=told, known_at=_shown(at[place])))
+                (
+                    int(at[place]),
+                    RawEvent(of=f"{name} {what}", told=told, known_at=_utc_text(at[place])),
+                )
             )
     if not rows:
         return None
@@ -198,7 +201,7 @@ def _aircraft(known: Known) -> Behind | None:
     window = f"{known.config.aircraft_hours} hours before T"
     oldest = known.at - 60 * known.config.aircraft_hours
     fresh = [seen for at, seen in newest if at >= oldest]
-    return Behind(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
+    return SourceEvents(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
 
 
 def name_of(row: pd.Series) -> str:
@@ -213,5 +216,5 @@ def number(value: object) -> float | None:
     return None if np.isnan(found) else found
 
 
-def _shown(minute: int) -> str:
+def _utc_text(minute: int) -> str:
     return f"{instant(int(minute)):%Y-%m-%d %H:%M}Z"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.models.trees import limited, membership
+from pipeline.models.trees import limit_threads, membership
 from pipeline.shared.config.monitor import Diagnosis
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import roc_auc
@@ -28,7 +28,7 @@ _NO_DOUBT = 0.03
 
 
 @dataclass(frozen=True)
-class Side:
+class WindowLosses:
     """One window: its inputs (rows, features; float32), each row's loss in nats, and its day.
 
     The reference's losses are of models that have not seen the row's day, or the comparison would
@@ -77,10 +77,12 @@ class Decomposition(Record):
     identifiable: bool
 
 
-def decompose(reference: Side, window: Side, config: Diagnosis, inputs: str) -> Decomposition:
+def decompose(
+    reference: WindowLosses, window: WindowLosses, config: Diagnosis, inputs: str
+) -> Decomposition:
     """Take the change of the mean loss apart; `inputs` says by which the windows are told apart."""
     rng = np.random.default_rng(config.seed)
-    with limited(1):
+    with limit_threads(1):
         theirs, ours = _doubt(reference, window, config, rng)
     before, after = _Days(reference.day, config.draws, rng), _Days(window.day, config.draws, rng)
     plain, seen = before.means(reference.loss), after.means(window.loss)
@@ -99,7 +101,7 @@ def decompose(reference: Side, window: Side, config: Diagnosis, inputs: str) -> 
 
 
 def _doubt(
-    reference: Side, window: Side, config: Diagnosis, rng: np.random.Generator
+    reference: WindowLosses, window: WindowLosses, config: Diagnosis, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each row's chance of being the other window's, by a classifier that never saw its day."""
     sides = (reference, window)

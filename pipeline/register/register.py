@@ -43,13 +43,13 @@ def register(
         ReleaseRefused: commit, data, model, features and config come from different runs.
         DataUnavailable: the remote cannot take the data.
     """
-    _require(verdict, training, champion)
+    _require_passed(verdict, training, champion)
     known = versions.find_version(config, verdict.challenger)
-    if known is not None and _stands(known, champion):
+    if known is not None and _keeps_release(known, champion):
         return known, False
     with tempfile.TemporaryDirectory() as name:
         papers = Path(name)
-        tags = _papers(config, papers, verdict, training)
+        tags = _seal_release(config, papers, verdict, training)
         dvc_lock.push()
         if known is None:
             run_id = versions.find_run(config, training.digest) or versions.record(config, training)
@@ -63,13 +63,13 @@ def register(
     return versions.add_version(config, run_id, training.digest, tags), True
 
 
-def _stands(known: Version, champion: Version | None) -> bool:
+def _keeps_release(known: Version, champion: Version | None) -> bool:
     """A champion keeps its release; so does who is registered with this very verdict."""
     is_champion = champion is not None and champion.digest == known.digest
     return is_champion or known.tag("verdict_hash") == file_hash(EVALUATE / "verdict.json")
 
 
-def _papers(
+def _seal_release(
     config: RegisterConfig, folder: Path, verdict: Verdict, training: Training
 ) -> dict[str, str]:
     """Gather, describe and seal what the checkout holds; what the registry will show of it."""
@@ -87,7 +87,7 @@ def _log_verdict(config: RegisterConfig, run_id: str) -> None:
     versions.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
 
 
-def _require(verdict: Verdict, training: Training, champion: Version | None) -> None:
+def _require_passed(verdict: Verdict, training: Training, champion: Version | None) -> None:
     if not verdict.passed:
         failed = sum(check.blocking and not check.passed for check in verdict.checks)
         raise RegistryRefused(
@@ -141,7 +141,7 @@ def run() -> str:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION
     if alias == CHAMPION:
-        _write_down(version, None)
+        _record_promotion(version, None)
         champions.follow(config)
     else:
         versions.set_alias(config, alias, version.number)
@@ -175,13 +175,13 @@ def promote() -> str:
             "run `make evaluate register`"
         )
     release.fetch(config, challenger)
-    _write_down(challenger, champion)
+    _record_promotion(challenger, champion)
     champions.follow(config)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
 
 
-def _write_down(version: Version, before: Version | None) -> None:
+def _record_promotion(version: Version, before: Version | None) -> None:
     """Say in the ledger who serves from now on: without a rollout, all at once."""
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     now = rollout_ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())

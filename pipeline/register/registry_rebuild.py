@@ -21,7 +21,7 @@ from pipeline.shared.secrets import Address
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRelease:
     """A whole release that lies outside the registry's database: its digest, papers and model."""
 
     digest: str
@@ -30,11 +30,11 @@ class Kept:
     number: str | None
 
 
-def kept_releases(config: RegisterConfig) -> dict[str, Kept]:
+def kept_releases(config: RegisterConfig) -> dict[str, KeptRelease]:
     """Every whole release in the release store and among the registry's files, by its digest."""
     numbers = _numbers()
     models = {file_hash(path): path for path in _models(config)}
-    found: dict[str, Kept] = {}
+    found: dict[str, KeptRelease] = {}
     for record in _records(config):
         try:
             digest = file_hash(record)
@@ -43,7 +43,7 @@ def kept_releases(config: RegisterConfig) -> dict[str, Kept]:
         except (PipelineError, UsageError, KeyError, ValueError):
             continue  # not whole: nothing is taken from it
         found.setdefault(
-            digest, Kept(digest, record.parent, models[sealed.model], numbers.get(digest))
+            digest, KeptRelease(digest, record.parent, models[sealed.model], numbers.get(digest))
         )
     return found
 
@@ -77,14 +77,14 @@ def _numbers() -> dict[str, str]:
     return found
 
 
-def side_of(one: Kept) -> Side:
+def side_of(one: KeptRelease) -> Side:
     """A kept release as the ledger names it."""
     assert one.number is not None, "only a release of a known version is anybody's side"
     sealed = release.read(one.papers, one.digest)
     return Side(version=one.number, release=one.digest, features=sealed.features)
 
 
-def versions(known: list[Entry], kept: dict[str, Kept]) -> dict[int, Kept]:
+def restorable_versions(known: list[Entry], kept: dict[str, KeptRelease]) -> dict[int, KeptRelease]:
     """The versions that can be made again, by number: of each the release that served last."""
     found = {int(one.number): one for one in kept.values() if one.number is not None}
     for entry in known:
@@ -94,7 +94,7 @@ def versions(known: list[Entry], kept: dict[str, Kept]) -> dict[int, Kept]:
     return found
 
 
-def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
+def rebuild(config: RegisterConfig, made: dict[int, KeptRelease]) -> None:
     """Put a registry of these versions in the place of one that was lost, with the ledger's alias.
 
     It appears whole: it is made under another name beside, and a kill leaves nothing in its place.
@@ -115,11 +115,11 @@ def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
     }
     tracking.restore(beside, restored)
     champions.follow(beside)
-    _challenger(beside)
+    _set_challenger(beside)
     temporary.rename(path)
 
 
-def _challenger(config: RegisterConfig) -> None:
+def _set_challenger(config: RegisterConfig) -> None:
     """The newest version that was judged against the champion is its challenger again."""
     champion, versions = champions.current(config), tracking.held(config).versions
     judged = [
@@ -131,7 +131,7 @@ def _challenger(config: RegisterConfig) -> None:
         tracking.set_alias(config, tracking.CHALLENGER, str(max(judged)))
 
 
-def unreadable(config: RegisterConfig) -> str:
+def read_error(config: RegisterConfig) -> str:
     """Why a registry has no versions to read; "" where it has.
 
     Raises:
@@ -145,7 +145,7 @@ def unreadable(config: RegisterConfig) -> str:
     return ""
 
 
-def lacks(config: RegisterConfig, known: list[Entry]) -> str:
+def missing_champion(config: RegisterConfig, known: list[Entry]) -> str:
     """Which version of the ledger's champion a readable registry lacks; "" where it has it."""
     if not known:
         return ""

@@ -52,7 +52,7 @@ class Item(Record):
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class Rebuild:
     """A checkout in which the graph ran again, and the papers of what it had made before."""
 
     folder: Path
@@ -72,7 +72,7 @@ class Rebuilt:
         return paper if paper.is_file() else dvc_lock.cached(md5, self.cache)
 
 
-def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
+def compare_outputs(rebuilt: Rebuild, config: ReproduceConfig) -> list[Item]:
     """Every output of every stage against the recorded one, in the order of the flow."""
     return [
         _output(rebuilt, config, stage, path, md5)
@@ -81,7 +81,9 @@ def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
     ]
 
 
-def same(stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different") -> Item:
+def compare_values(
+    stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different"
+) -> Item:
     """Two short texts that should be the same, such as digests, and the answer if they are not."""
     answer = "equal" if recorded == found else otherwise
     if answer == "equal" and recorded != found:
@@ -89,10 +91,10 @@ def same(stage: str, what: str, recorded: str, found: str, otherwise: Answer = "
     return Item(stage=stage, what=what, answer=answer, recorded=recorded, found=found)
 
 
-def _output(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
+def _output(rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
     found = dvc_lock.md5(rebuilt.folder / path)
     if found == md5:
-        return same(stage, path, md5, found)
+        return compare_values(stage, path, md5, found)
     answer, detail = _content(rebuilt, config, stage, path, md5)
     why = WHY.get(Path(path).name, "") if answer == "within tolerance" else ""
     told = f"{detail}; {why}" if why else detail
@@ -101,7 +103,7 @@ def _output(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md
 
 
 def _content(
-    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+    rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
     """What files of other bytes have in common: the first difference decides."""
     new = rebuilt.folder / path
@@ -122,11 +124,11 @@ def _content(
 
 
 def _file(
-    rebuilt: Rebuilt, old: Path, path: str, predictions: float, figures: float
+    rebuilt: Rebuild, old: Path, path: str, predictions: float, figures: float
 ) -> tuple[Answer, str]:
     new, kind = rebuilt.folder / path, Path(path).suffix
     if kind == ".parquet":
-        return tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
+        return compare_tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
     if kind == ".onnx":
         return _models(rebuilt, Path(path).stem, predictions)
     if kind in _PICTURES:
@@ -134,11 +136,11 @@ def _file(
     recorded = old.read_text(encoding="utf-8")
     for was, now in rebuilt.expected.items():
         recorded = recorded.replace(was, now)
-    return texts(recorded, new.read_text(encoding="utf-8"), figures)
+    return compare_texts(recorded, new.read_text(encoding="utf-8"), figures)
 
 
 def _folder(
-    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+    rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
     old = dvc_lock.members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
@@ -160,7 +162,7 @@ def _rank(answer: Answer) -> int:
     return ("equal", "within tolerance", "different").index(answer)
 
 
-def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
+def compare_tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
     """Two tables: the same columns and rows, and numbers no further apart than `tolerance`."""
     if list(old) != list(new) or not old.index.equals(new.index):
         extra = sorted(map(str, set(old) ^ set(new)))
@@ -168,7 +170,7 @@ def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answ
             f"{len(old):,} rows of {old.shape[1]} columns were recorded, {len(new):,} of "
             f"{new.shape[1]} are there{f'; columns {extra[:5]}' if extra else ''}"
         )
-    apart = {str(name): _apart(old[name], new[name]) for name in old}
+    apart = {str(name): _largest_difference(old[name], new[name]) for name in old}
     largest = max(apart, key=lambda name: apart[name], default="")
     if not largest or apart[largest] == 0:
         return "equal", "the same rows in other bytes"
@@ -178,7 +180,7 @@ def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answ
     return answer, f"{detail} in {largest}"
 
 
-def _apart(old: pd.Series, new: pd.Series) -> float:
+def _largest_difference(old: pd.Series, new: pd.Series) -> float:
     """The largest difference of two columns; infinite where they cannot be subtracted."""
     if old.dtype != new.dtype or (old.isna() != new.isna()).any():
         return float("inf")
@@ -189,7 +191,7 @@ def _apart(old: pd.Series, new: pd.Series) -> float:
     return float(np.abs(was[differing] - now[differing]).max(initial=0.0))
 
 
-def _models(rebuilt: Rebuilt, name: str, tolerance: float) -> tuple[Answer, str]:
+def _models(rebuilt: Rebuild, name: str, tolerance: float) -> tuple[Answer, str]:
     """A model's bytes say little: how far are its predictions from the recorded ones?"""
     column = "challenger" if name == "model" else name
     path = str(PREDICTIONS)
@@ -198,14 +200,14 @@ def _models(rebuilt: Rebuilt, name: str, tolerance: float) -> tuple[Answer, str]
     if not (md5 and old.is_file() and new.is_file()):
         return "different", "other bytes, and no predictions to compare"
     columns = [*FLIGHT_KEY, column]
-    answer, detail = tables(
+    answer, detail = compare_tables(
         pd.read_parquet(old, columns=columns), pd.read_parquet(new, columns=columns), tolerance
     )
     same_predictions = "other bytes, the same predictions"
     return (answer, same_predictions) if answer == "equal" else (answer, f"predictions: {detail}")
 
 
-def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
+def compare_texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
     """Two texts: the same words, and numbers no further apart than `tolerance`.
 
     Digests stand for files, which are compared themselves: that they differ is only counted.

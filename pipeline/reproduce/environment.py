@@ -17,7 +17,7 @@ _UV = Path(__file__).resolve().parents[2] / ".ci/registry.py"
 """Runs uv with what pip is told, too: one of both may be all that names the user's registry."""
 
 
-def pinned(text: str) -> dict[str, str]:
+def pinned_versions(text: str) -> dict[str, str]:
     """What a lock file pins for this machine: canonical names and versions."""
     entries = filter(None, map(str.strip, text.replace("\\\n", " ").splitlines()))
     wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
@@ -28,12 +28,12 @@ def pinned(text: str) -> dict[str, str]:
     }
 
 
-def needed(text: str) -> dict[str, str]:
+def required_versions(text: str) -> dict[str, str]:
     """What has to be installed here of a lock: all that it pins but what no training asks for."""
-    return pinned(requirements.without(text, requirements.APART))
+    return pinned_versions(requirements.without(text, requirements.APART))
 
 
-def installed() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """What this Python can import, by canonical name."""
     found: dict[str, str] = {}
     for one in distributions():
@@ -50,7 +50,7 @@ def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
     ]
 
 
-def fitting(recorded: Path, python: str, rebuild: bool) -> Path:
+def find_environment(recorded: Path, python: str, rebuild: bool) -> Path:
     """The folder of the programs of an environment that is the lock's.
 
     That is this one where it fits; else one that is built, if `rebuild` says so, and kept.
@@ -58,7 +58,9 @@ def fitting(recorded: Path, python: str, rebuild: bool) -> Path:
     Raises:
         EnvironmentUnfit: packages differ and may not be built, or cannot be.
     """
-    differing = differences(needed(recorded.read_text(encoding="utf-8")), installed())
+    differing = differences(
+        required_versions(recorded.read_text(encoding="utf-8")), installed_versions()
+    )
     if not differing:
         return Path(sys.executable).parent
     if not rebuild:
@@ -67,10 +69,10 @@ def fitting(recorded: Path, python: str, rebuild: bool) -> Path:
             f"{'; '.join(differing[:5])}; `make reproduce VERSION=... REBUILD_ENV=1` builds that "
             "environment beside this one"
         )
-    return _built(recorded, python)
+    return _build_environment(recorded, python)
 
 
-def _built(recorded: Path, python: str) -> Path:
+def _build_environment(recorded: Path, python: str) -> Path:
     """An environment with exactly the lock's packages; one that was built before is used again."""
     folder = (ENVIRONMENTS / f"{file_hash(recorded)[:12]}-python{_minor(python)}").absolute()
     done = folder / "installed"

@@ -12,7 +12,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
-from pipeline.reproduce.compare import Item, Rebuilt
+from pipeline.reproduce.compare import Item, Rebuild
 from pipeline.shared import checkouts, dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -50,25 +50,27 @@ def run(
         NotReproduced: something differs; the first stage that does is named.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = champions.named(registry, _served(at) if at else version)
+    registered = champions.named(registry, _served_version(at) if at else version)
     sealed, papers, model = release.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, papers / release.PATCH) as folder:
         shutil.copyfile(papers / dvc_lock.LOCK, folder / dvc_lock.LOCK)
         release.require_in_step(sealed, papers, model, folder)
         # The commit's lock: what is built and run from the registry's would be the registry's.
-        programs = environment.fitting(folder / release.ENVIRONMENT, sealed.python, rebuild_env)
+        programs = environment.find_environment(
+            folder / release.ENVIRONMENT, sealed.python, rebuild_env
+        )
         dvc_lock.use_remote(folder, dvc_lock.remote(Path()))
         dvc_lock.pull(folder, _json(papers / release.OUTPUTS))
         shutil.rmtree(folder / "data")  # it is in the cache; here stands only what is made anew
-        _set_apart(registry, folder, papers)
-        rebuilt = Rebuilt(
+        _isolate_registry(registry, folder, papers)
+        rebuilt = Rebuild(
             folder=folder,
             papers=papers,
             lock=dvc_lock.read_lock(papers / dvc_lock.LOCK),
-            expected=_trained_with(folder, threads),
+            expected=_override_threads(folder, threads),
         )
         finished = dvc_lock.rerun(folder, programs)
-        outputs = compare.outputs(rebuilt, config)
+        outputs = compare.compare_outputs(rebuilt, config)
         found = Reproduction(
             version=registered.number,
             release=registered.tag("release"),
@@ -81,10 +83,10 @@ def run(
         )
     path = REPRODUCE / f"version-{registered.number}.json"
     write_json(path, found.model_dump())
-    return _answer(found, path)
+    return _summary(found, path)
 
 
-def _served(at: str) -> str:
+def _served_version(at: str) -> str:
     """The number of the version that served most of the traffic at an instant."""
     entry = rollout_ledger.at(rollout_ledger.moment(at))
     if entry is None:
@@ -92,7 +94,7 @@ def _served(at: str) -> str:
     return rollout_ledger.serving_most(entry.move).version
 
 
-def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
+def _isolate_registry(registry: RegisterConfig, folder: Path, papers: Path) -> None:
     """Give the checkout a registry of its own, whose champion is the one that was judged against.
 
     Whatever registry its config names, a rebuilt run must not land there.
@@ -119,7 +121,7 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 
 
-def _trained_with(folder: Path, threads: int) -> dict[str, str]:
+def _override_threads(folder: Path, threads: int) -> dict[str, str]:
     """Change the number of threads on purpose, and say which recorded text that changes."""
     if not threads:
         return {}
@@ -135,7 +137,7 @@ def _trained_with(folder: Path, threads: int) -> dict[str, str]:
     return {found[0].replace("threads", '"threads"'): f'"threads": {threads}'}
 
 
-def headlines(sealed: Release, rebuilt: Rebuilt, outputs: list[Item]) -> list[Item]:
+def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[Item]) -> list[Item]:
     """What people ask first: the snapshots, the model, and its predictions, by their hashes.
 
     Where hashes differ, the output that they stand for says by how much.
@@ -154,7 +156,7 @@ def headlines(sealed: Release, rebuilt: Rebuilt, outputs: list[Item]) -> list[It
     ]
     answers = {output.what: output.answer for output in outputs}
     return [
-        compare.same(stage, what, was, now, answers.get(str(path), "different"))
+        compare.compare_values(stage, what, was, now, answers.get(str(path), "different"))
         for stage, what, was, now, path in asked
     ]
 
@@ -168,10 +170,10 @@ def _json(path: Path) -> dict[str, Any]:
     return dict(read_json(path, "reproduce")) if path.is_file() else {}
 
 
-def _answer(found: Reproduction, path: Path) -> str:
+def _summary(found: Reproduction, path: Path) -> str:
     items = [*found.headlines, *found.outputs]
     shown = [*found.headlines, *(o for o in found.outputs if o.answer != "equal")]
-    rows = "\n".join(f"  {i.stage:<9} {i.what:<30} {i.answer:<17} {_told(i)}" for i in shown)
+    rows = "\n".join(f"  {i.stage:<9} {i.what:<30} {i.answer:<17} {_item_text(i)}" for i in shown)
     equal = sum(output.answer == "equal" for output in found.outputs)
     counted = f"{equal} of {len(found.outputs)} outputs equal byte for byte"
     differing = [item.stage for item in items if item.answer == "different"]
@@ -187,7 +189,7 @@ def _answer(found: Reproduction, path: Path) -> str:
     return f"version {found.version} is what was registered: {counted} -> {path}\n{rows}"
 
 
-def _told(item: Item) -> str:
+def _item_text(item: Item) -> str:
     if item.answer == "equal":
         return item.recorded[:12]
     return item.detail or f"{item.recorded[:12]} was recorded, {item.found[:12]} is there"

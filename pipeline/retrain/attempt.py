@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.monitor.monitored_model import live
+from pipeline.monitor.monitored_model import live_champion
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Move
 from pipeline.register.register import run as register
@@ -27,8 +27,8 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Kind, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
 
-Told = dict[str, object]
-_SAID = 400
+Payload = dict[str, object]
+_REASON_LENGTH = 400
 """Characters of a refusal that are kept: what failed comes first."""
 _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "data": {PipelineError: "refused data", errors.GraphFailed: "failed"},
@@ -42,13 +42,13 @@ _RESULTS: dict[str, dict[type[PipelineError], str]] = {
 
 
 @dataclass(frozen=True)
-class Begun:
+class OpenAttempt:
     """An attempt that goes on: since when, with how many ledger entries before it, how far."""
 
     at: pd.Timestamp
     as_of: str
     entries: int
-    done: dict[str, Told]
+    done: dict[str, Payload]
     source: Source
 
     @property
@@ -56,14 +56,14 @@ class Begun:
         """Whether the gate found nothing new in the challenger but the newest days."""
         return bool(self.done.get("gate", {}).get("fast_track"))
 
-    def mine(self) -> list[Move]:
+    def moves(self) -> list[Move]:
         """What the ledger has seen since it began."""
         return [entry.move for entry in rollout_ledger.entries()[self.entries :]]
 
 
-def begun(at: pd.Timestamp, as_of: str, source: Source) -> Begun:
+def open_attempt(at: pd.Timestamp, as_of: str, source: Source) -> OpenAttempt:
     """A new attempt, or the one that the journal holds unfinished."""
-    done: dict[str, Told] = {}
+    done: dict[str, Payload] = {}
     entries: int | None = None
     for event in journal.events():
         if event.kind == "attempt":
@@ -73,13 +73,13 @@ def begun(at: pd.Timestamp, as_of: str, source: Source) -> Begun:
         elif event.kind == "step" and entries is not None:
             done[event.told["step"]] = event.told
     if entries is None:
-        put_back()
+        restore_data()
         entries, done = len(rollout_ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
-    return Begun(at, as_of, entries, done, source)
+    return OpenAttempt(at, as_of, entries, done, source)
 
 
-def put_back() -> None:
+def restore_data() -> None:
     """Have whole data again, those from before an attempt that was killed or refused at its data.
 
     Raises:
@@ -91,15 +91,17 @@ def put_back() -> None:
             as_of, whole = event.told["as_of"], False
         whole = whole or (event.kind == "step" and event.told["step"] == "data")
     if not whole:
-        windows.back(as_of)
+        windows.undo(as_of)
         dvc_lock.repro("features")
 
 
-def attempted(at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source) -> Attempt:
+def run_attempt(
+    at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source
+) -> Attempt:
     """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
-    going_on = begun(at, as_of, source)
+    going_on = open_attempt(at, as_of, source)
     for step, act in STEPS.items():
-        if step in going_on.done and not _is_put_back(step, going_on):
+        if step in going_on.done and not _was_undone(step, going_on):
             continue
         say(f"{step} ...")
         try:
@@ -107,19 +109,19 @@ def attempted(at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: 
         except StorageFailed:
             raise
         except PipelineError as refusal:
-            return _ended(going_on, step, refusal)
+            return _record_end(going_on, step, refusal)
         if step not in going_on.done:
             journal.add(at, "step", {"step": step, **told})
             going_on.done[step] = told
-    return _ended(going_on, "", None)
+    return _record_end(going_on, "", None)
 
 
-def _is_put_back(step: str, going_on: Begun) -> bool:
+def _was_undone(step: str, going_on: OpenAttempt) -> bool:
     """Whether a step's work was undone when the loop began again."""
     return step == "calendar" and "data" not in going_on.done
 
 
-def _ended(going_on: Begun, step: str, refusal: PipelineError | None) -> Attempt:
+def _record_end(going_on: OpenAttempt, step: str, refusal: PipelineError | None) -> Attempt:
     """Write down how the attempt ended, and at which step; `why` is for people."""
     result = "promoted" if refusal is None else _result(step, refusal)
     trained = refusal is None or step not in ("calendar", "data", "guards")
@@ -132,7 +134,7 @@ def _ended(going_on: Begun, step: str, refusal: PipelineError | None) -> Attempt
         }
     )
     words = "" if refusal is None else f"{type(refusal).__name__}: {' '.join(str(refusal).split())}"
-    told = {"step": step, "why": words[:_SAID], **attempt.model_dump(exclude={"at"})}
+    told = {"step": step, "why": words[:_REASON_LENGTH], **attempt.model_dump(exclude={"at"})}
     journal.add(going_on.at, "ended", told)
     return attempt
 
@@ -142,29 +144,29 @@ def _result(step: str, refusal: PipelineError) -> str:
     return next((known[kind] for kind in type(refusal).__mro__ if kind in known), "failed")
 
 
-def _calendar(going_on: Begun) -> Told:
-    _, window = live()
+def _calendar(going_on: OpenAttempt) -> Payload:
+    _, window = live_champion()
     moves = windows.move(going_on.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 
-def _data(_: Begun) -> Told:
+def _data(_: OpenAttempt) -> Payload:
     dvc_lock.repro("features")
     return {}
 
 
-def _guards(_: Begun) -> Told:
+def _guards(_: OpenAttempt) -> Payload:
     checks = require_sound()
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 
-def figures_of(verdict: Verdict) -> dict[str, float]:
+def gate_figures(verdict: Verdict) -> dict[str, float]:
     """What the journal keeps of a verdict: by these a refresh is decided, slices apart."""
     kept = (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT)
     return {c.name: c.found for c in verdict.checks if c.blocking and c.kind in kept}
 
 
-def _gate(_: Begun) -> Told:
+def _gate(_: OpenAttempt) -> Payload:
     dvc_lock.repro("evaluate")
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
@@ -174,11 +176,11 @@ def _gate(_: Begun) -> Told:
         "model": training.digest,
         "rows": training.rows,
         "judged": verdict.window,
-        "found": figures_of(verdict),
+        "found": gate_figures(verdict),
     }
 
 
-def _register(_: Begun) -> Told:
+def _register(_: OpenAttempt) -> Payload:
     register()
     challenger = versions.aliased(load(RegisterConfig), versions.CHALLENGER)
     trained = read_record(Training, TRAIN / "training.json", "train").digest
@@ -191,23 +193,23 @@ def _register(_: Begun) -> Told:
     return {"version": challenger.number}
 
 
-def _shadow(going_on: Begun) -> Told:
+def _shadow(going_on: OpenAttempt) -> Payload:
     if going_on.fast_track:
         return {"left out": "the champion of last week with newer days: its canary is short, too"}
-    mine = going_on.mine()
+    mine = going_on.moves()
     if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
         _require_not_over(mine)
         shadow(going_on.source, only_serving=True)
-    return _when(going_on, "shadow passed")
+    return _transition(going_on, "shadow passed")
 
 
-def _canary(going_on: Begun) -> Told:
-    mine = going_on.mine()
+def _canary(going_on: OpenAttempt) -> Payload:
+    mine = going_on.moves()
     if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
         _require_not_over(mine)
         # Drawn alike, so that the same data give the same journal again.
         canary(going_on.source, draw="loop", fast_track=going_on.fast_track)
-    return _when(going_on, "promoted")
+    return _transition(going_on, "promoted")
 
 
 def _require_not_over(mine: list[Move]) -> None:
@@ -220,13 +222,13 @@ def _require_not_over(mine: list[Move]) -> None:
         raise errors.NotPromoted(f"{mine[-1].rollout} ended {mine[-1].event}; see `make rollout`")
 
 
-def _when(going_on: Begun, event: str) -> Told:
+def _transition(going_on: OpenAttempt, event: str) -> Payload:
     """When a transition of this attempt was, by the ledger."""
-    move = next(move for move in going_on.mine() if move.event == event)
+    move = next(move for move in going_on.moves() if move.event == event)
     return {"rollout": move.rollout, "on": f"{move.at:%Y-%m-%dT%H:%MZ}"}
 
 
-STEPS: dict[str, Callable[[Begun], Told]] = {
+STEPS: dict[str, Callable[[OpenAttempt], Payload]] = {
     "calendar": _calendar,
     "data": _data,
     "guards": _guards,

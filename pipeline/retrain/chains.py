@@ -22,12 +22,12 @@ from pipeline.shared.databases import ANEW, damage
 from pipeline.shared.errors import quoted
 
 
-def chain(path: Path, what: str) -> Iterator[Finding]:
+def check_chain(path: Path, what: str) -> Iterator[Finding]:
     """What is broken of a chain or of its copy."""
     (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
     copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
-        yield from _lost(path) if path == rollout_ledger.LEDGER else ()
+        yield from _lost_ledger(path) if path == rollout_ledger.LEDGER else ()
         return
     agree = sum(a.hash == b.hash for a, b in zip(ours, copied, strict=False))
     if not wrong and not copy_wrong and agree == len(copied):
@@ -44,7 +44,8 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
         yield Finding(
             path,
             wrong or f"it holds {len(ours)} entries, {len(copied)} were written",
-            f"its copy {copy.name} holds {len(copied)}, all hashes hold{_end(path, copied)}",
+            f"its copy {copy.name} holds {len(copied)}, all hashes hold"
+            f"{_state_at_end(path, copied)}",
             f"write the {what} anew from the copy",
             lambda: _write(path, what, copied, path),
         )
@@ -53,7 +54,7 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
         yield Finding(
             path,
             f"{wrong}; its copy: {copy_wrong}",
-            f"{len(best)} entries can be read, all hashes hold{_end(path, best)}",
+            f"{len(best)} entries can be read, all hashes hold{_state_at_end(path, best)}",
             f"write the {what} anew from these",
             lambda: _write(path, what, best, path, copy),
         )
@@ -62,7 +63,7 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
             path,
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
-            f"by the {what}{_end(path, ours)}; by the copy{_end(path, copied)}",
+            f"by the {what}{_state_at_end(path, ours)}; by the copy{_state_at_end(path, copied)}",
             f"a person's: look who is right, then move the other aside, as by `mv {quoted(path)} "
             f"{quoted(f'{path}.broken')}`",
         )
@@ -70,19 +71,19 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
     """A new chain takes the place of what is broken, which stays until then: a kill loses none."""
-    if path == rollout_ledger.LEDGER and (later := _later(links)) is not None:
+    if path == rollout_ledger.LEDGER and (later := _later_promotion(links)) is not None:
         links = [*links, hash_chain.next_link(links, later.model_dump_json())]
     for one in broken:
         set_aside(one, keep=True)
     hash_chain.write_chain(path, what, links)
 
 
-def _end(path: Path, links: list[Link]) -> str:
+def _state_at_end(path: Path, links: list[Link]) -> str:
     """Who is champion at a ledger's end, and what the registry says came after it."""
     if path != rollout_ledger.LEDGER or not links:
         return ""
     words = f", champion is {_champion(links).shown}"
-    if (later := _later(links)) is None:
+    if (later := _later_promotion(links)) is None:
         return words
     return f"{words}; the registry knows of a later promotion, which is added: {later.by}"
 
@@ -91,17 +92,17 @@ def _champion(links: list[Link]) -> Side:
     return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
 
 
-def _held(config: RegisterConfig) -> Held:
+def _registry_contents(config: RegisterConfig) -> Held:
     """What a whole local registry holds; nothing of a broken one."""
     path = config.database
-    if path is None or not path.is_file() or damage(path) or registry_rebuild.unreadable(config):
+    if path is None or not path.is_file() or damage(path) or registry_rebuild.read_error(config):
         return Held()
     return versions.held(config)
 
 
-def _later(links: list[Link]) -> Move | None:
+def _later_promotion(links: list[Link]) -> Move | None:
     """The promotion that these entries lack, where the champion's approval names a later entry."""
-    held = _held(load(RegisterConfig))
+    held = _registry_contents(load(RegisterConfig))
     version = held.versions.get(held.aliases.get(CHAMPION, ""))
     given = versions.approvals(version)[-1:] if version else []
     if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
@@ -119,10 +120,10 @@ def _later(links: list[Link]) -> Move | None:
     )
 
 
-def _lost(path: Path) -> Iterator[Finding]:
+def _lost_ledger(path: Path) -> Iterator[Finding]:
     """No ledger and no copy: the registry or the request log may know who was champion."""
     config = load(RegisterConfig)
-    held = _held(config)
+    held = _registry_contents(config)
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
     if number in held.versions:
         version = held.versions[number]

@@ -100,11 +100,11 @@ def require_sound() -> list[Check]:
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
     limits = load(RetrainConfig).guards
-    rows, flights = read(config.whole), _arrived(config.whole)
-    return checked(rows, flights, limits, load(MonitorConfig).outcome, gate)
+    rows, flights = read(config.whole), _arrived_flights(config.whole)
+    return check_rows(rows, flights, limits, load(MonitorConfig).outcome, gate)
 
 
-def _arrived(window: Window) -> pd.DataFrame:
+def _arrived_flights(window: Window) -> pd.DataFrame:
     """The accepted flights of a window, with the hour in which each is scheduled to leave."""
     flights, _ = accepted()
     hour = (flights["sched_dep_time"] // 100) % 24
@@ -124,7 +124,7 @@ def guards() -> str:
     return f"{len(checks)} guards let {load(TrainConfig).whole.last} be learned from: {told}"
 
 
-def checked(
+def check_rows(
     rows: pd.DataFrame,
     flights: pd.DataFrame,
     limits: Guards,

@@ -2,7 +2,7 @@
 
 from pipeline.retrain import journal
 from pipeline.retrain.journal import Event
-from pipeline.retrain.policy import Asked, Attempt, replayed
+from pipeline.retrain.policy import Attempt, PolicyCheck, differing_decisions
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused
 
 
@@ -13,10 +13,10 @@ def attempts(events: list[Event]) -> list[Attempt]:
     return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in told]
 
 
-def asked(events: list[Event]) -> list[Asked]:
+def recorded_checks(events: list[Event]) -> list[PolicyCheck]:
     """Every check with the attempts that had ended before it: what its decision rests on."""
     return [
-        Asked.model_validate({**event.told, "attempts": attempts(events[:place])})
+        PolicyCheck.model_validate({**event.told, "attempts": attempts(events[:place])})
         for place, event in enumerate(events)
         if event.kind == "check"
     ]
@@ -29,13 +29,13 @@ def decisions() -> str:
         RegistryRefused: the loop has not run here.
         ArtifactTampered: some decision comes out otherwise, or a line was rewritten.
     """
-    checks = asked(journal.events())
+    checks = recorded_checks(journal.events())
     if not checks:
         raise RegistryRefused(
             "the journal holds 0 checks, 1 is needed: `make loop` writes it; replays have one in "
             "state/replay/run"
         )
-    if other := replayed(checks):
+    if other := differing_decisions(checks):
         raise ArtifactTampered(
             f"{len(other)} of {len(checks)} decisions do not come out again, the first of "
             f"{other[0]}: the journal or the policy's code was changed; compare with `git log "

@@ -38,7 +38,7 @@ def command(words: str, project: str, as_of: str) -> str:
     return words
 
 
-def _chained(steps: list[str], project: str, as_of: str) -> None:
+def _chain_steps(steps: list[str], project: str, as_of: str) -> None:
     before = None
     for step in steps:
         task = command(words=STEPS[step], project=project, as_of=as_of).set_display_name(step)
@@ -51,10 +51,10 @@ def _chained(steps: list[str], project: str, as_of: str) -> None:
 @dsl.pipeline(name="retrain", description="Retrain, gate, register, shadow, canary")
 def retrain(project: str = "/project", as_of: str = "") -> None:
     """Every step, one after another."""
-    _chained(list(STEPS), project, as_of)
+    _chain_steps(list(STEPS), project, as_of)
 
 
-def compiled() -> None:
+def compile_pipeline() -> None:
     """Write what a cluster is given."""
     compiler.Compiler().compile(retrain, str(COMPILED))
 
@@ -65,7 +65,7 @@ def run(project: str, as_of: str, until: str) -> None:
 
     @dsl.pipeline(name="retrain")
     def some(project: str, as_of: str) -> None:
-        _chained(steps, project, as_of)
+        _chain_steps(steps, project, as_of)
 
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=f"{project}/state/kfp")
     some(project=project, as_of=as_of)
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--until", choices=STEPS, default=list(STEPS)[-1])
     chosen = parser.parse_args()
     if chosen.action == "compile":
-        compiled()
+        compile_pipeline()
     else:
         run(chosen.project, chosen.as_of, chosen.until)
     return 0

@@ -19,12 +19,12 @@ from pipeline.features.windows import ZONE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.retrain import journal
-from pipeline.retrain.attempt import attempted, put_back
+from pipeline.retrain.attempt import restore_data, run_attempt
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.policy import decide, is_check_day
 from pipeline.retrain.served import Year, serves_all
-from pipeline.retrain.signals import DAY, Feed, Watch, published, who_serves
+from pipeline.retrain.signals import DAY, Feed, Monitor, daily_file, who_serves
 from pipeline.rollout.traffic.source import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.loading import load
@@ -57,11 +57,11 @@ class Online(Protocol):
         """End the servers, if any run."""
 
 
-Sampled = Callable[[Year, float], Online]
+OpenOnline = Callable[[Year, float], Online]
 """Opens the online path for a share of a year's flights."""
 
 
-def loop(sampled: Sampled, until: str = "2013-12-31") -> str:
+def loop(sampled: OpenOnline, until: str = "2013-12-31") -> str:
     """Let time pass until a day, and keep the champion up meanwhile; how it stands then.
 
     `sampled` opens the online path for a sample of the traffic.
@@ -73,10 +73,10 @@ def loop(sampled: Sampled, until: str = "2013-12-31") -> str:
         StorageFailed: something could not be written; the same again goes on from there.
     """
     day = _day(until)
-    with alone():
-        for _ in lived(day, sampled):
+    with exclusive_lock():
+        for _ in run_days(day, sampled):
             pass
-        return _told()
+        return _summary()
 
 
 def _day(text: str) -> pd.Timestamp:
@@ -89,7 +89,7 @@ def _day(text: str) -> pd.Timestamp:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def exclusive_lock() -> Iterator[None]:
     """Be the only loop.
 
     Raises:
@@ -104,19 +104,19 @@ def alone() -> Iterator[None]:
         yield
 
 
-def lived(until: pd.Timestamp, sampled: Sampled, feed: Feed = published) -> Iterator[Event]:
+def run_days(until: pd.Timestamp, sampled: OpenOnline, feed: Feed = daily_file) -> Iterator[Event]:
     """Day by day what was written down, from where the journal stands."""
     known = who_serves()
     if not known:
         raise RegistryRefused(
             "the ledger has 0 entries, 1 is needed to begin: `make champion` registers a model"
         )
-    put_back()
+    restore_data()
     year = Year.of(YEAR)
-    watch, online = Watch.begun(year, feed), sampled(year, load(RetrainConfig).online_share)
+    watch, online = Monitor.from_ledger(year, feed), sampled(year, load(RetrainConfig).online_share)
     try:
         for day in _days(known, until):
-            yield from _passed(day, watch, online)
+            yield from _run_day(day, watch, online)
     finally:
         online.close()
 
@@ -134,15 +134,15 @@ def _first_day(known: list[Entry]) -> str:
     return f"{pd.Timestamp(known[0].move.at).tz_convert(ZONE):%Y-%m-%d}"
 
 
-def _passed(day: str, watch: Watch, online: Online) -> Iterator[Event]:
+def _run_day(day: str, watch: Monitor, online: Online) -> Iterator[Event]:
     """A day is over and its labels are there: look, and once a week decide and act."""
     now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
     known = [entry for entry in who_serves() if pd.Timestamp(entry.move.at) <= now]
     labels = watch.receive(_first_day(known), day)
-    alert = watch.outcome(known, now)
+    alert = watch.performance_alert(known, now)
     if is_check_day(now, load(RetrainConfig).policy):
-        yield from _checked(now, known, watch, online)
-    answered = watch.year.answered(known, watch.year.between(day, day))
+        yield from _check(now, known, watch, online)
+    answered = watch.year.predictions(known, watch.year.between(day, day))
     told = {
         "day": day,
         "flights": len(answered),
@@ -155,8 +155,8 @@ def _passed(day: str, watch: Watch, online: Online) -> Iterator[Event]:
     yield journal.add(now, "day", told)
 
 
-def _checked(
-    now: pd.Timestamp, known: list[Entry], watch: Watch, online: Online
+def _check(
+    now: pd.Timestamp, known: list[Entry], watch: Monitor, online: Online
 ) -> Iterator[Event]:
     """Ask the policy, unless a rollout still goes on; do what it says."""
     events, policy = journal.events(), load(RetrainConfig).policy
@@ -178,14 +178,14 @@ def _checked(
         yield from asked
     decision_told = asked[0].told["decision"]
     _say(now, f"{decision_told['action']}: {'; '.join(decision_told['reasons'])}")
-    if decision_told["action"] == "retrain" and not _ended(events, now):
+    if decision_told["action"] == "retrain" and not _has_ended(events, now):
         online.close()
         as_of = f"{now - DAY:%Y-%m-%d}"
-        attempt = attempted(now, as_of, lambda words: _say(now, words), online.source)
+        attempt = run_attempt(now, as_of, lambda words: _say(now, words), online.source)
         _say(now, f"attempt on data to {as_of}: {attempt.result}")
 
 
-def _ended(events: list[Event], now: pd.Timestamp) -> bool:
+def _has_ended(events: list[Event], now: pd.Timestamp) -> bool:
     return any(e.kind == "ended" and pd.Timestamp(e.at) == now for e in events)
 
 
@@ -197,7 +197,7 @@ def _say(now: pd.Timestamp, words: str) -> None:
     sys.stderr.write(f"loop: {now:%m-%d}  {words} ({time.monotonic() - _BEGAN:.0f} s)\n")
 
 
-def _told() -> str:
+def _summary() -> str:
     """How it stands, in a line."""
     every = journal.events()
     results = [attempt.result for attempt in attempts(every)]

@@ -23,7 +23,7 @@ Result = Literal[
 ]
 
 
-class Refreshed(Record):
+class RefreshGain(Record):
     """What refreshes changed: mean log loss less that of the champion before each, in nats.
 
     With a 95 % interval over days; worse is above 0.
@@ -60,7 +60,7 @@ class Signals(Record):
     skew: int
     prediction_psi: float | None
     drift: Literal["quiet", "warn", "alert"]
-    refreshed: Refreshed | None = None
+    refreshed: RefreshGain | None = None
     diagnosis: str | None = None
     diagnosed_act: Literal["retrain", "hold", "escalate", "fix the feed"] | None = None
 
@@ -96,10 +96,10 @@ def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decisio
     elif why := _beyond_repair(signals, attempts):
         action, reasons = "escalate", why
     elif not called:
-        action, reasons = "hold", [_quiet(signals)]
+        action, reasons = "hold", [_no_trigger(signals)]
     elif why := _forbidden(signals, attempts, policy):
         action, reasons = "hold", why
-    elif why := _spent(signals, attempts, policy):
+    elif why := _over_budget(signals, attempts, policy):
         action, reasons = "escalate", why
     else:
         action, reasons = "retrain", [reason for told in called.values() for reason in told]
@@ -142,7 +142,7 @@ def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
     return found
 
 
-def _quiet(signals: Signals) -> str:
+def _no_trigger(signals: Signals) -> str:
     told = f"the outcome is {signals.outcome}"
     if signals.excess is not None:
         told += f" (excess {signals.excess:+.4f}, gap {signals.gap or 0:+.4f})"
@@ -186,7 +186,7 @@ def _forbidden(signals: Signals, attempts: list[Attempt], policy: Policy) -> lis
     return found
 
 
-def _spent(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+def _over_budget(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
     """Whether the budget of trainings is spent: then training is not what helps."""
     days, most = policy.budget.days, policy.budget.trainings
     recent = [a for a in attempts if a.trained and _days(signals.at, a.at) < days]
@@ -200,7 +200,7 @@ def _days(now: str, then: str) -> int:
     return (pd.Timestamp(now[:10]) - pd.Timestamp(then[:10])).days
 
 
-class Asked(Record):
+class PolicyCheck(Record):
     """A check as it was written down: all that is needed to decide again."""
 
     signals: Signals
@@ -209,7 +209,7 @@ class Asked(Record):
     decision: Decision
 
 
-def replayed(asked: Iterable[Asked]) -> list[str]:
+def differing_decisions(asked: Iterable[PolicyCheck]) -> list[str]:
     """The instants of checks whose decision does not come out again; none where all do."""
     return [
         one.signals.at

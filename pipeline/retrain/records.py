@@ -17,8 +17,8 @@ from pipeline.retrain import journal
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
-from pipeline.retrain.signals import Watch, labels_lost
-from pipeline.retrain.windows import DECISIONS, Moved
+from pipeline.retrain.signals import Monitor, missing_labels
+from pipeline.retrain.windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT
@@ -129,7 +129,7 @@ def _wrong_labels(path: Path) -> str:
     """Why the label ledger does not hold what the journal counted; "" where it does."""
     wrong = damage(path) if path.is_file() and path.stat().st_size else ""
     try:
-        return wrong or labels_lost(label_ledger.received())
+        return wrong or missing_labels(label_ledger.read_events())
     except ArtifactTampered as refusal:
         return str(refusal).partition(";")[0]
 
@@ -140,7 +140,7 @@ def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
     if year is None:
         return
     began = pd.Timestamp(known[0].move.at).tz_convert(ZONE)
-    watch = Watch(year, label_ledger.received())
+    watch = Monitor(year, label_ledger.read_events())
     for day in days:
         watch.receive(f"{began:%Y-%m-%d}", day)
 
@@ -166,7 +166,7 @@ def calendar_moves() -> Iterator[Finding]:
 
 def _is_move(line: str) -> bool:
     try:
-        Moved.model_validate_json(line)
+        CalendarMove.model_validate_json(line)
     except ValidationError:
         return False
     return True

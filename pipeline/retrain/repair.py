@@ -15,7 +15,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, locations, release, release_loader, versions
 from pipeline.retrain import journal
-from pipeline.retrain.chains import chain
+from pipeline.retrain.chains import check_chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
 from pipeline.rollout.state import alone
@@ -39,15 +39,15 @@ def repair(yes: bool = False) -> str:
     with contextlib.ExitStack() as until_over:
         if yes:
             until_over.enter_context(alone())
-        return _repaired(yes)
+        return _repair_all(yes)
 
 
-def _repaired(yes: bool) -> str:
+def _repair_all(yes: bool) -> str:
     done: list[str] = []
     while found := _first(findings(), yes):
         act = found[0].act
         if not yes or act is None:
-            return _told(found, done, yes)
+            return _proposal(found, done, yes)
         if len(done) == _MOST:
             raise ArtifactTampered(
                 f"{len(done)} repaired, as many as in one run, and {found[0].file} is broken yet: "
@@ -67,7 +67,7 @@ def _first(found: Iterator[Finding], yes: bool) -> list[Finding]:
     return every[:1] if yes and every and every[0].act else every
 
 
-def _told(found: list[Finding], done: list[str], yes: bool) -> str:
+def _proposal(found: list[Finding], done: list[str], yes: bool) -> str:
     """The proposal, or what is left over."""
     lines = [f"{number}. {one.words}" for number, one in enumerate(found, 1)]
     can = sum(one.act is not None for one in found)
@@ -85,7 +85,7 @@ def findings() -> Iterator[Finding]:
     """What is broken, in the order in which it is repaired: the ledger comes first."""
     config = load(RegisterConfig)
     for path, what in _CHAINS.items():
-        yield from chain(path, what)
+        yield from check_chain(path, what)
     known = _readable_ledger()
     if known is None:
         return  # who is champion, and so all that follows, is asked of it
@@ -119,12 +119,12 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     wrong = damage(path) if path.is_file() else "it is gone"
     if not (
         wrong := wrong
-        or registry_rebuild.unreadable(config)
-        or registry_rebuild.lacks(config, known)
+        or registry_rebuild.read_error(config)
+        or registry_rebuild.missing_champion(config, known)
     ):
         return
     kept = registry_rebuild.kept_releases(config)
-    made = registry_rebuild.versions(known, kept)
+    made = registry_rebuild.restorable_versions(known, kept)
     can = bool(known) and int(rollout_ledger.champion(known[-1].move).version) in made
 
     def again() -> None:
@@ -193,10 +193,10 @@ def _releases(config: RegisterConfig) -> Iterator[Finding]:
             wrong,
             f"version {can} in the registry is this release, whole" if can else "no whole copy",
             "export it again" if can else f"a backup's; nothing serves from it: {ANEW}",
-            partial(_again, folder, can) if can else None,
+            partial(_export_again, folder, can) if can else None,
         )
 
 
-def _again(folder: Path, number: str) -> None:
+def _export_again(folder: Path, number: str) -> None:
     set_aside(folder)
     release_loader.export(number)

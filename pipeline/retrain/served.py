@@ -48,21 +48,21 @@ class Year:
         """Which flights leave on the days from the first to the last, both included."""
         return np.asarray((self.day >= first) & (self.day <= last))
 
-    def scored(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
+    def predict(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
         """Some flights as one release answers them."""
         return self.base[chosen].assign(
             version=side.version, release=side.release, risk=self.risk(side.release)[chosen]
         )
 
-    def answered(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
+    def predictions(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
         """Some flights as they were answered; those before the first release are left out."""
         parts = []
         at = self.frame["predict_at"]
-        for move, until in _reigns(known):
+        for move, until in _periods(known):
             served = chosen & (at > pd.Timestamp(move.at)).to_numpy()
             if until is not None:
                 served &= (at <= pd.Timestamp(until.at)).to_numpy()
-            parts += [self.scored(side, part) for side, part in self._sides(move, served)]
+            parts += [self.predict(side, part) for side, part in self._sides(move, served)]
         nobody = self.base[:0].assign(version="", release="", risk=0.0)
         whole = pd.concat([part for part in parts if len(part)] or [nobody])
         return whole.sort_values(["predict_at", "flight"], ignore_index=True)
@@ -87,7 +87,7 @@ def _side(move: Move, arm: str) -> Side:
     return side
 
 
-def _reigns(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
+def _periods(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
     """Every move with the one that ends what it began."""
     moves = [entry.move for entry in known]
     return zip(moves, [*moves[1:], None], strict=True)

@@ -15,17 +15,17 @@ import pandas as pd
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.inputs import psi as windows
-from pipeline.monitor.monitored_model import live
+from pipeline.monitor.monitored_model import live_champion
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.label_ledger import LEDGER, receive, received
-from pipeline.monitor.performance.performance import Alert, alerted
+from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
+from pipeline.monitor.performance.performance import Alert, check_alert
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.policy import Refreshed, Signals
-from pipeline.retrain.refresh_gain import refreshed
+from pipeline.retrain.policy import RefreshGain, Signals
+from pipeline.retrain.refresh_gain import refresh_gain
 from pipeline.retrain.served import Year, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -45,7 +45,7 @@ _RECENT = 7
 """Days of answers that are held against a broken feed at a check."""
 
 
-def published(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
+def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
     """The label file of a day as its source sends it: whole, at 10:00 UTC of the next."""
     told = labels.daily(year.frame[year.day == day])
     told = told[told["arrived_at"] <= now]
@@ -53,22 +53,22 @@ def published(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
 
 
 @dataclass
-class Watch:
+class Monitor:
     """What has been told so far, and the day up to which it was looked at."""
 
     year: Year
-    told: pd.DataFrame
-    feed: Feed = published
+    label_events: pd.DataFrame
+    feed: Feed = daily_file
 
     @classmethod
-    def begun(cls, year: Year, feed: Feed = published) -> "Watch":
+    def from_ledger(cls, year: Year, feed: Feed = daily_file) -> "Monitor":
         """With everything that the label ledger holds.
 
         Raises:
             ArtifactTampered: it holds less than the journal counted.
         """
-        told = received()
-        if lost := labels_lost(told):
+        told = read_events()
+        if lost := missing_labels(told):
             raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
         return cls(year, told, feed)
 
@@ -79,49 +79,49 @@ class Watch:
         that was taken in before adds nothing.
         """
         now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
-        known = set(days_of(self.told["flight"]))
+        known = set(days_of(self.label_events["flight"]))
         due = [f"{one:%Y-%m-%d}" for one in pd.date_range(first, day)]
         for late in [one for one in due if one not in known]:
             if (file := self.feed(self.year, late, now)) is not None:
-                self._taken_in(late, file, now)
-        return int((self.told["arrived_at"] == now).sum())
+                self._add_file(late, file, now)
+        return int((self.label_events["arrived_at"] == now).sum())
 
-    def _taken_in(self, day: str, file: pd.DataFrame, now: pd.Timestamp) -> None:
+    def _add_file(self, day: str, file: pd.DataFrame, now: pd.Timestamp) -> None:
         path = FEED / f"{day}.parquet"
         write_parquet(path, file)
         receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.told.dtypes)
-            self.told = pd.concat([self.told, new], ignore_index=True)
+            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.label_events.dtypes)
+            self.label_events = pd.concat([self.label_events, new], ignore_index=True)
 
-    def outcome(self, known: list[Entry], now: pd.Timestamp) -> Alert:
+    def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
         """The cheap rule on the newest days that the one who serves now has served alone."""
         rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
         newest = now - LABELS_COMPLETE
         first = max(since, f"{newest - (rule.window_days - 1) * DAY:%Y-%m-%d}")
-        rows = self.year.answered(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
+        rows = self.year.predictions(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
         rows = rows[rows["release"] == side.release]
-        return alerted(rows, self._told_of(rows), now, rule)
+        return check_alert(rows, self._events_of(rows), now, rule)
 
-    def _told_of(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _events_of(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What was told of some flights; of others it would be called unasked for."""
-        return self.told[self.told["flight"].isin(rows["flight"])]
+        return self.label_events[self.label_events["flight"].isin(rows["flight"])]
 
     def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
         """Everything that the policy is asked by, at a check."""
-        version, window = live()
+        version, window = live_champion()
         side, since = serves_all(known)
-        alert, config = self.outcome(known, now), load(MonitorConfig)
+        alert, config = self.performance_alert(known, now), load(MonitorConfig)
         age = self._age_hours(now)
-        trained = self.year.scored(side, self.year.between(window.first, window.last))
+        trained = self.year.predict(side, self.year.between(window.first, window.last))
         psi, status = self._drift(known, trained, now, config)
         return Signals(
             at=f"{now:%Y-%m-%dT%H:%MZ}",
             champion=version.number,
             trained_until=window.last,
             served_since=since,
-            fresh_labels=int((days_of(self.told["flight"]) > window.last).sum()),
+            fresh_labels=int((days_of(self.label_events["flight"]) > window.last).sum()),
             outcome=alert.status,
             outcome_reasons=alert.reasons,
             excess=alert.figures.excess,
@@ -132,34 +132,36 @@ class Watch:
             skew=skew,
             prediction_psi=psi,
             drift=status,
-            refreshed=self._refreshed(known, now),
+            refreshed=self._refresh_gain(known, now),
         )
 
-    def _refreshed(self, known: list[Entry], now: pd.Timestamp) -> Refreshed | None:
+    def _refresh_gain(self, known: list[Entry], now: pd.Timestamp) -> RefreshGain | None:
         """What the refreshes of the newest weeks changed, by labels that have come."""
         first = f"{now - load(RetrainConfig).policy.refreshed_days * DAY:%Y-%m-%d}"
-        recent = self.told[days_of(self.told["flight"]) >= first]
-        return refreshed(self.year, known, recent, load(EvaluateConfig).bootstrap)
+        recent = self.label_events[days_of(self.label_events["flight"]) >= first]
+        return refresh_gain(self.year, known, recent, load(EvaluateConfig).bootstrap)
 
     def _age_hours(self, now: pd.Timestamp) -> float | None:
-        if not len(self.told):
+        if not len(self.label_events):
             return None
-        return round(float((now - self.told["arrived_at"].max()) / pd.Timedelta(hours=1)), 2)
+        return round(
+            float((now - self.label_events["arrived_at"].max()) / pd.Timedelta(hours=1)), 2
+        )
 
     def _recent(self, known: list[Entry], now: pd.Timestamp, days: int) -> pd.DataFrame:
         """The answers of so many days before the day of `now`."""
         first, last = (f"{now - back * DAY:%Y-%m-%d}" for back in (days, 1))
-        return self.year.answered(known, self.year.between(first, last))
+        return self.year.predictions(known, self.year.between(first, last))
 
     def _broken(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
     ) -> list[str]:
         """Feeds that look broken in the last week, and labels that disagree with the flags."""
-        checks = data_quality.looked(
+        checks = data_quality.check_quality(
             trained, self._recent(known, now, _RECENT), config.tripwires, now
         )
-        told = [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in data_quality.failed(checks)]
-        weeks = label_agreement(self._flagged(now), config.outcome)
+        told = [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in data_quality.failures(checks)]
+        weeks = label_agreement(self._labels_with_proxy(now), config.outcome)
         return told + [
             f"labels of {w.carrier} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
             f"limit {config.outcome.min_agreement:g}"
@@ -167,13 +169,15 @@ class Watch:
             if w.trusted is False
         ]
 
-    def _flagged(self, now: pd.Timestamp) -> pd.DataFrame:
+    def _labels_with_proxy(self, now: pd.Timestamp) -> pd.DataFrame:
         """The labels of the last four weeks beside the departure-late flags known by now."""
         frame = self.year.frame
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
         chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
-        recent = self.told[days_of(self.told["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"]
+        recent = self.label_events[
+            days_of(self.label_events["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"
+        ]
         table = labels.fold(recent).table
         return table.assign(**{LABEL: table["late"], PROXY: table["flight"].map(flags)})
 
@@ -190,9 +194,9 @@ class Watch:
         days = days_of(rows["flight"])
         if len(np.unique(days)) < told.min_days:
             return None, "quiet"
-        bins = windows.binned(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
-        before = windows.counted(trained, days_of(trained["flight"]), bins)
-        after = windows.counted(rows, days, bins)
+        bins = windows.make_bins(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
+        before = windows.count_bins(trained, days_of(trained["flight"]), bins)
+        after = windows.count_bins(rows, days, bins)
         number = after.days.astype("datetime64[D]").astype("int64")
         back = range(told.persist_looks - 1, -1, -1)
         looks = [int(number[-1]) - told.every_days * n for n in back]
@@ -203,7 +207,7 @@ class Watch:
         return found.looks[-1], found.status
 
 
-def labels_lost(told: pd.DataFrame) -> str:
+def missing_labels(told: pd.DataFrame) -> str:
     """What the label ledger lacks of what the journal counted; "" where it lacks nothing."""
     counted = sum(int(e.told["labels"]) for e in journal.events() if e.kind == "day")
     if len(told) >= counted:

@@ -39,7 +39,7 @@ Moves = dict[str, dict[str, str]]
 Why = Literal["asked", "scheduled", "put back"]
 
 
-class Moved(Record):
+class CalendarMove(Record):
     """One move of the calendar: a month by name or the next one, and what moved from where to."""
 
     month: str
@@ -116,7 +116,7 @@ def _first(config: RetrainConfig, newest: pd.Timestamp) -> pd.Timestamp:
     return max(begins, newest - pd.Timedelta(days=config.window_days - 1))
 
 
-def edited(text: str, changes: dict[str, str]) -> str:
+def edit(text: str, changes: dict[str, str]) -> str:
     """A config's text with other values of some keys; everything else stays as it is written."""
     places = [(_scalar(yaml.compose(text), key.split(".")), to) for key, to in changes.items()]
     for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
@@ -165,7 +165,7 @@ def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
     return moves
 
 
-def back(as_of: str) -> None:
+def undo(as_of: str) -> None:
     """Undo the move to `as_of` if it was the last: its data never came."""
     told = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
     last = _move(told[-1]) if told else None
@@ -179,9 +179,9 @@ def back(as_of: str) -> None:
         _write(moves, "put back")
 
 
-def _move(line: str) -> Moved:
+def _move(line: str) -> CalendarMove:
     try:
-        return Moved.model_validate_json(line)
+        return CalendarMove.model_validate_json(line)
     except ValidationError as error:
         raise ArtifactTampered(f"{DECISIONS} ends in no move of the calendar; {REPAIR}") from error
 
@@ -193,32 +193,32 @@ def _write(moves: Moves, why: Why) -> None:
         return
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
-    *moved, (calendar, moved_on) = [_checked(section, moves) for section in SECTIONS]
+    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in SECTIONS]
     for path, text in moved:
         write_text(path, text)
     _record(decision)
     write_text(calendar, moved_on)
 
 
-def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
+def _new_text(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
     """A config's new text, which is one that its stage would load."""
     path = CONFIGS / f"{section.stage}.yaml"
-    text = edited(path.read_text(encoding="utf-8"), moves[section.stage])
+    text = edit(path.read_text(encoding="utf-8"), moves[section.stage])
     section.model_validate(yaml_files.parse(text))
     return path, text
 
 
-def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> Moved:
+def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> CalendarMove:
     moved = {
         f"{stage}.{key}": (old, to)
         for stage, changes in moves.items()
         for key, to in changes.items()
         if (old := _value(before[stage], key)) != to
     }
-    return Moved(month=moves["ingest"]["as_of"], why=why, moved=moved)
+    return CalendarMove(month=moves["ingest"]["as_of"], why=why, moved=moved)
 
 
-def _record(decision: Moved) -> None:
+def _record(decision: CalendarMove) -> None:
     """Add a decision to those before it; a kill right after this leaves one more than was done."""
     told = DECISIONS.read_text(encoding="utf-8") if DECISIONS.is_file() else ""
     write_text(DECISIONS, f"{told}{decision.model_dump_json()}\n")

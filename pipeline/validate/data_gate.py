@@ -107,4 +107,4 @@ def run() -> str:
         write_parquet(snapshot_path(VALIDATE, judgement.table, judgement.month), judgement.accepted)
     write_parquet(report.QUARANTINE, report.quarantine(judgements))
     write_json(VALIDATE / "metrics.json", report.metrics(judgements))
-    return report.closing(judgements)
+    return report.summary(judgements)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from pipeline.validate.groups import of_group
+from pipeline.validate.groups import group_value
 
 MIN_FLIGHTS = 25
 """A share or a median of fewer flights says little."""
@@ -21,13 +21,13 @@ MIN_DAYS = 7
 """Days that say what is usual in a month."""
 FIRST_HOURS = [0, 9, 13, 17, 21]
 """The hours in which the parts of a day begin."""
-_each = partial(of_group, least=MIN_FLIGHTS)
+_each = partial(group_value, least=MIN_FLIGHTS)
 _ROUTE = ["origin", "dest"]
 _DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
-class Known:
+class OtherMonths:
     """What other months say: who flies which aircraft and route, how long and how far it is."""
 
     aircraft: set[tuple[str, str]]
@@ -39,7 +39,7 @@ class Known:
     @classmethod
     def beside(
         cls, month: str, flights: Mapping[str, pd.DataFrame], reference: Iterable[str]
-    ) -> "Known | None":
+    ) -> "OtherMonths | None":
         """What is known of a month: what the reference months and all months before it say."""
         always = set(reference)
         return cls.of(
@@ -49,7 +49,7 @@ class Known:
         )
 
     @classmethod
-    def of(cls, months: Iterable[pd.DataFrame]) -> "Known | None":
+    def of(cls, months: Iterable[pd.DataFrame]) -> "OtherMonths | None":
         """What the flights of other months say together; None where there are none."""
         tables = list(months)
         if not tables:
@@ -70,12 +70,12 @@ def _pairs(tables: list[pd.DataFrame], columns: list[str]) -> set[tuple]:  # typ
     return set(pd.concat(each).itertuples(index=False, name=None))
 
 
-def measures(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
+def measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """All that a month of flights is held to, beside each row; what `known` lacks is left out."""
     return row_gaps(rows, known) | day_shares(rows, known) | volumes(rows)
 
 
-def row_gaps(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
+def row_gaps(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """How far each flight is from what its own columns say: minutes, hours and miles."""
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
     early = published - rows["sched_dep_utc"].dt.floor("h")
@@ -88,7 +88,7 @@ def row_gaps(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
         "ground_minutes": there - rows["air_time"],
     }
     if known is not None:
-        gaps["distance_gap"] = rows["distance"] - _of_route(rows, known.distance)
+        gaps["distance_gap"] = rows["distance"] - _usual_of_route(rows, known.distance)
     return gaps
 
 
@@ -103,12 +103,12 @@ def _minutes(clock_time: pd.Series) -> pd.Series:
     return clock_time // 100 * 60 + clock_time % 100
 
 
-def _of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
+def _usual_of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
     names = pd.MultiIndex.from_frame(rows[_ROUTE])
     return pd.Series(usual.reindex(names).to_numpy(), index=rows.index)
 
 
-def day_shares(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
+def day_shares(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """Of each flight's day: shares, medians and ranks that a sound day keeps within limits."""
     both = rows["arr_delay"] - rows["dep_delay"]
     late, left_late = rows["arr_delay"] >= 15, rows["dep_delay"] >= 15
@@ -120,19 +120,19 @@ def day_shares(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
         "late_both_ways": _each(agrees, origin_day, "mean"),
         "delay_rank_correlation": _rank_correlation(rows),
         "diverted_that_day": _each(diverted, origin_day, "mean"),
-        "same_as_another_day": _each(_repeated(rows), [rows["day"]], "mean"),
-        "aircraft_elsewhere": _each(_overlapping(rows), [rows["day"]], "mean"),
+        "same_as_another_day": _each(_is_repeated(rows), [rows["day"]], "mean"),
+        "aircraft_elsewhere": _each(_is_overlapping(rows), [rows["day"]], "mean"),
     }
-    return shares | ({} if known is None else _against_known(rows, known))
+    return shares | ({} if known is None else _against_other_months(rows, known))
 
 
-def _against_known(rows: pd.DataFrame, known: Known) -> dict[str, pd.Series]:
+def _against_other_months(rows: pd.DataFrame, known: OtherMonths) -> dict[str, pd.Series]:
     day = [rows["day"]]
     aircraft = _is_in(rows, ["tailnum", "carrier"], known.aircraft)
     flown_before = rows["tailnum"].isin({tail for tail, _ in known.aircraft})
     lone = ~_is_in(rows, ["carrier", "flight", *_ROUTE], known.numbers)
     days = rows.groupby(["carrier", "flight", *_ROUTE])["day"].transform("nunique")
-    ratio = rows["air_time"] / _of_route(rows, known.air_time)
+    ratio = rows["air_time"] / _usual_of_route(rows, known.air_time)
     new = ~_is_in(rows, ["carrier", *_ROUTE], known.routes)
     others = (flown_before & ~aircraft).astype("float64")
     return {
@@ -161,7 +161,7 @@ def _rank_correlation(rows: pd.DataFrame) -> pd.Series:
     return rows["day"].map(found).astype("float64")
 
 
-def _repeated(rows: pd.DataFrame) -> pd.Series:
+def _is_repeated(rows: pd.DataFrame) -> pd.Series:
     """Whether the same flight took off, landed and flew at the same minutes on another day."""
     columns = ["carrier", "flight", *_ROUTE, "dep_time", "arr_time", "air_time"]
     flown = rows["air_time"].notna()
@@ -169,7 +169,7 @@ def _repeated(rows: pd.DataFrame) -> pd.Series:
     return twice.astype("float64").where(flown)
 
 
-def _overlapping(rows: pd.DataFrame) -> pd.Series:
+def _is_overlapping(rows: pd.DataFrame) -> pd.Series:
     """Whether an aircraft left before it had landed from the flight before."""
     flown = rows.dropna(subset=["tailnum", "dep_utc", "arr_utc"]).sort_values(
         ["tailnum", "dep_utc"], kind="stable"

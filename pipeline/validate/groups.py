@@ -5,7 +5,7 @@ from typing import Literal
 import pandas as pd
 
 
-def of_group(
+def group_value(
     values: pd.Series, keys: list[pd.Series], how: Literal["mean", "median"], least: int
 ) -> pd.Series:
     """The mean or median of each row's group, NaN where fewer than `least` have a value."""

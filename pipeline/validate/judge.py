@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.expectations import Outcome, outcomes, plain
 from pipeline.validate import rules as suites
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import OtherMonths
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def judge(
     rows: pd.DataFrame,
     reference: dict[str, pd.DataFrame],
     limits: ValidateConfig,
-    known: Known | None = None,
+    known: OtherMonths | None = None,
 ) -> Judgement:
     """One snapshot against its rules; where the schema fails, the others have no meaning.
 
@@ -64,7 +64,7 @@ def judge(
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
-    measured = suites.measured(table, rows, known)
+    measured = suites.add_measures(table, rows, known)
     rules = [
         rule
         for rule in suites.rules(table, month, compared, limits)
@@ -78,7 +78,7 @@ def judge(
     return judgement
 
 
-def _share_aside(rule: str, share: float, positions: list[int], limit: float) -> Outcome:
+def _share_outcome(rule: str, share: float, positions: list[int], limit: float) -> Outcome:
     return Outcome(
         rule=rule,
         columns=[],
@@ -94,7 +94,7 @@ def _share_aside(rule: str, share: float, positions: list[int], limit: float) ->
 def _quarantined_share(judgement: Judgement, limit: float) -> Outcome:
     aside = judgement.quarantined
     share = len(aside) / max(len(judgement.rows), 1)
-    return _share_aside("quarantined-share", share, aside, limit)
+    return _share_outcome("quarantined-share", share, aside, limit)
 
 
 def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
@@ -105,7 +105,7 @@ def _quarantined_share_of_day(judgement: Judgement, limit: float) -> Outcome:
     worst = shares.idxmax() if len(shares) else 0
     lost = [p for p in judgement.quarantined if day.iloc[p] == worst]
     share = float(shares.max()) if len(shares) else 0.0
-    return _share_aside("quarantined-share-of-day", share, lost, limit)
+    return _share_outcome("quarantined-share-of-day", share, lost, limit)
 
 
 def judge_all(
@@ -124,6 +124,6 @@ def judge_all(
             for other in limits.reference
             if table == "flights" and other != month and other in flights
         }
-        known = Known.beside(month, flights, limits.reference) if table == "flights" else None
+        known = OtherMonths.beside(month, flights, limits.reference) if table == "flights" else None
         judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements

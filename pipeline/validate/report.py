@@ -11,7 +11,7 @@ from pipeline.validate.rules import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
-_TOLD_IN_FULL = 5
+_FULL_LINES = 5
 _LIMIT_WORDS = {
     "min_value": "at least",
     "max_value": "at most",
@@ -84,10 +84,10 @@ def refusal(judgements: list[Judgement]) -> str:
     """Why months are refused: each broken rule with its numbers and an example row."""
     broken = [(judgement, outcome) for judgement in judgements for outcome in judgement.refusals]
     refused = sorted({judgement.month for judgement, _ in broken})
-    lines = [f"  {_line(judgement, outcome)}" for judgement, outcome in broken[:_TOLD_IN_FULL]]
-    if len(broken) > _TOLD_IN_FULL:
-        rest = dict.fromkeys(f"{j.month} {j.table} {o.rule}" for j, o in broken[_TOLD_IN_FULL:])
-        lines.append(f"  and {len(broken) - _TOLD_IN_FULL} more: {', '.join(rest)}")
+    lines = [f"  {_line(judgement, outcome)}" for judgement, outcome in broken[:_FULL_LINES]]
+    if len(broken) > _FULL_LINES:
+        rest = dict.fromkeys(f"{j.month} {j.table} {o.rule}" for j, o in broken[_FULL_LINES:])
+        lines.append(f"  and {len(broken) - _FULL_LINES} more: {', '.join(rest)}")
     return "\n".join(
         [
             f"{len(refused)} of {len({j.month for j in judgements})} month(s) refused "
@@ -130,7 +130,7 @@ def metrics(judgements: list[Judgement]) -> dict[str, int]:
     }
 
 
-def closing(judgements: list[Judgement]) -> str:
+def summary(judgements: list[Judgement]) -> str:
     """The stage's closing line: how much was judged, accepted and set aside."""
     found = metrics(judgements)
     return (

@@ -17,7 +17,7 @@ from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.expectations import Column, Rules, gxe, quarantine, refuse
 from pipeline.validate import flight_consistency, weather_consistency
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import OtherMonths
 
 TYPES = {
     "flights": {
@@ -95,7 +95,7 @@ def fits_schema(table: str, rows: pd.DataFrame) -> bool:
     return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TYPES[table]
 
 
-def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+def add_measures(table: str, rows: pd.DataFrame, known: OtherMonths | None = None) -> pd.DataFrame:
     """A snapshot with what the rules on volume, lateness and agreement need beside each row."""
     if table == "flights":
         added = {

@@ -12,14 +12,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.validate.groups import of_group
+from pipeline.validate.groups import group_value
 
 _HOUR = pd.Timedelta(hours=1)
 _VALUES = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure", "visib"]
 _COMPARED = ("temp", "dewp", "humid", "pressure", "wind_speed")
 MIN_HOURS = 12
 """Hours of a day that a median, a share or a sum of squares needs."""
-_each = partial(of_group, least=MIN_HOURS)
+_each = partial(group_value, least=MIN_HOURS)
 LONGITUDE = -74.0
 STEP_DAYS, CLOCK_DAYS = 3, 15
 """Days that the origins' steps are compared over, and that the sun's clock is read from."""
@@ -52,13 +52,13 @@ def day_shares(rows: pd.DataFrame) -> dict[str, pd.Series]:
     }
     shares = {
         "humidity_of_dew_point": _each(off, origin_day, "median"),
-        "same_as_hour_before": _same_everywhere(rows),
-        "same_as_day_before": _same_as_day_before(rows, origin_day),
+        "same_as_hour_before": _repeats_hour_before(rows),
+        "same_as_day_before": _repeats_day_before(rows, origin_day),
         "origin_out_of_step": _out_of_step(rows),
         "rain_in_dry_air": _rain_in_dry_air(rows),
         "hours_off_the_sun": _hours_off_the_sun(rows),
     }
-    return shares | missing | _apart(rows, origin_day) | _steps(rows)
+    return shares | missing | _distances(rows, origin_day) | _steps(rows)
 
 
 def relative_humidity(temp: pd.Series, dewp: pd.Series) -> pd.Series:
@@ -74,7 +74,7 @@ def _by_hour(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.reindex(pd.date_range(table.index.min(), table.index.max(), freq=_HOUR))
 
 
-def _same_everywhere(rows: pd.DataFrame) -> pd.Series:
+def _repeats_hour_before(rows: pd.DataFrame) -> pd.Series:
     """Hours of a day in which every origin repeats all that it said an hour before."""
     same = pd.DataFrame()
     for name in _VALUES:
@@ -95,7 +95,7 @@ def _by_day(by_hour: pd.DataFrame, how: Literal["sum", "mean"], least: int) -> p
     return days.reindex(range(1, int(days.index.max()) + 1))
 
 
-def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
+def _repeats_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
     """The share of an origin's hours that repeat temperature and dew point of the day before."""
     columns = ["origin", "observed_utc", "temp", "dewp"]
     before = rows[columns].drop_duplicates(columns[:2])
@@ -107,7 +107,7 @@ def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
     return _each(share, keys, "mean")
 
 
-def _apart(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
+def _distances(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
     """How far an origin is from the middle one of the three, the median hour of a day."""
     at = rows.groupby("observed_utc")
     all_there = at["origin"].transform("nunique") == 3
@@ -161,7 +161,8 @@ def _hours_off_the_sun(rows: pd.DataFrame) -> pd.Series:
     solar time from fifteen days up to each; the mean of both says how late the hours are.
     """
     off = [
-        _late_by(_by_hour(rows, name).mean(axis=1), waves, usual) for name, waves, usual in CLOCKS
+        _hours_late(_by_hour(rows, name).mean(axis=1), waves, usual)
+        for name, waves, usual in CLOCKS
     ]
     late = sum(off[1:], off[0]) / len(off)
     return rows["day"].map(late)
@@ -171,7 +172,7 @@ CLOCKS = [("temp", 1, 14.1), ("pressure", 2, 8.6)]
 """A column, its waves in a day, and the solar hour of their crest from January to June."""
 
 
-def _late_by(values: pd.Series, waves: int, usual: float) -> pd.Series:
+def _hours_late(values: pd.Series, waves: int, usual: float) -> pd.Series:
     """Hours by which a wave's crest is later than usual, by day, from the days up to it."""
     hours = pd.DatetimeIndex(values.index)
     whole = values.interpolate(limit=6)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.monitor.performance.label_checks import Agreement
-from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.report import told_of
 from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
@@ -60,7 +60,7 @@ def test_broken_data_and_skew_call_somebody_with_the_numbers(quiet):
     [(-0.03, -0.01, True), (-0.03, 0.001, False), (-0.005, -0.001, False)],
 )
 def test_a_refit_calls_somebody_only_if_it_wins(quiet, point, high, called):
-    gain = Gain(point=point, low=-0.04, high=high, first="a", last="b", days=14, rows=1)
+    gain = RefitGain(point=point, low=-0.04, high=high, first="a", last="b", days=14, rows=1)
     found = told(replace(quiet, gain=gain))
     assert found == [("outcomes", "a refit wins", "page")] * called
 

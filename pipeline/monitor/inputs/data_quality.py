@@ -27,7 +27,7 @@ _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *
 """Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
 
 
-def looked(
+def check_quality(
     reference: pd.DataFrame,
     rows: pd.DataFrame,
     limits: TripwireLimits,
@@ -44,7 +44,11 @@ def looked(
         *_unseen(reference, rows, limits.max_unseen_share),
         *_impossible(rows, limits.odd_requests),
         *_stuck(rows, day),
-        _volume(days_of(reference["flight"]), _over(day, now), limits.min_share_of_reference_day),
+        _volume(
+            days_of(reference["flight"]),
+            _finished_days(day, now),
+            limits.min_share_of_reference_day,
+        ),
     ]
 
 
@@ -86,7 +90,7 @@ def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
     callers = {name: rows_ for name, rows_ in wrong.items() if name in REQUEST}
     ours = {name: rows_ for name, rows_ in wrong.items() if name not in REQUEST}
     found = [sum(int(one.sum()) for one in of.values()) for of in (ours, callers)]
-    named = _named(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
+    named = _names_text(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
     detail = f"values that cannot be: {named}"
     return [
         at_most(Kind.DATA, "impossible values", float(found[0]), 0, detail),
@@ -95,12 +99,12 @@ def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
             "impossible requests",
             float(found[1]),
             odd.allowed(len(rows)),
-            f"values of callers that cannot be: {_named(callers)}",
+            f"values of callers that cannot be: {_names_text(callers)}",
         ),
     ]
 
 
-def _named(wrong: dict[str, pd.Series]) -> str:
+def _names_text(wrong: dict[str, pd.Series]) -> str:
     counts = {name: int(rows.sum()) for name, rows in wrong.items()}
     return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
 
@@ -111,7 +115,7 @@ def _requests(rows: pd.DataFrame, wrong: pd.Series) -> str:
     return f" in request {', '.join(map(str, ids))}" if ids else ""
 
 
-def beyond(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
+def unexplained_skew(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
     """Of the features that differ from what was known, those in more rows than callers explain."""
     return {name: count for name, count in skew.items() if count > odd.allowed(rows)}
 
@@ -135,7 +139,7 @@ def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
     return [at_most(Kind.DATA, "stuck days", float(len(found)), 0, detail)]
 
 
-def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
+def _finished_days(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
     return day if now is None else day[day < f"{now.tz_convert(ZONE):%Y-%m-%d}"]
 
 
@@ -150,7 +154,7 @@ def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
     return at_least(Kind.DATA, "flights a day", share, limit, detail)
 
 
-def validated(
+def validate_served(
     name: str, rows: pd.DataFrame, odd: OddRequests, docs: Path | None = DOCS
 ) -> list[Check]:
     """The data gate's own rules on the served rows, by Great Expectations; pages go to `docs`."""
@@ -159,7 +163,7 @@ def validated(
         warnings.simplefilter("ignore")
         from pipeline.monitor.inputs import served_rules
 
-        outcomes = served_rules.judged(name, rows, docs)
+        outcomes = served_rules.apply_rules(name, rows, docs)
     return [_check(outcome, rows, odd) for outcome in outcomes]
 
 
@@ -181,6 +185,6 @@ def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
     )
 
 
-def failed(checks: list[Check]) -> list[Check]:
+def failures(checks: list[Check]) -> list[Check]:
     """Those that did not pass."""
     return [check for check in checks if not check.passed]

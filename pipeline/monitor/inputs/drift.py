@@ -97,7 +97,7 @@ def judge(
     )
 
 
-def ready() -> None:
+def load_evidently() -> None:
     """Load Evidently, which takes seconds, before there is anything to measure."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
@@ -109,7 +109,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
 
     Its HTML report goes to data/monitor/ if asked for.
     """
-    ready()
+    load_evidently()
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -131,7 +131,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     }
 
 
-def compared(
+def compare(
     reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
 ) -> Drift:
     """The drift of what was served from day `first` on, against the training window.
@@ -142,10 +142,10 @@ def compared(
     seen = [*NUMERIC, *CATEGORIES, RISK]
     days, current = days_of(rows["flight"]), rows[seen]
     inside = days >= first
-    bins = windows.binned(reference[seen], current, CATEGORIES)
-    before = windows.counted(reference[seen], days_of(reference["flight"]), bins)
-    after = windows.counted(current, days, bins)
-    look_days = looked_at(after.days, first, config)
+    bins = windows.make_bins(reference[seen], current, CATEGORIES)
+    before = windows.count_bins(reference[seen], days_of(reference["flight"]), bins)
+    after = windows.count_bins(current, days, bins)
+    look_days = trailing_ends(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
     factor = max(1.0, _family_factor(before, config))
     whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
@@ -168,7 +168,7 @@ def compared(
     )
 
 
-def looked_at(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
+def trailing_ends(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
     """The last days of the trailing windows: the newest day, and back in whole steps to `first`."""
     trailing, numbers = config.trailing, _numbers(days)
     kept = [

@@ -57,7 +57,9 @@ class Counts:
         return [weights @ counts for counts in self.of]
 
 
-def binned(reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[str]) -> list[Bins]:
+def make_bins(
+    reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[str]
+) -> list[Bins]:
     """The bins of every column, from both sides together, by Sturges' rule for numbers."""
     found = []
     for name in reference:
@@ -70,7 +72,7 @@ def binned(reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[
     return found
 
 
-def counted(frame: pd.DataFrame, day: np.ndarray, bins: list[Bins]) -> Counts:
+def count_bins(frame: pd.DataFrame, day: np.ndarray, bins: list[Bins]) -> Counts:
     """A table's counts by day; `day` tells the days of its rows apart and is sorted."""
     days, place = np.unique(day, return_inverse=True)
     of = []

@@ -38,7 +38,7 @@ def rules() -> Rules:
     ]
 
 
-def judged(name: str, rows: pd.DataFrame, docs: Path | None) -> list[Outcome]:
+def apply_rules(name: str, rows: pd.DataFrame, docs: Path | None) -> list[Outcome]:
     """What each rule found in served rows; Great Expectations' own pages go to `docs` if asked."""
     context: Any = expectations.new_context()
     found = expectations.outcomes(context, name, rows, rules())

@@ -41,12 +41,12 @@ class Day(Record):
     revised: Revision | None = None
 
 
-def due(day: pd.Series) -> pd.Series:
+def due_at(day: pd.Series) -> pd.Series:
     """The instant at which each local day's labels are complete, as the feed promises."""
     return day + LABELS_COMPLETE
 
 
-def judged_days(
+def judge_days(
     flights: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> list[Day]:
     """Every day that was asked about, in order, with what a correction changed of a final one."""
@@ -74,7 +74,7 @@ def _first_final(flights: pd.DataFrame, told: pd.DataFrame, rule: OutcomeRule) -
     place = arrived.groupby(flights["day"]).rank(method="first")
     needed = np.ceil(rule.min_coverage * flights.groupby("day")["flight"].transform("size"))
     enough = arrived.where(place == needed).groupby(flights["day"]).max()
-    promised = due(enough.index.to_series())
+    promised = due_at(enough.index.to_series())
     final = enough.where(enough > promised, promised).where(enough.notna())
     final_at = pd.Series(flights["day"].map(final).array, index=flights["flight"])
     then = told[told["arrived_at"] <= told["flight"].map(final_at)]

@@ -60,13 +60,13 @@ def label_agreement(known: pd.DataFrame, rule: OutcomeRule) -> list[Agreement]:
         found.index, found["flights"].tolist(), found["equal"].tolist(), balanced, strict=True
     )
     weeks = [
-        _judged(carrier, week, flights, equal / flights, both_alike, rule)
+        _judge_week(carrier, week, flights, equal / flights, both_alike, rule)
         for (carrier, week), flights, equal, both_alike in told
     ]
     return sorted(weeks, key=lambda w: (w.agreement, w.carrier, w.week))
 
 
-def _judged(
+def _judge_week(
     carrier: str, week: str, flights: int, share: float, balanced: float, rule: OutcomeRule
 ) -> Agreement:
     """A week is not trusted below either limit; a balanced share of NaN says nothing."""
@@ -81,7 +81,7 @@ def _judged(
     )
 
 
-def distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
+def is_distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
     """Whether each flight is of a carrier's week whose labels are not to be trusted."""
     broken = {(w.carrier, w.week) for w in weeks if w.trusted is False}
     if not broken:

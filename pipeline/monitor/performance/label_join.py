@@ -38,7 +38,7 @@ def require_requests(served: pd.DataFrame) -> None:
             )
 
 
-def attached(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def join_labels(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Each request with its flight's label (NaN: none), its local `day`, and its `deadline`.
 
     Every request stays one row, in its order, however many share a flight.

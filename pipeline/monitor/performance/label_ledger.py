@@ -80,7 +80,7 @@ def _require_forward(connection: sqlite3.Connection, file: Path, arrived: int) -
         )
 
 
-def received(ledger: Path = LEDGER) -> pd.DataFrame:
+def read_events(ledger: Path = LEDGER) -> pd.DataFrame:
     """Everything that was ever told, in COLUMNS and in the order of arrival; none is none."""
     rows: list[tuple[object, ...]] = []
     if ledger.is_file():

@@ -34,12 +34,12 @@ class Label(NamedTuple):
 
 
 COLUMNS = list(Label._fields)
-_SAID = ["revision", "late", "known_at"]
+_CONTENT = ["revision", "late", "known_at"]
 """What the source said of a flight; `arrived_at` is only when we heard it."""
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedLabels:
     """What the events say in the end.
 
     `table` has a row per flight, by name, in COLUMNS: the highest revision, and when it first
@@ -55,14 +55,14 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class Settled:
+class RequestLabels:
     """The labels of flights that were asked for, and what was kept apart from them.
 
     `unasked` are events of flights that nobody asked for, `impossible` those known at or before
     their prediction; `events` counts all of them, `newest` is the last arrival (NaT: none yet).
     """
 
-    folded: Folded
+    folded: FoldedLabels
     unasked: pd.DataFrame
     impossible: pd.DataFrame
     events: int
@@ -115,16 +115,16 @@ def as_of(told: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     return told[told["arrived_at"] <= instant]
 
 
-def fold(told: pd.DataFrame) -> Folded:
+def fold(told: pd.DataFrame) -> FoldedLabels:
     """One row per flight from all that was ever told of it, whatever the order and repetition."""
     codes, _ = pd.factorize(told["flight"], sort=True)
-    keyed = told[COLUMNS].assign(code=codes).sort_values(["code", *_SAID, "arrived_at"])
-    said = keyed.drop_duplicates(["code", *_SAID]).reset_index(drop=True)
+    keyed = told[COLUMNS].assign(code=codes).sort_values(["code", *_CONTENT, "arrived_at"])
+    said = keyed.drop_duplicates(["code", *_CONTENT]).reset_index(drop=True)
     by_flight = said.groupby("code", sort=False)
     top = said[said["revision"] == by_flight["revision"].transform("max")]
     split = top["code"].duplicated(keep=False)
     changed = by_flight["late"].transform("first")[top.index] != top["late"]
-    return Folded(
+    return FoldedLabels(
         table=top[~split].reset_index(drop=True)[COLUMNS],
         conflicts=top[split].reset_index(drop=True)[COLUMNS],
         duplicates=len(told) - len(said),
@@ -132,7 +132,7 @@ def fold(told: pd.DataFrame) -> Folded:
     )
 
 
-def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
+def settle(predicted: pd.Series, told: pd.DataFrame) -> RequestLabels:
     """The labels of asked flights; `predicted` is each flight's T, by its name (unique).
 
     Raises:
@@ -141,7 +141,7 @@ def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
     require_sound(told)
     at = told["flight"].map(predicted)
     unasked, impossible = at.isna(), told["known_at"] <= at
-    return Settled(
+    return RequestLabels(
         folded=fold(told[~unasked & ~impossible]),
         unasked=told[unasked],
         impossible=told[impossible],
@@ -183,6 +183,6 @@ def daily(rows: pd.DataFrame) -> pd.DataFrame:
     return told.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
 
 
-def shown(flights: pd.Series, most: int = 5) -> list[str]:
+def first_names(flights: pd.Series, most: int = 5) -> list[str]:
     """The first few names of flights, in order, each once."""
     return sorted(set(flights))[:most]

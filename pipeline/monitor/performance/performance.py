@@ -14,11 +14,16 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.daily import Day, judged_days
-from pipeline.monitor.performance.label_checks import Agreement, distrusted, label_agreement
-from pipeline.monitor.performance.label_join import arrays, attached, figures_of, require_requests
+from pipeline.monitor.performance.daily import Day, judge_days
+from pipeline.monitor.performance.label_checks import Agreement, is_distrusted, label_agreement
+from pipeline.monitor.performance.label_join import (
+    arrays,
+    figures_of,
+    join_labels,
+    require_requests,
+)
 from pipeline.monitor.performance.quality import Figures, Interval, intervals
-from pipeline.monitor.performance.slice_performance import SliceFigures, sliced
+from pipeline.monitor.performance.slice_performance import SliceFigures, judge_slices
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, SliceRule
@@ -69,7 +74,7 @@ class Feed(Record):
     stale: bool
 
 
-class Outcome(Record):
+class Performance(Record):
     """Everything that is known of the outcome at an instant; JSON by `model_dump(mode="json")`.
 
     `overall`, its intervals, slices and versions are of final days. `agreement` is None where no
@@ -92,14 +97,14 @@ class Outcome(Record):
     distrusted_labels: int
 
 
-def judged(
+def measure_performance(
     served: pd.DataFrame,
     told: pd.DataFrame,
     now: pd.Timestamp,
     rules: Rules,
     flags: pd.DataFrame | None = None,
     since: str | None = None,
-) -> Outcome:
+) -> Performance:
     """What the answers in `served` were worth, by what the label feed had told by `now`.
 
     `served` has a row per request, in the order of the log, with REQUIRED columns; `told` are
@@ -112,14 +117,14 @@ def judged(
     require_requests(served)
     told, served = labels.as_of(told, now), served[served["predict_at"] <= now]
     first = served[~served["flight"].duplicated()]
-    settled = labels.settled(first.set_index("flight")["predict_at"], told)
+    settled = labels.settle(first.set_index("flight")["predict_at"], told)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
-    broken = distrusted(settled.table["flight"], weeks or [])
-    everyone = attached(first, settled.table[~broken])
+    broken = is_distrusted(settled.table["flight"], weeks or [])
+    everyone = join_labels(first, settled.table[~broken])
     flights = everyone[_from(everyone, since)].reset_index(drop=True)
     requests = int(_from(served, since).sum())
-    days = judged_days(flights, told, now, rules.outcome)
-    return Outcome(
+    days = judge_days(flights, told, now, rules.outcome)
+    return Performance(
         at=f"{now:%Y-%m-%dT%H:%MZ}",
         requests=requests,
         flights=len(flights),
@@ -134,7 +139,7 @@ def judged(
     )
 
 
-def alerted(
+def check_alert(
     served: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> Alert:
     """The cheap rule alone, as `judged` has it: what is asked every day.
@@ -143,8 +148,8 @@ def alerted(
         LabelsRefused: as `judged`.
     """
     require_requests(served)
-    settled = labels.settled(served.set_index("flight")["predict_at"], labels.as_of(told, now))
-    return _alert(attached(served, settled.table), now, rule)
+    settled = labels.settle(served.set_index("flight")["predict_at"], labels.as_of(told, now))
+    return _alert(join_labels(served, settled.table), now, rule)
 
 
 def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
@@ -159,7 +164,7 @@ def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str,
     return {
         "overall": figures_of(counted),
         "intervals": intervals(*arrays(known), rules.bootstrap) if len(known) else {},
-        "slices": sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
+        "slices": judge_slices(counted, rules.slices, rules.outcome, rules.bootstrap),
         "versions": {str(name): figures_of(of) for name, of in counted.groupby("version")},
     }
 
@@ -210,7 +215,7 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
     )
 
 
-def _feed(settled: labels.Settled, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
+def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
     age = None if pd.isna(settled.newest) else (now - settled.newest) / pd.Timedelta(hours=1)
     conflicts, impossible = settled.folded.conflicts, settled.impossible
     return Feed(
@@ -218,9 +223,9 @@ def _feed(settled: labels.Settled, now: pd.Timestamp, rule: OutcomeRule) -> Feed
         duplicates=settled.folded.duplicates,
         corrected=settled.folded.corrected,
         conflicts=conflicts["flight"].nunique(),
-        conflicting=labels.shown(conflicts["flight"]),
+        conflicting=labels.first_names(conflicts["flight"]),
         impossible=impossible["flight"].nunique(),
-        impossibly_known=labels.shown(impossible["flight"]),
+        impossibly_known=labels.first_names(impossible["flight"]),
         unasked=settled.unasked["flight"].nunique(),
         labels_age_hours=None if age is None else round(float(age), 2),
         stale=age is None or bool(age > rule.max_labels_age_hours),

@@ -178,7 +178,7 @@ def _pairs(
     return won, np.outer(*counts).astype("float64")
 
 
-def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
+def p_nonzero_mean(value: np.ndarray, day: np.ndarray) -> float:
     """How surprising the mean of `value` is if it were 0: two-sided, days as the unit.
 
     A t test on the ratio of daily sums. It takes days for independent; two stormy days in a row

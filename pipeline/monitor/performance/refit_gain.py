@@ -23,7 +23,7 @@ from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 
-class Gain(Record):
+class RefitGain(Record):
     """The log loss of a refit less the champion's, in nats, with its interval over whole days.
 
     Negative is better. The refit has seen every label that had come before `first`, and none after.
@@ -46,9 +46,9 @@ class Gain(Record):
         return self.high < 0 and self.point <= -margin
 
 
-def gained(
+def measure_gain(
     champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, now: pd.Timestamp, days: int
-) -> Gain | None:
+) -> RefitGain | None:
     """What a refit would have changed on the newest `days` whose labels are due; None: fewer are.
 
     `frame` holds flights with their outcomes, `rows` the same as they were served.
@@ -59,12 +59,12 @@ def gained(
     if len(newest) < days:  # one day has no interval at all, and a few have hardly any
         return None
     judged, labels = frame[chosen], frame[LABEL].to_numpy()[chosen]
-    learned = known_before(champion, newest[0])
-    told = [content_hash(table[_rests_on(champion)]) for table in (learned, judged)]
-    risk = champion.kept("refit", told, lambda: _refit_risk(champion, learned, judged))
+    learned = training_rows_before(champion, newest[0])
+    told = [content_hash(table[_input_columns(champion)]) for table in (learned, judged)]
+    risk = champion.cached_risk("refit", told, lambda: _refit_risk(champion, learned, judged))
     worse = log_loss(labels, risk) - log_loss(labels, rows[RISK].to_numpy()[chosen])
     found = difference(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
-    return Gain(
+    return RefitGain(
         point=round(found.point, 6),
         low=round(found.low, 6),
         high=round(found.high, 6),
@@ -75,14 +75,14 @@ def gained(
     )
 
 
-def _rests_on(champion: Champion) -> list[str]:
+def _input_columns(champion: Champion) -> list[str]:
     """The columns that a refit and its answers rest on."""
-    numbers = [name for name in champion.answerer.model.features if name in NUMERIC]
+    numbers = [name for name in champion.scorer.model.features if name in NUMERIC]
     return ["name", "origin", "carrier", *numbers, LABEL]
 
 
 def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
-    config, names = load(TrainConfig), champion.answerer.model.features
+    config, names = load(TrainConfig), champion.scorer.model.features
     model = refit(config, names, matrix(learned, names), learned[LABEL].to_numpy())
     return np.asarray(model.predict_proba(matrix(judged, names))[:, 1])
 
@@ -92,7 +92,7 @@ def _due(names: pd.Series) -> pd.Series:
     return dates(names) + LABELS_COMPLETE
 
 
-def known_before(champion: Champion, day: str) -> pd.DataFrame:
+def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:
     """Every flight since the champion's first day whose label had come when `day` began."""
     begins = pd.Timestamp(day, tz="UTC")
     window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))

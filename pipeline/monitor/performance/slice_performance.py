@@ -12,7 +12,7 @@ from pipeline.monitor.performance.quality import (
     expected_loss,
     holm,
     intervals,
-    p_other_than_none,
+    p_nonzero_mean,
 )
 from pipeline.shared.config.evaluate import Bootstrap, SliceRule
 from pipeline.shared.config.monitor import OutcomeRule
@@ -36,7 +36,7 @@ class SliceFigures(Record):
     noticed: bool = False
 
 
-def sliced(
+def judge_slices(
     flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
 ) -> dict[str, SliceFigures]:
     """Every critical slice, with Holm's correction over all that have enough late flights."""
@@ -55,12 +55,12 @@ def sliced(
     adjusted = iter(holm([p for name in enough for p in _surprises(groups[name])]))
     p = {name: (next(adjusted), next(adjusted)) for name in enough}
     return {
-        name: _told(figure, groups[name], p.get(name), rule, bootstrap)
+        name: _slice_figures(figure, groups[name], p.get(name), rule, bootstrap)
         for name, figure in found.items()
     }
 
 
-def _told(
+def _slice_figures(
     figure: Figures,
     flights: pd.DataFrame,
     p: tuple[float, float] | None,
@@ -92,4 +92,4 @@ def _surprises(flights: pd.DataFrame) -> list[float]:
     known = flights[flights[LABEL].notna()]
     late, risk, day = arrays(known)
     excess = log_loss(late, risk) - expected_loss(risk)
-    return [p_other_than_none(value, day) for value in (excess, late - risk)]
+    return [p_nonzero_mean(value, day) for value in (excess, late - risk)]
