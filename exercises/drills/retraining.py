@@ -72,8 +72,8 @@ def _poison_the_refit(folder: Path) -> list[str]:
 def _stop_the_label_feed(folder: Path) -> list[str]:
     replace_once(
         folder / "pipeline/retrain/signals.py",
-        '    return told.drop(columns="arrived_at") if len(told) else None\n',
-        "    return told.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
+        '    return events.drop(columns="arrived_at") if len(events) else None\n',
+        "    return events.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
     )
     return [_LOOPED]
 

@@ -1,8 +1,8 @@
-"""One attempt to replace the champion: step by step, each written down, each safe to repeat.
+"""One attempt to replace the champion: each step is journaled and safe to repeat.
 
-Whoever is killed in between finds in the journal how far it came, and in the ledger who serves. A
-refusal ends the attempt and leaves the champion; what is no refusal (a full disk, a locked
-registry) ends the loop, which goes on from the same step.
+After a kill, the journal says which steps are done and the ledger which release serves. A refusal
+ends the attempt and leaves the champion; any other failure (a full disk, a locked registry) ends
+the loop, which resumes at the same step.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from pipeline.shared.errors import PipelineError, StorageFailed
 
 Payload = dict[str, object]
 _REASON_LENGTH = 400
-"""Characters of a refusal that are kept: what failed comes first."""
+"""Characters of a refusal that the journal keeps; the cause comes first."""
 _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "data": {PipelineError: "refused data", errors.GraphFailed: "failed"},
     "guards": {PipelineError: "refused data"},
@@ -38,12 +38,12 @@ _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "shadow": {errors.RolledBack: "taken out", errors.NotPromoted: "inconclusive"},
     "canary": {errors.RolledBack: "taken out", errors.NotPromoted: "inconclusive"},
 }
-"""What a refusal at a step makes of the attempt; anything else there makes it failed."""
+"""The result of an attempt by step and refusal; any other refusal makes it "failed"."""
 
 
 @dataclass(frozen=True)
 class OpenAttempt:
-    """An attempt that goes on: since when, with how many ledger entries before it, how far."""
+    """An unfinished attempt: its start, the ledger entries before it, and the steps done."""
 
     at: pd.Timestamp
     as_of: str
@@ -53,16 +53,16 @@ class OpenAttempt:
 
     @property
     def fast_track(self) -> bool:
-        """Whether the gate found nothing new in the challenger but the newest days."""
+        """Whether the gate found the challenger to be a refresh: the same recipe on newer days."""
         return bool(self.done.get("gate", {}).get("fast_track"))
 
     def moves(self) -> list[Move]:
-        """What the ledger has seen since it began."""
+        """The ledger's transitions since the attempt began."""
         return [entry.move for entry in rollout_ledger.entries()[self.entries :]]
 
 
 def open_attempt(at: pd.Timestamp, as_of: str, source: Source) -> OpenAttempt:
-    """A new attempt, or the one that the journal holds unfinished."""
+    """Resume the unfinished attempt of the journal, or start a new one."""
     done: dict[str, Payload] = {}
     entries: int | None = None
     for event in journal.events():
@@ -80,10 +80,10 @@ def open_attempt(at: pd.Timestamp, as_of: str, source: Source) -> OpenAttempt:
 
 
 def restore_data() -> None:
-    """Have whole data again, those from before an attempt that was killed or refused at its data.
+    """Restore the data from before an attempt that was killed or refused at its data step.
 
     Raises:
-        PipelineError: the data from before are refused now.
+        PipelineError: the earlier data are refused now.
     """
     as_of, whole = "", True
     for event in journal.events():
@@ -98,45 +98,45 @@ def restore_data() -> None:
 def run_attempt(
     at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source
 ) -> Attempt:
-    """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
-    going_on = open_attempt(at, as_of, source)
+    """Train on data up to `as_of`, evaluate, register, shadow and canary; return the result."""
+    attempt = open_attempt(at, as_of, source)
     for step, act in STEPS.items():
-        if step in going_on.done and not _was_undone(step, going_on):
+        if step in attempt.done and not _was_undone(step, attempt):
             continue
         say(f"{step} ...")
         try:
-            told = act(going_on)
+            payload = act(attempt)
         except StorageFailed:
             raise
         except PipelineError as refusal:
-            return _record_end(going_on, step, refusal)
-        if step not in going_on.done:
-            journal.add(at, "step", {"step": step, **told})
-            going_on.done[step] = told
-    return _record_end(going_on, "", None)
+            return _record_end(attempt, step, refusal)
+        if step not in attempt.done:
+            journal.add(at, "step", {"step": step, **payload})
+            attempt.done[step] = payload
+    return _record_end(attempt, "", None)
 
 
-def _was_undone(step: str, going_on: OpenAttempt) -> bool:
-    """Whether a step's work was undone when the loop began again."""
-    return step == "calendar" and "data" not in going_on.done
+def _was_undone(step: str, attempt: OpenAttempt) -> bool:
+    """Whether `restore_data` undid a completed step when the loop restarted."""
+    return step == "calendar" and "data" not in attempt.done
 
 
-def _record_end(going_on: OpenAttempt, step: str, refusal: PipelineError | None) -> Attempt:
-    """Write down how the attempt ended, and at which step; `why` is for people."""
+def _record_end(attempt: OpenAttempt, step: str, refusal: PipelineError | None) -> Attempt:
+    """Journal the attempt's result and its last step; `why` is for people."""
     result = "promoted" if refusal is None else _result(step, refusal)
     trained = refusal is None or step not in ("calendar", "data", "guards")
-    attempt = Attempt.model_validate(
+    record = Attempt.model_validate(
         {
-            "at": f"{going_on.at:%Y-%m-%dT%H:%MZ}",
-            "as_of": going_on.as_of,
+            "at": f"{attempt.at:%Y-%m-%dT%H:%MZ}",
+            "as_of": attempt.as_of,
             "result": result,
             "trained": trained,
         }
     )
     words = "" if refusal is None else f"{type(refusal).__name__}: {' '.join(str(refusal).split())}"
-    told = {"step": step, "why": words[:_REASON_LENGTH], **attempt.model_dump(exclude={"at"})}
-    journal.add(going_on.at, "ended", told)
-    return attempt
+    payload = {"step": step, "why": words[:_REASON_LENGTH], **record.model_dump(exclude={"at"})}
+    journal.add(attempt.at, "ended", payload)
+    return record
 
 
 def _result(step: str, refusal: PipelineError) -> str:
@@ -144,9 +144,9 @@ def _result(step: str, refusal: PipelineError) -> str:
     return next((known[kind] for kind in type(refusal).__mro__ if kind in known), "failed")
 
 
-def _calendar(going_on: OpenAttempt) -> Payload:
+def _calendar(attempt: OpenAttempt) -> Payload:
     _, window = live_champion()
-    moves = windows.move(going_on.as_of, "scheduled", window.last)
+    moves = windows.move(attempt.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 
@@ -161,7 +161,7 @@ def _guards(_: OpenAttempt) -> Payload:
 
 
 def gate_figures(verdict: Verdict) -> dict[str, float]:
-    """What the journal keeps of a verdict: by these a refresh is decided, slices apart."""
+    """The verdict's figures for the journal: those that decide on a refresh, without slices."""
     kept = (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT)
     return {c.name: c.found for c in verdict.checks if c.blocking and c.kind in kept}
 
@@ -186,45 +186,45 @@ def _register(_: OpenAttempt) -> Payload:
     trained = read_record(Training, TRAIN / "training.json", "train").digest
     if challenger is None or challenger.digest != trained:
         raise errors.RegistryRefused(
-            f"what was trained ({trained[:12]}) is no challenger, the challenger is "
-            f"{challenger.digest[:12] if challenger else 'nobody'}: it is the champion again; "
+            f"the trained model ({trained[:12]}) is not the challenger "
+            f"({challenger.digest[:12] if challenger else 'none'}): it equals the champion; "
             "wait for more labels, then `make retrain`"
         )
     return {"version": challenger.number}
 
 
-def _shadow(going_on: OpenAttempt) -> Payload:
-    if going_on.fast_track:
+def _shadow(attempt: OpenAttempt) -> Payload:
+    if attempt.fast_track:
         return {"left out": "the champion of last week with newer days: its canary is short, too"}
-    mine = going_on.moves()
-    if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
-        _require_not_over(mine)
-        shadow(going_on.source, only_serving=True)
-    return _transition(going_on, "shadow passed")
+    moves = attempt.moves()
+    if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in moves):
+        _require_not_over(moves)
+        shadow(attempt.source, only_serving=True)
+    return _transition(attempt, "shadow passed")
 
 
-def _canary(going_on: OpenAttempt) -> Payload:
-    mine = going_on.moves()
-    if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
-        _require_not_over(mine)
-        # Drawn alike, so that the same data give the same journal again.
-        canary(going_on.source, draw="loop", fast_track=going_on.fast_track)
-    return _transition(going_on, "promoted")
+def _canary(attempt: OpenAttempt) -> Payload:
+    moves = attempt.moves()
+    if not any(move.event == "promoted" for move in moves) or rollout_ledger.goes_on(moves[-1]):
+        _require_not_over(moves)
+        # A fixed draw, so that the same data give the same journal.
+        canary(attempt.source, draw="loop", fast_track=attempt.fast_track)
+    return _transition(attempt, "promoted")
 
 
-def _require_not_over(mine: list[Move]) -> None:
-    """What the ledger says ended this attempt's rollout ended it, though nobody wrote it here."""
-    if mine and mine[-1].event in ("rolled back", "shadow failed"):
+def _require_not_over(moves: list[Move]) -> None:
+    """Refuse to continue a rollout that the ledger says has ended, though the journal lacks it."""
+    if moves and moves[-1].event in ("rolled back", "shadow failed"):
         raise errors.RolledBack(
-            f"{mine[-1].rollout} was {mine[-1].event} by {mine[-1].by}; see `make rollout`"
+            f"{moves[-1].rollout} was {moves[-1].event} by {moves[-1].by}; see `make rollout`"
         )
-    if mine and mine[-1].event in ("inconclusive", "paused", "shadow held"):
-        raise errors.NotPromoted(f"{mine[-1].rollout} ended {mine[-1].event}; see `make rollout`")
+    if moves and moves[-1].event in ("inconclusive", "paused", "shadow held"):
+        raise errors.NotPromoted(f"{moves[-1].rollout} ended {moves[-1].event}; see `make rollout`")
 
 
-def _transition(going_on: OpenAttempt, event: str) -> Payload:
-    """When a transition of this attempt was, by the ledger."""
-    move = next(move for move in going_on.moves() if move.event == event)
+def _transition(attempt: OpenAttempt, event: str) -> Payload:
+    """The rollout and instant of this attempt's transition, from the ledger."""
+    move = next(move for move in attempt.moves() if move.event == event)
     return {"rollout": move.rollout, "on": f"{move.at:%Y-%m-%dT%H:%MZ}"}
 
 
@@ -237,4 +237,4 @@ STEPS: dict[str, Callable[[OpenAttempt], Payload]] = {
     "shadow": _shadow,
     "canary": _canary,
 }
-"""In their order; a step that was done is not done again."""
+"""The steps in order; a step that is done is not repeated."""

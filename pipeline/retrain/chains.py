@@ -1,7 +1,7 @@
-"""What `make repair` finds of the ledger and the journal, each of which has a copy.
+"""The checks that `make repair` runs on the two hash chains, ledger and journal, and their copies.
 
-A chain is written anew from links that hold, each with its hash, and from nothing else. Of a ledger
-that lacks its end the registry knows more: the approval of a champion names the entry it came from.
+A chain is rewritten only from links whose hashes are valid. Where a ledger lacks its end, the
+registry fills the gap: a champion's approval names the ledger entry of its promotion.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from pipeline.shared.errors import quoted
 
 
 def check_chain(path: Path, what: str) -> Iterator[Finding]:
-    """What is broken of a chain or of its copy."""
+    """Findings for a chain and its copy."""
     (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
     copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
@@ -64,13 +64,13 @@ def check_chain(path: Path, what: str) -> Iterator[Finding]:
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
             f"by the {what}{_state_at_end(path, ours)}; by the copy{_state_at_end(path, copied)}",
-            f"a person's: look who is right, then move the other aside, as by `mv {quoted(path)} "
+            f"a person's: check which is right, then move the other aside: `mv {quoted(path)} "
             f"{quoted(f'{path}.broken')}`",
         )
 
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
-    """A new chain takes the place of what is broken, which stays until then: a kill loses none."""
+    """Replace broken chains; each stays until its replacement is written: a kill loses none."""
     if path == rollout_ledger.LEDGER and (later := _later_promotion(links)) is not None:
         links = [*links, hash_chain.next_link(links, later.model_dump_json())]
     for one in broken:
@@ -79,7 +79,7 @@ def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
 
 
 def _state_at_end(path: Path, links: list[Link]) -> str:
-    """Who is champion at a ledger's end, and what the registry says came after it."""
+    """The champion at a ledger's end, and a later promotion that the registry records."""
     if path != rollout_ledger.LEDGER or not links:
         return ""
     words = f", champion is {_champion(links).shown}"
@@ -93,7 +93,7 @@ def _champion(links: list[Link]) -> Side:
 
 
 def _registry_contents(config: RegisterConfig) -> Held:
-    """What a whole local registry holds; nothing of a broken one."""
+    """The contents of an intact local registry; empty for a broken one."""
     path = config.database
     if path is None or not path.is_file() or damage(path) or registry_rebuild.read_error(config):
         return Held()
@@ -101,7 +101,7 @@ def _registry_contents(config: RegisterConfig) -> Held:
 
 
 def _later_promotion(links: list[Link]) -> Move | None:
-    """The promotion that these entries lack, where the champion's approval names a later entry."""
+    """The promotion missing from these entries, where the champion's approval names a later one."""
     held = _registry_contents(load(RegisterConfig))
     version = held.versions.get(held.aliases.get(CHAMPION, ""))
     given = versions.approvals(version)[-1:] if version else []
@@ -121,7 +121,7 @@ def _later_promotion(links: list[Link]) -> Move | None:
 
 
 def _lost_ledger(path: Path) -> Iterator[Finding]:
-    """No ledger and no copy: the registry or the request log may know who was champion."""
+    """No ledger and no copy: derive the champion from the registry or the request log."""
     config = load(RegisterConfig)
     held = _registry_contents(config)
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
@@ -129,7 +129,7 @@ def _lost_ledger(path: Path) -> Iterator[Finding]:
         version = held.versions[number]
         given = (versions.approvals(version) or [{}])[-1]
         why = f"approved by {given.get('by', 'nobody')} at {given.get('at', 'no time')}"
-        side, told = champions.side_of(version), "after the registry's alias"
+        side, source = champions.side_of(version), "after the registry's alias"
     elif kept := {} if held.versions else registry_rebuild.kept_releases(config):
         digest, why = last_served()
         if digest not in kept or kept[digest].number is None:
@@ -140,15 +140,15 @@ def _lost_ledger(path: Path) -> Iterator[Finding]:
                 f"a person's; the release store keeps what was served: {ANEW}",
             )
             return
-        side, told = registry_rebuild.side_of(kept[digest]), "after the request log"
+        side, source = registry_rebuild.side_of(kept[digest]), "after the request log"
     else:
         return
-    by = f"repair, {told}: {why}"
+    by = f"repair, {source}: {why}"
     first = champions.begin(side, rollout_ledger.BEGINNING, by)
     yield Finding(
         path,
         "it is gone, and its copy with it",
-        f"{side.shown} was champion {told}: {why}",
+        f"{side.shown} was champion {source}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
         partial(rollout_ledger.append, first),
     )

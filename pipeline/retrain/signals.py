@@ -1,7 +1,7 @@
-"""What is known at a check: outcomes whose labels have come, feeds, drift; each as of an instant.
+"""The signals of a check, as of an instant: performance on labelled flights, feeds, drift.
 
-Labels come through the label ledger, as files of the day before at 10:00 UTC; no outcome is read
-from anywhere else. Every figure here could have been had at that instant.
+Labels come only through the label ledger, as files of the day before at 10:00 UTC. Every figure
+here could have been computed at that instant.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,6 @@ from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
 from pipeline.monitor.performance.performance import Alert, check_alert
 from pipeline.monitor.predictions import RISK, days_of
-from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.policy import RefreshGain, Signals
@@ -37,24 +36,24 @@ from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet
 
 FEED = Path("state/retrain/feed")
-"""Where the label files of the days arrive."""
+"""The folder in which the daily label files arrive."""
 Feed = Callable[[Year, str, pd.Timestamp], pd.DataFrame | None]
-"""What the source has sent of a day by an instant; None: nothing yet."""
+"""Returns the label file of a day that the source has sent by an instant; None: nothing yet."""
 DAY = pd.Timedelta(days=1)
 _RECENT = 7
-"""Days of answers that are held against a broken feed at a check."""
+"""Days of predictions that a check searches for a broken feed."""
 
 
 def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
-    """The label file of a day as its source sends it: whole, at 10:00 UTC of the next."""
-    told = labels.daily(year.frame[year.day == day])
-    told = told[told["arrived_at"] <= now]
-    return told.drop(columns="arrived_at") if len(told) else None
+    """The complete label file of a day, sent by its source at 10:00 UTC of the next."""
+    events = labels.daily(year.frame[year.day == day])
+    events = events[events["arrived_at"] <= now]
+    return events.drop(columns="arrived_at") if len(events) else None
 
 
 @dataclass
 class Monitor:
-    """What has been told so far, and the day up to which it was looked at."""
+    """Monitoring within the loop: the label events received so far, and the signals from them."""
 
     year: Year
     label_events: pd.DataFrame
@@ -62,21 +61,21 @@ class Monitor:
 
     @classmethod
     def from_ledger(cls, year: Year, feed: Feed = daily_file) -> "Monitor":
-        """With everything that the label ledger holds.
+        """Start with all events of the label ledger.
 
         Raises:
-            ArtifactTampered: it holds less than the journal counted.
+            ArtifactTampered: the ledger holds less than the journal counted.
         """
-        told = read_events()
-        if lost := missing_labels(told):
+        events = read_events()
+        if lost := missing_labels(events):
             raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
-        return cls(year, told, feed)
+        return cls(year, events, feed)
 
     def receive(self, first: str, day: str) -> int:
-        """Take in the label files that have come by 10:00 UTC after a day; how many labels it got.
+        """Receive label files that have arrived by 10:00 UTC after a day; return how many labels.
 
-        Those of days since `first` that had not come when they were due are asked for again. A file
-        that was taken in before adds nothing.
+        Files of days since `first` that were late are requested again. A file that was received
+        before adds nothing.
         """
         now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
         known = set(days_of(self.label_events["flight"]))
@@ -96,7 +95,7 @@ class Monitor:
             self.label_events = pd.concat([self.label_events, new], ignore_index=True)
 
     def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
-        """The cheap rule on the newest days that the one who serves now has served alone."""
+        """The cheap performance rule on the newest days that the current champion served alone."""
         rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
         newest = now - LABELS_COMPLETE
         first = max(since, f"{newest - (rule.window_days - 1) * DAY:%Y-%m-%d}")
@@ -105,11 +104,11 @@ class Monitor:
         return check_alert(rows, self._events_of(rows), now, rule)
 
     def _events_of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """What was told of some flights; of others it would be called unasked for."""
+        """The label events of some flights; events of others would count as unrequested."""
         return self.label_events[self.label_events["flight"].isin(rows["flight"])]
 
     def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
-        """Everything that the policy is asked by, at a check."""
+        """All signals that the policy decides from, at a check."""
         version, window = live_champion()
         side, since = serves_all(known)
         alert, config = self.performance_alert(known, now), load(MonitorConfig)
@@ -136,7 +135,7 @@ class Monitor:
         )
 
     def _refresh_gain(self, known: list[Entry], now: pd.Timestamp) -> RefreshGain | None:
-        """What the refreshes of the newest weeks changed, by labels that have come."""
+        """The effect of the refreshes of the newest weeks, by the labels that have arrived."""
         first = f"{now - load(RetrainConfig).policy.refreshed_days * DAY:%Y-%m-%d}"
         recent = self.label_events[days_of(self.label_events["flight"]) >= first]
         return refresh_gain(self.year, known, recent, load(EvaluateConfig).bootstrap)
@@ -149,20 +148,20 @@ class Monitor:
         )
 
     def _recent(self, known: list[Entry], now: pd.Timestamp, days: int) -> pd.DataFrame:
-        """The answers of so many days before the day of `now`."""
+        """The predictions of so many days before the day of `now`."""
         first, last = (f"{now - back * DAY:%Y-%m-%d}" for back in (days, 1))
         return self.year.predictions(known, self.year.between(first, last))
 
     def _broken(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
     ) -> list[str]:
-        """Feeds that look broken in the last week, and labels that disagree with the flags."""
+        """Failed data-quality checks of the last week, and labels that disagree with the proxy."""
         checks = data_quality.check_quality(
             trained, self._recent(known, now, _RECENT), config.tripwires, now
         )
-        told = [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in data_quality.failures(checks)]
+        failed = data_quality.failures(checks)
         weeks = label_agreement(self._labels_with_proxy(now), config.outcome)
-        return told + [
+        return [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in failed] + [
             f"labels of {w.carrier} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
             f"limit {config.outcome.min_agreement:g}"
             for w in weeks
@@ -170,7 +169,7 @@ class Monitor:
         ]
 
     def _labels_with_proxy(self, now: pd.Timestamp) -> pd.DataFrame:
-        """The labels of the last four weeks beside the departure-late flags known by now."""
+        """The labels of the last four weeks beside the departure-late proxy as known by now."""
         frame = self.year.frame
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
         chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
@@ -184,37 +183,32 @@ class Monitor:
     def _drift(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
     ) -> tuple[float | None, Literal["quiet", "warn", "alert"]]:
-        """The predictions' PSI of trailing days against the training window, and what it calls for.
+        """The predictions' PSI of trailing days against the training window, and its status.
 
-        As `make monitor` has it: an alert only if it lasts. A promotion begins it anew.
+        As in `make monitor`, an alert only if it lasts. A promotion restarts the trailing days.
         """
-        told, (side, since) = config.trailing, serves_all(known)
-        rows = self._recent(known, now, 2 * told.window_days)
+        rule, (side, since) = config.trailing, serves_all(known)
+        rows = self._recent(known, now, 2 * rule.window_days)
         rows = rows[(rows["release"] == side.release) & (days_of(rows["flight"]) >= since)]
         days = days_of(rows["flight"])
-        if len(np.unique(days)) < told.min_days:
+        if len(np.unique(days)) < rule.min_days:
             return None, "quiet"
         bins = windows.make_bins(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
         before = windows.count_bins(trained, days_of(trained["flight"]), bins)
         after = windows.count_bins(rows, days, bins)
         number = after.days.astype("datetime64[D]").astype("int64")
-        back = range(told.persist_looks - 1, -1, -1)
-        looks = [int(number[-1]) - told.every_days * n for n in back]
-        looks = [look for look in looks if look - int(number[0]) + 1 >= told.min_days]
-        psi = windows.psi(before, after, windows.trailing(number, looks, told.window_days))[:, 0]
+        back = range(rule.persist_looks - 1, -1, -1)
+        looks = [int(number[-1]) - rule.every_days * n for n in back]
+        looks = [look for look in looks if look - int(number[0]) + 1 >= rule.min_days]
+        psi = windows.psi(before, after, windows.trailing(number, looks, rule.window_days))[:, 0]
         found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
         assert found.status != "report", "predictions have limits"
         return found.looks[-1], found.status
 
 
-def missing_labels(told: pd.DataFrame) -> str:
-    """What the label ledger lacks of what the journal counted; "" where it lacks nothing."""
+def missing_labels(events: pd.DataFrame) -> str:
+    """The difference if the label ledger holds less than the journal counted; else ""."""
     counted = sum(int(e.told["labels"]) for e in journal.events() if e.kind == "day")
-    if len(told) >= counted:
+    if len(events) >= counted:
         return ""
-    return f"it holds {len(told):,} labels, the journal counted {counted:,}"
-
-
-def who_serves() -> list[Entry]:
-    """The ledger, which says who serves since when."""
-    return rollout_ledger.entries()
+    return f"it holds {len(events):,} labels, the journal counted {counted:,}"
