@@ -20,8 +20,9 @@ from pipeline.registry import champions
 from pipeline.registry import versions as tracking
 from pipeline.registry.release import exported
 from pipeline.registry.release_loader import export
-from pipeline.retrain import journal, repair
+from pipeline.retrain import journal
 from pipeline.retrain.records import labels
+from pipeline.retrain.repair import repair
 from pipeline.retrain.windows import DECISIONS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
