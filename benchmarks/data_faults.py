@@ -85,7 +85,7 @@ class Year:
             if table == "flights"
         }
         reference = load(ValidateConfig).reference
-        known = {int(m[-2:]): OtherMonths.beside(m, flights, reference) for m in flights}
+        known = {int(m[-2:]): OtherMonths.for_month(m, flights, reference) for m in flights}
         return cls(months, known)
 
 

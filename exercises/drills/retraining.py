@@ -206,7 +206,7 @@ DRILLS = [
         fault="an orchestrator goes on although the gate's step refused",
         guard="register takes nothing but a passed verdict (register.stage)",
         inject=_swallow_the_gate,
-        caught=_says(r"RegistryRefused: the verdict on [^;]* is no[^;]*"),
+        caught=_says(r"RegistryRefused: the verdict on [^;]* failed[^;]*"),
         command=("-c",),
     ),
     Drill(

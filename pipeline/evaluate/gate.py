@@ -1,4 +1,4 @@
-"""The stage: reads the challenger and whom it must beat, judges, writes the verdict."""
+"""The gate: compares the challenger with baselines and champion, and writes the verdict."""
 
 from typing import Literal
 
@@ -42,11 +42,11 @@ from pipeline.shared.paired_difference import Difference, difference
 from pipeline.shared.scores import log_loss, roc_auc
 
 VETO_ON_SLICES = ["champion", "hour_rate"]
-"""Losing a slice to the live model or to the naive one is a veto; to the linear one a report."""
+"""Losing a slice to the champion or the naive baseline is a veto; to the linear one a report."""
 
 
 def beats(other: str, found: Difference) -> Check:
-    """Overall the challenger must be surely better: the upper bound of the difference below 0."""
+    """Overall the challenger must be significantly better: the interval's upper bound below 0."""
     return Check(
         kind=Kind.CHAMPION if other == versions.CHAMPION else Kind.BASELINE,
         name=f"beats {other}",
@@ -59,7 +59,7 @@ def beats(other: str, found: Difference) -> Check:
 
 
 def holds_slice(other: str, name: str, found: Difference, positives: int, rule: SliceRule) -> Check:
-    """On a slice it may not be worse by more than the veto's point and surely worse at all."""
+    """Veto a slice that is worse by more than the veto's point and significantly worse than 0."""
     small = positives < rule.min_positives or found.days < rule.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
     return Check(
@@ -81,9 +81,9 @@ def compare(
     bootstrap: Bootstrap,
     refresh: RefreshRule | None = None,
 ) -> list[Check]:
-    """The challenger's losses against each other model's: overall first, then slice by slice.
+    """Compare the challenger's losses with each other model's: overall, then slice by slice.
 
-    With `refresh`, the champion is one of the same recipe, which need not be surely beaten.
+    With `refresh`, the champion has the same recipe and need not be significantly beaten.
     """
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
@@ -105,7 +105,7 @@ def compare(
 
 
 def are_probabilities(risk: np.ndarray) -> Check:
-    """Every risk must be a number from 0 to 1; with one that is not, nothing can be compared."""
+    """Every risk must be a number from 0 to 1; otherwise nothing can be compared."""
     wrong = float((~((risk >= 0) & (risk <= 1))).mean())
     detail = f"share of {len(risk):,} risks that are no number from 0 to 1"
     return at_most(Kind.EVIDENCE, "risks are probabilities", wrong, 0.0, detail)
@@ -114,9 +114,9 @@ def are_probabilities(risk: np.ndarray) -> Check:
 def evidence_checks(
     config: EvaluateConfig, training: Training, champion: versions.Version | None, days: int
 ) -> list[Check]:
-    """Is the evidence fresh, long enough, and new to both models?
+    """Check that the evidence is fresh, long enough, and held out from both models.
 
-    Where the candidate is the champion again nothing is compared, and fewer days are enough.
+    Where the candidate equals the champion nothing is compared, and fewer days are enough.
     """
     again = champion is not None and champion.digest == training.candidate
     least = config.refresh.min_days if again else config.min_days
@@ -155,7 +155,7 @@ def run() -> str:
     training = read_record(Training, TRAIN / "training.json", "train")
     champion = champions.current(registry)
     if champion is not None and champion.digest == training.digest:
-        champion = None  # it became champion by this very verdict, which is remade
+        champion = None  # it became champion by this verdict, which is computed again
     models = _models(training, registry, champion)
     frame = read(config.window)
     if frame[LABEL].nunique() < 2:
@@ -173,7 +173,7 @@ def run() -> str:
     checks = [*evidence_checks(config, training, champion, days), valid]
     kind = _kind(training, champion)
     if champion is not None and champion.digest == training.candidate:
-        del risks["champion"]  # against itself nothing is worse, which says nothing
+        del risks["champion"]  # a comparison with itself says nothing
     if valid.passed:
         eased = config.refresh if kind == "refresh" else None
         checks += compare(frame, challenger, risks, config.slices, config.bootstrap, eased)
@@ -273,7 +273,7 @@ def _summary(verdict: Verdict) -> str:
         raise GateRefused(
             f"challenger {verdict.challenger[:12]} fails {len(failed)} of "
             f"{sum(check.blocking for check in verdict.checks)} blocking checks:{shown}\n"
-            f"  all of them: {EVALUATE}/verdict.html; change what was trained, then `make evaluate`"
+            f"  all of them: {EVALUATE}/verdict.html; change the training, then `make evaluate`"
         )
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (

@@ -8,7 +8,7 @@ from pipeline.models.onnx_export import in_float64
 from pipeline.shared.config.train import TrainConfig
 
 SIGNIFICANT = 6
-"""Digits that a fitted number of the linear baseline keeps: float32 holds seven."""
+"""Digits kept of each fitted number of the linear baseline; float32 holds seven."""
 
 
 def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any:
@@ -38,7 +38,7 @@ def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any
 
 
 def round_significant(values: np.ndarray) -> np.ndarray:
-    """Each number to its first SIGNIFICANT digits."""
+    """Round each number to SIGNIFICANT digits."""
     return np.array([float(f"{x:.{SIGNIFICANT}g}") for x in values.ravel()]).reshape(values.shape)
 
 
