@@ -1,7 +1,7 @@
-"""One prediction, step by step: what was known, what was made of it, who answered, what came of it.
+"""Explanation of one prediction: its features, the model's use of them, the release, the label.
 
-Everything is computed again, from the published tables by training's own join, and held against
-what was logged. Where the two differ, that is the explanation, and it is said first.
+Everything is recomputed from the published tables by training's own point-in-time join, and
+compared with the log. Differences are the explanation, so they come first.
 """
 
 import re
@@ -44,14 +44,14 @@ from pipeline.shared.files import parse_json, write_json, write_text
 FOLDER = MONITOR / "explain"
 FLIGHT = re.compile(r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}")
 TOLERANCE = 1e-6
-"""How far a risk may be from the one that is computed again: the model's inputs are float32."""
+"""The largest difference of logged and recomputed risk: the model's inputs are float32."""
 
 
 class Feature(Record):
-    """A feature as it should be and, if it was logged, as it was; `why` says where they differ.
+    """A feature's recomputed and logged value; `why` explains a difference.
 
-    `counts` is how much higher the risk is than with the median of the model's training window in
-    its place: what this model makes of the value, not what the value does to the flight.
+    `counts` is the risk less the risk with the training window's median in the feature's place: the
+    value's effect on this model, not on the flight.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Feature(Record):
 
 
 class Explanation(Record):
-    """Everything about one prediction; `differs` holds what is not as it was logged."""
+    """Everything about one prediction; `differs` lists differences from the log."""
 
     request_id: str | None
     row: int
@@ -83,12 +83,12 @@ class Explanation(Record):
 
 
 def explain(request: str | None = None, row: int | None = None) -> str:
-    """Explain an answer of the log, the newest if none is named, or what a flight would be given.
+    """Explain a logged prediction, the newest by default, or the one that a flight would get.
 
     Raises:
-        RequestUnknown: the log has no such answer, or there is no such flight.
-        DayUnknown: the flight lies beyond what was published.
-        SkewFound: a feature or the risk is not the one that is computed again.
+        RequestUnknown: there is no such logged prediction, or no such flight.
+        DayUnknown: the flight lies beyond the published data.
+        SkewFound: a logged feature or risk differs from the recomputed one.
     """
     if request is not None and FLIGHT.fullmatch(request):
         answer = _newest_answer(flight=request)
@@ -98,30 +98,30 @@ def explain(request: str | None = None, row: int | None = None) -> str:
         flight = _flight(answer)
     known = load_history(flight)
     release = loaded(answer["release"] if answer else _champion_at(known))
-    told = _build(known, release, flight, answer)
-    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or told.request_id or flight)}.json"
-    write_json(path, told.model_dump())
-    write_text(path.with_suffix(".html"), explanation_report(told))
-    if told.differs:
+    result = _build(known, release, flight, answer)
+    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or result.request_id or flight)}.json"
+    write_json(path, result.model_dump())
+    write_text(path.with_suffix(".html"), explanation_report(result))
+    if result.differs:
         raise SkewFound(
-            f"{told.differs[0]}; {len(told.differs)} of {len(NUMERIC) + 1} values differ from what "
-            f"was known\n{text(told)}\n-> {path}; `make skew` holds a whole day against training"
+            f"{result.differs[0]}; {len(result.differs)} of {len(NUMERIC) + 1} values differ from "
+            f"what was known\n{text(result)}\n-> {path}; `make skew` compares a day with training"
         )
-    return f"{text(told)}\n-> {path}"
+    return f"{text(result)}\n-> {path}"
 
 
 def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
-    """The answer with this id, a user's own before a shadow's; the newest if none is named."""
+    """The logged prediction with this id, a user's before a shadow's; by default the newest."""
     url = load(ServeConfig).log_url.get_secret_value()
     last = newest(url)
     found = answered(url, request_id=request) if request else answered(url, last - 1)
     found = found[found["row"] == (row or 0)] if request else found
     if found.empty:
         gone = int(removed(url)["answers"].sum())
-        told = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
+        pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{told}: serve one with `make server`, or name a flight, as in `make explain "
+            f"{last}{pruned}: serve one with `make server`, or name a flight, as in `make explain "
             "REQUEST=2013-04-18/UA/1545/EWR`"
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
@@ -129,7 +129,7 @@ def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
 
 
 def _newest_answer(**equal: Any) -> dict[str, Any] | None:
-    """The newest answer that reached a known caller, or else somebody who tried the server."""
+    """The newest prediction for a known caller, or else for a direct one."""
     found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
@@ -147,7 +147,7 @@ def _flight(answer: dict[str, Any]) -> str:
 
 
 def _champion_at(known: FlightHistory) -> str:
-    """The release that would have answered at T: the ledger's, or the champion of today."""
+    """The release that served at T by the ledger, or the current champion."""
     entry = ledger.at(_instant(known.request["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
@@ -156,9 +156,9 @@ def _build(
     known: FlightHistory, release: Loaded, flight: str, answer: dict[str, Any] | None
 ) -> Explanation:
     flags = parse_json(answer["flags"].encode()) if answer else {}
-    asked = _without_stale(known.request, flags)
-    risk = float(release.model.predict(asked)[0])
-    features = _features(known, release, asked, answer, flags, risk)
+    request = _without_stale(known.request, flags)
+    risk = float(release.model.predict(request)[0])
+    features = _features(known, release, request, answer, flags, risk)
     logged = float(answer["risk"]) if answer else None
     differs = [feature.why for feature in features if feature.why]
     if logged is not None and not abs(risk - logged) <= TOLERANCE:
@@ -181,30 +181,30 @@ def _build(
     )
 
 
-def _without_stale(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
-    """Without what the server withheld because a view had fallen behind, as the log says it did."""
+def _without_stale(request: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
+    """Remove the features that the server withheld because the log flags their view as stale."""
     stale = {view for view, flag in flags.items() if flag == STALE}
     gone = [name for name in NUMERIC if sources(name) & stale]
-    return asked.assign(**dict.fromkeys(gone, np.float32("nan")))
+    return request.assign(**dict.fromkeys(gone, np.float32("nan")))
 
 
 def _features(
     known: FlightHistory,
     release: Loaded,
-    asked: pd.DataFrame,
+    request: pd.DataFrame,
     answer: dict[str, Any] | None,
     flags: dict[str, str],
     risk: float,
 ) -> list[Feature]:
-    """Every feature, those that count for most first."""
+    """Every feature, the largest effect on the risk first."""
     row = pd.DataFrame([answer]) if answer else None
     values = features_of(row)[0] if row is not None else None
     instants = known_at_of(row)[0].tolist() if row is not None else [NEVER] * len(VIEWS)
     then = dict(zip(VIEWS, instants, strict=True))
-    usual = _with_medians(release, asked)
+    usual = _with_medians(release, request)
     found = []
     for place, name in enumerate(NUMERIC):
-        view, value = view_of(name), asked[name].iloc[0]
+        view, value = view_of(name), request[name].iloc[0]
         at = known.request[f"{view}_known_at"].iloc[0] if f"{view}_known_at" in KNOWN_AT else None
         logged = None if values is None else values[place]
         found.append(
@@ -223,19 +223,19 @@ def _features(
     return sorted(found, key=lambda feature: -abs(feature.counts))
 
 
-def _with_medians(release: Loaded, asked: pd.DataFrame) -> np.ndarray:
-    """The risk with each of NUMERIC, in its turn, at the median of the training window."""
+def _with_medians(release: Loaded, request: pd.DataFrame) -> np.ndarray:
+    """The risk with each of NUMERIC in turn set to its median in the training window."""
     training = read_record(Training, release.folder / TRAINING, "train")
     first, last = training.window.split("..")
     medians = read(Window(first=first, last=last))[NUMERIC].median()
-    rows = pd.concat([asked] * len(NUMERIC), ignore_index=True)
+    rows = pd.concat([request] * len(NUMERIC), ignore_index=True)
     for place, name in enumerate(NUMERIC):
         rows.loc[place, name] = np.float32(medians[name])
     return release.model.predict(rows)
 
 
 def _difference(name: str, value: float, logged: float | None, at: Any, then: int) -> str:
-    """What to say of a feature that was logged otherwise than it should have been; "" if it was."""
+    """A feature's difference between log and recomputation in words; "" if there is none."""
     if logged is None or value == logged or (np.isnan(value) and np.isnan(logged)):
         return ""
     said = "nothing known" if then == NEVER else f"as known at {_utc_text(instant(then))}"
@@ -255,16 +255,16 @@ def _serving_text(release: Loaded, answer: dict[str, Any] | None) -> str:
 
 
 def _ledger_text(at: datetime) -> str:
-    """Who served at T, by the ledger."""
+    """The releases that served at T, by the ledger."""
     entry = ledger.at(at)
     if entry is None:
         return "nothing served yet"
-    told = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
-    return f"{' and '.join(told)}, since {entry.move.event!r} in {entry.move.rollout}"
+    sides = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
+    return f"{' and '.join(sides)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 
 def _label_text(raw: pd.Series) -> str:
-    """What came of the flight, if the replay knows by now."""
+    """The flight's label, if it is known by now in the replay."""
     now = pd.Timestamp(ledger.now(clock.arrived_at(load(IngestConfig).as_of)))
     known_at = raw[f"{LABEL}_known_at"]
     if known_at <= now:

@@ -1,6 +1,6 @@
-"""What one flight's features were made from: the raw events behind each value, as known at T.
+"""Raw events behind each feature of one flight, as known at T.
 
-The same tables as for training, up to the flight; nothing here computes a feature a second time.
+They come from the same tables as for training, up to the flight; features are not recomputed here.
 """
 
 import datetime
@@ -24,11 +24,11 @@ from pipeline.shared.errors import RequestUnknown
 
 SCHEDULE = "schedule"
 LAST = 3
-"""So many of a window's flights are named, the last to become known."""
+"""How many source events are named: the last to become known."""
 
 
 class RawEvent(Record):
-    """A raw event: whose, what it told, and when that became known."""
+    """A raw event: its entity (`of`), its values (`told`), and when they became known."""
 
     of: str
     told: dict[str, float | None]
@@ -36,7 +36,7 @@ class RawEvent(Record):
 
 
 class SourceEvents(Record):
-    """What a value rests on: how many events of whom in which window, and the last of them."""
+    """The source events of a value: the entity, the window, their number, and the last ones."""
 
     entity: str
     window: str
@@ -46,9 +46,9 @@ class SourceEvents(Record):
 
 @dataclass(frozen=True)
 class FlightHistory:
-    """Everything published of flights and weather up to one flight, and that flight's request.
+    """All published flights and weather up to one flight, and that flight's request.
 
-    `asked` is its one row with every feature, by the offline join.
+    `request` is its one row with every feature, by the offline join.
     """
 
     flights: pd.DataFrame
@@ -64,12 +64,12 @@ class FlightHistory:
 
     @cached_property
     def outcomes(self) -> dict[str, windows.Event]:
-        """What every flight told, and when."""
+        """Every flight's outcome events, with the instants at which they became known."""
         return windows.outcomes(self.flights)
 
     @cached_property
     def entities(self) -> dict[str, tuple[str, np.ndarray]]:
-        """For each view the flight's entity, and which flights are of it."""
+        """For each view the flight's entity, and the mask of that entity's flights."""
         names = {view: str(entity_names(self.request, view).iloc[0]) for view in VIEWS}
         return {
             view: (name, (entity_names(self.requests, view) == name).to_numpy())
@@ -77,17 +77,17 @@ class FlightHistory:
         }
 
     def row(self, view: str) -> pd.Series | None:
-        """The view's row that the flight meets; None if there is none."""
+        """The view's row that the flight joins; None if there is none."""
         found = as_of(self.views[view], entity_names(self.request, view), np.array([self.at]))[0]
         return None if found < 0 else self.views[view].iloc[found]
 
 
 def load_history(flight: str) -> FlightHistory:
-    """What there was to know of a flight, by its name: "2013-04-18/UA/1545/EWR".
+    """Load the history of a flight by its name: "2013-04-18/UA/1545/EWR".
 
     Raises:
         RequestUnknown: there is no such flight in the published year.
-        DayUnknown: it lies beyond what was published.
+        DayUnknown: it lies beyond the published data.
     """
     day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
     last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
@@ -95,7 +95,7 @@ def load_history(flight: str) -> FlightHistory:
 
 
 def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> FlightHistory:
-    """The same from tables that go on until the flight or longer.
+    """Make the history of a flight from tables that reach it or beyond.
 
     Raises:
         RequestUnknown: there is no such flight in them.
@@ -112,25 +112,25 @@ def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> F
             "carrier, number and origin: `make explain REQUEST=2013-04-18/UA/1545/EWR`"
         )
     views = windows.views(flights, weather, config)
-    asked = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
-    asked = historical(asked, views, config)
-    return FlightHistory(flights, views, requests, asked, config)
+    request = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
+    request = historical(request, views, config)
+    return FlightHistory(flights, views, requests, request, config)
 
 
 def view_of(feature: str) -> str:
-    """The view that a feature's own events are of; the schedule for what a request brings."""
+    """The view of a feature's source events; the schedule for features of the request."""
     own = [rolling.view for rolling in ROLLING if rolling.name == feature]
     return next(iter(own or sources(feature)), SCHEDULE)
 
 
 def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
-    """The events behind a feature; None where nothing was known, or the schedule tells it.
+    """The source events of a feature; None if nothing was known, or the schedule has it.
 
     Raises:
         ValueError: there is no such feature.
     """
     if feature not in FEATURES:
-        raise ValueError(f"{feature!r} is none of {len(FEATURES)} features")
+        raise ValueError(f"{feature!r} is not one of the {len(FEATURES)} features")
     for rolling in ROLLING:
         if rolling.name == feature:
             return _window(known, rolling)
@@ -140,7 +140,7 @@ def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
 
 
 def _window(known: FlightHistory, rolling: Rolling) -> SourceEvents | None:
-    """The flights whose outcome became known within the window of the row that was met."""
+    """The flights whose outcome became known within the window of the joined row."""
     row = known.row(rolling.view)
     if row is None:
         return None
@@ -177,7 +177,7 @@ def _observation(known: FlightHistory, feature: str) -> SourceEvents | None:
 
 
 def _aircraft(known: FlightHistory) -> SourceEvents | None:
-    """The departures and landings of the aircraft that were known, the newest first."""
+    """The known departures and landings of the aircraft, the newest first."""
     entity, mine = known.entities["aircraft"]
     flown = known.flights[mine & bool(entity)]
     rows = []
@@ -211,7 +211,7 @@ def name_of(row: pd.Series) -> str:
 
 
 def number(value: object) -> float | None:
-    """A value as JSON has it: None for a missing one."""
+    """A value for JSON: None if it is missing."""
     found = float(value)  # type: ignore[arg-type]
     return None if np.isnan(found) else found
 

@@ -1,8 +1,7 @@
-"""Whom each finding of the monitoring calls: said once, for the month's report and for Prometheus.
+"""The severity of each monitoring finding, shared by the month's report and Prometheus.
 
-A page wakes somebody: users are hurt, or the model is wrong now, and somebody can help. A ticket
-waits for the morning. Drift is a ticket at most: it says that the world moved, not that anybody
-lost by it.
+A page wakes a person: users are harmed, or the model is wrong now, and a person can help. A ticket
+waits for the morning. Drift is a ticket at most: inputs moved, but perhaps not performance.
 """
 
 from typing import Literal
@@ -20,12 +19,12 @@ Finding = Literal[
 ]
 
 SEVERITY: dict[Finding, Severity] = {
-    "broken data": "page",  # rows are served that no rule allows, and users get their risks
+    "broken data": "page",  # invalid rows are served, and users get their risks
     "skew": "page",
     "drift": "ticket",
     "a refit wins": "page",
     "outcome": "ticket",
     "outcome not known": "ticket",
     "labels late": "ticket",
-    "labels disagree with flags": "page",  # what learns from them would learn the fault
+    "labels disagree with flags": "page",  # a model would learn the fault
 }

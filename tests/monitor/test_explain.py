@@ -95,7 +95,7 @@ def test_the_schedule_is_behind_what_the_request_brings(known):
 
 
 def test_a_feature_that_is_none_is_an_error(known):
-    with pytest.raises(ValueError, match=f"is none of {len(FEATURES)} features"):
+    with pytest.raises(ValueError, match=f"is not one of the {len(FEATURES)} features"):
         source_events(known, "phase_of_the_moon")
 
 

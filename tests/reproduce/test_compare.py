@@ -381,7 +381,8 @@ def test_what_was_made_otherwise_or_not_at_all_is_different(rebuild, name, old, 
 
 def test_a_lost_output_is_told_to_be_lost(rebuild):
     item = only(rebuild("train", **{"data/train/metrics.json": ("{}", None)}))
-    assert (item.found, item.detail) == ("nothing", "it was not written: the graph stopped before")
+    assert item.found == "nothing"
+    assert item.detail == "it was not written: the DVC pipeline stopped before"
 
 
 def test_the_worst_file_of_a_folder_decides_and_is_named(rebuild):
@@ -411,7 +412,7 @@ def test_without_the_recorded_file_other_bytes_are_different(rebuild, files):
     shutil.rmtree(rebuilt.cache)
     item = only(rebuilt)
     assert item.answer == "different"
-    assert item.detail == "other bytes, and the recorded file is not at hand"
+    assert item.detail == "other bytes, and the recorded file is not available"
 
 
 def test_a_small_figure_is_compared_with_the_paper_that_holds_it(rebuild):

@@ -141,7 +141,7 @@ def test_an_environment_that_is_not_the_locks_is_refused_with_what_to_do(lock):
     with pytest.raises(EnvironmentUnfit) as refused:
         find_environment(path, "3.12.1", False)
     words = str(refused.value)
-    assert words.startswith("2 package(s) are not what the version was made with: ")
+    assert words.startswith("2 package(s) differ from those of the recorded version: ")
     assert f"numpy {version('numpy')} is installed, 0.0.1 was recorded" in words
     assert "of-this-test nothing is installed, 7 was recorded" in words
     assert "`make reproduce VERSION=... REBUILD_ENV=1` builds that environment" in words

@@ -92,7 +92,7 @@ def test_an_earlier_output_is_named_before_a_later_headline():
 
 
 def test_a_graph_that_did_not_come_to_its_end_is_not_reproduced_whatever_is_equal():
-    with pytest.raises(NotReproduced, match="the graph did not come to its end; 1 of 1 outputs"):
+    with pytest.raises(NotReproduced, match="the DVC pipeline did not finish; 1 of 1 outputs"):
         reproduce._summary(reproduction(item(), finished=False), REPORT)
 
 

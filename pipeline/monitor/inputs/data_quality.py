@@ -1,7 +1,7 @@
-"""Is what was served sound? Asked before anybody speaks of drift: no retraining mends broken data.
+"""Data-quality checks of served rows, before drift: retraining cannot repair broken data.
 
-A view that went missing, a category that nobody knows, a value that cannot be, a day that is half
-there: each is a fault of a feed until shown otherwise, and has a limit of its own.
+A missing view, an unknown category, an impossible value, half a day: each is presumed to be a fault
+of a feed and has a limit of its own.
 """
 
 import os
@@ -33,10 +33,10 @@ def check_quality(
     limits: TripwireLimits,
     now: pd.Timestamp | None = None,
 ) -> list[Check]:
-    """What a feed's faults look like, each with the two numbers.
+    """Check served rows for faults of the feeds, each with its figure and its limit.
 
-    Both are flights as they were served (see `served`); `reference` those of the training window.
-    At an instant `now`, the day that is not over yet is not held for half a day.
+    Both tables come from `served_predictions`; `reference` is of the training window. With an
+    instant `now`, the unfinished day does not count for the volume.
     """
     day = days_of(rows["flight"])
     return [
@@ -80,9 +80,9 @@ def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[C
 
 
 def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
-    """Values that can't be: none of our own making, and a few of a caller's.
+    """Impossible values: none is allowed in our features, a few in callers' inputs.
 
-    What is ours names the requests, since one is enough to look for the cause.
+    For our features the detail names requests, since one is enough to find the cause.
     """
     wrong = {name: (rows[name] < low) | (rows[name] > high) for name, (low, high) in RANGES.items()}
     wrong |= {name: np.isinf(rows[name]) for name in NUMERIC if name not in RANGES}
@@ -110,25 +110,25 @@ def _names_text(wrong: dict[str, pd.Series]) -> str:
 
 
 def _requests(rows: pd.DataFrame, wrong: pd.Series) -> str:
-    """The first of some rows by their requests, which `make explain` takes."""
+    """The ids of the first wrong rows, for `make explain`."""
     ids = rows.loc[wrong, "request_id"].head(3).tolist()
     return f" in request {', '.join(map(str, ids))}" if ids else ""
 
 
 def unexplained_skew(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
-    """Of the features that differ from what was known, those in more rows than callers explain."""
+    """The features with skew in more rows than odd requests explain."""
     return {name: count for name, count in skew.items() if count > odd.allowed(rows)}
 
 
 def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
-    """The days of a hundred flights or more on which some feature never changed, and which ones."""
+    """The days of a hundred flights or more with a constant feature, and its names."""
     spread = rows[_STEADY].groupby(day).nunique()
     large = pd.Series(day).value_counts().reindex(spread.index) >= 100
     stuck = spread[large] <= 1
     return {
-        str(date): [str(name) for name, still in told.items() if still]
-        for date, told in stuck.iterrows()
-        if told.any()
+        str(date): [str(name) for name, still in row.items() if still]
+        for date, row in stuck.iterrows()
+        if row.any()
     }
 
 
@@ -157,7 +157,7 @@ def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
 def validate_served(
     name: str, rows: pd.DataFrame, odd: OddRequests, docs: Path | None = DOCS
 ) -> list[Check]:
-    """The data gate's own rules on the served rows, by Great Expectations; pages go to `docs`."""
+    """Run the data gate's own rules on served rows, by Great Expectations; docs go to `docs`."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -168,7 +168,7 @@ def validate_served(
 
 
 def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
-    """A rule's outcome: where callers fill the columns, a few rows are theirs to get wrong."""
+    """A rule's outcome as a check: callers may get a few rows of their own columns wrong."""
     callers = outcome.rule != "never-null" and set(REQUEST) >= set(outcome.columns)
     limit = odd.allowed(len(rows)) if callers else 0
     first = [] if callers else outcome.positions[:3]
@@ -186,5 +186,5 @@ def _check(outcome: "Outcome", rows: pd.DataFrame, odd: OddRequests) -> Check:
 
 
 def failures(checks: list[Check]) -> list[Check]:
-    """Those that did not pass."""
+    """The checks that did not pass."""
     return [check for check in checks if not check.passed]

@@ -1,8 +1,8 @@
-"""Which inputs and predictions drifted, and how far: effect sizes, not p-values.
+"""Drift of inputs and predictions as effect sizes; the door to Evidently.
 
-The door to Evidently. With tens of thousands of flights a day's weather is "significant", so each
-column gets a population stability index (PSI), and only some columns may raise an alarm. Drift says
-that the world moved, not that the model lost: an alarm asks for a look, it never promotes or pages.
+With tens of thousands of flights a day's weather is "significant", so each column gets a population
+stability index (PSI) instead of a p-value, and only some columns may raise an alarm. Drift does not
+imply lower performance: an alarm asks a person to look, and never promotes or pages.
 """
 
 import os
@@ -25,10 +25,10 @@ Status = Literal["alert", "warn", "quiet", "report"]
 
 
 class ColumnDrift(Record):
-    """One column's PSI against the training window, and what it calls for.
+    """One column's PSI against the training window, and its status.
 
-    `psi` is that of the whole window, by Evidently; `looks` those of the trailing windows, the
-    oldest first.
+    `psi` is of the whole window, by Evidently; `looks` are of the trailing windows, the oldest
+    first.
     """
 
     column: str
@@ -39,10 +39,10 @@ class ColumnDrift(Record):
 
 
 class Drift(Record):
-    """What moved between the champion's training window and the served window.
+    """The drift between the champion's training window and the served window.
 
-    `look_days` are the last days of the trailing windows. `family_factor` is what the limits were
-    raised by, so that all columns together alarm no more often than planned where nothing moved.
+    `look_days` are the last days of the trailing windows. `family_factor` multiplies the limits, so
+    that all columns together raise no more false alarms than planned.
     """
 
     reference: str
@@ -65,7 +65,7 @@ def group_of(column: str) -> str:
 
 
 def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
-    """The warning and the alert of each group that may alarm; the others follow the season."""
+    """The warning and alert limits of each group that may alarm; the others follow the season."""
     tripwire = (config.tripwire_warn, config.tripwire_alert)
     prediction = (config.prediction_warn, config.prediction_alert)
     return {"prediction": prediction, "static": tripwire, "aircraft": tripwire}
@@ -74,18 +74,18 @@ def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
 def judge(
     column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
 ) -> ColumnDrift:
-    """What a column's drift calls for: a warning at once, an alert only if it lasts.
+    """Judge a column's drift: a warning at once, an alert only if it lasts.
 
-    An alert wants as many looks in a row as the config says, all beyond the limit; without any
-    trailing look the whole window is one.
+    An alert needs the configured number of consecutive looks beyond the limit; without any trailing
+    look the whole window is one.
     """
-    group, told = group_of(column), looks or [psi]
+    group, trend = group_of(column), looks or [psi]
     status: Status = "report"
     if group in (limits := limits_of(config)):
         warn, alert = (limit * factor for limit in limits[group])
-        last = told[-config.trailing.persist_looks :] if looks else told
+        last = trend[-config.trailing.persist_looks :]
         lasting = len(last) == config.trailing.persist_looks or not looks
-        status = "warn" if told[-1] >= warn else "quiet"
+        status = "warn" if trend[-1] >= warn else "quiet"
         if lasting and min(last) >= alert:
             status = "alert"
     return ColumnDrift(
@@ -98,16 +98,16 @@ def judge(
 
 
 def load_evidently() -> None:
-    """Load Evidently, which takes seconds, before there is anything to measure."""
+    """Load Evidently ahead of its use, since that takes seconds."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
     import evidently.presets  # noqa: F401
 
 
 def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
-    """Each column's PSI as Evidently finds it; without those that hold no value on either side.
+    """Each column's PSI by Evidently, without columns that are empty on either side.
 
-    Its HTML report goes to data/monitor/ if asked for.
+    With `html` its report is written to data/monitor/.
     """
     load_evidently()
     from evidently import DataDefinition, Dataset, Report
@@ -134,10 +134,10 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
 def compare(
     reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
 ) -> Drift:
-    """The drift of what was served from day `first` on, against the training window.
+    """The drift of served rows from day `first` on, against the training window.
 
-    Both are flights as they were served, the reference as it would have been; `rows` may begin
-    before `first`, for the trailing windows.
+    Both tables come from `served_predictions`; `rows` may begin before `first`, for the trailing
+    windows.
     """
     seen = [*NUMERIC, *CATEGORIES, RISK]
     days, current = days_of(rows["flight"]), rows[seen]
@@ -197,15 +197,15 @@ def _family_factor(reference: windows.Counts, config: MonitorConfig) -> float:
         for one in reference.bins
         if (group := group_of(one.name)) in limits
     }
-    told = config.trailing
+    rule = config.trailing
     return windows.family_limit(
         reference,
         alarming,
-        told.window_days,
-        told.block_days,
-        told.draws,
-        told.family_alpha,
-        told.seed,
+        rule.window_days,
+        rule.block_days,
+        rule.draws,
+        rule.family_alpha,
+        rule.seed,
     )
 
 

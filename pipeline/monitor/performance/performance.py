@@ -1,9 +1,9 @@
-"""The outcome: what the answers were worth, as far as labels are there to say it.
+"""Model performance against the labels (ground truth) that have arrived by an instant.
 
 `judged` is the one door: requests and the label feed as of an instant in, an `Outcome` out. Each
 request is joined with its flight's label exactly once; figures count a flight once, by its first
-answer. A day's figure is provisional until its labels are due, then final; a final one changes only
-by a correction, and that is told. Too few labels are "not known", never fine.
+prediction. A day's figure is provisional until its labels are due, then final; a final one changes
+only by a reported correction. Too few labels give "not known", never a pass.
 """
 
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ class Rules:
 
     @classmethod
     def of_configs(cls) -> "Rules":
-        """As configs/monitor.yaml and configs/evaluate.yaml have them."""
+        """Load the rules from configs/monitor.yaml and configs/evaluate.yaml."""
         gate = load(EvaluateConfig)
         return cls(load(MonitorConfig).outcome, gate.slices, gate.bootstrap)
 
 
 class Alert(Record):
-    """The cheap rule over the newest days whose labels are due; `reasons` hold both numbers."""
+    """The cheap rule over the newest days with due labels; each reason has both numbers."""
 
     status: Status
     first: str | None
@@ -60,7 +60,7 @@ class Alert(Record):
 
 
 class Feed(Record):
-    """What the label feed did: counts, and the first names of what was set aside."""
+    """The label feed's counts, and the first names of flights that were set aside."""
 
     events: int
     duplicates: int
@@ -75,10 +75,10 @@ class Feed(Record):
 
 
 class Performance(Record):
-    """Everything that is known of the outcome at an instant; JSON by `model_dump(mode="json")`.
+    """Model performance as known at an instant; JSON by `model_dump(mode="json")`.
 
-    `overall`, its intervals, slices and versions are of final days. `agreement` is None where no
-    flags were given, so nothing checked the labels; else it names the weeks that are not trusted.
+    `overall`, its intervals, slices and versions are of final days. `agreement` lists the weeks
+    that are not trusted; it is None without proxies to check the labels against.
     """
 
     at: str
@@ -99,31 +99,31 @@ class Performance(Record):
 
 def measure_performance(
     served: pd.DataFrame,
-    told: pd.DataFrame,
+    events: pd.DataFrame,
     now: pd.Timestamp,
     rules: Rules,
     flags: pd.DataFrame | None = None,
     since: str | None = None,
 ) -> Performance:
-    """What the answers in `served` were worth, by what the label feed had told by `now`.
+    """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
-    `served` has a row per request, in the order of the log, with REQUIRED columns; `told` are
-    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) are what labels are held against.
+    `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
+    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:
-        LabelsRefused: a request comes twice, a risk is none, or the feed's table is not one.
+        LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    told, served = labels.as_of(told, now), served[served["predict_at"] <= now]
+    events, served = labels.as_of(events, now), served[served["predict_at"] <= now]
     first = served[~served["flight"].duplicated()]
-    settled = labels.settle(first.set_index("flight")["predict_at"], told)
+    settled = labels.settle(first.set_index("flight")["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
     broken = is_distrusted(settled.table["flight"], weeks or [])
     everyone = join_labels(first, settled.table[~broken])
     flights = everyone[_from(everyone, since)].reset_index(drop=True)
     requests = int(_from(served, since).sum())
-    days = judge_days(flights, told, now, rules.outcome)
+    days = judge_days(flights, events, now, rules.outcome)
     return Performance(
         at=f"{now:%Y-%m-%dT%H:%MZ}",
         requests=requests,
@@ -140,15 +140,15 @@ def measure_performance(
 
 
 def check_alert(
-    served: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+    served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> Alert:
-    """The cheap rule alone, as `judged` has it: what is asked every day.
+    """The cheap rule alone, as `judged` has it: for every day.
 
     Raises:
         LabelsRefused: as `judged`.
     """
     require_requests(served)
-    settled = labels.settle(served.set_index("flight")["predict_at"], labels.as_of(told, now))
+    settled = labels.settle(served.set_index("flight")["predict_at"], labels.as_of(events, now))
     return _alert(join_labels(served, settled.table), now, rule)
 
 
@@ -157,7 +157,7 @@ def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
 
 
 def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
-    """What is told of final days only: of the others punctual flights are known first."""
+    """The figures of final days only: of other days punctual flights are known first."""
     final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
     counted = flights[flights["day"].isin(final)]
     known = counted[counted[LABEL].notna()]
@@ -178,7 +178,7 @@ def _agreement(
 
 
 def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[str]]:
-    """What the outcome calls for, and why: each reason with what was found and what is allowed."""
+    """The performance status and its reasons, each with the figure and the limit."""
     unknown = []
     if days < rule.min_days:
         unknown.append(f"{days} days with due labels, at least {rule.min_days} are needed")
@@ -221,12 +221,12 @@ def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -
     return Feed(
         events=settled.events,
         duplicates=settled.folded.duplicates,
-        corrected=settled.folded.corrected,
+        corrected=settled.folded.corrections,
         conflicts=conflicts["flight"].nunique(),
         conflicting=labels.first_names(conflicts["flight"]),
         impossible=impossible["flight"].nunique(),
         impossibly_known=labels.first_names(impossible["flight"]),
-        unasked=settled.unasked["flight"].nunique(),
+        unasked=settled.unrequested["flight"].nunique(),
         labels_age_hours=None if age is None else round(float(age), 2),
         stale=age is None or bool(age > rule.max_labels_age_hours),
     )

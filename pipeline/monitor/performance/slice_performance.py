@@ -1,4 +1,4 @@
-"""Critical slices: where it hurts, reported with what many looks at once make of it."""
+"""Performance on critical slices, corrected for multiple comparisons."""
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ class SliceFigures(Record):
 
     `intervals` are over days, each by itself. `judged` is False with too few late flights or days;
     `p_excess` and `p_gap` are Holm's over both of all judged slices. `noticed`: the excess or the
-    gap is surely not none, and beyond the alert's limit.
+    gap is significant and beyond the alert's limit.
     """
 
     figures: Figures
@@ -39,7 +39,7 @@ class SliceFigures(Record):
 def judge_slices(
     flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
 ) -> dict[str, SliceFigures]:
-    """Every critical slice, with Holm's correction over all that have enough late flights."""
+    """Judge every critical slice, with Holm's correction over all with enough late flights."""
     if not len(flights):
         return {}
     frame = flights.assign(
@@ -88,7 +88,7 @@ def _hour(flights: pd.DataFrame) -> pd.Series:
 
 
 def _surprises(flights: pd.DataFrame) -> list[float]:
-    """Two p-values of a slice: its excess loss and its gap against none."""
+    """The p-values of a slice's excess loss and of its gap."""
     known = flights[flights[LABEL].notna()]
     late, risk, day = arrays(known)
     excess = log_loss(late, risk) - expected_loss(risk)

@@ -36,14 +36,14 @@ def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_o
     found = labels.fold(shuffled)
     assert found.table.equals(in_order.table)
     assert found.conflicts.equals(in_order.conflicts)
-    assert (found.duplicates, found.corrected) == (in_order.duplicates, in_order.corrected)
+    assert (found.duplicates, found.corrections) == (in_order.duplicates, in_order.corrections)
     final, split = folded_slowly(feed)
     assert dict(zip(found.table["flight"], found.table["late"], strict=True)) == {
         flight: late for flight, (late, _) in final.items()
     }
     assert set(found.conflicts["flight"]) == split
     assert split
-    assert found.corrected > 1_000
+    assert found.corrections > 1_000
 
 
 def test_a_feed_that_is_told_again_changes_nothing_and_is_counted():
@@ -58,7 +58,7 @@ def test_the_highest_revision_wins_in_whatever_order_it_comes(order):
     said = [told(late=late, revision=n) for n, late in enumerate([0, 1, 0])]
     found = labels.fold(events([said[n] for n in order]))
     assert found.table[["late", "revision"]].values.tolist() == [[0, 2]]
-    assert found.corrected == 0
+    assert found.corrections == 0
 
 
 def test_a_label_has_arrived_when_it_was_first_told():
@@ -88,7 +88,7 @@ def test_a_conflict_is_not_settled_by_what_was_said_before_it():
 
 def test_a_flight_in_conflict_is_not_counted_as_corrected():
     found = labels.fold(events([told(), told(late=1, revision=1), told(late=0, revision=1)]))
-    assert (found.corrected, len(found.conflicts)) == (0, 2)
+    assert (found.corrections, len(found.conflicts)) == (0, 2)
 
 
 def test_no_events_are_no_labels():
