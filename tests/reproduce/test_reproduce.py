@@ -306,7 +306,7 @@ def rebuildable(judged):
 @pytest.mark.slow
 def test_what_a_graph_did_not_make_anew_is_lost_and_the_report_lists_all_of_it(rebuildable):
     rebuildable(version("numpy"))
-    with pytest.raises(NotReproduced, match="ingest is the first stage that differs; the graph"):
+    with pytest.raises(NotReproduced, match="ingest is the first stage that differs; the DVC pipeline"):
         reproduce.run("1")
     report = json.loads((REPRODUCE / "version-1.json").read_text())
     lock = dvc_lock.read_lock(Path("dvc.lock"))

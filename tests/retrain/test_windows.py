@@ -227,7 +227,7 @@ def test_a_config_that_is_wrong_already_stops_the_move_before_anything_is_writte
 def test_every_new_config_is_checked_before_the_first_is_written(configs, monkeypatch):
     whole, before = retrain.edit, _texts(configs)
     monkeypatch.setattr(
-        retrain, "edited", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
+        retrain, "edit", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
     )
     with pytest.raises(ValueError, match="as_of"):
         retrain.run()
