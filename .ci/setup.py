@@ -45,9 +45,9 @@ CHECK = """\
 import sys
 sys.path.insert(0, '.')
 from pathlib import Path
-from pipeline.reproduce.environment import differences, installed, needed
-wanted = needed(Path('requirements.lock').read_text(encoding='utf-8'))
-print(len(wanted), *differences(wanted, installed()), sep='\\n')
+from pipeline.reproduce.environment import differences, installed_versions, required_versions
+wanted = required_versions(Path('requirements.lock').read_text(encoding='utf-8'))
+print(len(wanted), *differences(wanted, installed_versions()), sep='\\n')
 """
 
 

@@ -15,10 +15,10 @@ from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.inputs import drift
 from pipeline.monitor.inputs import psi as windows
-from pipeline.monitor.monitored_model import Champion, refit, watched
+from pipeline.monitor.monitored_model import Champion, load_champion, refit
 from pipeline.monitor.performance.quality import expected_loss
-from pipeline.monitor.performance.refit_gain import known_before
-from pipeline.monitor.predictions import RISK, days_of, flights, served
+from pipeline.monitor.performance.refit_gain import training_rows_before
+from pipeline.monitor.predictions import RISK, days_of, flights, served_predictions
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -86,7 +86,7 @@ class Year:
         """Fits all of the fresh models, which takes minutes."""
         self.champion, self.config = champion, load(MonitorConfig)
         self.frame = flights(Window(first="2013-04-01", last="2013-12-31"))
-        self.rows = served(self.frame, champion.answerer, None)
+        self.rows = served_predictions(self.frame, champion.scorer, None)
         self.day = pd.to_datetime(days_of(self.frame["name"]))
         self.late = self.frame[LABEL].to_numpy()
         self.loss = log_loss(self.late, self.rows[RISK].to_numpy())
@@ -95,8 +95,8 @@ class Year:
 
     def _fitted(self, monday: pd.Timestamp) -> np.ndarray:
         """The fresh model's loss less the champion's on the three weeks from its Monday on."""
-        learned = known_before(self.champion, f"{monday:%Y-%m-%d}")
-        names = self.champion.answerer.model.features
+        learned = training_rows_before(self.champion, f"{monday:%Y-%m-%d}")
+        names = self.champion.scorer.model.features
         model = refit(load(TrainConfig), names, matrix(learned, names), learned[LABEL].to_numpy())
         chosen = self._between(monday, 14)
         risk = model.predict_proba(matrix(self.frame[chosen], names))[:, 1]
@@ -136,11 +136,11 @@ class Year:
 
     def drifted(self) -> list[pd.Timestamp]:
         """The Sundays on which the predictions' drift has lasted."""
-        reference = served(self.champion.reference, self.champion.answerer, None)
+        reference = served_predictions(self.champion.reference, self.champion.scorer, None)
         names = days_of(self.rows["flight"])
-        bins = windows.binned(reference[[RISK]], self.rows[[RISK]], drift.CATEGORIES)
-        before = windows.counted(reference, days_of(reference["flight"]), bins)
-        after = windows.counted(self.rows, names, bins)
+        bins = windows.make_bins(reference[[RISK]], self.rows[[RISK]], drift.CATEGORIES)
+        before = windows.count_bins(reference, days_of(reference["flight"]), bins)
+        after = windows.count_bins(self.rows, names, bins)
         number = after.days.astype("datetime64[D]").astype("int64")
         told = self.config.trailing
         looks = list(range(int(number[0]) + 6, int(number[-1]) + 1, told.every_days))
@@ -156,7 +156,7 @@ class Year:
 
 def main() -> int:
     """Write benchmarks/alerts.json."""
-    year = Year(watched())
+    year = Year(load_champion())
     weeks = dict(year.weeks())
     losses = spans([monday for monday, lost in weeks.items() if lost > LOST], 8, 7)
     months = pd.period_range("2013-04", "2013-12", freq="M")

@@ -15,13 +15,13 @@ import pandas as pd
 from benchmarks.policies import DAY, Fits
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.gate import compared
+from pipeline.evaluate.gate import compare
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.models.trees import boosting, limited
+from pipeline.models.trees import boosting, limit_threads
 from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -118,7 +118,7 @@ class Case:
         known = (frame["late_known_at"] < until.tz_localize("UTC")) & (self.day < until)
         rows = fault(frame[known], self.day[known], self.monday)
         names = self.fits.names
-        with limited(config.threads):
+        with limit_threads(config.threads):
             model = boosting(config, names, matrix(rows, names), rows[LABEL].to_numpy())
             served = matrix(frame[self.fits.served], names)
             return np.asarray(model.predict_proba(served)[:, 1])
@@ -134,7 +134,7 @@ class Case:
         frame = self.fits.frame[self.fits.served][chosen].reset_index(drop=True)
         found: dict[str, Any] = {}
         for name, risk in self.incumbents.items():
-            checks = compared(
+            checks = compare(
                 frame,
                 candidate[chosen],
                 {"champion": risk[chosen]},

@@ -24,13 +24,13 @@ from pipeline.shared.config.sections import Range
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.source import read_source
 from pipeline.validate import flight_consistency, weather_consistency
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import OtherMonths
 
 DAYS, SHARES = (1, 3, 7, 15), (0.05, 0.2, 1.0)
 FIRST_HALF, SECOND_HALF = range(1, 7), range(7, 13)
 
 
-def measures(table: str, rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
+def measures(table: str, rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """Every measure of consistency on a month."""
     if table == "weather":
         return weather_consistency.measures(rows)
@@ -38,7 +38,7 @@ def measures(table: str, rows: pd.DataFrame, known: Known | None) -> dict[str, p
 
 
 def broken(
-    table: str, rows: pd.DataFrame, known: Known | None, limits: ValidateConfig
+    table: str, rows: pd.DataFrame, known: OtherMonths | None, limits: ValidateConfig
 ) -> list[str]:
     """The measures by which the gate would refuse a month."""
     agreed, found = limits.consistency, measures(table, rows, known)
@@ -68,7 +68,7 @@ class Year:
     """The published tables by month, and what other months say of each."""
 
     months: dict[tuple[str, int], pd.DataFrame]
-    known: dict[int, Known | None]
+    known: dict[int, OtherMonths | None]
 
     @classmethod
     def of(cls) -> "Year":
@@ -85,7 +85,7 @@ class Year:
             if table == "flights"
         }
         reference = load(ValidateConfig).reference
-        known = {int(m[-2:]): Known.beside(m, flights, reference) for m in flights}
+        known = {int(m[-2:]): OtherMonths.for_month(m, flights, reference) for m in flights}
         return cls(months, known)
 
 

@@ -15,12 +15,12 @@ from scipy.stats import ks_2samp
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, matrix
-from pipeline.monitor.diagnose import found, triage
+from pipeline.monitor.diagnose import investigate, triage
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.inputs import psi as windows
-from pipeline.monitor.monitored_model import Champion, watched
-from pipeline.monitor.predictions import RISK, days_of, served, skewed
-from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
+from pipeline.monitor.monitored_model import Champion, load_champion
+from pipeline.monitor.predictions import RISK, count_skew, days_of, served_predictions
+from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import Diagnosis, MonitorConfig
 from pipeline.shared.scores import log_loss
@@ -92,30 +92,32 @@ CASES = {
 def drawn(champion: Champion, case: Case, seed: int, config: Diagnosis) -> dict[str, object]:
     """What the diagnosis says of one case, and what it would say were the feed not asked first."""
     rng = np.random.default_rng(seed)
-    rows = served(champion.reference, champion.answerer, None).assign(source="log")
+    rows = served_predictions(champion.reference, champion.scorer, None).assign(source="log")
     days = rng.permutation(np.unique(days_of(rows["flight"])))
     later = np.isin(days_of(rows["flight"]), days[: len(days) // 3])
     luck = dict(zip(days.tolist(), rng.normal(0, DAY_SPREAD, len(days)), strict=True))
     before = _some(rows[~later], ROWS["reference"], rng)
     true = _some(case.met(rows[later], rng), ROWS["window"], rng)
     told = case.logged(true, rng)
-    told = told.assign(risk=champion.answerer.model.predict(told))
-    checks = data_quality.failed(data_quality.looked(before, told, load(MonitorConfig).tripwires))
+    told = told.assign(risk=champion.scorer.model.predict(told))
+    checks = data_quality.failures(
+        data_quality.check_quality(before, told, load(MonitorConfig).tripwires)
+    )
     broken = [c for c in checks if not c.name.startswith("flights a day")]
     sides = [
         (before, before[RISK].to_numpy(), lambda logit: logit),
         (told, true[RISK].to_numpy(), case.relation),
     ]
-    names, parts = champion.answerer.model.features, []
+    names, parts = champion.scorer.model.features, []
     for seen, truth, relation in sides:
         logit = relation(np.log(truth / (1 - truth))) + np.array(
             [luck[d] for d in days_of(seen["flight"])]
         )
         labels = (rng.random(len(logit)) < 1 / (1 + np.exp(-logit))).astype(int)
         loss = log_loss(labels, seen[RISK].to_numpy())
-        parts.append(Side(matrix(seen, names), loss, days_of(seen["flight"])))
+        parts.append(WindowLosses(matrix(seen, names), loss, days_of(seen["flight"])))
     apart = decompose(*parts, config, "all inputs")
-    asked = triage(broken, skewed(true, told), apart, None, config)[0]
+    asked = triage(broken, count_skew(true, told), apart, None, config)[0]
     skipped = triage([], {}, apart, None, config)[0]
     return {"cause": asked, "without asking the feed": skipped, "parts": apart}
 
@@ -157,7 +159,7 @@ def real() -> dict[str, dict[str, object]]:
     """What is found of each month of the year with the live champion, which is never retrained."""
     table = {}
     for month in MONTHS:
-        finding = found(month)
+        finding = investigate(month)
         table[month] = {
             "cause": finding.cause,
             "act": finding.act,
@@ -184,7 +186,7 @@ def significance(champion: Champion) -> dict[str, dict[str, float]]:
     Flights drawn at random differ by chance alone. Odd and even weeks of one season differ by their
     weather, which no model has to be told of.
     """
-    rows = served(champion.reference, champion.answerer, None)
+    rows = served_predictions(champion.reference, champion.scorer, None)
     columns = [*NUMERIC, RISK]
     week = pd.to_datetime(days_of(rows["flight"])).isocalendar().week.to_numpy()
     found = {}
@@ -204,8 +206,8 @@ def _alarmed(
     rng = np.random.default_rng(seed)
     second = week % 2 == 1 if kind != "flights at random" else rng.random(len(rows)) < 0.5
     sides = [_some(rows[side], most, rng) for side in (~second, second)]
-    bins = windows.binned(*sides, [])
-    before, after = (windows.counted(side, np.zeros(len(side)), bins) for side in sides)
+    bins = windows.make_bins(*sides, [])
+    before, after = (windows.count_bins(side, np.zeros(len(side)), bins) for side in sides)
     psi = windows.psi(before, after, np.ones((1, 1)))[0]
     p = [ks_2samp(*(side[name].dropna() for side in sides), method="asymp").pvalue for name in rows]
     over, limits = psi >= 0.1, drift.limits_of(load(MonitorConfig))
@@ -215,7 +217,7 @@ def _alarmed(
 
 def main() -> int:
     """Write benchmarks/drifts.json."""
-    champion = watched()
+    champion = load_champion()
     kept(
         "drifts",
         {

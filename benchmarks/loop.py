@@ -23,10 +23,10 @@ from pipeline.features.definitions import LABEL
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal, windows
-from pipeline.retrain.decisions import asked
+from pipeline.retrain.decisions import recorded_checks
 from pipeline.retrain.journal import Event
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.policy import replayed
+from pipeline.retrain.policy import differing_decisions
 from pipeline.retrain.served import Year
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -120,7 +120,7 @@ def main() -> int:
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     with contextlib.chdir(folder):
         year = Year.of(YEAR)
-        rows = year.answered(known, year.between(BEGINS, YEAR.last))
+        rows = year.predictions(known, year.between(BEGINS, YEAR.last))
         tries = of_attempts(events, year, known)
         first = known[0].move.champion
         never = pd.Series(year.risk(first.release), year.base["flight"])[rows["flight"]].to_numpy()
@@ -131,8 +131,8 @@ def main() -> int:
         "flights": len(told),
         "seconds": round(seconds),
         "peak_gb": round(peak, 2),
-        "checks": Counter(a.decision.action for a in asked(events)),
-        "not_decided_again": replayed(asked(events)),
+        "checks": Counter(a.decision.action for a in recorded_checks(events)),
+        "not_decided_again": differing_decisions(recorded_checks(events)),
         "attempts": tries,
         "promotions": sum(one["result"] == "promoted" for one in tries),
         "harmful": [o["on"] for o in tries if o["after"] and o["after"]["point"] > 0],

@@ -23,9 +23,9 @@ from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.features.slices import slices
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.daily import due
+from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.performance import Rules, judged
+from pipeline.monitor.performance.performance import Rules, measure_performance
 from pipeline.monitor.performance.quality import auc_interval
 from pipeline.records.arrivals import published_until
 from pipeline.registry.model import load as load_model
@@ -72,8 +72,8 @@ def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     told, found = labels.daily(rows), {}
     for month in MONTHS:
         of = (rows["day"].dt.strftime("%Y-%m") == month).to_numpy()
-        now = due(rows.loc[of, "day"]).max()
-        outcome = judged(served(rows[of]), told[of], now, rules, flags(rows[of]))
+        now = due_at(rows.loc[of, "day"]).max()
+        outcome = measure_performance(served(rows[of]), told[of], now, rules, flags(rows[of]))
         looked = [s for s in outcome.slices.values() if s.judged]
         found[month] = {
             **outcome.overall.model_dump(),
@@ -182,7 +182,7 @@ def _less_offset(
 def _leads(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Hours by which a day is complete before its label file: flags, and the last prediction."""
     by_day = rows.groupby("day")
-    file = due(by_day["day"].first())
+    file = due_at(by_day["day"].first())
     told = {"flag": by_day[f"{PROXY}_known_at"].max(), "own_risk": by_day["predict_at"].max()}
     return {
         name: {

@@ -18,7 +18,7 @@ from benchmarks.study import kept
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
-from pipeline.models.trees import boosting, limited
+from pipeline.models.trees import boosting, limit_threads
 from pipeline.monitor.predictions import days_of, flights
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -80,7 +80,7 @@ class Fits:
         learned = (self.frame["late_known_at"] < begins).to_numpy() & (self.day < day)
         if window_days is not None:
             learned &= self.day >= f"{begins - window_days * DAY:%Y-%m-%d}"
-        with limited(self.config.threads):
+        with limit_threads(self.config.threads):
             model = boosting(
                 self.config,
                 self.names,

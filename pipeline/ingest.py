@@ -1,7 +1,7 @@
-"""The published data become one immutable snapshot per month, and a manifest that can be checked.
+"""Ingestion: the published data become one immutable snapshot per month, and a manifest.
 
-Nothing is corrected here: a snapshot holds the published columns as they came, with the instants
-in UTC added. Judging them is the next stage's work.
+Nothing is corrected here: a snapshot holds the published columns unchanged, with the instants in
+UTC added. The next stage validates them.
 """
 
 from pathlib import Path
@@ -24,10 +24,10 @@ from pipeline.shared.source import read_source
 
 
 def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
-    """Refuse a snapshot on disk that holds anything but these rows.
+    """Refuse a snapshot on disk that differs from these rows.
 
     Raises:
-        SnapshotChanged: it holds other rows, or is no table at all.
+        SnapshotChanged: it holds other rows, or is not a table.
     """
     expected = content_hash(rows)
     try:
@@ -46,7 +46,7 @@ def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
 
 
 def describe(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
-    """The manifest's entry for a month that is on disk."""
+    """The manifest's entry for a month on disk."""
     path = snapshot_path(INGEST, table, month)
     instants = rows["sched_dep_utc" if table == "flights" else "observed_utc"]
     return Snapshot(
@@ -71,7 +71,7 @@ def run() -> str:
         for table, rows in tables.items()
         for month in arrived
     ]
-    # Everything is checked before anything is written; the manifest comes last, then the clearing.
+    # Everything is checked before anything is written; the manifest comes last, then the cleanup.
     new = []
     for table, month, rows in months:
         if (path := snapshot_path(INGEST, table, month)).exists():
@@ -102,7 +102,7 @@ def _of_month(rows: pd.DataFrame, month: str) -> pd.DataFrame:
 
 
 def _drop_later(table: str, arrived: list[str]) -> None:
-    """Take snapshots out of the folder that `as_of` says have not arrived yet."""
+    """Remove snapshots of months after `as_of`."""
     for path in (INGEST / table).glob("*.parquet"):
         if path.stem not in arrived:
             path.unlink()

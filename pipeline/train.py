@@ -1,4 +1,4 @@
-"""The stage: reads feature rows, fits, stores, and records the run with its lineage."""
+"""Training: reads feature rows, fits and stores the models, and records the run's lineage."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,9 +36,12 @@ _REFERENCE_ROWS = 1000
 def run() -> str:
     """Fit the challenger and its baselines on the training window, and record the run."""
     config = load(TrainConfig)
-    lineage.require_recorded(Path())  # before minutes of work on what could not be rebuilt
-    names = _names(config)
-    judged, frame = _labelled(config, config.window), _labelled(config, config.whole)
+    lineage.require_recorded(Path())  # before minutes of work that could not be rebuilt
+    names = _feature_names(config)
+    judged, frame = (
+        _labelled_flights(config, config.window),
+        _labelled_flights(config, config.whole),
+    )
     model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
     run_id = versions.record(load(RegisterConfig), training)
@@ -49,8 +52,8 @@ def run() -> str:
     )
 
 
-def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
-    """The flights of a window whose label had come by its end."""
+def _labelled_flights(config: TrainConfig, window: Window) -> pd.DataFrame:
+    """The flights of a window whose label had arrived by its end."""
     known_before = (pd.Timestamp(window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
     frame = read(window, known_before)
     if len(frame) < config.min_rows:
@@ -61,7 +64,7 @@ def _labelled(config: TrainConfig, window: Window) -> pd.DataFrame:
     return frame
 
 
-def _names(config: TrainConfig) -> list[str]:
+def _feature_names(config: TrainConfig) -> list[str]:
     if unknown := sorted(set(config.drop_features) - set(FEATURES)):
         raise ConfigError(
             f"configs/train.yaml drops {len(unknown)} unknown feature(s) {unknown}; "
@@ -73,18 +76,18 @@ def _names(config: TrainConfig) -> list[str]:
 def _fit(
     config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
 ) -> tuple[Model, Training]:
-    """The model on `frame`; its candidate and the baselines, which the gate judges, on `judged`."""
+    """Fit the model on `frame`; its candidate and the baselines, for the gate, on `judged`."""
     labels = judged[LABEL].to_numpy()
     hours, complete = matrix(judged, ["sched_hour"]), matrix(judged, FEATURES)
-    candidate, model = _both(config, names, judged, frame)
-    with trees.limited(config.threads):
+    candidate, model = _fit_both(config, names, judged, frame)
+    with trees.limit_threads(config.threads):
         fitted = {
             "candidate": candidate,
             "model": model,
             "logistic": (baselines.logistic(config, complete, labels), FEATURES, complete),
             "hour_rate": (baselines.hour_rate(hours, labels), ["sched_hour"], hours),
         }
-    with ThreadPoolExecutor(2) as beside:  # the proof of equality predicts every row twice
+    with ThreadPoolExecutor(2) as beside:  # the equality test predicts every row twice
         saved = beside.map(
             lambda name: onnx_export.save(
                 *fitted[name], TRAIN / f"{name}.onnx", config.parity_tolerance
@@ -116,30 +119,30 @@ def _fit(
 
 
 def recipe(config: TrainConfig) -> str:
-    """A digest of all that makes a model but the days: the settings, and the code that trains."""
+    """A digest of the settings and the training code: of everything but the days."""
     code = members(Path(trees.__file__).parent, "*.py")
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
-Fitted = tuple[Any, list[str], np.ndarray]
-"""A fitted classifier, the names of its inputs, and what it learned from."""
+FittedModel = tuple[Any, list[str], np.ndarray]
+"""A fitted classifier, the names of its inputs, and its training matrix."""
 
 
-def _both(
+def _fit_both(
     config: TrainConfig, names: list[str], judged: pd.DataFrame, frame: pd.DataFrame
-) -> tuple[Fitted, Fitted]:
-    """What is judged and what goes live: the same, or one beside the other."""
+) -> tuple[FittedModel, FittedModel]:
+    """Fit the candidate, which the gate judges, and the model that goes live; they may be one."""
     if config.refit_until is None:
-        fitted = _boosted(config, names, judged)
+        fitted = _fit_trees(config, names, judged)
         return fitted, fitted
     with ThreadPoolExecutor(2) as beside:
-        candidate, model = beside.map(lambda rows: _boosted(config, names, rows), (judged, frame))
+        candidate, model = beside.map(lambda rows: _fit_trees(config, names, rows), (judged, frame))
     return candidate, model
 
 
-def _boosted(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> Fitted:
+def _fit_trees(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> FittedModel:
     inputs = matrix(frame, names)
-    with trees.limited(config.threads):  # holds for the thread that asks
+    with trees.limit_threads(config.threads):  # limits only the current thread
         return trees.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 

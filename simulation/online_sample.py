@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.features import windows
 from pipeline.features.online_store import Store, open_store
-from pipeline.monitor.predictions import Answerer, served, skewed
+from pipeline.monitor.predictions import ScoringModel, count_skew, served_predictions
 from pipeline.records.arrivals import YEAR_ENDS, published_until
 from pipeline.records.request_log import answered, newest
 from pipeline.records.rollout_ledger import WHOLE, Side
@@ -90,8 +90,8 @@ class OnlineSample:
         failed = sum(reply.failed for reply in replies)
         self.asked, self.failed = self.asked + len(replies), self.failed + failed
         _wait_for(log_url, before, len(replies) - failed)
-        answerer = Answerer(side.version, side.release, load_release(side.release).model)
-        found = skewed(frame, served(frame, answerer, log_url, before))
+        answerer = ScoringModel(side.version, side.release, load_release(side.release).model)
+        found = count_skew(frame, served_predictions(frame, answerer, log_url, before))
         for name, rows in found.items():
             self.skew[name] = self.skew.get(name, 0) + rows
         return sum(found.values())

@@ -20,7 +20,7 @@ from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.windows import edited
+from pipeline.retrain.windows import edit
 from pipeline.rollout.traffic import envoy
 from pipeline.shared import yaml_files
 from pipeline.shared.config.ingest import IngestConfig
@@ -101,7 +101,7 @@ def _promotions(folder: Path) -> list[journal.Event]:
 
 def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
     path = folder / CONFIGS / f"{stage}.yaml"
-    write_text(path, edited(path.read_text(encoding="utf-8"), values))
+    write_text(path, edit(path.read_text(encoding="utf-8"), values))
 
 
 def _slow_challenger(folder: Path) -> None:

@@ -22,9 +22,9 @@ from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_checks import carrier_weeks, require_agreement
-from pipeline.monitor.performance.label_ledger import receive, received
-from pipeline.monitor.performance.performance import Outcome as Judged
-from pipeline.monitor.performance.performance import Rules, judged
+from pipeline.monitor.performance.label_ledger import read_events, receive
+from pipeline.monitor.performance.performance import Performance as Judged
+from pipeline.monitor.performance.performance import Rules, measure_performance
 from pipeline.shared.errors import PipelineError
 
 TOLD = ("-m", "exercises.drills.labels")
@@ -110,7 +110,7 @@ def _judged(files: Files, ledger: Path, rows: pd.DataFrame, now: pd.Timestamp) -
             sys.stdout.write(f"file of {at:%m-%d %H:%M}Z: known, adds {receipt.added}\n")
     known, rules = rows[f"{PROXY}_known_at"], Rules.of_configs()
     flags = pd.DataFrame({"flight": rows["name"], PROXY: rows[PROXY], "arrived_at": known})
-    found = judged(_served(rows), received(ledger), now, rules, flags)
+    found = measure_performance(_served(rows), read_events(ledger), now, rules, flags)
     require_agreement(found.agreement or [], rules.outcome)
     return found
 

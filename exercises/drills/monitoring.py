@@ -24,7 +24,7 @@ from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLI
 from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.monitor.monitored_model import Champion, month_window, watched
+from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.predictions import flights
 from pipeline.records.request_log import Answer, opened, packed
 from pipeline.shared.config.features import FeaturesConfig
@@ -81,7 +81,7 @@ LABELLED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def write(fault: str) -> None:
     """Let February have the fault, in its log or in its labels."""
-    champion = watched()
+    champion = load_champion()
     rows = flights(month_window(None, load(MonitorConfig)))
     if fault in LOGGED:
         answer(champion, LOGGED[fault](rows))
@@ -91,7 +91,7 @@ def write(fault: str) -> None:
 
 def answer(champion: Champion, rows: pd.DataFrame) -> None:
     """Log the champion's answers to these rows, as its server would have."""
-    answerer = champion.answerer
+    answerer = champion.scorer
     known = np.column_stack([windows.minutes(rows[name]) for name in KNOWN_AT])
     told = zip(
         rows["name"],
@@ -128,7 +128,7 @@ def relabel(
 ) -> None:
     """Draw the rows' outcomes from a relation to the champion's risk; their flags say the same."""
     table = pd.read_parquet(ROWS)
-    risk = champion.answerer.model.predict(rows).astype("float64")
+    risk = champion.scorer.model.predict(rows).astype("float64")
     chance = 1 / (1 + np.exp(-relation(np.log(risk / (1 - risk)))))
     drawn = (np.random.default_rng(0).random(len(rows)) < chance).astype("int8")
     late = flight_names(table).map(pd.Series(drawn, index=rows["name"])).fillna(table[LABEL])

@@ -72,8 +72,8 @@ def _poison_the_refit(folder: Path) -> list[str]:
 def _stop_the_label_feed(folder: Path) -> list[str]:
     replace_once(
         folder / "pipeline/retrain/signals.py",
-        '    return told.drop(columns="arrived_at") if len(told) else None\n',
-        "    return told.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
+        '    return events.drop(columns="arrived_at") if len(events) else None\n',
+        "    return events.drop(columns=\"arrived_at\") if day < '2013-03-08' else None\n",
     )
     return [_LOOPED]
 
@@ -206,7 +206,7 @@ DRILLS = [
         fault="an orchestrator goes on although the gate's step refused",
         guard="register takes nothing but a passed verdict (register.stage)",
         inject=_swallow_the_gate,
-        caught=_says(r"RegistryRefused: the verdict on [^;]* is no[^;]*"),
+        caught=_says(r"RegistryRefused: the verdict on [^;]* failed[^;]*"),
         command=("-c",),
     ),
     Drill(

@@ -1,8 +1,8 @@
-"""What a model must do on cases whose answer is known, whatever its accuracy.
+"""Behavioural tests: a model must pass cases with a known answer, whatever its accuracy.
 
-Invariance: a flight's number and its aircraft's tail are names, they may not move the risk.
-Direction: worse weather and more delay never lower it. Minimum functionality: a calm morning is
-nearly safe, a stormy evening is not. All on the stored model, the one that would be served.
+Invariance: flight number and tail number are names and must not move the risk. Direction: worse
+weather and more delay never lower it. Minimum functionality: a calm morning is nearly safe, a
+stormy evening is not. All tests run on the stored model, the one that would be served.
 """
 
 import numpy as np
@@ -15,14 +15,14 @@ from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import ConfigError
 
 NAMES = ["flight", "tailnum"]
-"""What tells flights apart and may not matter."""
+"""Columns that only identify a flight and must not matter."""
 
 
 def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:
-    """Every behavioural check on a sample of real flights.
+    """Run every behavioural check on a sample of real flights.
 
     Raises:
-        ConfigError: a case sets an input that does not exist, and so would test nothing.
+        ConfigError: a case sets an unknown input, so it would test nothing.
     """
     _require_known(rule)
     sample = frame.sample(min(rule.rows, len(frame)), random_state=rule.seed)

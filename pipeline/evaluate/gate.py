@@ -1,4 +1,4 @@
-"""The stage: reads the challenger and whom it must beat, judges, writes the verdict."""
+"""The gate: compares the challenger with baselines and champion, and writes the verdict."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
-from pipeline.evaluate.refresh import is_refresh, not_worse, reported, stays_near
+from pipeline.evaluate.refresh import is_refresh, not_worse, report_baselines, stays_near
 from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL
 from pipeline.features.feature_table import ROWS, read
@@ -42,11 +42,11 @@ from pipeline.shared.paired_difference import Difference, difference
 from pipeline.shared.scores import log_loss, roc_auc
 
 VETO_ON_SLICES = ["champion", "hour_rate"]
-"""Losing a slice to the live model or to the naive one is a veto; to the linear one a report."""
+"""Losing a slice to the champion or the naive baseline is a veto; to the linear one a report."""
 
 
 def beats(other: str, found: Difference) -> Check:
-    """Overall the challenger must be surely better: the upper bound of the difference below 0."""
+    """Overall the challenger must be significantly better: the interval's upper bound below 0."""
     return Check(
         kind=Kind.CHAMPION if other == versions.CHAMPION else Kind.BASELINE,
         name=f"beats {other}",
@@ -59,7 +59,7 @@ def beats(other: str, found: Difference) -> Check:
 
 
 def holds_slice(other: str, name: str, found: Difference, positives: int, rule: SliceRule) -> Check:
-    """On a slice it may not be worse by more than the veto's point and surely worse at all."""
+    """Veto a slice that is worse by more than the veto's point and significantly worse than 0."""
     small = positives < rule.min_positives or found.days < rule.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
     return Check(
@@ -73,7 +73,7 @@ def holds_slice(other: str, name: str, found: Difference, positives: int, rule: 
     )
 
 
-def compared(
+def compare(
     frame: pd.DataFrame,
     challenger: np.ndarray,
     others: dict[str, np.ndarray],
@@ -81,9 +81,9 @@ def compared(
     bootstrap: Bootstrap,
     refresh: RefreshRule | None = None,
 ) -> list[Check]:
-    """The challenger's losses against each other model's: overall first, then slice by slice.
+    """Compare the challenger's losses with each other model's: overall, then slice by slice.
 
-    With `refresh`, the champion is one of the same recipe, which need not be surely beaten.
+    With `refresh`, the champion has the same recipe and need not be significantly beaten.
     """
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
@@ -101,22 +101,22 @@ def compared(
                 checks.append(holds_slice(other, name, found, late, rule))
             else:
                 checks.append(holds_refreshed_slice(name, found, late, rule, eased))
-    return checks if refresh is None else reported(checks)
+    return checks if refresh is None else report_baselines(checks)
 
 
 def are_probabilities(risk: np.ndarray) -> Check:
-    """Every risk must be a number from 0 to 1; with one that is not, nothing can be compared."""
+    """Every risk must be a number from 0 to 1; otherwise nothing can be compared."""
     wrong = float((~((risk >= 0) & (risk <= 1))).mean())
     detail = f"share of {len(risk):,} risks that are no number from 0 to 1"
     return at_most(Kind.EVIDENCE, "risks are probabilities", wrong, 0.0, detail)
 
 
-def fit_to_judge(
+def evidence_checks(
     config: EvaluateConfig, training: Training, champion: versions.Version | None, days: int
 ) -> list[Check]:
-    """Is the evidence fresh, long enough, and new to both models?
+    """Check that the evidence is fresh, long enough, and held out from both models.
 
-    Where the candidate is the champion again nothing is compared, and fewer days are enough.
+    Where the candidate equals the champion nothing is compared, and fewer days are enough.
     """
     again = champion is not None and champion.digest == training.candidate
     least = config.refresh.min_days if again else config.min_days
@@ -135,14 +135,14 @@ def fit_to_judge(
             limit=config.max_data_age_days,
             detail=f"days from {last:%Y-%m-%d} to the newest arrival, at most the limit",
         ),
-        _held_out("challenger", training.candidate_window, config),
+        _is_held_out("challenger", training.candidate_window, config),
     ]
     if champion is not None:
-        checks.append(_held_out("champion", champion.tag("window"), config))
+        checks.append(_is_held_out("champion", champion.tag("window"), config))
     return checks
 
 
-def _held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
+def _is_held_out(name: str, trained_on: str, config: EvaluateConfig) -> Check:
     last = pd.Timestamp(trained_on.split("..")[1])
     ahead = (pd.Timestamp(config.window.first) - last) / pd.Timedelta(days=1)
     detail = f"days after its last training day, {last:%Y-%m-%d}"
@@ -155,7 +155,7 @@ def run() -> str:
     training = read_record(Training, TRAIN / "training.json", "train")
     champion = champions.current(registry)
     if champion is not None and champion.digest == training.digest:
-        champion = None  # it became champion by this very verdict, which is remade
+        champion = None  # it became champion by this verdict, which is computed again
     models = _models(training, registry, champion)
     frame = read(config.window)
     if frame[LABEL].nunique() < 2:
@@ -170,13 +170,13 @@ def run() -> str:
     challenger = risks.pop("challenger")
     days = len(frame[["month", "day"]].drop_duplicates())
     valid = are_probabilities(challenger)
-    checks = [*fit_to_judge(config, training, champion, days), valid]
+    checks = [*evidence_checks(config, training, champion, days), valid]
     kind = _kind(training, champion)
     if champion is not None and champion.digest == training.candidate:
-        del risks["champion"]  # against itself nothing is worse, which says nothing
+        del risks["champion"]  # a comparison with itself says nothing
     if valid.passed:
         eased = config.refresh if kind == "refresh" else None
-        checks += compared(frame, challenger, risks, config.slices, config.bootstrap, eased)
+        checks += compare(frame, challenger, risks, config.slices, config.bootstrap, eased)
         if training.digest != training.candidate:
             checks.append(stays_near(challenger, live.predict(frame), config.max_refit_distance))
         checks += behaviour(live, frame, config.behaviour)
@@ -198,7 +198,7 @@ def run() -> str:
         _write_figures(verdict, frame, challenger)
     write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
-    return _answer(verdict)
+    return _summary(verdict)
 
 
 def _kind(
@@ -263,7 +263,7 @@ def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]
     ]
 
 
-def _answer(verdict: Verdict) -> str:
+def _summary(verdict: Verdict) -> str:
     failed = [check for check in verdict.checks if check.blocking and not check.passed]
     if failed:
         shown = "".join(
@@ -273,7 +273,7 @@ def _answer(verdict: Verdict) -> str:
         raise GateRefused(
             f"challenger {verdict.challenger[:12]} fails {len(failed)} of "
             f"{sum(check.blocking for check in verdict.checks)} blocking checks:{shown}\n"
-            f"  all of them: {EVALUATE}/verdict.html; change what was trained, then `make evaluate`"
+            f"  all of them: {EVALUATE}/verdict.html; change the training, then `make evaluate`"
         )
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (

@@ -1,9 +1,9 @@
-"""A refresh: the champion's recipe on newer days, and what is asked of it instead of a change.
+"""The gate's rules for a refresh: the champion's recipe on newer days.
 
 Two weeks of days can rarely show that a model beats one of four weeks ago, and an old model costs
-more than a refresh that changes nothing. So a refresh may not be worse in the mean, and surely not
-worse by more than a margin. What goes live has then learned from the judged days too: it is another
-model than the judged one, and is asked to stay near it.
+more than a refresh that changes nothing. So a refresh must not be worse in the mean, nor
+significantly worse by more than a margin. The refit that goes live learns from the evaluation days
+too: it is another model than the evaluated one and must stay near it.
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ NOT_WORSE, NOT_MUCH_WORSE = "not worse than champion", "surely not much worse th
 
 
 def is_refresh(training: Training, champion: Version) -> bool:
-    """Whether the challenger differs from the champion in nothing but the days learned from."""
+    """Whether the challenger differs from the champion only in the training days."""
     same_recipe = champion.tags.get("recipe") == training.recipe
     return same_recipe and champion.tags.get("feature_service") == training.feature_service
 
 
 def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
-    """Against the champion overall: not worse in the mean, and surely not by more than a margin."""
+    """Overall against the champion: not worse in the mean; the upper bound within a margin."""
     return [
         at_most(Kind.CHAMPION, NOT_WORSE, found.point, rule.max_point, str(found)),
         at_most(Kind.CHAMPION, NOT_MUCH_WORSE, found.high, rule.max_high, str(found)),
@@ -34,7 +34,7 @@ def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
 def holds_slice(
     name: str, found: Difference, positives: int, small: SliceRule, rule: RefreshRule
 ) -> Check:
-    """Against the champion on a slice: not surely worse by more than the margin."""
+    """On a slice against the champion: not significantly worse by more than the margin."""
     few = positives < small.min_positives or found.days < small.min_days
     detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if few else "")
     return Check(
@@ -48,11 +48,11 @@ def holds_slice(
     )
 
 
-def reported(checks: list[Check]) -> list[Check]:
-    """Comparisons with the baselines are reported for a refresh, and veto nothing.
+def report_baselines(checks: list[Check]) -> list[Check]:
+    """Make comparisons with the baselines non-blocking: for a refresh they are only reported.
 
-    A baseline that beats a refresh beats the champion as well, most of the time: to refuse would
-    keep the worse of the two. That the linear model is better now is for a person to know.
+    A baseline that beats a refresh mostly beats the champion as well: refusing would keep the worse
+    of the two. A person should know that the linear model is better now.
     """
     baselines = (Kind.BASELINE, Kind.BASELINE_SLICE)
     return [
@@ -62,7 +62,7 @@ def reported(checks: list[Check]) -> list[Check]:
 
 
 def stays_near(judged: np.ndarray, live: np.ndarray, limit: float) -> Check:
-    """What goes live against what was judged, on the days judged, where only one has learned."""
+    """The refit against the evaluated model, on evaluation days that only the refit knows."""
     distance = float(np.abs(live - judged).mean())
     detail = f"mean distance of {len(live):,} risks from those of the judged model, at most"
     name = "refit stays near what was judged"

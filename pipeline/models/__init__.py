@@ -1,5 +1,5 @@
-"""The models: what training fits, and monitoring fits again; scikit-learn here, ONNX once stored.
+"""The models that training fits and monitoring refits: scikit-learn in memory, ONNX on disk.
 
-`trees` is the challenger, `baselines` what it must beat; `onnx_export` stores a fitted model in a
-form that cannot run code and proves it equal, `pictures` plots it.
+`trees` is the challenger, `baselines` are the models it must beat; `onnx_export` stores a fitted
+model in a form that cannot run code and proves it equal, `pictures` plots it.
 """

@@ -8,7 +8,7 @@ from pipeline.models.onnx_export import in_float64
 from pipeline.shared.config.train import TrainConfig
 
 SIGNIFICANT = 6
-"""Digits that a fitted number of the linear baseline keeps: float32 holds seven."""
+"""Digits kept of each fitted number of the linear baseline; float32 holds seven."""
 
 
 def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any:
@@ -33,12 +33,12 @@ def logistic(config: TrainConfig, inputs: np.ndarray, labels: np.ndarray) -> Any
     *_, scaler, line = (step for _, step in model.steps)
     for step, names in ((scaler, ("mean_", "scale_")), (line, ("coef_", "intercept_"))):
         for name in names:
-            setattr(step, name, significant(getattr(step, name)))
+            setattr(step, name, round_significant(getattr(step, name)))
     return model
 
 
-def significant(values: np.ndarray) -> np.ndarray:
-    """Each number to its first SIGNIFICANT digits."""
+def round_significant(values: np.ndarray) -> np.ndarray:
+    """Round each number to SIGNIFICANT digits."""
     return np.array([float(f"{x:.{SIGNIFICANT}g}") for x in values.ravel()]).reshape(values.shape)
 
 

@@ -1,7 +1,7 @@
-"""A fitted model becomes an ONNX file, proven equal on every training row.
+"""Export of a fitted model to an ONNX file, proven equal on every training row.
 
-ONNX because loading it runs no code (a pickle can), and it needs no scikit-learn to serve. Some
-estimators convert without an error and are wrong, so equality is measured, never assumed.
+Loading ONNX runs no code (a pickle can), and serving it needs no scikit-learn. Some estimators
+convert without an error and predict wrongly, so equality is measured.
 """
 
 import json
@@ -19,14 +19,14 @@ _WARM_UP_ROWS = 5
 
 
 def in_float64() -> Any:
-    """A step of a pipeline after which it computes in float64, stored as ONNX too."""
+    """A pipeline step that casts to float64, in scikit-learn and in ONNX."""
     from skl2onnx.sklapi import CastTransformer
 
     return CastTransformer(dtype=np.float64)
 
 
 def to_onnx(fitted: Any, features: list[str]) -> bytes:
-    """The fitted classifier as ONNX bytes, which depend on nothing but the classifier."""
+    """Convert the fitted classifier to ONNX bytes that depend only on the classifier."""
     from skl2onnx import to_onnx as convert
     from skl2onnx.common.data_types import FloatTensorType
 
@@ -45,9 +45,9 @@ def to_onnx(fitted: Any, features: list[str]) -> bytes:
 
 
 def warm_up(fitted: Any, features: list[str], inputs: np.ndarray, tolerance: float) -> WarmUp:
-    """A few rows, far apart, with what the fitted classifier predicts: no part of the stored model.
+    """A few rows, far apart, with the fitted classifier's predictions, stored beside the model.
 
-    A server that has loaded the model compares with them before it says that it is ready.
+    A server compares its own predictions with them before it reports ready.
     """
     rows = inputs[np.linspace(0, len(inputs) - 1, _WARM_UP_ROWS).astype("int64")]
     return WarmUp(
@@ -72,10 +72,10 @@ def save(
         model = stored.load(temporary, bytes_hash(content))
         difference = np.abs(model.predict_matrix(inputs) - fitted.predict_proba(inputs)[:, 1])
         worst = float(difference.max())
-        if not worst <= tolerance:  # a difference that is no number is no equality
+        if not worst <= tolerance:  # NaN never passes
             raise ParityFailed(
                 f"{path.name} differs from the trained model by {worst:.2e} in row "
                 f"{int(difference.argmax())} of {len(inputs):,}, allowed is {tolerance:.0e}; it is "
                 "not stored: see parity_tolerance in configs/train.yaml"
             )
-    return model, round(worst, 9)  # what is smaller follows the processor
+    return model, round(worst, 9)  # smaller digits depend on the processor

@@ -1,4 +1,4 @@
-"""Three pictures of a trained model: calibration, ROC, and what each feature is worth."""
+"""Three plots of a trained model: calibration, ROC, and permutation importance."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.shared.scores import log_loss
 
 
 def importance(model: Model, inputs: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
-    """How much the mean log loss of `inputs` grows when one feature's values are shuffled."""
+    """The growth of the mean log loss of `inputs` when one feature's values are shuffled."""
     shuffled = np.random.default_rng(seed).permutation(len(inputs))
     before = log_loss(labels, model.predict_matrix(inputs)).mean()
     worth = {}

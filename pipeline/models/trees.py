@@ -1,4 +1,4 @@
-"""Gradient boosted trees by scikit-learn, which training fits and monitoring fits again; pure."""
+"""Gradient boosted trees by scikit-learn, fitted by training and refitted by monitoring; pure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from pipeline.shared.config.train import TrainConfig
 
 
 @contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Fit with so many threads: more give the same model, and spin where others want the cores."""
+def limit_threads(threads: int) -> Iterator[None]:
+    """Limit the threads of a fit: more give the same model and block cores that others need."""
     import sklearn.ensemble  # noqa: F401  a limit holds only for libraries that are loaded
     from threadpoolctl import threadpool_limits
 
@@ -22,10 +22,10 @@ def limited(threads: int) -> Iterator[None]:
 
 
 def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
-    """The challenger: gradient boosted trees whose risk moves only the way MONOTONE says.
+    """The challenger: gradient boosted trees whose risk is monotone as MONOTONE declares.
 
     `inputs` is float32 (rows, names), NaN where missing; early stopping is off, so every row counts
-    and nothing is drawn by chance.
+    and nothing is random.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -40,9 +40,9 @@ def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: 
 
 
 def membership(config: MembershipParameters, inputs: np.ndarray, belongs: np.ndarray) -> Any:
-    """Tells two sets of rows apart: small trees for the chance that a row belongs to the second.
+    """A domain classifier: small trees for the chance that a row belongs to the second of two sets.
 
-    How well they do is how far the sets lie from each other; who monitors asks it of two windows.
+    Its ROC AUC is the distance between the sets; monitoring applies it to two windows.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 

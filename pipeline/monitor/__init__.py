@@ -1,8 +1,8 @@
 """The live champion on days after its training: service, inputs and predictions, performance.
 
-Three layers, a folder each: `operations` (is the service up, fast and fed), `inputs` (what was
-served, before any label), `performance` (what the predictions were worth, as labels arrive).
-`report` covers all three for a month, `diagnose` says which drift it is and what to do; both read
-the `predictions` of the `monitored_model`. `explain` takes one prediction apart, from the
-`raw_events` behind its features to its label.
+Three layers, a folder each: `operations` (is the service up, fast and fed), `inputs` (inputs and
+predictions, before any label), `performance` (model performance, as labels arrive). `report` covers
+all three for a month, `diagnose` tells which drift it is and what to do; both read the
+`predictions` of the `monitored_model`. `explain` traces one prediction from the `raw_events`
+behind its features to its label.
 """

@@ -1,9 +1,9 @@
-"""Which drift it is, and what to do: the suspects in the order in which they can be ruled out.
+"""Diagnosis: which drift moved the loss, and what to do; causes are ruled out in order.
 
-Broken data first, then serving that computes otherwise than training, since a model can be blamed
-for neither and retraining would learn from both. Only then other inputs, another relation, and what
-one year of data cannot tell from a season. What the world shows is one thing, what helps another:
-beside each finding stands what a refit on newer labels would have gained.
+Broken data come first, then training-serving skew, since neither is the model's fault and
+retraining would learn from both. Then covariate shift, concept shift, and shifts that one year of
+data cannot distinguish from a season. The cause alone does not say what helps, so each finding has
+the gain of a refit on newer labels.
 """
 
 from typing import Literal
@@ -14,14 +14,10 @@ import pandas as pd
 from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
-from pipeline.monitor.monitored_model import (
-    Champion,
-    month_window,
-    watched,
-)
-from pipeline.monitor.performance.refit_gain import Gain, gained
-from pipeline.monitor.predictions import RISK, days_of, flights, served, skewed
-from pipeline.monitor.shift_decomposition import Decomposition, Side, decompose
+from pipeline.monitor.monitored_model import Champion, load_champion, month_window
+from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
+from pipeline.monitor.predictions import RISK, count_skew, days_of, flights, served_predictions
+from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import Diagnosis, MonitorConfig
@@ -40,16 +36,16 @@ Cause = Literal[
     "not identifiable",
 ]
 Act = Literal["fix the feed", "retrain", "escalate", "hold"]
-MOST_ASIDE = 0.1
-"""The largest share of days that is left out of a diagnosis; with more the month is broken."""
+MAX_SKIPPED_SHARE = 0.1
+"""The largest share of stuck days that a diagnosis skips; with more the month is broken."""
 SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
-"""Shares over a week and more: they follow the season, and alone tell one month from another."""
+"""Shares over a week and more: they follow the season, so they alone identify a month."""
 
 
 class Finding(Record):
-    """What moved a month's loss, what to do, why, and the evidence for it.
+    """The cause of a month's change of loss, the action, the reasons, and the evidence.
 
-    `decompositions` come by all inputs, and again without the slow ones.
+    `decompositions` are by all inputs, and again without the slow ones.
     """
 
     month: str
@@ -63,24 +59,24 @@ class Finding(Record):
     skew: dict[str, int]
     logged: int
     decompositions: list[Decomposition]
-    gain: Gain | None
+    gain: RefitGain | None
 
 
 def triage(
     broken: list[Check],
     skew: dict[str, int],
     decomposition: Decomposition | None,
-    gain: Gain | None,
+    gain: RefitGain | None,
     limits: Diagnosis,
 ) -> tuple[Cause, Act, list[str]]:
-    """The cause, the act and the reasons, from what each step found; the first suspect wins."""
+    """The cause, the action and the reasons, from each step's result; the first cause wins."""
     if broken:
-        told = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in broken]
-        return "broken data", "fix the feed", told
+        words = [f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in broken]
+        return "broken data", "fix the feed", words
     if skew:
         worst = sorted(skew.items(), key=lambda item: -item[1])
-        told = [f"{name} differs from what was known in {rows:,} rows" for name, rows in worst]
-        return "skew", "fix the feed", told
+        words = [f"{name} differs from what was known in {rows:,} rows" for name, rows in worst]
+        return "skew", "fix the feed", words
     assert decomposition is not None
     cause, reason = _cause(decomposition, limits)
     act, why = _act(decomposition, limits, gain)
@@ -92,70 +88,70 @@ def _cause(found: Decomposition, limits: Diagnosis) -> tuple[Cause, str]:
         least = min(found.effective_reference, found.effective_window)
         return "not identifiable", (
             f"the windows share too little to compare them at equal inputs: {least:.2f} of the "
-            f"rows count, the two are told apart with ROC AUC {found.separation:.3f}"
+            f"rows count, a classifier tells the two apart with ROC AUC {found.separation:.3f}"
         )
     concept = found.concept.rises(limits.margin) or found.concept.falls(limits.margin)
     covariate = found.separation >= limits.min_separation
     parts = (
         f"the loss moved by {found.covariate} with the inputs, by {found.concept} at equal inputs; "
-        f"the windows are told apart with ROC AUC {found.separation:.3f}"
+        f"a classifier tells the windows apart with ROC AUC {found.separation:.3f}"
     )
     if concept:
         return "both shifts" if covariate else "concept shift", f"the relation moved: {parts}"
     return "covariate shift" if covariate else "no shift", f"no relation surely moved: {parts}"
 
 
-def _act(found: Decomposition, limits: Diagnosis, gain: Gain | None) -> tuple[Act, str]:
+def _act(found: Decomposition, limits: Diagnosis, gain: RefitGain | None) -> tuple[Act, str]:
     if gain is None:
         return "hold", "too few days have labels yet: nothing says what a refit brings"
-    told = f"a refit changes the log loss by {gain}"
+    words = f"a refit changes the log loss by {gain}"
     if gain.wins(limits.margin):
-        return "retrain", f"{told}: it helps"
+        return "retrain", f"{words}: it helps"
     if found.identifiable and found.concept.rises(limits.margin):
-        return "escalate", f"{told}: it does not surely help, and the relation has moved"
-    return "hold", f"{told}: it does not surely help"
+        return "escalate", f"{words}: it does not significantly help, and the relation has moved"
+    return "hold", f"{words}: it does not significantly help"
 
 
-def taken_apart(
+def decompose_loss(
     champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, config: Diagnosis
 ) -> list[Decomposition]:
-    """The change of the loss since training, by all inputs, then without the slow ones."""
-    names = champion.answerer.model.features
-    before = log_loss(champion.reference[LABEL].to_numpy(), champion.unseen_risk)
+    """Decompose the change of the loss since training, by all inputs, then without slow ones."""
+    names = champion.scorer.model.features
+    before = log_loss(champion.reference[LABEL].to_numpy(), champion.out_of_fold_risk)
     after = log_loss(frame[LABEL].to_numpy(), rows[RISK].to_numpy())
     found = []
-    for told, kept in (
+    for label, kept in (
         ("all inputs", names),
         ("without the slow inputs", [name for name in names if name not in SLOW]),
     ):
-        reference = Side(
+        reference = WindowLosses(
             matrix(champion.reference, kept), before, days_of(champion.reference["name"])
         )
-        window = Side(matrix(rows, kept), after, days_of(rows["flight"]))
-        found.append(decompose(reference, window, config, told))
+        window = WindowLosses(matrix(rows, kept), after, days_of(rows["flight"]))
+        found.append(decompose(reference, window, config, label))
     return found
 
 
-def found(month: str | None) -> Finding:
-    """Ask all suspects about a month, with the labels that its last file brought."""
+def investigate(month: str | None) -> Finding:
+    """Diagnose a month, with all labels up to its last label file."""
     config = load(MonitorConfig)
     window = month_window(month, config)
-    champion = watched(window.first)
+    champion = load_champion(window.first)
     frame = flights(window)
-    rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
-    reference = served(champion.reference, champion.answerer, None)
-    checks = data_quality.looked(reference, rows, config.tripwires)
-    broken, odd = data_quality.failed(checks), config.tripwires.odd_requests
-    skew = data_quality.beyond(skewed(frame, rows), len(rows), odd)
-    aside = _set_aside(rows) if {check.name for check in broken} == {"stuck days"} else {}
-    if aside:
-        kept = ~np.isin(days_of(rows["flight"]), list(aside))
+    rows = served_predictions(frame, champion.scorer, load(ServeConfig).log_url.get_secret_value())
+    reference = served_predictions(champion.reference, champion.scorer, None)
+    checks = data_quality.check_quality(reference, rows, config.tripwires)
+    broken, odd = data_quality.failures(checks), config.tripwires.odd_requests
+    skew = data_quality.unexplained_skew(count_skew(frame, rows), len(rows), odd)
+    skipped = _skipped_days(rows) if {check.name for check in broken} == {"stuck days"} else {}
+    if skipped:
+        kept = ~np.isin(days_of(rows["flight"]), list(skipped))
         frame, rows = (table[kept].reset_index(drop=True) for table in (frame, rows))
         broken = []
     sound = not broken and not skew
-    parts = taken_apart(champion, frame, rows, config.diagnosis) if sound else []
+    parts = decompose_loss(champion, frame, rows, config.diagnosis) if sound else []
     now = clock.arrived_at(window.last[:7])
-    gain = gained(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
+    gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
     cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
     return Finding(
@@ -165,7 +161,7 @@ def found(month: str | None) -> Finding:
         rows=len(rows),
         cause=cause,
         act=act,
-        reasons=[*_told_aside(aside), *reasons],
+        reasons=[*_skip_reasons(skipped), *reasons],
         quality=checks,
         skew=skew,
         logged=int((rows["source"] == "log").sum()),
@@ -174,32 +170,32 @@ def found(month: str | None) -> Finding:
     )
 
 
-def _set_aside(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Days on which a feed stood still, if they are so few that the others tell of the month."""
+def _skipped_days(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Days with a stuck feed, if they are few enough to be skipped."""
     days = days_of(rows["flight"])
     stuck = data_quality.stuck_days(rows, days)
-    return stuck if len(stuck) <= MOST_ASIDE * len(set(days)) else {}
+    return stuck if len(stuck) <= MAX_SKIPPED_SHARE * len(set(days)) else {}
 
 
-def _told_aside(aside: dict[str, list[str]]) -> list[str]:
+def _skip_reasons(skipped: dict[str, list[str]]) -> list[str]:
     return [
-        f"{date} is set aside, {', '.join(names)} stood still: fix that feed"
-        for date, names in aside.items()
+        f"{date} is skipped, {', '.join(names)} was stuck: fix that feed"
+        for date, names in skipped.items()
     ]
 
 
 def diagnose(month: str | None = None) -> str:
-    """Say which drift a month shows and what to do; data/monitor/diagnosis-<month>.html shows why.
+    """Report a month's drift and the action; data/monitor/diagnosis-<month>.html has the evidence.
 
     Raises:
-        WrongMonth: the month is none, or the champion was trained on it.
+        WrongMonth: it is not a month of the year, or the champion was trained on it.
         RegistryRefused: there is no champion.
     """
-    finding = found(month)
+    finding = investigate(month)
     write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
     to = MONITOR / f"diagnosis-{finding.month}.html"
     if finding.decompositions:
         draw_diagnosis(finding)
     write_text(to, diagnosis_report(finding))
-    told = "; ".join(finding.reasons)
-    return f"{finding.month}: {finding.cause} -> {finding.act}: {told} -> {to}"
+    words = "; ".join(finding.reasons)
+    return f"{finding.month}: {finding.cause} -> {finding.act}: {words} -> {to}"

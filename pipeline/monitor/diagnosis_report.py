@@ -1,4 +1,4 @@
-"""A diagnosis as people read it: a page with the evidence of each step, and its picture."""
+"""The diagnosis report: a page with the evidence of each step, and a plot."""
 
 from typing import TYPE_CHECKING
 
@@ -8,18 +8,18 @@ from pipeline.shared.pages import render
 
 if TYPE_CHECKING:
     from pipeline.monitor.diagnose import Finding
-    from pipeline.monitor.performance.refit_gain import Gain
+    from pipeline.monitor.performance.refit_gain import RefitGain
     from pipeline.monitor.shift_decomposition import Part
 
 
 def diagnosis_report(finding: "Finding") -> str:
-    """A finding with the evidence of each step of the triage."""
+    """Render a finding with the evidence of each step of the triage."""
     return render("monitor/templates/diagnosis_report.html", finding=finding)
 
 
 def draw_diagnosis(finding: "Finding") -> None:
-    """Draw the parts of a change and the refit's gain, each with its interval, into a PNG file."""
-    bars: list[tuple[str, Part | Gain]] = [
+    """Plot the parts of a change and the refit's gain, with intervals, as a PNG file."""
+    bars: list[tuple[str, Part | RefitGain]] = [
         (f"{name}, {part.inputs}", of)
         for part in finding.decompositions
         for name, of in (("relation", part.concept), ("inputs", part.covariate))

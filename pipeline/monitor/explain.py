@@ -1,7 +1,7 @@
-"""One prediction, step by step: what was known, what was made of it, who answered, what came of it.
+"""Explanation of one prediction: its features, the model's use of them, the release, the label.
 
-Everything is computed again, from the published tables by training's own join, and held against
-what was logged. Where the two differ, that is the explanation, and it is said first.
+Everything is recomputed from the published tables by training's own point-in-time join, and
+compared with the log. Differences are the explanation, so they come first.
 """
 
 import re
@@ -17,7 +17,14 @@ from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.explanation_report import explanation_report, text
-from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
+from pipeline.monitor.raw_events import (
+    FlightHistory,
+    SourceEvents,
+    load_history,
+    number,
+    source_events,
+    view_of,
+)
 from pipeline.records import rollout_ledger as ledger
 from pipeline.records.request_log import answered, features_of, known_at_of, newest
 from pipeline.records.retention import removed
@@ -37,14 +44,14 @@ from pipeline.shared.files import parse_json, write_json, write_text
 FOLDER = MONITOR / "explain"
 FLIGHT = re.compile(r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}")
 TOLERANCE = 1e-6
-"""How far a risk may be from the one that is computed again: the model's inputs are float32."""
+"""The largest difference of logged and recomputed risk: the model's inputs are float32."""
 
 
 class Feature(Record):
-    """A feature as it should be and, if it was logged, as it was; `why` says where they differ.
+    """A feature's recomputed and logged value; `why` explains a difference.
 
-    `counts` is how much higher the risk is than with the median of the model's training window in
-    its place: what this model makes of the value, not what the value does to the flight.
+    `counts` is the risk less the risk with the training window's median in the feature's place: the
+    value's effect on this model, not on the flight.
     """
 
     name: str
@@ -55,11 +62,11 @@ class Feature(Record):
     logged: float | None
     why: str
     counts: float
-    behind: Behind | None
+    behind: SourceEvents | None
 
 
 class Explanation(Record):
-    """Everything about one prediction; `differs` holds what is not as it was logged."""
+    """Everything about one prediction; `differs` lists differences from the log."""
 
     request_id: str | None
     row: int
@@ -76,53 +83,53 @@ class Explanation(Record):
 
 
 def explain(request: str | None = None, row: int | None = None) -> str:
-    """Explain an answer of the log, the newest if none is named, or what a flight would be given.
+    """Explain a logged prediction, the newest by default, or the one that a flight would get.
 
     Raises:
-        RequestUnknown: the log has no such answer, or there is no such flight.
-        DayUnknown: the flight lies beyond what was published.
-        SkewFound: a feature or the risk is not the one that is computed again.
+        RequestUnknown: there is no such logged prediction, or no such flight.
+        DayUnknown: the flight lies beyond the published data.
+        SkewFound: a logged feature or risk differs from the recomputed one.
     """
     if request is not None and FLIGHT.fullmatch(request):
-        answer = _newest_of(flight=request)
+        answer = _newest_answer(flight=request)
         flight = request
     else:
-        answer = _answer(request, row)
+        answer = _find_answer(request, row)
         flight = _flight(answer)
-    known = known_of(flight)
+    known = load_history(flight)
     release = load_release(answer["release"] if answer else _champion_at(known))
-    told = _explained(known, release, flight, answer)
-    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or told.request_id or flight)}.json"
-    write_json(path, told.model_dump())
-    write_text(path.with_suffix(".html"), explanation_report(told))
-    if told.differs:
+    result = _build(known, release, flight, answer)
+    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or result.request_id or flight)}.json"
+    write_json(path, result.model_dump())
+    write_text(path.with_suffix(".html"), explanation_report(result))
+    if result.differs:
         raise SkewFound(
-            f"{told.differs[0]}; {len(told.differs)} of {len(NUMERIC) + 1} values differ from what "
-            f"was known\n{text(told)}\n-> {path}; `make skew` holds a whole day against training"
+            f"{result.differs[0]}; {len(result.differs)} of {len(NUMERIC) + 1} values differ from "
+            f"what was known\n{text(result)}\n-> {path}; `make skew` compares a day with training"
         )
-    return f"{text(told)}\n-> {path}"
+    return f"{text(result)}\n-> {path}"
 
 
-def _answer(request: str | None, row: int | None) -> dict[str, Any]:
-    """The answer with this id, a user's own before a shadow's; the newest if none is named."""
+def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
+    """The logged prediction with this id, a user's before a shadow's; by default the newest."""
     url = load(ServeConfig).log_url.get_secret_value()
     last = newest(url)
     found = answered(url, request_id=request) if request else answered(url, last - 1)
     found = found[found["row"] == (row or 0)] if request else found
     if found.empty:
         gone = int(removed(url)["answers"].sum())
-        told = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
+        pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{told}: serve one with `make server`, or name a flight, as in `make explain "
+            f"{last}{pruned}: serve one with `make server`, or name a flight, as in `make explain "
             "REQUEST=2013-04-18/UA/1545/EWR`"
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
     return dict(zip(found.columns, first, strict=True))
 
 
-def _newest_of(**equal: Any) -> dict[str, Any] | None:
-    """The newest answer that reached a known caller, or else somebody who tried the server."""
+def _newest_answer(**equal: Any) -> dict[str, Any] | None:
+    """The newest prediction for a known caller, or else for a direct one."""
     found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
@@ -139,106 +146,106 @@ def _flight(answer: dict[str, Any]) -> str:
     return str(answer["flight"])
 
 
-def _champion_at(known: Known) -> str:
-    """The release that would have answered at T: the ledger's, or the champion of today."""
-    entry = ledger.at(_instant(known.asked["predict_at"]))
+def _champion_at(known: FlightHistory) -> str:
+    """The release that served at T by the ledger, or the current champion."""
+    entry = ledger.at(_instant(known.request["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
-def _explained(
-    known: Known, release: LoadedRelease, flight: str, answer: dict[str, Any] | None
+def _build(
+    known: FlightHistory, release: LoadedRelease, flight: str, answer: dict[str, Any] | None
 ) -> Explanation:
     flags = parse_json(answer["flags"].encode()) if answer else {}
-    asked = _as_served(known.asked, flags)
-    risk = float(release.model.predict(asked)[0])
-    features = _features(known, release, asked, answer, flags, risk)
+    request = _without_stale(known.request, flags)
+    risk = float(release.model.predict(request)[0])
+    features = _features(known, release, request, answer, flags, risk)
     logged = float(answer["risk"]) if answer else None
     differs = [feature.why for feature in features if feature.why]
     if logged is not None and not abs(risk - logged) <= TOLERANCE:
         differs.append(f"risk {logged:.6f} was answered, {risk:.6f} is computed again")
-    raw = known.asked.iloc[0]
+    raw = known.request.iloc[0]
     names = ("carrier", "flight", "origin", "dest", "tailnum", *REQUEST)
     return Explanation(
         request_id=answer["request_id"] if answer else None,
         row=int(answer["row"]) if answer else 0,
         flight=flight,
-        predict_at=_shown(raw["predict_at"]),
-        served=_served(release, answer),
-        ledger=_ledger(_instant(known.asked["predict_at"])),
+        predict_at=_utc_text(raw["predict_at"]),
+        served=_serving_text(release, answer),
+        ledger=_ledger_text(_instant(known.request["predict_at"])),
         inputs={name: _plain(raw[name]) for name in names},
         risk=risk,
         logged_risk=logged,
-        label=_label(raw),
+        label=_label_text(raw),
         features=features,
         differs=differs,
     )
 
 
-def _as_served(asked: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
-    """Without what the server withheld because a view had fallen behind, as the log says it did."""
+def _without_stale(request: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame:
+    """Remove the features that the server withheld because the log flags their view as stale."""
     stale = {view for view, flag in flags.items() if flag == STALE}
     gone = [name for name in NUMERIC if sources(name) & stale]
-    return asked.assign(**dict.fromkeys(gone, np.float32("nan")))
+    return request.assign(**dict.fromkeys(gone, np.float32("nan")))
 
 
 def _features(
-    known: Known,
+    known: FlightHistory,
     release: LoadedRelease,
-    asked: pd.DataFrame,
+    request: pd.DataFrame,
     answer: dict[str, Any] | None,
     flags: dict[str, str],
     risk: float,
 ) -> list[Feature]:
-    """Every feature, those that count for most first."""
+    """Every feature, the largest effect on the risk first."""
     row = pd.DataFrame([answer]) if answer else None
     values = features_of(row)[0] if row is not None else None
     instants = known_at_of(row)[0].tolist() if row is not None else [NEVER] * len(VIEWS)
     then = dict(zip(VIEWS, instants, strict=True))
-    usual = _with_medians(release, asked)
+    usual = _with_medians(release, request)
     found = []
     for place, name in enumerate(NUMERIC):
-        view, value = view_of(name), asked[name].iloc[0]
-        at = known.asked[f"{view}_known_at"].iloc[0] if f"{view}_known_at" in KNOWN_AT else None
+        view, value = view_of(name), request[name].iloc[0]
+        at = known.request[f"{view}_known_at"].iloc[0] if f"{view}_known_at" in KNOWN_AT else None
         logged = None if values is None else values[place]
         found.append(
             Feature(
                 name=name,
                 view=f"{view} ({flags[view]})" if view in flags else view,
                 value=number(value),
-                known_at=None if at is None or pd.isna(at) else _shown(at),
+                known_at=None if at is None or pd.isna(at) else _utc_text(at),
                 age_minutes=None if at is None or pd.isna(at) else _age(known, at),
                 logged=None if logged is None else number(logged),
-                why=_why(name, value, logged, at, then.get(view, NEVER)),
+                why=_difference(name, value, logged, at, then.get(view, NEVER)),
                 counts=risk - usual[place],
-                behind=behind(known, name),
+                behind=source_events(known, name),
             )
         )
     return sorted(found, key=lambda feature: -abs(feature.counts))
 
 
-def _with_medians(release: LoadedRelease, asked: pd.DataFrame) -> np.ndarray:
-    """The risk with each of NUMERIC, in its turn, at the median of the training window."""
+def _with_medians(release: LoadedRelease, request: pd.DataFrame) -> np.ndarray:
+    """The risk with each of NUMERIC in turn set to its median in the training window."""
     training = read_record(Training, release.folder / TRAINING, "train")
     first, last = training.window.split("..")
     medians = read(Window(first=first, last=last))[NUMERIC].median()
-    rows = pd.concat([asked] * len(NUMERIC), ignore_index=True)
+    rows = pd.concat([request] * len(NUMERIC), ignore_index=True)
     for place, name in enumerate(NUMERIC):
         rows.loc[place, name] = np.float32(medians[name])
     return release.model.predict(rows)
 
 
-def _why(name: str, value: float, logged: float | None, at: Any, then: int) -> str:
-    """What to say of a feature that was logged otherwise than it should have been; "" if it was."""
+def _difference(name: str, value: float, logged: float | None, at: Any, then: int) -> str:
+    """A feature's difference between log and recomputation in words; "" if there is none."""
     if logged is None or value == logged or (np.isnan(value) and np.isnan(logged)):
         return ""
-    said = "nothing known" if then == NEVER else f"as known at {_shown(instant(then))}"
-    right = "nothing known" if at is None or pd.isna(at) else f"as known at {_shown(at)}"
+    said = "nothing known" if then == NEVER else f"as known at {_utc_text(instant(then))}"
+    right = "nothing known" if at is None or pd.isna(at) else f"as known at {_utc_text(at)}"
     if name in REQUEST:
         said, right = "as the caller said", "as the schedule has it"
     return f"{name} was {logged:g} ({said}), should have been {value:g} ({right})"
 
 
-def _served(release: LoadedRelease, answer: dict[str, Any] | None) -> str:
+def _serving_text(release: LoadedRelease, answer: dict[str, Any] | None) -> str:
     model = f"version {release.number} ({release.release[:12]})"
     if answer is None:
         return f"not served; as it would be by {model}"
@@ -247,26 +254,26 @@ def _served(release: LoadedRelease, answer: dict[str, Any] | None) -> str:
     return f"{model} as {answer['arm']}, in {took:.1f} ms, on {at:%Y-%m-%d %H:%M}Z of our clock"
 
 
-def _ledger(at: datetime) -> str:
-    """Who served at T, by the ledger."""
+def _ledger_text(at: datetime) -> str:
+    """The releases that served at T, by the ledger."""
     entry = ledger.at(at)
     if entry is None:
         return "nothing served yet"
-    told = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
-    return f"{' and '.join(told)}, since {entry.move.event!r} in {entry.move.rollout}"
+    sides = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
+    return f"{' and '.join(sides)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 
-def _label(raw: pd.Series) -> str:
-    """What came of the flight, if the replay knows by now."""
+def _label_text(raw: pd.Series) -> str:
+    """The flight's label, if it is known by now in the replay."""
     now = pd.Timestamp(ledger.now(clock.arrived_at(load(IngestConfig).as_of)))
     known_at = raw[f"{LABEL}_known_at"]
     if known_at <= now:
-        return f"{'late' if raw[LABEL] else 'not late'}, known at {_shown(known_at)}"
+        return f"{'late' if raw[LABEL] else 'not late'}, known at {_utc_text(known_at)}"
     landing = raw["sched_dep_utc"] + pd.Timedelta(minutes=int(raw["block_minutes"]))
-    return f"not matured before {_shown(landing)}, when it is to land; now is {_shown(now)}"
+    return f"not matured before {_utc_text(landing)}, when it is to land; now is {_utc_text(now)}"
 
 
-def _age(known: Known, at: pd.Timestamp) -> int:
+def _age(known: FlightHistory, at: pd.Timestamp) -> int:
     return known.at - int(minutes(pd.Series([at]))[0])
 
 
@@ -280,5 +287,5 @@ def _plain(value: Any) -> str | float | None:
     return value if isinstance(value, str) else float(value)
 
 
-def _shown(at: pd.Timestamp) -> str:
+def _utc_text(at: pd.Timestamp) -> str:
     return f"{at:%Y-%m-%d %H:%M}Z"

@@ -1,4 +1,4 @@
-"""An explained prediction as people read it: in a terminal, and as a page."""
+"""The report of an explained prediction, for a terminal and as a page."""
 
 from typing import TYPE_CHECKING
 
@@ -11,51 +11,51 @@ _HEAD = ["feature", "value", "logged", "counts", "view", "known at", "age", "fro
 _NUMBERS = {"value", "logged", "counts", "age"}
 
 
-def text(told: "Explanation") -> str:
-    """For a terminal: the outline, then a line a feature, those that count for most first."""
-    lines = [f"{name:<10} {value}" for name, value in outline(told)]
-    rows = [_HEAD[:-1], *([*cells(feature)[:-1]] for feature in told.features)]
+def text(result: "Explanation") -> str:
+    """Format for a terminal: the outline, then a line per feature, the largest effect first."""
+    lines = [f"{name:<10} {value}" for name, value in outline(result)]
+    rows = [_HEAD[:-1], *([*cells(feature)[:-1]] for feature in result.features)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row, feature in zip(rows, [None, *told.features], strict=True):
+    for row, feature in zip(rows, [None, *result.features], strict=True):
         from_ = cells(feature, 1)[-1] if feature else _HEAD[-1]
         padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append(f"{'! ' if feature and feature.why else '  '}{'  '.join(padded)}  {from_}")
     return "\n".join(lines)
 
 
-def explanation_report(told: "Explanation") -> str:
-    """For a browser: one file that needs nothing else."""
+def explanation_report(result: "Explanation") -> str:
+    """Render as one self-contained HTML page."""
     return render(
         "monitor/templates/explanation_report.html",
-        told=told,
-        outline=outline(told),
+        explanation=result,
+        outline=outline(result),
         head=_HEAD,
-        features=[(one, dict(zip(_HEAD, cells(one), strict=True))) for one in told.features],
+        features=[(one, dict(zip(_HEAD, cells(one), strict=True))) for one in result.features],
         numbers=_NUMBERS,
     )
 
 
-def outline(told: "Explanation") -> list[tuple[str, str]]:
-    """What there is to say before the features, in the order in which it is asked."""
-    logged = "not logged" if told.logged_risk is None else f"logged {told.logged_risk:.6f}"
-    inputs = ", ".join(f"{n} {_number(v)}" for n, v in told.inputs.items())
+def outline(result: "Explanation") -> list[tuple[str, str]]:
+    """The lines before the features, as pairs of name and value."""
+    logged = "not logged" if result.logged_risk is None else f"logged {result.logged_risk:.6f}"
+    inputs = ", ".join(f"{n} {_number(v)}" for n, v in result.inputs.items())
     return [
-        ("request", f"{told.request_id or 'not served; as it would be'}, row {told.row}"),
-        ("flight", f"{told.flight}, predicted at {told.predict_at}"),
+        ("request", f"{result.request_id or 'not served; as it would be'}, row {result.row}"),
+        ("flight", f"{result.flight}, predicted at {result.predict_at}"),
         ("inputs", inputs),
-        ("risk", f"{told.risk:.6f} computed again, {logged}"),
-        ("served", told.served),
-        ("ledger", told.ledger),
-        ("label", told.label),
-        ("compared", "; ".join(told.differs) or "every value is what was known at T"),
+        ("risk", f"{result.risk:.6f} computed again, {logged}"),
+        ("served", result.served),
+        ("ledger", result.ledger),
+        ("label", result.label),
+        ("compared", "; ".join(result.differs) or "every value is what was known at T"),
     ]
 
 
 def cells(feature: "Feature", events: int = 3) -> list[str]:
-    """A feature as texts, one for each column, with so many of the events behind it."""
+    """A feature's text for each column, with so many of its source events."""
     behind, from_ = feature.behind, ""
     if behind is not None:
-        last = [f"{s.of} {_told(s.told)} at {s.known_at}" for s in behind.last[:events]]
+        last = [f"{s.of} {_values_text(s.told)} at {s.known_at}" for s in behind.last[:events]]
         from_ = f"{behind.events} of {behind.entity} in {behind.window}: {'; '.join(last)}"
     return [
         feature.name,
@@ -69,8 +69,8 @@ def cells(feature: "Feature", events: int = 3) -> list[str]:
     ]
 
 
-def _told(told: dict[str, float | None]) -> str:
-    return ", ".join(f"{name} {_number(value)}" for name, value in told.items())
+def _values_text(values: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in values.items())
 
 
 def _number(value: str | float | None) -> str:

@@ -1,7 +1,7 @@
-"""Who is watched: the live champion, what it was trained on, and how it does on days unseen there.
+"""The monitored model: the live champion, its training window, and its out-of-fold risks there.
 
-The reference of every comparison is the champion's training window. Its losses there are those of
-models fitted without the day in question: what a model says of its own training days flatters it.
+The champion's training window is the reference of every comparison. Losses there are those of
+models fitted without the day in question, since in-sample losses are too low.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.models import trees
-from pipeline.monitor.predictions import KEPT, RISK, Answerer, days_of, flights
+from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, flights
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -32,40 +32,41 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that is watched."""
+    """The monitored version."""
 
-    answerer: Answerer
+    scorer: ScoringModel
     digest: str
     window: Window
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """The flights of its training window whose labels it was trained on."""
+        """The flights of its training window with the labels that it was trained on."""
         return labelled_before(flights(self.window), self.trained_until)
 
     @property
     def trained_until(self) -> pd.Timestamp:
-        """The end of its training window: no later label was known to it."""
+        """The end of its training window: it has seen no later label."""
         return (pd.Timestamp(self.window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
 
     @cached_property
-    def unseen_risk(self) -> np.ndarray:
-        """Its recipe's risk for each flight of `reference`, by a fit that never saw the day.
+    def out_of_fold_risk(self) -> np.ndarray:
+        """Its recipe's risk for each flight of `reference`, by a fit without that day.
 
-        Kept for as long as the model, its recipe and its data stay; it costs as many fits as there
-        are folds.
+        Cached while the model, its recipe and its data stay; it costs a fit per fold.
         """
-        names = self.answerer.model.features
-        return self.kept(
+        names = self.scorer.model.features
+        return self.cached_risk(
             "unseen",
             [content_hash(self.reference)],
             lambda: out_of_fold(self.reference, load(TrainConfig), names),
         )
 
-    def kept(self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]) -> np.ndarray:
-        """Risks that cost a fit, for as long as the model, its recipe and the `data` stay."""
-        told = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(trees.__file__))]
-        path = KEPT / f"{kind}-{text_hash(' '.join([*told, *data]))[:12]}.parquet"
+    def cached_risk(
+        self, kind: str, data: list[str], fitted: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """Cached risks of a fit; valid while the model, its recipe and the `data` stay."""
+        key = [self.digest, load(TrainConfig).model_dump_json(), file_hash(Path(trees.__file__))]
+        path = CACHE / f"{kind}-{text_hash(' '.join([*key, *data]))[:12]}.parquet"
         if path.is_file():
             return pd.read_parquet(path)[RISK].to_numpy()
         risk = fitted()
@@ -73,8 +74,8 @@ class Champion:
         return risk
 
 
-def live(first: str | None = None) -> tuple[versions.Version, Window]:
-    """The live champion's version and training window, if days from `first` on are new to it.
+def live_champion(first: str | None = None) -> tuple[versions.Version, Window]:
+    """The live champion's version and training window, if days from `first` on are held out.
 
     Raises:
         RegistryRefused: there is none.
@@ -84,43 +85,43 @@ def live(first: str | None = None) -> tuple[versions.Version, Window]:
     version = champions.current(registry)
     if version is None:
         raise RegistryRefused(
-            f"{registry.model_name} has no champion to watch in {registry.tracking_url}; "
+            f"{registry.model_name} has no champion to monitor in {registry.tracking_url}; "
             "`make run` registers one"
         )
     begins, ends = version.tag("window").split("..")
     if first is not None and first <= ends:
         raise WrongMonth(
             f"the champion, version {version.number}, was trained on days up to {ends}, and "
-            f"{first} is one of them: what it says there flatters it; watch a later month, "
+            f"{first} is one of them: its figures there are too good; monitor a later month, "
             f"`make monitor MONTH={month_after(ends)}`"
         )
     return version, Window(first=begins, last=ends)
 
 
-def watched(first: str | None = None) -> Champion:
-    """The live champion with its model, if days from `first` on are new to it.
+def load_champion(first: str | None = None) -> Champion:
+    """The live champion with its model, if days from `first` on are held out.
 
     Raises:
         RegistryRefused: there is none, or its file is lost.
         WrongMonth: it was trained on the day `first`.
     """
-    version, window = live(first)
+    version, window = live_champion(first)
     model = load_model(versions.fetch(load(RegisterConfig), version), version.digest)
-    answerer = Answerer(version.number, version.tag("release"), model)
-    return Champion(answerer, version.digest, window)
+    scorer = ScoringModel(version.number, version.tag("release"), model)
+    return Champion(scorer, version.digest, window)
 
 
 def month_window(month: str | None, config: MonitorConfig) -> Window:
-    """A month as a window; the configured one if none is named.
+    """A month as a window; the configured one by default.
 
     Raises:
-        WrongMonth: it is none of the replayed year.
+        WrongMonth: it is not in the replayed year.
     """
     if month is None:
         return config.window
     if month not in clock.months("2013-01", "2013-12"):
         raise WrongMonth(
-            f"{month!r} is no month of the replayed year, 2013-01 to 2013-12; run `make monitor "
+            f"{month!r} is not a month of the replayed year, 2013-01 to 2013-12; run `make monitor "
             "MONTH=2013-07`"
         )
     period = pd.Period(month, freq="M")
@@ -128,17 +129,17 @@ def month_window(month: str | None, config: MonitorConfig) -> Window:
 
 
 def month_after(day: str) -> str:
-    """The first month of which no day is up to `day`."""
+    """The month after that of `day`."""
     return str(pd.Period(day, freq="M") + 1)
 
 
 def labelled_before(frame: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
-    """The flights whose outcome was known before an instant."""
+    """The flights whose label was known before an instant."""
     return frame[frame["late_known_at"] < instant].reset_index(drop=True)
 
 
 def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> np.ndarray:
-    """Each flight's risk by a fit on the other days: whole days to a fold, drawn by the seed."""
+    """Each flight's risk by a fit on other days: folds of whole days, drawn by the seed."""
     inputs, labels = matrix(frame, names), frame[LABEL].to_numpy()
     days, place = np.unique(days_of(frame["name"]), return_inverse=True)
     fold = (np.random.default_rng(config.seed).permutation(len(days)) % FOLDS)[place]
@@ -151,6 +152,6 @@ def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> n
 
 
 def refit(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
-    """The champion's recipe on other rows, with the threads that training has."""
-    with trees.limited(config.threads):
+    """Fit the champion's recipe on other rows, with training's number of threads."""
+    with trees.limit_threads(config.threads):
         return trees.boosting(config, names, inputs, labels)

@@ -1,8 +1,8 @@
-"""What was served: one row a flight with what was known at its T and the risk that was answered.
+"""The served predictions: a row per flight with its features as known at T, and its risk.
 
-The request log comes first. Only part of the replay's traffic goes through the online path; every
-other flight is scored in a batch, from the same rows (`make skew` holds the two paths against each
-other), and each row says which it is. No outcome is in here: those come through the label feed.
+The request log has priority. Only part of the replay's traffic goes through the online path; every
+other flight is scored in a batch from the same rows (`make skew` compares the two paths), and each
+row names its source. Outcomes are excluded: they come through the label feed.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import INGEST
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 
-KEPT = Path("state/monitor")
-"""Where what costs seconds is kept, once made: features of months to come, and fits."""
+CACHE = Path("state/monitor")
+"""The cache of slow results: features of months to come, and fits."""
 RISK = "risk"
 _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
 
 
 @dataclass(frozen=True)
-class Answerer:
-    """Who scores what was not asked for online: a version of the model, and its release."""
+class ScoringModel:
+    """The version, release and model that score flights without an online prediction."""
 
     version: str
     release: str
@@ -45,12 +45,12 @@ class Answerer:
 
 
 def flights(window: Window) -> pd.DataFrame:
-    """A row per flight of a window with its `name`, features and outcomes, by T, checked for leaks.
+    """A row per flight of a window with `name`, features and outcomes, by T, checked for leaks.
 
-    What has arrived is the feature table's; what has not is made from the published year, once.
+    Arrived months come from the feature table, later ones from the cached table of the year.
 
     Raises:
-        TooLittleData: the window is empty, or leads beyond the year.
+        TooLittleData: the window is empty, or reaches beyond the year.
     """
     frame = read(window, path=table_of(window))
     return frame.assign(name=flight_names(frame)).sort_values(
@@ -59,46 +59,46 @@ def flights(window: Window) -> pd.DataFrame:
 
 
 def table_of(window: Window) -> Path:
-    """Where a window's flights are: the feature table if they have arrived, else the year's."""
+    """The path of a window's flights: the feature table if they have arrived, else the year's."""
     arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
-    return ROWS if window.last < arrived else year()
+    return ROWS if window.last < arrived else year_table()
 
 
-def year() -> Path:
-    """The feature table of the whole published year, made once for a meaning and its data."""
+def year_table() -> Path:
+    """The path of the whole year's feature table, cached by feature definitions and data."""
     config, code = load(FeaturesConfig), Path(windows.__file__).parent
-    told = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
-    told += [file_hash(path) for path in members(code, "*.py")]
-    path = KEPT / f"flights-{text_hash(' '.join(told))[:12]}.parquet"
+    parts = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
+    parts += [file_hash(path) for path in members(code, "*.py")]
+    path = CACHE / f"flights-{text_hash(' '.join(parts))[:12]}.parquet"
     if not path.is_file():
         flights, weather = published_until(YEAR_ENDS)
         views = windows.views(flights, weather, config)
         frame = historical(windows.requests(flights, config), views, config)
         require_point_in_time(frame)
         require_plausible(frame)
-        for left in KEPT.glob("flights-*.parquet"):
+        for left in CACHE.glob("flights-*.parquet"):
             left.unlink()
         write_parquet(path, frame)
     return path
 
 
-def served(
-    frame: pd.DataFrame, answerer: Answerer, log_url: str | None, after: int = 0
+def served_predictions(
+    frame: pd.DataFrame, scorer: ScoringModel, log_url: str | None, after: int = 0
 ) -> pd.DataFrame:
-    """The flights of `frame` (see `flights`) as they were answered; no outcome is left in it.
+    """The served prediction of each flight of `frame` (see `flights`), without outcomes.
 
     Columns: request_id, flight (its name), version, release, source ("log" or "batch"), the
-    schedule, KNOWN_AT, NUMERIC and risk. A flight that was asked for more than once counts by the
-    first answer that reached a user, of those `after` a row of the log. Without one, all are of a
-    batch. A request of somebody who is not known, past the proxy or through it, is nobody's flight.
+    schedule, KNOWN_AT, NUMERIC and risk. Of several requests for a flight the first that reached a
+    user counts, of those `after` a row of the log. Without a log all are of a batch. Requests of
+    unknown callers, past the proxy or through it, are left out.
     """
     rows = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
         flight=frame["name"],
         request_id="batch/" + frame["name"],
-        version=answerer.version,
-        release=answerer.release,
+        version=scorer.version,
+        release=scorer.release,
         source="batch",
-        risk=answerer.model.predict(frame).astype("float64"),
+        risk=scorer.model.predict(frame).astype("float64"),
     )
     if log_url is None:
         return rows
@@ -111,22 +111,22 @@ def served(
         name: instants(known[:, column]).astype(rows[name].dtype)
         for column, name in enumerate(KNOWN_AT)
     }
-    told = logged[["flight", "request_id", "version", "release", RISK]].assign(
+    logged_columns = logged[["flight", "request_id", "version", "release", RISK]].assign(
         source="log", **times
     )
-    online = pd.concat([told, values], axis=1).set_index("flight")
+    online = pd.concat([logged_columns, values], axis=1).set_index("flight")
     found = rows.set_index("flight")
     found.loc[online.index, online.columns] = online
     return found.reset_index()[list(rows)]
 
 
-def by_hand(frame: pd.DataFrame, log_url: str) -> int:
-    """How many answers about flights of `frame` went to somebody unknown, and so count nowhere."""
+def count_unknown_callers(frame: pd.DataFrame, log_url: str) -> int:
+    """Count the predictions for flights of `frame` to unknown callers, which are left out."""
     return count(log_url, [DIRECT, STRANGER], frame["name"].unique().tolist())
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
-    """Of each flight the first answer that reached a user and rests on features of the store."""
+    """Each flight's first prediction that reached a user and used features of the store."""
     chosen = answers[~answers["arm"].isin(UNPROVEN) & answers["flight"].isin(names)]
     chosen = chosen[chosen["features"].notna()].drop_duplicates("flight")
     several = chosen["row"] > 0
@@ -135,14 +135,14 @@ def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
 
 
 def days_of(names: pd.Series) -> np.ndarray:
-    """The local date in each flight's name, as "2013-04-18": everything is judged by days."""
+    """The local date in each flight's name, as "2013-04-18"."""
     return names.str.slice(0, 10).to_numpy(dtype="U10")
 
 
-def skewed(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
-    """By feature, how many logged rows hold another value than is recomputed for the same T.
+def count_skew(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
+    """Count, by feature, the logged rows whose value differs from the one recomputed for T.
 
-    `frame` and `rows` are what `flights` and `served` gave. Rows of a batch are recomputed ones.
+    `frame` and `rows` come from `flights` and `served_predictions`. Batch rows are recomputed ones.
     """
     logged = (rows["source"] == "log").to_numpy()
     found = {}

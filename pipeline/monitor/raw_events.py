@@ -1,6 +1,6 @@
-"""What one flight's features were made from: the raw events behind each value, as known at T.
+"""Raw events behind each feature of one flight, as known at T.
 
-The same tables as for training, up to the flight; nothing here computes a feature a second time.
+They come from the same tables as for training, up to the flight; features are not recomputed here.
 """
 
 import datetime
@@ -24,78 +24,78 @@ from pipeline.shared.errors import RequestUnknown
 
 SCHEDULE = "schedule"
 LAST = 3
-"""So many of a window's flights are named, the last to become known."""
+"""How many source events are named: the last to become known."""
 
 
-class Seen(Record):
-    """A raw event: whose, what it told, and when that became known."""
+class RawEvent(Record):
+    """A raw event: its entity (`of`), its values (`told`), and when they became known."""
 
     of: str
     told: dict[str, float | None]
     known_at: str
 
 
-class Behind(Record):
-    """What a value rests on: how many events of whom in which window, and the last of them."""
+class SourceEvents(Record):
+    """The source events of a value: the entity, the window, their number, and the last ones."""
 
     entity: str
     window: str
     events: int
-    last: list[Seen]
+    last: list[RawEvent]
 
 
 @dataclass(frozen=True)
-class Known:
-    """Everything published of flights and weather up to one flight, and that flight's request.
+class FlightHistory:
+    """All published flights and weather up to one flight, and that flight's request.
 
-    `asked` is its one row with every feature, by the offline join.
+    `request` is its one row with every feature, by the offline join.
     """
 
     flights: pd.DataFrame
     views: dict[str, pd.DataFrame]
     requests: pd.DataFrame
-    asked: pd.DataFrame
+    request: pd.DataFrame
     config: FeaturesConfig
 
     @cached_property
     def at(self) -> int:
         """T, in minutes since EPOCH."""
-        return int(minutes(self.asked["predict_at"])[0])
+        return int(minutes(self.request["predict_at"])[0])
 
     @cached_property
     def outcomes(self) -> dict[str, windows.Event]:
-        """What every flight told, and when."""
+        """Every flight's outcome events, with the instants at which they became known."""
         return windows.outcomes(self.flights)
 
     @cached_property
-    def of(self) -> dict[str, tuple[str, np.ndarray]]:
-        """For each view the flight's entity, and which flights are of it."""
-        names = {view: str(entity_names(self.asked, view).iloc[0]) for view in VIEWS}
+    def entities(self) -> dict[str, tuple[str, np.ndarray]]:
+        """For each view the flight's entity, and the mask of that entity's flights."""
+        names = {view: str(entity_names(self.request, view).iloc[0]) for view in VIEWS}
         return {
             view: (name, (entity_names(self.requests, view) == name).to_numpy())
             for view, name in names.items()
         }
 
     def row(self, view: str) -> pd.Series | None:
-        """The view's row that the flight meets; None if there is none."""
-        found = as_of(self.views[view], entity_names(self.asked, view), np.array([self.at]))[0]
+        """The view's row that the flight joins; None if there is none."""
+        found = as_of(self.views[view], entity_names(self.request, view), np.array([self.at]))[0]
         return None if found < 0 else self.views[view].iloc[found]
 
 
-def known_of(flight: str) -> Known:
-    """What there was to know of a flight, by its name: "2013-04-18/UA/1545/EWR".
+def load_history(flight: str) -> FlightHistory:
+    """Load the history of a flight by its name: "2013-04-18/UA/1545/EWR".
 
     Raises:
         RequestUnknown: there is no such flight in the published year.
-        DayUnknown: it lies beyond what was published.
+        DayUnknown: it lies beyond the published data.
     """
     day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
     last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
-    return known_from(*published_until(last), flight)
+    return make_history(*published_until(last), flight)
 
 
-def known_from(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> Known:
-    """The same from tables that go on until the flight or longer.
+def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> FlightHistory:
+    """Make the history of a flight from tables that reach it or beyond.
 
     Raises:
         RequestUnknown: there is no such flight in them.
@@ -112,25 +112,25 @@ def known_from(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> Kno
             "carrier, number and origin: `make explain REQUEST=2013-04-18/UA/1545/EWR`"
         )
     views = windows.views(flights, weather, config)
-    asked = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
-    asked = historical(asked, views, config)
-    return Known(flights, views, requests, asked, config)
+    request = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
+    request = historical(request, views, config)
+    return FlightHistory(flights, views, requests, request, config)
 
 
 def view_of(feature: str) -> str:
-    """The view that a feature's own events are of; the schedule for what a request brings."""
+    """The view of a feature's source events; the schedule for features of the request."""
     own = [rolling.view for rolling in ROLLING if rolling.name == feature]
     return next(iter(own or sources(feature)), SCHEDULE)
 
 
-def behind(known: Known, feature: str) -> Behind | None:
-    """The events behind a feature; None where nothing was known, or the schedule tells it.
+def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
+    """The source events of a feature; None if nothing was known, or the schedule has it.
 
     Raises:
         ValueError: there is no such feature.
     """
     if feature not in FEATURES:
-        raise ValueError(f"{feature!r} is none of {len(FEATURES)} features")
+        raise ValueError(f"{feature!r} is not one of the {len(FEATURES)} features")
     for rolling in ROLLING:
         if rolling.name == feature:
             return _window(known, rolling)
@@ -139,46 +139,46 @@ def behind(known: Known, feature: str) -> Behind | None:
     return _aircraft(known) if feature in AIRCRAFT else None
 
 
-def _window(known: Known, rolling: Rolling) -> Behind | None:
-    """The flights whose outcome became known within the window of the row that was met."""
+def _window(known: FlightHistory, rolling: Rolling) -> SourceEvents | None:
+    """The flights whose outcome became known within the window of the joined row."""
     row = known.row(rolling.view)
     if row is None:
         return None
-    entity, mine = known.of[rolling.view]
+    entity, mine = known.entities[rolling.view]
     event, end = known.outcomes[rolling.value], int(row["available_at"])
     begin = end - 60 * rolling.hours
     inside = mine & (event.known != NEVER) & (event.known >= begin) & (event.known < end)
     places = np.flatnonzero(inside)
     newest = places[np.argsort(event.known[places], kind="stable")][::-1][:LAST]
-    return Behind(
+    return SourceEvents(
         entity=entity,
-        window=f"{_shown(begin)} to {_shown(end)}",
+        window=f"{_utc_text(begin)} to {_utc_text(end)}",
         events=len(places),
         last=[
-            Seen(
+            RawEvent(
                 of=name_of(known.requests.iloc[place]),
                 told={rolling.value: float(event.value[place])},
-                known_at=_shown(int(event.known[place])),
+                known_at=_utc_text(int(event.known[place])),
             )
             for place in newest.tolist()
         ],
     )
 
 
-def _observation(known: Known, feature: str) -> Behind | None:
+def _observation(known: FlightHistory, feature: str) -> SourceEvents | None:
     row = known.row("weather")
     if row is None:
         return None
-    at = _shown(int(row["known_at"]))
-    entity = known.of["weather"][0]
+    at = _utc_text(int(row["known_at"]))
+    entity = known.entities["weather"][0]
     window = f"{known.config.weather_hours} hours before T"
-    seen = Seen(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
-    return Behind(entity=entity, window=window, events=1, last=[seen])
+    seen = RawEvent(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
+    return SourceEvents(entity=entity, window=window, events=1, last=[seen])
 
 
-def _aircraft(known: Known) -> Behind | None:
-    """The departures and landings of the aircraft that were known, the newest first."""
-    entity, mine = known.of["aircraft"]
+def _aircraft(known: FlightHistory) -> SourceEvents | None:
+    """The known departures and landings of the aircraft, the newest first."""
+    entity, mine = known.entities["aircraft"]
     flown = known.flights[mine & bool(entity)]
     rows = []
     for what, column, delay in (
@@ -190,7 +190,10 @@ def _aircraft(known: Known) -> Behind | None:
             name = name_of(flown.iloc[place])
             told = {delay: number(flown[delay].iloc[place])}
             rows.append(
-                (int(at[place]), Seen(of=f"{name} {what}", told=told, known_at=_shown(at[place])))
+                (
+                    int(at[place]),
+                    RawEvent(of=f"{name} {what}", told=told, known_at=_utc_text(at[place])),
+                )
             )
     if not rows:
         return None
@@ -198,7 +201,7 @@ def _aircraft(known: Known) -> Behind | None:
     window = f"{known.config.aircraft_hours} hours before T"
     oldest = known.at - 60 * known.config.aircraft_hours
     fresh = [seen for at, seen in newest if at >= oldest]
-    return Behind(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
+    return SourceEvents(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
 
 
 def name_of(row: pd.Series) -> str:
@@ -208,10 +211,10 @@ def name_of(row: pd.Series) -> str:
 
 
 def number(value: object) -> float | None:
-    """A value as JSON has it: None for a missing one."""
+    """A value for JSON: None if it is missing."""
     found = float(value)  # type: ignore[arg-type]
     return None if np.isnan(found) else found
 
 
-def _shown(minute: int) -> str:
+def _utc_text(minute: int) -> str:
     return f"{instant(int(minute)):%Y-%m-%d %H:%M}Z"

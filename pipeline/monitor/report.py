@@ -15,13 +15,21 @@ import pandas as pd
 
 from pipeline.features.definitions import PROXY
 from pipeline.monitor.inputs import data_quality, drift
-from pipeline.monitor.monitored_model import Champion, live, month_window, watched
+from pipeline.monitor.monitored_model import Champion, live_champion, load_champion, month_window
 from pipeline.monitor.month_report import draw_month, month_report
 from pipeline.monitor.operations import alerts, signals
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.performance import Outcome, Rules, judged
-from pipeline.monitor.performance.refit_gain import Gain, gained
-from pipeline.monitor.predictions import RISK, by_hand, days_of, flights, served, skewed, table_of
+from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
+from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
+from pipeline.monitor.predictions import (
+    RISK,
+    count_skew,
+    count_unknown_callers,
+    days_of,
+    flights,
+    served_predictions,
+    table_of,
+)
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import newest
 from pipeline.shared import clock
@@ -77,8 +85,8 @@ class Month:
     checks: list[Check]
     skew: dict[str, int]
     drift: drift.Drift
-    outcome: Outcome
-    gain: Gain | None
+    outcome: Performance
+    gain: RefitGain | None
 
     @property
     def alerts(self) -> list[FiringAlert]:
@@ -99,7 +107,7 @@ class Month:
         """What the signals only count, by the alert that reads them."""
         failed = [
             f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})"
-            for c in data_quality.failed(self.checks)
+            for c in data_quality.failures(self.checks)
         ]
         worst = sorted(self.skew.items(), key=lambda item: -item[1])
         differing = [f"{name} in {rows:,} rows" for name, rows in worst]
@@ -123,34 +131,36 @@ def _first(details: list[str], kind: str) -> str:
 def looked(window: Window, now: pd.Timestamp) -> Month:
     """A month as it looks at an instant: what was served, and the labels that had arrived."""
     config = load(MonitorConfig)
-    champion = watched(window.first)
+    champion = load_champion(window.first)
     frame = _until(_with_weeks_before(champion, window, config), window.first, now)
     # Evidently takes as long as all the rest, its import included: it gets a core of its own,
     # unless there is so little to measure that a process costs more.
     with _beside(len(frame) + len(champion.reference)) as beside:
-        beside.submit(drift.ready)
-        rows = served(frame, champion.answerer, load(ServeConfig).log_url.get_secret_value())
-        reference = served(champion.reference, champion.answerer, None)
+        beside.submit(drift.load_evidently)
+        rows = served_predictions(
+            frame, champion.scorer, load(ServeConfig).log_url.get_secret_value()
+        )
+        reference = served_predictions(champion.reference, champion.scorer, None)
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
         told, rules = labels.daily(frame), Rules.of_configs()
-        outcome = judged(rows, told, now, rules, flags_of(frame), since=window.first)
-        moved = beside.submit(drift.compared, reference, rows, window.first, config)
+        outcome = measure_performance(rows, told, now, rules, flags_of(frame), since=window.first)
+        moved = beside.submit(drift.compare, reference, rows, window.first, config)
         inside = days_of(rows["flight"]) >= window.first
         this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
-        checks = data_quality.looked(reference, this, config.tripwires, now)
+        checks = data_quality.check_quality(reference, this, config.tripwires, now)
         docs = data_quality.DOCS if config.html == "full" else None
         odd = config.tripwires.odd_requests
-        checks += data_quality.validated(f"served {window.last[:7]}", this, odd, docs)
-        gain = gained(champion, frame, rows, now, config.diagnosis.gain_days)
+        checks += data_quality.validate_served(f"served {window.last[:7]}", this, odd, docs)
+        gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days)
         return Month(
             name=window.last[:7],
             at=now,
             champion=champion,
             rows=len(this),
             logged=int((this["source"] == "log").sum()),
-            by_hand=by_hand(theirs, load(ServeConfig).log_url.get_secret_value()),
+            by_hand=count_unknown_callers(theirs, load(ServeConfig).log_url.get_secret_value()),
             checks=checks,
-            skew=data_quality.beyond(skewed(theirs, this), len(this), odd),
+            skew=data_quality.unexplained_skew(count_skew(theirs, this), len(this), odd),
             drift=moved.result(),
             outcome=outcome,
             gain=gain,
@@ -224,7 +234,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
 
 def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     """Everything that a report rests on: champion, what it met, alerts, configs, instant."""
-    version, _ = live(window.first)
+    version, _ = live_champion(window.first)
     sections = [load(kind) for kind in (MonitorConfig, EvaluateConfig, TrainConfig)]
     return {
         "champion": version.tag("release"),
@@ -251,7 +261,7 @@ def _standing(inputs: dict[str, str]) -> Report | None:
 
 def signals_of(found: Month) -> signals.Signals:
     """The month's end in numbers: what Prometheus is shown, and what alerts are evaluated on."""
-    outcome, answerer, gain = found.outcome, found.champion.answerer, found.gain
+    outcome, answerer, gain = found.outcome, found.champion.scorer, found.gain
     figures = outcome.alert.figures
     psi = {c.column: c.lasting for c in found.drift.columns if c.lasting is not None}
     steady = [c.column for c in found.drift.columns if c.group in ("static", "aircraft")]
@@ -270,7 +280,7 @@ def signals_of(found: Month) -> signals.Signals:
         refit_gain_high=None if gain is None else gain.high,
         prediction_psi=psi.get(RISK),
         input_psi={name: psi[name] for name in steady if name in psi},
-        quality_failures=len(data_quality.failed(found.checks)),
+        quality_failures=len(data_quality.failures(found.checks)),
         skew_mismatches=sum(found.skew.values()),
     )
 

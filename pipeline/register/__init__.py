@@ -1,5 +1,5 @@
-"""A passed verdict, and nothing else, becomes a version in the model registry, with an alias.
+"""Registration: a model with a passed verdict becomes a version in the model registry.
 
-`register` refuses, registers and promotes; the `model_card` says what a model is for and what
-not; `registry_rebuild` restores a lost registry from its releases.
+`register` refuses, registers and promotes; the `model_card` states the intended use and limits of
+a model; `registry_rebuild` restores a lost registry from its releases.
 """

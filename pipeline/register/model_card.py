@@ -1,6 +1,7 @@
-"""The model card: what a model is for, what it learned from, how good it is, and where it is not.
+"""The model card: intended use, training data, performance, and limits of a model.
 
-Written from the papers of its release and stored with them, so that it can't tell of another model.
+It is written from the files of the model's release and stored with them, so it cannot describe
+another model.
 """
 
 from pipeline.shared.contracts import OVERALL, SLICES, Kind, Manifest, Training, Verdict
@@ -12,13 +13,13 @@ SECTIONS = {
     "Behaviour": (Kind.BEHAVIOUR,),
     "The evidence": (Kind.EVIDENCE, Kind.DATA),
 }
-"""Under which title the card shows a kind of check; those of the whole come first, without one."""
+"""The kinds of check under each title of the card; the overall ones come first, untitled."""
 
 
 def model_card(
     name: str, training: Training, verdict: Verdict, manifest: Manifest, figures: dict[str, float]
 ) -> str:
-    """The card as Markdown, with every number from the records."""
+    """Render the card as Markdown, with every number from the records."""
     last = training.window.split("..")[1][:7]
     return render(
         "register/templates/model_card.md",

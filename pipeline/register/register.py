@@ -1,7 +1,7 @@
-"""The stage: refuses what was not judged or does not belong together, registers, promotes.
+"""Registration and promotion: refuses models without a matching verdict and lineage.
 
-The first model that passes becomes champion at once: nothing is live that it could harm. Every
-later one becomes challenger, and `promote` makes it champion; a staged rollout belongs between.
+The first model that passes becomes champion at once, since nothing is live yet. Every later one
+becomes challenger; after a staged rollout `promote` makes it champion.
 """
 
 import tempfile
@@ -33,46 +33,46 @@ from pipeline.shared.files import file_hash, read_json, text_hash, write_text
 def register(
     config: RegisterConfig, verdict: Verdict, training: Training, champion: Version | None
 ) -> tuple[Version, bool]:
-    """The version that holds the model of a passed verdict, and whether it is new.
+    """Register the model of a passed verdict; return its version, and whether it is new.
 
-    Its data are in the DVC remote and its release is sealed before the version is made.
+    The data are pushed to the DVC remote and the release is sealed before the version is made.
 
     Raises:
-        RegistryRefused: the verdict is a no, is about another model, or compared with another
-            champion than the one that is live.
+        RegistryRefused: the verdict failed, is about another model, or compared with another
+            champion than the live one.
         ReleaseRefused: commit, data, model, features and config come from different runs.
         DataUnavailable: the remote cannot take the data.
     """
-    _require(verdict, training, champion)
+    _require_passed(verdict, training, champion)
     known = versions.find_version(config, verdict.challenger)
-    if known is not None and _stands(known, champion):
+    if known is not None and _keeps_release(known, champion):
         return known, False
     with tempfile.TemporaryDirectory() as name:
-        papers = Path(name)
-        tags = _papers(config, papers, verdict, training)
+        folder = Path(name)
+        tags = _seal_release(config, folder, verdict, training)
         dvc_lock.push()
         if known is None:
             run_id = versions.find_run(config, training.digest) or versions.record(config, training)
         else:
             run_id = known.run_id
         _log_verdict(config, run_id)
-        versions.log_folder(config, run_id, papers, release.artifact_path(tags["release"]))
+        versions.log_folder(config, run_id, folder, release.artifact_path(tags["release"]))
     if known is not None:
         before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
         return versions.set_tags(config, known, {**tags, **before}), False
     return versions.add_version(config, run_id, training.digest, tags), True
 
 
-def _stands(known: Version, champion: Version | None) -> bool:
-    """A champion keeps its release; so does who is registered with this very verdict."""
+def _keeps_release(known: Version, champion: Version | None) -> bool:
+    """Whether a version keeps its release: it is champion, or registered with this verdict."""
     is_champion = champion is not None and champion.digest == known.digest
     return is_champion or known.tag("verdict_hash") == file_hash(EVALUATE / "verdict.json")
 
 
-def _papers(
+def _seal_release(
     config: RegisterConfig, folder: Path, verdict: Verdict, training: Training
 ) -> dict[str, str]:
-    """Gather, describe and seal what the checkout holds; what the registry will show of it."""
+    """Gather the release's files from the checkout and seal them; return the registry's tags."""
     release.gather(folder)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
@@ -87,11 +87,11 @@ def _log_verdict(config: RegisterConfig, run_id: str) -> None:
     versions.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
 
 
-def _require(verdict: Verdict, training: Training, champion: Version | None) -> None:
+def _require_passed(verdict: Verdict, training: Training, champion: Version | None) -> None:
     if not verdict.passed:
         failed = sum(check.blocking and not check.passed for check in verdict.checks)
         raise RegistryRefused(
-            f"the verdict on {verdict.challenger[:12]} is no ({failed} blocking check(s) failed); "
+            f"the verdict on {verdict.challenger[:12]} failed ({failed} blocking check(s)); "
             f"see {EVALUATE}/verdict.html, train another model, then `make evaluate`"
         )
     if verdict.challenger != training.digest or file_hash(TRAIN / "model.onnx") != training.digest:
@@ -109,7 +109,7 @@ def _require(verdict: Verdict, training: Training, champion: Version | None) -> 
 
 
 def _require_same_origin(training: Training, verdict: Verdict) -> None:
-    """What is recorded must be what was trained and judged, not what the checkout holds later."""
+    """Refuse if data or configs changed in the checkout since training and evaluation."""
     trained = text_hash(load(TrainConfig).model_dump_json())
     judged = text_hash(load(EvaluateConfig).model_dump_json())
     for what, then, now in (
@@ -122,7 +122,7 @@ def _require_same_origin(training: Training, verdict: Verdict) -> None:
             raise RegistryRefused(
                 f"the model was trained or judged with {what} {then[:12]}, the checkout holds "
                 f"{now[:12]}; "
-                "run `make train evaluate`, or bring back what it was made with"
+                "run `make train evaluate`, or restore the former inputs"
             )
 
 
@@ -141,7 +141,7 @@ def run() -> str:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION
     if alias == CHAMPION:
-        _write_down(version, None)
+        _record_promotion(version, None)
         champions.update_alias(config)
     else:
         versions.set_alias(config, alias, version.number)
@@ -151,9 +151,9 @@ def run() -> str:
 
 
 def promote() -> str:
-    """Make the challenger champion; the version that was champion stays in the registry.
+    """Make the challenger champion; the former champion stays in the registry.
 
-    A kill between ledger and alias leaves one line in the ledger: the same again mends the alias.
+    A kill between ledger and alias leaves the ledger ahead: the same command sets the alias.
 
     Raises:
         RegistryRefused: there is no challenger, or its verdict is about another champion.
@@ -175,14 +175,14 @@ def promote() -> str:
             "run `make evaluate register`"
         )
     release.fetch(config, challenger)
-    _write_down(challenger, champion)
+    _record_promotion(challenger, champion)
     champions.update_alias(config)
     before = f"version {champion.number}" if champion else "none"
     return f"{config.model_name} version {challenger.number} is champion, before it {before}"
 
 
-def _write_down(version: Version, before: Version | None) -> None:
-    """Say in the ledger who serves from now on: without a rollout, all at once."""
+def _record_promotion(version: Version, before: Version | None) -> None:
+    """Append the promotion to the ledger: all traffic at once, without a rollout."""
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     now = rollout_ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())
     move = champions.first_move(before or version, now)
@@ -193,7 +193,7 @@ def _write_down(version: Version, before: Version | None) -> None:
 
 
 def relocate() -> str:
-    """Let a project that was moved or copied name the files of its own folder.
+    """Point the registry of a moved or copied project to the files of its own folder.
 
     Raises:
         RegistryRefused: the registry's files were not moved or copied with it.

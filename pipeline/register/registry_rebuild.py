@@ -1,7 +1,7 @@
-"""A registry that was lost, from what else holds its versions: releases that were exported or kept.
+"""Rebuild of a lost registry from releases that were exported or are among its artifacts.
 
-A release is taken only if its record has the digest that the ledger or the store names, its papers
-are those that it names, and its parts belong together: what is rebuilt is what was registered.
+A release is used only if its record has the digest that the ledger or the release store names, its
+files match its manifest, and its parts belong together: exactly the registered models are rebuilt.
 """
 
 import json
@@ -21,29 +21,29 @@ from pipeline.shared.secrets import Address
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A whole release that lies outside the registry's database: its digest, papers and model."""
+class KeptRelease:
+    """An intact release outside the registry's database: its digest, folder, model and version."""
 
     digest: str
-    papers: Path
+    folder: Path
     model: Path
     number: str | None
 
 
-def kept_releases(config: RegisterConfig) -> dict[str, Kept]:
-    """Every whole release in the release store and among the registry's files, by its digest."""
+def kept_releases(config: RegisterConfig) -> dict[str, KeptRelease]:
+    """Every intact release in the release store and among the registry's artifacts, by digest."""
     numbers = _numbers()
     models = {file_hash(path): path for path in _models(config)}
-    found: dict[str, Kept] = {}
+    found: dict[str, KeptRelease] = {}
     for record in _records(config):
         try:
             digest = file_hash(record)
             sealed = release.read(record.parent, digest)
             release.require_in_step(sealed, record.parent, models[sealed.model])
         except (PipelineError, UsageError, KeyError, ValueError):
-            continue  # not whole: nothing is taken from it
+            continue  # not intact
         found.setdefault(
-            digest, Kept(digest, record.parent, models[sealed.model], numbers.get(digest))
+            digest, KeptRelease(digest, record.parent, models[sealed.model], numbers.get(digest))
         )
     return found
 
@@ -63,7 +63,7 @@ def _models(config: RegisterConfig) -> Iterator[Path]:
 
 
 def _numbers() -> dict[str, str]:
-    """The version of each release, as the ledger and the release store name it."""
+    """The version of each release, by the ledger and the release store."""
     found: dict[str, str] = {}
     for path in release.RELEASE_STORE.glob(f"*/{release.EXPORT_RECORD}"):
         try:
@@ -77,15 +77,15 @@ def _numbers() -> dict[str, str]:
     return found
 
 
-def side_of(one: Kept) -> Side:
-    """A kept release as the ledger names it."""
+def side_of(one: KeptRelease) -> Side:
+    """A kept release as a side of the ledger."""
     assert one.number is not None, "only a release of a known version is anybody's side"
-    sealed = release.read(one.papers, one.digest)
+    sealed = release.read(one.folder, one.digest)
     return Side(version=one.number, release=one.digest, features=sealed.features)
 
 
-def versions(known: list[Entry], kept: dict[str, Kept]) -> dict[int, Kept]:
-    """The versions that can be made again, by number: of each the release that served last."""
+def restorable_versions(known: list[Entry], kept: dict[str, KeptRelease]) -> dict[int, KeptRelease]:
+    """The versions that can be rebuilt, by number: of each the release that served last."""
     found = {int(one.number): one for one in kept.values() if one.number is not None}
     for entry in known:
         side = rollout_ledger.champion(entry.move)
@@ -94,33 +94,33 @@ def versions(known: list[Entry], kept: dict[str, Kept]) -> dict[int, Kept]:
     return found
 
 
-def rebuild(config: RegisterConfig, made: dict[int, Kept]) -> None:
-    """Put a registry of these versions in the place of one that was lost, with the ledger's alias.
+def rebuild(config: RegisterConfig, made: dict[int, KeptRelease]) -> None:
+    """Replace a lost registry by one with these versions and the ledger's alias.
 
-    It appears whole: it is made under another name beside, and a kill leaves nothing in its place.
+    It is built under a temporary name and renamed, so that a kill leaves no partial registry.
     """
     path = config.database
-    assert path is not None, "a registry on a server is not made here"
+    assert path is not None, "a registry on a server is not rebuilt here"
     temporary = path.with_name(f".{path.name}.rebuilt.tmp")
     temporary.unlink(missing_ok=True)
     beside = config.model_copy(update={"tracking_url": Address(f"sqlite:///{temporary}")})
     restored = {
         number: VersionFiles(
             model=one.model,
-            papers=one.papers,
+            papers=one.folder,
             place=release.artifact_path(one.digest),
-            tags=release.tags(release.read(one.papers, one.digest), one.papers),
+            tags=release.tags(release.read(one.folder, one.digest), one.folder),
         )
         for number, one in made.items()
     }
     tracking.restore(beside, restored)
     champions.update_alias(beside)
-    _challenger(beside)
+    _set_challenger(beside)
     temporary.rename(path)
 
 
-def _challenger(config: RegisterConfig) -> None:
-    """The newest version that was judged against the champion is its challenger again."""
+def _set_challenger(config: RegisterConfig) -> None:
+    """Make the newest version that was compared with the champion its challenger."""
     champion, versions = champions.current(config), tracking.registry_contents(config).versions
     judged = [
         int(one.number)
@@ -131,11 +131,11 @@ def _challenger(config: RegisterConfig) -> None:
         tracking.set_alias(config, tracking.CHALLENGER, str(max(judged)))
 
 
-def unreadable(config: RegisterConfig) -> str:
-    """Why a registry has no versions to read; "" where it has.
+def read_error(config: RegisterConfig) -> str:
+    """The error that keeps a registry's versions from being read; "" if there is none.
 
     Raises:
-        StorageFailed: another program holds it, or it may not be read: it may be whole.
+        StorageFailed: another program holds it, or it may not be read: it may be intact.
     """
     try:
         locations.versions(config)
@@ -145,8 +145,8 @@ def unreadable(config: RegisterConfig) -> str:
     return ""
 
 
-def lacks(config: RegisterConfig, known: list[Entry]) -> str:
-    """Which version of the ledger's champion a readable registry lacks; "" where it has it."""
+def missing_champion(config: RegisterConfig, known: list[Entry]) -> str:
+    """The fault of a readable registry that lacks the ledger's champion; "" if it has it."""
     if not known:
         return ""
     side = rollout_ledger.champion(known[-1].move)

@@ -1,8 +1,8 @@
-"""Is what was rebuilt what was recorded? Each output: equal, within a tolerance, or different.
+"""Comparison of rebuilt outputs with the recorded ones: equal, within tolerance, or different.
 
-Everything is compared as files, without the code that wrote them: a version of months ago may have
-had other records and other features. Equal means equal bytes or equal rows. Only what training and
-judging compute has a tolerance; data and features have none.
+Outputs are compared as files, without the code that wrote them: an old version may have had other
+record formats and other features. Equal means equal bytes or equal rows. Only the results of
+training and evaluation have a tolerance; data and features have none.
 """
 
 import re
@@ -32,16 +32,16 @@ WHY = {
     "predictions.parquet": "holds the predictions of the linear baseline too",
     "figures": "pictures, drawn from what is compared itself",
 }
-"""What is not reproduced bit by bit everywhere, and why."""
+"""Outputs that are not reproduced bit by bit on every machine, and the reason."""
 _DIGEST = re.compile(r"(?=[0-9]*[a-f])[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{64}")
 _NUMBER = r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _TOKEN = re.compile(rf"(?<!\w)(?<!\w[.-])(?:{_DIGEST.pattern}|{_NUMBER})(?!\w)")
-"""What stands by itself; digits within a name, or joined to one, are a part of it."""
+"""A number or digest by itself; digits within a name, or joined to one, belong to it."""
 _PICTURES = {".png"}
 
 
 class Item(Record):
-    """One thing that was compared: what was recorded, what was found, and the answer."""
+    """One comparison: the recorded value, the rebuilt one, and the answer."""
 
     stage: str
     what: str
@@ -52,28 +52,28 @@ class Item(Record):
 
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """A checkout in which the graph ran again, and the papers of what it had made before."""
+class Rebuild:
+    """A checkout in which the DVC pipeline ran again, and the release to compare it with."""
 
     folder: Path
-    papers: Path
+    release_folder: Path
     lock: dict[str, dvc_lock.Stage]
     expected: dict[str, str]
-    """Texts that were changed on purpose: what stands in a record, and what has to stand now."""
+    """Texts that were changed on purpose: the recorded text, and the text expected now."""
 
     @property
     def cache(self) -> Path:
-        """Where DVC keeps the recorded outputs that were pulled."""
+        """The DVC cache with the recorded outputs."""
         return self.folder / ".dvc/cache"
 
-    def recorded(self, path: str, md5: str) -> Path:
-        """The recorded file: small figures are papers, everything else came from the remote."""
-        paper = self.papers / path
+    def recorded_file(self, path: str, md5: str) -> Path:
+        """The recorded file: a small one from the release, any other from the DVC cache."""
+        paper = self.release_folder / path
         return paper if paper.is_file() else dvc_lock.cache_path(md5, self.cache)
 
 
-def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
-    """Every output of every stage against the recorded one, in the order of the flow."""
+def compare_outputs(rebuilt: Rebuild, config: ReproduceConfig) -> list[Item]:
+    """Compare every output of every stage with the recorded one, in the order of the pipeline."""
     return [
         _output(rebuilt, config, stage, path, md5)
         for stage, entry in rebuilt.lock.items()
@@ -81,36 +81,38 @@ def outputs(rebuilt: Rebuilt, config: ReproduceConfig) -> list[Item]:
     ]
 
 
-def same(stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different") -> Item:
-    """Two short texts that should be the same, such as digests, and the answer if they are not."""
+def compare_values(
+    stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different"
+) -> Item:
+    """Compare two short texts, such as digests; `otherwise` is the answer if they differ."""
     answer = "equal" if recorded == found else otherwise
     if answer == "equal" and recorded != found:
         answer = "within tolerance"  # the same rows in other bytes
     return Item(stage=stage, what=what, answer=answer, recorded=recorded, found=found)
 
 
-def _output(rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
+def _output(rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
     found = dvc_lock.md5(rebuilt.folder / path)
     if found == md5:
-        return same(stage, path, md5, found)
+        return compare_values(stage, path, md5, found)
     answer, detail = _content(rebuilt, config, stage, path, md5)
     why = WHY.get(Path(path).name, "") if answer == "within tolerance" else ""
-    told = f"{detail}; {why}" if why else detail
-    shown = found or "nothing"
-    return Item(stage=stage, what=path, answer=answer, recorded=md5, found=shown, detail=told)
+    detail = f"{detail}; {why}" if why else detail
+    found = found or "nothing"
+    return Item(stage=stage, what=path, answer=answer, recorded=md5, found=found, detail=detail)
 
 
 def _content(
-    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+    rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
-    """What files of other bytes have in common: the first difference decides."""
+    """Compare files or folders whose bytes differ."""
     new = rebuilt.folder / path
     is_folder = md5.endswith(".dir")
     if not (new.is_dir() if is_folder else new.is_file()):
-        return "different", "it was not written: the graph stopped before"
-    old = rebuilt.recorded(path, md5)
+        return "different", "it was not written: the DVC pipeline stopped before"
+    old = rebuilt.recorded_file(path, md5)
     if not old.is_file():
-        return "different", "other bytes, and the recorded file is not at hand"
+        return "different", "other bytes, and the recorded file is not available"
     if is_folder:
         return _folder(rebuilt, config, stage, path, md5)
     tolerances = (config.prediction_tolerance, config.figure_tolerance)
@@ -122,11 +124,11 @@ def _content(
 
 
 def _file(
-    rebuilt: Rebuilt, old: Path, path: str, predictions: float, figures: float
+    rebuilt: Rebuild, old: Path, path: str, predictions: float, figures: float
 ) -> tuple[Answer, str]:
     new, kind = rebuilt.folder / path, Path(path).suffix
     if kind == ".parquet":
-        return tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
+        return compare_tables(pd.read_parquet(old), pd.read_parquet(new), predictions)
     if kind == ".onnx":
         return _models(rebuilt, Path(path).stem, predictions)
     if kind in _PICTURES:
@@ -134,11 +136,11 @@ def _file(
     recorded = old.read_text(encoding="utf-8")
     for was, now in rebuilt.expected.items():
         recorded = recorded.replace(was, now)
-    return texts(recorded, new.read_text(encoding="utf-8"), figures)
+    return compare_texts(recorded, new.read_text(encoding="utf-8"), figures)
 
 
 def _folder(
-    rebuilt: Rebuilt, config: ReproduceConfig, stage: str, path: str, md5: str
+    rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
     old = dvc_lock.members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
@@ -160,15 +162,15 @@ def _rank(answer: Answer) -> int:
     return ("equal", "within tolerance", "different").index(answer)
 
 
-def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
-    """Two tables: the same columns and rows, and numbers no further apart than `tolerance`."""
+def compare_tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answer, str]:
+    """Compare two tables: the same columns and rows, and numbers within `tolerance`."""
     if list(old) != list(new) or not old.index.equals(new.index):
         extra = sorted(map(str, set(old) ^ set(new)))
         return "different", (
             f"{len(old):,} rows of {old.shape[1]} columns were recorded, {len(new):,} of "
             f"{new.shape[1]} are there{f'; columns {extra[:5]}' if extra else ''}"
         )
-    apart = {str(name): _apart(old[name], new[name]) for name in old}
+    apart = {str(name): _largest_difference(old[name], new[name]) for name in old}
     largest = max(apart, key=lambda name: apart[name], default="")
     if not largest or apart[largest] == 0:
         return "equal", "the same rows in other bytes"
@@ -178,8 +180,8 @@ def tables(old: pd.DataFrame, new: pd.DataFrame, tolerance: float) -> tuple[Answ
     return answer, f"{detail} in {largest}"
 
 
-def _apart(old: pd.Series, new: pd.Series) -> float:
-    """The largest difference of two columns; infinite where they cannot be subtracted."""
+def _largest_difference(old: pd.Series, new: pd.Series) -> float:
+    """The largest difference of two columns; infinite if they cannot be subtracted."""
     if old.dtype != new.dtype or (old.isna() != new.isna()).any():
         return float("inf")
     if not pd.api.types.is_float_dtype(old.dtype):
@@ -189,32 +191,32 @@ def _apart(old: pd.Series, new: pd.Series) -> float:
     return float(np.abs(was[differing] - now[differing]).max(initial=0.0))
 
 
-def _models(rebuilt: Rebuilt, name: str, tolerance: float) -> tuple[Answer, str]:
-    """A model's bytes say little: how far are its predictions from the recorded ones?"""
+def _models(rebuilt: Rebuild, name: str, tolerance: float) -> tuple[Answer, str]:
+    """Compare models by their predictions, since equal models may have other bytes."""
     column = "challenger" if name == "model" else name
     path = str(PREDICTIONS)
     md5 = next((e.outs[path] for e in rebuilt.lock.values() if path in e.outs), "")
-    old, new = rebuilt.recorded(path, md5), rebuilt.folder / path
+    old, new = rebuilt.recorded_file(path, md5), rebuilt.folder / path
     if not (md5 and old.is_file() and new.is_file()):
         return "different", "other bytes, and no predictions to compare"
     columns = [*FLIGHT_KEY, column]
-    answer, detail = tables(
+    answer, detail = compare_tables(
         pd.read_parquet(old, columns=columns), pd.read_parquet(new, columns=columns), tolerance
     )
     same_predictions = "other bytes, the same predictions"
     return (answer, same_predictions) if answer == "equal" else (answer, f"predictions: {detail}")
 
 
-def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
-    """Two texts: the same words, and numbers no further apart than `tolerance`.
+def compare_texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
+    """Compare two texts: the same words, and numbers within `tolerance`.
 
-    Digests stand for files, which are compared themselves: that they differ is only counted.
+    Digests stand for files that are compared themselves, so differing digests are only counted.
     """
-    told, telling = _TOKEN.findall(old), _TOKEN.findall(new)
+    before, after = _TOKEN.findall(old), _TOKEN.findall(new)
     if _TOKEN.split(old) != _TOKEN.split(new):
         return "different", "other words"
     digests, largest = 0, 0.0
-    for was, now in zip(told, telling, strict=True):
+    for was, now in zip(before, after, strict=True):
         if was == now:
             continue
         if len(was) == len(now) and _DIGEST.fullmatch(was) and _DIGEST.fullmatch(now):
@@ -223,11 +225,11 @@ def texts(old: str, new: str, tolerance: float) -> tuple[Answer, str]:
             largest = max(largest, _distance(was, now))
     follow = f", {digests} digest(s) of compared files" if digests else ""
     answer: Answer = "within tolerance" if largest <= tolerance else "different"
-    return answer, f"largest difference of {len(told):,} numbers {largest:.1e}{follow}"
+    return answer, f"largest difference of {len(before):,} numbers {largest:.1e}{follow}"
 
 
 def _distance(was: str, now: str) -> float:
-    """How far two numbers are apart, exactly: as floats, two large ones may be the same."""
+    """The exact difference of two numbers: as floats, two large ones may be equal."""
     try:
         return float(abs(Decimal(was) - Decimal(now)))
     except ArithmeticError:  # one is a digest, or larger than anything

@@ -1,4 +1,4 @@
-"""The packages that a version was made with: are they the ones installed here, or to be built?"""
+"""The packages of a recorded version: compared with the installed ones, or built beside them."""
 
 import subprocess
 import sys
@@ -14,11 +14,11 @@ from pipeline.shared.files import file_hash
 
 ENVIRONMENTS = Path("state/environments")
 _UV = Path(__file__).resolve().parents[2] / ".ci/registry.py"
-"""Runs uv with what pip is told, too: one of both may be all that names the user's registry."""
+"""Runs uv with pip's settings as well: only one of them may name the user's registry."""
 
 
-def pinned(text: str) -> dict[str, str]:
-    """What a lock file pins for this machine: canonical names and versions."""
+def pinned_versions(text: str) -> dict[str, str]:
+    """The packages that a lock file pins for this machine: canonical names and versions."""
     entries = filter(None, map(str.strip, text.replace("\\\n", " ").splitlines()))
     wanted = [Requirement(e.partition(" --hash")[0]) for e in entries if e[0] not in "#-"]
     return {
@@ -28,13 +28,13 @@ def pinned(text: str) -> dict[str, str]:
     }
 
 
-def needed(text: str) -> dict[str, str]:
-    """What has to be installed here of a lock: all that it pins but what no training asks for."""
-    return pinned(requirements.without(text, requirements.OPTIONAL))
+def required_versions(text: str) -> dict[str, str]:
+    """The packages of a lock that are required here: all but those that training never imports."""
+    return pinned_versions(requirements.without(text, requirements.OPTIONAL))
 
 
-def installed() -> dict[str, str]:
-    """What this Python can import, by canonical name."""
+def installed_versions() -> dict[str, str]:
+    """The installed versions of this Python, by canonical name."""
     found: dict[str, str] = {}
     for one in distributions():
         found.setdefault(canonicalize_name(one.name), one.version)  # the first on the path wins
@@ -42,7 +42,7 @@ def installed() -> dict[str, str]:
 
 
 def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
-    """Each package whose version is not the wanted one; what is there besides does not count."""
+    """Each package whose version is not the wanted one; additional packages do not count."""
     return [
         f"{name} {found.get(name, 'nothing')} is installed, {version} was recorded"
         for name, version in sorted(wanted.items())
@@ -50,28 +50,30 @@ def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
     ]
 
 
-def fitting(recorded: Path, python: str, rebuild: bool) -> Path:
-    """The folder of the programs of an environment that is the lock's.
+def find_environment(recorded: Path, python: str, rebuild: bool) -> Path:
+    """The bin folder of an environment that matches the lock.
 
-    That is this one where it fits; else one that is built, if `rebuild` says so, and kept.
+    It is the current one if that matches; otherwise, with `rebuild`, one that is built and cached.
 
     Raises:
-        EnvironmentUnfit: packages differ and may not be built, or cannot be.
+        EnvironmentUnfit: packages differ, and `rebuild` is off or the build fails.
     """
-    differing = differences(needed(recorded.read_text(encoding="utf-8")), installed())
+    differing = differences(
+        required_versions(recorded.read_text(encoding="utf-8")), installed_versions()
+    )
     if not differing:
         return Path(sys.executable).parent
     if not rebuild:
         raise EnvironmentUnfit(
-            f"{len(differing)} package(s) are not what the version was made with: "
+            f"{len(differing)} package(s) differ from those of the recorded version: "
             f"{'; '.join(differing[:5])}; `make reproduce VERSION=... REBUILD_ENV=1` builds that "
             "environment beside this one"
         )
-    return _built(recorded, python)
+    return _build_environment(recorded, python)
 
 
-def _built(recorded: Path, python: str) -> Path:
-    """An environment with exactly the lock's packages; one that was built before is used again."""
+def _build_environment(recorded: Path, python: str) -> Path:
+    """Build an environment with exactly the lock's packages, or reuse one built before."""
     folder = (ENVIRONMENTS / f"{file_hash(recorded)[:12]}-python{_minor(python)}").absolute()
     done = folder / "installed"
     if not done.is_file():

@@ -1,6 +1,6 @@
-"""Where a version comes from, as a page that people read: its five parts, data, verdict, approvals.
+"""The lineage report of a version: its five parts, data, verdict and approvals.
 
-Everything on it is read from the sealed release; the model card beside it was sealed with it.
+Everything on it is read from the sealed release, which includes the model card.
 """
 
 import re
@@ -20,15 +20,15 @@ from pipeline.shared.pages import render
 
 
 def lineage(version: str = tracking.CHAMPION) -> str:
-    """Write the page of a version and its model card, once its record is known to be whole."""
+    """Write a version's lineage report and model card after checking that its release is intact."""
     registry = load(RegisterConfig)
     registered = champions.get_version(registry, version)
-    sealed, papers, _ = release.fetch(registry, registered)
+    sealed, folder, _ = release.fetch(registry, registered)
     name = f"{registry.model_name} version {registered.number}"
     path = REPRODUCE / f"lineage-{registered.number}.md"
     card = REPRODUCE / f"card-{registered.number}.md"
-    write_text(card, (papers / release.CARD).read_text(encoding="utf-8"))
-    write_text(path, lineage_report(name, registered, sealed, papers, card.name))
+    write_text(card, (folder / release.CARD).read_text(encoding="utf-8"))
+    write_text(path, lineage_report(name, registered, sealed, folder, card.name))
     given = tracking.approvals(registered)
     judged = "; ".join(f"champion by {a['by']} at {a['at']}" for a in given) or "never champion"
     return (
@@ -37,10 +37,10 @@ def lineage(version: str = tracking.CHAMPION) -> str:
     )
 
 
-def lineage_report(name: str, registered: Version, sealed: Release, papers: Path, card: str) -> str:
-    """The page as Markdown: the five parts, a graph, the data, the verdict, the approvals."""
+def lineage_report(name: str, registered: Version, sealed: Release, folder: Path, card: str) -> str:
+    """Render the report as Markdown: the five parts, a graph, the data, verdict and approvals."""
     training, verdict, manifest = (
-        read_json(papers / part, "register")
+        read_json(folder / part, "register")
         for part in (release.TRAINING, release.VERDICT, release.MANIFEST)
     )
     checks = checks_of(verdict)
@@ -64,10 +64,10 @@ def lineage_report(name: str, registered: Version, sealed: Release, papers: Path
 
 
 def _label(text: str) -> str:
-    """A text that cannot end the box of the graph in which it stands."""
+    """Escape a text so that it cannot end its box in the graph."""
     return re.sub(r"[^\w .,:+-]", "_", text)
 
 
 def _shares(move: Move) -> str:
-    """How the traffic was split from a transition of the ledger on."""
+    """The traffic split after a transition of the ledger."""
     return ", ".join(f"{arm} {share / 100:g}%" for arm, share in move.shares.items() if share)

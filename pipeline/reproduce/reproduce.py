@@ -1,4 +1,4 @@
-"""The stage: rebuilds a registered version in a clean checkout, compares, and answers."""
+"""Reproduction: rebuilds a registered version in a clean checkout and compares the outputs."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
-from pipeline.reproduce.compare import Item, Rebuilt
+from pipeline.reproduce.compare import Item, Rebuild
 from pipeline.shared import checkouts, dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -25,7 +25,7 @@ _THREADS = re.compile(r"^threads: \d+$", re.MULTILINE)
 
 
 class Reproduction(Record):
-    """What was rebuilt, and how it compares: first what matters most, then every output."""
+    """The result of a rebuild: the headline comparisons, then every output."""
 
     version: str
     release: str
@@ -43,32 +43,34 @@ def run(
     """Rebuild a version from the registry, git and the DVC remote alone, and compare it.
 
     With `at`, an instant, it is the version that served most of the traffic then. `rebuild_env`
-    builds the recorded environment where this one differs. `threads` trains with another number
-    of threads than was recorded, to show that the model does not depend on it.
+    builds the recorded environment if the current one differs. `threads` overrides the recorded
+    number of threads, to show that the model does not depend on it.
 
     Raises:
-        NotReproduced: something differs; the first stage that does is named.
+        NotReproduced: an output differs; the message names the first such stage.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = champions.get_version(registry, _served(at) if at else version)
-    sealed, papers, model = release.fetch(registry, registered)
-    with checkouts.worktree(sealed.commit, papers / release.PATCH) as folder:
-        shutil.copyfile(papers / dvc_lock.LOCK, folder / dvc_lock.LOCK)
-        release.require_in_step(sealed, papers, model, folder)
-        # The commit's lock: what is built and run from the registry's would be the registry's.
-        programs = environment.fitting(folder / release.ENVIRONMENT, sealed.python, rebuild_env)
+    registered = champions.get_version(registry, _served_version(at) if at else version)
+    sealed, release_folder, model = release.fetch(registry, registered)
+    with checkouts.worktree(sealed.commit, release_folder / release.PATCH) as folder:
+        shutil.copyfile(release_folder / dvc_lock.LOCK, folder / dvc_lock.LOCK)
+        release.require_in_step(sealed, release_folder, model, folder)
+        # Use the commit's lock: the registry must not decide which code is built and run.
+        programs = environment.find_environment(
+            folder / release.ENVIRONMENT, sealed.python, rebuild_env
+        )
         dvc_lock.use_remote(folder, dvc_lock.remote(Path()))
-        dvc_lock.pull(folder, _json(papers / release.OUTPUTS))
-        shutil.rmtree(folder / "data")  # it is in the cache; here stands only what is made anew
-        _set_apart(registry, folder, papers)
-        rebuilt = Rebuilt(
+        dvc_lock.pull(folder, _json(release_folder / release.OUTPUTS))
+        shutil.rmtree(folder / "data")  # the cache has it; only rebuilt files remain
+        _isolate_registry(registry, folder, release_folder)
+        rebuilt = Rebuild(
             folder=folder,
-            papers=papers,
-            lock=dvc_lock.read_lock(papers / dvc_lock.LOCK),
-            expected=_trained_with(folder, threads),
+            release_folder=release_folder,
+            lock=dvc_lock.read_lock(release_folder / dvc_lock.LOCK),
+            expected=_override_threads(folder, threads),
         )
         finished = dvc_lock.rerun(folder, programs)
-        outputs = compare.outputs(rebuilt, config)
+        outputs = compare.compare_outputs(rebuilt, config)
         found = Reproduction(
             version=registered.number,
             release=registered.tag("release"),
@@ -81,10 +83,10 @@ def run(
         )
     path = REPRODUCE / f"version-{registered.number}.json"
     write_json(path, found.model_dump())
-    return _answer(found, path)
+    return _summary(found, path)
 
 
-def _served(at: str) -> str:
+def _served_version(at: str) -> str:
     """The number of the version that served most of the traffic at an instant."""
     entry = rollout_ledger.at(rollout_ledger.moment(at))
     if entry is None:
@@ -92,10 +94,10 @@ def _served(at: str) -> str:
     return rollout_ledger.serving_most(entry.move).version
 
 
-def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
-    """Give the checkout a registry of its own, whose champion is the one that was judged against.
+def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Path) -> None:
+    """Give the checkout its own registry, with the champion that the version was compared with.
 
-    Whatever registry its config names, a rebuilt run must not land there.
+    A rebuilt run must never reach the registry that the config names.
     """
     places = {
         "tracking_url": f"sqlite:///{folder}/state/mlflow.db",
@@ -105,7 +107,7 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
     path = folder / "configs/register.yaml"
     values = read_values(path) | registry.model_dump() | places
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    opponent = _json(papers / VERDICT)["champion"]
+    opponent = _json(release_folder / VERDICT)["champion"]
     if opponent is None:
         return
     champion = versions.find_version(registry, opponent)
@@ -119,8 +121,8 @@ def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 
 
-def _trained_with(folder: Path, threads: int) -> dict[str, str]:
-    """Change the number of threads on purpose, and say which recorded text that changes."""
+def _override_threads(folder: Path, threads: int) -> dict[str, str]:
+    """Override the number of threads; return the recorded texts that this changes."""
     if not threads:
         return {}
     path = folder / "configs/train.yaml"
@@ -135,18 +137,18 @@ def _trained_with(folder: Path, threads: int) -> dict[str, str]:
     return {found[0].replace("threads", '"threads"'): f'"threads": {threads}'}
 
 
-def headlines(sealed: Release, rebuilt: Rebuilt, outputs: list[Item]) -> list[Item]:
-    """What people ask first: the snapshots, the model, and its predictions, by their hashes.
+def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[Item]) -> list[Item]:
+    """The headline comparisons by hash: the snapshots, the model, and its predictions.
 
-    Where hashes differ, the output that they stand for says by how much.
+    If hashes differ, the answer is that of the output that they stand for.
     """
-    before, after = rebuilt.papers, rebuilt.folder
+    before, after = rebuilt.release_folder, rebuilt.folder
     old, new = (_snapshots(_json(side / MANIFEST)) for side in (before, after))
     kept = {name: digest for name, digest in new.items() if old.get(name) == digest}
     training, verdict = ([_json(s / p) for s in (before, after)] for p in (TRAINING, VERDICT))
     every, judged = ([str(p.get("predictions_hash")) for p in pair] for pair in (training, verdict))
     made = file_hash(after / MODEL) if (after / MODEL).is_file() else "nothing"
-    asked: list[tuple[str, str, str, str, Path]] = [
+    hashes: list[tuple[str, str, str, str, Path]] = [
         ("ingest", "snapshots", str(len(old)), str(len(kept)), MANIFEST),
         ("train", "model", sealed.model, made, MODEL),
         ("train", "predictions, every flight", every[0], every[1], compare.PREDICTIONS),
@@ -154,8 +156,8 @@ def headlines(sealed: Release, rebuilt: Rebuilt, outputs: list[Item]) -> list[It
     ]
     answers = {output.what: output.answer for output in outputs}
     return [
-        compare.same(stage, what, was, now, answers.get(str(path), "different"))
-        for stage, what, was, now, path in asked
+        compare.compare_values(stage, what, was, now, answers.get(str(path), "different"))
+        for stage, what, was, now, path in hashes
     ]
 
 
@@ -168,17 +170,17 @@ def _json(path: Path) -> dict[str, Any]:
     return dict(read_json(path, "reproduce")) if path.is_file() else {}
 
 
-def _answer(found: Reproduction, path: Path) -> str:
+def _summary(found: Reproduction, path: Path) -> str:
     items = [*found.headlines, *found.outputs]
     shown = [*found.headlines, *(o for o in found.outputs if o.answer != "equal")]
-    rows = "\n".join(f"  {i.stage:<9} {i.what:<30} {i.answer:<17} {_told(i)}" for i in shown)
+    rows = "\n".join(f"  {i.stage:<9} {i.what:<30} {i.answer:<17} {_item_text(i)}" for i in shown)
     equal = sum(output.answer == "equal" for output in found.outputs)
     counted = f"{equal} of {len(found.outputs)} outputs equal byte for byte"
     differing = [item.stage for item in items if item.answer == "different"]
     if differing or not found.finished:
         ordered = [o.stage for o in found.outputs if o.stage in differing]
         first = next(iter([*ordered, *differing, "evaluate"]))
-        how = "" if found.finished else "; the graph did not come to its end"
+        how = "" if found.finished else "; the DVC pipeline did not finish"
         raise NotReproduced(
             f"version {found.version} is not what was registered: {first} is the first stage that "
             f"differs{how}; {counted}:\n{rows}\n  all of it: {path}; what it was made of: `make "
@@ -187,7 +189,7 @@ def _answer(found: Reproduction, path: Path) -> str:
     return f"version {found.version} is what was registered: {counted} -> {path}\n{rows}"
 
 
-def _told(item: Item) -> str:
+def _item_text(item: Item) -> str:
     if item.answer == "equal":
         return item.recorded[:12]
     return item.detail or f"{item.recorded[:12]} was recorded, {item.found[:12]} is there"

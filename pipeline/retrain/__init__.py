@@ -1,10 +1,10 @@
-"""The champion is kept up to date: when to retrain, on what, and what must hold first.
+"""Retraining: when to retrain the champion, on which data, and which checks come first.
 
-`loop` passes day by day; `signals` are what is known then, `policy` decides whether to retrain
-and `data_guards` refuse rows that no model may learn from. An `attempt` trains, judges, shadows
-and rolls out; `windows` move its days. `served` says which release answered which flight,
-`refresh_gain` whether refreshes paid, and the `journal` keeps signals, decisions and steps;
-`decisions` are decided again from it. `airflow` and `kubeflow` run the same commands. `repair`
-finds broken state and rebuilds it: of files (`findings`), hash chains (`chains`) and stores
-(`records`).
+`loop` replays day by day: `signals` gathers what is known, `policy` decides whether to retrain,
+`data_guards` refuses rows that no model may learn from. An `attempt` trains, evaluates, shadows
+and rolls out; `windows` moves the training and evaluation days. `served` computes which release
+predicted which flight, `refresh_gain` whether refreshes paid off. The `journal` records signals,
+decisions and steps; `decisions` replays the decisions from it. `airflow` and `kubeflow` run the
+same commands. `repair` finds broken state and rebuilds it: files (`findings`), hash chains
+(`chains`) and stores (`records`).
 """

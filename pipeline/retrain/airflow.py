@@ -1,11 +1,10 @@
-"""Retraining as an Airflow DAG: the project's own commands in their order; nothing is decided here.
+"""Retraining as an Airflow DAG: it runs the project's own commands in order and decides nothing.
 
 Airflow has an environment of its own and parses this file there, so it imports nothing of the
-project. Each task runs a command with the project's packages; a gate that refuses ends with 1,
-which fails its task, so that nothing after it runs. A refusal is not retried: the same gives the
-same.
+project. Each task runs a command with the project's packages. A gate that refuses exits with 1,
+which fails its task and stops the run. A refusal is not retried: the result would be the same.
 
-It runs when a month is over, and whenever somebody says that data have arrived (an asset event).
+The DAG is scheduled monthly and triggered by the asset event that new data have arrived.
 For a deployment: AIRFLOW__CORE__DAGS_FOLDER at this folder, PIPELINE_PROJECT at the checkout, and
 one worker with that checkout, or PIPELINE_TRACKING_URL and a DVC remote that all of them reach.
 """
@@ -24,9 +23,9 @@ from airflow.timetables.trigger import CronTriggerTimetable
 PROJECT = Path(os.environ.get("PIPELINE_PROJECT", Path(__file__).resolve().parents[2]))
 STEPS: dict[str, str] = yaml.safe_load((PROJECT / "configs/retrain/steps.yaml").read_text())
 ARRIVED = Asset("month-arrived")
-"""Whoever delivers data says so with this."""
+"""The event that a data source emits when a month has arrived."""
 LOCKED = {"register"}
-"""Steps that may find the registry locked by somebody else: these are tried again."""
+"""Steps that may find the registry locked by another process: these are retried."""
 
 with DAG(
     dag_id="retrain",
@@ -45,7 +44,7 @@ with DAG(
 ) as dag:
     before = None
     for place, (step, words) in enumerate(STEPS.items()):
-        # What a form holds reaches the command through the environment, never as a part of it.
+        # A form's input reaches the command through the environment, never as a part of it.
         wanted = f'case " {" ".join(list(STEPS)[place:])} " in *" $UNTIL "*) ;; *) exit 99 ;; esac'
         task = BashOperator(
             task_id=step,

@@ -1,8 +1,8 @@
-"""One attempt to replace the champion: step by step, each written down, each safe to repeat.
+"""One attempt to replace the champion: each step is journaled and safe to repeat.
 
-Whoever is killed in between finds in the journal how far it came, and in the ledger who serves. A
-refusal ends the attempt and leaves the champion; what is no refusal (a full disk, a locked
-registry) ends the loop, which goes on from the same step.
+After a kill, the journal says which steps are done and the ledger which release serves. A refusal
+ends the attempt and leaves the champion; any other failure (a full disk, a locked registry) ends
+the loop, which resumes at the same step.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.monitor.monitored_model import live
+from pipeline.monitor.monitored_model import live_champion
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Move
 from pipeline.register.register import run as register
@@ -27,9 +27,9 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import EVALUATE, TRAIN, Kind, Training, Verdict, read_record
 from pipeline.shared.errors import PipelineError, StorageFailed
 
-Told = dict[str, object]
-_SAID = 400
-"""Characters of a refusal that are kept: what failed comes first."""
+Payload = dict[str, object]
+_REASON_LENGTH = 400
+"""Characters of a refusal that the journal keeps; the cause comes first."""
 _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "data": {PipelineError: "refused data", errors.GraphFailed: "failed"},
     "guards": {PipelineError: "refused data"},
@@ -38,32 +38,32 @@ _RESULTS: dict[str, dict[type[PipelineError], str]] = {
     "shadow": {errors.RolledBack: "taken out", errors.NotPromoted: "inconclusive"},
     "canary": {errors.RolledBack: "taken out", errors.NotPromoted: "inconclusive"},
 }
-"""What a refusal at a step makes of the attempt; anything else there makes it failed."""
+"""The result of an attempt by step and refusal; any other refusal makes it "failed"."""
 
 
 @dataclass(frozen=True)
-class Begun:
-    """An attempt that goes on: since when, with how many ledger entries before it, how far."""
+class OpenAttempt:
+    """An unfinished attempt: its start, the ledger entries before it, and the steps done."""
 
     at: pd.Timestamp
     as_of: str
     entries: int
-    done: dict[str, Told]
+    done: dict[str, Payload]
     source: Source
 
     @property
     def fast_track(self) -> bool:
-        """Whether the gate found nothing new in the challenger but the newest days."""
+        """Whether the gate found the challenger to be a refresh: the same recipe on newer days."""
         return bool(self.done.get("gate", {}).get("fast_track"))
 
-    def mine(self) -> list[Move]:
-        """What the ledger has seen since it began."""
+    def moves(self) -> list[Move]:
+        """The ledger's transitions since the attempt began."""
         return [entry.move for entry in rollout_ledger.entries()[self.entries :]]
 
 
-def begun(at: pd.Timestamp, as_of: str, source: Source) -> Begun:
-    """A new attempt, or the one that the journal holds unfinished."""
-    done: dict[str, Told] = {}
+def open_attempt(at: pd.Timestamp, as_of: str, source: Source) -> OpenAttempt:
+    """Resume the unfinished attempt of the journal, or start a new one."""
+    done: dict[str, Payload] = {}
     entries: int | None = None
     for event in journal.events():
         if event.kind == "attempt":
@@ -73,17 +73,17 @@ def begun(at: pd.Timestamp, as_of: str, source: Source) -> Begun:
         elif event.kind == "step" and entries is not None:
             done[event.told["step"]] = event.told
     if entries is None:
-        put_back()
+        restore_data()
         entries, done = len(rollout_ledger.entries()), {}
         journal.add(at, "attempt", {"as_of": as_of, "entries": entries})
-    return Begun(at, as_of, entries, done, source)
+    return OpenAttempt(at, as_of, entries, done, source)
 
 
-def put_back() -> None:
-    """Have whole data again, those from before an attempt that was killed or refused at its data.
+def restore_data() -> None:
+    """Restore the data from before an attempt that was killed or refused at its data step.
 
     Raises:
-        PipelineError: the data from before are refused now.
+        PipelineError: the earlier data are refused now.
     """
     as_of, whole = "", True
     for event in journal.events():
@@ -91,50 +91,52 @@ def put_back() -> None:
             as_of, whole = event.told["as_of"], False
         whole = whole or (event.kind == "step" and event.told["step"] == "data")
     if not whole:
-        windows.back(as_of)
+        windows.undo(as_of)
         dvc_lock.repro("features")
 
 
-def attempted(at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source) -> Attempt:
-    """Train on what has arrived by `as_of`, judge, register, shadow and canary; how it ended."""
-    going_on = begun(at, as_of, source)
+def run_attempt(
+    at: pd.Timestamp, as_of: str, say: Callable[[str], None], source: Source
+) -> Attempt:
+    """Train on data up to `as_of`, evaluate, register, shadow and canary; return the result."""
+    attempt = open_attempt(at, as_of, source)
     for step, act in STEPS.items():
-        if step in going_on.done and not _is_put_back(step, going_on):
+        if step in attempt.done and not _was_undone(step, attempt):
             continue
         say(f"{step} ...")
         try:
-            told = act(going_on)
+            payload = act(attempt)
         except StorageFailed:
             raise
         except PipelineError as refusal:
-            return _ended(going_on, step, refusal)
-        if step not in going_on.done:
-            journal.add(at, "step", {"step": step, **told})
-            going_on.done[step] = told
-    return _ended(going_on, "", None)
+            return _record_end(attempt, step, refusal)
+        if step not in attempt.done:
+            journal.add(at, "step", {"step": step, **payload})
+            attempt.done[step] = payload
+    return _record_end(attempt, "", None)
 
 
-def _is_put_back(step: str, going_on: Begun) -> bool:
-    """Whether a step's work was undone when the loop began again."""
-    return step == "calendar" and "data" not in going_on.done
+def _was_undone(step: str, attempt: OpenAttempt) -> bool:
+    """Whether `restore_data` undid a completed step when the loop restarted."""
+    return step == "calendar" and "data" not in attempt.done
 
 
-def _ended(going_on: Begun, step: str, refusal: PipelineError | None) -> Attempt:
-    """Write down how the attempt ended, and at which step; `why` is for people."""
+def _record_end(attempt: OpenAttempt, step: str, refusal: PipelineError | None) -> Attempt:
+    """Journal the attempt's result and its last step; `why` is for people."""
     result = "promoted" if refusal is None else _result(step, refusal)
     trained = refusal is None or step not in ("calendar", "data", "guards")
-    attempt = Attempt.model_validate(
+    record = Attempt.model_validate(
         {
-            "at": f"{going_on.at:%Y-%m-%dT%H:%MZ}",
-            "as_of": going_on.as_of,
+            "at": f"{attempt.at:%Y-%m-%dT%H:%MZ}",
+            "as_of": attempt.as_of,
             "result": result,
             "trained": trained,
         }
     )
     words = "" if refusal is None else f"{type(refusal).__name__}: {' '.join(str(refusal).split())}"
-    told = {"step": step, "why": words[:_SAID], **attempt.model_dump(exclude={"at"})}
-    journal.add(going_on.at, "ended", told)
-    return attempt
+    payload = {"step": step, "why": words[:_REASON_LENGTH], **record.model_dump(exclude={"at"})}
+    journal.add(attempt.at, "ended", payload)
+    return record
 
 
 def _result(step: str, refusal: PipelineError) -> str:
@@ -142,29 +144,29 @@ def _result(step: str, refusal: PipelineError) -> str:
     return next((known[kind] for kind in type(refusal).__mro__ if kind in known), "failed")
 
 
-def _calendar(going_on: Begun) -> Told:
-    _, window = live()
-    moves = windows.move(going_on.as_of, "scheduled", window.last)
+def _calendar(attempt: OpenAttempt) -> Payload:
+    _, window = live_champion()
+    moves = windows.move(attempt.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 
-def _data(_: Begun) -> Told:
+def _data(_: OpenAttempt) -> Payload:
     dvc_lock.repro("features")
     return {}
 
 
-def _guards(_: Begun) -> Told:
+def _guards(_: OpenAttempt) -> Payload:
     checks = require_sound()
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 
-def figures_of(verdict: Verdict) -> dict[str, float]:
-    """What the journal keeps of a verdict: by these a refresh is decided, slices apart."""
+def gate_figures(verdict: Verdict) -> dict[str, float]:
+    """The verdict's figures for the journal: those that decide on a refresh, without slices."""
     kept = (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT)
     return {c.name: c.found for c in verdict.checks if c.blocking and c.kind in kept}
 
 
-def _gate(_: Begun) -> Told:
+def _gate(_: OpenAttempt) -> Payload:
     dvc_lock.repro("evaluate")
     verdict = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
     training = read_record(Training, TRAIN / "training.json", "train")
@@ -174,59 +176,59 @@ def _gate(_: Begun) -> Told:
         "model": training.digest,
         "rows": training.rows,
         "judged": verdict.window,
-        "found": figures_of(verdict),
+        "found": gate_figures(verdict),
     }
 
 
-def _register(_: Begun) -> Told:
+def _register(_: OpenAttempt) -> Payload:
     register()
     challenger = versions.version_of_alias(load(RegisterConfig), versions.CHALLENGER)
     trained = read_record(Training, TRAIN / "training.json", "train").digest
     if challenger is None or challenger.digest != trained:
         raise errors.RegistryRefused(
-            f"what was trained ({trained[:12]}) is no challenger, the challenger is "
-            f"{challenger.digest[:12] if challenger else 'nobody'}: it is the champion again; "
+            f"the trained model ({trained[:12]}) is not the challenger "
+            f"({challenger.digest[:12] if challenger else 'none'}): it equals the champion; "
             "wait for more labels, then `make retrain`"
         )
     return {"version": challenger.number}
 
 
-def _shadow(going_on: Begun) -> Told:
-    if going_on.fast_track:
+def _shadow(attempt: OpenAttempt) -> Payload:
+    if attempt.fast_track:
         return {"left out": "the champion of last week with newer days: its canary is short, too"}
-    mine = going_on.mine()
-    if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in mine):
-        _require_not_over(mine)
-        shadow(going_on.source, only_serving=True)
-    return _when(going_on, "shadow passed")
+    moves = attempt.moves()
+    if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in moves):
+        _require_not_over(moves)
+        shadow(attempt.source, only_serving=True)
+    return _transition(attempt, "shadow passed")
 
 
-def _canary(going_on: Begun) -> Told:
-    mine = going_on.mine()
-    if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
-        _require_not_over(mine)
-        # Drawn alike, so that the same data give the same journal again.
-        canary(going_on.source, draw="loop", fast_track=going_on.fast_track)
-    return _when(going_on, "promoted")
+def _canary(attempt: OpenAttempt) -> Payload:
+    moves = attempt.moves()
+    if not any(move.event == "promoted" for move in moves) or rollout_ledger.goes_on(moves[-1]):
+        _require_not_over(moves)
+        # A fixed draw, so that the same data give the same journal.
+        canary(attempt.source, draw="loop", fast_track=attempt.fast_track)
+    return _transition(attempt, "promoted")
 
 
-def _require_not_over(mine: list[Move]) -> None:
-    """What the ledger says ended this attempt's rollout ended it, though nobody wrote it here."""
-    if mine and mine[-1].event in ("rolled back", "shadow failed"):
+def _require_not_over(moves: list[Move]) -> None:
+    """Refuse to continue a rollout that the ledger says has ended, though the journal lacks it."""
+    if moves and moves[-1].event in ("rolled back", "shadow failed"):
         raise errors.RolledBack(
-            f"{mine[-1].rollout} was {mine[-1].event} by {mine[-1].by}; see `make rollout`"
+            f"{moves[-1].rollout} was {moves[-1].event} by {moves[-1].by}; see `make rollout`"
         )
-    if mine and mine[-1].event in ("inconclusive", "paused", "shadow held"):
-        raise errors.NotPromoted(f"{mine[-1].rollout} ended {mine[-1].event}; see `make rollout`")
+    if moves and moves[-1].event in ("inconclusive", "paused", "shadow held"):
+        raise errors.NotPromoted(f"{moves[-1].rollout} ended {moves[-1].event}; see `make rollout`")
 
 
-def _when(going_on: Begun, event: str) -> Told:
-    """When a transition of this attempt was, by the ledger."""
-    move = next(move for move in going_on.mine() if move.event == event)
+def _transition(attempt: OpenAttempt, event: str) -> Payload:
+    """The rollout and instant of this attempt's transition, from the ledger."""
+    move = next(move for move in attempt.moves() if move.event == event)
     return {"rollout": move.rollout, "on": f"{move.at:%Y-%m-%dT%H:%MZ}"}
 
 
-STEPS: dict[str, Callable[[Begun], Told]] = {
+STEPS: dict[str, Callable[[OpenAttempt], Payload]] = {
     "calendar": _calendar,
     "data": _data,
     "guards": _guards,
@@ -235,4 +237,4 @@ STEPS: dict[str, Callable[[Begun], Told]] = {
     "shadow": _shadow,
     "canary": _canary,
 }
-"""In their order; a step that was done is not done again."""
+"""The steps in order; a step that is done is not repeated."""

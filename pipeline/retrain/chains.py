@@ -1,7 +1,7 @@
-"""What `make repair` finds of the ledger and the journal, each of which has a copy.
+"""The checks that `make repair` runs on the two hash chains, ledger and journal, and their copies.
 
-A chain is written anew from links that hold, each with its hash, and from nothing else. Of a ledger
-that lacks its end the registry knows more: the approval of a champion names the entry it came from.
+A chain is rewritten only from links whose hashes are valid. Where a ledger lacks its end, the
+registry fills the gap: a champion's approval names the ledger entry of its promotion.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from pipeline.shared.databases import START_AGAIN, damage
 from pipeline.shared.errors import shell_quote
 
 
-def chain(path: Path, what: str) -> Iterator[Finding]:
-    """What is broken of a chain or of its copy."""
+def check_chain(path: Path, what: str) -> Iterator[Finding]:
+    """Findings for a chain and its copy."""
     (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
     copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
-        yield from _lost(path) if path == rollout_ledger.LEDGER else ()
+        yield from _lost_ledger(path) if path == rollout_ledger.LEDGER else ()
         return
     agree = sum(a.hash == b.hash for a, b in zip(ours, copied, strict=False))
     if not wrong and not copy_wrong and agree == len(copied):
@@ -44,7 +44,8 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
         yield Finding(
             path,
             wrong or f"it holds {len(ours)} entries, {len(copied)} were written",
-            f"its copy {copy.name} holds {len(copied)}, all hashes hold{_end(path, copied)}",
+            f"its copy {copy.name} holds {len(copied)}, all hashes hold"
+            f"{_state_at_end(path, copied)}",
             f"write the {what} anew from the copy",
             lambda: _write(path, what, copied, path),
         )
@@ -53,7 +54,7 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
         yield Finding(
             path,
             f"{wrong}; its copy: {copy_wrong}",
-            f"{len(best)} entries can be read, all hashes hold{_end(path, best)}",
+            f"{len(best)} entries can be read, all hashes hold{_state_at_end(path, best)}",
             f"write the {what} anew from these",
             lambda: _write(path, what, best, path, copy),
         )
@@ -62,27 +63,27 @@ def chain(path: Path, what: str) -> Iterator[Finding]:
             path,
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
-            f"by the {what}{_end(path, ours)}; by the copy{_end(path, copied)}",
-            f"a person's: look who is right, then move the other aside, as by `mv "
-            f"{shell_quote(path)} {shell_quote(f'{path}.broken')}`",
+            f"by the {what}{_state_at_end(path, ours)}; by the copy{_state_at_end(path, copied)}",
+            f"a person's: check which is right, then move the other aside: `mv {shell_quote(path)} "
+            f"{shell_quote(f'{path}.broken')}`",
         )
 
 
 def _write(path: Path, what: str, links: list[Link], *broken: Path) -> None:
-    """A new chain takes the place of what is broken, which stays until then: a kill loses none."""
-    if path == rollout_ledger.LEDGER and (later := _later(links)) is not None:
+    """Replace broken chains; each stays until its replacement is written: a kill loses none."""
+    if path == rollout_ledger.LEDGER and (later := _later_promotion(links)) is not None:
         links = [*links, hash_chain.next_link(links, later.model_dump_json())]
     for one in broken:
         set_aside(one, keep=True)
     hash_chain.write_chain(path, what, links)
 
 
-def _end(path: Path, links: list[Link]) -> str:
-    """Who is champion at a ledger's end, and what the registry says came after it."""
+def _state_at_end(path: Path, links: list[Link]) -> str:
+    """The champion at a ledger's end, and a later promotion that the registry records."""
     if path != rollout_ledger.LEDGER or not links:
         return ""
     words = f", champion is {_champion(links).shown}"
-    if (later := _later(links)) is None:
+    if (later := _later_promotion(links)) is None:
         return words
     return f"{words}; the registry knows of a later promotion, which is added: {later.by}"
 
@@ -91,17 +92,17 @@ def _champion(links: list[Link]) -> Side:
     return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
 
 
-def _held(config: RegisterConfig) -> RegistryContents:
-    """What a whole local registry holds; nothing of a broken one."""
+def _registry_contents(config: RegisterConfig) -> RegistryContents:
+    """The contents of an intact local registry; empty for a broken one."""
     path = config.database
-    if path is None or not path.is_file() or damage(path) or registry_rebuild.unreadable(config):
+    if path is None or not path.is_file() or damage(path) or registry_rebuild.read_error(config):
         return RegistryContents()
     return versions.registry_contents(config)
 
 
-def _later(links: list[Link]) -> Move | None:
-    """The promotion that these entries lack, where the champion's approval names a later entry."""
-    held = _held(load(RegisterConfig))
+def _later_promotion(links: list[Link]) -> Move | None:
+    """The promotion missing from these entries, where the champion's approval names a later one."""
+    held = _registry_contents(load(RegisterConfig))
     version = held.versions.get(held.aliases.get(CHAMPION, ""))
     given = versions.approvals(version)[-1:] if version else []
     if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
@@ -119,16 +120,16 @@ def _later(links: list[Link]) -> Move | None:
     )
 
 
-def _lost(path: Path) -> Iterator[Finding]:
-    """No ledger and no copy: the registry or the request log may know who was champion."""
+def _lost_ledger(path: Path) -> Iterator[Finding]:
+    """No ledger and no copy: derive the champion from the registry or the request log."""
     config = load(RegisterConfig)
-    held = _held(config)
+    held = _registry_contents(config)
     number = held.aliases.get(CHAMPION) or held.remembered.get(CHAMPION)
     if number in held.versions:
         version = held.versions[number]
         given = (versions.approvals(version) or [{}])[-1]
         why = f"approved by {given.get('by', 'nobody')} at {given.get('at', 'no time')}"
-        side, told = champions.side_of(version), "after the registry's alias"
+        side, source = champions.side_of(version), "after the registry's alias"
     elif kept := {} if held.versions else registry_rebuild.kept_releases(config):
         digest, why = last_served()
         if digest not in kept or kept[digest].number is None:
@@ -139,15 +140,15 @@ def _lost(path: Path) -> Iterator[Finding]:
                 f"a person's; the release store keeps what was served: {START_AGAIN}",
             )
             return
-        side, told = registry_rebuild.side_of(kept[digest]), "after the request log"
+        side, source = registry_rebuild.side_of(kept[digest]), "after the request log"
     else:
         return
-    by = f"repair, {told}: {why}"
+    by = f"repair, {source}: {why}"
     first = champions.begin(side, rollout_ledger.BEGINNING, by)
     yield Finding(
         path,
         "it is gone, and its copy with it",
-        f"{side.shown} was champion {told}: {why}",
+        f"{side.shown} was champion {source}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
         partial(rollout_ledger.append, first),
     )

@@ -1,8 +1,8 @@
-"""Rows that nothing may be learned from: refused before anything is trained.
+"""Guards on the training rows: broken rows are refused before any model is trained.
 
-The gate judges a model on the newest days, and what breaks within those days breaks what goes live
-but not what is judged. So the rows themselves are asked: do the labels agree with the flags, is any
-part of the day missing, are the features as fresh as they were?
+The gate evaluates a model on the newest days. The refit that goes live learns from those days
+too, so a fault within them harms it unseen. The guards therefore check the rows: do the labels
+agree with the departure-late proxy, is any part of the day missing, are the features fresh?
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ from pipeline.shared.errors import TrainingRefused
 def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Check:
     """Flights a day by origin and part of the day: the newest days against those before.
 
-    A feed that loses the mornings leaves every other figure looking well.
+    A feed that loses the mornings shows in no other figure.
     """
     new, cell = _is_new(rows, limits.recent_days), _cells(rows, first_hours)
     before, after = (_a_day(cell[chosen], rows[chosen]) for chosen in (~new, new))
@@ -46,9 +46,9 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
 def completeness(
     rows: pd.DataFrame, flights: pd.DataFrame, limits: Guards, first_hours: list[int]
 ) -> Check:
-    """Rows to be learned from against the flights that arrived, by origin and part of the day.
+    """Training rows against the flights that arrived, by origin and part of the day.
 
-    What was never there is missing before as well, so that its coverage looks well.
+    Flights missing from all days pass `coverage`, which compares days with each other.
     """
     there, arrived = (_cells(table, first_hours).value_counts() for table in (rows, flights))
     share = (there.reindex(arrived.index).fillna(0) / arrived).sort_values()
@@ -60,13 +60,13 @@ def completeness(
 
 
 def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
-    """The age of each view at T: the newest days' median against that of the days before."""
+    """The age of each feature view at T: the newest days' median against the days before."""
     new, ratios, ages = _is_new(rows, limits.recent_days), {}, {}
     for column in KNOWN_AT:
         age = (rows["predict_at"] - rows[column]).dt.total_seconds() / 60
         now, before = _median(age[new]), _median(age[~new])
         view = column.removesuffix("_known_at")
-        # A view that is nowhere there has no age: that is infinitely stale, if it ever had one.
+        # A view without any value has no age and counts as infinitely stale.
         ratios[view] = now / before if now == now and before > 0 else np.inf
         ages[view] = f"{view}: {now:.0f} minutes, {before:.0f} before"
     worst = max(ratios, key=lambda view: ratios[view])
@@ -76,35 +76,37 @@ def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
 
 
 def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
-    """The labels against the departure-late flags, by carrier and week.
+    """The labels against the departure-late proxy, by carrier and week.
 
     Raises:
-        LabelsRefused: some week's labels are not to be trusted.
+        LabelsRefused: a week's labels disagree with the proxy.
     """
     known = rows[[LABEL, PROXY]].assign(flight=flight_names(rows))
     weeks = label_agreement(known, rule)
     require_agreement(weeks, rule)
     worst = next((week for week in weeks if week.trusted is not None), None)
     found = worst.agreement if worst else 1.0
-    told = f"{worst.carrier} in the week of {worst.week}" if worst else "no week has enough flights"
-    detail = f"{told}: the lowest of {len(weeks)} carrier-weeks"
+    words = (
+        f"{worst.carrier} in the week of {worst.week}" if worst else "no week has enough flights"
+    )
+    detail = f"{words}: the lowest of {len(weeks)} carrier-weeks"
     return at_least(Kind.DATA, "labels agree with flags", found, rule.min_agreement, detail)
 
 
 def require_sound() -> list[Check]:
-    """Every guard on the rows that are about to be learned from.
+    """Run every guard on the current training rows.
 
     Raises:
-        LabelsRefused: labels contradict the flags.
+        LabelsRefused: labels contradict the departure-late proxy.
         TrainingRefused: a part of the day is missing, or features are older than they were.
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
     limits = load(RetrainConfig).guards
-    rows, flights = read(config.whole), _arrived(config.whole)
-    return checked(rows, flights, limits, load(MonitorConfig).outcome, gate)
+    rows, flights = read(config.whole), _arrived_flights(config.whole)
+    return check_rows(rows, flights, limits, load(MonitorConfig).outcome, gate)
 
 
-def _arrived(window: Window) -> pd.DataFrame:
+def _arrived_flights(window: Window) -> pd.DataFrame:
     """The accepted flights of a window, with the hour in which each is scheduled to leave."""
     flights, _ = read_accepted()
     hour = (flights["sched_dep_time"] // 100) % 24
@@ -113,29 +115,29 @@ def _arrived(window: Window) -> pd.DataFrame:
 
 
 def guards() -> str:
-    """Ask every guard about the rows that are about to be learned from.
+    """Run every guard on the current training rows; return a summary line.
 
     Raises:
-        LabelsRefused: labels contradict the flags.
+        LabelsRefused: labels contradict the departure-late proxy.
         TrainingRefused: a part of the day is missing, or features are older than they were.
     """
     checks = require_sound()
-    told = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
-    return f"{len(checks)} guards let {load(TrainConfig).whole.last} be learned from: {told}"
+    words = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
+    return f"{len(checks)} guards passed for training to {load(TrainConfig).whole.last}: {words}"
 
 
-def checked(
+def check_rows(
     rows: pd.DataFrame,
     flights: pd.DataFrame,
     limits: Guards,
     rule: OutcomeRule,
     gate: EvaluateConfig,
 ) -> list[Check]:
-    """Every guard on some rows of the feature table; `flights` are those that arrived.
+    """Run every guard on rows of the feature table; `flights` are those that arrived.
 
     Raises:
-        LabelsRefused: labels contradict the flags.
-        TrainingRefused: names each failed guard with what was found and what is allowed.
+        LabelsRefused: labels contradict the departure-late proxy.
+        TrainingRefused: names each failed guard with its figure and its limit.
     """
     checks = [
         agreement(rows, rule),
@@ -144,23 +146,22 @@ def checked(
         freshness(rows, limits),
     ]
     if failed := [check for check in checks if not check.passed]:
-        told = "; ".join(f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed)
+        words = "; ".join(f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})" for c in failed)
         raise TrainingRefused(
-            f"{len(failed)} of {len(checks)} guards refuse the {len(rows):,} rows to be learned "
-            f"from: {told}; find where they were lost in data/features/ and before, then `make "
-            "retrain`"
+            f"{len(failed)} of {len(checks)} guards refuse the {len(rows):,} training rows: "
+            f"{words}; look for the fault in data/features/ and before it, then `make retrain`"
         )
     return checks
 
 
 def _median(ages: pd.Series) -> float:
-    """NaN where there is none."""
+    """The median of the known ages; NaN if there is none."""
     known = ages.dropna()
     return float(known.median()) if len(known) else np.nan
 
 
 def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
-    """Whether each row is of the newest days."""
+    """Whether each row belongs to the newest days."""
     names = pd.Series(days_of(flight_names(rows)), index=rows.index)
     newest = pd.Timestamp(names.max())
     return pd.Series(names >= f"{newest - pd.Timedelta(days=days - 1):%Y-%m-%d}")

@@ -1,48 +1,48 @@
-"""What the policy decided, and whether each decision comes out again from what was written down."""
+"""The policy's decisions, replayed from the journal to show that each one is reproducible."""
 
 from pipeline.retrain import journal
 from pipeline.retrain.journal import Event
-from pipeline.retrain.policy import Asked, Attempt, replayed
+from pipeline.retrain.policy import Attempt, PolicyCheck, differing_decisions
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused
 
 
 def attempts(events: list[Event]) -> list[Attempt]:
     """Every attempt that ended, the oldest first."""
     fields = Attempt.model_fields
-    told = [{"at": event.at, **event.told} for event in events if event.kind == "ended"]
-    return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in told]
+    lines = [{"at": event.at, **event.told} for event in events if event.kind == "ended"]
+    return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in lines]
 
 
-def asked(events: list[Event]) -> list[Asked]:
-    """Every check with the attempts that had ended before it: what its decision rests on."""
+def recorded_checks(events: list[Event]) -> list[PolicyCheck]:
+    """Every journaled check with the attempts that had ended before it: its decision's inputs."""
     return [
-        Asked.model_validate({**event.told, "attempts": attempts(events[:place])})
+        PolicyCheck.model_validate({**event.told, "attempts": attempts(events[:place])})
         for place, event in enumerate(events)
         if event.kind == "check"
     ]
 
 
 def decisions() -> str:
-    """Decide every check of the journal again, from what was known then, and compare.
+    """Replay the decision of every check in the journal and compare it with the recorded one.
 
     Raises:
         RegistryRefused: the loop has not run here.
-        ArtifactTampered: some decision comes out otherwise, or a line was rewritten.
+        ArtifactTampered: a replayed decision differs, or a line was rewritten.
     """
-    checks = asked(journal.events())
+    checks = recorded_checks(journal.events())
     if not checks:
         raise RegistryRefused(
             "the journal holds 0 checks, 1 is needed: `make loop` writes it; replays have one in "
             "state/replay/run"
         )
-    if other := replayed(checks):
+    if other := differing_decisions(checks):
         raise ArtifactTampered(
             f"{len(other)} of {len(checks)} decisions do not come out again, the first of "
             f"{other[0]}: the journal or the policy's code was changed; compare with `git log "
             "pipeline/retrain/policy.py`"
         )
-    told = [
+    lines = [
         f"{one.signals.at[:10]}  {one.decision.action:<8} {'; '.join(one.decision.reasons)}"
         for one in checks
     ]
-    return "\n".join([f"{len(checks)} decisions come out again, number by number", *told])
+    return "\n".join([f"{len(checks)} decisions come out again, number by number", *lines])

@@ -1,4 +1,4 @@
-"""What `make repair` finds of a file, and how a broken file is kept: moved aside, never deleted."""
+"""A finding of `make repair`, and how it keeps a broken file: moved aside, never deleted."""
 
 import shutil
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken file of state: what is wrong, what still stands, and the step that rebuilds it.
+    """A broken file of state: the fault, the intact evidence, and the step that rebuilds it.
 
-    `act` does the step; None where only a person or a backup can.
+    `act` does the step; None if only a person or a backup can.
     """
 
     file: Path
@@ -21,7 +21,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """What is wrong, what stands and what is done, a line each."""
+        """The fault, the evidence and the step, a line each."""
         how = "repair" if self.act else "left  "
         return f"{self.file}: {self.wrong}\n   stands  {self.stands}\n   {how}  {self.step}" + (
             f"; {self.file} is kept under a name with .broken" if self.act else ""
@@ -31,7 +31,7 @@ class Finding:
 def set_aside(path: Path, keep: bool = False) -> Path | None:
     """Move a file or folder to a free name with .broken, with SQLite's journals; None if gone.
 
-    With `keep` a file stays until something whole takes its place, and a copy of it goes aside.
+    With `keep` the file stays in place until it is replaced, and a copy is moved aside.
     """
     if not path.exists():
         return None

@@ -1,7 +1,7 @@
-"""The journal: what the loop saw, decided and did, in the replay's time, on a chain of hashes.
+"""The journal: the loop's signals, decisions and steps in replay time, on a hash chain.
 
-It is how the loop goes on after it was killed, and what its decisions are made again from. Nothing
-in it comes from a wall clock or from chance: the same data, configs and code give the same journal.
+The loop resumes from it after a kill, and decisions are replayed from it. It contains no wall clock
+and no chance: the same data, configs and code give the same journal.
 """
 
 import json
@@ -19,11 +19,11 @@ _WHAT = "journal"
 _DIGITS = 6
 
 Kind = Literal["day", "check", "attempt", "step", "ended"]
-"""A day was watched, the policy was asked, an attempt began, came one step further, and ended."""
+"""A day was monitored, the policy was consulted, an attempt began, did a step, or ended."""
 
 
 class Event(Record):
-    """One line of the journal: when in the replay, what kind, and what there is to say of it."""
+    """One line of the journal: the instant in the replay, the kind, and its payload (`told`)."""
 
     at: str
     kind: Kind
@@ -36,11 +36,11 @@ class Event(Record):
 
 
 def add(at: pd.Timestamp, kind: Kind, told: dict[str, Any], path: Path = JOURNAL) -> Event:
-    """Write a line; when this returns, it is on disk.
+    """Append a line; when this returns, it is on disk.
 
     Raises:
-        LedgerRefused: it lies before the last one: the clock went backwards.
-        ArtifactTampered: what is there was rewritten.
+        LedgerRefused: it is older than the last one: the clock went backwards.
+        ArtifactTampered: the journal was rewritten.
     """
     event = Event(at=f"{at:%Y-%m-%dT%H:%MZ}", kind=kind, told=_rounded(told))
 
@@ -60,13 +60,13 @@ def events(path: Path = JOURNAL) -> list[Event]:
     """Every line, the oldest first.
 
     Raises:
-        ArtifactTampered: a line was changed, taken out, or put in by other means.
+        ArtifactTampered: a line was changed, removed or inserted.
     """
     return [_event(one) for one in chain(path, _WHAT)]
 
 
 def last_hash(path: Path = JOURNAL) -> str:
-    """The hash that stands for the whole journal: equal where every line is."""
+    """The hash of the last line, which covers the whole journal."""
     links = chain(path, _WHAT)
     return links[-1].hash if links else ""
 
@@ -76,7 +76,7 @@ def _event(one: Link) -> Event:
 
 
 def _rounded(told: Any) -> Any:
-    """Six digits, so that another machine's last bit does not make another journal."""
+    """Round to six digits, so that machines that differ in the last bit agree on the journal."""
     if isinstance(told, float):
         return round(told, _DIGITS)
     if isinstance(told, dict):

@@ -1,14 +1,14 @@
-"""Retraining as a Kubeflow pipeline: the project's own commands in order; nothing is decided here.
+"""Retraining as a Kubeflow pipeline: it runs the project's own commands and decides nothing.
 
-The gate lives within its component, which fails by its exit code. It may not be a `dsl.If` around
-what follows: the SDK's local runner never runs the body of one, whatever its condition, and says
-that the pipeline succeeded; a gate that nobody asked would have passed.
+The gate is a component of its own, which fails by its exit code. It must not be a `dsl.If` around
+the later steps: the SDK's local runner never runs such a body, whatever the condition, and reports
+success, so a gate that never ran would count as passed.
 
 The SDK has an environment of its own (configs/retrain/kubeflow.lock), so this imports nothing of
-the project. `configs/retrain/kubeflow.yaml` is what it compiles to. On a cluster each step runs in
-IMAGE (configs/retrain/Dockerfile) and needs the same checkout: a volume at /project, or a DVC
-remote and PIPELINE_TRACKING_URL that all of them reach. That was never run here; what runs is the
-same pipeline on the SDK's own SubprocessRunner.
+the project. It compiles to `configs/retrain/kubeflow.yaml`. On a cluster each step runs in IMAGE
+(configs/retrain/Dockerfile) and needs the same checkout: a volume at /project, or a DVC remote and
+PIPELINE_TRACKING_URL that all of them reach. No cluster has run it here; the same pipeline runs on
+the SDK's own SubprocessRunner.
 """
 
 import argparse
@@ -24,7 +24,7 @@ STEPS: dict[str, str] = yaml.safe_load((ROOT / "configs/retrain/steps.yaml").rea
 COMPILED = ROOT / "configs/retrain/kubeflow.yaml"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 IMAGE = f"{PROJECT['name']}:{PROJECT['version']}"
-"""A release's; on a cluster its digest says more, and a tag that moves says nothing."""
+"""The release's image; on a cluster pin its digest, since a tag can move."""
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -38,11 +38,11 @@ def command(words: str, project: str, as_of: str) -> str:
     return words
 
 
-def _chained(steps: list[str], project: str, as_of: str) -> None:
+def _chain_steps(steps: list[str], project: str, as_of: str) -> None:
     before = None
     for step in steps:
         task = command(words=STEPS[step], project=project, as_of=as_of).set_display_name(step)
-        task.set_caching_options(False)  # the same words do something else on other data
+        task.set_caching_options(False)  # the same command does something else on other data
         if before is not None:
             task.after(before)
         before = task
@@ -50,22 +50,22 @@ def _chained(steps: list[str], project: str, as_of: str) -> None:
 
 @dsl.pipeline(name="retrain", description="Retrain, gate, register, shadow, canary")
 def retrain(project: str = "/project", as_of: str = "") -> None:
-    """Every step, one after another."""
-    _chained(list(STEPS), project, as_of)
+    """Run every step, one after another."""
+    _chain_steps(list(STEPS), project, as_of)
 
 
-def compiled() -> None:
-    """Write what a cluster is given."""
+def compile_pipeline() -> None:
+    """Write the pipeline's YAML for a cluster."""
     compiler.Compiler().compile(retrain, str(COMPILED))
 
 
 def run(project: str, as_of: str, until: str) -> None:
-    """Run the pipeline here, up to a step, in processes; it raises where a step fails."""
+    """Run the pipeline locally up to a step, in processes; a failing step raises."""
     steps = list(STEPS)[: list(STEPS).index(until) + 1]
 
     @dsl.pipeline(name="retrain")
     def some(project: str, as_of: str) -> None:
-        _chained(steps, project, as_of)
+        _chain_steps(steps, project, as_of)
 
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=f"{project}/state/kfp")
     some(project=project, as_of=as_of)
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--until", choices=STEPS, default=list(STEPS)[-1])
     chosen = parser.parse_args()
     if chosen.action == "compile":
-        compiled()
+        compile_pipeline()
     else:
         run(chosen.project, chosen.as_of, chosen.until)
     return 0

@@ -1,8 +1,8 @@
-"""The closed loop: each day is watched, each week it is asked whether to train, and it is done.
+"""The closed loop: monitor every day, consult the policy every week, and retrain if it says so.
 
-Time is the replay's. A day ends when its label file has come, at 10:00 UTC of the next; nothing
-that comes later is looked at. Killed at any point, the same command goes on from the journal to the
-same end, since every step is either written down or safe to do again.
+Time is the replay's. A day ends when its label file arrives, at 10:00 UTC of the next day; nothing
+later is read. After a kill at any point, the same command resumes from the journal and reaches the
+same end, since every step is either journaled or safe to repeat.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from pipeline.features.windows import ZONE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.retrain import journal
-from pipeline.retrain.attempt import attempted, put_back
+from pipeline.retrain.attempt import restore_data, run_attempt
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.policy import decide, is_check_day
 from pipeline.retrain.served import Year, serves_all
-from pipeline.retrain.signals import DAY, Feed, Watch, published, who_serves
+from pipeline.retrain.signals import DAY, Feed, Monitor, daily_file
 from pipeline.rollout.traffic.source import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.loading import load
@@ -40,43 +40,43 @@ YEAR = Window(first="2013-01-08", last="2013-12-31")
 
 
 class Online(Protocol):
-    """The online path of the loop: a sample of the flights is asked for over HTTP."""
+    """The online path of the loop: a sample of the flights is predicted over HTTP."""
 
     @property
     def source(self) -> Source:
         """The traffic of rollouts."""
 
     def ask(self, side: Side, chosen: np.ndarray) -> int:
-        """Ask for a sample of flights that one release serves; rows with skew among them.
+        """Request predictions of one release for a sample of flights; return the rows with skew.
 
         Raises:
-            ServersFailed: they do not start, do not answer, or do not log what they answered.
+            ServersFailed: they do not start, do not respond, or do not log their responses.
         """
 
     def close(self) -> None:
-        """End the servers, if any run."""
+        """Stop the servers, if any run."""
 
 
-Sampled = Callable[[Year, float], Online]
+OpenOnline = Callable[[Year, float], Online]
 """Opens the online path for a share of a year's flights."""
 
 
-def loop(sampled: Sampled, until: str = "2013-12-31") -> str:
-    """Let time pass until a day, and keep the champion up meanwhile; how it stands then.
+def loop(open_online: OpenOnline, until: str = "2013-12-31") -> str:
+    """Run the loop to a day, retraining the champion on the way; return a summary line.
 
-    `sampled` opens the online path for a sample of the traffic.
+    `open_online` opens the online path for a sample of the traffic.
 
     Raises:
-        DayUnknown: the replayed year does not have the day.
+        DayUnknown: the day is not in the replayed year.
         RegistryRefused: there is no champion yet.
-        RolloutRefused: the loop runs already.
-        StorageFailed: something could not be written; the same again goes on from there.
+        RolloutRefused: a loop runs already.
+        StorageFailed: a write failed; the same command resumes there.
     """
     day = _day(until)
-    with alone():
-        for _ in lived(day, sampled):
+    with exclusive_lock():
+        for _ in run_days(day, open_online):
             pass
-        return _told()
+        return _summary()
 
 
 def _day(text: str) -> pd.Timestamp:
@@ -89,40 +89,43 @@ def _day(text: str) -> pd.Timestamp:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Be the only loop.
+def exclusive_lock() -> Iterator[None]:
+    """Hold the lock of the only loop.
 
     Raises:
-        RolloutRefused: another runs.
+        RolloutRefused: another loop runs.
     """
     with hold(LOCK) as mine:
         if mine is None:
             raise RolloutRefused(
-                f"the loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
-                "stop it: `make loop` goes on where it was"
+                f"a loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
+                "stop it: `make loop` resumes where it was"
             )
         yield
 
 
-def lived(until: pd.Timestamp, sampled: Sampled, feed: Feed = published) -> Iterator[Event]:
-    """Day by day what was written down, from where the journal stands."""
-    known = who_serves()
+def run_days(
+    until: pd.Timestamp, open_online: OpenOnline, feed: Feed = daily_file
+) -> Iterator[Event]:
+    """Run day by day from the end of the journal; yield each new journal event."""
+    known = rollout_ledger.entries()
     if not known:
         raise RegistryRefused(
             "the ledger has 0 entries, 1 is needed to begin: `make champion` registers a model"
         )
-    put_back()
+    restore_data()
     year = Year.of(YEAR)
-    watch, online = Watch.begun(year, feed), sampled(year, load(RetrainConfig).online_share)
+    monitor = Monitor.from_ledger(year, feed)
+    online = open_online(year, load(RetrainConfig).online_share)
     try:
         for day in _days(known, until):
-            yield from _passed(day, watch, online)
+            yield from _run_day(day, monitor, online)
     finally:
         online.close()
 
 
 def _days(known: list[Entry], until: pd.Timestamp) -> Iterator[str]:
-    """The days that are not over in the journal yet, up to `until`."""
+    """The days up to `until` that the journal does not have yet."""
     over = [event for event in journal.events() if event.kind == "day"]
     first = pd.Timestamp(over[-1].told["day"]) + DAY if over else pd.Timestamp(_first_day(known))
     for day in pd.date_range(first, until):
@@ -134,58 +137,58 @@ def _first_day(known: list[Entry]) -> str:
     return f"{pd.Timestamp(known[0].move.at).tz_convert(ZONE):%Y-%m-%d}"
 
 
-def _passed(day: str, watch: Watch, online: Online) -> Iterator[Event]:
-    """A day is over and its labels are there: look, and once a week decide and act."""
+def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
+    """Process a day whose labels have arrived; on check days decide and act."""
     now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
-    known = [entry for entry in who_serves() if pd.Timestamp(entry.move.at) <= now]
-    labels = watch.receive(_first_day(known), day)
-    alert = watch.outcome(known, now)
+    known = [entry for entry in rollout_ledger.entries() if pd.Timestamp(entry.move.at) <= now]
+    labels = monitor.receive(_first_day(known), day)
+    alert = monitor.performance_alert(known, now)
     if is_check_day(now, load(RetrainConfig).policy):
-        yield from _checked(now, known, watch, online)
-    answered = watch.year.answered(known, watch.year.between(day, day))
-    told = {
+        yield from _check(now, known, monitor, online)
+    rows = monitor.year.predictions(known, monitor.year.between(day, day))
+    payload = {
         "day": day,
-        "flights": len(answered),
-        "versions": sorted(set(answered["version"])),
+        "flights": len(rows),
+        "versions": sorted(set(rows["version"])),
         "labels": labels,
         "outcome": alert.status,
         "excess": alert.figures.excess,
         "gap": alert.figures.gap,
     }
-    yield journal.add(now, "day", told)
+    yield journal.add(now, "day", payload)
 
 
-def _checked(
-    now: pd.Timestamp, known: list[Entry], watch: Watch, online: Online
+def _check(
+    now: pd.Timestamp, known: list[Entry], monitor: Monitor, online: Online
 ) -> Iterator[Event]:
-    """Ask the policy, unless a rollout still goes on; do what it says."""
+    """Consult the policy, unless a rollout is in progress, and act on its decision."""
     events, policy = journal.events(), load(RetrainConfig).policy
-    asked = [e for e in events if e.kind == "check" and pd.Timestamp(e.at) == now]
-    if not asked and (until := pd.Timestamp(who_serves()[-1].move.at)) > now:
+    checks = [e for e in events if e.kind == "check" and pd.Timestamp(e.at) == now]
+    if not checks and (until := pd.Timestamp(rollout_ledger.entries()[-1].move.at)) > now:
         _say(now, f"no check: a rollout goes on until {until:%Y-%m-%d %H:%M}Z")
         return
-    if not asked and now + ROLLOUT_DAYS * DAY > pd.Timestamp(YEAR.last, tz="UTC"):
+    if not checks and now + ROLLOUT_DAYS * DAY > pd.Timestamp(YEAR.last, tz="UTC"):
         _say(now, f"no check: the replayed year ends on {YEAR.last}, before a rollout could")
         return
-    if not asked:
+    if not checks:
         side, since = serves_all(known)
-        week = watch.year.between(max(since, f"{now - 7 * DAY:%Y-%m-%d}"), f"{now - DAY:%Y-%m-%d}")
-        skew = online.ask(side, week)
-        signals = watch.signals(known, now, skew)
+        first = max(since, f"{now - 7 * DAY:%Y-%m-%d}")
+        skew = online.ask(side, monitor.year.between(first, f"{now - DAY:%Y-%m-%d}"))
+        signals = monitor.signals(known, now, skew)
         decision = decide(signals, attempts(events), policy)
-        told = {"signals": signals, "decision": decision, "policy": policy}
-        asked = [journal.add(now, "check", {k: v.model_dump() for k, v in told.items()})]
-        yield from asked
-    decision_told = asked[0].told["decision"]
-    _say(now, f"{decision_told['action']}: {'; '.join(decision_told['reasons'])}")
-    if decision_told["action"] == "retrain" and not _ended(events, now):
+        payload = {"signals": signals, "decision": decision, "policy": policy}
+        checks = [journal.add(now, "check", {k: v.model_dump() for k, v in payload.items()})]
+        yield from checks
+    decided = checks[0].told["decision"]
+    _say(now, f"{decided['action']}: {'; '.join(decided['reasons'])}")
+    if decided["action"] == "retrain" and not _has_ended(events, now):
         online.close()
         as_of = f"{now - DAY:%Y-%m-%d}"
-        attempt = attempted(now, as_of, lambda words: _say(now, words), online.source)
+        attempt = run_attempt(now, as_of, lambda words: _say(now, words), online.source)
         _say(now, f"attempt on data to {as_of}: {attempt.result}")
 
 
-def _ended(events: list[Event], now: pd.Timestamp) -> bool:
+def _has_ended(events: list[Event], now: pd.Timestamp) -> bool:
     return any(e.kind == "ended" and pd.Timestamp(e.at) == now for e in events)
 
 
@@ -193,12 +196,12 @@ _BEGAN = time.monotonic()
 
 
 def _say(now: pd.Timestamp, words: str) -> None:
-    """A line for who waits; never on the journal."""
+    """Print progress to stderr; never to the journal."""
     sys.stderr.write(f"loop: {now:%m-%d}  {words} ({time.monotonic() - _BEGAN:.0f} s)\n")
 
 
-def _told() -> str:
-    """How it stands, in a line."""
+def _summary() -> str:
+    """The state of the loop in a line."""
     every = journal.events()
     results = [attempt.result for attempt in attempts(every)]
     days = [event for event in every if event.kind == "day"]

@@ -1,9 +1,9 @@
-"""When to train anew, and when not: a decision from what is known at an instant, and nothing else.
+"""The retraining policy: a pure decision from the signals known at an instant.
 
-Broken data come first: whatever calls for training, nothing may be learned from a feed that is
-broken. Then what calls for it: an outcome that fell, a diagnosis, an old model, many new labels.
-Drift is no such call, since it says nothing of the outcome. Last what forbids it: too soon after
-the one before, too few new labels, too many trainings.
+Broken data come first: no model may learn from a broken feed, whatever the triggers. Then the
+triggers: degraded performance, a diagnosis, an old model, many new labels. Drift is no trigger,
+since it says nothing of performance. Last the limits: the cooldown, too few new labels, the
+training budget.
 """
 
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.files import text_hash
 
 Action = Literal["retrain", "hold", "block", "escalate"]
-"""Train; leave it; leave it until the data are mended; leave it to a person."""
+"""Train; do nothing; do nothing until the data are repaired; leave it to a person."""
 Result = Literal[
     "promoted", "refused by the gate", "refused data", "taken out", "inconclusive", "failed"
 ]
 
 
-class Refreshed(Record):
-    """What refreshes changed: mean log loss less that of the champion before each, in nats.
+class RefreshGain(Record):
+    """The effect of refreshes: mean log loss less that of the champion before each, in nats.
 
-    With a 95 % interval over days; worse is above 0.
+    With a 95 % interval over days; above 0 is worse.
     """
 
     point: float
@@ -36,12 +36,12 @@ class Refreshed(Record):
 
 
 class Signals(Record):
-    """What was known at a check; counts are of flights, log loss is in nats.
+    """The signals known at a check; counts are of flights, log loss is in nats.
 
     `trained_until` is the last day that the champion learned from, `served_since` the first day on
-    which it served all. `fresh_labels` had come of days after `trained_until`. `broken` names feeds
-    that look broken and labels that contradict the flags; `skew` counts answers that rest on other
-    features than the offline join gives. `refreshed` is None where no champion had one before it.
+    which it served all traffic. `fresh_labels` are of days after `trained_until`. `broken` names
+    broken feeds and labels that contradict the proxy; `skew` counts predictions made from other
+    features than the offline join gives. `refreshed` is None if no refresh has been promoted yet.
     `diagnosis` and `diagnosed_act` are None where no diagnosis was made.
     """
 
@@ -60,13 +60,13 @@ class Signals(Record):
     skew: int
     prediction_psi: float | None
     drift: Literal["quiet", "warn", "alert"]
-    refreshed: Refreshed | None = None
+    refreshed: RefreshGain | None = None
     diagnosis: str | None = None
     diagnosed_act: Literal["retrain", "hold", "escalate", "fix the feed"] | None = None
 
 
 class Attempt(Record):
-    """An attempt that ended: when it began, on data to which day, how; did it spend a training?"""
+    """A finished attempt: its start, the last day of its data, its result, and if it trained."""
 
     at: str
     as_of: str
@@ -75,7 +75,7 @@ class Attempt(Record):
 
 
 class Decision(Record):
-    """What to do, what called for it, and why; `rules` is the digest of the policy."""
+    """The action, its triggers and reasons; `rules` is the digest of the policy."""
 
     action: Action
     triggers: list[str]
@@ -84,25 +84,25 @@ class Decision(Record):
 
 
 def is_check_day(now: pd.Timestamp, policy: Policy) -> bool:
-    """Whether the policy is asked on the day of an instant."""
+    """Whether the policy is consulted on the day of an instant."""
     return bool(now.day_name().lower() == policy.check_weekday)
 
 
 def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decision:
-    """What to do at a check, given what is known and the attempts that ended, the oldest first."""
+    """Decide from the signals and the finished attempts, the oldest first."""
     called = _triggers(signals, policy)
     if broken := _broken(signals):
         action, reasons = "block", broken
     elif why := _beyond_repair(signals, attempts):
         action, reasons = "escalate", why
     elif not called:
-        action, reasons = "hold", [_quiet(signals)]
+        action, reasons = "hold", [_no_trigger(signals)]
     elif why := _forbidden(signals, attempts, policy):
         action, reasons = "hold", why
-    elif why := _spent(signals, attempts, policy):
+    elif why := _over_budget(signals, attempts, policy):
         action, reasons = "escalate", why
     else:
-        action, reasons = "retrain", [reason for told in called.values() for reason in told]
+        action, reasons = "retrain", [reason for found in called.values() for reason in found]
     return Decision.model_validate(
         {
             "action": action,
@@ -125,7 +125,7 @@ def _broken(signals: Signals) -> list[str]:
 
 
 def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
-    """What calls for training, by name, with its reasons."""
+    """The triggers for training by name, each with its reasons."""
     found = {}
     if policy.outcome_alert and signals.outcome == "alert":
         found["outcome"] = signals.outcome_reasons
@@ -142,23 +142,23 @@ def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
     return found
 
 
-def _quiet(signals: Signals) -> str:
-    told = f"the outcome is {signals.outcome}"
+def _no_trigger(signals: Signals) -> str:
+    words = f"the outcome is {signals.outcome}"
     if signals.excess is not None:
-        told += f" (excess {signals.excess:+.4f}, gap {signals.gap or 0:+.4f})"
+        words += f" (excess {signals.excess:+.4f}, gap {signals.gap or 0:+.4f})"
     if signals.drift != "quiet":
-        told += f"; drift alone (PSI {signals.prediction_psi:.3f}) is no reason to train"
-    return told
+        words += f"; drift alone (PSI {signals.prediction_psi:.3f}) is no reason to train"
+    return words
 
 
 def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
-    """Where the relation moved and training has not helped, or would not, a person looks."""
+    """Reasons to escalate: the relation moved, and retraining has not helped or would not."""
     if signals.diagnosed_act == "escalate":
         return [f"diagnosed: {signals.diagnosis}, which a refit does not surely repair"]
-    if (told := signals.refreshed) is not None and told.low > 0:
+    if (gain := signals.refreshed) is not None and gain.low > 0:
         return [
-            f"over {told.days} days the refreshes lost {told.point:+.4f} [{told.low:+.4f}, "
-            f"{told.high:+.4f}] against the champions before them"
+            f"over {gain.days} days the refreshes lost {gain.point:+.4f} [{gain.low:+.4f}, "
+            f"{gain.high:+.4f}] against the champions before them"
         ]
     refused = bool(attempts) and attempts[-1].result == "refused by the gate"
     moved = signals.diagnosis in ("concept shift", "both shifts")
@@ -169,7 +169,7 @@ def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
 
 
 def _forbidden(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
-    """Too soon, or too few labels: each with what was found and what is wanted."""
+    """Reasons to hold: the cooldown or too few labels, each with its figure and its limit."""
     found = []
     if attempts:
         last = attempts[-1]
@@ -186,8 +186,8 @@ def _forbidden(signals: Signals, attempts: list[Attempt], policy: Policy) -> lis
     return found
 
 
-def _spent(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
-    """Whether the budget of trainings is spent: then training is not what helps."""
+def _over_budget(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+    """The reason to escalate if the training budget is spent."""
     days, most = policy.budget.days, policy.budget.trainings
     recent = [a for a in attempts if a.trained and _days(signals.at, a.at) < days]
     if len(recent) < most:
@@ -196,12 +196,12 @@ def _spent(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[st
 
 
 def _days(now: str, then: str) -> int:
-    """Whole days from one date to another, whatever the hours."""
+    """Whole days from one date to another, ignoring the hours."""
     return (pd.Timestamp(now[:10]) - pd.Timestamp(then[:10])).days
 
 
-class Asked(Record):
-    """A check as it was written down: all that is needed to decide again."""
+class PolicyCheck(Record):
+    """A journaled check: everything that is needed to replay its decision."""
 
     signals: Signals
     attempts: list[Attempt]
@@ -209,10 +209,10 @@ class Asked(Record):
     decision: Decision
 
 
-def replayed(asked: Iterable[Asked]) -> list[str]:
-    """The instants of checks whose decision does not come out again; none where all do."""
+def differing_decisions(checks: Iterable[PolicyCheck]) -> list[str]:
+    """The instants of checks whose replayed decision differs from the recorded one."""
     return [
         one.signals.at
-        for one in asked
+        for one in checks
         if decide(one.signals, one.attempts, one.policy) != one.decision
     ]

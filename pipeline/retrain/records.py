@@ -1,4 +1,4 @@
-"""What `make repair` asks of what was served, told and decided: stores, logs, labels, evidence."""
+"""The checks of `make repair` on online stores, the request log, labels, moves and evidence."""
 
 import contextlib
 import sqlite3
@@ -17,8 +17,8 @@ from pipeline.retrain import journal
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
-from pipeline.retrain.signals import Watch, labels_lost
-from pipeline.retrain.windows import DECISIONS, Moved
+from pipeline.retrain.signals import Monitor, missing_labels
+from pipeline.retrain.windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT
@@ -32,7 +32,7 @@ _COLUMNS = [column.name for column in log.TABLE.columns]
 
 
 def online_stores() -> Iterator[Finding]:
-    """Online stores in files; each is made again from the views of the features."""
+    """Online stores in files; each can be materialized again from the feature views."""
     url = load(ServeConfig).online_url.get_secret_value()
     if not url.startswith(_SQLITE):
         return
@@ -50,7 +50,7 @@ def online_stores() -> Iterator[Finding]:
 
 
 def request_log() -> Iterator[Finding]:
-    """The log of answers: of a broken one, what can still be read."""
+    """The request log; from a broken one, the readable answers are kept."""
     url = load(ServeConfig).log_url.get_secret_value()
     path = Path(url.removeprefix(_SQLITE))
     if not (url.startswith(_SQLITE) and path.is_file() and (wrong := damage(path))):
@@ -66,7 +66,7 @@ def request_log() -> Iterator[Finding]:
 
 
 def _readable(path: Path) -> list[tuple[object, ...]]:
-    """The answers at the beginning of a log, up to the first page that is broken."""
+    """The answers of a log up to its first broken page."""
     found: list[tuple[object, ...]] = []
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     with (
@@ -78,7 +78,7 @@ def _readable(path: Path) -> list[tuple[object, ...]]:
 
 
 def last_served() -> tuple[str, str]:
-    """The release that answered last as champion, and when, by the request log; "" if none did."""
+    """The last release that served as champion, and when, by the request log; "" if none."""
     path = Path(load(ServeConfig).log_url.get_secret_value().removeprefix(_SQLITE))
     if not path.is_file() or damage(path):
         return "", ""
@@ -88,7 +88,7 @@ def last_served() -> tuple[str, str]:
 
 
 def _begin_log(path: Path) -> None:
-    """The new log has its rows before it takes the broken one's place."""
+    """Replace a broken log by a new one, which is filled before it takes the place."""
     rows, new = _readable(path), own_temporary(path)
     log.prepare(f"{_SQLITE}{new}")
     marks = ", ".join("?" * len(_COLUMNS))
@@ -99,7 +99,7 @@ def _begin_log(path: Path) -> None:
 
 
 def labels(known: list[Entry]) -> Iterator[Finding]:
-    """The label ledger against the journal, which counted what each day brought."""
+    """The label ledger against the journal, which counted each day's labels."""
     path = label_ledger.LEDGER
     try:
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
@@ -126,10 +126,10 @@ def labels(known: list[Entry]) -> Iterator[Finding]:
 
 
 def _wrong_labels(path: Path) -> str:
-    """Why the label ledger does not hold what the journal counted; "" where it does."""
+    """The label ledger's fault, measured against the journal's counts; "" if it has none."""
     wrong = damage(path) if path.is_file() and path.stat().st_size else ""
     try:
-        return wrong or labels_lost(label_ledger.received())
+        return wrong or missing_labels(label_ledger.read_events())
     except ArtifactTampered as refusal:
         return str(refusal).partition(";")[0]
 
@@ -140,18 +140,15 @@ def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
     if year is None:
         return
     began = pd.Timestamp(known[0].move.at).tz_convert(ZONE)
-    watch = Watch(year, label_ledger.received())
+    monitor = Monitor(year, label_ledger.read_events())
     for day in days:
-        watch.receive(f"{began:%Y-%m-%d}", day)
+        monitor.receive(f"{began:%Y-%m-%d}", day)
 
 
 def calendar_moves() -> Iterator[Finding]:
-    """The moves of the calendar: lines that say what moved from where to where."""
-    lines = (
-        DECISIONS.read_text(encoding="utf-8", errors="replace").splitlines()
-        if (DECISIONS.is_file())
-        else []
-    )
+    """The record of calendar moves; unreadable lines are dropped."""
+    text = DECISIONS.read_text(encoding="utf-8", errors="replace") if DECISIONS.is_file() else ""
+    lines = text.splitlines()
     good = [line for line in lines if _is_move(line)]
     if len(good) < len(lines):
         yield Finding(
@@ -166,7 +163,7 @@ def calendar_moves() -> Iterator[Finding]:
 
 def _is_move(line: str) -> bool:
     try:
-        Moved.model_validate_json(line)
+        CalendarMove.model_validate_json(line)
     except ValidationError:
         return False
     return True
@@ -178,7 +175,7 @@ def _keep_lines(lines: list[str]) -> None:
 
 
 def evidence(known: list[Entry]) -> Iterator[Finding]:
-    """What decided a rollout, by the digest that the ledger holds; nothing makes it again."""
+    """The evidence behind rollout decisions, by the ledger's digests; it cannot be rebuilt."""
     for entry in known:
         for name, sealed in entry.move.evidence.items():
             path = ROLLOUT / entry.move.rollout / name

@@ -1,7 +1,8 @@
-"""What of the state is broken, what still stands and what rebuilds it: shown first, done with YES.
+"""Repair of broken state: each fault, the intact evidence, and the step that rebuilds the file.
 
-Nothing is deleted: a broken file is moved aside under a name with .broken, and what replaces it
-comes from something whole, with the evidence for it. docs/state.md lists every file.
+The proposal is printed first and carried out with YES. Nothing is deleted: a broken file is moved
+aside under a name with .broken, and its replacement comes from an intact source. docs/state.md
+lists every file.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, locations, release, release_loader, versions
 from pipeline.retrain import journal
-from pipeline.retrain.chains import chain
+from pipeline.retrain.chains import check_chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
 from pipeline.rollout.state import alone
@@ -26,28 +27,28 @@ from pipeline.shared.errors import ArtifactTampered
 
 _CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
 _MOST = 50
-"""Repairs in one run: far more than there are files, so that none is tried forever."""
+"""Repairs in one run: far more than there are files, so that no repair loops forever."""
 
 
 def repair(yes: bool = False) -> str:
-    """Show what is broken and what would rebuild it; with `yes` do it, one file after another.
+    """List broken files and how to rebuild them; with `yes` rebuild them one after another.
 
     Raises:
-        ArtifactTampered: something is left that nothing here rebuilds, or was not repaired.
-        RolloutRefused: a rollout goes on, which writes what would be repaired.
+        ArtifactTampered: a file is left that cannot be rebuilt here, or a repair failed.
+        RolloutRefused: a rollout is in progress, which writes the same files.
     """
     with contextlib.ExitStack() as until_over:
         if yes:
             until_over.enter_context(alone())
-        return _repaired(yes)
+        return _repair_all(yes)
 
 
-def _repaired(yes: bool) -> str:
+def _repair_all(yes: bool) -> str:
     done: list[str] = []
     while found := _first(findings(), yes):
         act = found[0].act
         if not yes or act is None:
-            return _told(found, done, yes)
+            return _proposal(found, done, yes)
         if len(done) == _MOST:
             raise ArtifactTampered(
                 f"{len(done)} repaired, as many as in one run, and {found[0].file} is broken yet: "
@@ -62,13 +63,13 @@ def _repaired(yes: bool) -> str:
 
 
 def _first(found: Iterator[Finding], yes: bool) -> list[Finding]:
-    """Everything that is broken, what can be repaired first; to do it, one is enough."""
+    """All findings, the repairable ones first; to repair, only the first."""
     every = sorted(found, key=lambda finding: finding.act is None)
     return every[:1] if yes and every and every[0].act else every
 
 
-def _told(found: list[Finding], done: list[str], yes: bool) -> str:
-    """The proposal, or what is left over."""
+def _proposal(found: list[Finding], done: list[str], yes: bool) -> str:
+    """The proposal; with `yes` the refusal that names the files that are left."""
     lines = [f"{number}. {one.words}" for number, one in enumerate(found, 1)]
     can = sum(one.act is not None for one in found)
     counted = f"{len(found)} broken, {can} of them can be repaired here"
@@ -82,13 +83,13 @@ def _told(found: list[Finding], done: list[str], yes: bool) -> str:
 
 
 def findings() -> Iterator[Finding]:
-    """What is broken, in the order in which it is repaired: the ledger comes first."""
+    """All findings in the order of repair: the ledger comes first."""
     config = load(RegisterConfig)
     for path, what in _CHAINS.items():
-        yield from chain(path, what)
+        yield from check_chain(path, what)
     known = _readable_ledger()
     if known is None:
-        return  # who is champion, and so all that follows, is asked of it
+        return  # it names the champion, on which all that follows depends
     registry = list(_registry(config, known))
     yield from registry
     if not registry and versions.exists(config):
@@ -119,12 +120,12 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     wrong = damage(path) if path.is_file() else "it is gone"
     if not (
         wrong := wrong
-        or registry_rebuild.unreadable(config)
-        or registry_rebuild.lacks(config, known)
+        or registry_rebuild.read_error(config)
+        or registry_rebuild.missing_champion(config, known)
     ):
         return
     kept = registry_rebuild.kept_releases(config)
-    made = registry_rebuild.versions(known, kept)
+    made = registry_rebuild.restorable_versions(known, kept)
     can = bool(known) and int(rollout_ledger.champion(known[-1].move).version) in made
 
     def again() -> None:
@@ -160,7 +161,7 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
 
 
 def _versions(config: RegisterConfig) -> Iterator[Finding]:
-    """Versions whose papers or model are not what was registered, and whole copies of them."""
+    """Registered versions whose files were changed, and intact copies of them."""
     for version in versions.registry_contents(config).versions.values():
         if not (wrong := release_loader.registry_fault(config, version)):
             continue
@@ -183,7 +184,7 @@ def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -
 
 
 def _releases(config: RegisterConfig) -> Iterator[Finding]:
-    """Exported releases that are not what was exported: the registry has them."""
+    """Exported releases whose files were changed; the registry has the originals."""
     for folder in release.exported_releases():
         if not (wrong := release_loader.export_fault(folder)):
             continue
@@ -193,10 +194,10 @@ def _releases(config: RegisterConfig) -> Iterator[Finding]:
             wrong,
             f"version {can} in the registry is this release, whole" if can else "no whole copy",
             "export it again" if can else f"a backup's; nothing serves from it: {START_AGAIN}",
-            partial(_again, folder, can) if can else None,
+            partial(_export_again, folder, can) if can else None,
         )
 
 
-def _again(folder: Path, number: str) -> None:
+def _export_again(folder: Path, number: str) -> None:
     set_aside(folder)
     release_loader.export(number)

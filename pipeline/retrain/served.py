@@ -1,7 +1,7 @@
-"""What users were answered in the replay: each flight by whoever the ledger says served it then.
+"""The predictions that users got in the replay: each by the release that the ledger says served.
 
-Only part of the traffic goes over HTTP; the answers to all of it are computed from the same rows by
-the same release, flight by flight: within a canary by Envoy's own hash of the flight's name.
+Only part of the traffic goes over HTTP. All predictions are computed from the same rows by the same
+release, flight by flight; within a canary Envoy's own hash of the flight's name picks the arm.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hou
 
 @dataclass
 class Year:
-    """The flights of a window, by T, with what was known of them and, later, what came of them."""
+    """The flights of a window ordered by T, with features as known at T, and their outcomes."""
 
     frame: pd.DataFrame
     day: np.ndarray
@@ -31,7 +31,7 @@ class Year:
 
     @classmethod
     def of(cls, window: Window) -> "Year":
-        """The year's flights within a window; made once, kept in state/."""
+        """Load the year's flights within a window; computed once, then cached in state/."""
         frame = flights(window)
         base = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
             flight=frame["name"], request_id="batch/" + frame["name"], source="batch"
@@ -39,36 +39,36 @@ class Year:
         return cls(frame, days_of(frame["name"]), base)
 
     def risk(self, release: str) -> np.ndarray:
-        """What a release says of every flight."""
+        """A release's risk for every flight."""
         if release not in self._risk:
             self._risk[release] = load_release(release).model.predict(self.frame)
         return self._risk[release]
 
     def between(self, first: str, last: str) -> np.ndarray:
-        """Which flights leave on the days from the first to the last, both included."""
+        """A mask of the flights that leave from the first to the last day, both included."""
         return np.asarray((self.day >= first) & (self.day <= last))
 
-    def scored(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
-        """Some flights as one release answers them."""
+    def predict(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
+        """One release's predictions for the chosen flights."""
         return self.base[chosen].assign(
             version=side.version, release=side.release, risk=self.risk(side.release)[chosen]
         )
 
-    def answered(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
-        """Some flights as they were answered; those before the first release are left out."""
+    def predictions(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
+        """The predictions served for the chosen flights; none before the first release."""
         parts = []
         at = self.frame["predict_at"]
-        for move, until in _reigns(known):
+        for move, until in _periods(known):
             served = chosen & (at > pd.Timestamp(move.at)).to_numpy()
             if until is not None:
                 served &= (at <= pd.Timestamp(until.at)).to_numpy()
-            parts += [self.scored(side, part) for side, part in self._sides(move, served)]
+            parts += [self.predict(side, part) for side, part in self._sides(move, served)]
         nobody = self.base[:0].assign(version="", release="", risk=0.0)
         whole = pd.concat([part for part in parts if len(part)] or [nobody])
         return whole.sort_values(["predict_at", "flight"], ignore_index=True)
 
     def _sides(self, move: Move, served: np.ndarray) -> Iterator[tuple[Side, np.ndarray]]:
-        """Whoever answers after a move, each with its flights."""
+        """The sides that serve after a move, each with the mask of its flights."""
         whole = [arm for arm, share in move.shares.items() if share == WHOLE]
         if whole or not served.any():
             yield _side(move, whole[0] if whole else "champion"), served
@@ -87,16 +87,16 @@ def _side(move: Move, arm: str) -> Side:
     return side
 
 
-def _reigns(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
-    """Every move with the one that ends what it began."""
+def _periods(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
+    """Every move with the next one, which ends its period."""
     moves = [entry.move for entry in known]
     return zip(moves, [*moves[1:], None], strict=True)
 
 
 def serves_all(known: list[Entry]) -> tuple[Side, str]:
-    """Who serves all of the traffic now, and the first whole day of it (New York).
+    """The side that serves all traffic now, and the first whole day of it (New York).
 
-    Within a rollout it is the one who served before.
+    During a rollout it is the side that served before.
     """
     side, since = known[0].move.champion, known[0].move.at
     for entry in known:

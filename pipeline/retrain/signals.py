@@ -1,7 +1,7 @@
-"""What is known at a check: outcomes whose labels have come, feeds, drift; each as of an instant.
+"""The signals of a check, as of an instant: performance on labelled flights, feeds, drift.
 
-Labels come through the label ledger, as files of the day before at 10:00 UTC; no outcome is read
-from anywhere else. Every figure here could have been had at that instant.
+Labels come only through the label ledger, as files of the day before at 10:00 UTC. Every figure
+here could have been computed at that instant.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,16 @@ import pandas as pd
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.inputs import psi as windows
-from pipeline.monitor.monitored_model import live
+from pipeline.monitor.monitored_model import live_champion
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.label_ledger import LEDGER, receive, received
-from pipeline.monitor.performance.performance import Alert, alerted
+from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
+from pipeline.monitor.performance.performance import Alert, check_alert
 from pipeline.monitor.predictions import RISK, days_of
-from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.policy import Refreshed, Signals
-from pipeline.retrain.refresh_gain import refreshed
+from pipeline.retrain.policy import RefreshGain, Signals
+from pipeline.retrain.refresh_gain import refresh_gain
 from pipeline.retrain.served import Year, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -37,91 +36,91 @@ from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_parquet
 
 FEED = Path("state/retrain/feed")
-"""Where the label files of the days arrive."""
+"""The folder in which the daily label files arrive."""
 Feed = Callable[[Year, str, pd.Timestamp], pd.DataFrame | None]
-"""What the source has sent of a day by an instant; None: nothing yet."""
+"""Returns the label file of a day that the source has sent by an instant; None: nothing yet."""
 DAY = pd.Timedelta(days=1)
 _RECENT = 7
-"""Days of answers that are held against a broken feed at a check."""
+"""Days of predictions that a check searches for a broken feed."""
 
 
-def published(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
-    """The label file of a day as its source sends it: whole, at 10:00 UTC of the next."""
-    told = labels.daily(year.frame[year.day == day])
-    told = told[told["arrived_at"] <= now]
-    return told.drop(columns="arrived_at") if len(told) else None
+def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
+    """The complete label file of a day, sent by its source at 10:00 UTC of the next."""
+    events = labels.daily(year.frame[year.day == day])
+    events = events[events["arrived_at"] <= now]
+    return events.drop(columns="arrived_at") if len(events) else None
 
 
 @dataclass
-class Watch:
-    """What has been told so far, and the day up to which it was looked at."""
+class Monitor:
+    """Monitoring within the loop: the label events received so far, and the signals from them."""
 
     year: Year
-    told: pd.DataFrame
-    feed: Feed = published
+    label_events: pd.DataFrame
+    feed: Feed = daily_file
 
     @classmethod
-    def begun(cls, year: Year, feed: Feed = published) -> "Watch":
-        """With everything that the label ledger holds.
+    def from_ledger(cls, year: Year, feed: Feed = daily_file) -> "Monitor":
+        """Start with all events of the label ledger.
 
         Raises:
-            ArtifactTampered: it holds less than the journal counted.
+            ArtifactTampered: the ledger holds less than the journal counted.
         """
-        told = received()
-        if lost := labels_lost(told):
+        events = read_events()
+        if lost := missing_labels(events):
             raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
-        return cls(year, told, feed)
+        return cls(year, events, feed)
 
     def receive(self, first: str, day: str) -> int:
-        """Take in the label files that have come by 10:00 UTC after a day; how many labels it got.
+        """Receive label files that have arrived by 10:00 UTC after a day; return how many labels.
 
-        Those of days since `first` that had not come when they were due are asked for again. A file
-        that was taken in before adds nothing.
+        Files of days since `first` that were late are requested again. A file that was received
+        before adds nothing.
         """
         now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
-        known = set(days_of(self.told["flight"]))
+        known = set(days_of(self.label_events["flight"]))
         due = [f"{one:%Y-%m-%d}" for one in pd.date_range(first, day)]
         for late in [one for one in due if one not in known]:
             if (file := self.feed(self.year, late, now)) is not None:
-                self._taken_in(late, file, now)
-        return int((self.told["arrived_at"] == now).sum())
+                self._add_file(late, file, now)
+        return int((self.label_events["arrived_at"] == now).sum())
 
-    def _taken_in(self, day: str, file: pd.DataFrame, now: pd.Timestamp) -> None:
+    def _add_file(self, day: str, file: pd.DataFrame, now: pd.Timestamp) -> None:
         path = FEED / f"{day}.parquet"
         write_parquet(path, file)
         receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.told.dtypes)
-            self.told = pd.concat([self.told, new], ignore_index=True)
+            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.label_events.dtypes)
+            self.label_events = pd.concat([self.label_events, new], ignore_index=True)
 
-    def outcome(self, known: list[Entry], now: pd.Timestamp) -> Alert:
-        """The cheap rule on the newest days that the one who serves now has served alone."""
+    def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
+        """The cheap performance rule on the newest days that the current champion served alone."""
         rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
         newest = now - LABELS_COMPLETE
         first = max(since, f"{newest - (rule.window_days - 1) * DAY:%Y-%m-%d}")
-        rows = self.year.answered(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
+        rows = self.year.predictions(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
         rows = rows[rows["release"] == side.release]
-        return alerted(rows, self._told_of(rows), now, rule)
+        return check_alert(rows, self._events_of(rows), now, rule)
 
-    def _told_of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """What was told of some flights; of others it would be called unasked for."""
-        return self.told[self.told["flight"].isin(rows["flight"])]
+    def _events_of(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The label events of some flights; events of others would count as unrequested."""
+        return self.label_events[self.label_events["flight"].isin(rows["flight"])]
 
     def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
-        """Everything that the policy is asked by, at a check."""
-        version, window = live()
+        """All signals that the policy decides from, at a check."""
+        version, window = live_champion()
         side, since = serves_all(known)
-        alert, config = self.outcome(known, now), load(MonitorConfig)
+        alert, config = self.performance_alert(known, now), load(MonitorConfig)
         age = self._age_hours(now)
-        trained = self.year.scored(side, self.year.between(window.first, window.last))
+        trained = self.year.predict(side, self.year.between(window.first, window.last))
         psi, status = self._drift(known, trained, now, config)
         return Signals(
             at=f"{now:%Y-%m-%dT%H:%MZ}",
             champion=version.number,
             trained_until=window.last,
             served_since=since,
-            fresh_labels=int((days_of(self.told["flight"]) > window.last).sum()),
+            fresh_labels=int((days_of(self.label_events["flight"]) > window.last).sum()),
             outcome=alert.status,
             outcome_reasons=alert.reasons,
             excess=alert.figures.excess,
@@ -132,85 +131,84 @@ class Watch:
             skew=skew,
             prediction_psi=psi,
             drift=status,
-            refreshed=self._refreshed(known, now),
+            refreshed=self._refresh_gain(known, now),
         )
 
-    def _refreshed(self, known: list[Entry], now: pd.Timestamp) -> Refreshed | None:
-        """What the refreshes of the newest weeks changed, by labels that have come."""
+    def _refresh_gain(self, known: list[Entry], now: pd.Timestamp) -> RefreshGain | None:
+        """The effect of the refreshes of the newest weeks, by the labels that have arrived."""
         first = f"{now - load(RetrainConfig).policy.refreshed_days * DAY:%Y-%m-%d}"
-        recent = self.told[days_of(self.told["flight"]) >= first]
-        return refreshed(self.year, known, recent, load(EvaluateConfig).bootstrap)
+        recent = self.label_events[days_of(self.label_events["flight"]) >= first]
+        return refresh_gain(self.year, known, recent, load(EvaluateConfig).bootstrap)
 
     def _age_hours(self, now: pd.Timestamp) -> float | None:
-        if not len(self.told):
+        if not len(self.label_events):
             return None
-        return round(float((now - self.told["arrived_at"].max()) / pd.Timedelta(hours=1)), 2)
+        return round(
+            float((now - self.label_events["arrived_at"].max()) / pd.Timedelta(hours=1)), 2
+        )
 
     def _recent(self, known: list[Entry], now: pd.Timestamp, days: int) -> pd.DataFrame:
-        """The answers of so many days before the day of `now`."""
+        """The predictions of so many days before the day of `now`."""
         first, last = (f"{now - back * DAY:%Y-%m-%d}" for back in (days, 1))
-        return self.year.answered(known, self.year.between(first, last))
+        return self.year.predictions(known, self.year.between(first, last))
 
     def _broken(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
     ) -> list[str]:
-        """Feeds that look broken in the last week, and labels that disagree with the flags."""
-        checks = data_quality.looked(
+        """Failed data-quality checks of the last week, and labels that disagree with the proxy."""
+        checks = data_quality.check_quality(
             trained, self._recent(known, now, _RECENT), config.tripwires, now
         )
-        told = [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in data_quality.failed(checks)]
-        weeks = label_agreement(self._flagged(now), config.outcome)
-        return told + [
+        failed = data_quality.failures(checks)
+        weeks = label_agreement(self._labels_with_proxy(now), config.outcome)
+        return [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in failed] + [
             f"labels of {w.carrier} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
             f"limit {config.outcome.min_agreement:g}"
             for w in weeks
             if w.trusted is False
         ]
 
-    def _flagged(self, now: pd.Timestamp) -> pd.DataFrame:
-        """The labels of the last four weeks beside the departure-late flags known by now."""
+    def _labels_with_proxy(self, now: pd.Timestamp) -> pd.DataFrame:
+        """The labels of the last four weeks beside the departure-late proxy as known by now."""
         frame = self.year.frame
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
         chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
-        recent = self.told[days_of(self.told["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"]
+        recent = self.label_events[
+            days_of(self.label_events["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"
+        ]
         table = labels.fold(recent).table
         return table.assign(**{LABEL: table["late"], PROXY: table["flight"].map(flags)})
 
     def _drift(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
     ) -> tuple[float | None, Literal["quiet", "warn", "alert"]]:
-        """The predictions' PSI of trailing days against the training window, and what it calls for.
+        """The predictions' PSI of trailing days against the training window, and its status.
 
-        As `make monitor` has it: an alert only if it lasts. A promotion begins it anew.
+        As in `make monitor`, an alert only if it lasts. A promotion restarts the trailing days.
         """
-        told, (side, since) = config.trailing, serves_all(known)
-        rows = self._recent(known, now, 2 * told.window_days)
+        rule, (side, since) = config.trailing, serves_all(known)
+        rows = self._recent(known, now, 2 * rule.window_days)
         rows = rows[(rows["release"] == side.release) & (days_of(rows["flight"]) >= since)]
         days = days_of(rows["flight"])
-        if len(np.unique(days)) < told.min_days:
+        if len(np.unique(days)) < rule.min_days:
             return None, "quiet"
-        bins = windows.binned(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
-        before = windows.counted(trained, days_of(trained["flight"]), bins)
-        after = windows.counted(rows, days, bins)
+        bins = windows.make_bins(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
+        before = windows.count_bins(trained, days_of(trained["flight"]), bins)
+        after = windows.count_bins(rows, days, bins)
         number = after.days.astype("datetime64[D]").astype("int64")
-        back = range(told.persist_looks - 1, -1, -1)
-        looks = [int(number[-1]) - told.every_days * n for n in back]
-        looks = [look for look in looks if look - int(number[0]) + 1 >= told.min_days]
-        psi = windows.psi(before, after, windows.trailing(number, looks, told.window_days))[:, 0]
+        back = range(rule.persist_looks - 1, -1, -1)
+        looks = [int(number[-1]) - rule.every_days * n for n in back]
+        looks = [look for look in looks if look - int(number[0]) + 1 >= rule.min_days]
+        psi = windows.psi(before, after, windows.trailing(number, looks, rule.window_days))[:, 0]
         found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
         assert found.status != "report", "predictions have limits"
         return found.looks[-1], found.status
 
 
-def labels_lost(told: pd.DataFrame) -> str:
-    """What the label ledger lacks of what the journal counted; "" where it lacks nothing."""
+def missing_labels(events: pd.DataFrame) -> str:
+    """The difference if the label ledger holds less than the journal counted; else ""."""
     counted = sum(int(e.told["labels"]) for e in journal.events() if e.kind == "day")
-    if len(told) >= counted:
+    if len(events) >= counted:
         return ""
-    return f"it holds {len(told):,} labels, the journal counted {counted:,}"
-
-
-def who_serves() -> list[Entry]:
-    """The ledger, which says who serves since when."""
-    return rollout_ledger.entries()
+    return f"it holds {len(events):,} labels, the journal counted {counted:,}"

@@ -1,7 +1,7 @@
-"""The calendar moves on: more days have arrived, and the windows of the configs follow them.
+"""Calendar moves: when more days have arrived, the windows of the configs follow them.
 
-The newest days stay out of what the gate judges; what goes live is then fitted again with them.
-Whether it is time to train is not asked here (`policy`).
+The newest days are held out for the gate; the refit that goes live learns from them as well.
+Whether to retrain is decided in `policy`.
 """
 
 import re
@@ -29,7 +29,7 @@ from pipeline.shared.files import write_text
 DECISIONS = RETRAIN / "decisions.jsonl"
 LAST_MONTH = "2013-12"
 SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
-"""What moves, in the order in which it is written: the calendar's own month comes last."""
+"""The configs that move, in the order of writing: the calendar's own month comes last."""
 
 _NOTHING = "null"
 Moves = dict[str, dict[str, str]]
@@ -39,8 +39,8 @@ Moves = dict[str, dict[str, str]]
 Why = Literal["asked", "scheduled", "put back"]
 
 
-class Moved(Record):
-    """One move of the calendar: a month by name or the next one, and what moved from where to."""
+class CalendarMove(Record):
+    """One move of the calendar: its month, its reason, and each key's old and new value."""
 
     month: str
     why: Why
@@ -48,17 +48,17 @@ class Moved(Record):
 
 
 def month_after(arrived: str, asked: str | None) -> str:
-    """What arrives: the month after the last, or the month or the day that was asked for.
+    """The month that arrives next, or the month or day given as `asked`.
 
     Raises:
-        WrongMonth: it is none, it has arrived already, or the replayed year does not have it.
+        WrongMonth: it is not a date, has arrived already, or is not in the replayed year.
     """
     is_whole = clock.last_day(arrived) == clock.last_day(arrived[:7])
     month = str(pd.Period(arrived[:7], freq="M") + int(is_whole)) if asked is None else asked
     if not _is_date(month):
         raise WrongMonth(
-            f"{month!r} is no month as 2013-05 and no day as 2013-05-12 is; run `make retrain "
-            "AS_OF=2013-05`"
+            f"{month!r} is neither a month such as 2013-05 nor a day such as 2013-05-12; run "
+            "`make retrain AS_OF=2013-05`"
         )
     if clock.last_day(month) <= clock.last_day(arrived):
         raise WrongMonth(
@@ -81,12 +81,12 @@ def _is_date(text: str) -> bool:
 
 
 def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
-    """Every key that follows the calendar, when `as_of` is what has arrived: a month or a day.
+    """The values of every key that follows the calendar, once data to `as_of` have arrived.
 
-    `learned` is the last day that the champion learned from: no day up to it is judged on.
+    `learned` is the last training day of the champion: no day up to it is in the held-out window.
 
     Raises:
-        ConfigError: no day would be left to learn from.
+        ConfigError: no training day would be left.
     """
     newest = pd.Timestamp(clock.last_day(as_of))
     held_out = newest - pd.Timedelta(days=config.holdout_days - 1)
@@ -109,18 +109,18 @@ def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Mo
 
 
 def _first(config: RetrainConfig, newest: pd.Timestamp) -> pd.Timestamp:
-    """The first day that is learned from; never one of those that only warm the features up."""
+    """The first training day; never one of the days that only warm the features up."""
     begins = pd.Timestamp(config.first_training_day)
     if config.window_days is None:
         return begins
     return max(begins, newest - pd.Timedelta(days=config.window_days - 1))
 
 
-def edited(text: str, changes: dict[str, str]) -> str:
-    """A config's text with other values of some keys; everything else stays as it is written."""
+def edit(text: str, changes: dict[str, str]) -> str:
+    """Change the values of some keys in a config's text; everything else stays as written."""
     places = [(_scalar(yaml.compose(text), key.split(".")), to) for key, to in changes.items()]
     for node, to in sorted(places, key=lambda place: -place[0].start_mark.index):
-        # A day without quotes would be no text to YAML.
+        # YAML would parse a day without quotes as a date.
         quote = node.style or ('"' if isinstance(yaml_files.parse(to), date) else "")
         quote = "" if to == _NOTHING else quote
         start, end = node.start_mark.index, node.end_mark.index
@@ -156,19 +156,19 @@ def run(as_of: str | None = None) -> str:
 
 
 def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
-    """Bring every window to `as_of`; where they are there already, nothing is written.
+    """Bring every window to `as_of`; nothing is written if they are there already.
 
-    `learned` is the last day that the champion learned from.
+    `learned` is the last training day of the champion.
     """
     moves = windows(load(RetrainConfig), as_of, learned)
     _write(moves, why)
     return moves
 
 
-def back(as_of: str) -> None:
-    """Undo the move to `as_of` if it was the last: its data never came."""
-    told = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
-    last = _move(told[-1]) if told else None
+def undo(as_of: str) -> None:
+    """Undo the move to `as_of` if it was the last and its data never arrived."""
+    lines = DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.is_file() else []
+    last = _move(lines[-1]) if lines else None
     if last is None or last.month != as_of or last.why == "put back":
         return
     moves: Moves = {section.stage: {} for section in SECTIONS}
@@ -179,9 +179,9 @@ def back(as_of: str) -> None:
         _write(moves, "put back")
 
 
-def _move(line: str) -> Moved:
+def _move(line: str) -> CalendarMove:
     try:
-        return Moved.model_validate_json(line)
+        return CalendarMove.model_validate_json(line)
     except ValidationError as error:
         raise ArtifactTampered(f"{DECISIONS} ends in no move of the calendar; {REPAIR}") from error
 
@@ -193,32 +193,32 @@ def _write(moves: Moves, why: Why) -> None:
         return
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
-    *moved, (calendar, moved_on) = [_checked(section, moves) for section in SECTIONS]
+    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in SECTIONS]
     for path, text in moved:
         write_text(path, text)
     _record(decision)
     write_text(calendar, moved_on)
 
 
-def _checked(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
-    """A config's new text, which is one that its stage would load."""
+def _new_text(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
+    """A config's path and new text, validated as its stage would load it."""
     path = CONFIGS / f"{section.stage}.yaml"
-    text = edited(path.read_text(encoding="utf-8"), moves[section.stage])
+    text = edit(path.read_text(encoding="utf-8"), moves[section.stage])
     section.model_validate(yaml_files.parse(text))
     return path, text
 
 
-def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> Moved:
+def _decision(before: dict[str, StageConfig], moves: Moves, why: Why) -> CalendarMove:
     moved = {
         f"{stage}.{key}": (old, to)
         for stage, changes in moves.items()
         for key, to in changes.items()
         if (old := _value(before[stage], key)) != to
     }
-    return Moved(month=moves["ingest"]["as_of"], why=why, moved=moved)
+    return CalendarMove(month=moves["ingest"]["as_of"], why=why, moved=moved)
 
 
-def _record(decision: Moved) -> None:
-    """Add a decision to those before it; a kill right after this leaves one more than was done."""
-    told = DECISIONS.read_text(encoding="utf-8") if DECISIONS.is_file() else ""
-    write_text(DECISIONS, f"{told}{decision.model_dump_json()}\n")
+def _record(decision: CalendarMove) -> None:
+    """Append a decision; a kill right after it leaves one more than was carried out."""
+    before = DECISIONS.read_text(encoding="utf-8") if DECISIONS.is_file() else ""
+    write_text(DECISIONS, f"{before}{decision.model_dump_json()}\n")

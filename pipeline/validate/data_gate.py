@@ -1,4 +1,4 @@
-"""The data gate: every snapshot is judged, and all are accepted or none."""
+"""The data gate: it validates every snapshot, and accepts all or none."""
 
 import os
 import sys
@@ -27,16 +27,16 @@ from pipeline.shared.files import (
 )
 
 TABLES = ("flights", "weather")
-# Great Expectations imports jsonschema, which would compile a grammar of IRIs for a second, only
-# because a tool of the audit brings one: nothing here reads an IRI. See docs/adr/0016.
+# Great Expectations imports jsonschema, which would compile a grammar of IRIs for a second because
+# an audit tool installs one; no IRI is read here. See docs/adr/0016.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def read_snapshot(snapshot: Snapshot) -> pd.DataFrame:
-    """A snapshot's rows, once they are those that its manifest describes.
+    """Read a snapshot's rows and check them against its manifest.
 
     Raises:
-        ArtifactMissing: the file is not there or is not Parquet.
+        ArtifactMissing: the file is missing or is not Parquet.
         SnapshotChanged: its bytes or its content have another hash.
     """
     path = snapshot_path(INGEST, snapshot.table, snapshot.month)
@@ -56,10 +56,10 @@ def _require_same(path: Path, kind: str, found: str, expected: str) -> None:
 
 
 def read_snapshots(manifest: Manifest) -> dict[tuple[str, str], pd.DataFrame]:
-    """Every snapshot by table and month, both tables for each month that has arrived.
+    """Read every snapshot by table and month: both tables for each month that has arrived.
 
     Raises:
-        ArtifactMissing: a month lacks a table, or a file is not there.
+        ArtifactMissing: a month lacks a table, or a file is missing.
     """
     listed: dict[tuple[str, str], Snapshot] = {(s.table, s.month): s for s in manifest.snapshots}
     first = min((month for _, month in listed), default=manifest.as_of)
@@ -82,12 +82,12 @@ def run() -> str:
     """Judge every snapshot that has arrived; accept them all, or refuse and accept none.
 
     Raises:
-        DataRejected: a month breaks a rule that refuses; the report says which, and by how much.
+        DataRejected: a month breaks a refusing rule; the message names the rule and both numbers.
     """
     config = load(ValidateConfig)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     snapshots = read_snapshots(manifest)
-    # Great Expectations reads this when it is imported, which only happens here: it takes seconds.
+    # Great Expectations reads this on import, which takes seconds and happens only here.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from pipeline.shared import expectations
     from pipeline.validate import judge, report
@@ -99,12 +99,13 @@ def run() -> str:
     for table in TABLES:
         stored = {path.stem for path in (VALIDATE / table).glob("*.parquet")}
         refused = {j.month for j in judgements if j.table == table and j.refusals}
-        # What was accepted of a month once does not outlive its refusal or its departure.
+        # Earlier accepted rows of a month do not outlive its refusal or its departure.
         _remove(table, stored - {month for _, month in snapshots} | refused)
     if any(judgement.refusals for judgement in judgements):
         raise DataRejected(report.refusal(judgements))
     for judgement in judgements:
-        write_parquet(snapshot_path(VALIDATE, judgement.table, judgement.month), judgement.accepted)
+        path = snapshot_path(VALIDATE, judgement.table, judgement.month)
+        write_parquet(path, judgement.accepted_rows)
     write_parquet(report.QUARANTINE, report.quarantine(judgements))
     write_json(VALIDATE / "metrics.json", report.metrics(judgements))
-    return report.closing(judgements)
+    return report.summary(judgements)

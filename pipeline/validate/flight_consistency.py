@@ -1,9 +1,9 @@
-"""What flights must agree with: their own columns, the flights of that day, and what was known.
+"""Consistency of flights: with their own columns, the day's other flights, and other months.
 
-A limit on a column or on a month cannot see a fault that keeps the column's distribution, such as
-carriers that changed their names with each other, or one that lasts for some days. Here each row is
-held against itself, and each day, origin and part of the day against the others. A column of NaN
-has nothing to say: too few flights, or nothing known to hold them against.
+A limit on a column or a month misses a fault that keeps the column's distribution, such as two
+carriers with swapped names, or one that lasts for a few days. So each row is compared with itself,
+and each day, origin and part of the day with the others. A measure is NaN where there are too few
+flights, or no other month to compare with.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,22 +13,22 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from pipeline.validate.groups import of_group
+from pipeline.validate.groups import group_value
 
 MIN_FLIGHTS = 25
-"""A share or a median of fewer flights says little."""
+"""The fewest flights for a share or a median."""
 MIN_DAYS = 7
-"""Days that say what is usual in a month."""
+"""The fewest days for a month's usual volume."""
 FIRST_HOURS = [0, 9, 13, 17, 21]
-"""The hours in which the parts of a day begin."""
-_each = partial(of_group, least=MIN_FLIGHTS)
+"""The first hour of each part of the day."""
+_each = partial(group_value, least=MIN_FLIGHTS)
 _ROUTE = ["origin", "dest"]
 _DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
-class Known:
-    """What other months say: who flies which aircraft and route, how long and how far it is."""
+class OtherMonths:
+    """The other months' aircraft, routes and flight numbers, with usual distances and air times."""
 
     aircraft: set[tuple[str, str]]
     routes: set[tuple[str, str, str]]
@@ -37,20 +37,20 @@ class Known:
     air_time: pd.Series
 
     @classmethod
-    def beside(
+    def for_month(
         cls, month: str, flights: Mapping[str, pd.DataFrame], reference: Iterable[str]
-    ) -> "Known | None":
-        """What is known of a month: what the reference months and all months before it say."""
+    ) -> "OtherMonths | None":
+        """The reference months and all months before a month, without the month itself."""
         always = set(reference)
-        return cls.of(
+        return cls.from_months(
             rows
             for other, rows in flights.items()
             if other != month and (other in always or other < month)
         )
 
     @classmethod
-    def of(cls, months: Iterable[pd.DataFrame]) -> "Known | None":
-        """What the flights of other months say together; None where there are none."""
+    def from_months(cls, months: Iterable[pd.DataFrame]) -> "OtherMonths | None":
+        """Summarize the flights of several months; None if there are none."""
         tables = list(months)
         if not tables:
             return None
@@ -70,13 +70,13 @@ def _pairs(tables: list[pd.DataFrame], columns: list[str]) -> set[tuple]:  # typ
     return set(pd.concat(each).itertuples(index=False, name=None))
 
 
-def measures(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
-    """All that a month of flights is held to, beside each row; what `known` lacks is left out."""
+def measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+    """All consistency measures, a column each; those that need other months only if `known`."""
     return row_gaps(rows, known) | day_shares(rows, known) | volumes(rows)
 
 
-def row_gaps(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
-    """How far each flight is from what its own columns say: minutes, hours and miles."""
+def row_gaps(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+    """Gaps between columns of the same flight, in minutes, hours and miles."""
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
     early = published - rows["sched_dep_utc"].dt.floor("h")
     there = (rows["arr_utc"] - rows["dep_utc"]).dt.total_seconds() / 60
@@ -88,12 +88,12 @@ def row_gaps(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
         "ground_minutes": there - rows["air_time"],
     }
     if known is not None:
-        gaps["distance_gap"] = rows["distance"] - _of_route(rows, known.distance)
+        gaps["distance_gap"] = rows["distance"] - _usual_of_route(rows, known.distance)
     return gaps
 
 
 def _clock_gap(rows: pd.DataFrame, side: str) -> pd.Series:
-    """The actual clock time less scheduled one and delay, at most half a day either way."""
+    """Actual clock time less scheduled time and delay, at most half a day either way."""
     actual, scheduled = (_minutes(rows[name]) for name in (f"{side}_time", f"sched_{side}_time"))
     gap = actual - scheduled - rows[f"{side}_delay"]
     return (gap + _DAY_MINUTES / 2) % _DAY_MINUTES - _DAY_MINUTES / 2
@@ -103,13 +103,13 @@ def _minutes(clock_time: pd.Series) -> pd.Series:
     return clock_time // 100 * 60 + clock_time % 100
 
 
-def _of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
+def _usual_of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
     names = pd.MultiIndex.from_frame(rows[_ROUTE])
     return pd.Series(usual.reindex(names).to_numpy(), index=rows.index)
 
 
-def day_shares(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
-    """Of each flight's day: shares, medians and ranks that a sound day keeps within limits."""
+def day_shares(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+    """Shares, medians and ranks of each flight's day, which a sound day keeps within limits."""
     both = rows["arr_delay"] - rows["dep_delay"]
     late, left_late = rows["arr_delay"] >= 15, rows["dep_delay"] >= 15
     agrees = (late == left_late).astype("float64").where(both.notna())
@@ -120,19 +120,19 @@ def day_shares(rows: pd.DataFrame, known: Known | None) -> dict[str, pd.Series]:
         "late_both_ways": _each(agrees, origin_day, "mean"),
         "delay_rank_correlation": _rank_correlation(rows),
         "diverted_that_day": _each(diverted, origin_day, "mean"),
-        "same_as_another_day": _each(_repeated(rows), [rows["day"]], "mean"),
-        "aircraft_elsewhere": _each(_overlapping(rows), [rows["day"]], "mean"),
+        "same_as_another_day": _each(_is_repeated(rows), [rows["day"]], "mean"),
+        "aircraft_elsewhere": _each(_is_overlapping(rows), [rows["day"]], "mean"),
     }
-    return shares | ({} if known is None else _against_known(rows, known))
+    return shares | ({} if known is None else _against_other_months(rows, known))
 
 
-def _against_known(rows: pd.DataFrame, known: Known) -> dict[str, pd.Series]:
+def _against_other_months(rows: pd.DataFrame, known: OtherMonths) -> dict[str, pd.Series]:
     day = [rows["day"]]
     aircraft = _is_in(rows, ["tailnum", "carrier"], known.aircraft)
     flown_before = rows["tailnum"].isin({tail for tail, _ in known.aircraft})
     lone = ~_is_in(rows, ["carrier", "flight", *_ROUTE], known.numbers)
     days = rows.groupby(["carrier", "flight", *_ROUTE])["day"].transform("nunique")
-    ratio = rows["air_time"] / _of_route(rows, known.air_time)
+    ratio = rows["air_time"] / _usual_of_route(rows, known.air_time)
     new = ~_is_in(rows, ["carrier", *_ROUTE], known.routes)
     others = (flown_before & ~aircraft).astype("float64")
     return {
@@ -150,7 +150,7 @@ def _is_in(rows: pd.DataFrame, columns: list[str], known: set) -> pd.Series:  # 
 
 
 def _rank_correlation(rows: pd.DataFrame) -> pd.Series:
-    """Spearman's, of departure and arrival delays on each day."""
+    """Spearman's rank correlation of departure and arrival delays on each day."""
     flown = rows.dropna(subset=["dep_delay", "arr_delay"])
     ranks = flown.groupby("day")[["dep_delay", "arr_delay"]].rank().assign(day=flown["day"])
     found = {
@@ -161,16 +161,16 @@ def _rank_correlation(rows: pd.DataFrame) -> pd.Series:
     return rows["day"].map(found).astype("float64")
 
 
-def _repeated(rows: pd.DataFrame) -> pd.Series:
-    """Whether the same flight took off, landed and flew at the same minutes on another day."""
+def _is_repeated(rows: pd.DataFrame) -> pd.Series:
+    """Whether a flight has the same departure, arrival and air time on another day."""
     columns = ["carrier", "flight", *_ROUTE, "dep_time", "arr_time", "air_time"]
     flown = rows["air_time"].notna()
     twice = rows.duplicated(columns, keep=False) & ~rows.duplicated([*columns, "day"], keep=False)
     return twice.astype("float64").where(flown)
 
 
-def _overlapping(rows: pd.DataFrame) -> pd.Series:
-    """Whether an aircraft left before it had landed from the flight before."""
+def _is_overlapping(rows: pd.DataFrame) -> pd.Series:
+    """Whether an aircraft departed before it landed from its previous flight."""
     flown = rows.dropna(subset=["tailnum", "dep_utc", "arr_utc"]).sort_values(
         ["tailnum", "dep_utc"], kind="stable"
     )
@@ -179,7 +179,7 @@ def _overlapping(rows: pd.DataFrame) -> pd.Series:
 
 
 def volumes(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """Flights of an origin, and of a part of its day, as shares of that month's usual number."""
+    """Flights of an origin, and of a part of its day, as shares of the month's usual number."""
     part = pd.Series(np.searchsorted(FIRST_HOURS, rows["hour"], side="right"), index=rows.index)
     found = {"origin_volume": _volume(rows, [rows["origin"]], 1)}
     for days in (1, 3, 7):
@@ -188,9 +188,9 @@ def volumes(rows: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _volume(rows: pd.DataFrame, cell: list[pd.Series], days: int) -> pd.Series:
-    """The lowest share of any cell on each row's day, a mean over so many days up to it.
+    """The lowest share of any cell on each row's day, averaged over so many days up to it.
 
-    The lowest, since a cell without flights has no row to say so.
+    The lowest, since a cell without flights has no row of its own.
     """
     every = range(1, int(rows["day"].max()) + 1)
     table = rows.groupby([rows["day"], *cell]).size().unstack(list(range(1, len(cell) + 1)))

@@ -1,4 +1,4 @@
-"""Snapshots and their rules: what each rule found in which month, and which months are refused."""
+"""Judge snapshots by their rules: the outcome of each rule, and the months refused."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,20 +8,20 @@ import pandas as pd
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.expectations import RuleResult, plain, run_rules
 from pipeline.validate import rules as suites
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import OtherMonths
 
 
 @dataclass(frozen=True)
 class Judgement:
     """All outcomes for one snapshot; `reference` are the months that it was compared with.
 
-    `measured` are the rows with what the rules asked for beside them.
+    `measured_rows` are the rows with the columns that the rules need.
     """
 
     table: str
     month: str
     rows: pd.DataFrame
-    measured: pd.DataFrame
+    measured_rows: pd.DataFrame
     reference: list[str]
     outcomes: list[RuleResult]
 
@@ -32,18 +32,18 @@ class Judgement:
 
     @property
     def quarantines(self) -> list[RuleResult]:
-        """The failed rules that set rows aside."""
+        """The failed rules that quarantine rows."""
         return [o for o in self.outcomes if not o.passed and o.action == "quarantine"]
 
     @property
-    def quarantined(self) -> list[int]:
-        """The positions of the rows that are set aside, each once."""
+    def quarantined_rows(self) -> list[int]:
+        """The positions of the quarantined rows, each once."""
         return sorted({position for o in self.quarantines for position in o.positions})
 
     @property
-    def accepted(self) -> pd.DataFrame:
-        """The rows that no rule set aside."""
-        return self.rows.drop(index=self.quarantined).reset_index(drop=True)
+    def accepted_rows(self) -> pd.DataFrame:
+        """The rows that no rule quarantined."""
+        return self.rows.drop(index=self.quarantined_rows).reset_index(drop=True)
 
 
 def judge(
@@ -53,22 +53,22 @@ def judge(
     rows: pd.DataFrame,
     reference: dict[str, pd.DataFrame],
     limits: ValidateConfig,
-    known: Known | None = None,
+    known: OtherMonths | None = None,
 ) -> Judgement:
-    """One snapshot against its rules; where the schema fails, the others have no meaning.
+    """Judge one snapshot by its rules; if the schema fails, the others are not run.
 
-    `known` is what other months say of aircraft and routes; None where nothing can.
+    `known` are aircraft and routes of other months; None if there are none.
     """
     name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
     found = run_rules(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
     compared = pd.concat(reference.values()) if reference else None
-    measured = suites.measured(table, rows, known)
+    measured = suites.add_measures(table, rows, known)
     rules = [
         rule
         for rule in suites.rules(table, month, compared, limits)
-        # What other months are needed for is not measured without any.
+        # Measures that need other months are missing without any.
         if getattr(rule, "column", "year") in measured
     ]
     found += run_rules(context, f"{name} values", measured, rules)
@@ -78,7 +78,7 @@ def judge(
     return judgement
 
 
-def _share_aside(rule: str, share: float, positions: list[int], limit: float) -> RuleResult:
+def _share_outcome(rule: str, share: float, positions: list[int], limit: float) -> RuleResult:
     return RuleResult(
         rule=rule,
         columns=[],
@@ -92,26 +92,26 @@ def _share_aside(rule: str, share: float, positions: list[int], limit: float) ->
 
 
 def _quarantined_share(judgement: Judgement, limit: float) -> RuleResult:
-    aside = judgement.quarantined
+    aside = judgement.quarantined_rows
     share = len(aside) / max(len(judgement.rows), 1)
-    return _share_aside("quarantined-share", share, aside, limit)
+    return _share_outcome("quarantined-share", share, aside, limit)
 
 
 def _quarantined_share_of_day(judgement: Judgement, limit: float) -> RuleResult:
-    """Of the day that lost the largest share; `positions` are the rows that it lost."""
+    """The largest share that a day lost; `positions` are the rows of that day."""
     day, aside = judgement.rows["day"], pd.Series(0.0, index=judgement.rows.index)
-    aside.iloc[judgement.quarantined] = 1.0
+    aside.iloc[judgement.quarantined_rows] = 1.0
     shares = aside.groupby(day).mean()
     worst = shares.idxmax() if len(shares) else 0
-    lost = [p for p in judgement.quarantined if day.iloc[p] == worst]
+    lost = [p for p in judgement.quarantined_rows if day.iloc[p] == worst]
     share = float(shares.max()) if len(shares) else 0.0
-    return _share_aside("quarantined-share-of-day", share, lost, limit)
+    return _share_outcome("quarantined-share-of-day", share, lost, limit)
 
 
 def judge_all(
     context: Any, snapshots: dict[tuple[str, str], pd.DataFrame], limits: ValidateConfig
 ) -> list[Judgement]:
-    """Every snapshot, each against the reference months of its table other than itself."""
+    """Judge every snapshot against the reference months of its table other than itself."""
     judgements = []
     flights = {
         month: rows
@@ -124,6 +124,7 @@ def judge_all(
             for other in limits.reference
             if table == "flights" and other != month and other in flights
         }
-        known = Known.beside(month, flights, limits.reference) if table == "flights" else None
+        months = flights if table == "flights" else {}
+        known = OtherMonths.for_month(month, months, limits.reference)
         judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements

@@ -1,4 +1,4 @@
-"""What the judgements say to others: the report, the quarantine, and the words of a refusal."""
+"""The outputs of validation: the report, the quarantine table, and the refusal's message."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline.validate.rules import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
-_TOLD_IN_FULL = 5
+_FULL_LINES = 5
 _LIMIT_WORDS = {
     "min_value": "at least",
     "max_value": "at most",
@@ -21,7 +21,7 @@ _LIMIT_WORDS = {
 
 
 def report(judgements: list[Judgement]) -> dict[str, Any]:
-    """Every rule on every snapshot with what it found and allowed; no identifier, no clock."""
+    """Every rule on every snapshot with its figure and its limit; no identifier, no clock."""
     return {
         "verdict": "refused" if any(j.refusals for j in judgements) else "accepted",
         "snapshots": [
@@ -30,7 +30,7 @@ def report(judgements: list[Judgement]) -> dict[str, Any]:
                 "month": judgement.month,
                 "verdict": "refused" if judgement.refusals else "accepted",
                 "rows": len(judgement.rows),
-                "quarantined": len(judgement.quarantined),
+                "quarantined": len(judgement.quarantined_rows),
                 "reference": judgement.reference,
                 "rules": [_entry(outcome) for outcome in judgement.outcomes],
             }
@@ -52,7 +52,7 @@ def _entry(outcome: RuleResult) -> dict[str, Any]:
 
 
 def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
-    """One row for each rule that each row set aside breaks, as text, whatever the table."""
+    """One row, as text, for each rule that a quarantined row of any table breaks."""
     lines = [
         (
             judgement.table,
@@ -70,7 +70,7 @@ def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
 
 
 def _values(judgement: Judgement, position: int, columns: list[str]) -> str:
-    row = judgement.measured.iloc[[position]]
+    row = judgement.measured_rows.iloc[[position]]
     return " ".join(f"{column}={_text(row[column].iloc[0])}" for column in columns)
 
 
@@ -81,13 +81,13 @@ def _text(value: Any) -> str:
 
 
 def refusal(judgements: list[Judgement]) -> str:
-    """Why months are refused: each broken rule with its numbers and an example row."""
+    """The refusal's message: each broken rule with its numbers and an example row."""
     broken = [(judgement, outcome) for judgement in judgements for outcome in judgement.refusals]
     refused = sorted({judgement.month for judgement, _ in broken})
-    lines = [f"  {_line(judgement, outcome)}" for judgement, outcome in broken[:_TOLD_IN_FULL]]
-    if len(broken) > _TOLD_IN_FULL:
-        rest = dict.fromkeys(f"{j.month} {j.table} {o.rule}" for j, o in broken[_TOLD_IN_FULL:])
-        lines.append(f"  and {len(broken) - _TOLD_IN_FULL} more: {', '.join(rest)}")
+    lines = [f"  {_line(judgement, outcome)}" for judgement, outcome in broken[:_FULL_LINES]]
+    if len(broken) > _FULL_LINES:
+        rest = dict.fromkeys(f"{j.month} {j.table} {o.rule}" for j, o in broken[_FULL_LINES:])
+        lines.append(f"  and {len(broken) - _FULL_LINES} more: {', '.join(rest)}")
     return "\n".join(
         [
             f"{len(refused)} of {len({j.month for j in judgements})} month(s) refused "
@@ -117,21 +117,21 @@ def _line(judgement: Judgement, outcome: RuleResult) -> str:
 
 
 def metrics(judgements: list[Judgement]) -> dict[str, int]:
-    """How much was judged, accepted and set aside, as numbers."""
+    """The counts of snapshots, checks, and accepted and quarantined rows."""
     accepted = {
-        table: sum(len(j.rows) - len(j.quarantined) for j in judgements if j.table == table)
+        table: sum(len(j.rows) - len(j.quarantined_rows) for j in judgements if j.table == table)
         for table in KEYS
     }
     return {
         **accepted,
         "snapshots": len(judgements),
         "checks": sum(len(j.outcomes) for j in judgements),
-        "quarantined": sum(len(j.quarantined) for j in judgements),
+        "quarantined": sum(len(j.quarantined_rows) for j in judgements),
     }
 
 
-def closing(judgements: list[Judgement]) -> str:
-    """The stage's closing line: how much was judged, accepted and set aside."""
+def summary(judgements: list[Judgement]) -> str:
+    """The stage's summary line: the counts of accepted and quarantined rows."""
     found = metrics(judgements)
     return (
         f"{found['snapshots']} snapshots pass {found['checks']:,} checks; {found['flights']:,} "

@@ -1,8 +1,8 @@
 """The rules that a month of data must pass, as Great Expectations expectations.
 
-A rule says what its failure does. `refuse`: the month is not what it claims to be, and nobody can
-tell which of its rows are right. `quarantine`: single rows are wrong, and the month is good without
-them. Numbers are in configs/validate.yaml; what the columns are and mean is here.
+Each rule names its action. `refuse`: the month is not what it claims to be, so none of its rows can
+be trusted. `quarantine`: single rows are wrong, and the month is good without them. Limits are in
+configs/validate.yaml; the columns and their types are here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.expectations import Column, Rules, gxe, quarantine, refuse
 from pipeline.validate import flight_consistency, weather_consistency
-from pipeline.validate.flight_consistency import Known
+from pipeline.validate.flight_consistency import OtherMonths
 
 TYPES = {
     "flights": {
@@ -64,7 +64,7 @@ TYPES = {
         "observed_utc": "datetime64[us, UTC]",
     },
 }
-"""Every column of a snapshot in its order; whole numbers cannot be null, so the type says it."""
+"""Every column of a snapshot in order; integers cannot be null, so their type implies it."""
 KEYS = {"flights": FLIGHT_KEY, "weather": WEATHER_KEY}
 NEVER_NULL = {
     "flights": ["carrier", "origin", "dest", "time_hour", "sched_dep_utc", "sched_arr_utc"],
@@ -73,7 +73,7 @@ NEVER_NULL = {
 
 
 def schema_rules(table: str, present: Iterable[str]) -> Rules:
-    """What every other rule presupposes: the columns, their order, types and nulls."""
+    """The schema rules, which all others presuppose: columns, their order, types and nulls."""
     types, known = TYPES[table], set(present)
     return [
         gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(types), **refuse("columns")),
@@ -91,12 +91,12 @@ def schema_rules(table: str, present: Iterable[str]) -> Rules:
 
 
 def fits_schema(table: str, rows: pd.DataFrame) -> bool:
-    """Whether a snapshot has the columns and types that it needs to serve as a reference."""
+    """Whether a snapshot has the columns and types to serve as a reference."""
     return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TYPES[table]
 
 
-def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
-    """A snapshot with what the rules on volume, lateness and agreement need beside each row."""
+def add_measures(table: str, rows: pd.DataFrame, known: OtherMonths | None = None) -> pd.DataFrame:
+    """Add the columns that the rules on volume, lateness and consistency need."""
     if table == "flights":
         added = {
             "late": ((rows["arr_delay"] >= 15) | rows["arr_delay"].isna()).astype("float64"),
@@ -108,16 +108,16 @@ def measured(table: str, rows: pd.DataFrame, known: Known | None = None) -> pd.D
         origin_day = rows["origin"] + " " + rows["day"].astype("str")
         added = {
             "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
-            # The last day may be short or absent: rule `fresh` says how much of it.
+            # The last day may be short or absent: rule `fresh` limits by how much.
             "origin_day": origin_day.mask(date.dt.is_month_end),
             **weather_consistency.measures(rows),
         }
-    # The copy lays the columns of a type side by side; each rule on a frame without that pays it.
+    # The copy consolidates the columns by type, or each rule would pay for it.
     return rows.assign(**added).copy()
 
 
 def rules(table: str, month: str, reference: pd.DataFrame | None, limits: ValidateConfig) -> Rules:
-    """Every rule for a month whose schema holds; `reference` is None where nothing can be one."""
+    """Every rule for a month whose schema holds; `reference` is None without other months."""
     agreed = limits.consistency
     if table == "weather":
         consistent = consistency_rules(agreed.weather_rows, agreed.weather_days)
@@ -131,7 +131,7 @@ def rules(table: str, month: str, reference: pd.DataFrame | None, limits: Valida
 
 
 def flight_month_rules(month: str, limits: ValidateConfig) -> Rules:
-    """That this is the month it claims to be: once, and whole."""
+    """Rules for a flight month: unique keys, the right month, and complete days."""
     least, most = limits.flights_a_day
     departed = Column("dep_delay").is_not_null()
     return [
@@ -153,7 +153,7 @@ def flight_month_rules(month: str, limits: ValidateConfig) -> Rules:
 
 
 def consistency_rules(rows: Mapping[Any, Range], days: Mapping[Any, Range]) -> Rules:
-    """That rows agree with themselves, and days with the other days, origins and tables."""
+    """Rules that rows agree with themselves, and days with other days, origins and tables."""
     within = [
         gxe.ExpectColumnValuesToBeBetween(
             column=column, min_value=low, max_value=high, **quarantine("row-agrees")
@@ -169,7 +169,7 @@ def consistency_rules(rows: Mapping[Any, Range], days: Mapping[Any, Range]) -> R
 
 
 def outcome_rules(limits: ValidateConfig) -> Rules:
-    """That no more flights were late or cancelled than a bad month has."""
+    """Rules that no more flights are late or cancelled than in a bad month."""
     return [
         gxe.ExpectColumnMeanToBeBetween(
             column="late", max_value=limits.max_late_share, **refuse("late-share")
@@ -181,7 +181,7 @@ def outcome_rules(limits: ValidateConfig) -> Rules:
 
 
 def flight_row_rules(limits: ValidateConfig) -> Rules:
-    """That each flight is possible, alone and across its columns."""
+    """Rules that each flight is possible, in each column and across them."""
     departed, cancelled = Column("dep_delay").is_not_null(), Column("dep_delay").is_null()
     return [
         _one_of("origin", ORIGINS),
@@ -208,12 +208,12 @@ def flight_row_rules(limits: ValidateConfig) -> Rules:
 
 
 def distribution_rules(reference: pd.DataFrame, limits: ValidateConfig) -> Rules:
-    """That a month looks like the reference months: in its categories, its means, its spreads."""
+    """Rules that a month resembles the reference months in categories, means and spreads."""
     divergences = [
         gxe.ExpectColumnKLDivergenceToBeLessThan(
             column=column,
             partition_object=_shares(reference[column]),
-            # What the reference months never held may appear, but has to stay rare.
+            # Categories that the reference months lack may appear, but must be rare.
             tail_weight_holdout=limits.unseen_share,
             threshold=threshold,
             **refuse("divergence"),
@@ -247,7 +247,7 @@ def _shares(column: pd.Series) -> dict[str, list[Any]]:
 
 
 def weather_month_rules(month: str, limits: ValidateConfig) -> Rules:
-    """That each origin has each hour once and each day nearly whole, and few values are missing."""
+    """Rules that each origin has unique hours, nearly whole days and few missing values."""
     least, most = limits.weather_hours_a_day
     origin_days = len(ORIGINS) * (len(_days(month)) - 1)
     return [
@@ -272,12 +272,12 @@ def weather_month_rules(month: str, limits: ValidateConfig) -> Rules:
 
 
 def weather_row_rules(limits: ValidateConfig) -> Rules:
-    """That each observation is possible; none compares months, since weather is the season."""
+    """Rules that each observation is possible; none compares months, since weather is seasonal."""
     return _in_range(limits.weather_ranges.items())
 
 
 def calendar_rules(month: str, instant: str, hours_to_end: float) -> Rules:
-    """That every row lies in the month, by New York's calendar, and the last one near its end."""
+    """Rules that every row lies in the month, by New York's calendar, and the last near its end."""
     first = pd.Timestamp(f"{month[:7]}-01", tz="America/New_York")
     end = pd.Timestamp(clock.last_day(month), tz="America/New_York") + pd.DateOffset(days=1)
     return [

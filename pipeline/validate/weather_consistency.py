@@ -1,9 +1,9 @@
-"""What weather must agree with: physics, the hours before, the other origins, and the sun.
+"""Consistency of weather: with physics, the hours before, the other origins, and the sun.
 
-Shifted by an hour, no value is impossible and no distribution moves. But pressure falls at all
-origins in the same hour, so that one origin's shift is seen within days; and where all origins move
-together, two clocks remain: it is warmest some hours after noon, and pressure has a tide twice a
-day. A column of NaN has nothing to say.
+Data shifted by an hour hold no impossible value and keep their distribution. But pressure falls at
+all origins in the same hour, so one origin's shift shows within days. Where all origins shift
+together, two clocks remain: the daily temperature wave, and the pressure tide twice a day. A
+measure is NaN where there are too few hours.
 """
 
 from functools import partial
@@ -12,26 +12,26 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.validate.groups import of_group
+from pipeline.validate.groups import group_value
 
 _HOUR = pd.Timedelta(hours=1)
 _VALUES = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure", "visib"]
 _COMPARED = ("temp", "dewp", "humid", "pressure", "wind_speed")
 MIN_HOURS = 12
-"""Hours of a day that a median, a share or a sum of squares needs."""
-_each = partial(of_group, least=MIN_HOURS)
+"""The fewest hours of a day for a median, a share or a sum of squares."""
+_each = partial(group_value, least=MIN_HOURS)
 LONGITUDE = -74.0
 STEP_DAYS, CLOCK_DAYS = 3, 15
-"""Days that the origins' steps are compared over, and that the sun's clock is read from."""
+"""Days over which origins are compared in step, and over which the sun's clock is read."""
 
 
 def measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """All that a month of weather is held to, beside each row."""
+    """All consistency measures of a month of weather, a column each."""
     return row_gaps(rows) | day_shares(rows)
 
 
 def row_gaps(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """How far each observation's columns are from what its other columns say."""
+    """Gaps between columns of the same observation."""
     local = rows["observed_utc"].dt.tz_convert("America/New_York")
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
     return {
@@ -43,7 +43,7 @@ def row_gaps(rows: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def day_shares(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """Of each observation's day and origin: what a sound day keeps within limits."""
+    """Shares and medians of each observation's day and origin, kept in limits by a sound day."""
     origin_day = [rows["origin"], rows["day"]]
     off = (rows["humid"] - relative_humidity(rows["temp"], rows["dewp"])).abs()
     missing = {
@@ -52,13 +52,13 @@ def day_shares(rows: pd.DataFrame) -> dict[str, pd.Series]:
     }
     shares = {
         "humidity_of_dew_point": _each(off, origin_day, "median"),
-        "same_as_hour_before": _same_everywhere(rows),
-        "same_as_day_before": _same_as_day_before(rows, origin_day),
+        "same_as_hour_before": _repeats_hour_before(rows),
+        "same_as_day_before": _repeats_day_before(rows, origin_day),
         "origin_out_of_step": _out_of_step(rows),
         "rain_in_dry_air": _rain_in_dry_air(rows),
         "hours_off_the_sun": _hours_off_the_sun(rows),
     }
-    return shares | missing | _apart(rows, origin_day) | _steps(rows)
+    return shares | missing | _distances(rows, origin_day) | _steps(rows)
 
 
 def relative_humidity(temp: pd.Series, dewp: pd.Series) -> pd.Series:
@@ -74,8 +74,8 @@ def _by_hour(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.reindex(pd.date_range(table.index.min(), table.index.max(), freq=_HOUR))
 
 
-def _same_everywhere(rows: pd.DataFrame) -> pd.Series:
-    """Hours of a day in which every origin repeats all that it said an hour before."""
+def _repeats_hour_before(rows: pd.DataFrame) -> pd.Series:
+    """Hours of a day in which every origin repeats all values of the hour before."""
     same = pd.DataFrame()
     for name in _VALUES:
         table = _by_hour(rows, name)
@@ -89,13 +89,13 @@ def _same_everywhere(rows: pd.DataFrame) -> pd.Series:
 
 
 def _by_day(by_hour: pd.DataFrame, how: Literal["sum", "mean"], least: int) -> pd.DataFrame:
-    """What the hours of each day come to, days without gaps; NaN where fewer have a value."""
+    """The hours aggregated by day, without gaps; NaN where fewer than `least` have a value."""
     group = by_hour.groupby(pd.DatetimeIndex(by_hour.index).tz_convert("America/New_York").day)
     days = group.agg(how).where(group.count() >= least)
     return days.reindex(range(1, int(days.index.max()) + 1))
 
 
-def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
+def _repeats_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
     """The share of an origin's hours that repeat temperature and dew point of the day before."""
     columns = ["origin", "observed_utc", "temp", "dewp"]
     before = rows[columns].drop_duplicates(columns[:2])
@@ -107,8 +107,8 @@ def _same_as_day_before(rows: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:
     return _each(share, keys, "mean")
 
 
-def _apart(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
-    """How far an origin is from the middle one of the three, the median hour of a day."""
+def _distances(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
+    """The distance of an origin from the median of the three, as the median hour of a day."""
     at = rows.groupby("observed_utc")
     all_there = at["origin"].transform("nunique") == 3
     apart = {}
@@ -119,7 +119,7 @@ def _apart(rows: pd.DataFrame, keys: list[pd.Series]) -> dict[str, pd.Series]:
 
 
 def _steps(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """How far the mean of a day over all origins is from that of the day before."""
+    """The absolute change of a day's mean over all origins from the day before."""
     means = rows.groupby("day")[["temp", "dewp", "pressure"]].mean()
     steps = means.reindex(range(1, int(means.index.max()) + 1)).diff().abs()
     return {f"{name}_step": rows["day"].map(steps[name]) for name in steps}
@@ -140,7 +140,7 @@ def _out_of_step(rows: pd.DataFrame) -> pd.Series:
         squares = [((lagged - others) ** 2).where(there) for lagged in lags]
         days = _by_day(pd.concat(squares, axis=1, keys=(0, -1, 1)), "sum", least=MIN_HOURS)
         sums = days.rolling(STEP_DAYS).sum()
-        # Half a squared hPa keeps days on which nothing moved from saying much.
+        # Half a squared hPa damps days on which the pressure hardly moved.
         ratio = (sums[0] + 0.5) / (sums[[-1, 1]].min(axis=1) + 0.5)
         here = rows["origin"] == origin
         found[here] = np.log(rows.loc[here, "day"].map(ratio))
@@ -155,13 +155,14 @@ def _rain_in_dry_air(rows: pd.DataFrame) -> pd.Series:
 
 
 def _hours_off_the_sun(rows: pd.DataFrame) -> pd.Series:
-    """How many hours the clocks of temperature and pressure are from where they usually are.
+    """Hours by which the daily waves of temperature and pressure differ from the usual.
 
     Temperature's daily wave and pressure's half-daily one (the atmosphere's solar tide) are read by
     solar time from fifteen days up to each; the mean of both says how late the hours are.
     """
     off = [
-        _late_by(_by_hour(rows, name).mean(axis=1), waves, usual) for name, waves, usual in CLOCKS
+        _hours_late(_by_hour(rows, name).mean(axis=1), waves, usual)
+        for name, waves, usual in CLOCKS
     ]
     late = sum(off[1:], off[0]) / len(off)
     return rows["day"].map(late)
@@ -171,8 +172,8 @@ CLOCKS = [("temp", 1, 14.1), ("pressure", 2, 8.6)]
 """A column, its waves in a day, and the solar hour of their crest from January to June."""
 
 
-def _late_by(values: pd.Series, waves: int, usual: float) -> pd.Series:
-    """Hours by which a wave's crest is later than usual, by day, from the days up to it."""
+def _hours_late(values: pd.Series, waves: int, usual: float) -> pd.Series:
+    """Hours by which a wave's crest is later than usual, by day, over the trailing days."""
     hours = pd.DatetimeIndex(values.index)
     whole = values.interpolate(limit=6)
     slow = whole.rolling(25, center=True, min_periods=20).mean()

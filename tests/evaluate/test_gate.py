@@ -14,8 +14,8 @@ from pipeline.evaluate import gate as evaluate
 from pipeline.evaluate.gate import (
     are_probabilities,
     beats,
-    compared,
-    fit_to_judge,
+    compare,
+    evidence_checks,
     holds_slice,
 )
 from pipeline.features.feature_table import ROWS
@@ -95,12 +95,12 @@ def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused(
     champion = np.where(labels == 1, 0.6, 0.4)
     better = np.where(labels == 1, 0.8, 0.2)
     worse_at_jfk = np.where(rows["origin"] == "JFK", 0.5, better)
-    checks = compared(rows, worse_at_jfk, {"champion": champion}, RULE, BOOTSTRAP)
+    checks = compare(rows, worse_at_jfk, {"champion": champion}, RULE, BOOTSTRAP)
     by_name = {check.name: check for check in checks}
     assert by_name["beats champion"].passed
     assert "origin JFK against champion" in {c.name for c in checks if not c.passed}
     assert not decide(checks)
-    assert decide(compared(rows, better, {"champion": champion}, RULE, BOOTSTRAP))
+    assert decide(compare(rows, better, {"champion": champion}, RULE, BOOTSTRAP))
     overall, slice_ = (
         by_name[f"{name} champion"].found for name in ("beats", "origin JFK against")
     )
@@ -111,7 +111,7 @@ def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused(
 def test_the_differences_are_of_scikit_learns_log_loss():
     rows = feature_rows(600)
     risk, other = np.random.default_rng(0).random((2, 600))
-    overall, *_, last = compared(rows, risk, {"champion": other}, RULE, BOOTSTRAP)
+    overall, *_, last = compare(rows, risk, {"champion": other}, RULE, BOOTSTRAP)
     gap = sklearn.metrics.log_loss(rows["late"], risk) - sklearn.metrics.log_loss(
         rows["late"], other
     )
@@ -126,7 +126,7 @@ def test_the_differences_are_of_scikit_learns_log_loss():
 def test_an_equal_challenger_does_not_beat_the_champion():
     rows = feature_rows(600)
     risk = np.random.default_rng(0).random(600)
-    overall, *rest = compared(rows, risk, {"champion": risk}, RULE, BOOTSTRAP)
+    overall, *rest = compare(rows, risk, {"champion": risk}, RULE, BOOTSTRAP)
     assert not overall.passed
     assert all(check.passed for check in rest)
 
@@ -137,7 +137,7 @@ def test_an_equal_challenger_does_not_beat_the_champion():
 def unfit(champion=None, days=31, **changes):
     config = load(EvaluateConfig)
     return [
-        c.name for c in fit_to_judge(config, training(**changes), champion, days) if not c.passed
+        c.name for c in evidence_checks(config, training(**changes), champion, days) if not c.passed
     ]
 
 

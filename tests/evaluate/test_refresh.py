@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate.gate import compared
+from pipeline.evaluate.gate import compare
 from pipeline.evaluate.refresh import (
     NOT_MUCH_WORSE,
     NOT_WORSE,
@@ -86,8 +86,8 @@ def test_for_a_refresh_baselines_are_reported_and_veto_nothing():
     labels = rows["late"].to_numpy()
     ours, champion = np.where(labels == 1, 0.6, 0.4), np.where(labels == 1, 0.55, 0.45)
     others = {"champion": champion, "hour_rate": np.where(labels == 1, 0.9, 0.1)}
-    change = compared(rows, ours, others, SLICES, GATE.bootstrap)
-    refresh = compared(rows, ours, others, SLICES, GATE.bootstrap, RULE)
+    change = compare(rows, ours, others, SLICES, GATE.bootstrap)
+    refresh = compare(rows, ours, others, SLICES, GATE.bootstrap, RULE)
     assert not decide(change)
     assert decide(refresh)
     assert [c.name for c in refresh if c.name == "beats hour_rate" and not c.passed]
@@ -100,8 +100,8 @@ def test_a_refresh_that_changes_nothing_passes_where_a_change_would_not():
     rows = feature_rows(1_200)
     risk = np.random.default_rng(0).random(1_200)
     same = {"champion": risk}
-    assert not decide(compared(rows, risk, same, SLICES, GATE.bootstrap))
-    assert decide(compared(rows, risk, same, SLICES, GATE.bootstrap, RULE))
+    assert not decide(compare(rows, risk, same, SLICES, GATE.bootstrap))
+    assert decide(compare(rows, risk, same, SLICES, GATE.bootstrap, RULE))
 
 
 def test_a_refresh_that_lost_a_slice_is_refused():
@@ -109,6 +109,6 @@ def test_a_refresh_that_lost_a_slice_is_refused():
     labels = rows["late"].to_numpy()
     champion, better = np.where(labels == 1, 0.6, 0.4), np.where(labels == 1, 0.8, 0.2)
     worse_at_jfk = np.where(rows["origin"] == "JFK", 0.5, better)
-    checks = compared(rows, worse_at_jfk, {"champion": champion}, SLICES, GATE.bootstrap, RULE)
+    checks = compare(rows, worse_at_jfk, {"champion": champion}, SLICES, GATE.bootstrap, RULE)
     failed = [c.name for c in checks if c.blocking and not c.passed]
     assert "origin JFK against champion" in failed

@@ -9,7 +9,7 @@ from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
 from pipeline.features.feature_table import ROWS
 from pipeline.features.names import flight_names
 from pipeline.features.windows import NEVER, minutes
-from pipeline.monitor.monitored_model import watched
+from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.predictions import flights
 from pipeline.monitor.report import looked
 from pipeline.records.request_log import Answer, opened, packed
@@ -90,7 +90,7 @@ def never() -> bytes:
 
 def the_champion() -> Any:
     """The small project's champion, if March is new to it."""
-    return watched(MARCH.first)
+    return load_champion(MARCH.first)
 
 
 def seen() -> Any:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.features.definitions import ROLLING
 from pipeline.monitor import diagnose as monitor
 from pipeline.monitor.diagnose import SLOW, Finding, triage
-from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -44,7 +44,7 @@ def taken(concept=0.0, covariate=0.0, separation=0.5, identifiable=True, width=0
 
 def gain(point, width=0.005):
     ends = {"point": point, "low": point - width, "high": point + width}
-    return Gain(**ends, first="2013-04-17", last="2013-04-30", days=14, rows=13_000)
+    return RefitGain(**ends, first="2013-04-17", last="2013-04-30", days=14, rows=13_000)
 
 
 HELPS, HURTS = gain(-0.03), gain(0.01)

@@ -10,9 +10,9 @@ from pipeline.features.definitions import FEATURES, NUMERIC, REQUEST, ROLLING, V
 from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER, minutes
-from pipeline.monitor.explain import Explanation, Feature, _as_served, _why
+from pipeline.monitor.explain import Explanation, Feature, _difference, _without_stale
 from pipeline.monitor.explanation_report import explanation_report, text
-from pipeline.monitor.raw_events import behind, known_from, name_of, view_of
+from pipeline.monitor.raw_events import make_history, name_of, source_events, view_of
 from pipeline.shared.errors import RequestUnknown
 from tests import builders
 
@@ -33,12 +33,12 @@ def names(count):
 
 @pytest.fixture(scope="module", params=names(4))
 def known(request):
-    return known_from(FLIGHTS, WEATHER, request.param)
+    return make_history(FLIGHTS, WEATHER, request.param)
 
 
 @pytest.mark.parametrize("rolling", ROLLING, ids=lambda rolling: rolling.name)
 def test_behind_a_mean_are_as_many_flights_as_it_was_counted_from(known, rolling):
-    row, found = known.row(rolling.view), behind(known, rolling.name)
+    row, found = known.row(rolling.view), source_events(known, rolling.name)
     if row is None:
         assert found is None
         return
@@ -46,7 +46,7 @@ def test_behind_a_mean_are_as_many_flights_as_it_was_counted_from(known, rolling
     assert len(found.last) == min(3, found.events)
     at = [pd.Timestamp(seen.known_at) for seen in found.last]
     assert at == sorted(at, reverse=True)
-    assert all(one < known.asked["predict_at"].iloc[0] for one in at)
+    assert all(one < known.request["predict_at"].iloc[0] for one in at)
 
 
 def test_behind_all_means_together_are_as_many_flights_as_they_were_counted_from(
@@ -54,24 +54,24 @@ def test_behind_all_means_together_are_as_many_flights_as_they_were_counted_from
 ):
     rows = {rolling.name: known.row(rolling.view) for rolling in ROLLING}
     counted = {name: row[f"{name}_count"] for name, row in rows.items() if row is not None}
-    events = {name: behind(known, name).events for name in counted}
+    events = {name: source_events(known, name).events for name in counted}
     assert events == counted
-    flight = name_of(known.asked.iloc[0])
+    flight = name_of(known.request.iloc[0])
     told = f"outcomes behind the {len(events)} means of {flight}, as many as were counted"
     record_property(told, sum(events.values()))
 
 
 def test_what_is_behind_an_aircraft_and_the_weather_was_known_before_t(known):
     for name in ("aircraft_age", "humid"):
-        found = behind(known, name)
+        found = source_events(known, name)
         for seen in found.last if found else []:
-            assert pd.Timestamp(seen.known_at) < known.asked["predict_at"].iloc[0]
+            assert pd.Timestamp(seen.known_at) < known.request["predict_at"].iloc[0]
 
 
 def test_the_weather_behind_a_feature_is_its_value(known):
-    found = behind(known, "humid")
+    found = source_events(known, "humid")
     (seen,) = found.last
-    assert seen.told == {"humid": pytest.approx(known.asked["humid"].iloc[0])}
+    assert seen.told == {"humid": pytest.approx(known.request["humid"].iloc[0])}
 
 
 def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
@@ -81,8 +81,8 @@ def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
     flown = every[every["aircraft_age"].notna()].head(5)
     assert len(flown)
     for _, row in flown.iterrows():
-        one = known_from(FLIGHTS, WEATHER, name_of(row))
-        seen = behind(one, "aircraft_age").last
+        one = make_history(FLIGHTS, WEATHER, name_of(row))
+        seen = source_events(one, "aircraft_age").last
         landed = next(event for event in seen if event.of.endswith("landed"))
         at = minutes(pd.Series([pd.Timestamp(landed.known_at)]))[0]
         assert one.at - at == row["aircraft_age"]
@@ -90,18 +90,18 @@ def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
 
 
 def test_the_schedule_is_behind_what_the_request_brings(known):
-    assert [behind(known, name) for name in REQUEST] == [None] * len(REQUEST)
+    assert [source_events(known, name) for name in REQUEST] == [None] * len(REQUEST)
     assert {view_of(name) for name in NUMERIC} == {*VIEWS, "schedule"}
 
 
 def test_a_feature_that_is_none_is_an_error(known):
-    with pytest.raises(ValueError, match=f"is none of {len(FEATURES)} features"):
-        behind(known, "phase_of_the_moon")
+    with pytest.raises(ValueError, match=f"is not one of the {len(FEATURES)} features"):
+        source_events(known, "phase_of_the_moon")
 
 
 def test_a_flight_that_never_was_is_refused():
     with pytest.raises(RequestUnknown, match=r"no flight 2013-01-01/ZZ/1/EWR .*make explain"):
-        known_from(FLIGHTS, WEATHER, "2013-01-01/ZZ/1/EWR")
+        make_history(FLIGHTS, WEATHER, "2013-01-01/ZZ/1/EWR")
 
 
 AT = pd.Timestamp("2013-01-08 10:00Z")
@@ -119,16 +119,16 @@ AT = pd.Timestamp("2013-01-08 10:00Z")
     ],
 )
 def test_a_difference_is_said_with_both_values_and_when_they_were_known(value, logged, said):
-    found = _why("humid", value, logged, AT, NEVER)
+    found = _difference("humid", value, logged, AT, NEVER)
     assert found.startswith(said)
     assert bool(found) == bool(said)
 
 
 def test_what_was_withheld_as_stale_is_missing_and_nothing_else_is(known):
-    served = _as_served(known.asked, {"weather": STALE, "aircraft": "missing"})
+    served = _without_stale(known.request, {"weather": STALE, "aircraft": "missing"})
     assert np.isnan(served["humid"].iloc[0])
     others = [name for name in NUMERIC if view_of(name) not in ("weather",)]
-    assert served[others].equals(known.asked[others])
+    assert served[others].equals(known.request[others])
 
 
 def told(**changes):

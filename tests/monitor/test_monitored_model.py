@@ -9,13 +9,13 @@ import pytest
 from pipeline.features.definitions import FEATURES
 from pipeline.features.names import flight_names
 from pipeline.monitor.monitored_model import (
-    KEPT,
+    CACHE,
     labelled_before,
     month_after,
     month_window,
     out_of_fold,
 )
-from pipeline.monitor.monitored_model import watched as the_watched
+from pipeline.monitor.monitored_model import load_champion as the_watched
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.train import TrainConfig
@@ -48,7 +48,7 @@ def test_without_a_month_the_configured_window_is_watched():
     "month", ["", "2012-12", "2014-01", "2013-13", "2013-4", "2013-04-01", "April", "2013-04 ", "*"]
 )
 def test_what_is_no_month_of_the_year_is_refused_with_one_that_is(month):
-    with pytest.raises(WrongMonth, match=r"is no month .*`make monitor MONTH=2013-07`"):
+    with pytest.raises(WrongMonth, match=r"is not a month .*`make monitor MONTH=2013-07`"):
         month_window(month, load(MonitorConfig))
 
 
@@ -70,7 +70,7 @@ def test_a_label_that_came_at_the_instant_itself_was_not_known_before_it():
 
 @pytest.mark.slow
 def test_without_a_champion_there_is_nobody_to_watch_and_the_refusal_says_what_to_run(started):
-    with pytest.raises(RegistryRefused, match=r"has no champion to watch in .*`make run`"):
+    with pytest.raises(RegistryRefused, match=r"has no champion to monitor in .*`make run`"):
         the_watched()
 
 
@@ -86,8 +86,8 @@ def test_the_champion_is_watched_from_the_day_after_its_training_on(registered):
     champion = the_watched("2013-03-01")
     assert (champion.window.first, champion.window.last) == ("2013-01-08", "2013-02-28")
     assert champion.trained_until == pd.Timestamp("2013-03-01T00:00Z")
-    assert champion.answerer.version == "1"
-    assert champion.answerer.model.features == FEATURES
+    assert champion.scorer.version == "1"
+    assert champion.scorer.model.features == FEATURES
 
 
 @pytest.mark.slow
@@ -144,45 +144,45 @@ def test_every_flight_has_a_risk_between_0_and_1():
 def test_the_risk_of_days_unseen_is_worse_than_what_the_model_says_of_its_own(registered):
     champion = months.the_champion()
     late = champion.reference["late"].to_numpy()
-    own = champion.answerer.model.predict(champion.reference)
-    loss = [-np.log(np.where(late == 1, r, 1 - r)).mean() for r in (own, champion.unseen_risk)]
+    own = champion.scorer.model.predict(champion.reference)
+    loss = [-np.log(np.where(late == 1, r, 1 - r)).mean() for r in (own, champion.out_of_fold_risk)]
     assert loss[0] < loss[1]
 
 
 def kept():
-    return sorted(path.name for path in Path(KEPT).glob("unseen-*.parquet"))
+    return sorted(path.name for path in Path(CACHE).glob("unseen-*.parquet"))
 
 
 @pytest.fixture
 def once(registered):
     """A project in which the risk of days unseen was asked for; what was kept now says 0.5."""
-    rows = len(months.the_champion().unseen_risk)
+    rows = len(months.the_champion().out_of_fold_risk)
     (name,) = kept()
-    pd.DataFrame({"risk": np.full(rows, 0.5)}).to_parquet(KEPT / name)
+    pd.DataFrame({"risk": np.full(rows, 0.5)}).to_parquet(CACHE / name)
     return name
 
 
 @pytest.mark.slow
 def test_the_risk_of_days_unseen_is_made_once(once):
-    assert set(months.the_champion().unseen_risk) == {0.5}
+    assert set(months.the_champion().out_of_fold_risk) == {0.5}
     assert kept() == [once]
 
 
 @pytest.mark.slow
 def test_another_recipe_makes_it_anew(once):
     project.configure("train", **{"boosting.max_iter": 12})
-    assert set(months.the_champion().unseen_risk) != {0.5}
+    assert set(months.the_champion().out_of_fold_risk) != {0.5}
 
 
 @pytest.mark.slow
 def test_other_data_make_it_anew(once):
     rows = months.arrive()
     months.told(rows.assign(late=rows["late"].where(rows.index != 5, 1 - rows["late"])))
-    assert set(months.the_champion().unseen_risk) != {0.5}
+    assert set(months.the_champion().out_of_fold_risk) != {0.5}
 
 
 @pytest.mark.slow
 def test_another_champion_makes_it_anew(once):
     from dataclasses import replace
 
-    assert set(replace(months.the_champion(), digest="0" * 64).unseen_risk) != {0.5}
+    assert set(replace(months.the_champion(), digest="0" * 64).out_of_fold_risk) != {0.5}

@@ -9,7 +9,7 @@ import pytest
 from pipeline.monitor.diagnose import Finding
 from pipeline.monitor.diagnosis_report import diagnosis_report
 from pipeline.monitor.month_report import PICTURE, draw_month, month_report
-from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
@@ -80,7 +80,7 @@ def finding(**changes):
                 identifiable=True,
             )
         ],
-        "gain": Gain(
+        "gain": RefitGain(
             point=-0.01,
             low=-0.02,
             high=0.01,

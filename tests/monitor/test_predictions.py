@@ -5,8 +5,13 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
-from pipeline.monitor.explain import _newest_of
-from pipeline.monitor.predictions import by_hand, days_of, served, skewed
+from pipeline.monitor.explain import _newest_answer
+from pipeline.monitor.predictions import (
+    count_skew,
+    count_unknown_callers,
+    days_of,
+    served_predictions,
+)
 from pipeline.records import request_log
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -23,8 +28,8 @@ def flights(registered):
 
 
 def answered(flights):
-    return served(
-        flights, months.the_champion().answerer, load(ServeConfig).log_url.get_secret_value()
+    return served_predictions(
+        flights, months.the_champion().scorer, load(ServeConfig).log_url.get_secret_value()
     )
 
 
@@ -36,11 +41,11 @@ def by_flight(rows, flights, place):
 def test_without_a_log_every_flight_is_of_a_batch_with_the_champions_risk(flights):
     champion = months.the_champion()
     for log_url in (None, load(ServeConfig).log_url.get_secret_value()):
-        rows = served(flights, champion.answerer, log_url)
+        rows = served_predictions(flights, champion.scorer, log_url)
         assert rows["flight"].tolist() == flights["name"].tolist()
         assert rows["request_id"].tolist() == [f"batch/{name}" for name in flights["name"]]
         assert set(rows["source"]) == {"batch"}
-        assert np.array_equal(rows["risk"], champion.answerer.model.predict(flights).astype(float))
+        assert np.array_equal(rows["risk"], champion.scorer.model.predict(flights).astype(float))
 
 
 def test_no_outcome_is_in_it(flights):
@@ -99,18 +104,18 @@ def test_a_shadows_answer_reached_nobody_and_does_not_count(flights):
 def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flights):
     """Before anything was materialized, one such request made a month of broken data."""
     url, before = load(ServeConfig).log_url.get_secret_value(), answered(flights)
-    assert by_hand(flights, url) == 0
+    assert count_unknown_callers(flights, url) == 0
     months.log(flights[:3], arm=["direct", "champion", "stranger"], known_at=[months.never()] * 3)
     assert answered(flights)["source"][:3].tolist() == ["batch", "log", "batch"]
     pd.testing.assert_frame_equal(answered(flights).iloc[[0, 2]], before.iloc[[0, 2]])
-    assert by_hand(flights, url) == 2
-    assert by_hand(flights[1:], url) == 1
+    assert count_unknown_callers(flights, url) == 2
+    assert count_unknown_callers(flights[1:], url) == 1
 
 
 def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, monkeypatch):
     monkeypatch.setattr(request_log, "_NAMED", 2)
     months.log(flights[:5], arm="direct")
-    assert by_hand(flights, load(ServeConfig).log_url.get_secret_value()) == 5
+    assert count_unknown_callers(flights, load(ServeConfig).log_url.get_secret_value()) == 5
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,7 @@ def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, 
 def test_the_answer_to_a_flight_that_is_explained_is_no_strangers(flights, arms, explained):
     rows = flights.iloc[[0] * len(arms)].reset_index(drop=True)
     months.log(rows, arm=arms)
-    found = _newest_of(flight=flights["name"][0])
+    found = _newest_answer(flight=flights["name"][0])
     assert (found and found["arm"]) == explained
 
 
@@ -162,7 +167,7 @@ def test_flights_of_one_request_have_ids_of_their_own(flights):
 def test_a_log_that_holds_what_was_known_differs_nowhere(flights):
     assert flights["aircraft_arr_delay"].isna().any()  # and missing equals missing
     months.log(flights)
-    assert skewed(flights, answered(flights)) == {}
+    assert count_skew(flights, answered(flights)) == {}
 
 
 def test_exactly_the_cells_that_differ_are_counted_by_feature(flights):
@@ -172,7 +177,7 @@ def test_exactly_the_cells_that_differ_are_counted_by_feature(flights):
     gone = told["aircraft_arr_delay"].isna()
     told.loc[gone, "aircraft_arr_delay"] = np.float32(0)
     months.log(told)
-    assert skewed(flights, answered(flights)) == {
+    assert count_skew(flights, answered(flights)) == {
         "humid": 7,
         "distance": 1,
         "aircraft_arr_delay": int(gone.sum()),
@@ -183,7 +188,7 @@ def test_rows_of_a_batch_are_recomputed_and_never_skewed(flights):
     months.log(flights[:1])
     rows = answered(flights)
     rows.loc[5, "humid"] = 0.0
-    assert skewed(flights, rows) == {}
+    assert count_skew(flights, rows) == {}
 
 
 def test_a_flights_day_is_the_local_date_in_its_name(flights):

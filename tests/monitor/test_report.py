@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.monitor.operations.alerts import alerts
 from pipeline.monitor.performance.label_checks import Agreement
-from pipeline.monitor.performance.refit_gain import Gain
+from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.report import signals_of
 from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
@@ -87,7 +87,7 @@ def test_details_are_of_alerts_that_there_are(quiet):
     [(-0.03, -0.01, True), (-0.03, 0.001, False), (-0.005, -0.001, False)],
 )
 def test_a_refit_calls_somebody_only_if_it_wins(quiet, point, high, called):
-    gain = Gain(point=point, low=-0.04, high=high, first="a", last="b", days=14, rows=1)
+    gain = RefitGain(point=point, low=-0.04, high=high, first="a", last="b", days=14, rows=1)
     found = told(replace(quiet, gain=gain))
     assert found == [("outcomes", "RefitWins", "page")] * called
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.monitor.shift_decomposition import Part, Side, decompose
+from pipeline.monitor.shift_decomposition import Part, WindowLosses, decompose
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 
@@ -20,7 +20,7 @@ def side(inputs, loss, day=None, seed=0):
     """Rows of a window; days by chance, so that they mean nothing."""
     day = np.random.default_rng(seed).integers(0, DAYS, len(loss)) if day is None else day
     matrix = np.asarray(inputs, dtype="float32").reshape(len(loss), -1)
-    return Side(matrix, np.asarray(loss, dtype="float64"), day)
+    return WindowLosses(matrix, np.asarray(loss, dtype="float64"), day)
 
 
 def apart(reference, window, **changes):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate.gate import beats
-from pipeline.evaluate.refresh import holds_slice, not_worse, reported, stays_near
+from pipeline.evaluate.refresh import holds_slice, not_worse, report_baselines, stays_near
 from pipeline.register.model_card import model_card
 from pipeline.registry import release, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -125,7 +125,9 @@ def refreshed():
     gate = load(EvaluateConfig)
     slices = [holds_slice("carrier=UA", by, 900, gate.slices, gate.refresh)]
     champion = [*not_worse(by, gate.refresh), *slices]
-    baselines = reported([beats("logistic", by), check("carrier=UA against logistic", kind=SLICE)])
+    baselines = report_baselines(
+        [beats("logistic", by), check("carrier=UA against logistic", kind=SLICE)]
+    )
     near = stays_near(np.array([0.2, 0.4]), np.array([0.21, 0.4]), 0.08)
     checks = [check("days judged"), *champion, *baselines, near, *CHECKS[3:]]
     return verdict(kind="refresh", champion="9" * 64, checks=checks)

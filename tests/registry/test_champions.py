@@ -42,7 +42,7 @@ NEW_ALL = {"challenger": 10_000}
 READERS: dict[str, Callable[[], object]] = {
     "evaluate": evaluate.run,
     "lineage": lineage,
-    "monitor": monitored.live,
+    "monitor": monitored.live_champion,
     "serve": lambda: champion_of(load(FeaturesConfig)),
     "server": lambda: export("champion"),
 }

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 
 from pipeline.reproduce import compare
-from pipeline.reproduce.compare import PREDICTIONS, WHY, Rebuilt, outputs, same, tables, texts
+from pipeline.reproduce.compare import (
+    PREDICTIONS,
+    WHY,
+    Rebuild,
+    compare_outputs,
+    compare_tables,
+    compare_texts,
+    compare_values,
+)
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import FLIGHT_KEY
@@ -43,7 +51,11 @@ def answer(told):
     ],
 )
 def test_texts_that_differ_by_no_more_than_the_tolerance_are_the_same(old, new):
-    assert answer(texts(old, new, SMALL)) == answer(texts(new, old, SMALL)) == "within tolerance"
+    assert (
+        answer(compare_texts(old, new, SMALL))
+        == answer(compare_texts(new, old, SMALL))
+        == "within tolerance"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,20 +117,24 @@ def test_texts_that_differ_by_no_more_than_the_tolerance_are_the_same(old, new):
     ],
 )
 def test_texts_that_mean_something_else_are_different(old, new):
-    assert answer(texts(old, new, SMALL)) == answer(texts(new, old, SMALL)) == "different"
+    assert (
+        answer(compare_texts(old, new, SMALL))
+        == answer(compare_texts(new, old, SMALL))
+        == "different"
+    )
 
 
 def test_a_text_says_its_largest_difference_and_counts_its_digests():
-    told = texts(f"0.5 0.25 {ONE}", f"0.50001 0.25003 {OTHER}", SMALL)
+    told = compare_texts(f"0.5 0.25 {ONE}", f"0.50001 0.25003 {OTHER}", SMALL)
     words = "largest difference of 3 numbers 3.0e-05, 1 digest(s) of compared files"
     assert told == ("within tolerance", words)
-    assert "digest" not in texts(f"0.5 {ONE}", f"0.50001 {ONE}", SMALL)[1]
-    assert texts("a b", "a c", SMALL) == ("different", "other words")
+    assert "digest" not in compare_texts(f"0.5 {ONE}", f"0.50001 {ONE}", SMALL)[1]
+    assert compare_texts("a b", "a c", SMALL) == ("different", "other words")
 
 
 def test_a_tolerance_of_zero_takes_the_same_number_and_nothing_else():
-    assert answer(texts("0.5", "0.50", 0.0)) == "within tolerance"
-    assert answer(texts("0.5", "0.5000000000000000001", 0.0)) == "different"
+    assert answer(compare_texts("0.5", "0.50", 0.0)) == "within tolerance"
+    assert answer(compare_texts("0.5", "0.5000000000000000001", 0.0)) == "different"
 
 
 # Tables.
@@ -137,21 +153,21 @@ def table(**changes):
 
 def test_the_same_rows_are_equal_missing_and_infinite_ones_too():
     for risk in ([0.1, np.nan, np.inf], [np.nan] * 3, [np.inf, -np.inf, 0.0]):
-        told = tables(table(risk=risk), table(risk=risk), 0.0)
+        told = compare_tables(table(risk=risk), table(risk=risk), 0.0)
         assert told == ("equal", "the same rows in other bytes")
-    assert answer(tables(table()[:0], table()[:0], 0.0)) == "equal"
-    assert answer(tables(table()[[]], table()[[]], 0.0)) == "equal"
+    assert answer(compare_tables(table()[:0], table()[:0], 0.0)) == "equal"
+    assert answer(compare_tables(table()[[]], table()[[]], 0.0)) == "equal"
 
 
 def test_numbers_within_the_tolerance_are_tolerated_and_the_largest_is_named():
     old = table(base=[0.1, 0.2, 0.3])
-    told = tables(old, table(base=[0.1, 0.2, 0.300004], risk=[0.1, 0.200001, np.nan]), 1e-5)
+    told = compare_tables(old, table(base=[0.1, 0.2, 0.300004], risk=[0.1, 0.200001, np.nan]), 1e-5)
     assert told == ("within tolerance", "2 of 6 columns, largest difference 4.0e-06 in base")
 
 
 def test_a_difference_beside_infinity_is_seen():
     old, new = table(risk=[np.inf, 0.1, np.nan]), table(risk=[np.inf, 0.2, np.nan])
-    told = tables(old, new, 1e-5)
+    told = compare_tables(old, new, 1e-5)
     assert told == ("different", "1 of 5 columns, largest difference 1.0e-01 in risk")
 
 
@@ -178,8 +194,8 @@ def test_a_difference_beside_infinity_is_seen():
     ],
 )
 def test_tables_whose_values_mean_something_else_are_different(changes):
-    assert answer(tables(table(), table(**changes), 1e-5)) == "different"
-    assert answer(tables(table(**changes), table(), 1e-5)) == "different"
+    assert answer(compare_tables(table(), table(**changes), 1e-5)) == "different"
+    assert answer(compare_tables(table(**changes), table(), 1e-5)) == "different"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +214,7 @@ def test_tables_whose_values_mean_something_else_are_different(changes):
     ],
 )
 def test_tables_of_another_shape_are_different_and_say_how(change, words):
-    told = tables(table(), change(table()), 1.0)
+    told = compare_tables(table(), change(table()), 1.0)
     assert answer(told) == "different"
     with pytest.raises(AssertionError, match=words):
         raise AssertionError(told[1])
@@ -208,11 +224,14 @@ def test_tables_of_another_shape_are_different_and_say_how(change, words):
 
 
 def test_two_short_texts_are_equal_or_what_the_file_that_they_stand_for_is():
-    assert same("train", "model", ONE, ONE).answer == "equal"
-    assert same("train", "model", ONE, OTHER).answer == "different"
-    assert same("train", "model", ONE, OTHER, "within tolerance").answer == "within tolerance"
-    assert same("train", "model", ONE, OTHER, "equal").answer == "within tolerance"
-    assert same("train", "model", ONE, ONE, "different").answer == "equal"
+    assert compare_values("train", "model", ONE, ONE).answer == "equal"
+    assert compare_values("train", "model", ONE, OTHER).answer == "different"
+    assert (
+        compare_values("train", "model", ONE, OTHER, "within tolerance").answer
+        == "within tolerance"
+    )
+    assert compare_values("train", "model", ONE, OTHER, "equal").answer == "within tolerance"
+    assert compare_values("train", "model", ONE, ONE, "different").answer == "equal"
 
 
 # The outputs of a rebuilt checkout.
@@ -262,13 +281,13 @@ def rebuild(tmp_path):
             if new is not None:
                 put(folder, path, new)
         lock = {stage: dvc_lock.Stage({}, {}, outs)}
-        return Rebuilt(folder, papers, lock, expected or {})
+        return Rebuild(folder, papers, lock, expected or {})
 
     return made
 
 
 def only(rebuilt):
-    (item,) = outputs(rebuilt, CONFIG)
+    (item,) = compare_outputs(rebuilt, CONFIG)
     return item
 
 
@@ -362,7 +381,8 @@ def test_what_was_made_otherwise_or_not_at_all_is_different(rebuild, name, old, 
 
 def test_a_lost_output_is_told_to_be_lost(rebuild):
     item = only(rebuild("train", **{"data/train/metrics.json": ("{}", None)}))
-    assert (item.found, item.detail) == ("nothing", "it was not written: the graph stopped before")
+    assert item.found == "nothing"
+    assert item.detail == "it was not written: the DVC pipeline stopped before"
 
 
 def test_the_worst_file_of_a_folder_decides_and_is_named(rebuild):
@@ -392,7 +412,7 @@ def test_without_the_recorded_file_other_bytes_are_different(rebuild, files):
     shutil.rmtree(rebuilt.cache)
     item = only(rebuilt)
     assert item.answer == "different"
-    assert item.detail == "other bytes, and the recorded file is not at hand"
+    assert item.detail == "other bytes, and the recorded file is not available"
 
 
 def test_a_small_figure_is_compared_with_the_paper_that_holds_it(rebuild):
@@ -416,7 +436,7 @@ def test_what_differs_gives_no_excuse(rebuild):
 def test_outputs_come_in_the_order_of_the_flow(rebuild):
     rebuilt = rebuild("train", **{f"data/train/{n}.json": ("1", "1") for n in ("z", "a")})
     rebuilt.lock["evaluate"] = dvc_lock.Stage({}, {}, {"data/evaluate/verdict.json": "0" * 32})
-    found = [(item.stage, item.what) for item in outputs(rebuilt, CONFIG)]
+    found = [(item.stage, item.what) for item in compare_outputs(rebuilt, CONFIG)]
     assert found == [
         ("train", "data/train/z.json"),
         ("train", "data/train/a.json"),
@@ -451,7 +471,7 @@ def test_a_change_on_purpose_excuses_nothing_beside_it(rebuild):
 def models(rebuild, name, then, now):
     """A model of other bytes, and the predictions that were recorded and that were made."""
     files = {f"data/train/{name}.onnx": (b"old", b"new"), str(PREDICTIONS): (then, now)}
-    found = {item.what: item for item in outputs(rebuild("train", **files), CONFIG)}
+    found = {item.what: item for item in compare_outputs(rebuild("train", **files), CONFIG)}
     return found[f"data/train/{name}.onnx"]
 
 
@@ -490,7 +510,7 @@ def test_the_recorded_predictions_are_found_whatever_stage_is_listed_last(rebuil
     files = {"data/train/model.onnx": (b"old", b"new"), str(PREDICTIONS): [predictions()] * 2}
     rebuilt = rebuild("train", **files)
     rebuilt.lock["ingest"] = dvc_lock.Stage({}, {}, {})
-    assert [item.answer for item in outputs(rebuilt, CONFIG)] == ["equal", "equal"]
+    assert [item.answer for item in compare_outputs(rebuilt, CONFIG)] == ["equal", "equal"]
 
 
 def test_every_stage_that_computes_is_a_stage_of_the_graph():

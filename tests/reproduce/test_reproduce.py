@@ -11,7 +11,7 @@ from pipeline.register import register
 from pipeline.registry import release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce
-from pipeline.reproduce.compare import Item, Rebuilt
+from pipeline.reproduce.compare import Item, Rebuild
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -48,7 +48,7 @@ def reproduction(*outputs, headlines=(), finished=True):
 
 
 def test_a_version_of_which_everything_is_equal_is_what_was_registered():
-    told = reproduce._answer(reproduction(item(), item("data/evaluate/verdict.json")), REPORT)
+    told = reproduce._summary(reproduction(item(), item("data/evaluate/verdict.json")), REPORT)
     assert told.startswith(
         "version 7 is what was registered: 2 of 2 outputs equal byte for byte -> "
     )
@@ -57,7 +57,7 @@ def test_a_version_of_which_everything_is_equal_is_what_was_registered():
 
 def test_what_is_tolerated_is_shown_and_does_not_count_as_equal():
     tolerated = item("data/train/logistic.onnx", "within tolerance", detail="by 1e-06")
-    told = reproduce._answer(reproduction(item(), tolerated), REPORT)
+    told = reproduce._summary(reproduction(item(), tolerated), REPORT)
     assert "1 of 2 outputs equal byte for byte" in told
     assert re.search(r"train +data/train/logistic\.onnx +within tolerance +by 1e-06", told)
     assert "data/train/model.onnx" not in told
@@ -75,30 +75,30 @@ def test_what_is_tolerated_is_shown_and_does_not_count_as_equal():
 def test_the_first_stage_that_differs_is_named_in_the_order_of_the_flow(outputs, first):
     found = reproduction(*(item(f"data/{name}/x.json", answer) for name, answer in outputs))
     with pytest.raises(NotReproduced, match=f"registered: {first} is the first stage that diff"):
-        reproduce._answer(found, REPORT)
+        reproduce._summary(found, REPORT)
 
 
 def test_a_headline_that_differs_alone_is_enough_and_its_stage_is_named():
     headline = item("data/ingest/x", "different", what="snapshots")
     with pytest.raises(NotReproduced, match="registered: ingest is the first stage that differs"):
-        reproduce._answer(reproduction(item(), headlines=[headline]), REPORT)
+        reproduce._summary(reproduction(item(), headlines=[headline]), REPORT)
 
 
 def test_an_earlier_output_is_named_before_a_later_headline():
     headline = item("data/evaluate/x", "different", what="predictions, test set")
     outputs = [item("data/features/rows.parquet", "different"), item("data/evaluate/y", "equal")]
     with pytest.raises(NotReproduced, match="registered: features is the first stage"):
-        reproduce._answer(reproduction(*outputs, headlines=[headline]), REPORT)
+        reproduce._summary(reproduction(*outputs, headlines=[headline]), REPORT)
 
 
 def test_a_graph_that_did_not_come_to_its_end_is_not_reproduced_whatever_is_equal():
-    with pytest.raises(NotReproduced, match="the graph did not come to its end; 1 of 1 outputs"):
-        reproduce._answer(reproduction(item(), finished=False), REPORT)
+    with pytest.raises(NotReproduced, match="the DVC pipeline did not finish; 1 of 1 outputs"):
+        reproduce._summary(reproduction(item(), finished=False), REPORT)
 
 
 def test_a_refusal_names_the_report_and_the_next_command():
     with pytest.raises(NotReproduced) as refused:
-        reproduce._answer(reproduction(item(answer="different")), REPORT)
+        reproduce._summary(reproduction(item(answer="different")), REPORT)
     assert str(refused.value).endswith(
         f"all of it: {REPORT}; what it was made of: `make lineage VERSION=7`"
     )
@@ -118,7 +118,7 @@ def sides(tmp_path):
         write_json(tmp_path / side / TRAINING, {"predictions_hash": "every"})
         write_json(tmp_path / side / VERDICT, {"predictions_hash": "judged"})
     (tmp_path / "now" / MODEL).write_bytes(b"a model")
-    return Rebuilt(tmp_path / "now", tmp_path / "papers", {}, {})
+    return Rebuild(tmp_path / "now", tmp_path / "papers", {}, {})
 
 
 def headlines(sides, *outputs, model=b"a model"):
@@ -196,14 +196,14 @@ def train_config(tmp_path):
 
 def test_threads_are_changed_in_the_config_and_nothing_beside_them(train_config):
     before = train_config.read_text()
-    told = reproduce._trained_with(train_config.parents[1], 2)
+    told = reproduce._override_threads(train_config.parents[1], 2)
     assert train_config.read_text() == before.replace("\nthreads: 1\n", "\nthreads: 2\n") != before
     assert told == {'"threads": 1': '"threads": 2'}
 
 
 def test_without_other_threads_nothing_is_changed(train_config):
     before = train_config.read_bytes()
-    assert reproduce._trained_with(train_config.parents[1], 0) == {}
+    assert reproduce._override_threads(train_config.parents[1], 0) == {}
     assert train_config.read_bytes() == before
 
 
@@ -211,7 +211,7 @@ def test_without_other_threads_nothing_is_changed(train_config):
 def test_a_config_that_does_not_set_its_threads_once_is_left_alone(train_config, text):
     train_config.write_text(text)
     with pytest.raises(EnvironmentUnfit, match=r"`make reproduce` without THREADS"):
-        reproduce._trained_with(train_config.parents[1], 2)
+        reproduce._override_threads(train_config.parents[1], 2)
     assert train_config.read_text() == text
 
 
@@ -247,7 +247,7 @@ def kept(folder):
 def test_a_rebuild_never_names_the_real_registry(challenged, checkout):
     folder, papers = checkout("challenger")
     before = kept(challenged / "state")
-    reproduce._set_apart(load(RegisterConfig), folder, papers)
+    reproduce._isolate_registry(load(RegisterConfig), folder, papers)
     text = (folder / "configs/register.yaml").read_text()
     assert str(challenged) not in text
     for url in (own(folder).tracking_url, own(folder).artifacts_url):
@@ -260,7 +260,7 @@ def test_a_rebuild_never_names_the_real_registry(challenged, checkout):
 def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, checkout):
     folder, papers = checkout("challenger")
     real = versions.get_version(load(RegisterConfig), "1")
-    reproduce._set_apart(load(RegisterConfig), folder, papers)
+    reproduce._isolate_registry(load(RegisterConfig), folder, papers)
     planted = versions.version_of_alias(own(folder), versions.CHAMPION)
     assert planted.digest == real.digest == json.loads((papers / VERDICT).read_text())["champion"]
     path = versions.fetch(own(folder), planted)
@@ -272,7 +272,7 @@ def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, ch
 @pytest.mark.slow
 def test_a_version_that_met_no_champion_meets_none_again(challenged, checkout):
     folder, papers = checkout("champion")
-    reproduce._set_apart(load(RegisterConfig), folder, papers)
+    reproduce._isolate_registry(load(RegisterConfig), folder, papers)
     assert versions.version_of_alias(own(folder), versions.CHAMPION) is None
 
 
@@ -283,7 +283,7 @@ def test_an_opponent_that_the_registry_no_longer_holds_is_told(challenged, check
     elsewhere = folder.parent / "papers"
     write_json(elsewhere / VERDICT, verdict | {"champion": "9" * 64})
     with pytest.raises(NotReproduced, match=r"judged against 999999999999, which .* no longer"):
-        reproduce._set_apart(load(RegisterConfig), folder, elsewhere)
+        reproduce._isolate_registry(load(RegisterConfig), folder, elsewhere)
 
 
 # All of it, on a graph that cannot run: the small project's commit does not hold its code.
@@ -306,7 +306,9 @@ def rebuildable(judged):
 @pytest.mark.slow
 def test_what_a_graph_did_not_make_anew_is_lost_and_the_report_lists_all_of_it(rebuildable):
     rebuildable(version("numpy"))
-    with pytest.raises(NotReproduced, match="ingest is the first stage that differs; the graph"):
+    with pytest.raises(
+        NotReproduced, match="ingest is the first stage that differs; the DVC pipeline"
+    ):
         reproduce.run("1")
     report = json.loads((REPRODUCE / "version-1.json").read_text())
     lock = dvc_lock.read_lock(Path("dvc.lock"))

@@ -8,7 +8,7 @@ import pytest
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Move, Side
 from pipeline.retrain import attempt, journal
-from pipeline.retrain.attempt import attempted, begun
+from pipeline.retrain.attempt import open_attempt, run_attempt
 from pipeline.shared import errors
 from simulation.year import Year
 
@@ -40,7 +40,7 @@ def ends(monkeypatch, step, error, times=1):
 
 
 def run(at=AT, as_of="2013-06-16"):
-    return attempted(at, as_of, lambda words: None, Year())
+    return run_attempt(at, as_of, lambda words: None, Year())
 
 
 def test_every_step_runs_in_its_order_and_is_written_down(
@@ -112,7 +112,7 @@ def test_what_is_no_refusal_leaves_the_attempt_open_and_the_same_again_ends_it(
 def made(monkeypatch):
     """What is put back, and which stage is made again."""
     found = []
-    monkeypatch.setattr(attempt.windows, "back", lambda as_of: found.append(as_of))
+    monkeypatch.setattr(attempt.windows, "undo", lambda as_of: found.append(as_of))
     monkeypatch.setattr(attempt.dvc_lock, "repro", lambda stage: found.append(stage) or "")
     return found
 
@@ -129,18 +129,18 @@ def test_data_that_were_refused_are_put_back_before_the_next_attempt(ran, monkey
 def test_data_that_came_stay_however_the_attempt_ended(ran, monkeypatch, made, step):
     ends(monkeypatch, step, errors.NotPromoted("no"))
     run()
-    attempt.put_back()
+    attempt.restore_data()
     assert made == []
 
 
 def test_before_any_attempt_there_is_nothing_to_put_back(ran, made):
-    attempt.put_back()
+    attempt.restore_data()
     assert made == []
 
 
 def test_another_attempt_begins_with_nothing_done(ran):
     run()
-    assert begun(LATER, "2013-07-14", Year()).done == {}
+    assert open_attempt(LATER, "2013-07-14", Year()).done == {}
 
 
 def moved(event, shares, rollout):

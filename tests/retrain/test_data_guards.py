@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, PROXY
-from pipeline.retrain.data_guards import checked, completeness, coverage, freshness
+from pipeline.retrain.data_guards import check_rows, completeness, coverage, freshness
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -29,7 +29,7 @@ def rows():
 
 
 def asked(rows, flights=None):
-    return checked(rows, rows if flights is None else flights, LIMITS, RULE, GATE)
+    return check_rows(rows, rows if flights is None else flights, LIMITS, RULE, GATE)
 
 
 def since(rows, day):

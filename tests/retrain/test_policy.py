@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.retrain.policy import Asked, Attempt, Signals, decide, is_check_day, replayed
+from pipeline.retrain.policy import (
+    Attempt,
+    PolicyCheck,
+    Signals,
+    decide,
+    differing_decisions,
+    is_check_day,
+)
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.retrain import RetrainConfig
 
@@ -221,11 +228,11 @@ def asked(**changes):
     found, before = signals(**ALERT), [attempt("05-27")]
     whole = {"signals": found, "attempts": before, "policy": POLICY}
     whole["decision"] = decide(found, before, POLICY)
-    return Asked.model_validate(whole | changes)
+    return PolicyCheck.model_validate(whole | changes)
 
 
 def test_a_decision_comes_out_again_from_what_was_written_down():
-    assert replayed([asked(), asked()]) == []
+    assert differing_decisions([asked(), asked()]) == []
 
 
 @pytest.mark.parametrize(
@@ -240,4 +247,4 @@ def test_a_decision_comes_out_again_from_what_was_written_down():
     ids=["signal", "attempt", "policy", "decision", "rules"],
 )
 def test_a_decision_that_does_not_come_out_again_is_named(changes):
-    assert replayed([asked(), asked(**changes)]) == ["2013-06-17T10:00Z"]
+    assert differing_decisions([asked(), asked(**changes)]) == ["2013-06-17T10:00Z"]

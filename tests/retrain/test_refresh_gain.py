@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 
 from pipeline.features.definitions import LABEL
 from pipeline.monitor.performance import labels
-from pipeline.retrain.refresh_gain import before, refreshed
+from pipeline.retrain.refresh_gain import previous_releases, refresh_gain
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from tests.retrain.test_served import NEW, OLD, everything, path, story, year
@@ -22,16 +22,16 @@ def told(year, last="2013-03-31"):
 
 
 def found(year, known, last="2013-03-31"):
-    return refreshed(year, known, told(year, last), load(EvaluateConfig).bootstrap)
+    return refresh_gain(year, known, told(year, last), load(EvaluateConfig).bootstrap)
 
 
 def test_each_champion_is_held_against_the_one_that_it_took_over_from(path):
-    assert before(story(path)) == {NEW.release: OLD.release}
+    assert previous_releases(story(path)) == {NEW.release: OLD.release}
 
 
 def test_it_is_the_loss_of_what_was_answered_less_that_of_the_champion_before(year, path):
     known = story(path)
-    rows = year.answered(known, everything(year))
+    rows = year.predictions(known, everything(year))
     mine = rows.loc[rows["release"] == NEW.release, "flight"]
     late = pd.Series(year.frame[LABEL].to_numpy(), year.base["flight"])[mine].to_numpy()
     risks = [np.full(len(late), risk) for risk in (0.2, 0.1)]

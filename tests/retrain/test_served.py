@@ -69,7 +69,7 @@ def everything(year):
 def test_every_flight_is_answered_once_by_whom_the_ledger_names(
     year, path, record_property: Callable[[str, object], None]
 ):
-    rows = year.answered(story(path), everything(year))
+    rows = year.predictions(story(path), everything(year))
     at = rows["predict_at"]
     assert not rows["flight"].duplicated().any()
     assert set(rows["flight"]) == set(year.base.loc[year.frame["predict_at"] > BEGINS, "flight"])
@@ -82,7 +82,7 @@ def test_every_flight_is_answered_once_by_whom_the_ledger_names(
 def test_within_a_canary_it_is_the_arm_that_the_proxy_assigns(
     year, path, record_property: Callable[[str, object], None]
 ):
-    rows = year.answered(story(path), everything(year))
+    rows = year.predictions(story(path), everything(year))
     within = rows[rows["predict_at"].between(instant("03-05 05:01"), instant("03-09 15:00"))]
     route = Route({str(arm): share for arm, share in CANARY.items()}, "salt")
     arms = within["flight"].map(lambda name: arm_of(name, route))
@@ -96,7 +96,7 @@ def test_at_the_minute_of_a_transition_the_one_before_still_answers(year, path):
     at = year.frame["predict_at"].iloc[1_500]
     moved(path, BEGINS, "registered", {"champion": WHOLE})
     moved(path, at.to_pydatetime(), "promoted", {"challenger": WHOLE})
-    rows = year.answered(rollout_ledger.entries(path), everything(year))
+    rows = year.predictions(rollout_ledger.entries(path), everything(year))
     assert set(rows.loc[rows["predict_at"] == at, "version"]) == {"1"}
     assert set(rows.loc[rows["predict_at"] > at, "version"]) == {"2"}
 

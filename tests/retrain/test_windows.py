@@ -32,7 +32,7 @@ def configs(tmp_path, monkeypatch):
     april = retrain.windows(RetrainConfig.model_validate(_asked()), "2013-04")
     for stage in STAGES:
         path = folder / f"{stage}.yaml"
-        path.write_text(retrain.edited(path.read_text(), april[stage]))
+        path.write_text(retrain.edit(path.read_text(), april[stage]))
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -134,8 +134,8 @@ def test_nothing_but_the_values_changes_in_a_config(configs):
 def test_a_config_that_is_written_in_another_style_is_edited_too():
     text = "# why\nwindow:\n  last: '2013-02-28'  # until here\n  first: '2013-02-01'\nlast: 1\n"
     to = {"window.first": "2013-03-01", "window.last": "2013-03-31"}
-    assert retrain.edited(text, to) == text.replace("02-28", "03-31").replace("02-01", "03-01")
-    assert retrain.edited("{a: 1, b: 2} # c", {"a": "100", "b": "x"}) == "{a: 100, b: x} # c"
+    assert retrain.edit(text, to) == text.replace("02-28", "03-31").replace("02-01", "03-01")
+    assert retrain.edit("{a: 1, b: 2} # c", {"a": "100", "b": "x"}) == "{a: 100, b: x} # c"
 
 
 @pytest.mark.parametrize("month", ["2013-04", "2013-01", "2012-12"])
@@ -147,7 +147,7 @@ def test_a_month_that_has_arrived_is_refused_with_both_months(configs, month):
 @pytest.mark.parametrize("month", ["2013-13", "2013-5", "May", "", "2013-05; rm", "2013-06-31"])
 def test_what_is_no_month_is_refused(configs, month):
     before = _texts(configs)
-    with pytest.raises(WrongMonth, match="is no month as 2013-05 and no day as 2013-05-12 is"):
+    with pytest.raises(WrongMonth, match="neither a month such as 2013-05 nor a day such as"):
         retrain.run(month)
     assert _texts(configs) == before
     assert not retrain.DECISIONS.exists()
@@ -225,9 +225,9 @@ def test_a_config_that_is_wrong_already_stops_the_move_before_anything_is_writte
 
 
 def test_every_new_config_is_checked_before_the_first_is_written(configs, monkeypatch):
-    whole, before = retrain.edited, _texts(configs)
+    whole, before = retrain.edit, _texts(configs)
     monkeypatch.setattr(
-        retrain, "edited", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
+        retrain, "edit", lambda text, to: whole(text, to).replace("as_of: 2013-05", "as_of: May")
     )
     with pytest.raises(ValueError, match="as_of"):
         retrain.run()
@@ -260,12 +260,12 @@ def test_a_move_that_was_cut_short_is_finished_by_the_same_command(configs, monk
 
 def test_a_move_whose_data_never_came_is_undone_and_once(configs):
     path = configs / "train.yaml"
-    path.write_text(retrain.edited(path.read_text(), {"refit_until": "null"}))
+    path.write_text(retrain.edit(path.read_text(), {"refit_until": "null"}))
     before = _values(configs)
     retrain.run("2013-05-12")
-    retrain.back("2013-05-12")
+    retrain.undo("2013-05-12")
     assert _values(configs) == before
-    retrain.back("2013-05-12")
+    retrain.undo("2013-05-12")
     assert _values(configs) == before
     assert [told["why"] for told in _decisions()] == ["asked", "put back"]
 
@@ -273,19 +273,19 @@ def test_a_move_whose_data_never_came_is_undone_and_once(configs):
 def test_only_the_last_move_is_undone(configs):
     retrain.run("2013-05")
     before = _texts(configs)
-    retrain.back("2013-06")
+    retrain.undo("2013-06")
     assert _texts(configs) == before
 
 
 def test_where_nothing_moved_nothing_is_undone(configs):
     before = _texts(configs)
-    retrain.back("2013-05")
+    retrain.undo("2013-05")
     assert _texts(configs) == before
 
 
 def test_an_undone_move_is_made_again(configs):
     retrain.run("2013-05")
     moved = _texts(configs)
-    retrain.back("2013-05")
+    retrain.undo("2013-05")
     retrain.run("2013-05")
     assert _texts(configs) == moved

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import drifts
 from pipeline.features.feature_table import ROWS
-from pipeline.monitor.monitored_model import watched
+from pipeline.monitor.monitored_model import load_champion
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.files import write_parquet
@@ -26,7 +26,7 @@ FOUND = json.loads(tree.read(KEPT))["constructed"] if KEPT in tree.files() else 
 def test_a_case_with_a_known_answer_is_found(registered, name):
     write_parquet(ROWS, feature_rows(15_600))  # 300 flights a day
     case = drifts.CASES[name]
-    found = drifts.drawn(watched(), case, 1, load(MonitorConfig).diagnosis)
+    found = drifts.drawn(load_champion(), case, 1, load(MonitorConfig).diagnosis)
     assert found["cause"] == case.cause
 
 
@@ -34,7 +34,7 @@ def test_a_case_with_a_known_answer_is_found(registered, name):
 def test_without_asking_the_feed_first_broken_data_look_like_a_shift(registered):
     write_parquet(ROWS, feature_rows(15_600))
     config = load(MonitorConfig).diagnosis
-    found = drifts.drawn(watched(), drifts.CASES["shares in percent"], 1, config)
+    found = drifts.drawn(load_champion(), drifts.CASES["shares in percent"], 1, config)
     assert found["without asking the feed"] not in ("broken data", "no shift")
 
 

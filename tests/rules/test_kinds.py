@@ -9,7 +9,7 @@ from pipeline.registry import release
 from pipeline.registry.release import Release
 from pipeline.registry.versions import Version
 from pipeline.reproduce.lineage_report import lineage_report
-from pipeline.retrain.attempt import figures_of
+from pipeline.retrain.attempt import gate_figures
 from pipeline.shared.contracts import OVERALL, Kind, Manifest
 from pipeline.shared.files import write_json
 from tests.builders import check, training, verdict
@@ -54,7 +54,7 @@ def test_a_new_check_of_any_kind_is_on_every_page_without_another_edit(kind, tmp
     refused = judged(check(NEW, kind=kind, passed=False))
     assert NEW in report.verdict(refused.model_dump())
     assert (NEW in lineage(tmp_path, passed.model_dump())) is (kind in OVERALL)
-    assert (NEW in figures_of(passed)) is (kind in (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT))
+    assert (NEW in gate_figures(passed)) is (kind in (Kind.EVIDENCE, Kind.CHAMPION, Kind.REFIT))
 
 
 def test_the_card_shows_each_kind_under_one_title():

@@ -39,7 +39,7 @@ USES = [
     ("state/mlflow.db", "registry", lambda: register.relocate()),
     ("state/rollout/ledger.db", "ledger", rollout_ledger.entries),
     ("state/retrain/journal.db", "journal", journal.events),
-    ("state/monitor/labels.db", "label ledger", label_ledger.received),
+    ("state/monitor/labels.db", "label ledger", label_ledger.read_events),
     ("state/log.db", "request log", lambda: request_log.answered("sqlite:///state/log.db")),
     ("state/log.db", "request log", lambda: request_log.newest("sqlite:///state/log.db")),
 ]

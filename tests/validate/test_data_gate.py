@@ -235,16 +235,16 @@ def test_single_wrong_rows_are_set_aside_by_name_and_the_month_accepted(
     found = {(p, (o.rule, o.columns[0])) for o in judgement.quarantines for p in o.positions}
     # A wrong value may also contradict its neighbours: an arrival before its departure does.
     assert set(expected.items()) <= found
-    assert judgement.quarantined == sorted(expected)
+    assert judgement.quarantined_rows == sorted(expected)
     assert not judgement.refusals
-    assert judgement.accepted.equals(rows[len(faults) :].reset_index(drop=True))
+    assert judgement.accepted_rows.equals(rows[len(faults) :].reset_index(drop=True))
     table = "flights" if "dest" in rows else "weather"
     record_property(f"of {len(rows):,} rows of {table} set aside, each planted one", len(expected))
 
 
 def test_an_arrival_without_a_departure_is_set_aside(february: Any) -> None:
     judgement = february("flights", put("dep_delay", np.nan)(flights(month="2013-02")))
-    assert judgement.quarantined == [0]
+    assert judgement.quarantined_rows == [0]
     assert {o.rule for o in judgement.quarantines} == {"cancelled-has-no-outcome"}
 
 

@@ -9,7 +9,7 @@ from exercises.faults import FAULTS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.validate import flight_consistency
-from pipeline.validate.flight_consistency import Known, measures
+from pipeline.validate.flight_consistency import OtherMonths, measures
 from tests.builders import flights
 
 pytestmark = pytest.mark.answer("data-validation")
@@ -26,7 +26,7 @@ def september(published_year):
 @pytest.fixture(scope="module")
 def known(published_year):
     rows = published_year["flights"]
-    return Known.of(group for _, group in rows[rows["month"] < 9].groupby("month"))
+    return OtherMonths.from_months(group for _, group in rows[rows["month"] < 9].groupby("month"))
 
 
 def test_every_measure_has_a_limit_and_every_limit_a_measure(september, known):
@@ -39,7 +39,7 @@ def test_where_nothing_is_known_only_the_month_itself_is_asked(september):
         *("distance_gap", "aircraft_of_others", "aircraft_of_others_by_carrier"),
         *("routes_not_known", "flight_numbers_not_known", "air_time_ratio"),
     }
-    assert Known.of([]) is None
+    assert OtherMonths.from_months([]) is None
 
 
 def test_no_measure_depends_on_the_order_of_the_rows(september, known):
@@ -90,7 +90,7 @@ def test_an_origin_without_flights_on_a_day_is_seen_though_it_has_no_row(septemb
 
 
 def test_a_share_of_few_flights_says_nothing():
-    found = measures(flights(rows=62), Known.of([flights()]))
+    found = measures(flights(rows=62), OtherMonths.from_months([flights()]))
     assert [name for name in LIMITS.flight_days if found[name].notna().any()] == []
 
 
@@ -98,8 +98,8 @@ def test_a_month_is_held_against_the_months_before_it_and_the_reference(publishe
     """Aircraft that changed hands are known to both carriers from then on."""
     rows = published_year["flights"]
     by_month = dict(iter(rows.groupby("month")))
-    alone = Known.of([by_month[1]])
-    both = Known.of([by_month[1], by_month[11]])
+    alone = OtherMonths.from_months([by_month[1]])
+    both = OtherMonths.from_months([by_month[1], by_month[11]])
     assert alone is not None
     assert both is not None
     assert alone.aircraft < both.aircraft

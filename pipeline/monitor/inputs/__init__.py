@@ -1,1 +1,1 @@
-"""Layer two: what was served and answered, before any label is there."""
+"""Layer two: served inputs and predictions, before any label has arrived."""

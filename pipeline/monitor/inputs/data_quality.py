@@ -1,7 +1,7 @@
-"""Is what was served sound? Asked before anybody speaks of drift: no retraining mends broken data.
+"""Data-quality checks of served rows, before drift: retraining cannot repair broken data.
 
-A view that went missing, a category that nobody knows, a value that cannot be, a day that is half
-there: each is a fault of a feed until shown otherwise, and has a limit of its own.
+A missing view, an unknown category, an impossible value, half a day: each is presumed to be a fault
+of a feed and has a limit of its own.
 """
 
 import os
@@ -27,16 +27,16 @@ _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *
 """Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
 
 
-def looked(
+def check_quality(
     reference: pd.DataFrame,
     rows: pd.DataFrame,
     limits: TripwireLimits,
     now: pd.Timestamp | None = None,
 ) -> list[Check]:
-    """What a feed's faults look like, each with the two numbers.
+    """Check served rows for faults of the feeds, each with its figure and its limit.
 
-    Both are flights as they were served (see `served`); `reference` those of the training window.
-    At an instant `now`, the day that is not over yet is not held for half a day.
+    Both tables come from `served_predictions`; `reference` is of the training window. With an
+    instant `now`, the unfinished day does not count for the volume.
     """
     day = days_of(rows["flight"])
     return [
@@ -44,7 +44,11 @@ def looked(
         *_unseen(reference, rows, limits.max_unseen_share),
         *_impossible(rows, limits.odd_requests),
         *_stuck(rows, day),
-        _volume(days_of(reference["flight"]), _over(day, now), limits.min_share_of_reference_day),
+        _volume(
+            days_of(reference["flight"]),
+            _finished_days(day, now),
+            limits.min_share_of_reference_day,
+        ),
     ]
 
 
@@ -76,9 +80,9 @@ def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[C
 
 
 def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
-    """Values that can't be: none of our own making, and a few of a caller's.
+    """Impossible values: none is allowed in our features, a few in callers' inputs.
 
-    What is ours names the requests, since one is enough to look for the cause.
+    For our features the detail names requests, since one is enough to find the cause.
     """
     wrong = {name: (rows[name] < low) | (rows[name] > high) for name, (low, high) in RANGES.items()}
     wrong |= {name: np.isinf(rows[name]) for name in NUMERIC if name not in RANGES}
@@ -86,7 +90,7 @@ def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
     callers = {name: rows_ for name, rows_ in wrong.items() if name in REQUEST}
     ours = {name: rows_ for name, rows_ in wrong.items() if name not in REQUEST}
     found = [sum(int(one.sum()) for one in of.values()) for of in (ours, callers)]
-    named = _named(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
+    named = _names_text(ours) + _requests(rows, pd.concat(ours, axis=1).any(axis=1))
     detail = f"values that cannot be: {named}"
     return [
         at_most(Kind.DATA, "impossible values", float(found[0]), 0, detail),
@@ -95,36 +99,36 @@ def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
             "impossible requests",
             float(found[1]),
             odd.allowed(len(rows)),
-            f"values of callers that cannot be: {_named(callers)}",
+            f"values of callers that cannot be: {_names_text(callers)}",
         ),
     ]
 
 
-def _named(wrong: dict[str, pd.Series]) -> str:
+def _names_text(wrong: dict[str, pd.Series]) -> str:
     counts = {name: int(rows.sum()) for name, rows in wrong.items()}
     return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
 
 
 def _requests(rows: pd.DataFrame, wrong: pd.Series) -> str:
-    """The first of some rows by their requests, which `make explain` takes."""
+    """The ids of the first wrong rows, for `make explain`."""
     ids = rows.loc[wrong, "request_id"].head(3).tolist()
     return f" in request {', '.join(map(str, ids))}" if ids else ""
 
 
-def beyond(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
-    """Of the features that differ from what was known, those in more rows than callers explain."""
+def unexplained_skew(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[str, int]:
+    """The features with skew in more rows than odd requests explain."""
     return {name: count for name, count in skew.items() if count > odd.allowed(rows)}
 
 
 def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
-    """The days of a hundred flights or more on which some feature never changed, and which ones."""
+    """The days of a hundred flights or more with a constant feature, and its names."""
     spread = rows[_STEADY].groupby(day).nunique()
     large = pd.Series(day).value_counts().reindex(spread.index) >= 100
     stuck = spread[large] <= 1
     return {
-        str(date): [str(name) for name, still in told.items() if still]
-        for date, told in stuck.iterrows()
-        if told.any()
+        str(date): [str(name) for name, still in row.items() if still]
+        for date, row in stuck.iterrows()
+        if row.any()
     }
 
 
@@ -135,7 +139,7 @@ def _stuck(rows: pd.DataFrame, day: np.ndarray) -> list[Check]:
     return [at_most(Kind.DATA, "stuck days", float(len(found)), 0, detail)]
 
 
-def _over(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
+def _finished_days(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
     return day if now is None else day[day < f"{now.tz_convert(ZONE):%Y-%m-%d}"]
 
 
@@ -150,21 +154,21 @@ def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
     return at_least(Kind.DATA, "flights a day", share, limit, detail)
 
 
-def validated(
+def validate_served(
     name: str, rows: pd.DataFrame, odd: OddRequests, docs: Path | None = DOCS
 ) -> list[Check]:
-    """The data gate's own rules on the served rows, by Great Expectations; pages go to `docs`."""
+    """Run the data gate's own rules on served rows, by Great Expectations; docs go to `docs`."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pipeline.monitor.inputs import served_rules
 
-        outcomes = served_rules.judged(name, rows, docs)
+        outcomes = served_rules.apply_rules(name, rows, docs)
     return [_check(outcome, rows, odd) for outcome in outcomes]
 
 
 def _check(outcome: "RuleResult", rows: pd.DataFrame, odd: OddRequests) -> Check:
-    """A rule's outcome: where callers fill the columns, a few rows are theirs to get wrong."""
+    """A rule's outcome as a check: callers may get a few rows of their own columns wrong."""
     callers = outcome.rule != "never-null" and set(REQUEST) >= set(outcome.columns)
     limit = odd.allowed(len(rows)) if callers else 0
     first = [] if callers else outcome.positions[:3]
@@ -181,6 +185,6 @@ def _check(outcome: "RuleResult", rows: pd.DataFrame, odd: OddRequests) -> Check
     )
 
 
-def failed(checks: list[Check]) -> list[Check]:
-    """Those that did not pass."""
+def failures(checks: list[Check]) -> list[Check]:
+    """The checks that did not pass."""
     return [check for check in checks if not check.passed]

@@ -1,8 +1,8 @@
-"""Which inputs and predictions drifted, and how far: effect sizes, not p-values.
+"""Drift of inputs and predictions as effect sizes; the door to Evidently.
 
-The door to Evidently. With tens of thousands of flights a day's weather is "significant", so each
-column gets a population stability index (PSI), and only some columns may raise an alarm. Drift says
-that the world moved, not that the model lost: an alarm asks for a look, it never promotes or pages.
+With tens of thousands of flights a day's weather is "significant", so each column gets a population
+stability index (PSI) instead of a p-value, and only some columns may raise an alarm. Drift does not
+imply lower performance: an alarm asks a person to look, and never promotes or pages.
 """
 
 import os
@@ -25,7 +25,7 @@ Status = Literal["alert", "warn", "quiet", "report"]
 
 
 class ColumnDrift(Record):
-    """One column's PSI against the training window, and what it calls for.
+    """One column's PSI against the training window, and its status.
 
     `psi` is that of the whole window, by Evidently; `looks` those of the trailing windows, the
     oldest first. `lasting` is the least of the newest ones, as many as an alert takes, over the
@@ -41,10 +41,10 @@ class ColumnDrift(Record):
 
 
 class Drift(Record):
-    """What moved between the champion's training window and the served window.
+    """The drift between the champion's training window and the served window.
 
-    `look_days` are the last days of the trailing windows. `family_factor` is what the limits were
-    raised by, so that all columns together alarm no more often than planned where nothing moved.
+    `look_days` are the last days of the trailing windows. `family_factor` multiplies the limits, so
+    that all columns together raise no more false alarms than planned.
     """
 
     reference: str
@@ -67,7 +67,7 @@ def group_of(column: str) -> str:
 
 
 def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
-    """The warning and the alert of each group that may alarm; the others follow the season."""
+    """The warning and alert limits of each group that may alarm; the others follow the season."""
     tripwire = (config.tripwire_warn, config.tripwire_alert)
     prediction = (config.prediction_warn, config.prediction_alert)
     return {"prediction": prediction, "static": tripwire, "aircraft": tripwire}
@@ -76,10 +76,10 @@ def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
 def judge(
     column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
 ) -> ColumnDrift:
-    """What a column's drift calls for: a warning at once, an alert only if it lasts.
+    """Judge a column's drift: a warning at once, an alert only if it lasts.
 
-    An alert wants as many looks in a row as the config says, all beyond the limit; without any
-    trailing look the whole window is one.
+    An alert needs the configured number of consecutive looks beyond the limit; without any trailing
+    look the whole window is one.
     """
     group, count = group_of(column), config.trailing.persist_looks if looks else 1
     last = (looks or [psi])[-count:]
@@ -100,19 +100,19 @@ def judge(
     )
 
 
-def ready() -> None:
-    """Load Evidently, which takes seconds, before there is anything to measure."""
+def load_evidently() -> None:
+    """Load Evidently ahead of its use, since that takes seconds."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     warnings.filterwarnings("ignore", module="(evidently|litestar|sklearn|numpy|scipy).*")
     import evidently.presets  # noqa: F401
 
 
 def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
-    """Each column's PSI as Evidently finds it; without those that hold no value on either side.
+    """Each column's PSI by Evidently, without columns that are empty on either side.
 
-    Its HTML report goes to data/monitor/ if asked for.
+    With `html` its report is written to data/monitor/.
     """
-    ready()
+    load_evidently()
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -134,21 +134,21 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     }
 
 
-def compared(
+def compare(
     reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
 ) -> Drift:
-    """The drift of what was served from day `first` on, against the training window.
+    """The drift of served rows from day `first` on, against the training window.
 
-    Both are flights as they were served, the reference as it would have been; `rows` may begin
-    before `first`, for the trailing windows.
+    Both tables come from `served_predictions`; `rows` may begin before `first`, for the trailing
+    windows.
     """
     seen = [*NUMERIC, *CATEGORIES, RISK]
     days, current = days_of(rows["flight"]), rows[seen]
     inside = days >= first
-    bins = windows.binned(reference[seen], current, CATEGORIES)
-    before = windows.counted(reference[seen], days_of(reference["flight"]), bins)
-    after = windows.counted(current, days, bins)
-    look_days = looked_at(after.days, first, config)
+    bins = windows.make_bins(reference[seen], current, CATEGORIES)
+    before = windows.count_bins(reference[seen], days_of(reference["flight"]), bins)
+    after = windows.count_bins(current, days, bins)
+    look_days = trailing_ends(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
     factor = max(1.0, _family_factor(before, config))
     whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
@@ -171,7 +171,7 @@ def compared(
     )
 
 
-def looked_at(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
+def trailing_ends(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:
     """The last days of the trailing windows: the newest day, and back in whole steps to `first`."""
     trailing, numbers = config.trailing, _numbers(days)
     kept = [
@@ -200,13 +200,13 @@ def _family_factor(reference: windows.Counts, config: MonitorConfig) -> float:
         for one in reference.bins
         if (group := group_of(one.name)) in limits
     }
-    told = config.trailing
+    rule = config.trailing
     return windows.family_limit(
         reference,
         alarming,
-        told.window_days,
-        told.block_days,
-        told.draws,
-        told.family_alpha,
-        told.seed,
+        rule.window_days,
+        rule.block_days,
+        rule.draws,
+        rule.family_alpha,
+        rule.seed,
     )

@@ -1,8 +1,7 @@
-"""How far any days lie from the reference: a population stability index (PSI) from daily counts.
+"""Population stability index (PSI) of many windows against the reference, from daily counts.
 
-Every value falls into a bin once, day by day; after that a window is a sum of days, so a hundred of
-them cost no more than one. Bins and zero shares are Evidently's, whose own figure for one window a
-test holds this against.
+Values are binned once, day by day; a window is then a sum of days, so a hundred windows cost no
+more than one. Bins and zero shares are Evidently's; a test compares the two for one window.
 """
 
 from collections.abc import Sequence
@@ -12,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 FEW_VALUES = 20
-"""Evidently takes a number with at most so many values in the reference as categories."""
+"""Evidently treats numbers with at most so many values in the reference as categories."""
 LEAST_SHARE = 1e-4
-"""Takes the place of a share of zero, whose logarithm there is none of."""
+"""Replaces a share of zero, which has no logarithm."""
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Where a column's values fall: by edges, or each of `values` a bin of its own."""
+    """A column's bins: by edges, or one for each of `values`."""
 
     name: str
     edges: np.ndarray | None
@@ -27,13 +26,13 @@ class Bins:
 
     @property
     def size(self) -> int:
-        """How many bins there are, the one of what is missing not counted."""
+        """The number of bins without the one of missing values."""
         if self.edges is not None:
             return len(self.edges) - 1
         assert self.values is not None
         return len(self.values)
 
-    def of(self, column: pd.Series) -> np.ndarray:
+    def assign(self, column: pd.Series) -> np.ndarray:
         """The bin of each value; `size` where it is missing."""
         if self.values is not None:
             place = self.values.get_indexer(pd.Index(column))
@@ -46,19 +45,21 @@ class Bins:
 
 @dataclass(frozen=True)
 class Counts:
-    """Flights by day and bin: for each column a matrix (days, bins + 1), its last bin missing."""
+    """Flights by day and bin: a matrix per column (days, bins + 1), the last bin for missing."""
 
     days: np.ndarray
     bins: list[Bins]
-    of: list[np.ndarray]
+    counts: list[np.ndarray]
 
     def total(self, weights: np.ndarray) -> list[np.ndarray]:
-        """The counts of windows, one a row of `weights` (windows, days): how often a day counts."""
-        return [weights @ counts for counts in self.of]
+        """The counts of windows, one per row of `weights` (windows, days)."""
+        return [weights @ counts for counts in self.counts]
 
 
-def binned(reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[str]) -> list[Bins]:
-    """The bins of every column, from both sides together, by Sturges' rule for numbers."""
+def make_bins(
+    reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[str]
+) -> list[Bins]:
+    """Make the bins of every column from both sides together, by Sturges' rule for numbers."""
     found = []
     for name in reference:
         both = pd.concat([reference[name], current[name]]).dropna()
@@ -70,12 +71,12 @@ def binned(reference: pd.DataFrame, current: pd.DataFrame, categories: Sequence[
     return found
 
 
-def counted(frame: pd.DataFrame, day: np.ndarray, bins: list[Bins]) -> Counts:
-    """A table's counts by day; `day` tells the days of its rows apart and is sorted."""
+def count_bins(frame: pd.DataFrame, day: np.ndarray, bins: list[Bins]) -> Counts:
+    """Count a table's values by day and bin; `day` is each row's day."""
     days, place = np.unique(day, return_inverse=True)
     of = []
     for one in bins:
-        cells = place * (one.size + 1) + one.of(frame[one.name])
+        cells = place * (one.size + 1) + one.assign(frame[one.name])
         counts = np.bincount(cells, minlength=len(days) * (one.size + 1))
         of.append(counts.reshape(len(days), one.size + 1).astype("float64"))
     return Counts(days, bins, of)
@@ -84,8 +85,8 @@ def counted(frame: pd.DataFrame, day: np.ndarray, bins: list[Bins]) -> Counts:
 def psi(reference: Counts, current: Counts, weights: np.ndarray) -> np.ndarray:
     """The PSI of each column (columns) in each window (rows of `weights`) against the reference.
 
-    It is the larger one of the values that are there, and of what is there against what is missing,
-    which Evidently leaves out: without it a feed that stops would look quiet.
+    It is the larger of the PSI of present values and the PSI of present against missing, which
+    Evidently leaves out: without it a feed that stops would raise no alert.
     """
     whole = reference.total(np.ones((1, len(reference.days))))
     windows = current.total(weights)
@@ -102,7 +103,7 @@ def _both(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Shares of what is there, zeros replaced as Evidently does; where nothing is, all equal."""
+    """Shares of present values, zeros replaced as in Evidently; NaN where there are none."""
     total = counts.sum(1, keepdims=True)
     shares = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
     least = np.where(shares > 0, shares, np.inf).min(1, keepdims=True, initial=np.inf)
@@ -111,7 +112,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _index(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Zero where one side holds no value at all: that is for what is missing to tell."""
+    """The PSI; zero where one side has no value, since the missing share covers that."""
     return np.asarray(np.nan_to_num(((new - old) * np.log(new / old)).sum(1), nan=0.0))
 
 
@@ -133,14 +134,14 @@ def family_limit(
     chance: float,
     seed: int,
 ) -> float:
-    """What the largest of many PSI, each over its limit, exceeds with `chance` where none moved.
+    """The (1 - `chance`) quantile of the largest ratio of PSI to limit if nothing moved.
 
-    Windows are drawn from the reference itself, in blocks of days that follow each other, since
-    days do. Above 1: the limits alone would alarm more often than that.
+    Windows are drawn from the reference itself, in blocks of consecutive days, since days depend on
+    each other. Above 1 the limits alone would alarm more often than `chance`.
     """
     chosen = [place for place, one in enumerate(reference.bins) if one.name in limits]
     kept = Counts(
-        reference.days, [reference.bins[i] for i in chosen], [reference.of[i] for i in chosen]
+        reference.days, [reference.bins[i] for i in chosen], [reference.counts[i] for i in chosen]
     )
     rng, days = np.random.default_rng(seed), len(reference.days)
     starts = rng.integers(0, max(days - block_days, 0) + 1, (draws, -(-window_days // block_days)))

@@ -1,7 +1,7 @@
-"""The rules of the data gate on rows that were served: the same invariants, where they matter most.
+"""The data gate's invariants as expectations on served rows.
 
-What a feature can mean at all is declared once, with the features; here it becomes expectations on
-the request log, beside nulls, known categories and unique requests.
+The possible values of a feature are declared once, with the features; here they become expectations
+on the request log, with nulls, known categories and unique requests.
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ from pipeline.shared.expectations import RuleResult, Rules, gxe, refuse
 
 NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
-"""Features over all flights: some flight has always just landed."""
+"""Features over all flights, which are never missing: some flight has always just landed."""
 
 
 def rules() -> Rules:
-    """What every served row has to be, whatever the month."""
+    """The rules for every served row of any month."""
     ranges = {"risk": (0.0, 1.0), **RANGES}
     return [
         gxe.ExpectColumnValuesToBeUnique(column="request_id", **refuse("unique-request")),
@@ -38,8 +38,8 @@ def rules() -> Rules:
     ]
 
 
-def judged(name: str, rows: pd.DataFrame, docs: Path | None) -> list[RuleResult]:
-    """What each rule found in served rows; Great Expectations' own pages go to `docs` if asked."""
+def apply_rules(name: str, rows: pd.DataFrame, docs: Path | None) -> list[RuleResult]:
+    """Apply each rule to served rows; with `docs` write Great Expectations' own pages there."""
     context: Any = expectations.new_context()
     found = expectations.run_rules(context, name, rows, rules())
     if docs is not None:

@@ -1,1 +1,1 @@
-"""Layer three: what the answers were worth, as labels arrive late, twice, or corrected."""
+"""Layer three: model performance, as labels arrive late, twice, or corrected."""

@@ -1,7 +1,7 @@
-"""Day by day: provisional until its labels are due, then final, and never changed in silence.
+"""Daily performance: provisional until the labels are due, then final; revisions are reported.
 
-The feed keeps every event with its arrival, so what a final figure first said can always be told
-again: nothing has to remember it.
+The feed keeps every event with its arrival, so the first final figure can always be recomputed and
+need not be stored.
 """
 
 from typing import Literal
@@ -21,7 +21,7 @@ State = Literal["provisional", "incomplete", "final"]
 
 
 class Revision(Record):
-    """A final figure that is no longer what it was: what was said first, and what is said now."""
+    """A revised final day: its first figures, and the current ones."""
 
     labels_changed: int
     first: Figures
@@ -31,8 +31,8 @@ class Revision(Record):
 class Day(Record):
     """One local day: its state, its figures, and the revision of a final one, if any.
 
-    The figures of a provisional day are of flights whose deadline has passed: among the others only
-    punctual ones can be known, and they would make the day look good.
+    The figures of a provisional day are of flights whose deadline has passed: of the others only
+    punctual ones can be known, which would bias the figures.
     """
 
     date: str
@@ -41,18 +41,18 @@ class Day(Record):
     revised: Revision | None = None
 
 
-def due(day: pd.Series) -> pd.Series:
-    """The instant at which each local day's labels are complete, as the feed promises."""
+def due_at(day: pd.Series) -> pd.Series:
+    """The instant at which each local day's labels are due by the feed's promise."""
     return day + LABELS_COMPLETE
 
 
-def judged_days(
-    flights: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+def judge_days(
+    flights: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> list[Day]:
-    """Every day that was asked about, in order, with what a correction changed of a final one."""
+    """The performance of every day in order, with the revision of a final one."""
     if flights.empty:
         return []
-    first, found = _first_final(flights, told, rule), []
+    first, found = _first_final(flights, events, rule), []
     for day, group in flights.groupby("day"):
         over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
@@ -64,20 +64,22 @@ def judged_days(
     return found
 
 
-def _first_final(flights: pd.DataFrame, told: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
-    """The label of each flight when its day became final: when due, and enough of it was there.
+def _first_final(flights: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
+    """The label of each flight when its day first became final.
 
-    A day counts as final from the arrival on that completed it, or from when it was due.
+    A day is final once its labels are due and enough of them have arrived.
     """
-    told = told[told["known_at"] > told["flight"].map(flights.set_index("flight")["predict_at"])]
-    arrived = flights["flight"].map(told.groupby("flight")["arrived_at"].min())
+    events = events[
+        events["known_at"] > events["flight"].map(flights.set_index("flight")["predict_at"])
+    ]
+    arrived = flights["flight"].map(events.groupby("flight")["arrived_at"].min())
     place = arrived.groupby(flights["day"]).rank(method="first")
     needed = np.ceil(rule.min_coverage * flights.groupby("day")["flight"].transform("size"))
     enough = arrived.where(place == needed).groupby(flights["day"]).max()
-    promised = due(enough.index.to_series())
+    promised = due_at(enough.index.to_series())
     final = enough.where(enough > promised, promised).where(enough.notna())
     final_at = pd.Series(flights["day"].map(final).array, index=flights["flight"])
-    then = told[told["arrived_at"] <= told["flight"].map(final_at)]
+    then = events[events["arrived_at"] <= events["flight"].map(final_at)]
     late = labels.fold(then).table.set_index("flight")[LABEL].astype("float64")
     return flights["flight"].map(late).astype("float64")
 

@@ -1,8 +1,8 @@
-"""Labels against the departure-late flag: what the proxy is best for, a check of the labels.
+"""A check of labels against the departure-late proxy.
 
-A flight that leaves late mostly arrives late, and the flag comes from another event than the label.
-A carrier's week whose labels disagree with its flags is a week of broken labels until shown
-otherwise: nothing is judged by them, and nothing may be trained on them.
+A flight that leaves late mostly arrives late, and the proxy comes from another event than the
+label. A carrier's week whose labels disagree with the proxy is presumed to have broken labels: they
+are used neither for evaluation nor for training.
 """
 
 import math
@@ -17,11 +17,10 @@ from pipeline.shared.errors import LabelsRefused
 
 
 class Agreement(Record):
-    """How often a carrier's labels of one week, which begins on a Monday, are equal to the flags.
+    """The share of a carrier's labels in one week, from Monday, that equal the proxy.
 
-    `balanced` is the mean of that share among flights that left late and among those that did not:
-    0.5 where every label says the same, None with too few of either. `trusted` is None where there
-    are too few flights to say.
+    `balanced` is the mean of that share among flights that left late and among the others: 0.5 if
+    all labels are equal, None with too few of either. `trusted` is None with too few flights.
     """
 
     carrier: str
@@ -41,9 +40,9 @@ def carrier_weeks(flights: pd.Series) -> pd.DataFrame:
 
 
 def label_agreement(known: pd.DataFrame, rule: OutcomeRule) -> list[Agreement]:
-    """The share of flights whose label is their flag, by carrier and week, the lowest first.
+    """The share of flights whose label equals the proxy, by carrier and week, the lowest first.
 
-    `known` has a row per flight (`flight`, LABEL, PROXY); one that lacks either says nothing.
+    `known` has a row per flight (`flight`, LABEL, PROXY); rows that lack either do not count.
     """
     both = known[known[LABEL].notna() & known[PROXY].notna()]
     late, equal = both[PROXY] == 1, both[LABEL] == both[PROXY]
@@ -56,20 +55,20 @@ def label_agreement(known: pd.DataFrame, rule: OutcomeRule) -> list[Agreement]:
     of_others = (found["equal"] - found["late_equal"]) / others
     enough = (found["late"] >= rule.agreement_min_each) & (others >= rule.agreement_min_each)
     balanced = ((of_late + of_others) / 2).where(enough).tolist()
-    told = zip(
+    rows = zip(
         found.index, found["flights"].tolist(), found["equal"].tolist(), balanced, strict=True
     )
     weeks = [
-        _judged(carrier, week, flights, equal / flights, both_alike, rule)
-        for (carrier, week), flights, equal, both_alike in told
+        _judge_week(carrier, week, flights, equal / flights, both_alike, rule)
+        for (carrier, week), flights, equal, both_alike in rows
     ]
     return sorted(weeks, key=lambda w: (w.agreement, w.carrier, w.week))
 
 
-def _judged(
+def _judge_week(
     carrier: str, week: str, flights: int, share: float, balanced: float, rule: OutcomeRule
 ) -> Agreement:
-    """A week is not trusted below either limit; a balanced share of NaN says nothing."""
+    """Judge a week: not trusted below either limit; a balanced share of NaN does not count."""
     low = share < rule.min_agreement or balanced < rule.min_balanced_agreement
     return Agreement(
         carrier=carrier,
@@ -81,8 +80,8 @@ def _judged(
     )
 
 
-def distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
-    """Whether each flight is of a carrier's week whose labels are not to be trusted."""
+def is_distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
+    """Whether each flight belongs to a carrier's week whose labels are not trusted."""
     broken = {(w.carrier, w.week) for w in weeks if w.trusted is False}
     if not broken:
         return pd.Series(False, index=flights.index)
@@ -91,20 +90,20 @@ def distrusted(flights: pd.Series, weeks: list[Agreement]) -> pd.Series:
 
 
 def require_agreement(weeks: list[Agreement], rule: OutcomeRule) -> None:
-    """Refuse labels of which some carrier's week does not agree with the flags.
+    """Refuse labels if some carrier's week disagrees with the proxy.
 
     Raises:
-        LabelsRefused: names each carrier and week with what was found, and the limit.
+        LabelsRefused: names each carrier and week with its share and the limit.
     """
     if broken := [w for w in weeks if w.trusted is False]:
-        told = ", ".join(
+        rows = ", ".join(
             f"{w.carrier} in the week of {w.week}: {w.agreement:.3f} of {w.flights:,} flights, "
             f"balanced {'unknown' if w.balanced is None else f'{w.balanced:.3f}'}"
             for w in broken[:10]
         )
         raise LabelsRefused(
             "labels disagree with the departure-late flag in "
-            f"{len(broken)} carrier-week(s): {told}; wanted are {rule.min_agreement:g} and, "
+            f"{len(broken)} carrier-week(s): {rows}; wanted are {rule.min_agreement:g} and, "
             f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); "
             "correct the labels at their source, and train on none of them until then"
         )

@@ -1,4 +1,4 @@
-"""Requests as they were answered, each joined with its flight's label exactly once."""
+"""The join of served requests with labels: each request with its flight's label, once."""
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,11 @@ REQUIRED = [
     *("request_id", "flight", "version", "predict_at", "sched_dep_utc", "block_minutes", "risk"),
     *("system_dep_late_3h", "aircraft_airborne"),
 ]
-"""Columns that a table of requests needs here; it has no outcome."""
+"""The required columns of a table of requests; it has no outcome."""
 
 
 def require_requests(served: pd.DataFrame) -> None:
-    """Refuse a table of requests that would count one twice, or a risk that is none.
+    """Refuse a table with a repeated request, an unknown flight name, or an invalid risk.
 
     Raises:
         LabelsRefused: names the column, how many rows, and the first of them.
@@ -38,10 +38,10 @@ def require_requests(served: pd.DataFrame) -> None:
             )
 
 
-def attached(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Each request with its flight's label (NaN: none), its local `day`, and its `deadline`.
+def join_labels(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Join each request with its flight's label (NaN: none), local `day` and `deadline`.
 
-    Every request stays one row, in its order, however many share a flight.
+    Every request stays one row, in order, even if several share a flight.
     """
     late = table.set_index("flight")[LABEL].astype("float64")
     flight = served["flight"]
@@ -55,7 +55,7 @@ def attached(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def arrays(flights: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Outcome (1, 0 or NaN), risk, and what tells the days apart, a row per flight."""
+    """Outcome (1, 0 or NaN), risk, and a code of the day, a row per flight."""
     return (
         flights[LABEL].to_numpy(dtype="float64"),
         flights["risk"].to_numpy(dtype="float64"),
@@ -64,5 +64,5 @@ def arrays(flights: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def figures_of(flights: pd.DataFrame) -> Figures:
-    """The figures of some flights that have been `attached`."""
+    """The figures of flights that `join_labels` returned."""
     return figures(*arrays(flights))

@@ -1,7 +1,7 @@
-"""The label ledger: every file of labels that ever arrived, once, and what it said.
+"""The label ledger: the events of every label file that arrived, each file once.
 
-Only ever appended to: the database refuses changes. A file is known by the hash of its bytes, so
-that one which arrives twice adds nothing, whatever it is called the second time.
+It is append-only: the database refuses changes. Files are identified by the hash of their bytes, so
+a file that arrives twice adds nothing, even under another name.
 """
 
 import sqlite3
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS labels (
 
 
 class Receipt(Record):
-    """What became of a file: how many labels it added, and whether it had been there before."""
+    """The receipt of a file: how many labels it added, and whether it was known before."""
 
     file: Sha256
     added: int
@@ -39,21 +39,21 @@ class Receipt(Record):
 
 
 def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Receipt:
-    """Take in a file of labels (Parquet: COLUMNS without `arrived_at`), whole or not at all.
+    """Append a label file (Parquet: COLUMNS without `arrived_at`), completely or not at all.
 
     Raises:
-        LabelsRefused: it is not what a label file is, or arrived before the last one.
+        LabelsRefused: it is not a valid label file, or arrived before the last one.
     """
-    told = read_parquet(file, "monitor").assign(arrived_at=arrived_at)
-    require_sound(told)
+    events = read_parquet(file, "monitor").assign(arrived_at=arrived_at)
+    require_sound(events)
     digest, arrived = file_hash(file), _microseconds(pd.Series([arrived_at]))[0]
     rows = zip(
-        [digest] * len(told),
-        told["flight"].tolist(),
-        told["late"].astype(int).tolist(),
-        _microseconds(told["known_at"]),
-        [arrived] * len(told),
-        told["revision"].astype(int).tolist(),
+        [digest] * len(events),
+        events["flight"].tolist(),
+        events["late"].astype(int).tolist(),
+        _microseconds(events["known_at"]),
+        [arrived] * len(events),
+        events["revision"].astype(int).tolist(),
         strict=True,
     )
     with opened(ledger, _SCHEMA, "label ledger") as connection:
@@ -65,7 +65,7 @@ def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Rece
         connection.execute("INSERT INTO files VALUES (?, ?, ?)", (digest, file.name, arrived))
         connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?)", rows)
         connection.execute("COMMIT")
-    return Receipt(file=digest, added=len(told), known=False)
+    return Receipt(file=digest, added=len(events), known=False)
 
 
 def _require_forward(connection: sqlite3.Connection, file: Path, arrived: int) -> None:
@@ -80,8 +80,8 @@ def _require_forward(connection: sqlite3.Connection, file: Path, arrived: int) -
         )
 
 
-def received(ledger: Path = LEDGER) -> pd.DataFrame:
-    """Everything that was ever told, in COLUMNS and in the order of arrival; none is none."""
+def read_events(ledger: Path = LEDGER) -> pd.DataFrame:
+    """Read all label events, in COLUMNS and in the order of arrival; empty without a ledger."""
     rows: list[tuple[object, ...]] = []
     if ledger.is_file():
         with opened(ledger, _SCHEMA, "label ledger") as connection:

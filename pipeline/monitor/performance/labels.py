@@ -1,9 +1,8 @@
-"""The label feed: what was said of each flight's arrival, by whom it was known, when it reached us.
+"""The label feed: delayed labels, when they became known, and when they arrived here.
 
 A label has two instants. `known_at`: when it became known in the world; `arrived_at`: when our feed
-told it. Labels come late, twice, out of order and corrected, so the table is a fold over all that
-was ever told: any order and any repetition give the same one. What contradicts itself is set aside
-by name, never chosen.
+delivered it. Labels arrive late, twice, out of order and corrected, so the table is a fold over all
+events: any order and any repetition give the same one. Contradicting events are set aside.
 """
 
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from pipeline.shared.errors import LabelsRefused
 
 
 class Label(NamedTuple):
-    """One event of the feed: what the source said of a flight.
+    """One event of the feed: a flight's label from the source.
 
-    `late` is 1 or 0; `revision` counts what the source said of this flight, from 0 on.
+    `late` is 1 or 0; `revision` numbers the source's events for this flight, from 0 on.
     """
 
     flight: str
@@ -34,36 +33,36 @@ class Label(NamedTuple):
 
 
 COLUMNS = list(Label._fields)
-_SAID = ["revision", "late", "known_at"]
-"""What the source said of a flight; `arrived_at` is only when we heard it."""
+_CONTENT = ["revision", "late", "known_at"]
+"""The content of an event, without `arrived_at`, when it reached us."""
 
 
 @dataclass(frozen=True)
-class Folded:
-    """What the events say in the end.
+class FoldedLabels:
+    """The labels that result from all events.
 
     `table` has a row per flight, by name, in COLUMNS: the highest revision, and when it first
-    arrived. `conflicts` are events of flights whose highest revision says two things: they have no
-    label until another revision settles it. `duplicates` counts events that said nothing new,
-    `corrected` flights whose label is no longer that of their first revision.
+    arrived. `conflicts` are events of flights whose highest revision is contradictory: they have no
+    label until a later revision. `duplicates` counts events without new content, `corrections`
+    flights whose label differs from that of their first revision.
     """
 
     table: pd.DataFrame
     conflicts: pd.DataFrame
     duplicates: int
-    corrected: int
+    corrections: int
 
 
 @dataclass(frozen=True)
-class Settled:
-    """The labels of flights that were asked for, and what was kept apart from them.
+class RequestLabels:
+    """The labels of predicted flights, and the events that were set aside.
 
-    `unasked` are events of flights that nobody asked for, `impossible` those known at or before
+    `unrequested` are events of flights without a prediction, `impossible` those known at or before
     their prediction; `events` counts all of them, `newest` is the last arrival (NaT: none yet).
     """
 
-    folded: Folded
-    unasked: pd.DataFrame
+    folded: FoldedLabels
+    unrequested: pd.DataFrame
     impossible: pd.DataFrame
     events: int
     newest: Any
@@ -81,72 +80,73 @@ def events(labels: list[Label]) -> pd.DataFrame:
     return frame.assign(**instants).astype({"late": "int8", "revision": "int64"})
 
 
-def require_sound(told: pd.DataFrame) -> None:
-    """Refuse a feed's table that is not one: another column, no instant, a label that is no label.
+def require_sound(events: pd.DataFrame) -> None:
+    """Refuse an invalid feed: a missing column or time zone, or an invalid value.
 
     Raises:
         LabelsRefused: names the rule, how many events break it, and the first of them.
     """
-    if missing := [name for name in COLUMNS if name not in told]:
+    if missing := [name for name in COLUMNS if name not in events]:
         raise LabelsRefused(
-            f"the label feed lacks {', '.join(missing)}; it has {', '.join(map(str, told))}: "
+            f"the label feed lacks {', '.join(missing)}; it has {', '.join(map(str, events))}: "
             f"make it {', '.join(COLUMNS)}"
         )
-    kinds = {name: getattr(told[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
+    kinds = {name: getattr(events[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
     if zoneless := [name for name, zone in kinds.items() if zone is None]:
         raise LabelsRefused(f"{zoneless[0]} of the label feed has no time zone; make it UTC")
     wrong = {
-        "names no flight": ~told["flight"].astype(str).str.fullmatch(names.PATTERN),
-        "is neither late (1) nor not (0)": ~told["late"].isin([0, 1]),
-        "has no whole revision from 0 on": ~(told["revision"] >= 0) | (told["revision"] % 1 != 0),
-        "arrived before it was known": ~(told["arrived_at"] >= told["known_at"]),
+        "names no flight": ~events["flight"].astype(str).str.fullmatch(names.PATTERN),
+        "is neither late (1) nor not (0)": ~events["late"].isin([0, 1]),
+        "has no whole revision from 0 on": ~(events["revision"] >= 0)
+        | (events["revision"] % 1 != 0),
+        "arrived before it was known": ~(events["arrived_at"] >= events["known_at"]),
     }
     for rule, broken in wrong.items():
         if broken.any():
-            first = tuple(map(str, told[broken].iloc[0][COLUMNS]))
+            first = tuple(map(str, events[broken].iloc[0][COLUMNS]))
             raise LabelsRefused(
-                f"{int(broken.sum()):,} of {len(told):,} events of the label feed: each {rule}; "
+                f"{int(broken.sum()):,} of {len(events):,} events of the label feed: each {rule}; "
                 f"the first is {first}; correct them at the source, and receive the file again"
             )
 
 
-def as_of(told: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
-    """The events that had arrived by an instant: all that could be known here then."""
-    return told[told["arrived_at"] <= instant]
+def as_of(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """The events that had arrived by an instant."""
+    return events[events["arrived_at"] <= instant]
 
 
-def fold(told: pd.DataFrame) -> Folded:
-    """One row per flight from all that was ever told of it, whatever the order and repetition."""
-    codes, _ = pd.factorize(told["flight"], sort=True)
-    keyed = told[COLUMNS].assign(code=codes).sort_values(["code", *_SAID, "arrived_at"])
-    said = keyed.drop_duplicates(["code", *_SAID]).reset_index(drop=True)
-    by_flight = said.groupby("code", sort=False)
-    top = said[said["revision"] == by_flight["revision"].transform("max")]
+def fold(events: pd.DataFrame) -> FoldedLabels:
+    """One row per flight from all its events, independent of order and repetition."""
+    codes, _ = pd.factorize(events["flight"], sort=True)
+    keyed = events[COLUMNS].assign(code=codes).sort_values(["code", *_CONTENT, "arrived_at"])
+    distinct = keyed.drop_duplicates(["code", *_CONTENT]).reset_index(drop=True)
+    by_flight = distinct.groupby("code", sort=False)
+    top = distinct[distinct["revision"] == by_flight["revision"].transform("max")]
     split = top["code"].duplicated(keep=False)
     changed = by_flight["late"].transform("first")[top.index] != top["late"]
-    return Folded(
+    return FoldedLabels(
         table=top[~split].reset_index(drop=True)[COLUMNS],
         conflicts=top[split].reset_index(drop=True)[COLUMNS],
-        duplicates=len(told) - len(said),
-        corrected=int((changed & ~split).sum()),
+        duplicates=len(events) - len(distinct),
+        corrections=int((changed & ~split).sum()),
     )
 
 
-def settled(predicted: pd.Series, told: pd.DataFrame) -> Settled:
-    """The labels of asked flights; `predicted` is each flight's T, by its name (unique).
+def settle(predicted: pd.Series, events: pd.DataFrame) -> RequestLabels:
+    """The labels of predicted flights; `predicted` is each flight's T, by its name (unique).
 
     Raises:
-        LabelsRefused: the feed's table is not one.
+        LabelsRefused: the feed's table is invalid.
     """
-    require_sound(told)
-    at = told["flight"].map(predicted)
-    unasked, impossible = at.isna(), told["known_at"] <= at
-    return Settled(
-        folded=fold(told[~unasked & ~impossible]),
-        unasked=told[unasked],
-        impossible=told[impossible],
-        events=len(told),
-        newest=told["arrived_at"].max(),
+    require_sound(events)
+    at = events["flight"].map(predicted)
+    unrequested, impossible = at.isna(), events["known_at"] <= at
+    return RequestLabels(
+        folded=fold(events[~unrequested & ~impossible]),
+        unrequested=events[unrequested],
+        impossible=events[impossible],
+        events=len(events),
+        newest=events["arrived_at"].max(),
     )
 
 
@@ -168,7 +168,7 @@ def origins(flights: pd.Series) -> pd.Series:
 
 
 def deadline(rows: pd.DataFrame) -> pd.Series:
-    """When each flight's label is known at the latest: who has not landed by then is late."""
+    """The latest instant at which each label is known: a flight not landed by then is late."""
     minutes = rows["block_minutes"].to_numpy(dtype="float64") + LATE_MINUTES
     return pd.Series(rows["sched_dep_utc"] + pd.to_timedelta(np.rint(minutes), unit="min"))
 
@@ -179,10 +179,12 @@ def daily(rows: pd.DataFrame) -> pd.DataFrame:
     `rows` are of the feature table: flights with their outcome and when it became known.
     """
     flights = names.flight_names(rows)
-    told = pd.DataFrame({"flight": flights, "late": rows[LABEL], "known_at": rows["late_known_at"]})
-    return told.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
+    events = pd.DataFrame(
+        {"flight": flights, "late": rows[LABEL], "known_at": rows["late_known_at"]}
+    )
+    return events.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
 
 
-def shown(flights: pd.Series, most: int = 5) -> list[str]:
+def first_names(flights: pd.Series, most: int = 5) -> list[str]:
     """The first few names of flights, in order, each once."""
     return sorted(set(flights))[:most]

@@ -1,9 +1,9 @@
-"""The outcome: what the answers were worth, as far as labels are there to say it.
+"""Model performance against the labels (ground truth) that have arrived by an instant.
 
 `judged` is the one door: requests and the label feed as of an instant in, an `Outcome` out. Each
 request is joined with its flight's label exactly once; figures count a flight once, by its first
-answer. A day's figure is provisional until its labels are due, then final; a final one changes only
-by a correction, and that is told. Too few labels are "not known", never fine.
+prediction. A day's figure is provisional until its labels are due, then final; a final one changes
+only by a reported correction. Too few labels give "not known", never a pass.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,16 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.daily import Day, judged_days
-from pipeline.monitor.performance.label_checks import Agreement, distrusted, label_agreement
-from pipeline.monitor.performance.label_join import arrays, attached, figures_of, require_requests
+from pipeline.monitor.performance.daily import Day, judge_days
+from pipeline.monitor.performance.label_checks import Agreement, is_distrusted, label_agreement
+from pipeline.monitor.performance.label_join import (
+    arrays,
+    figures_of,
+    join_labels,
+    require_requests,
+)
 from pipeline.monitor.performance.quality import Figures, Interval, intervals
-from pipeline.monitor.performance.slice_performance import SliceFigures, sliced
+from pipeline.monitor.performance.slice_performance import SliceFigures, judge_slices
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, SliceRule
@@ -39,13 +44,13 @@ class Rules:
 
     @classmethod
     def of_configs(cls) -> "Rules":
-        """As configs/monitor.yaml and configs/evaluate.yaml have them."""
+        """Load the rules from configs/monitor.yaml and configs/evaluate.yaml."""
         gate = load(EvaluateConfig)
         return cls(load(MonitorConfig).outcome, gate.slices, gate.bootstrap)
 
 
 class Alert(Record):
-    """The cheap rule over the newest days whose labels are due; `reasons` hold both numbers."""
+    """The cheap rule over the newest days with due labels; each reason has both numbers."""
 
     status: Status
     first: str | None
@@ -56,7 +61,7 @@ class Alert(Record):
 
 
 class Feed(Record):
-    """What the label feed did: counts, and the first names of what was set aside."""
+    """The label feed's counts, and the first names of flights that were set aside."""
 
     events: int
     duplicates: int
@@ -70,11 +75,11 @@ class Feed(Record):
     stale: bool
 
 
-class Outcome(Record):
-    """Everything that is known of the outcome at an instant; JSON by `model_dump(mode="json")`.
+class Performance(Record):
+    """Model performance as known at an instant; JSON by `model_dump(mode="json")`.
 
-    `overall`, its intervals, slices and versions are of final days. `agreement` is None where no
-    flags were given, so nothing checked the labels; else it names the weeks that are not trusted.
+    `overall`, its intervals, slices and versions are of final days. `agreement` lists the weeks
+    that are not trusted; it is None without proxies to check the labels against.
     """
 
     at: str
@@ -93,34 +98,34 @@ class Outcome(Record):
     distrusted_labels: int
 
 
-def judged(
+def measure_performance(
     served: pd.DataFrame,
-    told: pd.DataFrame,
+    events: pd.DataFrame,
     now: pd.Timestamp,
     rules: Rules,
     flags: pd.DataFrame | None = None,
     since: str | None = None,
-) -> Outcome:
-    """What the answers in `served` were worth, by what the label feed had told by `now`.
+) -> Performance:
+    """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
-    `served` has a row per request, in the order of the log, with REQUIRED columns; `told` are
-    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) are what labels are held against.
+    `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
+    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:
-        LabelsRefused: a request comes twice, a risk is none, or the feed's table is not one.
+        LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    told, served = labels.as_of(told, now), served[served["predict_at"] <= now]
+    events, served = labels.as_of(events, now), served[served["predict_at"] <= now]
     first = served[~served["flight"].duplicated()]
-    settled = labels.settled(first.set_index("flight")["predict_at"], told)
+    settled = labels.settle(first.set_index("flight")["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
-    broken = distrusted(settled.table["flight"], weeks or [])
-    everyone = attached(first, settled.table[~broken])
+    broken = is_distrusted(settled.table["flight"], weeks or [])
+    everyone = join_labels(first, settled.table[~broken])
     flights = everyone[_from(everyone, since)].reset_index(drop=True)
     requests = int(_from(served, since).sum())
-    days = judged_days(flights, told, now, rules.outcome)
-    return Outcome(
+    days = judge_days(flights, events, now, rules.outcome)
+    return Performance(
         at=f"{now:%Y-%m-%dT%H:%MZ}",
         requests=requests,
         flights=len(flights),
@@ -135,17 +140,17 @@ def judged(
     )
 
 
-def alerted(
-    served: pd.DataFrame, told: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+def check_alert(
+    served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> Alert:
-    """The cheap rule alone, as `judged` has it: what is asked every day.
+    """The cheap rule alone, as `judged` has it: for every day.
 
     Raises:
         LabelsRefused: as `judged`.
     """
     require_requests(served)
-    settled = labels.settled(served.set_index("flight")["predict_at"], labels.as_of(told, now))
-    return _alert(attached(served, settled.table), now, rule)
+    settled = labels.settle(served.set_index("flight")["predict_at"], labels.as_of(events, now))
+    return _alert(join_labels(served, settled.table), now, rule)
 
 
 def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
@@ -153,14 +158,14 @@ def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
 
 
 def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
-    """What is told of final days only: of the others punctual flights are known first."""
+    """The figures of final days only: of other days punctual flights are known first."""
     final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
     counted = flights[flights["day"].isin(final)]
     known = counted[counted[LABEL].notna()]
     return {
         "overall": figures_of(counted),
         "intervals": intervals(*arrays(known), rules.bootstrap) if len(known) else {},
-        "slices": sliced(counted, rules.slices, rules.outcome, rules.bootstrap),
+        "slices": judge_slices(counted, rules.slices, rules.outcome, rules.bootstrap),
         "versions": {str(name): figures_of(of) for name, of in counted.groupby("version")},
     }
 
@@ -174,7 +179,7 @@ def _agreement(
 
 
 def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[str]]:
-    """What the outcome calls for, and why: each reason with what was found and what is allowed."""
+    """The performance status and its reasons, each with the figure and the limit."""
     unknown = []
     if days < rule.min_days:
         unknown.append(f"{days} days with due labels, at least {rule.min_days} are needed")
@@ -212,18 +217,18 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
     )
 
 
-def _feed(settled: labels.Settled, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
+def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
     age = None if pd.isna(settled.newest) else (now - settled.newest) / pd.Timedelta(hours=1)
     conflicts, impossible = settled.folded.conflicts, settled.impossible
     return Feed(
         events=settled.events,
         duplicates=settled.folded.duplicates,
-        corrected=settled.folded.corrected,
+        corrected=settled.folded.corrections,
         conflicts=conflicts["flight"].nunique(),
-        conflicting=labels.shown(conflicts["flight"]),
+        conflicting=labels.first_names(conflicts["flight"]),
         impossible=impossible["flight"].nunique(),
-        impossibly_known=labels.shown(impossible["flight"]),
-        unasked=settled.unasked["flight"].nunique(),
+        impossibly_known=labels.first_names(impossible["flight"]),
+        unasked=settled.unrequested["flight"].nunique(),
         labels_age_hours=None if age is None else round(float(age), 2),
         stale=age is None or bool(age > rule.max_labels_age_hours),
     )

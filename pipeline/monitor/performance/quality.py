@@ -1,7 +1,7 @@
-"""How good answers were, once their labels are there: scores, calibration, intervals over days.
+"""Performance figures of labelled predictions: scores, calibration, intervals over days.
 
-Days are the unit: the flights of one day are late together, so whole days are drawn again, and a
-slice's p-value counts days. A figure that cannot be had (no label, one class) is None, never 0.
+The flights of one day are late together, so days are the unit of the bootstrap and of a slice's
+p-value. A figure that cannot be computed (no label, one class) is None, never 0.
 """
 
 import math
@@ -26,11 +26,11 @@ class Interval(Record):
 
 
 class Figures(Record):
-    """What the answers to some flights were worth.
+    """Performance figures of some flights.
 
-    `flights` were asked for, `labelled` have a label, `late` are late; `coverage` is the labelled
+    `flights` have a prediction, `labelled` a label, `late` are late; `coverage` is the labelled
     share, and every figure is of labelled flights. Losses are in nats. `expected_log_loss` is what
-    the risks themselves promise, `excess` the log loss above it; `gap` is mean outcome less mean
+    the risks themselves expect, `excess` the log loss above it; `gap` is mean outcome less mean
     risk. `ece` is the mean distance of outcome and risk over tenths of the flights by risk; slope
     and intercept are those of a logistic regression of the outcome on the risk's log odds (1 and
     0: calibrated).
@@ -54,13 +54,13 @@ class Figures(Record):
 
 
 def expected_loss(risk: np.ndarray) -> np.ndarray:
-    """The log loss that each risk expects of itself: what it would cost if it were right."""
+    """The expected log loss of each risk if it is right."""
     sure, never = np.ones(len(risk)), np.zeros(len(risk))
     return np.asarray(risk * log_loss(sure, risk) + (1 - risk) * log_loss(never, risk))
 
 
 def figures(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Figures:
-    """The figures of some flights; `late` is 1, 0 or NaN (no label yet), `day` tells days apart."""
+    """The figures of some flights; `late` is 1, 0 or NaN (no label yet), `day` codes the day."""
     known = ~np.isnan(late)
     y, p = late[known], risk[known]
     counted = {
@@ -100,7 +100,7 @@ def _rounded(value: float) -> float:
 def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
     """The mean distance between late share and mean risk over tenths of the flights by risk.
 
-    Never below 0, so noise alone gives a few thousandths on a month, and more on a slice.
+    It is never below 0: noise alone gives a few thousandths on a month, and more on a slice.
     """
     tenths = np.array_split(np.argsort(risk, kind="stable"), TENTHS)
     apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in tenths]
@@ -108,7 +108,7 @@ def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
 
 
 def recalibration(late: np.ndarray, risk: np.ndarray) -> tuple[float | None, float | None]:
-    """Slope and intercept of the outcome on the risk's log odds; None where none can be fitted."""
+    """Slope and intercept of the outcome on the risk's log odds; None if they cannot be fitted."""
     kept = np.clip(risk, 1e-6, 1 - 1e-6)
     inputs = np.column_stack([np.log(kept / (1 - kept)), np.ones(len(kept))])
     found = np.array([1.0, 0.0])
@@ -166,7 +166,7 @@ def auc_interval(
 def _pairs(
     late: np.ndarray, risk: np.ndarray, position: np.ndarray, days: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Days by days: how often a late flight of one has more risk than a punctual one of another."""
+    """Per pair of days: how often a late flight of one has more risk than a punctual one of two."""
     positive = late == 1
     ours, of_day = risk[positive], position[positive]
     won = np.zeros((days, days))
@@ -178,11 +178,11 @@ def _pairs(
     return won, np.outer(*counts).astype("float64")
 
 
-def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
-    """How surprising the mean of `value` is if it were 0: two-sided, days as the unit.
+def p_nonzero_mean(value: np.ndarray, day: np.ndarray) -> float:
+    """The two-sided p-value of a mean of `value` other than 0, with days as the unit.
 
-    A t test on the ratio of daily sums. It takes days for independent; two stormy days in a row
-    are not quite, so it is somewhat too small.
+    A t test on the ratio of daily sums. It assumes independent days; two stormy days in a row are
+    not quite, so the p-value is somewhat too small.
     """
     from scipy import stats
 
@@ -200,7 +200,7 @@ def p_other_than_none(value: np.ndarray, day: np.ndarray) -> float:
 
 
 def holm(p: list[float]) -> list[float]:
-    """Holm's adjusted p-values: below alpha with a chance of at most alpha if nothing is there."""
+    """Holm's adjusted p-values: any false one is below alpha with a chance of at most alpha."""
     order = np.argsort(p)
     raised = np.maximum.accumulate(np.asarray(p)[order] * (len(p) - np.arange(len(p))))
     adjusted = np.empty(len(p))

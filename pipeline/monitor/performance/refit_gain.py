@@ -1,8 +1,8 @@
-"""What a refit would have gained: the one outcome that says what helps.
+"""The gain of a refit: the one figure that shows whether retraining helps.
 
-The champion's recipe learns from every label that had come before the newest days, and both are
-judged on those days, flight by flight. Difficult weeks are difficult for both, so the difference is
-far surer than either loss.
+The champion's recipe learns from every label that had arrived before the newest days, and both are
+evaluated on those days, flight by flight. Difficult weeks are difficult for both, so the difference
+is far more precise than either loss.
 """
 
 import numpy as np
@@ -23,10 +23,10 @@ from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
 
 
-class Gain(Record):
+class RefitGain(Record):
     """The log loss of a refit less the champion's, in nats, with its interval over whole days.
 
-    Negative is better. The refit has seen every label that had come before `first`, and none after.
+    Negative is better. The refit learned from every label that had arrived before `first`.
     """
 
     point: float
@@ -42,29 +42,29 @@ class Gain(Record):
         return f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] over {self.days} days"
 
     def wins(self, margin: float) -> bool:
-        """Whether the refit is surely better, and by enough to speak of."""
+        """Whether the refit is significantly better, by the margin or more."""
         return self.high < 0 and self.point <= -margin
 
 
-def gained(
+def measure_gain(
     champion: Champion, frame: pd.DataFrame, rows: pd.DataFrame, now: pd.Timestamp, days: int
-) -> Gain | None:
-    """What a refit would have changed on the newest `days` whose labels are due; None: fewer are.
+) -> RefitGain | None:
+    """The gain of a refit on the newest `days` with due labels; None if there are fewer.
 
-    `frame` holds flights with their outcomes, `rows` the same as they were served.
+    `frame` holds flights with their outcomes, `rows` their served predictions.
     """
     due = _due(frame["name"]) <= now
     newest = sorted(set(days_of(frame["name"][due]).tolist()))[-days:]
     chosen = due.to_numpy() & np.isin(days_of(frame["name"]), newest)
-    if len(newest) < days:  # one day has no interval at all, and a few have hardly any
+    if len(newest) < days:  # too few days have no useful interval
         return None
     judged, labels = frame[chosen], frame[LABEL].to_numpy()[chosen]
-    learned = known_before(champion, newest[0])
-    told = [content_hash(table[_rests_on(champion)]) for table in (learned, judged)]
-    risk = champion.kept("refit", told, lambda: _refit_risk(champion, learned, judged))
+    learned = training_rows_before(champion, newest[0])
+    data = [content_hash(table[_input_columns(champion)]) for table in (learned, judged)]
+    risk = champion.cached_risk("refit", data, lambda: _refit_risk(champion, learned, judged))
     worse = log_loss(labels, risk) - log_loss(labels, rows[RISK].to_numpy()[chosen])
     found = difference(worse, days_of(judged["name"]), load(EvaluateConfig).bootstrap)
-    return Gain(
+    return RefitGain(
         point=round(found.point, 6),
         low=round(found.low, 6),
         high=round(found.high, 6),
@@ -75,25 +75,25 @@ def gained(
     )
 
 
-def _rests_on(champion: Champion) -> list[str]:
-    """The columns that a refit and its answers rest on."""
-    numbers = [name for name in champion.answerer.model.features if name in NUMERIC]
+def _input_columns(champion: Champion) -> list[str]:
+    """The columns that a refit and its predictions depend on."""
+    numbers = [name for name in champion.scorer.model.features if name in NUMERIC]
     return ["name", "origin", "carrier", *numbers, LABEL]
 
 
 def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
-    config, names = load(TrainConfig), champion.answerer.model.features
+    config, names = load(TrainConfig), champion.scorer.model.features
     model = refit(config, names, matrix(learned, names), learned[LABEL].to_numpy())
     return np.asarray(model.predict_proba(matrix(judged, names))[:, 1])
 
 
 def _due(names: pd.Series) -> pd.Series:
-    """When the label of each flight has come at the latest."""
+    """The instant at which the label of each flight is due."""
     return dates(names) + LABELS_COMPLETE
 
 
-def known_before(champion: Champion, day: str) -> pd.DataFrame:
-    """Every flight since the champion's first day whose label had come when `day` began."""
+def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:
+    """Every flight since the champion's first day whose label had arrived when `day` began."""
     begins = pd.Timestamp(day, tz="UTC")
     window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))
     past = flights(window)

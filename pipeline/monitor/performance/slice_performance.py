@@ -1,4 +1,4 @@
-"""Critical slices: where it hurts, reported with what many looks at once make of it."""
+"""Performance on critical slices, corrected for multiple comparisons."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from pipeline.monitor.performance.quality import (
     expected_loss,
     holm,
     intervals,
-    p_other_than_none,
+    p_nonzero_mean,
 )
 from pipeline.shared.config.evaluate import Bootstrap, SliceRule
 from pipeline.shared.config.monitor import OutcomeRule
@@ -25,7 +25,7 @@ class SliceFigures(Record):
 
     `intervals` are over days, each by itself. `judged` is False with too few late flights or days;
     `p_excess` and `p_gap` are Holm's over both of all judged slices. `noticed`: the excess or the
-    gap is surely not none, and beyond the alert's limit.
+    gap is significant and beyond the alert's limit.
     """
 
     figures: Figures
@@ -36,10 +36,10 @@ class SliceFigures(Record):
     noticed: bool = False
 
 
-def sliced(
+def judge_slices(
     flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
 ) -> dict[str, SliceFigures]:
-    """Every critical slice, with Holm's correction over all that have enough late flights."""
+    """Judge every critical slice, with Holm's correction over all with enough late flights."""
     if not len(flights):
         return {}
     frame = flights.assign(
@@ -55,12 +55,12 @@ def sliced(
     adjusted = iter(holm([p for name in enough for p in _surprises(groups[name])]))
     p = {name: (next(adjusted), next(adjusted)) for name in enough}
     return {
-        name: _told(figure, groups[name], p.get(name), rule, bootstrap)
+        name: _slice_figures(figure, groups[name], p.get(name), rule, bootstrap)
         for name, figure in found.items()
     }
 
 
-def _told(
+def _slice_figures(
     figure: Figures,
     flights: pd.DataFrame,
     p: tuple[float, float] | None,
@@ -88,8 +88,8 @@ def _hour(flights: pd.DataFrame) -> pd.Series:
 
 
 def _surprises(flights: pd.DataFrame) -> list[float]:
-    """Two p-values of a slice: its excess loss and its gap against none."""
+    """The p-values of a slice's excess loss and of its gap."""
     known = flights[flights[LABEL].notna()]
     late, risk, day = arrays(known)
     excess = log_loss(late, risk) - expected_loss(risk)
-    return [p_other_than_none(value, day) for value in (excess, late - risk)]
+    return [p_nonzero_mean(value, day) for value in (excess, late - risk)]

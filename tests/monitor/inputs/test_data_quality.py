@@ -27,7 +27,9 @@ DAY = CLEAN["flight"].str[:10].to_numpy()
 
 
 def looked(rows, **more):
-    return {check.name: check for check in data_quality.looked(REFERENCE, rows, LIMITS, **more)}
+    return {
+        check.name: check for check in data_quality.check_quality(REFERENCE, rows, LIMITS, **more)
+    }
 
 
 def some(share):
@@ -38,7 +40,7 @@ def some(share):
 def test_clean_rows_trip_nothing(record_property: Callable[[str, object], None]):
     found = looked(CLEAN)
     assert list(found) == CHECKS
-    tripped = data_quality.failed(list(found.values()))
+    tripped = data_quality.failures(list(found.values()))
     assert tripped == []
     record_property(f"of {len(found)} tripwires tripped by clean rows", len(tripped))
 
@@ -48,7 +50,7 @@ def test_a_view_that_is_lost_is_named_with_both_shares(view):
     column = f"{view}_known_at"
     before = REFERENCE[column].isna().mean()
     found = looked(CLEAN.assign(**{column: CLEAN[column].mask(CLEAN[column].notna())}))
-    (check,) = data_quality.failed(list(found.values()))
+    (check,) = data_quality.failures(list(found.values()))
     assert check.name == f"missing {view}"
     assert check.found == pytest.approx(1 - before, abs=1e-6)
     assert check.limit == LIMITS.max_missing_rise
@@ -69,7 +71,7 @@ def test_a_view_may_be_missing_as_often_as_in_training_and_a_little_more():
 )
 def test_what_training_never_saw_is_named_with_its_share(column, strange):
     found = looked(CLEAN.assign(**{column: CLEAN[column].mask(some(0.03), strange)}))
-    (check,) = data_quality.failed(list(found.values()))
+    (check,) = data_quality.failures(list(found.values()))
     assert (check.name, check.found, check.limit) == (f"unseen {column}", 0.03, 0.02)
     assert check.detail == f"not in training: {strange}"
 
@@ -96,7 +98,7 @@ def test_a_single_value_that_cannot_be_is_named(
 ):
     rows = CLEAN.copy()
     rows.loc[7, column] = value
-    (check,) = data_quality.failed(list(looked(rows).values()))
+    (check,) = data_quality.failures(list(looked(rows).values()))
     assert (check.name, check.found, check.limit) == ("impossible values", 1, 0)
     assert check.detail.endswith(f": {column} 1 in request {rows.loc[7, 'request_id']}")
     record_property(f"impossible value found among {len(rows):,} rows", check.found)
@@ -114,7 +116,7 @@ def test_a_request_that_somebody_made_by_hand_calls_nobody_and_many_do(
     check = looked(rows)["impossible requests"]
     assert (check.passed, check.found, check.limit) == (True, ALLOWED, ALLOWED)
     rows.loc[ALLOWED, column] = value
-    (check,) = data_quality.failed(list(looked(rows).values()))
+    (check,) = data_quality.failures(list(looked(rows).values()))
     assert (check.name, check.found) == ("impossible requests", ALLOWED + 1)
     assert check.detail.endswith(f": {column} {ALLOWED + 1}")
     record_property(f"rows of {len(rows):,} that callers may get wrong", ALLOWED)
@@ -124,7 +126,7 @@ def test_a_few_are_allowed_of_few_rows_and_a_share_of_many():
     odd = LIMITS.odd_requests
     assert [odd.allowed(rows) for rows in (0, 100, 5_000, 28_330)] == [5, 5, 5, 28]
     skew = {"distance": 28, "humid": 29}
-    assert data_quality.beyond(skew, 28_330, odd) == {"humid": 29}
+    assert data_quality.unexplained_skew(skew, 28_330, odd) == {"humid": 29}
 
 
 @pytest.mark.slow
@@ -132,8 +134,10 @@ def test_the_gates_own_rules_allow_callers_as_much_and_name_requests_of_ours():
     rows = CLEAN.copy()
     rows.loc[:2, "sched_minute"] = 1_500
     rows.loc[7, "risk"] = 1.5
-    found = {c.name: c for c in data_quality.validated("odd", rows, LIMITS.odd_requests, None)}
-    (failed,) = data_quality.failed(list(found.values()))
+    found = {
+        c.name: c for c in data_quality.validate_served("odd", rows, LIMITS.odd_requests, None)
+    }
+    (failed,) = data_quality.failures(list(found.values()))
     assert failed.name == "range risk"
     assert failed.detail.endswith(f"in request {rows.loc[7, 'request_id']}")
     odd = found["range sched_minute"]
@@ -144,7 +148,7 @@ def test_the_gates_own_rules_allow_callers_as_much_and_name_requests_of_ours():
 def test_a_value_without_bounds_has_to_be_finite(value):
     rows = CLEAN.copy()
     rows.loc[7, "aircraft_slack"] = value
-    (check,) = data_quality.failed(list(looked(rows).values()))
+    (check,) = data_quality.failures(list(looked(rows).values()))
     assert ": aircraft_slack 1 in request " in check.detail
 
 
@@ -156,7 +160,7 @@ def test_a_value_that_may_be_missing_is_not_impossible():
 def test_a_value_that_never_changed_within_a_day_is_named(column):
     one = CLEAN.copy()
     one.loc[DAY == "2013-03-07", column] = np.float32(0.5)
-    (check,) = data_quality.failed(list(looked(one).values()))
+    (check,) = data_quality.failures(list(looked(one).values()))
     assert (check.name, check.found, check.limit) == ("stuck days", 1, 0)
     assert check.detail.endswith(f"never changed on 2013-03-07: {column}")
 
@@ -172,7 +176,7 @@ def test_a_day_of_few_flights_may_well_have_one_value():
 def test_half_a_day_is_named_with_how_many_flights_are_usual():
     day = np.flatnonzero(DAY == "2013-03-07")
     assert looked(CLEAN.drop(index=day[:60]))["flights a day"].passed
-    (check,) = data_quality.failed(list(looked(CLEAN.drop(index=day[:61])).values()))
+    (check,) = data_quality.failures(list(looked(CLEAN.drop(index=day[:61])).values()))
     assert (check.name, check.limit) == ("flights a day", 0.5)
     assert check.found == pytest.approx(59 / 120, abs=1e-6)
     assert check.detail == "59 flights on 2013-03-07, usual are 120 a day"
@@ -195,9 +199,9 @@ def test_the_day_that_is_not_over_is_not_held_for_half_a_day():
 
 @pytest.mark.slow
 def test_the_data_gates_rules_pass_on_clean_rows():
-    checks = data_quality.validated("served 2013-03", CLEAN, LIMITS.odd_requests, None)
+    checks = data_quality.validate_served("served 2013-03", CLEAN, LIMITS.odd_requests, None)
     assert len(checks) > 40
-    assert data_quality.failed(checks) == []
+    assert data_quality.failures(checks) == []
     assert all(check.blocking for check in checks)
 
 
@@ -208,8 +212,8 @@ def test_every_fault_that_breaks_a_rule_is_named_with_how_many_rows():
     rows.loc[:2, "system_late_24h"] = np.float32(np.nan)
     rows.loc[:3, "humid"] = np.float32(101)
     rows.loc[:4, "carrier"] = "XX"
-    checks = data_quality.validated("served", rows, LIMITS.odd_requests, None)
-    found = {c.name: c for c in data_quality.failed(checks)}
+    checks = data_quality.validate_served("served", rows, LIMITS.odd_requests, None)
+    found = {c.name: c for c in data_quality.failures(checks)}
     assert {name: check.found for name, check in found.items()} == {
         "unique-request request_id": 2,
         "never-null system_late_24h": 3,

@@ -11,11 +11,11 @@ from pipeline.features.definitions import NUMERIC
 from pipeline.monitor.inputs.drift import (
     CATEGORIES,
     RISK,
-    compared,
+    compare,
     group_of,
     judge,
-    looked_at,
     measure,
+    trailing_ends,
 )
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -126,20 +126,20 @@ def days(first, last):
 
 
 def test_the_looks_go_back_from_the_newest_day_in_whole_steps_to_the_first_of_the_window():
-    found = looked_at(days("2013-03-04", "2013-04-30"), "2013-04-01", config())
+    found = trailing_ends(days("2013-03-04", "2013-04-30"), "2013-04-01", config())
     assert found == ["2013-04-02", "2013-04-09", "2013-04-16", "2013-04-23", "2013-04-30"]
 
 
 def test_a_look_waits_until_enough_days_are_there():
-    found = looked_at(days("2013-04-01", "2013-04-30"), "2013-04-01", config())
+    found = trailing_ends(days("2013-04-01", "2013-04-30"), "2013-04-01", config())
     assert found == ["2013-04-09", "2013-04-16", "2013-04-23", "2013-04-30"]
-    assert looked_at(days("2013-04-01", "2013-04-06"), "2013-04-01", config()) == []
-    assert looked_at(days("2013-04-01", "2013-04-07"), "2013-04-01", config()) == ["2013-04-07"]
+    assert trailing_ends(days("2013-04-01", "2013-04-06"), "2013-04-01", config()) == []
+    assert trailing_ends(days("2013-04-01", "2013-04-07"), "2013-04-01", config()) == ["2013-04-07"]
 
 
 def test_a_day_without_flights_is_not_looked_at():
     there = days("2013-04-01", "2013-04-30")
-    found = looked_at(there[there != "2013-04-16"], "2013-04-01", config())
+    found = trailing_ends(there[there != "2013-04-16"], "2013-04-01", config())
     assert found == ["2013-04-09", "2013-04-23", "2013-04-30"]
 
 
@@ -234,7 +234,7 @@ def drift():
     risks = [np.random.default_rng(n).random(len(r)) / 2 for n, r in enumerate((reference, rows))]
     served = [as_served(r, risk) for r, risk in zip((reference, rows), risks, strict=True)]
     tight = config(prediction_warn=0.005, prediction_alert=0.005)
-    return compared(*served, "2013-04-01", tight), served
+    return compare(*served, "2013-04-01", tight), served
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ import pytest
 from pipeline.monitor.inputs.drift import CATEGORIES, measure
 from pipeline.monitor.inputs.psi import (
     LEAST_SHARE,
-    binned,
-    counted,
+    count_bins,
     family_limit,
+    make_bins,
     psi,
     trailing,
 )
@@ -36,9 +36,9 @@ def by_hand(old, new):
 
 def whole(reference, current, day=None):
     """Each column's PSI of all rows of `current`, by name."""
-    bins = binned(reference, current, CATEGORIES)
-    before = counted(reference, np.zeros(len(reference)), bins)
-    after = counted(current, np.zeros(len(current)) if day is None else day, bins)
+    bins = make_bins(reference, current, CATEGORIES)
+    before = count_bins(reference, np.zeros(len(reference)), bins)
+    after = count_bins(current, np.zeros(len(current)) if day is None else day, bins)
     found = psi(before, after, np.ones((1, len(after.days))))[0]
     return dict(zip(reference, found.tolist(), strict=True))
 
@@ -121,18 +121,18 @@ DAYS = np.repeat(np.arange(60), 50)
 @pytest.fixture
 def sixty_days():
     reference, current = table(5_000, 0), table(3_000, 1, 0.2)
-    bins = binned(reference, current, CATEGORIES)
-    return reference, current, bins, counted(reference, np.zeros(5_000), bins)
+    bins = make_bins(reference, current, CATEGORIES)
+    return reference, current, bins, count_bins(reference, np.zeros(5_000), bins)
 
 
 def test_a_trailing_window_is_what_its_days_come_to_alone(sixty_days):
     _, current, bins, before = sixty_days
-    after = counted(current, DAYS, bins)
+    after = count_bins(current, DAYS, bins)
     looks = [6, 27, 40, 59]
     found = psi(before, after, trailing(after.days, looks, 28))
     for look, ours in zip(looks, found, strict=True):
         inside = (look >= DAYS) & (look - 28 < DAYS)
-        alone = counted(current[inside], DAYS[inside], bins)
+        alone = count_bins(current[inside], DAYS[inside], bins)
         expected = psi(before, alone, np.ones((1, len(alone.days))))[0]
         assert ours == pytest.approx(expected)
 
@@ -146,8 +146,8 @@ def test_a_day_that_is_drawn_twice_counts_twice(sixty_days):
     _, current, bins, before = sixty_days
     current, days = current[:150], DAYS[:150]
     twice = pd.concat([current, current[days == 1]])
-    found = psi(before, counted(current, days, bins), np.array([[1.0, 2.0, 1.0]]))
-    expected = psi(before, counted(twice, np.r_[days, [1] * 50], bins), np.ones((1, 3)))
+    found = psi(before, count_bins(current, days, bins), np.array([[1.0, 2.0, 1.0]]))
+    expected = psi(before, count_bins(twice, np.r_[days, [1] * 50], bins), np.ones((1, 3)))
     assert found == pytest.approx(expected)
 
 
@@ -157,7 +157,7 @@ def test_a_day_that_is_drawn_twice_counts_twice(sixty_days):
 def family(columns, limits=None, window_days=28, block_days=7, chance=0.05, draws=400, days=None):
     table = pd.DataFrame(columns)
     days = np.arange(len(table)) if days is None else days
-    kept = counted(table, days, binned(table, table, list(columns)))
+    kept = count_bins(table, days, make_bins(table, table, list(columns)))
     limits = dict.fromkeys(columns, 0.2) if limits is None else limits
     return family_limit(kept, limits, window_days, block_days, draws, chance, seed=0)
 

@@ -18,7 +18,7 @@ def names(outcomes, passed):
 
 
 def test_every_declared_range_and_every_name_is_a_rule_that_clean_rows_pass():
-    outcomes = served_rules.judged("clean", CLEAN, None)
+    outcomes = served_rules.apply_rules("clean", CLEAN, None)
     assert names(outcomes, passed=False) == set()
     ranges = {f"range {name}" for name in ["risk", *RANGES]}
     never = {f"never-null {n}" for n in [*served_rules.NEVER_MISSING, "system_dep_late_3h"]}
@@ -32,7 +32,7 @@ def test_each_planted_fault_is_named_and_no_other():
     rows.loc[2, "release"] = None
     rows.loc[[3, 4], "request_id"] = "again"
     rows.loc[5, "system_dep_late_3h"] = np.float32(1.5)
-    broken = [o for o in served_rules.judged("broken", rows, None) if not o.passed]
+    broken = [o for o in served_rules.apply_rules("broken", rows, None) if not o.passed]
     assert {(o.rule, *o.columns): o.positions for o in broken} == {
         ("known", "origin"): [0],
         ("range", "risk"): [1],
@@ -48,7 +48,7 @@ def test_only_what_is_over_all_flights_must_always_be_known():
 
 
 def test_pages_for_people_are_written_where_they_are_asked_for(tmp_path):
-    served_rules.judged("clean", CLEAN, tmp_path / "docs")
+    served_rules.apply_rules("clean", CLEAN, tmp_path / "docs")
     assert (tmp_path / "docs/index.html").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"docs"}
 

@@ -10,7 +10,7 @@ from pipeline.features import windows
 from pipeline.features.names import flight_names
 from pipeline.monitor.performance.label_checks import (
     carrier_weeks,
-    distrusted,
+    is_distrusted,
     label_agreement,
     require_agreement,
 )
@@ -65,7 +65,7 @@ def test_no_clean_week_of_a_winter_is_distrusted(
     trusted, doubted = (sum(w.trusted is told for w in weeks) for told in (True, False))
     assert trusted > 100
     require_agreement(weeks, RULE)
-    assert not distrusted(winter["flight"], weeks).any()
+    assert not is_distrusted(winter["flight"], weeks).any()
     assert doubted == 0
     told = f"of {trusted + doubted} weeks of a carrier whose real labels are distrusted"
     record_property(told, doubted)
@@ -80,7 +80,7 @@ def test_a_flipped_week_is_refused_by_carrier_week_and_two_numbers(winter, carri
         LabelsRefused, match=rf"in 1 carrier-week.*{carrier} in the week of {week}: 0\.\d"
     ):
         require_agreement(weeks, RULE)
-    assert (distrusted(winter["flight"], weeks) == of).all()
+    assert (is_distrusted(winter["flight"], weeks) == of).all()
 
 
 @pytest.mark.parametrize("says", [0, 1])

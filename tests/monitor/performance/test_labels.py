@@ -12,7 +12,7 @@ from pipeline.features import windows
 from pipeline.features.definitions import LABEL
 from pipeline.features.names import flight_names
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.label_ledger import receive, received
+from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.labels import events
 from pipeline.serve.schema import Flight, flight_id
 from pipeline.shared.config.features import FeaturesConfig
@@ -36,14 +36,14 @@ def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_o
     found = labels.fold(shuffled)
     assert found.table.equals(in_order.table)
     assert found.conflicts.equals(in_order.conflicts)
-    assert (found.duplicates, found.corrected) == (in_order.duplicates, in_order.corrected)
+    assert (found.duplicates, found.corrections) == (in_order.duplicates, in_order.corrections)
     final, split = folded_slowly(feed)
     assert dict(zip(found.table["flight"], found.table["late"], strict=True)) == {
         flight: late for flight, (late, _) in final.items()
     }
     assert set(found.conflicts["flight"]) == split
     assert split
-    assert found.corrected > 1_000
+    assert found.corrections > 1_000
 
 
 def test_a_feed_that_is_told_again_changes_nothing_and_is_counted():
@@ -58,7 +58,7 @@ def test_the_highest_revision_wins_in_whatever_order_it_comes(order):
     said = [told(late=late, revision=n) for n, late in enumerate([0, 1, 0])]
     found = labels.fold(events([said[n] for n in order]))
     assert found.table[["late", "revision"]].values.tolist() == [[0, 2]]
-    assert found.corrected == 0
+    assert found.corrections == 0
 
 
 def test_a_label_has_arrived_when_it_was_first_told():
@@ -88,7 +88,7 @@ def test_a_conflict_is_not_settled_by_what_was_said_before_it():
 
 def test_a_flight_in_conflict_is_not_counted_as_corrected():
     found = labels.fold(events([told(), told(late=1, revision=1), told(late=0, revision=1)]))
-    assert (found.corrected, len(found.conflicts)) == (0, 2)
+    assert (found.corrections, len(found.conflicts)) == (0, 2)
 
 
 def test_no_events_are_no_labels():
@@ -113,7 +113,7 @@ def test_a_label_that_is_known_but_has_not_arrived_is_not_known_here():
 
 def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = labels.settled(asked, events([told(), told(OTHER)]))
+    found = labels.settle(asked, events([told(), told(OTHER)]))
     assert found.table["flight"].tolist() == [FLIGHT]
     assert found.unasked["flight"].tolist() == [OTHER]
 
@@ -123,7 +123,7 @@ def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
 )
 def test_a_label_known_by_the_prediction_is_impossible(known, possible):
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = labels.settled(asked, events([told(known_at=at(f"04-18 {known}"))]))
+    found = labels.settle(asked, events([told(known_at=at(f"04-18 {known}"))]))
     assert len(found.table) == possible
     assert len(found.impossible) == (not possible)
 
@@ -131,7 +131,7 @@ def test_a_label_known_by_the_prediction_is_impossible(known, possible):
 def test_an_impossible_correction_does_not_replace_what_was_possible():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
     wrong = told(late=1, revision=1, known_at=at("04-18 09:00"))
-    found = labels.settled(asked, events([told(), wrong]))
+    found = labels.settle(asked, events([told(), wrong]))
     assert found.table["late"].tolist() == [0]
 
 
@@ -156,7 +156,7 @@ def test_labels_are_settled_from_a_sound_feed_only():
     feed = events([told(), told(OTHER)])
     feed.loc[0, "late"] = 7
     with pytest.raises(LabelsRefused, match="neither late"):
-        labels.settled(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
+        labels.settle(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
 
 
 def test_a_feed_without_a_column_or_a_time_zone_is_refused():
@@ -185,7 +185,7 @@ def test_a_file_is_received_once_whatever_it_is_called(file, tmp_path):
     second = receive(again, at("04-20 10:00"), ledger)
     assert (first.added, first.known) == (2, False)
     assert (second.added, second.known, second.file) == (0, True, first.file)
-    assert received(ledger).equals(events([told(), told(OTHER, 1)]))
+    assert read_events(ledger).equals(events([told(), told(OTHER, 1)]))
 
 
 def test_what_was_received_cannot_be_changed_or_taken_out(file, tmp_path):
@@ -201,7 +201,7 @@ def test_a_file_that_is_refused_leaves_nothing_behind(file, tmp_path):
     ledger = tmp_path / "labels.db"
     with pytest.raises(LabelsRefused, match="arrived before it was known"):
         receive(file, at("04-18 12:00"), ledger)
-    assert received(ledger).empty
+    assert read_events(ledger).empty
 
 
 def test_a_file_cannot_arrive_before_the_last_one(file, tmp_path):
@@ -215,10 +215,10 @@ def test_a_file_cannot_arrive_before_the_last_one(file, tmp_path):
 
 def test_a_ledger_that_is_none_is_told_and_one_that_is_not_there_is_empty(file, tmp_path):
     ledger = tmp_path / "labels.db"
-    assert received(ledger).empty
+    assert read_events(ledger).empty
     ledger.write_bytes(b"no database at all" * 100)
     with pytest.raises(ArtifactTampered, match=r"labels\.db is no label ledger"):
-        received(ledger)
+        read_events(ledger)
 
 
 # The real feed.
@@ -234,7 +234,7 @@ def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
     feed = labels.daily(rows)
     labels.require_sound(feed)
     names = flight_names(rows)
-    found = labels.settled(pd.Series(rows["predict_at"].array, index=names), feed)
+    found = labels.settle(pd.Series(rows["predict_at"].array, index=names), feed)
     assert len(found.table) == len(rows)
     assert found.impossible.empty
     late = pd.Series(rows[LABEL].to_numpy(), index=names)

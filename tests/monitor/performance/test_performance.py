@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from pipeline.monitor.performance.label_join import attached
+from pipeline.monitor.performance.label_join import join_labels
 from pipeline.monitor.performance.labels import fold
-from pipeline.monitor.performance.performance import Outcome, Rules, judged, status
-from pipeline.monitor.performance.quality import Figures, p_other_than_none
+from pipeline.monitor.performance.performance import Performance, Rules, measure_performance, status
+from pipeline.monitor.performance.quality import Figures, p_nonzero_mean
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.performance.feed import at, flags_of, labels_of, served
@@ -39,7 +39,7 @@ def _with(feed, flights, **changes):
 
 def test_the_figures_are_those_of_the_labels_and_risks(month):
     requests, outcomes, feed = month
-    found = judged(requests, feed, END, RULES)
+    found = measure_performance(requests, feed, END, RULES)
     late, risk = outcomes["late"], requests["risk"]
     assert found.overall.log_loss == pytest.approx(log_loss(late, risk), abs=1e-6)
     assert found.overall.roc_auc == pytest.approx(roc_auc_score(late, risk), abs=1e-6)
@@ -50,7 +50,7 @@ def test_the_figures_are_those_of_the_labels_and_risks(month):
 def test_the_feed_may_be_shuffled_doubled_and_as_long_as_it_likes(month):
     requests, _, feed = month
     doubled = pd.concat([feed, feed]).sample(frac=1, random_state=0)
-    clean, found = (judged(requests, f, END, RULES) for f in (feed, doubled))
+    clean, found = (measure_performance(requests, f, END, RULES) for f in (feed, doubled))
     assert found.feed.duplicates == 1_200
     less = {"feed"}
     assert found.model_dump(exclude=less) == clean.model_dump(exclude=less)
@@ -59,7 +59,7 @@ def test_the_feed_may_be_shuffled_doubled_and_as_long_as_it_likes(month):
 def test_every_request_stays_one_row_however_many_share_a_flight(month):
     requests, outcomes, feed = month
     retried = pd.concat([requests, requests[:50], requests[:20]], ignore_index=True)
-    found = attached(retried, fold(feed).table)
+    found = join_labels(retried, fold(feed).table)
     assert len(found) == 1_270
     late = dict(zip(outcomes["flight"], outcomes["late"], strict=True))
     assert [late[flight] for flight in found["flight"]] == found["late"].tolist()
@@ -68,18 +68,18 @@ def test_every_request_stays_one_row_however_many_share_a_flight(month):
 def test_a_flight_counts_once_by_its_first_answer_however_often_it_is_asked_for(month):
     requests, _, feed = month
     again = requests[:300].assign(risk=0.01, request_id=[f"again{n}" for n in range(300)])
-    found = judged(pd.concat([requests, again]), feed, END, RULES)
-    clean = judged(requests, feed, END, RULES)
+    found = measure_performance(pd.concat([requests, again]), feed, END, RULES)
+    clean = measure_performance(requests, feed, END, RULES)
     assert (found.requests, found.flights, found.retries) == (1_500, 1_200, 300)
     assert found.overall == clean.overall
-    last = judged(pd.concat([again, requests]), feed, END, RULES)
+    last = measure_performance(pd.concat([again, requests]), feed, END, RULES)
     assert last.overall.log_loss > clean.overall.log_loss
 
 
 def test_a_request_that_comes_twice_is_refused_by_its_id(month):
     requests, _, feed = month
     with pytest.raises(LabelsRefused, match=r"request_id of 1 of 1,201 served requests .*'r7'"):
-        judged(pd.concat([requests, requests[7:8]]), feed, END, RULES)
+        measure_performance(pd.concat([requests, requests[7:8]]), feed, END, RULES)
 
 
 @pytest.mark.parametrize(
@@ -95,28 +95,28 @@ def test_a_request_that_cannot_be_is_refused(month, column, value, words):
     wrong = requests.copy()
     wrong.loc[3, column] = value
     with pytest.raises(LabelsRefused, match=rf"{column} of 1 of 1,200 .*{words}"):
-        judged(wrong, feed, END, RULES)
+        measure_performance(wrong, feed, END, RULES)
 
 
 def test_a_table_without_a_risk_is_refused(month):
     with pytest.raises(LabelsRefused, match="lack risk"):
-        judged(month[0].drop(columns="risk"), month[2], END, RULES)
+        measure_performance(month[0].drop(columns="risk"), month[2], END, RULES)
 
 
 def test_who_asks_as_of_an_instant_sees_no_later_request_and_no_later_label(month):
     requests, _, feed = month
     now = at("04-11 10:00")
-    found = judged(requests, feed, now, RULES)
+    found = measure_performance(requests, feed, now, RULES)
     by_then = requests[requests["predict_at"] <= now]
     told = feed[feed["arrived_at"] <= now]
-    assert found == judged(by_then, told, now, RULES)
+    assert found == measure_performance(by_then, told, now, RULES)
     assert found.days[-1].date == "2013-04-11" or found.days[-1].date == "2013-04-10"
 
 
 def test_every_version_has_its_figures(month):
     requests, _, feed = month
     two = requests.assign(version=np.where(np.arange(1_200) % 3, "1", "2"))
-    found = judged(two, feed, END, RULES)
+    found = measure_performance(two, feed, END, RULES)
     assert {name: figure.flights for name, figure in found.versions.items()} == {"1": 800, "2": 400}
 
 
@@ -125,7 +125,9 @@ def test_every_version_has_its_figures(month):
 
 def test_a_day_is_provisional_until_its_labels_are_due_and_final_from_then_on(month):
     requests, _, feed = month
-    before, then = (judged(requests, feed, at(f"04-11 {t}"), RULES) for t in ("09:59", "10:00"))
+    before, then = (
+        measure_performance(requests, feed, at(f"04-11 {t}"), RULES) for t in ("09:59", "10:00")
+    )
     assert {d.date: d.state for d in before.days}["2013-04-10"] == "provisional"
     assert {d.date: d.state for d in then.days}["2013-04-10"] == "final"
     assert {d.state for d in then.days if d.date < "2013-04-10"} == {"final"}
@@ -134,7 +136,9 @@ def test_a_day_is_provisional_until_its_labels_are_due_and_final_from_then_on(mo
 
 def test_a_final_day_does_not_change_as_time_passes(month):
     requests, _, feed = month
-    then, later = (judged(requests, feed, now, RULES) for now in (at("04-11 10:00"), END))
+    then, later = (
+        measure_performance(requests, feed, now, RULES) for now in (at("04-11 10:00"), END)
+    )
     days = {day.date: day for day in later.days}
     assert [days[d.date] for d in then.days if d.state == "final"] == [
         d for d in then.days if d.state == "final"
@@ -147,12 +151,12 @@ def test_a_correction_after_the_day_was_final_is_told_as_a_revision(month):
     was = outcomes.set_index("flight").loc[some, "late"].to_numpy()
     fixed = _with(feed, some, revision=1, arrived_at=at("04-15 10:00"))
     fixed.loc[len(feed) :, "late"] = 1 - was
-    before = judged(requests, fixed, at("04-15 09:00"), RULES)
-    after = judged(requests, fixed, END, RULES)
+    before = measure_performance(requests, fixed, at("04-15 09:00"), RULES)
+    after = measure_performance(requests, fixed, END, RULES)
     assert [d for d in before.days if d.revised] == []
     (day,) = [d for d in after.days if d.revised]
     assert (day.date, day.revised.labels_changed) == ("2013-04-05", 10)
-    unchanged = {d.date: d for d in judged(requests, feed, END, RULES).days}
+    unchanged = {d.date: d for d in measure_performance(requests, feed, END, RULES).days}
     assert day.revised.first == unchanged["2013-04-05"].figures
     assert day.revised.now == day.figures != day.revised.first
     assert after.feed.corrected == 10
@@ -163,7 +167,7 @@ def test_a_correction_that_comes_with_the_labels_is_no_revision(month):
     some = outcomes["flight"][:10]
     fixed = _with(feed, some, revision=1)
     fixed.loc[len(feed) :, "late"] = 1 - fixed.loc[len(feed) :, "late"]
-    found = judged(requests, fixed, END, RULES)
+    found = measure_performance(requests, fixed, END, RULES)
     assert found.feed.corrected == 10
     assert [d for d in found.days if d.revised] == []
 
@@ -173,7 +177,9 @@ def test_a_day_that_is_late_to_become_final_has_its_first_figure_from_then(month
     slow = feed.copy()
     of = slow["flight"].str.startswith("2013-04-05")
     slow.loc[of, "arrived_at"] = at("04-09 10:00")
-    waiting, done = (judged(requests, slow, now, RULES) for now in (at("04-08 10:00"), END))
+    waiting, done = (
+        measure_performance(requests, slow, now, RULES) for now in (at("04-08 10:00"), END)
+    )
     assert {d.date: d.state for d in waiting.days}["2013-04-05"] == "incomplete"
     assert {d.date: d.state for d in done.days}["2013-04-05"] == "final"
     assert [d for d in done.days if d.revised] == []
@@ -183,7 +189,7 @@ def test_a_day_that_is_late_to_become_final_has_its_first_figure_from_then(month
 def test_only_final_days_are_in_the_whole(month):
     requests, _, feed = month
     streamed = feed.assign(arrived_at=feed["known_at"])
-    found = judged(requests, streamed, at("04-10 20:00"), RULES)
+    found = measure_performance(requests, streamed, at("04-10 20:00"), RULES)
     final = [d.figures for d in found.days if d.state == "final"]
     assert any(d.figures.labelled for d in found.days if d.state == "provisional")
     assert found.overall.flights == sum(f.flights for f in final) == 9 * 60
@@ -194,7 +200,9 @@ def test_labels_that_come_after_a_day_was_final_are_a_revision_too(month):
     slow = feed.copy()
     two = slow.index[slow["flight"].str.startswith("2013-04-05")][:2]
     slow.loc[two, "arrived_at"] = at("04-12 10:00")
-    before, after = (judged(requests, slow, now, RULES) for now in (at("04-11 10:00"), END))
+    before, after = (
+        measure_performance(requests, slow, now, RULES) for now in (at("04-11 10:00"), END)
+    )
     states = {d.date: (d.state, d.figures.labelled) for d in before.days}
     assert states["2013-04-05"] == ("final", 58)
     (day,) = [d for d in after.days if d.revised]
@@ -206,7 +214,11 @@ def test_a_provisional_day_counts_only_flights_whose_deadline_has_passed(month):
     requests, outcomes, feed = month
     streamed = feed.assign(arrived_at=feed["known_at"])
     now = at("04-10 16:00")
-    (day,) = [d for d in judged(requests, streamed, now, RULES).days if d.state == "provisional"]
+    (day,) = [
+        d
+        for d in measure_performance(requests, streamed, now, RULES).days
+        if d.state == "provisional"
+    ]
     of = requests["flight"].str.startswith("2013-04-10") & (requests["predict_at"] <= now)
     over = of & (requests["sched_dep_utc"] + pd.Timedelta(minutes=135) <= now)
     assert day.figures.labelled == day.figures.flights == over.sum() < of.sum()
@@ -250,9 +262,9 @@ def test_too_few_labels_or_days_are_not_known_and_never_fine(coverage, days):
 def test_risks_that_are_right_are_quiet_and_risks_that_are_not_alert():
     requests, outcomes = served(a_day=240)
     feed = labels_of(requests, outcomes)
-    assert judged(requests, feed, END, RULES).alert.status == "quiet"
+    assert measure_performance(requests, feed, END, RULES).alert.status == "quiet"
     wrong = requests.assign(risk=requests["risk"] * 0.8)
-    found = judged(wrong, feed, END, RULES).alert
+    found = measure_performance(wrong, feed, END, RULES).alert
     assert found.status == "alert"
     assert found.reasons[0].startswith("log loss is +") or "late share" in found.reasons[0]
     assert (found.first, found.last) == ("2013-04-07", "2013-04-20")
@@ -261,7 +273,7 @@ def test_risks_that_are_right_are_quiet_and_risks_that_are_not_alert():
 def test_a_feed_that_stops_is_not_known_and_its_labels_age(month):
     requests, _, feed = month
     stopped = feed[feed["arrived_at"] <= at("04-18 10:00")]
-    found = judged(requests, stopped, END, RULES)
+    found = measure_performance(requests, stopped, END, RULES)
     assert found.alert.status == "not known"
     assert "78.6% of flights have labels, below 95%" in found.alert.reasons
     assert (found.feed.labels_age_hours, found.feed.stale) == (72, True)
@@ -270,12 +282,12 @@ def test_a_feed_that_stops_is_not_known_and_its_labels_age(month):
         "2013-04-19",
         "2013-04-20",
     ]
-    assert not judged(requests, feed, END, RULES).feed.stale
+    assert not measure_performance(requests, feed, END, RULES).feed.stale
 
 
 def test_without_any_label_nothing_is_known(month):
     requests, _, feed = month
-    found = judged(requests, feed[:0], END, RULES)
+    found = measure_performance(requests, feed[:0], END, RULES)
     assert found.alert.status == "not known"
     assert (found.feed.labels_age_hours, found.feed.stale) == (None, True)
     assert found.overall.log_loss is None
@@ -284,7 +296,7 @@ def test_without_any_label_nothing_is_known(month):
 
 def test_without_any_request_nothing_is_known(month):
     requests, _, feed = month
-    found = judged(requests[:0], feed, END, RULES)
+    found = measure_performance(requests[:0], feed, END, RULES)
     assert (found.alert.status, found.days, found.slices) == ("not known", [], {})
     assert found.feed.unasked == 1_200
 
@@ -297,7 +309,7 @@ def test_labels_at_odds_are_set_aside_by_name_and_lower_the_coverage(month):
     odd = outcomes["flight"][:3]
     split = _with(feed, odd)
     split.loc[len(feed) :, "late"] = 1 - split.loc[len(feed) :, "late"]
-    found = judged(requests, split, END, RULES)
+    found = measure_performance(requests, split, END, RULES)
     assert (found.feed.conflicts, found.feed.conflicting) == (3, sorted(odd))
     assert found.overall.labelled == 1_197
 
@@ -307,21 +319,21 @@ def test_poisoned_labels_of_a_carrier_are_named_and_nothing_is_judged_by_them():
     feed, flags = labels_of(many, told), flags_of(many, told)
     of = feed["flight"].str.contains("/UA/") & feed["flight"].between("2013-04-08", "2013-04-15")
     poisoned = feed.assign(late=np.where(of, 1 - feed["late"], feed["late"]))
-    clean, found = (judged(many, f, END, RULES, flags) for f in (feed, poisoned))
+    clean, found = (measure_performance(many, f, END, RULES, flags) for f in (feed, poisoned))
     assert (clean.agreement, clean.distrusted_labels) == ([], 0)
     ((carrier, week),) = [(w.carrier, w.week) for w in found.agreement]
     assert (carrier, week) == ("UA", "2013-04-08")
     assert found.distrusted_labels == of.sum()
     assert found.alert.status == "not known"
-    assert judged(many, poisoned, END, RULES).agreement is None
+    assert measure_performance(many, poisoned, END, RULES).agreement is None
 
 
 def test_flags_that_have_not_arrived_check_nothing():
     requests, outcomes = served(a_day=240)
     feed, flags = labels_of(requests, outcomes), flags_of(requests, outcomes)
     late = flags.assign(arrived_at=END + pd.Timedelta(minutes=1))
-    assert judged(requests, feed, END, RULES, flags).agreement_checked == 12
-    assert judged(requests, feed, END, RULES, late).agreement_checked == 0
+    assert measure_performance(requests, feed, END, RULES, flags).agreement_checked == 12
+    assert measure_performance(requests, feed, END, RULES, late).agreement_checked == 0
 
 
 # Slices.
@@ -329,7 +341,7 @@ def test_flags_that_have_not_arrived_check_nothing():
 
 def test_a_slice_with_few_late_flights_is_reported_and_not_judged(month):
     requests, _, feed = month
-    found = judged(requests, feed, END, RULES).slices
+    found = measure_performance(requests, feed, END, RULES).slices
     assert {name: s.judged for name, s in found.items()} == {
         name: s.figures.late >= 200 for name, s in found.items()
     }
@@ -340,11 +352,11 @@ def test_a_slice_with_few_late_flights_is_reported_and_not_judged(month):
 def test_a_slice_that_is_surely_and_much_off_is_noticed_and_does_not_alert():
     requests, outcomes = served(days=20, a_day=240)
     feed = labels_of(requests, outcomes)
-    clean = judged(requests, feed, END, RULES)
+    clean = measure_performance(requests, feed, END, RULES)
     assert not [name for name, s in clean.slices.items() if s.noticed]
     dl = requests["flight"].str.contains("/DL/")
     wrong = requests.assign(risk=np.where(dl, requests["risk"] * 0.9, requests["risk"]))
-    found = judged(wrong, feed, END, RULES)
+    found = measure_performance(wrong, feed, END, RULES)
     assert [name for name, s in found.slices.items() if s.noticed] == ["carrier DL"]
     assert found.alert.status == "quiet"
 
@@ -352,7 +364,7 @@ def test_a_slice_that_is_surely_and_much_off_is_noticed_and_does_not_alert():
 def test_a_slice_whose_gap_is_sure_but_small_is_not_noticed():
     requests, outcomes = served(days=20, a_day=2_000)
     shifted = requests.assign(risk=(requests["risk"] - 0.02).clip(0.03, 0.97))
-    found = judged(shifted, labels_of(requests, outcomes), END, RULES).slices
+    found = measure_performance(shifted, labels_of(requests, outcomes), END, RULES).slices
     sure = [s for s in found.values() if s.judged and s.p_gap < 0.05]
     assert len(sure) > 5
     assert not [s for s in found.values() if s.noticed and abs(s.figures.gap) <= 0.03]
@@ -363,20 +375,22 @@ def test_among_many_slices_of_right_risks_hardly_ever_one_is_noticed():
     wrong = 0
     for seed in range(12):
         requests, outcomes = served(days=20, a_day=120, seed=seed)
-        found = judged(requests, labels_of(requests, outcomes), END, RULES).slices
+        found = measure_performance(requests, labels_of(requests, outcomes), END, RULES).slices
         wrong += any(s.noticed for s in found.values())
     assert wrong <= 2
 
 
 def test_the_p_values_of_slices_are_holms_over_all_that_are_judged(month):
     requests, outcomes, feed = month
-    found = {n: s for n, s in judged(requests, feed, END, RULES).slices.items() if s.judged}
+    found = {
+        n: s for n, s in measure_performance(requests, feed, END, RULES).slices.items() if s.judged
+    }
     origin = requests["flight"].str[-3:]
     raw = {}
     for name in ("origin EWR", "origin JFK"):
         of = (origin == name[-3:]).to_numpy()
         gap = (outcomes["late"] - requests["risk"])[of].to_numpy()
-        raw[name] = p_other_than_none(gap, requests["flight"].str[:10][of])
+        raw[name] = p_nonzero_mean(gap, requests["flight"].str[:10][of])
         assert raw[name] <= found[name].p_gap <= min(1, 2 * len(found) * raw[name]) + 1e-6
     assert max(found[name].p_gap / raw[name] for name in raw) > 1.5 or set(raw) == {1.0}
 
@@ -389,6 +403,6 @@ def test_the_rule_refuses_a_window_that_cannot_hold_its_days():
 
 def test_the_outcome_is_json_and_comes_back_equal(month):
     requests, outcomes, feed = month
-    found = judged(requests, feed, END, RULES, flags_of(requests, outcomes))
+    found = measure_performance(requests, feed, END, RULES, flags_of(requests, outcomes))
     text = json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert Outcome.model_validate_json(text) == found
+    assert Performance.model_validate_json(text) == found

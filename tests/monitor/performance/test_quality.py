@@ -15,7 +15,7 @@ from pipeline.monitor.performance.quality import (
     figures,
     holm,
     intervals,
-    p_other_than_none,
+    p_nonzero_mean,
     recalibration,
 )
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -127,7 +127,7 @@ def test_days_that_move_together_give_a_wider_interval_than_flights_by_themselve
     wide, narrow = (found.high - found.low for found in (by_day, by_flight))
     assert wide > 3 * narrow
     record_property("interval over whole days, as wide as so many over flights", wide / narrow)
-    assert p_other_than_none(late - risk, day) > p_other_than_none(late - risk, np.arange(3_000))
+    assert p_nonzero_mean(late - risk, day) > p_nonzero_mean(late - risk, np.arange(3_000))
 
 
 def test_one_class_has_no_interval_of_its_ranking():
@@ -137,7 +137,7 @@ def test_one_class_has_no_interval_of_its_ranking():
 def test_p_values_are_even_where_nothing_is_there_though_days_move_together():
     rng = np.random.default_rng(3)
     day = np.arange(600) // 20
-    p = [p_other_than_none(np.repeat(rng.normal(size=30), 20), day) for _ in range(400)]
+    p = [p_nonzero_mean(np.repeat(rng.normal(size=30), 20), day) for _ in range(400)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
 
 
@@ -146,11 +146,11 @@ def test_with_equally_many_flights_a_day_it_is_the_t_test_of_the_daily_means():
     day = np.arange(900) // 30
     value = 0.4 + np.repeat(rng.normal(size=30), 30) + rng.normal(size=900)
     means = value.reshape(30, 30).mean(axis=1)
-    assert p_other_than_none(value, day) == pytest.approx(ttest_1samp(means, 0).pvalue)
+    assert p_nonzero_mean(value, day) == pytest.approx(ttest_1samp(means, 0).pvalue)
 
 
 def test_a_mean_over_one_day_is_never_surprising():
-    assert p_other_than_none(np.ones(50), np.zeros(50)) == 1.0
+    assert p_nonzero_mean(np.ones(50), np.zeros(50)) == 1.0
 
 
 def test_holm_is_that_of_the_book():

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.monitor.monitored_model import refit
-from pipeline.monitor.performance.refit_gain import Gain, gained, known_before
-from pipeline.monitor.predictions import served
+from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain, training_rows_before
+from pipeline.monitor.predictions import served_predictions
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.scores import log_loss
@@ -30,14 +30,16 @@ pytestmark = pytest.mark.answer("which-drift")
     ],
 )
 def test_a_refit_wins_only_surely_and_by_enough(point, high, wins):
-    found = Gain(
+    found = RefitGain(
         point=point, low=-0.05, high=high, first="2013-03-18", last="2013-03-31", days=14, rows=9
     )
     assert found.wins(0.01) is wins
 
 
 def test_a_gain_is_told_with_its_interval_and_days():
-    found = Gain(point=-0.0282, low=-0.0412, high=-0.0146, first="a", last="b", days=14, rows=9_000)
+    found = RefitGain(
+        point=-0.0282, low=-0.0412, high=-0.0146, first="a", last="b", days=14, rows=9_000
+    )
     assert str(found) == "-0.0282 [-0.0412, -0.0146] over 14 days"
 
 
@@ -49,7 +51,9 @@ def project(registered):
 
 def of_march(now=months.COMPLETE, days=14):
     champion, frame = months.the_champion(), months.march()
-    return gained(champion, frame, served(frame, champion.answerer, None), now, days)
+    return measure_gain(
+        champion, frame, served_predictions(frame, champion.scorer, None), now, days
+    )
 
 
 def flipped(rows, *dates):
@@ -66,11 +70,11 @@ def test_it_is_the_difference_of_losses_on_the_newest_days(project):
     assert found.rows == len(judged)
     known = project["late_known_at"] < "2013-03-17T12:00Z"
     learned = project[known & (project["sched_dep_utc"] < "2013-03-17T04:00Z")]
-    names = champion.answerer.model.features
+    names = champion.scorer.model.features
     model = refit(load(TrainConfig), names, matrix(learned, names), learned[LABEL].to_numpy())
     late = judged[LABEL].to_numpy()
     theirs = log_loss(late, model.predict_proba(matrix(judged, names))[:, 1])
-    ours = log_loss(late, champion.answerer.model.predict(judged))
+    ours = log_loss(late, champion.scorer.model.predict(judged))
     assert found.point == pytest.approx(float((theirs - ours).mean()), abs=1e-5)
     assert found.low < found.point < found.high
 
@@ -86,7 +90,7 @@ def test_a_label_that_came_after_the_first_judged_day_began_is_not_learned(proje
 
 @pytest.mark.slow
 def test_what_is_known_before_a_day_had_come_when_it_began(project):
-    known = known_before(months.the_champion(), "2013-03-18")
+    known = training_rows_before(months.the_champion(), "2013-03-18")
     assert known["name"].str[:10].min() == "2013-01-08"
     assert known["name"].str[:10].max() == "2013-03-16"
     assert known["late_known_at"].max() < pd.Timestamp("2013-03-18", tz="UTC")
@@ -124,6 +128,6 @@ def test_a_relation_that_turned_is_one_that_a_refit_wins_and_noise_is_not(
 @pytest.mark.slow
 def test_what_was_served_is_judged_and_not_what_a_batch_would_say(project):
     champion, frame = months.the_champion(), months.march()
-    rows = served(frame, champion.answerer, None)
+    rows = served_predictions(frame, champion.scorer, None)
     worst = rows.assign(risk=np.where(frame[LABEL] == 1, 0.01, 0.99))
-    assert gained(champion, frame, worst, months.COMPLETE, 14).point < of_march().point - 1
+    assert measure_gain(champion, frame, worst, months.COMPLETE, 14).point < of_march().point - 1
