@@ -114,8 +114,8 @@ def _answer(request: str | None, row: int | None) -> dict[str, Any]:
         told = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{told}: serve one with `make server`, or name a flight, as in `make explain "
-            "REQUEST=2013-04-18/UA/1545/EWR`"
+            f"{last}{told}: serve one with `make serve-http`, or name a flight, as in `make "
+            "explain REQUEST=2013-04-18/UA/1545/EWR`"
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
     return dict(zip(found.columns, first, strict=True))

@@ -121,7 +121,7 @@ def loaded(digest: str) -> Loaded:
     if not folder.is_dir():
         export(digest)
     papers, file = folder / release.PAPERS, folder / versions.MODEL_FILE
-    placed = read_record(Placed, folder / release.PLACED, "server")
+    placed = read_record(Placed, folder / release.PLACED, "serve-http")
     try:
         sealed = release.read(papers, digest)
         model = load_model(file, sealed.model)
@@ -143,7 +143,7 @@ def loaded(digest: str) -> Loaded:
 def broken(folder: Path) -> str:
     """Why an exported release is not what was exported; "" where it is whole."""
     try:
-        placed = read_record(Placed, folder / release.PLACED, "server")
+        placed = read_record(Placed, folder / release.PLACED, "serve-http")
         if place(placed.release).name != folder.name:
             return f"{release.PLACED} names the release {placed.release[:12]}"
         sealed = release.read(folder / release.PAPERS, placed.release)

@@ -18,7 +18,7 @@ ASKED_FOR = (
         "reproduce",
         "lineage",
         "serve",
-        "server",
+        "serve-http",
         "materialize",
         "skew",
         "batch",
@@ -26,7 +26,7 @@ ASKED_FOR = (
     "prune",
     *("rollout", "shadow", "canary", "bluegreen", "rollback", "who-served", "replay-decision"),
     *("diagnose", "explain", "exporter", "monitor-live"),
-    *("retrain", "guards", "loop", "decisions", "replay"),
+    *("retrain", "guards", "loop", "decisions", "replay", "repair"),
 )
 RUN = [stage for stage in STAGES if stage not in ASKED_FOR]
 
