@@ -113,7 +113,8 @@ def reports(stage: str = "") -> dict[Path, str]:
 def _commands() -> dict[str, str]:
     """What each target of make does, and each benchmark."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = dict(re.findall(r"^([a-z-]+):.*## (.*)$", text, re.MULTILINE))
+    rules = [line.partition("## ") for line in text.splitlines() if line[:1].isalpha()]
+    targets = {rule.partition(":")[0]: does for rule, marked, does in rules if marked}
     each = {f"measure M={name}": question for name, question in questions().items()}
     return {f"make {command}": does for command, does in (targets | each).items()}
 
