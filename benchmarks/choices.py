@@ -1,4 +1,4 @@
-"""Is each group of features worth having, are the settings near the best? `make choices`.
+"""Is each group of features worth having, are the settings near the best?
 
 The project's recipe without one group of features, and with one setting halved or doubled, each
 trained and scored as the recipe is: benchmarks/choices.json.

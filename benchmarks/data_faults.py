@@ -1,4 +1,4 @@
-"""How small a fault inside a month may be and still be seen: `make data-faults`.
+"""How small may a fault inside a month be and still be refused by the data gate?
 
 Limits of `consistency` in configs/validate.yaml were set on January to June. Here every month is
 held to them as it was published, and months of July to December with a fault planted on some days

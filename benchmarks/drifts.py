@@ -1,4 +1,4 @@
-"""Does the diagnosis find what is there? Cases with a known answer, then every real month as found.
+"""Does the diagnosis find the cause? Cases with a known answer, then every real month.
 
 A case is made of the champion's own training days: a third of the days plays the served month, the
 rest the reference. Labels are drawn from the champion's risk, so its relation is true by

@@ -3,8 +3,8 @@
 A flight that lands early is known early; one that is late is known only 15 minutes after its
 scheduled arrival. So among labels known so far punctual flights are too many, and the late share
 looks low. Two repairs: count only flights whose deadline has passed, or give each flight that is
-still unknown the chance of being late that its silence leaves. `make outcomes` measures both; no
-command decides by them.
+still unknown the chance of being late that its silence leaves. `make measure M=outcomes` measures
+both; no command decides by them.
 """
 
 from dataclasses import dataclass

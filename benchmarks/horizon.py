@@ -1,4 +1,4 @@
-"""What does it cost to predict earlier? `make horizon`, benchmarks/horizon.json.
+"""What does it cost to predict earlier than two hours before departure?
 
 A score that is computed ahead knows less. For each horizon: the features as known then, the
 project's recipe trained for that moment, and the live model (trained for the horizon of

@@ -1,7 +1,7 @@
-"""What do imports cost, and what is left out of them worth? `make imports` measures it.
+"""What do heavy imports cost, and what does each one that is left out save?
 
-Each is done in processes of its own, in turn with what it is held against, so that a busy machine
-slows both: docs/adr/0016 says what is left out.
+Each import runs in processes of its own, in turn with what it is held against, so that a busy
+machine slows both: docs/adr/0016 says what is left out.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""How much does a leak gain, and what is left of it in service? `make leak`, benchmarks/leak.json.
+"""How much does a leaky join gain offline, and what is left of it in service?
 
 Each join looks ahead in its own way; the project's own model learns from it and is scored twice:
 on the same leaky features, as a notebook would show it, and on the features that were known when

@@ -1,8 +1,8 @@
-"""`make year`: the closed loop from April to December, and what it was worth.
+"""The closed loop from April to December, and what it was worth.
 
 The loop lives in a checkout of its own, state/replay/year, with Envoy, MLflow, Feast and DVC; if it
 is killed, the same command goes on. benchmarks/loop.json says what came of it, beside a champion
-that is never retrained; `make policies` holds it against others.
+that is never retrained; `make measure M=policies` holds it against others.
 """
 
 import contextlib

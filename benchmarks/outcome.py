@@ -1,4 +1,4 @@
-"""What late labels cost, and what stands in for them: `make outcomes`, benchmarks/outcome.json.
+"""What late labels cost, and what each proxy metric for them is worth.
 
 The champion of January to March on April to December, never retrained: its outcome by month as the
 month report would tell it; how labels known so far mislead during a day; each proxy against the

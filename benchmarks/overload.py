@@ -1,4 +1,4 @@
-"""What is left past the limit: `make overload` writes benchmarks/overload.json.
+"""What is left past the limit: goodput and the slowest responses.
 
 Users ask for a flight, wait for the answer and ask again at once, also when they are sent away. As
 many as the server answers best are its capacity; twice and six times as many show what refusals

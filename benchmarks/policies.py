@@ -1,4 +1,4 @@
-"""Was it worth it? The loop's year beside policies that are simpler, on the same flights.
+"""The loop's year beside policies that are simpler, on the same flights: was it worth it?
 
 Every Monday and every first of a month the project's recipe is fitted on all labels that had come;
 what was fitted is kept, so that a run that was stopped goes on. Policies without a gate put each
@@ -31,7 +31,7 @@ BEGINS = "2013-04-01"
 DAY = pd.Timedelta(days=1)
 KEPT = Path("state/policies")
 ANSWERS = KEPT / "loop.parquet"
-"""What the loop answered, flight by flight; `make year` writes it."""
+"""What the loop answered, flight by flight; `make measure M=year` writes it."""
 DRAWS = 2000
 LIVE_HOUR = pd.Timedelta(hours=12)
 Live = list[tuple[pd.Timestamp, str]]
@@ -221,7 +221,7 @@ def main() -> int:
     """Write benchmarks/policies.json: the loop's year beside policies without a gate."""
     loop = json.loads((ROOT / "benchmarks/loop.json").read_text(encoding="utf-8"))
     if not ANSWERS.is_file():
-        raise SystemExit(f"{ANSWERS} is missing: `make year` writes it")
+        raise SystemExit(f"{ANSWERS} is missing: `make measure M=year` writes it")
     told = answers(Fits.of(), pd.read_parquet(ANSWERS))
     trainings = {"never": 0, "monthly": len(firsts()), "weekly": len(mondays())}
     found = {

@@ -1,4 +1,4 @@
-"""Is every output the same on every x86-64 processor? `make processors` trains as on several.
+"""Are train's and evaluate's outputs the same on every x86-64 processor?
 
 Libraries choose their kernels by the processor: OpenBLAS, NumPy and the C library can be told to
 choose as on another one, and an emulator (qemu-user, where it is installed) is another one to ONNX

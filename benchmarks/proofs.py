@@ -1,4 +1,4 @@
-"""How long does each answer's proof take? `make proofs` runs all of them, one after the other.
+"""How long does each answer's proof take? All of them, one after the other.
 
 `make prove Q=...` is meant to be typed while somebody waits: one that takes longer than LIMIT ends
 this with 1, as does one that is not proven.

@@ -1,4 +1,4 @@
-"""What a proxy costs, and what it takes to change its mind: `make proxy` writes proxy.json.
+"""What a proxy costs, and what a change of its traffic costs, again and again under load.
 
 The rollout's own servers and Envoy: a request through it against the same request straight to the
 server, in alternating rounds; then every change that a rollout makes, again and again under load,

@@ -3,7 +3,7 @@
 A proxy gives each flight a chance of being late that is known before its label: from the
 departure-late flag alone, from the flag and the model's risk, from labels known early, or from the
 risk itself. A day's late share and loss are then estimated as if that chance were the outcome.
-`make outcomes` measures them; none was good enough for a command to decide by it.
+`make measure M=outcomes` measures them; none was good enough for a command to decide by it.
 """
 
 from dataclasses import dataclass

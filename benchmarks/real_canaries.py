@@ -1,4 +1,4 @@
-"""How often is an equal challenger rolled back by real servers? `make real-canaries` counts it.
+"""How often is an equal challenger rolled back by real servers? Goes on where it was stopped.
 
 The champion against itself (an A/A test): real servers, Envoy and store, beside 0, 1, 2 and 4 busy
 loops in turn. Each canary draws its own assignment. The record is written after every canary, so
@@ -152,7 +152,7 @@ def summary(each: list[Record], plan: str) -> Record:
 
 
 def write(each: list[Record], plan: str) -> None:
-    """The record, and beside it the slow requests that `make rollouts` draws stalls from."""
+    """The record, and the slow requests from which `make measure M=rollouts` draws stalls."""
     told = [{key: value for key, value in run.items() if key != "stalls"} for run in each]
     kept(NAME, summary(told, plan))
     rows = [(n, *row) for n, run in enumerate(each) for row in run.get("stalls", [])]

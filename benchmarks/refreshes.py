@@ -1,4 +1,4 @@
-"""How often to refresh, and how long a refresh may be on its way to users, on the year's flights.
+"""How often to refresh, and how long the way of a refresh may be, on the year's flights.
 
 A refresh is the recipe on all labels that had come. Its way: days of shadow, days on which it
 answers a share of the traffic, then all of it. What a schedule's champions would have answered is

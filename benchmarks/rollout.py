@@ -1,4 +1,4 @@
-"""How often a rollout's analysis is wrong, how soon it is right: `make rollouts` writes the json.
+"""How often a rollout's analysis is wrong, how soon it is right: simulated canaries and shadows.
 
 Canaries and shadows of the real flights from April on, judged by the functions that judge real
 ones: challengers that are no different, ones that are worse, and what other rules say of the same.

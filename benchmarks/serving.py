@@ -1,4 +1,4 @@
-"""What an answer over HTTP costs: `make serving` writes benchmarks/serving.json.
+"""What an answer over HTTP costs, beside `mlflow models serve`.
 
 Our server with features from the online store and with features in the request, against `mlflow
 models serve` with the same registered model on the same rows, in alternating rounds of one run; and

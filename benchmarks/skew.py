@@ -1,4 +1,4 @@
-"""What each mistake of serving costs: `make skews` writes benchmarks/skew.json.
+"""What each mistake of serving costs the model.
 
 The honest model is fed what each known mistake would serve it, on three months; the drills plant
 the same mistakes in the real online path and see them found by name. Beside them stands what

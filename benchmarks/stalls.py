@@ -1,8 +1,8 @@
 """Stalls of real servers, drawn anew: how often each way to count slow requests stops equal arms.
 
-The slow requests of recorded canaries of the champion against itself (`make real-canaries`) are cut
-into blocks of BLOCK_MS, blocks are drawn with replacement, and in each both arms change places by a
-coin: so the arms are equal, and what is slow together stays together.
+The slow requests of recorded canaries of the champion against itself (`make measure
+M=real-canaries`) are cut into blocks of BLOCK_MS, blocks are drawn with replacement, and in each
+both arms change places by a coin: so the arms are equal, and what is slow together stays together.
 """
 
 from typing import Any

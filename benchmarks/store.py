@@ -1,4 +1,4 @@
-"""What the feature store costs: `make store` writes benchmarks/store.json.
+"""What the feature store costs, offline and online.
 
 The historical join of the whole year by the path that training uses, against Feast's own joins and
 a bare Polars as-of join, all on the same requests in one run; online reads; a materialized day.

@@ -1,4 +1,4 @@
-"""What the pages claim about the whole year, measured: `make bench` writes benchmarks/year.json.
+"""The champion's scores on the whole year, the drift of its predictions, time and memory.
 
 The champion on the nine months after its training, by scikit-learn's own scores on features made
 anew in a scratch copy; how far its predictions drift and what that has to do with loss; how wide an

@@ -92,7 +92,7 @@ def find(words: str) -> Answer:
             return page
     found = near(words)
     if not found:
-        sys.exit(f"no answer shares a word with {words!r}; `make answers` lists all {len(book)}")
+        sys.exit(f"no answer shares a word with {words!r}; `make questions` lists all {len(book)}")
     return found[0]
 
 
@@ -362,12 +362,12 @@ def _shown(value: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`answers` lists, `answer` shows one, `prove` runs its tests, `fill` renews what is made."""
+    """`questions` lists, `answer` shows one, `prove` runs its tests, `fill` renews what is made."""
     parser = argparse.ArgumentParser(prog="python -m docs.book")
-    parser.add_argument("action", choices=["answers", "answer", "prove", "fill", "record"])
+    parser.add_argument("action", choices=["questions", "answer", "prove", "fill", "record"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)
-    if chosen.action == "answers":
+    if chosen.action == "questions":
         for page in pages():
             print(f"{page.slug:<20} {page.question}")
             print(f"{'':<20} {page.command}, make prove Q={page.slug}")

@@ -1,7 +1,7 @@
 """Faults of a data feed that keep every column plausible: planted in some rows of some days.
 
 Each changes a month's table as a broken feed would give it. Drills publish them to the pipeline,
-and `make data-faults` asks from which size on they are seen.
+and `make measure M=data-faults` asks from which size on they are seen.
 """
 
 from collections.abc import Callable

@@ -154,12 +154,13 @@ Each row is a fault that `make drill D=<name>` injects into a scratch copy of th
 dot stands where the guard that must catch it stands, and did; BY LUCK means that another guard was
 first, MISSED that none was. `rules` are the tests that a change has to pass before it is merged.
 Exposed are the requests that were answered with the fault, where a rollout counted them. Seconds
-are of the whole drill, {at_once} at a time. Written by `make drills`, which took {seconds} s.
+are of the whole drill, {at_once} at a time. Written by `make drill-all`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
-a fault {alarms} were refused. Its shadows and canaries run beside drills, as `make real-canaries`
-runs some alone. Here a clean one was once taken out as slow, 12 of its 137 requests beside 3 of
-143: a false alarm, of the time when each request was counted by itself (ADR 0017).
+a fault {alarms} were refused. Its shadows and canaries run beside drills; `make measure
+M=real-canaries` runs some alone. Here a clean one was once taken out as slow, 12 of its 137
+requests beside 3 of 143: a false alarm, of the time when each request was counted by itself
+(ADR 0017).
 
 | fault | {stages} | exposed | s |
 |---|{rules}|---|---|

@@ -61,7 +61,7 @@ def test_a_refusal_prints_its_message_without_a_traceback(stages, capsys, refusa
         ("reproduce", "--threads=-3", "1 to 1024"),
         ("reproduce", "--threads=", "1 to 1024"),
         ("reproduce", "--threads=2.0", "1 to 1024"),
-        ("server", "--port=65536", "0 to 65535"),
+        ("serve-http", "--port=65536", "0 to 65535"),
         ("exporter", "--port=-1", "0 to 65535"),
         ("explain", "--row=-1", "0 to 1000000"),
         ("explain", "--row=1_0", "0 to 1000000"),

@@ -11,7 +11,7 @@ from tests.rules import tree
 
 COMMANDS = [
     ["-m", "exercises.drill", "list"],
-    ["-m", "docs.book", "answers"],
+    ["-m", "docs.book", "questions"],
     ["-m", "docs.book", "answer", "rollback"],
 ]
 APART = {

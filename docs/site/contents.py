@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from benchmarks.__main__ import questions
 from docs import book
 from docs.book import ROOT, Answer
 from pipeline.shared.yaml_files import parse
@@ -91,10 +92,9 @@ def documents() -> list[Document]:
 
 def commands(page: Answer) -> list[Command]:
     """What shows, proves and breaks an answer."""
-    told, known = _drills(), _targets()
-    name = page.command.split()[1]
+    told = _drills()
     return [
-        Command("See it", page.command, known[name]),
+        Command("See it", page.command, _commands()[page.command]),
         Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer"),
         *(Command("Break it", f"make drill D={drill}", told[drill]) for drill in page.drills),
     ]
@@ -110,12 +110,13 @@ def reports(stage: str = "") -> dict[Path, str]:
 
 
 @cache
-def _targets() -> dict[str, str]:
+def _commands() -> dict[str, str]:
+    """What each target of make does, and each benchmark."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    lines = [line.partition("## ") for line in text.splitlines()]
-    return {
-        rule.partition(":")[0]: told for rule, marked, told in lines if marked and rule[0].isalpha()
-    }
+    rules = [line.partition("## ") for line in text.splitlines() if line[:1].isalpha()]
+    targets = {rule.partition(":")[0]: does for rule, marked, does in rules if marked}
+    each = {f"measure M={name}": question for name, question in questions().items()}
+    return {f"make {command}": does for command, does in (targets | each).items()}
 
 
 @cache

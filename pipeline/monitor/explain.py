@@ -121,8 +121,8 @@ def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
         pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{pruned}: serve one with `make server`, or name a flight, as in `make explain "
-            "REQUEST=2013-04-18/UA/1545/EWR`"
+            f"{last}{pruned}: serve one with `make serve-http`, or name a flight, as in `make "
+            "explain REQUEST=2013-04-18/UA/1545/EWR`"
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
     return dict(zip(found.columns, first, strict=True))

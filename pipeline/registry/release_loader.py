@@ -121,7 +121,7 @@ def load_release(digest: str) -> LoadedRelease:
     if not folder.is_dir():
         export(digest)
     files, file = folder / release.RELEASE_FILES, folder / versions.MODEL_FILE
-    record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
+    record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "serve-http")
     try:
         sealed = release.read(files, digest)
         model = load_model(file, sealed.model)
@@ -150,7 +150,7 @@ def load_release(digest: str) -> LoadedRelease:
 def export_fault(folder: Path) -> str:
     """Why an exported release was damaged or changed; "" if it is intact."""
     try:
-        record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "server")
+        record = read_record(ExportRecord, folder / release.EXPORT_RECORD, "serve-http")
         if export_folder(record.release).name != folder.name:
             return f"{release.EXPORT_RECORD} names the release {record.release[:12]}"
         files = folder / release.RELEASE_FILES

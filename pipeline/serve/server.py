@@ -35,7 +35,7 @@ SWITCH_SECONDS = 0.0005
 """The interpreter's thread switch interval: Python's default, 5 ms, is ten predictions."""
 
 
-def server(version: str = "champion", port: str | int | None = None) -> str:
+def serve_http(version: str = "champion", port: str | int | None = None) -> str:
     """Serve a registered version from the live online store, until SIGTERM or SIGINT.
 
     Raises:
@@ -114,7 +114,7 @@ def _listener(port: int) -> Iterator[socket.socket]:
         except (OSError, OverflowError) as error:
             raise EnvironmentUnfit(
                 f"{HOST}:{port} cannot be listened at ({error}); end what is there, or name "
-                "another port: `make server PORT=8081`"
+                "another port: `make serve-http PORT=8081`"
             ) from error
         yield listener
 

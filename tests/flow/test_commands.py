@@ -34,10 +34,10 @@ def test_a_command_does_what_its_answer_says(walked, command):
     assert re.search(SAYS[command], done.words, re.MULTILINE), done.words
 
 
-@pytest.mark.parametrize("command", MEASURES)
-def test_a_measurement_says_its_figures(full, shelf, command, monkeypatch):
-    folder = life.twin(full.folder, shelf / command)
-    done = life.run(folder, "make", command).well()
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measurement_says_its_figures(full, shelf, name):
+    folder = life.twin(full.folder, shelf / name)
+    done = life.run(folder, "make", "measure", f"M={name}").well()
     assert re.search(r"\d\.\d{2,}", done.words), done.words
 
 

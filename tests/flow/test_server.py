@@ -51,8 +51,8 @@ def _told(folder):
 
 @pytest.fixture(scope="module")
 def server(project):
-    """`python -m pipeline server` on the small project's champion."""
-    found = started(project, *life.PIPELINE, "server", "--port=0", port=_told)
+    """`python -m pipeline serve-http` on the small project's champion."""
+    found = started(project, *life.PIPELINE, "serve-http", "--port=0", port=_told)
     yield found
     if found.process.returncode is None:
         life.kill(found.process)
@@ -89,7 +89,7 @@ def test_it_says_when_it_is_ready_how_fresh_its_store_is(server, small, shelf):
     assert re.search(rf"ready; the online store is complete until {AT:%Y-%m-%dT%H:%M}Z",
                      life.words(server.folder))  # fmt: skip
     empty = life.twin(small.folder, shelf / "empty")
-    found = started(empty, *life.PIPELINE, "server", "--port=0", port=_told)
+    found = started(empty, *life.PIPELINE, "serve-http", "--port=0", port=_told)
     life.kill(found.process)
     assert "the online store is empty: `make materialize` fills it" in life.words(empty)
 
@@ -199,15 +199,15 @@ def test_a_release_of_which_one_bit_has_changed_is_not_served(project, flights, 
     life.run(folder, "python", "-c", script).well()
     (release,) = (folder / "state/serve/releases").iterdir()
     _bit(release / name)
-    done = life.run(folder, *life.PIPELINE, "server", "--port=0")
+    done = life.run(folder, *life.PIPELINE, "serve-http", "--port=0")
     assert done.code == 1
-    assert "server: ArtifactTampered: state/serve/releases/" in done.words
+    assert "serve-http: ArtifactTampered: state/serve/releases/" in done.words
     assert "Traceback" not in done.words
 
 
 def test_a_release_of_other_features_is_not_served(project, shelf):
     folder = life.twin(project, shelf / "other-features")
     life.configure(folder, "features", weather_hours=5)
-    done = life.run(folder, *life.PIPELINE, "server", "--port=0")
+    done = life.run(folder, *life.PIPELINE, "serve-http", "--port=0")
     assert done.code == 1
-    assert "server: ReleaseRefused: version 1 was trained with flight_delay-" in done.words
+    assert "serve-http: ReleaseRefused: version 1 was trained with flight_delay-" in done.words

@@ -44,7 +44,7 @@ READERS: dict[str, Callable[[], object]] = {
     "lineage": lineage,
     "monitor": monitored.live_champion,
     "serve": lambda: champion_of(load(FeaturesConfig)),
-    "server": lambda: export("champion"),
+    "serve-http": lambda: export("champion"),
 }
 WRITERS: dict[str, Callable[[], object]] = {
     "register": register.run,
@@ -177,7 +177,7 @@ def both(challenged):
 
 
 @pytest.mark.parametrize("how", ["behind", "deleted"])
-@pytest.mark.parametrize("command", ["lineage", "server", "monitor"])
+@pytest.mark.parametrize("command", ["lineage", "serve-http", "monitor"])
 def test_a_reader_goes_by_the_ledger_and_says_how_the_alias_differs(both, command, how, capsys):
     told = lag(both, how)
     read = str(READERS[command]())

@@ -43,12 +43,13 @@ def variables(text: str) -> dict[str, str]:
 def recipes(text: str) -> dict[str, list[str]]:
     """The recipe lines of each target, continued lines joined as that make joins them."""
     found: dict[str, list[str]] = {}
-    target = ""
+    targets: list[str] = []
     for line in re.sub(r"\\\n\t?", "", text).splitlines():
-        if match := re.match(r"([\w%./-]+):(?!=)", line):
-            target = match[1]
+        if match := re.match(r"([\w%./$() -]+):(?!=)", line):
+            targets = match[1].split()
         elif line.startswith("\t"):
-            found.setdefault(target, []).append(line[1:].lstrip("@-+ "))
+            for target in targets:
+                found.setdefault(target, []).append(line[1:].lstrip("@-+ "))
     return found
 
 

@@ -19,7 +19,7 @@ HOUR = np.full(60, 1)
 
 
 def test_it_was_measured_with_the_objectives_that_are_configured():
-    assert FOUND["slo"] == SLO.model_dump(mode="json"), "run `make alarms`"
+    assert FOUND["slo"] == SLO.model_dump(mode="json"), "run `make measure M=alarms`"
 
 
 def test_the_sum_over_a_window_begins_with_what_there_is():

@@ -107,6 +107,12 @@ def test_every_command_in_a_page_exists(page: str) -> None:
                 assert set(named[0].split()) - words == set(), line
 
 
+@pytest.mark.parametrize("name", [name for name in tree.files() if name.endswith(SOURCE)])
+def test_every_benchmark_that_a_file_names_exists(name: str) -> None:
+    named = re.findall(r"[ `\n]M=([a-z-]+)", tree.read(name))
+    assert {f"measure M={one}" for one in named} - tree.offered() == set()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_path_in_a_page_is_in_git_or_written_by_a_stage(page: str) -> None:
     assert [s for s in _spans(page) if _looks_like_a_path(s) and not _exists(s)] == []

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from difflib import ndiff
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from pipeline.__main__ import STAGES
 from pipeline.shared import git
-from tests.rules import tree
+from tests.rules import apple, tree
 
 WORKFLOWS = [name for name in tree.files() if re.match(r"\.github/workflows/.+\.ya?ml$", name)]
 PINNED = re.compile(r"uses: +([\w-]+/[\w.-]+)@([0-9a-f]{40}) +# v\d+\.\d+\.\d+$")
@@ -77,16 +79,85 @@ def test_every_target_that_people_may_use_says_what_it_does() -> None:
     assert silent == set(tree.INNER_TARGETS)
 
 
+def _help(target: str) -> dict[str, list[str]]:
+    """The targets that a help lists, under each of its headings."""
+    groups: dict[str, list[str]] = {}
+    for line in _make(tree.ROOT, target).stdout.splitlines():
+        if line.startswith("  make "):
+            groups[next(reversed(groups))].append(line.split()[1])
+        else:
+            groups[line] = []
+    return groups
+
+
 def test_help_lists_every_public_target_in_the_order_of_the_flow() -> None:
-    lines = _make(tree.ROOT, "help").stdout.splitlines()
-    listed = [line.split()[1] for line in lines]
+    listed = [name for names in _help("help-all").values() for name in names]
     assert listed == [name for name in tree.targets() if name not in tree.INNER_TARGETS]
     assert [name for name in listed if name in STAGES] == list(STAGES)
-    assert listed[:3] == ["help", "setup", "run"]
+    assert listed[:4] == ["help", "help-all", "setup", "run"]
+
+
+def test_help_shows_the_groups_of_a_user_and_help_all_those_of_contributors_too() -> None:
+    users, every = _help("help"), _help("help-all")
+    assert list(users) == "Start Stages Serve Release Watch Retrain Trace Learn".split()
+    assert sum(map(len, users.values())) <= 45
+    assert list(every.items())[: len(users)] == list(users.items())
+    further = list(every)[len(users) :]
+    assert further == [f"{name}, for contributors" for name in ("Check", "Measure", "Maintain")]
 
 
 def test_help_is_what_make_alone_does() -> None:
     assert _make(tree.ROOT).stdout == _make(tree.ROOT, "help").stdout
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether two names differ by one letter: one more, one less, or another."""
+    changes = [line[0] for line in ndiff(name, other)]
+    return max(changes.count("+"), changes.count("-")) <= 1
+
+
+def test_no_two_targets_differ_by_one_letter() -> None:
+    pairs = combinations(set(tree.targets()) - set(tree.INNER_TARGETS), 2)
+    assert [pair for pair in pairs if _alike(*pair)] == []
+
+
+@pytest.mark.parametrize("pair", ["skew skews", "serve server", "drill drills", "lock look"])
+def test_names_that_differ_by_one_letter_would_be_found(pair: str) -> None:
+    assert _alike(*pair.split())
+
+
+RENAMED = apple.variables(tree.read("Makefile"))["RENAMED"].split()
+NEW = {"answers": ["questions"], "drills": ["drill-all"], "server": ["serve-http"]}
+
+
+def _recording(folder: Path) -> Path:
+    """A Python that writes down every command that it gets, and does nothing."""
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/installed").touch()
+    python = folder / ".venv/bin/python"
+    python.write_text('#!/bin/sh\n[ "$1" = -I ] || echo "$@" >> commands\n')
+    python.chmod(0o755)
+    return folder / "commands"
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_name_of_the_last_release_says_the_new_one_and_does_the_same(
+    folder: Path, name: str
+) -> None:
+    commands, new = _recording(folder), NEW.get(name, ["measure", f"M={name}"])
+    old = _make(folder, name, "VERSION=3")
+    ran = commands.read_text()
+    commands.unlink()
+    assert _make(folder, *new, "VERSION=3").returncode == old.returncode == 0
+    assert commands.read_text() == ran
+    assert old.stderr == f"make {name} is now make {' '.join(new)}\n"
+    assert " ".join(new) in tree.offered()
+
+
+def test_no_file_names_a_command_as_the_last_release_did() -> None:
+    old = re.compile(rf"\bmake ({'|'.join(RENAMED)})\b(?!-)")
+    files = [name for name in tree.files() if not name.endswith((".json", ".lock"))]
+    assert {name: found for name in files if (found := old.findall(tree.read(name)))} == {}
 
 
 def test_every_target_is_declared_to_be_no_file() -> None:
@@ -390,4 +461,5 @@ def test_the_environment_is_made_to_be_moved() -> None:
 def test_a_line_that_runs_make_again_runs_nothing_else() -> None:
     """Make runs such a line under `make -n`, too, with all that stands on it."""
     lines = re.findall(r"^\t.*\$[({]MAKE[)}].*$", tree.read("Makefile"), re.MULTILINE)
-    assert [line for line in lines if not re.fullmatch(r"\t@?\$\(MAKE\)( [a-z-]+)+", line)] == []
+    alone = re.compile(r"\t@?\$\(MAKE\)( [a-z-]+| \$\(NOW\))+")
+    assert [line for line in lines if not alone.fullmatch(line)] == []

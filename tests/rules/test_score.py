@@ -62,7 +62,7 @@ def test_a_recorded_figure_is_in_git(one):
 
 @pytest.mark.parametrize("one", EVIDENCE)
 def test_evidence_is_a_file_or_a_target(one):
-    assert one in tree.files() or one.removeprefix("make ") in tree.targets()
+    assert one in tree.files() or one.removeprefix("make ") in tree.offered()
 
 
 def test_a_level_is_shown_or_is_nothing():

@@ -57,6 +57,13 @@ def targets() -> dict[str, str]:
     return {name: rest.partition("## ")[2] for name, rest in found}
 
 
+def offered() -> set[str]:
+    """Each command as it is typed after `make`: the targets, and every benchmark."""
+    from benchmarks.__main__ import benchmarks
+
+    return {*targets(), *(f"measure M={name}" for name in benchmarks())}
+
+
 def data_folders() -> dict[str, str]:
     """The constants of contracts.py that are folders below data/, by name."""
     text = read("pipeline/shared/contracts.py")

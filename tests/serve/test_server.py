@@ -14,7 +14,9 @@ pytestmark = pytest.mark.answer("model-server")
 def test_a_port_that_is_taken_is_refused_at_once():
     with (
         _listener(0) as first,
-        pytest.raises(EnvironmentUnfit, match=r"cannot be listened at .*`make server PORT=8081`"),
+        pytest.raises(
+            EnvironmentUnfit, match=r"cannot be listened at .*`make serve-http PORT=8081`"
+        ),
         _listener(first.getsockname()[1]),
     ):
         pass
