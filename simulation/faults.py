@@ -32,18 +32,18 @@ BIAS = 0.25
 """What a biased model adds to the log odds."""
 EVENING = 17 * 60
 """The minute of the day from which a model that is bad on one slice says half the risk."""
-LACKING = "weather"
+MISSING_VIEW = "weather"
 """The view that a server without a connection to it does not get."""
 LEAK_BYTES = 2_000_000
 """What a leaking server keeps of each answer."""
 LOG_LINES = 400
 """10 kB, which a chatty server writes into its log at each answer."""
-_KEPT: list[Any] = []
+_LEAKED: list[Any] = []
 """What a leaking server never lets go of."""
 Vectors = Callable[[np.ndarray], np.ndarray]
 
 
-class Injected(RuntimeError):
+class InjectedFailure(RuntimeError):
     """What a failing server fails with."""
 
 
@@ -93,7 +93,7 @@ class _Slow(Faulty):
 class _Failing(Faulty):
     def _before(self) -> None:
         if random.random() < FAILING_SHARE:
-            raise Injected(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
+            raise InjectedFailure(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
 
 
 class _Crashing(Faulty):
@@ -132,19 +132,21 @@ class _Reversed(Faulty):
         return risk[::-1]
 
 
-class _Lacking(Faulty):
+class _MissingView(Faulty):
     def _wrong_answers(self, answers: Answers) -> Answers:
-        return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
+        return replace(
+            answers, flags=[{**flags, MISSING_VIEW: "missing"} for flags in answers.flags]
+        )
 
 
 class _LeakingMemory(Faulty):
     def _before(self) -> None:
-        _KEPT.append(b"\1" * LEAK_BYTES)
+        _LEAKED.append(b"\1" * LEAK_BYTES)
 
 
 class _LeakingFiles(Faulty):
     def _before(self) -> None:
-        _KEPT.append(os.open(os.devnull, os.O_RDONLY))
+        _LEAKED.append(os.open(os.devnull, os.O_RDONLY))
 
 
 class _LeakingThreads(Faulty):
@@ -173,7 +175,7 @@ FAULTS: dict[str, type[Faulty]] = {
     "units": _Percent,
     "biased": _Biased,
     "slice": _BadEvenings,
-    "missing": _Lacking,
+    "missing": _MissingView,
     "reversed": _Reversed,
     "leak": _LeakingMemory,
     "files": _LeakingFiles,

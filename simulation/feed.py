@@ -58,7 +58,7 @@ def feed_of(flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig
     )
 
 
-def replayed(
+def replay(
     store: Store,
     asked: pd.DataFrame,
     feed: Feed,
@@ -85,10 +85,10 @@ def replayed(
         _push(store, feed, now, minute)
         now = minute
         served.append(store.online(asked[at == now]))
-    return answered(asked.iloc[np.argsort(at, kind="stable")], served)
+    return with_vectors(asked.iloc[np.argsort(at, kind="stable")], served)
 
 
-def answered(asked: pd.DataFrame, served: list[Vectors]) -> pd.DataFrame:
+def with_vectors(asked: pd.DataFrame, served: list[Vectors]) -> pd.DataFrame:
     """Requests with what was served for them, in their order."""
     values = {
         name: np.concatenate([vectors.values[name] for vectors in served])

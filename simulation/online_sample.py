@@ -15,13 +15,13 @@ import numpy as np
 from pipeline.features import windows
 from pipeline.features.online_store import Store, opened
 from pipeline.monitor.predictions import Answerer, served, skewed
-from pipeline.records.arrivals import YEAR_ENDS, published_until
-from pipeline.records.request_log import answered, newest
+from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import loaded
 from pipeline.retrain.served import Year
 from pipeline.rollout.state import ALL_CHAMPION
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route, arm_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -29,10 +29,10 @@ from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 from simulation import year as simulated
-from simulation.traffic import asked_for, lived
+from simulation.traffic import advance, traffic_of
 from simulation.users import Users
 
-KEPT = Path("state/retrain/kept")
+SERVER_STATE = Path("state/retrain/kept")
 PROJECT = "loop"
 """Of its own, so that a rollout finds its store and its servers as it left them."""
 _LOGGED_SECONDS = 10.0
@@ -55,10 +55,10 @@ class OnlineSample:
     @cached_property
     def source(self) -> simulated.Year:
         """What may be asked for, for rollouts too."""
-        views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
         return simulated.Year(self.year.frame, views)
 
-    def sampled(self, chosen: np.ndarray) -> np.ndarray:
+    def sample(self, chosen: np.ndarray) -> np.ndarray:
         """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
         part = round(self.share * WHOLE)
         route = Route({"challenger": part, "champion": WHOLE - part}, "sample")
@@ -73,7 +73,7 @@ class OnlineSample:
         Raises:
             ServersFailed: they do not start, do not answer, or do not log what they answered.
         """
-        sample = self.sampled(chosen)
+        sample = self.sample(chosen)
         if not sample.any():
             return 0
         self._open(side)
@@ -82,10 +82,10 @@ class OnlineSample:
         config = load(FeaturesConfig)
         log_url = load(ServeConfig).log_url.get_secret_value()
         frame = self.year.frame[sample].reset_index(drop=True)
-        ahead, before = asked_for(frame, self.source.views or {}, config), newest(log_url)
-        names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
+        ahead, before = traffic_of(frame, self.source.views or {}, config), last_id(log_url)
+        names, bodies = ahead.flights["name"].tolist(), ahead.flights["body"].tolist()
         replies = []
-        for places in lived(ahead, self._store, config.grid_minutes):
+        for places in advance(ahead, self._store, config.grid_minutes):
             replies += self._users.ask([names[i] for i in places], [bodies[i] for i in places])
         failed = sum(reply.failed for reply in replies)
         self.asked, self.failed = self.asked + len(replies), self.failed + failed
@@ -104,11 +104,11 @@ class OnlineSample:
             enter = until_over.enter_context
             config, serve = load(FeaturesConfig), load(ServeConfig)
             self._store = enter(opened(config, serve, project=PROJECT, empty=True))
-            serving_live.begin(KEPT)
+            arm_servers.start(SERVER_STATE)
             route = Route(ALL_CHAMPION, PROJECT)
             both = {"champion": side, "control": side}
-            live = enter(serving_live.serving(both, route, KEPT, PROJECT))
-            self._users = Users(live.wanted.callers, live.wanted.keys.caller)
+            servers = enter(arm_servers.open_servers(both, route, SERVER_STATE, PROJECT))
+            self._users = Users(servers.spec.callers, servers.spec.keys.caller)
             until_over.callback(self._users.close)
             self._until_over, self._release = until_over.pop_all(), side.release
 
@@ -121,7 +121,7 @@ class OnlineSample:
 
 def _wait_for(log_url: str, before: int, wanted: int) -> None:
     patience = Patience(_LOGGED_SECONDS)
-    while (found := len(answered(log_url, before))) < wanted:
+    while (found := len(read_predictions(log_url, before))) < wanted:
         if patience.over():
             raise ServersFailed(
                 f"the request log holds {found} of {wanted} answers {_LOGGED_SECONDS:g} s after "

@@ -18,7 +18,7 @@ REPLAY = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
 
 
-def world(name: str) -> tuple[Path, bool]:
+def open_sandbox(name: str) -> tuple[Path, bool]:
     """The folder of a replay, and whether it is new.
 
     One that was begun with the same code, configs and packages is gone on with; another is taken
@@ -76,7 +76,7 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
     return process.returncode, said[-1].strip() if said else ""
 
 
-def must(folder: Path, *command: str) -> str:
+def run_checked(folder: Path, *command: str) -> str:
     """Run a command that has to do its work; its last line.
 
     Raises:

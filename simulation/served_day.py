@@ -33,7 +33,7 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
-from simulation.feed import feed_of, replayed
+from simulation.feed import feed_of, replay
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 _CODE = [Path(__file__).parents[1] / top for top in ("pipeline", "simulation")]
@@ -41,7 +41,7 @@ OFFLINE_ROWS = 3_000
 """Requests a call of the store's own offline join: it meets every row of a lifetime with each."""
 
 
-class Served(Record):
+class ServedDays(Record):
     """What was served: for which days, by which model and service, and how often a view lacked.
 
     `flags` counts, for each view, the flights for which its values were stale or missing, `late`
@@ -58,7 +58,7 @@ class Served(Record):
     inputs: dict[str, str]
 
 
-class Skew(Record):
+class SkewReport(Record):
     """What the comparison of a replay with the offline store and with the training table found."""
 
     days: str
@@ -102,17 +102,17 @@ def skew(day: str | None = None) -> str:
     config = load(FeaturesConfig)
     champion, model = champion_of(config)
     inputs = _inputs(config, champion)
-    served = _standing(day, inputs) or _replay(day, config, champion, model)
+    served = _reusable(day, inputs) or _replay(day, config, champion, model)
     vectors = read_parquet(VECTORS, "serve")
-    trained = _trained(vectors)
+    trained = _training_rows(vectors)
     with opened(config, load(ServeConfig), project=REPLAY) as store:
-        offline = _offline(store, trained)
-    skew = Skew(
+        offline = _offline_rows(store, trained)
+    skew = SkewReport(
         days=served.days,
         flights=len(trained),
         features=len(NUMERIC),
         mismatches=mismatches(vectors, trained, Raw(*accepted(), config)),
-        offline_differs=_differ(offline, trained),
+        offline_differs=_count_differing(offline, trained),
         damage=damage(
             trained[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(trained)
         ),
@@ -123,17 +123,17 @@ def skew(day: str | None = None) -> str:
 
 def _replay(
     day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
-) -> Served:
+) -> ServedDays:
     serve = load(ServeConfig)
     flights, weather = accepted()
     days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
     asked = asked_of(flights, config, days)
     feed = feed_of(flights, weather, config)
     with opened(config, serve, project=REPLAY, empty=True) as store:
-        vectors = replayed(store, asked, feed, config, _progress())
+        vectors = replay(store, asked, feed, config, _progress())
         late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
     vectors = vectors.assign(risk=model.predict(vectors))
-    served = Served(
+    served = ServedDays(
         days=days,
         champion=champion.digest,
         feature_service=service_version(config.model_dump()),
@@ -149,10 +149,10 @@ def _replay(
     return served
 
 
-def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
+def _reusable(day: str | None, inputs: dict[str, str]) -> ServedDays | None:
     """What was served before, if it is of these days and rests on the same; else it is redone."""
     try:
-        served = read_record(Served, SERVED, "serve")
+        served = read_record(ServedDays, SERVED, "serve")
     except (ArtifactMissing, ArtifactTampered):
         return None
     stands = served.inputs == inputs and day in (None, served.days) and VECTORS.is_file()
@@ -175,26 +175,26 @@ def _counts(flags: pd.Series) -> dict[str, int]:
     return {reason: int((flags == reason).sum()) for reason in (MISSING, STALE)}
 
 
-def _trained(vectors: pd.DataFrame) -> pd.DataFrame:
+def _training_rows(vectors: pd.DataFrame) -> pd.DataFrame:
     """The rows of the same flights, in their order, in the table that training reads."""
     rows = read_parquet(ROWS, "features")
     return vectors[FLIGHT_KEY].merge(rows, "left", FLIGHT_KEY, validate="one_to_one")
 
 
-def _offline(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
+def _offline_rows(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
     """The same requests by the store's own offline join, in pieces that it can take."""
     pieces = range(0, len(asked), OFFLINE_ROWS)
     return pd.concat([store.historical(asked[at : at + OFFLINE_ROWS]) for at in pieces])
 
 
-def _differ(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
+def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
     """How many flights have another value, or another instant, in one table than in the other."""
     names = [*NUMERIC, *KNOWN_AT]
     same = (offline[names] == trained[names]) | (offline[names].isna() & trained[names].isna())
     return int((~same.all(axis=1)).sum())
 
 
-def _verdict(skew: Skew) -> str:
+def _verdict(skew: SkewReport) -> str:
     compared = f"{skew.days}: {{}} of {skew.flights:,} flights x {skew.features} features"
     if not skew.mismatches and not skew.offline_differs:
         return (

@@ -30,7 +30,7 @@ from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
 from pipeline.shared.source import FLIGHTS_FILE, locate
-from simulation.sandbox import must, run, world
+from simulation.sandbox import open_sandbox, run, run_checked
 
 UNTIL = ("2013-06-30", "2013-07-15")
 """The second where the first attempt was taken out: a busy machine makes a challenger slow."""
@@ -43,7 +43,7 @@ _FAULTY = Path("state/faulty")
 
 
 @dataclass(frozen=True)
-class Told:
+class StoryEvent:
     """A line of the story: what happened when, the numbers, where they are, and whose answer."""
 
     when: str
@@ -61,17 +61,19 @@ def replay() -> str:
         GraphFailed: something went another way than the story; its words are above.
     """
     envoy.binary()
-    folder, _ = world("run")
+    folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
         with ThreadPoolExecutor(1) as beside:
-            faulty = beside.submit(_in_kilometres, folder)  # seconds, while others are waited for
+            faulty = beside.submit(
+                _write_kilometres, folder
+            )  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
                 _change(folder, "retrain", {"policy.max_age_days": PUT_OFF})
-                must(folder, "register")
-            _promoted_by_the_loop(folder)
+                run_checked(folder, "register")
+            _run_loop(folder)
             _slow_challenger(folder)
-            write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
-    story = told(folder)
+            write_json(folder / _DONE, {"refused": _refuse_wrong_unit(folder, faulty.result())})
+    story = story_events(folder)
     report = render("simulation/templates/replay.txt", story=story)
     return (
         f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
@@ -79,10 +81,10 @@ def replay() -> str:
     )
 
 
-def _promoted_by_the_loop(folder: Path) -> None:
+def _run_loop(folder: Path) -> None:
     for until in UNTIL:
         if not _promotions(folder):
-            must(folder, "loop", f"--until={until}")
+            run_checked(folder, "loop", f"--until={until}")
     if not _promotions(folder):
         raise GraphFailed(
             f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, wanted is 1; "
@@ -106,7 +108,7 @@ def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
 
 def _slow_challenger(folder: Path) -> None:
     """Deploy the champion again with a server that is slow: injected, and taken back."""
-    if not _rolled_back(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
+    if not _fault_rollback(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
         code, _ = run(folder, "canary", "--bad=slow")
         if code != 1:
             raise GraphFailed(
@@ -115,7 +117,7 @@ def _slow_challenger(folder: Path) -> None:
             )
 
 
-def _wrong_unit(folder: Path, faulty: str) -> str:
+def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
     """A month arrives whose distances are in kilometres: injected, refused, and corrected.
 
     `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
@@ -146,7 +148,7 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     )
 
 
-def _in_kilometres(folder: Path) -> str:
+def _write_kilometres(folder: Path) -> str:
     """Write the published files with another unit in one month; the SHA-256 of the changed one."""
     source = locate(load(IngestConfig).source)
     target = folder / _FAULTY
@@ -167,7 +169,7 @@ def _in_kilometres(folder: Path) -> str:
     return bytes_hash((target / FLIGHTS_FILE).read_bytes())
 
 
-def _rolled_back(known: list[Entry]) -> Entry | None:
+def _fault_rollback(known: list[Entry]) -> Entry | None:
     """The transition that took the injected challenger out."""
     found = [
         entry
@@ -179,7 +181,7 @@ def _rolled_back(known: list[Entry]) -> Entry | None:
     return found[-1] if found else None
 
 
-def told(folder: Path) -> list[Told]:
+def story_events(folder: Path) -> list[StoryEvent]:
     """The story as the journal, the ledger and the reports of a replay have it, in its order."""
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
@@ -189,25 +191,25 @@ def told(folder: Path) -> list[Told]:
     quiet = [check for check in checks if check.at < end.at]
     called = next(check for check in checks if check.at == end.at).told
     return [
-        _first(known),
-        _quiet(quiet, end.at),
-        Told(
+        _first_champion(known),
+        _no_alert(quiet, end.at),
+        StoryEvent(
             end.day,
             "the outcome falls",
             "; ".join(called["decision"]["reasons"]),
             str(journal.JOURNAL),
             "when-to-retrain",
         ),
-        Told(
+        StoryEvent(
             end.day,
             "trained anew",
-            _judged(steps["gate"]),
+            _gate_evidence(steps["gate"]),
             f"{EVALUATE}/verdict.html",
             "retraining",
         ),
-        _promoted(known, steps),
+        _promotion(known, steps),
         _slow(known),
-        Told(
+        StoryEvent(
             BAD_MONTH,
             "INJECTED: a month in kilometres: refused",
             read_json(folder / _DONE, "run")["refused"],
@@ -217,9 +219,9 @@ def told(folder: Path) -> list[Told]:
     ]
 
 
-def _first(known: list[Entry]) -> Told:
+def _first_champion(known: list[Entry]) -> StoryEvent:
     move = known[0].move
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "first champion",
         f"{move.champion.shown} passed the gate",
@@ -228,12 +230,12 @@ def _first(known: list[Entry]) -> Told:
     )
 
 
-def _quiet(checks: list[journal.Event], until: str) -> Told:
+def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
     excess = [check.told["signals"]["excess"] for check in checks]
     told = [one for one in excess if one is not None]
     highest = f"{max(told):+.4f}" if told else "not known"
     held = sum(check.told["decision"]["action"] == "hold" for check in checks)
-    return Told(
+    return StoryEvent(
         f"to {until[:10]}",
         "quiet weeks",
         f"{held} of {len(checks)} checks hold; excess log loss at most {highest}",
@@ -242,7 +244,7 @@ def _quiet(checks: list[journal.Event], until: str) -> Told:
     )
 
 
-def _judged(gate: dict[str, Any]) -> str:
+def _gate_evidence(gate: dict[str, Any]) -> str:
     found = gate["found"]
     return (
         f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
@@ -250,11 +252,11 @@ def _judged(gate: dict[str, Any]) -> str:
     )
 
 
-def _promoted(known: list[Entry], steps: dict[str, Any]) -> Told:
+def _promotion(known: list[Entry], steps: dict[str, Any]) -> StoryEvent:
     move = next(e.move for e in known if e.move.event == "promoted")
     errors = next(m for m in (move.decision or {})["metrics"] if m["name"] == "errors")
     ours, control = errors["challenger"], errors["control"]
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "canary: promoted",
         f"version {steps['register']['version']} failed {ours['bad']} of {ours['of']:,} requests, "
@@ -264,12 +266,12 @@ def _promoted(known: list[Entry], steps: dict[str, Any]) -> Told:
     )
 
 
-def _slow(known: list[Entry]) -> Told:
-    entry = _rolled_back(known)
+def _slow(known: list[Entry]) -> StoryEvent:
+    entry = _fault_rollback(known)
     assert entry is not None, "the slow challenger was taken back before the story is told"
     move = entry.move
     slow = next(m for m in (move.decision or {})["metrics"] if m["name"] == "slow")
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "INJECTED: a slow challenger: rolled back",
         f"after {slow['challenger']['of']} requests, {slow['challenger']['bad']} of them slow, "

@@ -22,7 +22,7 @@ from pipeline.features.windows import DAY, entity_names, instant, minutes
 from pipeline.rollout.traffic.source import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.users import Users, batched
+from simulation.users import Users, batch
 
 _BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]
 
@@ -31,12 +31,12 @@ _BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "dis
 class Traffic:
     """Some days of flights in the order in which they are asked for, and what is known by when.
 
-    `asked` has a row per flight, its features as the offline join gives them, `name` (its id) and
+    `flights` has a row per flight, its features as the offline join gives them, `name` (its id) and
     `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
     flight meets, each with the minute at which it is `pushed`.
     """
 
-    asked: pd.DataFrame
+    flights: pd.DataFrame
     at: np.ndarray
     feed: dict[str, pd.DataFrame]
 
@@ -48,7 +48,7 @@ class Traffic:
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
         }
-        return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
+        return Traffic(self.flights[place:].reset_index(drop=True), at, feed)
 
     def send(
         self, port: int, key: str, store: Store, grid: int
@@ -57,10 +57,10 @@ class Traffic:
 
         Yields after each few requests the minute, the replies and how many flights they were for.
         """
-        names, bodies = self.asked["name"].tolist(), self.asked["body"].tolist()
+        names, bodies = self.flights["name"].tolist(), self.flights["body"].tolist()
         with Users(port, key) as users:
-            for places in lived(self, store, grid):
-                requests = batched([names[i] for i in places], [bodies[i] for i in places])
+            for places in advance(self, store, grid):
+                requests = batch([names[i] for i in places], [bodies[i] for i in places])
                 yield int(self.at[places[-1]]), users.ask(*requests), len(places)
 
 
@@ -73,18 +73,18 @@ def between(
     asked = windows.requests(flights, config)
     chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
-    return asked_for(historical(asked.reset_index(drop=True), views, config), views, config)
+    return traffic_of(historical(asked.reset_index(drop=True), views, config), views, config)
 
 
-def asked_for(
+def traffic_of(
     frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> Traffic:
     """The traffic of some flights, by T with their features, from views that go on until then."""
     at = minutes(frame["predict_at"])
-    return Traffic(_told(frame), at, _feed(frame, at, views, config))
+    return Traffic(_with_bodies(frame), at, _feed(frame, at, views, config))
 
 
-def _told(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_bodies(frame: pd.DataFrame) -> pd.DataFrame:
     """With each flight's name, and the body of its request."""
     departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
@@ -104,7 +104,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _feed(
-    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
+    flights: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> dict[str, pd.DataFrame]:
     """Of each view the rows that some request meets; another row would be replaced unread.
 
@@ -113,7 +113,7 @@ def _feed(
     """
     feed = {}
     for view, rows in views.items():
-        met = as_of(rows, entity_names(asked, view), at)
+        met = as_of(rows, entity_names(flights, view), at)
         first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
         chosen = rows.iloc[first.index]
         mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
@@ -123,7 +123,7 @@ def _feed(
     return feed
 
 
-def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     """Let time pass: push what becomes known, then give the places of who asks until the next."""
     marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
     times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))

@@ -13,19 +13,19 @@ from pipeline.records.rollout_ledger import WHOLE
 from pipeline.rollout.traffic.source import CLIENTS, Reply
 from pipeline.shared.callers import CALLER_KEY
 
-BATCH, BATCHED = 4, 0.25
+BATCH, BATCH_SHARE = 4, 0.25
 """Of the groups of so many flights that are asked for at one moment, this share is asked for in one
 request: a server that gives the rows of a batch in another order is right about each single one."""
 _BATCH_SALT = "batch"
 
 
-def batched(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
+def batch(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
     """The requests for the flights of a moment: one each, or one for a few by the first's name."""
     asked: list[tuple[str, bytes]] = []
     for first in range(0, len(names), BATCH):
         few = slice(first, first + BATCH)
         bucket = xxhash.xxh64_intdigest(f"{_BATCH_SALT}/{names[first]}".encode()) % WHOLE
-        if bucket < BATCHED * WHOLE:
+        if bucket < BATCH_SHARE * WHOLE:
             flights = [one for body in bodies[few] for one in orjson.loads(body)["flights"]]
             asked.append((names[first], orjson.dumps({"flights": flights})))
         else:

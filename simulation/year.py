@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.records.arrivals import published_until, require_published
+from pipeline.records.arrivals import read_until, require_published
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.traffic import Traffic, asked_for, between
+from simulation.traffic import Traffic, between, traffic_of
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Year:
         local = first.tz_convert(windows.ZONE) + pd.DateOffset(days=days)
         last = pd.Timestamp(local).tz_convert("UTC")
         if self.flights is None or self.views is None:
-            return between(*published_until(last), first, last)
+            return between(*read_until(last), first, last)
         require_published(self.flights, first)
         chosen = self.flights["sched_dep_utc"].between(first, last, inclusive="left")
         order = ["predict_at", "carrier", "flight", "origin"]
         frame = self.flights[chosen].sort_values(order, ignore_index=True)
-        return asked_for(frame, self.views, load(FeaturesConfig))
+        return traffic_of(frame, self.views, load(FeaturesConfig))

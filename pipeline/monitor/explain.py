@@ -19,8 +19,8 @@ from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.explanation_report import explanation_report, text
 from pipeline.monitor.raw_events import Behind, Known, behind, known_of, number, view_of
 from pipeline.records import rollout_ledger as ledger
-from pipeline.records.request_log import answered, features_of, known_at_of, newest
-from pipeline.records.retention import removed
+from pipeline.records.request_log import features_of, known_at_of, last_id, read_predictions
+from pipeline.records.retention import removals
 from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import Loaded, export, loaded
@@ -106,11 +106,13 @@ def explain(request: str | None = None, row: int | None = None) -> str:
 def _answer(request: str | None, row: int | None) -> dict[str, Any]:
     """The answer with this id, a user's own before a shadow's; the newest if none is named."""
     url = load(ServeConfig).log_url.get_secret_value()
-    last = newest(url)
-    found = answered(url, request_id=request) if request else answered(url, last - 1)
+    last = last_id(url)
+    found = (
+        read_predictions(url, request_id=request) if request else read_predictions(url, last - 1)
+    )
     found = found[found["row"] == (row or 0)] if request else found
     if found.empty:
-        gone = int(removed(url)["answers"].sum())
+        gone = int(removals(url)["answers"].sum())
         told = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
@@ -123,7 +125,7 @@ def _answer(request: str | None, row: int | None) -> dict[str, Any]:
 
 def _newest_of(**equal: Any) -> dict[str, Any] | None:
     """The newest answer that reached a known caller, or else somebody who tried the server."""
-    found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
+    found = read_predictions(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
     return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
@@ -141,7 +143,7 @@ def _flight(answer: dict[str, Any]) -> str:
 
 def _champion_at(known: Known) -> str:
     """The release that would have answered at T: the ledger's, or the champion of today."""
-    entry = ledger.at(_instant(known.asked["predict_at"]))
+    entry = ledger.entry_at(_instant(known.asked["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
@@ -249,10 +251,10 @@ def _served(release: Loaded, answer: dict[str, Any] | None) -> str:
 
 def _ledger(at: datetime) -> str:
     """Who served at T, by the ledger."""
-    entry = ledger.at(at)
+    entry = ledger.entry_at(at)
     if entry is None:
         return "nothing served yet"
-    told = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
+    told = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving_shares(entry.move)]
     return f"{' and '.join(told)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 

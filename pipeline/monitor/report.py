@@ -24,7 +24,7 @@ from pipeline.monitor.performance.refit_gain import Gain, gained
 from pipeline.monitor.predictions import RISK, by_hand, days_of, flights, served, skewed, table_of
 from pipeline.monitor.severity import SEVERITY, Finding, Severity
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import newest
+from pipeline.records.request_log import last_id
 from pipeline.shared import clock
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -213,7 +213,9 @@ def run(month: str | None = None, at: str | None = None) -> str:
     """
     window = month_window(month, load(MonitorConfig))
     now = (
-        clock.arrived_at(window.last[:7]) if at is None else pd.Timestamp(rollout_ledger.moment(at))
+        clock.arrived_at(window.last[:7])
+        if at is None
+        else pd.Timestamp(rollout_ledger.parse_instant(at))
     )
     inputs = _inputs(window, now)
     if (before := _standing(inputs)) is not None:
@@ -244,7 +246,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     return {
         "champion": version.tag("release"),
         "flights": file_hash(table_of(window)),
-        "log": str(newest(load(ServeConfig).log_url.get_secret_value())),
+        "log": str(last_id(load(ServeConfig).log_url.get_secret_value())),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
         "at": f"{now:%Y-%m-%dT%H:%MZ}",
     }

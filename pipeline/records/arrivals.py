@@ -17,7 +17,7 @@ from pipeline.shared.source import read_source
 YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 
 
-def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What has arrived and was accepted, and after it what was published, raw, up to an instant.
 
     Raises:

@@ -48,10 +48,10 @@ def chain(path: Path, what: str) -> list[Link]:
         ArtifactTampered: an entry was changed, taken out, or put in by other means, or entries that
             its copy holds are gone.
     """
-    copied = copy_of(path)
+    copied = read_copy(path)
     found: list[Link] = []
     if path.is_file() and path.stat().st_size:
-        with _reading(path, what) as connection:
+        with _open_existing(path, what) as connection:
             found = _links(connection, path)
     _require_copied(path, what, found, copied)
     return found
@@ -63,10 +63,10 @@ def link(path: Path, what: str, told: str, allowed: Callable[[list[Link]], None]
     Raises:
         ArtifactTampered: what is there was rewritten, or is less than its copy holds.
     """
-    copied = copy_of(path)
+    copied = read_copy(path)
     if not path.is_file() or not path.stat().st_size:
         _require_copied(path, what, [], copied)
-    with opened(path, _CHAIN, what) as connection:
+    with open_database(path, _CHAIN, what) as connection:
         connection.execute("BEGIN IMMEDIATE")
         known = _links(connection, path)
         _require_copied(path, what, known, copied)
@@ -86,7 +86,7 @@ def next_link(known: list[Link], told: str) -> Link:
 
 def write_chain(path: Path, what: str, links: list[Link]) -> None:
     """A new chain of these links in the place of what is there, whole, and then its copy."""
-    with replacing(path) as temporary, opened(temporary, _CHAIN, what) as connection:
+    with replacing(path) as temporary, open_database(temporary, _CHAIN, what) as connection:
         rows = [(one.number, one.told, one.hash) for one in links]
         connection.executemany("INSERT INTO ledger VALUES (?, ?, ?)", rows)
     with replacing(copy_path(path)) as temporary:
@@ -115,7 +115,7 @@ def _read_into(found: list[Link], connection: sqlite3.Connection) -> tuple[int, 
     return None
 
 
-def salvaged(path: Path) -> tuple[list[Link], str]:
+def salvage(path: Path) -> tuple[list[Link], str]:
     """The links at the beginning of a chain that still hold, and why it holds no more of them."""
     if not path.is_file():
         return [], "it is gone"
@@ -135,7 +135,7 @@ def copy_path(path: Path) -> Path:
     return path.with_suffix(".jsonl")
 
 
-def copy_of(path: Path) -> list[Link]:
+def read_copy(path: Path) -> list[Link]:
     """What the copy of the chain at `path` holds, the oldest first; it may lag behind.
 
     Whoever is killed leaves an entry that is not copied yet, or half a line of it: no more is lost.
@@ -143,19 +143,19 @@ def copy_of(path: Path) -> list[Link]:
     Raises:
         ArtifactTampered: a line of it was rewritten.
     """
-    found, why = salvaged_copy(path)
+    found, why = salvage_copy(path)
     if why:
         raise ArtifactTampered(f"{copy_path(path)}: {why}, {len(found)} before it are; {REPAIR}")
     return found
 
 
-def salvaged_copy(path: Path) -> tuple[list[Link], str]:
+def salvage_copy(path: Path) -> tuple[list[Link], str]:
     """The links at the beginning of a chain's copy that still hold, and which line does not."""
     copy = copy_path(path)
     content = copy.read_bytes() if copy.is_file() else b""
     found: list[Link] = []
     for line in content[: content.rfind(b"\n") + 1].splitlines():
-        if not (read := _copied_link(found, line)):
+        if not (read := _parse_link(found, line)):
             return found, f"line {len(found) + 1} is not what was written there"
         found.append(read)
     return found, ""
@@ -165,7 +165,7 @@ def _line(link: Link) -> bytes:
     return json.dumps([link.number, link.told, link.hash]).encode() + b"\n"
 
 
-def _copied_link(known: list[Link], line: bytes) -> Link | None:
+def _parse_link(known: list[Link], line: bytes) -> Link | None:
     """The link that a line holds, if it follows those before it."""
     try:
         number, told, digest = json.loads(line)
@@ -207,7 +207,7 @@ def _address(path: Path) -> str:
 
 
 @contextmanager
-def _reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+def _open_existing(path: Path, what: str) -> Iterator[sqlite3.Connection]:
     """The database at `path` as it is: reading one makes no table in what is none."""
     require_whole(path, what)
     with (
@@ -218,7 +218,7 @@ def _reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def opened(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connection]:
+def open_database(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connection]:
     """The database at `path`, made by `schema` if it is not there; `what` names it in a refusal.
 
     Raises:

@@ -31,11 +31,11 @@ _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))
 """How many rows a statement writes: few different ones, and few for any batch."""
 _BUSY_MS = 10_000
-_NAMED = 10_000
+_MAX_FLIGHTS = 10_000
 """How many flights a question may name: databases have a limit."""
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """One prediction as it is logged.
 
     `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
@@ -160,7 +160,7 @@ class Log:
     def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
         try:
             with self._engine.begin() as connection:
-                new = sum(_inserted(connection, part) for part in _parts(batch))
+                new = sum(_insert(connection, part) for part in _parts(batch))
         except sa.exc.DBAPIError as error:
             self.failed += 1
             if self.failed == 1:  # once: the metrics say how often
@@ -180,7 +180,7 @@ def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
             at += size
 
 
-def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+def _insert(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
     """Write rows in one statement, past those that are there; how many were new.
 
     The driver lets others run once a statement: with one a row, it and the event loop would take
@@ -192,13 +192,13 @@ def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
 
 @cache
 def _statement(rows: int, mark: str) -> str:
-    names = ", ".join(f'"{name}"' for name in Answer._fields)
-    row = f"({', '.join([mark] * len(Answer._fields))})"
+    names = ", ".join(f'"{name}"' for name in Prediction._fields)
+    row = f"({', '.join([mark] * len(Prediction._fields))})"
     return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 
 @contextlib.contextmanager
-def opened(url: str, limit: int) -> Iterator[Log]:
+def open_log(url: str, limit: int) -> Iterator[Log]:
     """A log that is closed, and so written, at the end.
 
     Raises:
@@ -227,7 +227,7 @@ def prepare(url: str) -> None:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
     except (OSError, sa.exc.DBAPIError) as error:
-        raise unwritable(url, error) from None  # it may repeat an address
+        raise log_refusal(url, error) from None  # it may repeat an address
 
 
 def _make_file(path: Path) -> None:
@@ -248,7 +248,7 @@ def _make_file(path: Path) -> None:
     appear(temporary, path)
 
 
-def unwritable(url: str, error: Exception) -> PipelineError:
+def log_refusal(url: str, error: Exception) -> PipelineError:
     """What to say of a log that cannot be read or written, without its password."""
     refusal: PipelineError | None = None
     if (path := _file(url)) is not None:
@@ -272,7 +272,7 @@ def exists(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def at_address(url: str) -> Iterator[sa.Engine]:
+def open_engine(url: str) -> Iterator[sa.Engine]:
     """The log's database, let go of at the end.
 
     Raises:
@@ -285,7 +285,7 @@ def at_address(url: str) -> Iterator[sa.Engine]:
     try:
         yield engine
     except sa.exc.DBAPIError as error:
-        raise unwritable(url, error) from None  # it may repeat an address
+        raise log_refusal(url, error) from None  # it may repeat an address
     finally:
         engine.dispose()
 
@@ -293,22 +293,24 @@ def at_address(url: str) -> Iterator[sa.Engine]:
 def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _patient)
+        sa.event.listen(engine, "connect", _set_pragmas)
     return engine
 
 
-def _patient(connection: Any, _: Any) -> None:
+def _set_pragmas(connection: Any, _: Any) -> None:
     """Champion and challenger write to one file: each waits for the other."""
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def packed(values: np.ndarray, kind: str) -> list[bytes]:
+def pack(values: np.ndarray, kind: str) -> list[bytes]:
     """Each row of a matrix as bytes, little-endian: "<f4" for features, "<i8" for known_at."""
     return [row.tobytes() for row in np.ascontiguousarray(values, dtype=kind)]
 
 
-def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -> pd.DataFrame:
+def read_predictions(
+    url: str, since: int = 0, limit: int | None = None, **equal: Any
+) -> pd.DataFrame:
     """The answers with an `id` above `since`, in its order; `equal` names columns and values.
 
     There are none where no log was begun.
@@ -318,7 +320,7 @@ def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -
         wanted = wanted.where(TABLE.c[name] == value)
     if not exists(url):
         return pd.DataFrame(columns=TABLE.c.keys())
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         found = connection.execute(wanted).all()
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
@@ -328,31 +330,31 @@ def count(url: str, arms: Sequence[str], flights: Sequence[str]) -> int:
     if not exists(url):
         return 0
     many = sa.select(sa.func.count()).where(TABLE.c.arm.in_(arms))
-    parts = [flights[at : at + _NAMED] for at in range(0, len(flights), _NAMED)]
-    with at_address(url) as engine, engine.connect() as connection:
+    parts = [flights[at : at + _MAX_FLIGHTS] for at in range(0, len(flights), _MAX_FLIGHTS)]
+    with open_engine(url) as engine, engine.connect() as connection:
         found = [connection.execute(many.where(TABLE.c.flight.in_(part))) for part in parts]
         return sum(int(one.scalar_one()) for one in found)
 
 
-def newest(url: str) -> int:
+def last_id(url: str) -> int:
     """The `id` of the last answer; 0 where there is none."""
     if not exists(url):
         return 0
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
 
 
 def features_of(answers: pd.DataFrame) -> np.ndarray:
     """What the answers rest on: a row of NUMERIC each, NaN where it came in the request."""
-    return _unpacked(answers["features"], "<f4", len(NUMERIC), np.nan)
+    return _unpack(answers["features"], "<f4", len(NUMERIC), np.nan)
 
 
 def known_at_of(answers: pd.DataFrame) -> np.ndarray:
     """When that was known: a row of VIEWS each, NEVER where nothing was."""
-    return _unpacked(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
+    return _unpack(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
 
 
-def _unpacked(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
+def _unpack(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
     nothing = np.full(width, absent, dtype=kind)
     rows = [nothing if content is None else np.frombuffer(content, kind) for content in column]
     return np.array(rows, dtype=kind).reshape(len(rows), width)

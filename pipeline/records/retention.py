@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import APPEND_ONLY, TABLE, at_address, exists, no_changes
+from pipeline.records.request_log import APPEND_ONLY, TABLE, exists, no_changes, open_engine
 from pipeline.shared import clock
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
@@ -38,7 +38,7 @@ REMOVALS = sa.Table(
 )
 """What was removed: how many answers, their ids, their T, and on whose limit: answers with T below
 `before`, at the replay's instant `at`; both in minutes since EPOCH."""
-_KEPT = no_changes("removals", "removals are only ever added")
+_REMOVALS_APPEND_ONLY = no_changes("removals", "removals are only ever added")
 
 
 def prune(until: str | None = None) -> str:
@@ -51,7 +51,7 @@ def prune(until: str | None = None) -> str:
     """
     config = load(ServeConfig)
     stands = rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of))
-    now = pd.Timestamp(stands if until is None else rollout_ledger.moment(until))
+    now = pd.Timestamp(stands if until is None else rollout_ledger.parse_instant(until))
     limit = now - pd.Timedelta(days=config.log_days)
     _require_not_needed(limit)
     told = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
@@ -69,7 +69,7 @@ def prune(until: str | None = None) -> str:
 def _require_not_needed(limit: pd.Timestamp) -> None:
     """Refuse while a rollout goes on whose requests were predicted after `limit` would be."""
     known = rollout_ledger.entries()
-    if not known or not rollout_ledger.goes_on(known[-1].move):
+    if not known or not rollout_ledger.is_unfinished(known[-1].move):
         return
     name = known[-1].move.rollout
     begun = next(entry.move for entry in known if entry.move.rollout == name)
@@ -91,7 +91,7 @@ def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
     """
     if not exists(url):
         return None
-    with _alone(url) as connection:
+    with _exclusive_transaction(url) as connection:
         old = TABLE.c.predict_at < before
         last = sa.select(sa.func.max(TABLE.c.id)).where(old).scalar_subquery()
         aged = old | (TABLE.c.predict_at.is_(None) & (TABLE.c.id < last))
@@ -121,15 +121,15 @@ def _delete(connection: sa.Connection, statement: Any) -> None:
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[sa.Connection]:
+def _exclusive_transaction(url: str) -> Iterator[sa.Connection]:
     """A transaction in which nobody else writes to a file; servers wait, and lose nothing."""
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor left in free pages
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         connection.execute(CreateTable(REMOVALS, if_not_exists=True))
         if connection.dialect.name == "sqlite":
-            for statement in _KEPT.values():
+            for statement in _REMOVALS_APPEND_ONLY.values():
                 connection.exec_driver_sql(statement)
         yield connection
         connection.commit()
@@ -137,12 +137,12 @@ def _alone(url: str) -> Iterator[sa.Connection]:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def removed(url: str) -> pd.DataFrame:
+def removals(url: str) -> pd.DataFrame:
     """Every removal so far, the oldest first."""
     nothing = pd.DataFrame(columns=REMOVALS.c.keys())
     if not exists(url):
         return nothing
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         if not sa.inspect(connection).has_table(REMOVALS.name):
             return nothing
         found = connection.execute(sa.select(REMOVALS).order_by(REMOVALS.c.id)).all()

@@ -136,12 +136,12 @@ def _entry(one: Link) -> Entry:
     return Entry(number=one.number, move=move, before=one.before, hash=one.hash)
 
 
-def rollouts(path: Path = LEDGER) -> int:
+def count_rollouts(path: Path = LEDGER) -> int:
     """How many rollouts and registrations there have been: they are numbered in their names."""
     return max((int(entry.move.rollout.partition("-")[0]) for entry in entries(path)), default=0)
 
 
-def goes_on(move: Move) -> bool:
+def is_unfinished(move: Move) -> bool:
     """Whether a rollout goes on after a move; a canary's promotion has yet to bake."""
     bakes = move.event == "promoted" and move.rollout.endswith("-canary")
     return bakes or move.event in UNFINISHED
@@ -158,7 +158,7 @@ def now(arrived: datetime, path: Path = LEDGER) -> datetime:
     return max([arrived, *(entry.move.at for entry in entries(path)[-1:])])
 
 
-def moment(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     """An instant as it is typed, in UTC.
 
     Raises:
@@ -173,20 +173,20 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def at(instant: datetime, path: Path = LEDGER) -> Entry | None:
+def entry_at(instant: datetime, path: Path = LEDGER) -> Entry | None:
     """The last transition up to an instant: it says who served then; None before the first."""
     earlier = [entry for entry in entries(path) if entry.move.at <= instant]
     return earlier[-1] if earlier else None
 
 
-def told_of(release: str, path: Path = LEDGER) -> list[Move]:
+def moves_of(release: str, path: Path = LEDGER) -> list[Move]:
     """Every transition in which a release had a part."""
     moves = [entry.move for entry in entries(path)]
     sides = [(move, (move.champion, move.challenger)) for move in moves]
     return [move for move, both in sides if any(s and s.release == release for s in both)]
 
 
-def serving(move: Move) -> list[tuple[Side, int]]:
+def serving_shares(move: Move) -> list[tuple[Side, int]]:
     """Who answers after a move, and how much of the traffic; the control is the champion."""
     ours = move.shares.get("champion", 0) + move.shares.get("control", 0)
     theirs = move.shares.get("challenger", 0)
@@ -194,6 +194,6 @@ def serving(move: Move) -> list[tuple[Side, int]]:
     return [(side, share) for side, share in sides if side is not None and share]
 
 
-def serving_most(move: Move) -> Side:
+def main_side(move: Move) -> Side:
     """Who answers most after a move; the champion where nobody was said to."""
-    return max(serving(move), key=lambda pair: pair[1], default=(move.champion, 0))[0]
+    return max(serving_shares(move), key=lambda pair: pair[1], default=(move.champion, 0))[0]

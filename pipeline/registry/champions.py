@@ -129,7 +129,7 @@ def first_move(version: Version, at: datetime, by: str = "") -> Move:
 
 def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
     """The same for a release as the ledger names it, after so many rollouts."""
-    number = 1 + (rollout_ledger.rollouts() if before is None else before)
+    number = 1 + (rollout_ledger.count_rollouts() if before is None else before)
     return Move(
         at=at,
         event="registered",

@@ -86,10 +86,10 @@ def run(
 
 def _served(at: str) -> str:
     """The number of the version that served most of the traffic at an instant."""
-    entry = rollout_ledger.at(rollout_ledger.moment(at))
+    entry = rollout_ledger.entry_at(rollout_ledger.parse_instant(at))
     if entry is None:
         raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
-    return rollout_ledger.serving_most(entry.move).version
+    return rollout_ledger.main_side(entry.move).version
 
 
 def _set_apart(registry: RegisterConfig, folder: Path, papers: Path) -> None:

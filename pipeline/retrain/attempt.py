@@ -203,7 +203,7 @@ def _shadow(going_on: Begun) -> Told:
 
 def _canary(going_on: Begun) -> Told:
     mine = going_on.mine()
-    if not any(move.event == "promoted" for move in mine) or rollout_ledger.goes_on(mine[-1]):
+    if not any(move.event == "promoted" for move in mine) or rollout_ledger.is_unfinished(mine[-1]):
         _require_not_over(mine)
         # Drawn alike, so that the same data give the same journal again.
         canary(going_on.source, draw="loop", fast_track=going_on.fast_track)

@@ -24,7 +24,7 @@ from pipeline.shared.errors import quoted
 
 def chain(path: Path, what: str) -> Iterator[Finding]:
     """What is broken of a chain or of its copy."""
-    (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
+    (ours, wrong), (copied, copy_wrong) = hash_chain.salvage(path), hash_chain.salvage_copy(path)
     copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
         yield from _lost(path) if path == rollout_ledger.LEDGER else ()

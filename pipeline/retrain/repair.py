@@ -18,7 +18,7 @@ from pipeline.retrain import journal
 from pipeline.retrain.chains import chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
-from pipeline.rollout.state import alone
+from pipeline.rollout.state import hold_rollout
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import ANEW, damage
@@ -38,7 +38,7 @@ def repair(yes: bool = False) -> str:
     """
     with contextlib.ExitStack() as until_over:
         if yes:
-            until_over.enter_context(alone())
+            until_over.enter_context(hold_rollout())
         return _repaired(yes)
 
 

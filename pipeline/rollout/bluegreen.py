@@ -10,38 +10,45 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.rollout.controller import Stage, staged
-from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, NOTHING, Injection, alone, begun
+from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.state import (
+    ALL_CHALLENGER,
+    ALL_CHAMPION,
+    NO_INJECTION,
+    Injection,
+    begin,
+    hold_rollout,
+)
 from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.source import CLIENTS, Reply, Source
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 
-WATCHED = 300
+WATCH_REQUESTS = 300
 """Requests for which a set is watched before the first switch and after each."""
 _FEW = 5
 _PATIENCE_SECONDS = 20.0
 """For the next answer: a slow machine may take as long as it needs for all of them."""
 
 
-def bluegreen(source: Source, injection: Injection = NOTHING, force: bool = False) -> str:
+def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool = False) -> str:
     """Switch all traffic to the challenger's set, back, and to it again; or back for good.
 
     Raises:
         RolledBack: green broke a limit; blue serves all.
         RolloutRefused: another rollout goes on, or this challenger was taken out before.
     """
-    with alone():
-        rollout, known = begun("bluegreen", injection, force)
+    with hold_rollout():
+        rollout, known = begin("bluegreen", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
-        with staged(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
-            _watch(stage, WATCHED)
+        with open_stage(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
+            _watch(stage, WATCH_REQUESTS)
             blue = failing_batches(stage.replies)
             if not known:
                 stage.change("blue-green", _minute(stage), ALL_CHAMPION)
-            told = [_switched(stage, "switched", ALL_CHALLENGER, "champion", blue)]
-            told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger", blue))
-            told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion", blue))
+            told = [_switch(stage, "switched", ALL_CHALLENGER, "champion", blue)]
+            told.append(_switch(stage, "switched back", ALL_CHAMPION, "challenger", blue))
+            told.append(_switch(stage, "switched", ALL_CHALLENGER, "champion", blue))
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
             return (
                 f"{rollout.title}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
@@ -54,7 +61,7 @@ def _under_traffic(stage: Stage) -> Iterator[None]:
     """Users ask in the background for as long as the block lasts."""
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_ask, stage, over)
+        asking = pool.submit(_send_traffic, stage, over)
         try:
             yield
         finally:
@@ -62,8 +69,8 @@ def _under_traffic(stage: Stage) -> Iterator[None]:
         asking.result()  # whatever ended the traffic before its time is raised here
 
 
-def _ask(stage: Stage, over: threading.Event) -> None:
-    for _ in stage.lived():
+def _send_traffic(stage: Stage, over: threading.Event) -> None:
+    for _ in stage.send():
         if over.is_set():
             return
 
@@ -73,7 +80,7 @@ def failing_batches(replies: list[Reply]) -> int:
     return len({place // CLIENTS for place, reply in enumerate(replies) if reply.failed})
 
 
-def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
+def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
     """One switch under traffic: how long it took, what there was to drain, and how it went.
 
     `blue` are the batches that failed before the first switch, while blue served all.
@@ -81,28 +88,28 @@ def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue:
     before = len(stage.replies)
     took = stage.change(event, _minute(stage), shares, busy=left)
     started, patience, most = time.monotonic(), Patience(_PATIENCE_SECONDS), 0
-    ports = stage.live.wanted.ports
+    ports = stage.servers.spec.ports
     while (open_requests := envoy.in_flight(ports, left)) and not patience.over():
         most = max(most, open_requests)
         time.sleep(0.002)
     drained = time.monotonic() - started
-    came = _watch(stage, WATCHED)
+    came = _watch(stage, WATCH_REQUESTS)
     new = stage.replies[before:]
     failed = failing_batches(new)
-    bad = failed >= blue + _FEW or came < WATCHED or stage.live.starts("challenger") > 1
+    bad = failed >= blue + _FEW or came < WATCH_REQUESTS or stage.servers.starts("challenger") > 1
     if "challenger" in shares and bad:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
             f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
             f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
-            f"at least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
+            f"at least {WATCH_REQUESTS} answers; blue serves all again after {1000 * back:.0f} ms -> "
             f"{stage.rollout.folder}/; repair it, then `make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
 
 def _minute(stage: Stage) -> int:
-    place = min(stage.sent, len(stage.traffic.at) - 1)
+    place = min(stage.flights_sent, len(stage.traffic.at) - 1)
     return int(stage.traffic.at[place])
 
 

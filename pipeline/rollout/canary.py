@@ -7,15 +7,23 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
-from pipeline.rollout.controller import BASELINE, COLD, Canary, Stage, frozen, shares_at, staged
+from pipeline.rollout.controller import (
+    BASELINE,
+    COLD,
+    Canary,
+    Stage,
+    freeze_start,
+    open_stage,
+    shares_at,
+)
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
     ALL_CHALLENGER,
     ALL_CHAMPION,
-    NOTHING,
+    NO_INJECTION,
     Injection,
-    alone,
-    begun,
+    begin,
+    hold_rollout,
     minute_of,
 )
 from pipeline.rollout.traffic.source import Source
@@ -27,7 +35,7 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 
 def canary(
     source: Source,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     draw: str = "",
     fast_track: bool = False,
@@ -43,37 +51,37 @@ def canary(
         NotPromoted: nothing against it was found, and not enough for it.
         RolloutRefused: another rollout goes on, or this challenger was rolled back before.
     """
-    with alone():
-        rollout, known = begun("canary", injection, force, draw, fast_track)
+    with hold_rollout():
+        rollout, known = begin("canary", injection, force, draw, fast_track)
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary
         days = int(plan.max_days + plan.bake_days) + 1
-        with staged(rollout, days, arms, known, source) as stage:
-            minutes = stage.lived()
-            course = _taken_up(stage, known) if known else _started(stage, minutes)
+        with open_stage(rollout, days, arms, known, source) as stage:
+            minutes = stage.send()
+            course = _resume(stage, known) if known else _start(stage, minutes)
             if course.promoted is not None:
-                return _baked(course, minutes, course.promoted)
-            return _through(course, minutes)
+                return _bake(course, minutes, course.promoted)
+            return _run_steps(course, minutes)
 
 
-def _through(course: Canary, minutes: Iterator[int]) -> str:
+def _run_steps(course: Canary, minutes: Iterator[int]) -> str:
     """Step by step until it is decided."""
     stage = course.stage
     for minute in minutes:
-        if not course.due(minute):
+        if not course.analysis_is_due(minute):
             continue
         stage.require_going_on()
-        decision, observed = course.look(minute)
+        decision, observed = course.analyse(minute)
         if decision.outcome == "hold":
             continue
-        kept = stage.rollout.keep(observed, decision)
+        kept = stage.rollout.save_evidence(observed, decision)
         if decision.outcome == "promote":
             stage.change("promoted", minute, ALL_CHALLENGER, **kept)
-            return _baked(course, minutes, minute)
+            return _bake(course, minutes, minute)
         if decision.outcome != "advance":
             stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
-            raise _ended(course, decision)
+            raise _refusal(course, decision)
         course.steps.append((minute, course.step + 1))
         shares = shares_at(stage.rollout, course.step)
         stage.change("step", minute, shares, step=course.step, **kept)
@@ -83,58 +91,60 @@ def _through(course: Canary, minutes: Iterator[int]) -> str:
     )
 
 
-def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
+def _start(stage: Stage, minutes: Iterator[int]) -> Canary:
     """Begin the first step, once enough is known of how fast the champion answers."""
     minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
-    start = frozen(stage, stage.observed())
+    start = freeze_start(stage, stage.observations())
     told = {"start": start.model_dump()}
     stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
-    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=len(stage.replies))
+    return Canary(
+        stage, start, [(minute, 0)], analysed_at=minute, analysed_requests=len(stage.replies)
+    )
 
 
-def _taken_up(stage: Stage, known: list[Entry]) -> Canary:
+def _resume(stage: Stage, known: list[Entry]) -> Canary:
     """Go on with a canary that was interrupted, with all its evidence; in its bake, if promoted."""
     moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
     start = Start.model_validate((moves[0].decision or {})["start"])
     steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
-    course = Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+    course = Canary(stage, start, steps, analysed_at=int(steps[-1][0]))
     where, last = f"step {moves[-1].step}", known[-1].move
     if last.event == "promoted":
         where, course.promoted = "the bake", minute_of(last.at)
         decision = Decision.model_validate(last.decision)
         course.decisions.append((course.promoted, shares_at(stage.rollout, course.step), decision))
-    stage.view.say(f"goes on in {where}: ledger and logs are where they were")
+    stage.progress.say(f"goes on in {where}: ledger and logs are where they were")
     return course
 
 
-def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
+def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
     """Watch the new champion with the old one warm beside it; only a limit can end this."""
     stage, plan = course.stage, course.stage.rollout.plan
     for minute in minutes:
-        alive = stage.live.starts("challenger") == 1
+        alive = stage.servers.starts("challenger") == 1
         over = minute - promoted >= plan.canary.bake_days * DAY
-        if alive and not over and len(stage.replies) - course.looked_requests < BASELINE:
+        if alive and not over and len(stage.replies) - course.analysed_requests < BASELINE:
             continue
         stage.require_going_on()
-        course.looked_requests = len(stage.replies)
-        observed = course.observed()
-        decision = analysis.baking(plan, course.start, observed, course.at(minute))
+        course.analysed_requests = len(stage.replies)
+        observed = course.observations()
+        decision = analysis.decide_bake(plan, course.start, observed, course.at(minute))
         if decision.outcome == "rollback":
-            kept = stage.rollout.keep(observed, decision)
+            kept = stage.rollout.save_evidence(observed, decision)
             stage.change("rolled back", minute, ALL_CHAMPION, **kept)
-            raise _ended(course, decision)
+            raise _refusal(course, decision)
         if over:
             stage.change("baked", minute, ALL_CHALLENGER)
-            return _promoted(course)
+            return _promotion(course)
     raise NotPromoted(
         f"{stage.rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
     )
 
 
-def _promoted(course: Canary) -> str:
+def _promotion(course: Canary) -> str:
     stage, decision = course.stage, course.decisions[-1][2]
     errors = decision.metric("errors")
-    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     return (
         f"{stage.rollout.title}: {stage.rollout.challenger.shown} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
@@ -143,11 +153,11 @@ def _promoted(course: Canary) -> str:
     )
 
 
-def _ended(course: Canary, decision: Decision) -> PipelineError:
+def _refusal(course: Canary, decision: Decision) -> PipelineError:
     """What to say of a challenger that was taken out."""
     stage, (minute, shares, _) = course.stage, course.decisions[-1]
-    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
-    met = int((course.observed()["arm"] == "challenger").sum())
+    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    met = int((course.observations()["arm"] == "challenger").sum())
     words = (
         f"{stage.rollout.name}: {stage.rollout.challenger.shown} at {when(minute)} with "
         f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "

@@ -7,7 +7,7 @@ from pipeline.rollout.analysis.decision import Decision
 from pipeline.shared import plots
 
 
-def drawn(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]) -> None:
+def plot(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]) -> None:
     """Draw the looks of a canary into a PNG file."""
     figure = plots.blank(9, 6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])

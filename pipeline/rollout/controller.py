@@ -16,21 +16,21 @@ import pandas as pd
 from pipeline.features.online_store import Store, opened
 from pipeline.features.windows import DAY
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import newest
+from pipeline.records.request_log import last_id
 from pipeline.records.rollout_ledger import WHOLE, Entry, Side
 from pipeline.registry import champions
 from pipeline.registry.release_loader import loaded
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.analysis.decision import At, Decision, Start
-from pipeline.rollout.progress import View, weights, when
-from pipeline.rollout.state import ALL_CHAMPION, Rollout, changing
+from pipeline.rollout.analysis.decision import Decision, Position, Start
+from pipeline.rollout.progress import Progress, weights, when
+from pipeline.rollout.state import ALL_CHAMPION, Rollout, hold_traffic
 from pipeline.rollout.traffic import envoy
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.rollout.traffic.resources import READINGS
-from pipeline.rollout.traffic.servers import PROJECT, Live
+from pipeline.rollout.traffic.servers import PROJECT, Servers
 from pipeline.rollout.traffic.source import Reply, Source, Traffic
-from pipeline.rollout.traffic.supervisor import KEPT
+from pipeline.rollout.traffic.supervisor import SERVER_STATE
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -45,9 +45,9 @@ that wait together: a quantile over all of them once froze a limit seven times t
 challenger that took ten times as long passed."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
-_FIRST_LOOK = 6
+_FIRST_ANALYSIS = 6
 """Requests of both arms."""
-_LOOK_MINUTES = 6 * 60
+_ANALYSIS_MINUTES = 6 * 60
 """A look at the least this often, in the traffic's time, however few requests there were."""
 
 
@@ -56,30 +56,30 @@ class Stage:
     """Everything that a rollout acts with; made by `staged`."""
 
     rollout: Rollout
-    live: Live
+    servers: Servers
     evidence: Evidence
-    view: View
+    progress: Progress
     store: Store
     traffic: Traffic
     requests: Iterator[tuple[int, list[Reply], int]]
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
-    sent: int = 0
+    flights_sent: int = 0
     """Flights that were asked for, some of them several in one request."""
-    shadowed: bool = False
-    stands: int = 0
-    proxy: int = 0
+    mirrored: bool = False
+    ledger_length: int = 0
+    proxy_pid: int = 0
 
-    def lived(self) -> Iterator[int]:
+    def send(self) -> Iterator[int]:
         """Send the traffic; the minute after each few requests."""
         for minute, answers, flights in self.requests:
             self.replies += answers
-            self.sent += flights
+            self.flights_sent += flights
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
-            if self.shadowed:
+            if self.mirrored:
                 self._until_copied()
             if any(reply.code == 0 for reply in answers):
-                self.live.wait()  # the door is gone: a day would pass before it is back
+                self.servers.wait_until_ready()  # the door is gone: a day would pass before it is back
             yield minute
 
     def _until_copied(self) -> None:
@@ -88,7 +88,7 @@ class Stage:
         A copy that is read after the store has moved on gets other features than its original.
         """
         patience = Patience(_COPIES_SECONDS)
-        while envoy.in_flight(self.live.wanted.ports, "challenger") and not patience.over():
+        while envoy.in_flight(self.servers.spec.ports, "challenger") and not patience.over():
             time.sleep(0.002)
 
     @property
@@ -96,29 +96,29 @@ class Stage:
         """How many users got no prediction."""
         return sum(reply.failed for reply in self.replies)
 
-    def observed(self) -> pd.DataFrame:
+    def observations(self) -> pd.DataFrame:
         """What was observed of everything that was sent."""
         try:
-            self.evidence.wait_for(self.pending, self.shadowed)
+            self.evidence.wait_for(self.pending, self.mirrored)
         except ServersFailed:
-            if not self._forgave():
+            if not self._exclude_lost():
                 raise
         else:
-            self._forgave()
-        self.proxy = self.live.pid("envoy")
+            self._exclude_lost()
+        self.proxy_pid = self.servers.pid("envoy")
         self.pending.clear()
-        return self.evidence.observed()
+        return self.evidence.observations()
 
-    def _forgave(self) -> bool:
+    def _exclude_lost(self) -> bool:
         """Whether some are left out: what a killed proxy or keeper left unwritten, of every arm."""
         lacking = self.evidence.incomplete(self.pending)
-        if not lacking or self.live.again() == self.proxy:
+        if not lacking or self.servers.wait_for_proxy() == self.proxy_pid:
             return False
-        self.evidence.forgive(lacking)
+        self.evidence.exclude(lacking)
         return True
 
     def change(
-        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **told: Any
+        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **details: Any
     ) -> float:
         """Write a transition down, then make it so; the seconds that the proxy took.
 
@@ -127,18 +127,18 @@ class Stage:
         Raises:
             RolloutRefused: somebody else has ended the rollout meanwhile.
         """
-        with changing() as mine:
+        with hold_traffic() as mine:
             self.require_going_on(mine)
-            entry = self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
-            self.stands = entry.number
+            entry = self.rollout.move(event, minute, shares, mirrored=self.mirrored, **details)
+            self.ledger_length = entry.number
             patience = Patience(_BUSY_SECONDS)
             while busy and not patience.over():
-                if envoy.in_flight(self.live.wanted.ports, busy):
+                if envoy.in_flight(self.servers.spec.ports, busy):
                     break
-            took = self.live.route(self.rollout.route(shares, self.shadowed))
+            took = self.servers.route(self.rollout.route(shares, self.mirrored))
             if event in ("promoted", "rolled back"):
                 champions.follow(load(RegisterConfig))
-        self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
+        self.progress.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
 
     def require_going_on(self, mine: bool = True) -> None:
@@ -148,18 +148,18 @@ class Stage:
             RolloutRefused: somebody has, or is about to.
         """
         known = rollout_ledger.entries()
-        if mine and len(known) == self.stands:
+        if mine and len(known) == self.ledger_length:
             return
         last = known[-1].move if known else None
         told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
-            f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.stands}; "
+            f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.ledger_length}; "
             "1 transition more is refused; see `make rollout`, then begin another"
         )
 
 
 @contextlib.contextmanager
-def staged(
+def open_stage(
     rollout: Rollout,
     days: int,
     arms: dict[str, Side],
@@ -172,55 +172,57 @@ def staged(
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     if not known:
-        serving_live.begin()
+        arm_servers.start()
     route = rollout.route(ALL_CHAMPION)
     if known:
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
-    ahead, access = source.traffic(rollout.first, days), KEPT / envoy.ACCESS
+    ahead, access = source.traffic(rollout.first, days), SERVER_STATE / envoy.ACCESS
     log_url = serve.log_url.get_secret_value()
     evidence = Evidence(
         ahead,
-        recomputed(rollout, ahead),
+        expected_risks(rollout, ahead),
         access,
         log_url,
-        0 if known else newest(log_url),
+        0 if known else last_id(log_url),
         access.stat().st_size if known and access.is_file() else 0,
-        readings=KEPT / READINGS,
+        readings=SERVER_STATE / READINGS,
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
         store = enter(opened(config, serve, project=PROJECT, empty=not known))
-        live = enter(
-            serving_live.serving(arms, route, wrappers={"challenger": rollout.injection.wrapper})
+        servers = enter(
+            arm_servers.open_servers(
+                arms, route, wrappers={"challenger": rollout.injection.wrapper}
+            )
         )
-        view = enter(View(rollout.name))
-        left = ahead.since(_sent(evidence)) if known else ahead
-        caller = live.wanted.callers, live.wanted.keys.caller
+        progress = enter(Progress(rollout.name))
+        left = ahead.since(_flights_sent(evidence)) if known else ahead
+        caller = servers.spec.callers, servers.spec.keys.caller
         requests = enter(contextlib.closing(left.send(*caller, store, config.grid_minutes)))
-        stage = Stage(rollout, live, evidence, view, store, left, requests)
-        stage.stands, stage.proxy = rollout.stands, live.pid("envoy")
+        stage = Stage(rollout, servers, evidence, progress, store, left, requests)
+        stage.ledger_length, stage.proxy_pid = rollout.ledger_length, servers.pid("envoy")
         yield stage
 
 
-def _sent(evidence: Evidence) -> int:
+def _flights_sent(evidence: Evidence) -> int:
     """How many flights were asked for before the interruption."""
     evidence.wait_for(set())
-    observed = evidence.observed()
+    observed = evidence.observations()
     return int((evidence.traffic.at <= observed["minute"].max()).sum()) if len(observed) else 0
 
 
-def recomputed(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
+def expected_risks(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
     """The risk of each flight by each side's release, from the offline join: what is right."""
     found = {}
     for side in {rollout.champion.release, rollout.challenger.release}:
-        found[side[:12]] = loaded(side).model.predict(traffic.asked)
+        found[side[:12]] = loaded(side).model.predict(traffic.flights)
     return found
 
 
-def as_served(rollout: Rollout, traffic: Traffic) -> np.ndarray:
+def challenger_risks(rollout: Rollout, traffic: Traffic) -> np.ndarray:
     """The risks that the challenger's server gives to flights, with what is injected into it."""
-    return rollout.injection.risks(loaded(rollout.challenger.release), traffic.asked)
+    return rollout.injection.risks(loaded(rollout.challenger.release), traffic.flights)
 
 
 @dataclass
@@ -231,9 +233,9 @@ class Canary:
     start: Start
     steps: list[tuple[float, int]]
     decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
-    looked_at: int = 0
-    looked_requests: int = 0
-    compared: float = 0.0
+    analysed_at: int = 0
+    analysed_requests: int = 0
+    compared_requests: float = 0.0
     promoted: int | None = None
     """The minute of its promotion, where it is taken up in its bake."""
 
@@ -242,43 +244,43 @@ class Canary:
         """The step that goes on."""
         return self.steps[-1][1]
 
-    def due(self, minute: int) -> bool:
+    def analysis_is_due(self, minute: int) -> bool:
         """Whether it is time to look: enough new requests, enough time, or a server that died.
 
         Enough is a quarter more than before, up to the plan's number: gross faults show at once.
         """
         new, often = self._new(), self.stage.rollout.plan.canary.look_every
-        enough = new >= min(often, max(_FIRST_LOOK, self.compared / 4))
-        died = self.stage.live.starts("challenger") > 1
-        return enough or died or minute - self.looked_at >= _LOOK_MINUTES
+        enough = new >= min(often, max(_FIRST_ANALYSIS, self.compared_requests / 4))
+        died = self.stage.servers.starts("challenger") > 1
+        return enough or died or minute - self.analysed_at >= _ANALYSIS_MINUTES
 
     def _new(self) -> float:
         """About how many requests both arms have got since the last look."""
         both = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
-        return both * (len(self.stage.replies) - self.looked_requests)
+        return both * (len(self.stage.replies) - self.analysed_requests)
 
-    def observed(self) -> pd.DataFrame:
+    def observations(self) -> pd.DataFrame:
         """What was observed since the first step began, each request with its step."""
-        return with_steps(self.stage.observed(), self.steps)
+        return with_steps(self.stage.observations(), self.steps)
 
-    def at(self, minute: int) -> At:
+    def at(self, minute: int) -> Position:
         """How far the canary is."""
-        return At(
+        return Position(
             step=self.step,
             days=(minute - self.steps[0][0]) / DAY,
             days_at_step=(minute - self.steps[-1][0]) / DAY,
-            alive=self.stage.live.starts("challenger") == 1,
+            alive=self.stage.servers.starts("challenger") == 1,
         )
 
-    def look(self, minute: int) -> tuple[Decision, pd.DataFrame]:
+    def analyse(self, minute: int) -> tuple[Decision, pd.DataFrame]:
         """Ask the analysis."""
-        observed = self.observed()
+        observed = self.observations()
         decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
-        self.compared += self._new()
-        self.looked_at, self.looked_requests = minute, len(self.stage.replies)
+        self.compared_requests += self._new()
+        self.analysed_at, self.analysed_requests = minute, len(self.stage.replies)
         shares = shares_at(self.stage.rollout, self.step)
         self.decisions.append((minute, shares, decision))
-        self.stage.view.show(when(minute), shares, decision)
+        self.stage.progress.show(when(minute), shares, decision)
         return decision, observed
 
 
@@ -288,7 +290,7 @@ def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
     return {"challenger": weight, "champion": WHOLE - 2 * weight, "control": weight}
 
 
-def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
+def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
     """What a canary compares with, from the champion's requests so far.
 
     Raises:
@@ -297,7 +299,7 @@ def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
     if failed := int((observed["code"] != 200).sum()):
         raise ServersFailed(
             f"{stage.rollout.champion.shown} failed {failed} of {len(observed)} requests before "
-            f"the canary began, 0 are allowed; see {stage.live.folder}/champion.log"
+            f"the canary began, 0 are allowed; see {stage.servers.folder}/champion.log"
         )
     rollout = stage.rollout
     return Start(

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.features.windows import instant
-from pipeline.rollout.analysis.decision import Decision, Metric, Side
+from pipeline.rollout.analysis.decision import ArmSummary, Decision, Metric
 from pipeline.rollout.traffic.routes import ARMS
 
 
 @dataclass
-class View:
+class Progress:
     """A live table on a terminal, lines elsewhere."""
 
     title: str
     _live: Any = None
     _said: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> "Progress":
         """Begin to draw."""
         if sys.stderr.isatty():
             from rich.console import Console
@@ -43,12 +43,12 @@ class View:
         """The weights, each metric with its numbers and interval, and what was decided."""
         if self._live is not None:
             self._live.update(_table(self.title, when, shares, decision), refresh=True)
-        elif (line := looked(when, shares, decision)) not in self._said:
+        elif (line := summary_line(when, shares, decision)) not in self._said:
             self._said.append(line)
             self.say(line)
 
 
-def looked(when: str, shares: dict[str, int], decision: Decision) -> str:
+def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
     """A look in a line: the weights, how many were seen, the nearest alarm, the outcome."""
     nearest = min((m for m in decision.metrics if m.p is not None and m.alpha), key=_distance)
     seen = nearest.challenger.of
@@ -101,7 +101,7 @@ def _row(metric: Metric) -> list[str]:
     ]
 
 
-def _side(side: Side) -> str:
+def _side(side: ArmSummary) -> str:
     if side.bad is not None:
         return f"{side.bad:,} of {side.of:,}"
     return f"{side.of:,}" if side.mean is None else f"{side.mean:.3f} of {side.of:,}"

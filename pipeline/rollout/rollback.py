@@ -14,14 +14,13 @@ from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import champions
 from pipeline.rollout.state import (
     ALL_CHAMPION,
-    FAILED,
+    FAILED_EVENTS,
     UNFINISHED,
-    changing,
-    require_answers,
+    hold_traffic,
+    require_servable,
 )
-from pipeline.rollout.traffic import envoy, routes
-from pipeline.rollout.traffic import servers as serving_live
-from pipeline.rollout.traffic.supervisor import KEPT, WANTED, read_wanted
+from pipeline.rollout.traffic import envoy, routes, servers
+from pipeline.rollout.traffic.supervisor import SERVER_STATE, SPEC, read_spec
 from pipeline.shared import clock, lineage
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
@@ -33,7 +32,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Back:
+class Rollback:
     """Who is taken out, and who serves instead."""
 
     target: Side
@@ -49,30 +48,30 @@ def rollback(version: str = "") -> str:
         RolloutRefused: there is nothing to go back to, or the version never served.
         ReleaseRefused: the version before does not load, or does not answer as it did.
     """
-    with changing(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
-        return _taken_back(version)
+    with hold_traffic(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
+        return _roll_back(version)
 
 
-def _taken_back(version: str) -> str:
+def _roll_back(version: str) -> str:
     started = time.perf_counter()
     known = rollout_ledger.entries()
     if version and known:
         _require_over(known[-1].move)
-        serves = rollout_ledger.serving_most(known[-1].move)
+        serves = rollout_ledger.main_side(known[-1].move)
         if serves.version == version:
-            return f"{serves.shown} serves all already: nothing to take back{_followed()}"
-    back = _to(version, known) if version and known else _back(known)
+            return f"{serves.shown} serves all already: nothing to take back{_update_registry()}"
+    back = _to_version(version, known) if version and known else _previous(known)
     if back is None:
         move = known[-1].move
         if move.challenger is not None:  # whoever wrote it down may not have come any further
-            _switched(Back(move.champion, move.challenger), move)
+            _switch_traffic(Rollback(move.champion, move.challenger), move)
         words = f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
-        words += _followed()
-        failed = {e.move.challenger for e in known if e.move.event in FAILED}
+        words += _update_registry()
+        failed = {e.move.challenger for e in known if e.move.event in FAILED_EVENTS}
         out = {move.champion.version, *(side.version for side in failed if side and not side.fault)}
-        older = [one for one in _served(known) if one not in out]
+        older = [one for one in _served_versions(known) if one not in out]
         return words + (f"; `make rollback VERSION={older[-1]}` goes further" if older else "")
-    require_answers(back.target)
+    require_servable(back.target)
     last = known[-1].move
     rollout_ledger.append(
         Move(
@@ -86,8 +85,8 @@ def _taken_back(version: str) -> str:
             by=f"hand of {lineage.who()}",
         )
     )
-    switched = _switched(back, last)
-    followed = _followed(champions.follow)
+    switched = _switch_traffic(back, last)
+    followed = _update_registry(champions.follow)
     return (
         f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
         f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
@@ -95,7 +94,7 @@ def _taken_back(version: str) -> str:
     )
 
 
-def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
+def _update_registry(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
     """Let the alias follow; a registry that is broken keeps no traffic from going back."""
     config = load(RegisterConfig)
     try:
@@ -108,7 +107,7 @@ def _followed(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
     return ""
 
 
-def _back(known: list[Entry]) -> Back | None:
+def _previous(known: list[Entry]) -> Rollback | None:
     """Where a rollback leads from where the ledger stands; None where it has led already."""
     if not known:
         champions.current(load(RegisterConfig))  # a ledger that was lost is no empty one
@@ -116,7 +115,7 @@ def _back(known: list[Entry]) -> Back | None:
             "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
         )
     move = known[-1].move
-    if move.event in FAILED or move.event in ("paused", "inconclusive"):
+    if move.event in FAILED_EVENTS or move.event in ("paused", "inconclusive"):
         return None
     if move.challenger is None:
         raise RolloutRefused(
@@ -124,7 +123,7 @@ def _back(known: list[Entry]) -> Back | None:
             "`make reproduce` rebuilds it, `make run` trains another"
         )
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
-        return Back(move.champion, move.challenger)
+        return Rollback(move.champion, move.challenger)
     return None
 
 
@@ -137,37 +136,37 @@ def _require_over(last: Move) -> None:
         )
 
 
-def _to(version: str, known: list[Entry]) -> Back:
+def _to_version(version: str, known: list[Entry]) -> Rollback:
     """The way to a version that was named."""
-    served = _served(known)
+    served = _served_versions(known)
     if version not in served:
         raise RolloutRefused(
             f"version {version} never served here, {len(served)} did: {', '.join(served)}; "
             "`make rollout` shows when"
         )
-    return Back(served[version], rollout_ledger.serving_most(known[-1].move))
+    return Rollback(served[version], rollout_ledger.main_side(known[-1].move))
 
 
-def _served(known: list[Entry]) -> dict[str, Side]:
+def _served_versions(known: list[Entry]) -> dict[str, Side]:
     """Every version that once answered all the traffic, those that did last at the end."""
     found: dict[str, Side] = {}
     for entry in known:
-        for side, share in rollout_ledger.serving(entry.move):
+        for side, share in rollout_ledger.serving_shares(entry.move):
             if share == rollout_ledger.WHOLE and not side.fault:
                 found.pop(side.version, None)
                 found[side.version] = side
     return found
 
 
-def _switched(back: Back, last: Move) -> str:
+def _switch_traffic(back: Rollback, last: Move) -> str:
     """Change the traffic of whoever serves now; nothing to do where nobody does."""
-    if not serving_live.is_kept() or not (KEPT / WANTED).is_file():
+    if not servers.is_running() or not (SERVER_STATE / SPEC).is_file():
         return "; nothing serves now, so no traffic had to change"
-    wanted = read_wanted(KEPT)
+    wanted = read_spec(SERVER_STATE)
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
     route = routes.Route({arm: rollout_ledger.WHOLE}, last.salt)
-    version = envoy.set_route(KEPT, route, wanted.keys)
+    version = envoy.set_route(SERVER_STATE, route, wanted.keys)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

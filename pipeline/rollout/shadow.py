@@ -12,11 +12,18 @@ from pipeline.features.definitions import LABEL
 from pipeline.features.windows import DAY, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.controller import Stage, as_served, recomputed, staged
+from pipeline.rollout.controller import Stage, challenger_risks, expected_risks, open_stage
 from pipeline.rollout.progress import when
-from pipeline.rollout.state import ALL_CHAMPION, NOTHING, Injection, Rollout, alone, begun
+from pipeline.rollout.state import (
+    ALL_CHAMPION,
+    NO_INJECTION,
+    Injection,
+    Rollout,
+    begin,
+    hold_rollout,
+)
 from pipeline.rollout.traffic import envoy
-from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.rollout.traffic.source import Source, Traffic
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
@@ -28,7 +35,7 @@ _MATURE = DAY + 10 * 60
 
 def shadow(
     source: Source,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     only_serving: bool = False,
 ) -> str:
@@ -43,39 +50,39 @@ def shadow(
         NotPromoted: four weeks show neither.
         RolloutRefused: another rollout goes on, or this challenger was taken out before.
     """
-    with alone():
-        rollout, known = begun("shadow", injection, force)
+    with hold_rollout():
+        rollout, known = begin("shadow", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         days = 1 if only_serving else max(rollout.plan.shadow.looks)
-        with staged(rollout, days, arms, known, source) as stage:
-            stage.shadowed = True
+        with open_stage(rollout, days, arms, known, source) as stage:
+            stage.mirrored = True
             minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
             if not known:
                 stage.change("shadow", minute, ALL_CHAMPION)
-            pairs = _mirrored(stage)
-            return _judged(stage, pairs, only_serving)
+            pairs = _mirror_day(stage)
+            return _judge(stage, pairs, only_serving)
 
 
-def _mirrored(stage: Stage) -> pd.DataFrame:
+def _mirror_day(stage: Stage) -> pd.DataFrame:
     """The first day, live: each request as the champion answered it and as the challenger did."""
     first = stage.evidence.traffic.at[0]
-    for minute in stage.lived():
+    for minute in stage.send():
         if minute - first >= DAY:
             break
-    observed = stage.observed()
-    answers = stage.evidence.answers()
+    observed = stage.observations()
+    answers = stage.evidence.predictions()
     theirs = _first_rows(answers[answers["arm"] == SHADOW])
     theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
-    ours = _first_rows(answers[answers["arm"].isin(KNOWN)])
+    ours = _first_rows(answers[answers["arm"].isin(KNOWN_ARMS)])
     timed = ours[["request_id", "seconds"]].rename(columns={"seconds": "champion_seconds"})
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
-    failed = envoy.failed(stage.live.wanted.ports, "challenger")
-    return pairs.assign(challenger_code=copies_codes(pairs, failed))
+    failed = envoy.failed_requests(stage.servers.spec.ports, "challenger")
+    return pairs.assign(challenger_code=copy_codes(pairs, failed))
 
 
-def copies_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
+def copy_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
     """The code of each copy's answer, which the proxy throws away and only counts.
 
     What was logged was answered. Of what was not, so many `failed`, as both did first of all; the
@@ -94,22 +101,22 @@ def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
     return answers[answers["row"] == 0].drop_duplicates("request_id")
 
 
-def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
+def _judge(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
     rollout, traffic = stage.rollout, stage.evidence.traffic
     _require_logged(stage, pairs)
     compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
-    stage.view.say(_at_once(compared))
-    unlike = _unlike(stage, pairs)
+    stage.progress.say(_summary(compared))
+    unlike = _count_mismatches(stage, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
-        return _stopped(stage, compared, unlike, pairs)
+        return _stop(stage, compared, unlike, pairs)
     if only_serving:
-        return _serves(stage, compared, pairs)
-    days = daily(rollout, traffic)
+        return _conclude_serving(stage, compared, pairs)
+    days = daily_loss(rollout, traffic)
     decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
-    return _concluded(stage, days, decision)
+    return _conclude(stage, days, decision)
 
 
-def _at_once(compared: analysis.Comparison) -> str:
+def _summary(compared: analysis.Comparison) -> str:
     ours, theirs = compared.seconds or ([], [])
     medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
     return (
@@ -122,23 +129,23 @@ def _at_once(compared: analysis.Comparison) -> str:
     )
 
 
-def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
+def _count_mismatches(stage: Stage, pairs: pd.DataFrame) -> int:
     """How many of the challenger's rows differ from what its model gives on the right rows."""
     rollout = stage.rollout
-    traffic, answers = stage.evidence.traffic, stage.evidence.answers()
-    risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
+    traffic, answers = stage.evidence.traffic, stage.evidence.predictions()
+    risk = stage.evidence.expected_risks[rollout.challenger.release[:12]]
     if rollout.injection.of_the_model:
-        risk = as_served(rollout, traffic)
-    right = pd.Series(risk, index=traffic.asked["name"])
+        risk = challenger_risks(rollout, traffic)
+    right = pd.Series(risk, index=traffic.flights["name"])
     mirrored = answers["request_id"].isin(set(pairs["request_id"]))
     rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
     apart = (rows["risk"] - rows["flight"].map(right)).abs()
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
-def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
+def _stop(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
     rollout, minute = stage.rollout, int(pairs["minute"].max())
-    stage.shadowed = False
+    stage.mirrored = False
     stage.change("shadow failed", minute, ALL_CHAMPION)
     fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
     raise RolledBack(
@@ -160,16 +167,16 @@ def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
     lost = int(pairs["challenger_code"].isna().sum())
     if lost <= max(rule.fewest, rule.share * len(pairs)):
         return
-    stage.shadowed = False
+    stage.mirrored = False
     stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
     raise NotPromoted(
         f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.shown} did not "
         f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
-        f"the evidence is missing; see {stage.live.folder}/challenger.log, then `make shadow`"
+        f"the evidence is missing; see {stage.servers.folder}/challenger.log, then `make shadow`"
     )
 
 
-def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
+def _conclude_serving(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
     """It passes by what a day without labels can show.
 
     Raises:
@@ -177,7 +184,7 @@ def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) ->
     """
     rollout, minute = stage.rollout, int(pairs["minute"].max())
     event = "shadow passed" if compared.enough else "shadow held"
-    stage.shadowed = False
+    stage.mirrored = False
     told = {"serving": compared.model_dump()}
     stage.change(event, minute, ALL_CHAMPION, decision=told)
     words = (
@@ -190,12 +197,12 @@ def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) ->
     return f"{words}; its loss was the gate's to judge: may go to `make canary`"
 
 
-def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
+def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
     """For each day how many flights, and by how much the challenger's mean log loss is worse."""
-    asked = traffic.asked
+    asked = traffic.flights
     labels = asked[LABEL].to_numpy()
-    ours = log_loss(labels, as_served(rollout, traffic))
-    theirs = log_loss(labels, recomputed(rollout, traffic)[rollout.champion.release[:12]])
+    ours = log_loss(labels, challenger_risks(rollout, traffic))
+    theirs = log_loss(labels, expected_risks(rollout, traffic)[rollout.champion.release[:12]])
     date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
     found = worse.groupby("date")
@@ -208,11 +215,11 @@ def _is_refresh(rollout: Rollout) -> bool:
     return rollout.champion.features == rollout.challenger.features
 
 
-def _concluded(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
+def _conclude(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
     rollout, last = stage.rollout, decision.metrics[0].seen
     minute = int(stage.evidence.traffic.at[0]) // DAY * DAY + (last - 1) * DAY + _MATURE
-    kept = rollout.keep(days, decision)
-    stage.shadowed = False
+    kept = rollout.save_evidence(days, decision)
+    stage.mirrored = False
     event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
         decision.outcome, "shadow held"
     )

@@ -39,13 +39,13 @@ from pipeline.shared.watcher import hold
 LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = rollout_ledger.LEDGER.with_name("traffic.lock")
 UNFINISHED = rollout_ledger.UNFINISHED
-FAILED = {"rolled back", "shadow failed"}
-PASSED = {"shadow passed", "promoted", "baked"}
+FAILED_EVENTS = {"rolled back", "shadow failed"}
+PASSED_EVENTS = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
 
-def _as_modelled(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
+def _model_risks(release: Loaded, flights: pd.DataFrame) -> np.ndarray:
     return release.model.predict(flights)
 
 
@@ -60,11 +60,11 @@ class Injection:
 
     name: str = ""
     wrapper: str = ""
-    risks: Callable[[Loaded, pd.DataFrame], np.ndarray] = _as_modelled
+    risks: Callable[[Loaded, pd.DataFrame], np.ndarray] = _model_risks
     of_the_model: bool = False
 
 
-NOTHING = Injection()
+NO_INJECTION = Injection()
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Rollout:
     """What does not change while it goes on; `first` is a midnight in New York.
 
     `salt` is what flights are hashed with, drawn anew for each rollout and kept in the ledger.
-    `stands` is how many transitions the ledger had when it was begun or taken up.
+    `ledger_length` is how many transitions the ledger had when it was begun or taken up.
     """
 
     name: str
@@ -81,8 +81,8 @@ class Rollout:
     plan: RolloutConfig
     first: pd.Timestamp
     salt: str
-    stands: int = 0
-    injection: Injection = NOTHING
+    ledger_length: int = 0
+    injection: Injection = NO_INJECTION
 
     @property
     def folder(self) -> Path:
@@ -100,7 +100,7 @@ class Rollout:
         """The traffic with these shares."""
         return Route(shares, self.salt, mirrored)
 
-    def move(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> Entry:
+    def move(self, event: str, minute: int, shares: dict[str, int], **details: Any) -> Entry:
         """Write a transition into the ledger."""
         move = {
             "at": instant(minute).to_pydatetime(),
@@ -114,9 +114,9 @@ class Rollout:
             "plan": plan_hash(self.plan),
             "by": f"{self.name.partition('-')[2]} for {lineage.who()}",
         }
-        return rollout_ledger.append(Move.model_validate(move | told))
+        return rollout_ledger.append(Move.model_validate(move | details))
 
-    def keep(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+    def save_evidence(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
         """Put the evidence of a decision on disk; what its transition says of it."""
         path = self.folder / _EVIDENCE.format(len(list(self.folder.glob("evidence-*"))) + 1)
         write_parquet(path, observed)
@@ -125,7 +125,7 @@ class Rollout:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def hold_rollout() -> Iterator[None]:
     """Be the only one who decides.
 
     Raises:
@@ -141,7 +141,7 @@ def alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def changing(seconds: float = 20.0) -> Iterator[bool]:
+def hold_traffic(seconds: float = 20.0) -> Iterator[bool]:
     """Be the only one who changes ledger, traffic and alias; False if another still does.
 
     The one who decides and the one who takes it back are two: without this the one could write
@@ -156,9 +156,9 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
         time.sleep(0.01)
 
 
-def begun(
+def begin(
     kind: str,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     draw: str = "",
     fast_track: bool = False,
@@ -177,20 +177,20 @@ def begun(
     plan, known = load(RolloutConfig), rollout_ledger.entries()
     plan = plan.on_fast_track() if fast_track else plan
     champion, challenger = sides(injection.name)
-    if known and rollout_ledger.goes_on(known[-1].move):
-        return _resumed(kind, plan, challenger, known, injection)
+    if known and rollout_ledger.is_unfinished(known[-1].move):
+        return _resume(kind, plan, challenger, known, injection)
     if not force:
         _require_not_rolled_back(challenger, known)
     for side in (champion, challenger):
-        require_answers(side)
-    name = f"{rollout_ledger.rollouts() + 1:04}-{kind}"
-    first = midnight_from(_since(plan, known))
+        require_servable(side)
+    name = f"{rollout_ledger.count_rollouts() + 1:04}-{kind}"
+    first = midnight_from(_earliest_start(plan, known))
     salt = text_hash(f"{draw} {name} {challenger.name}")[:12] if draw else secrets.token_hex(6)
     rollout = Rollout(name, champion, challenger, plan, first, salt, len(known), injection)
     return rollout, []
 
 
-def _resumed(
+def _resume(
     kind: str,
     plan: RolloutConfig,
     challenger: Side,
@@ -229,12 +229,12 @@ def sides(bad: str = "") -> tuple[Side, Side]:
             f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
         )
     challenger = versions.aliased(registry, CHALLENGER)
-    if challenger is None or _compared_with_another(challenger, champion):
+    if challenger is None or _judged_against_another(challenger, champion):
         challenger = champion
     return side_of(champion), side_of(challenger, bad)
 
 
-def _compared_with_another(challenger: Version, champion: Version) -> bool:
+def _judged_against_another(challenger: Version, champion: Version) -> bool:
     """Whether a version's verdict is about another champion: it may not be promoted now."""
     return challenger.tags.get("compared_with", "") != champion.digest
 
@@ -250,7 +250,7 @@ def side_of(version: Version, fault: str = "") -> Side:
     )
 
 
-def require_answers(side: Side) -> None:
+def require_servable(side: Side) -> None:
     """Refuse a version that does not load from its sealed release, or predicts something else.
 
     Raises:
@@ -264,8 +264,8 @@ def require_answers(side: Side) -> None:
 def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
     """What ended a challenger's last rollout counts: who insisted, and passed, may go on."""
     mine = [e for e in known if e.move.challenger and e.move.challenger.name == challenger.name]
-    last = next((e for e in reversed(mine) if e.move.event in FAILED | PASSED), None)
-    if last is not None and last.move.event in FAILED:
+    last = next((e for e in reversed(mine) if e.move.event in FAILED_EVENTS | PASSED_EVENTS), None)
+    if last is not None and last.move.event in FAILED_EVENTS:
         raise RolloutRefused(
             f"{challenger.shown} was {last.move.event} in {last.move.rollout} at "
             f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
@@ -273,10 +273,10 @@ def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
         )
 
 
-def _since(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
+def _earliest_start(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
     """From when on a rollout may begin: after a rollback things are left alone for a while."""
     rested = pd.Timedelta(days=plan.canary.cooldown_days)
-    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED]
+    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED_EVENTS]
     stands = rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of))
     return max([pd.Timestamp(stands), *fell])
 

@@ -5,8 +5,8 @@ import pandas as pd
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.registry import champions
-from pipeline.rollout.analysis.canary import baking
 from pipeline.rollout.analysis.canary import decide as decide_canary
+from pipeline.rollout.analysis.canary import decide_bake
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.shadow import decide as decide_shadow
 from pipeline.rollout.progress import weights
@@ -27,10 +27,10 @@ def run() -> str:
     """
     known = rollout_ledger.entries()
     champions.mend(load(RegisterConfig))
-    return told(known)
+    return format_ledger(known)
 
 
-def told(known: list[Entry]) -> str:
+def format_ledger(known: list[Entry]) -> str:
     """A line for each transition, the oldest first.
 
     Raises:
@@ -57,12 +57,12 @@ def who_served(at: str = "2013-12-31T23:59Z") -> str:
     Raises:
         DayUnknown: it is no instant, or nothing served yet.
     """
-    instant = rollout_ledger.moment(at)
-    entry = rollout_ledger.at(instant)
+    instant = rollout_ledger.parse_instant(at)
+    entry = rollout_ledger.entry_at(instant)
     if entry is None:
         raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
     move = entry.move
-    told = [f"{side.shown} {share / 100:g}%" for side, share in rollout_ledger.serving(move)]
+    told = [f"{side.shown} {share / 100:g}%" for side, share in rollout_ledger.serving_shares(move)]
     mirrored = f", mirrored to {move.challenger.shown}" if move.mirrored and move.challenger else ""
     return (
         f"at {instant:%Y-%m-%d %H:%M}Z: {' and '.join(told)}{mirrored}, since {move.event!r} in "
@@ -86,11 +86,11 @@ def replay_decision(rollout: str | None = None) -> str:
             f"{name or 'no rollout'!s} has 0 decisions with evidence, {len(known)} are on record: "
             f"{sorted(set(names))[-5:]}; see `make rollout`"
         )
-    told = [f"{e.move.event}: {_again(e).outcome}" for e in mine]
+    told = [f"{e.move.event}: {_decide_again(e).outcome}" for e in mine]
     return f"{name}: {len(mine)} decisions come out again, number by number: {', '.join(told)}"
 
 
-def _again(entry: Entry) -> Decision:
+def _decide_again(entry: Entry) -> Decision:
     """A decision made again from what is on disk.
 
     Raises:
@@ -108,7 +108,7 @@ def _again(entry: Entry) -> Decision:
     evidence = read_parquet(path, "canary")
     plan = RolloutConfig.model_validate(read_json(folder / "plan.json", "canary"))
     recorded = Decision.model_validate(move.decision)
-    again = _decided(plan, evidence, recorded)
+    again = _decision_from(plan, evidence, recorded)
     if plan_hash(plan) != move.plan or again != recorded:
         raise ArtifactTampered(
             f"entry {entry.number} recorded {recorded.outcome!r} by plan {(move.plan or '')[:12]}, "
@@ -118,10 +118,10 @@ def _again(entry: Entry) -> Decision:
     return again
 
 
-def _decided(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
+def _decision_from(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
     if recorded.refresh is not None:
         return decide_shadow(plan, evidence, recorded.refresh)
     assert recorded.start is not None, "a canary records what it started with"
     assert recorded.at is not None, "a canary records when it was judged"
-    judge = decide_canary if recorded.metrics else baking
+    judge = decide_canary if recorded.metrics else decide_bake
     return judge(plan, recorded.start, evidence, recorded.at)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.records.request_log import Log, packed
+from pipeline.records.request_log import Log, pack
 from pipeline.serve.admission import Gate
 from pipeline.serve.compression import packing_of, unpacked
 from pipeline.serve.metrics import Metrics
@@ -114,8 +114,8 @@ class Desk:
         columns = [
             [flight_id(flight) for flight in flights],
             at,
-            packed(found.values, "<f4"),
-            packed(found.known_at, "<i8"),
+            pack(found.values, "<f4"),
+            pack(found.known_at, "<i8"),
             [orjson.dumps(flags).decode() if flags else "{}" for flags in found.flags],
             found.risk.tolist(),
         ]

@@ -7,9 +7,9 @@ The fault is injected, its alert has to fire; it is repaired, the alert has to e
 import time
 
 from pipeline.monitor.operations import rules
-from pipeline.rollout.state import alone
+from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError
-from simulation.alert_demo.programs import ended_by_signals, program
+from simulation.alert_demo.programs import exit_on_signals, program
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
 
@@ -21,7 +21,7 @@ FAULTS = {
     "exporter": "SignalsMissing",
 }
 """What can be injected, and the alert that it has to fire."""
-_SOUND_SECONDS = 8.0
+_HEALTHY_SECONDS = 8.0
 
 
 def monitor_live(fault: str = "failing") -> str:
@@ -39,15 +39,15 @@ def monitor_live(fault: str = "failing") -> str:
             f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
         )
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
-    with alone(), ended_by_signals(), scene(programs) as here:
-        return _played(here, fault)
+    with hold_rollout(), exit_on_signals(), scene(programs) as here:
+        return _play(here, fault)
 
 
-def _played(scene: Scene, fault: str) -> str:
+def _play(scene: Scene, fault: str) -> str:
     """Sound, broken, repaired; how long each change took to show."""
     name = FAULTS[fault]
     scene.say(f"every window and `for` of {rules.RULES} is divided by {FACTOR}, no limit changed")
-    scene.live_for(_SOUND_SECONDS)
+    scene.live_for(_HEALTHY_SECONDS)
     scene.report("sound")
     if firing := sorted(scene.states):
         scene.say(f"before any fault: {', '.join(firing)}")

@@ -19,7 +19,7 @@ def program(name: str) -> str:
     Raises:
         EnvironmentUnfit: it is not installed; says which package has it.
     """
-    if (found := located(name)) is None:
+    if (found := locate(name)) is None:
         raise EnvironmentUnfit(
             f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
             "the service that it may start, and run `make monitor-live`"
@@ -27,13 +27,13 @@ def program(name: str) -> str:
     return found
 
 
-def located(name: str) -> str | None:
+def locate(name: str) -> str | None:
     """The path of a program under any of its names; None where it is not installed."""
     return next((path for one in NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
 
 
 @contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
+def exit_on_signals() -> Iterator[None]:
     """SIGTERM and SIGINT leave the block as an exception does, so that children are ended."""
 
     def end(number: int, _: FrameType | None) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pipeline
 from pipeline.features.online_store import Store
 from pipeline.monitor.operations import rules, slo
-from pipeline.rollout.traffic.servers import Live
+from pipeline.rollout.traffic.servers import Servers
 from pipeline.shared import loopback
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -36,7 +36,7 @@ EXPORTER = "exporter"
 class Scene:
     """Everything that runs: what is asked, what is watched, and what can be broken."""
 
-    live: Live
+    servers: Servers
     feed: "Feed"
     requests: Iterator[int]
     sink: Sink
@@ -127,11 +127,11 @@ class Scene:
 
     def _deploy(self, fault: str) -> None:
         """The champion's server with this fault, or none; meanwhile the proxy asks the control."""
-        wanted = self.live.wanted
+        wanted = self.servers.spec
         other = wanted.servers["champion"].model_copy(update={"wrapper": injection(fault).wrapper})
         servers = {**wanted.servers, "champion": other}
         changed = wanted.model_copy(update={"servers": servers})
-        write_json(self.live.folder / "wanted.json", changed.model_dump())
+        write_json(self.servers.folder / "wanted.json", changed.model_dump())
 
     def show(self) -> None:
         """Start the exporter of what the monitoring job has found."""

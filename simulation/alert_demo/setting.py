@@ -19,10 +19,10 @@ from pipeline.monitor.operations.alerts import configured
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
-from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_answers, sides
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route
-from pipeline.rollout.traffic.servers import Live
+from pipeline.rollout.traffic.servers import Servers
 from pipeline.shared import clock, loopback, yaml_files
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
@@ -40,7 +40,7 @@ from simulation.year import Year
 
 FACTOR = 60
 """What windows are divided by: an hour becomes a minute."""
-KEPT = Path("state/monitor/kept")
+SERVER_STATE = Path("state/monitor/kept")
 PROJECT = "monitor"
 """Of its own, so that a rollout that was interrupted finds its store and its servers."""
 CONFIG = Path("configs/monitor")
@@ -51,48 +51,53 @@ _DAYS, _READY_SECONDS = 8, 20.0
 def scene(programs: dict[str, str]) -> Iterator[Scene]:
     """Everything that runs, ready; all ended with the block, who asks first."""
     champion = sides()[0]
-    require_answers(champion)
+    require_servable(champion)
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        serving_live.begin(KEPT)  # it loads what servers need while the traffic is made ready
-        until_over.callback(serving_live.end, KEPT)
+        arm_servers.start(
+            SERVER_STATE
+        )  # it loads what servers need while the traffic is made ready
+        until_over.callback(arm_servers.end, SERVER_STATE)
         ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
-        ports = dict(zip(names, serving_live.free_ports(len(names)), strict=True))
-        _known(folder, champion, first)
+        ports = dict(zip(names, arm_servers.free_ports(len(names)), strict=True))
+        _write_signals(folder, champion, first)
 
         children, sink = enter(Supervisor(folder)), enter(Sink(HOST, ports["sink"]))
-        live, feed = enter(_serving(champion, folder))
-        ports |= {"proxy": live.wanted.admin, "champion": live.wanted.servers["champion"].port}
-        _targets(folder, live, ports)
-        for command in watchers(programs, folder, ports):
+        servers, feed = enter(_open_servers(champion, folder))
+        ports |= {"proxy": servers.spec.admin, "champion": servers.spec.servers["champion"].port}
+        _targets(folder, servers, ports)
+        for command in monitoring_commands(programs, folder, ports):
             name = Path(command[0]).name
             children.start(name, command, folder / f"{name}.log", cwd=folder)
-        sent = enter(contextlib.closing(_sent(ahead, feed, live)))
+        sent = enter(contextlib.closing(_send(ahead, feed, servers)))
         exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
-        ready = Scene(live, feed, sent, sink, ports, children, exporter)
+        ready = Scene(servers, feed, sent, sink, ports, children, exporter)
         ready.show()
         _wait(ready)
         yield ready
 
 
 @contextlib.contextmanager
-def _serving(champion: Side, folder: Path) -> Iterator[tuple[Live, Feed]]:
+def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]]:
     """The champion's servers behind the proxy, an online store and a log of their own."""
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
     with opened(config, serve, project=PROJECT, empty=True) as store:
         route = Route(ALL_CHAMPION, PROJECT)
-        with serving_live.serving(both, route, KEPT, PROJECT, log) as live:
-            yield live, Feed(store)
+        with arm_servers.open_servers(both, route, SERVER_STATE, PROJECT, log) as servers:
+            yield servers, Feed(store)
 
 
-def _sent(ahead: Traffic, feed: Feed, live: Live) -> Generator[int, None, None]:
+def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, None]:
     """Let the simulated time pass, and ask for its flights; how many, each time."""
-    caller, grid = (live.wanted.callers, live.wanted.keys.caller), load(FeaturesConfig).grid_minutes
+    caller, grid = (
+        (servers.spec.callers, servers.spec.keys.caller),
+        load(FeaturesConfig).grid_minutes,
+    )
     for _, _, flights in ahead.send(*caller, cast(Store, feed), grid):
         yield flights
     raise ServersFailed(
@@ -101,7 +106,7 @@ def _sent(ahead: Traffic, feed: Feed, live: Live) -> Generator[int, None, None]:
     )
 
 
-def _known(folder: Path, champion: Side, first: pd.Timestamp) -> None:
+def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     """What the monitoring job last told; without it, what is known of the champion anyway."""
     path = folder / SIGNALS
     path.parent.mkdir(parents=True)
@@ -115,9 +120,11 @@ def _known(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     write(Signals.model_validate({"at": first.to_pydatetime(), **told}), path)
 
 
-def watchers(programs: dict[str, str], folder: Path, ports: dict[str, int]) -> Iterator[list[str]]:
+def monitoring_commands(
+    programs: dict[str, str], folder: Path, ports: dict[str, int]
+) -> Iterator[list[str]]:
     """How Prometheus and Alertmanager are started, on shortened copies of their configs."""
-    _shortened(folder, ports)
+    _write_configs(folder, ports)
     yield [
         programs["prometheus"],
         f"--config.file={folder}/prometheus.yml",
@@ -135,7 +142,7 @@ def watchers(programs: dict[str, str], folder: Path, ports: dict[str, int]) -> I
     ]
 
 
-def _shortened(folder: Path, ports: dict[str, int]) -> None:
+def _write_configs(folder: Path, ports: dict[str, int]) -> None:
     """The project's configs with short windows and intervals, and addresses of this scene."""
     found = rules.shortened(configured(), FACTOR)
     (folder / "alerts.yml").write_text(rules.rules(found, seconds=1), encoding="utf-8")
@@ -145,24 +152,24 @@ def _shortened(folder: Path, ports: dict[str, int]) -> None:
     config["alerting"]["alertmanagers"] = [{"static_configs": at}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     routes = yaml_files.parse((CONFIG / "alertmanager.yml").read_text(encoding="utf-8"))
-    _hurried(routes["route"])
+    _notify_at_once(routes["route"])
     for receiver in routes["receivers"]:
         told = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
         receiver["webhook_configs"] = [{"url": told, "send_resolved": True}]
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(routes), encoding="utf-8")
 
 
-def _hurried(route: dict[str, Any]) -> None:
+def _notify_at_once(route: dict[str, Any]) -> None:
     """Whoever is told, is told within a second."""
     route |= {"group_wait": "1s", "group_interval": "1s"}
     for inner in route.get("routes", []):
-        _hurried(inner)
+        _notify_at_once(inner)
 
 
-def _targets(folder: Path, live: Live, ports: dict[str, int]) -> None:
+def _targets(folder: Path, servers: Servers, ports: dict[str, int]) -> None:
     """Tell Prometheus whom to read, in the files that it watches."""
-    servers = [server.port for server in live.wanted.servers.values()]
-    jobs = {"proxy": [ports["proxy"]], "server": servers, "monitor": [ports["exporter"]]}
+    served_at = [server.port for server in servers.spec.servers.values()]
+    jobs = {"proxy": [ports["proxy"]], "server": served_at, "monitor": [ports["exporter"]]}
     for job, numbers in jobs.items():
         told = [{"targets": [f"{HOST}:{number}" for number in numbers]}]
         write_json(folder / f"targets-{job}.json", told)
@@ -174,7 +181,7 @@ def _wait(scene: Scene) -> None:
     Raises:
         ServersFailed: it does not.
     """
-    read, wanted = 0, len(scene.live.wanted.servers) + 2
+    read, wanted = 0, len(scene.servers.spec.servers) + 2
     patience = Patience(_READY_SECONDS)
     while not patience.over():
         told = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")

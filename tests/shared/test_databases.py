@@ -40,8 +40,8 @@ USES = [
     ("state/rollout/ledger.db", "ledger", rollout_ledger.entries),
     ("state/retrain/journal.db", "journal", journal.events),
     ("state/monitor/labels.db", "label ledger", label_ledger.received),
-    ("state/log.db", "request log", lambda: request_log.answered("sqlite:///state/log.db")),
-    ("state/log.db", "request log", lambda: request_log.newest("sqlite:///state/log.db")),
+    ("state/log.db", "request log", lambda: request_log.read_predictions("sqlite:///state/log.db")),
+    ("state/log.db", "request log", lambda: request_log.last_id("sqlite:///state/log.db")),
 ]
 IDS = ["registry", "relocation", "ledger", "journal", "labels", "log", "end of the log"]
 

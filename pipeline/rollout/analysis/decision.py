@@ -34,7 +34,7 @@ class Start(Finite):
     same_model: bool = False
 
 
-class At(Finite):
+class Position(Finite):
     """When a canary is judged: its step, days since the start and the step's; is it running?"""
 
     step: int = Field(ge=0)
@@ -43,7 +43,7 @@ class At(Finite):
     alive: bool = True
 
 
-class Side(Finite):
+class ArmSummary(Finite):
     """What one arm showed: how many were seen, and the bad ones among them or the mean."""
 
     of: int
@@ -64,8 +64,8 @@ class Metric(Finite):
     name: str
     direction: Literal["more is worse", "both ways"]
     unit: str
-    challenger: Side
-    control: Side
+    challenger: ArmSummary
+    control: ArmSummary
     events: tuple[int, int] | None = None
     estimate: float | None
     low: float | None
@@ -105,7 +105,7 @@ class Decision(Finite):
 
     plan: Sha256
     start: Start | None = None
-    at: At | None = None
+    at: Position | None = None
     refresh: bool | None = None
     outcome: Outcome
     reasons: list[str]

@@ -32,13 +32,13 @@ def limits(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
     for time, step, part in zip(
         times, np.diff(times, prepend=0), np.diff(spent, prepend=0), strict=True
     ):
-        limit = _crossed_by(part, density, paths, step)
+        limit = _limit_spending(part, density, paths, step)
         found.append(float(norm.sf(limit / np.sqrt(time))))
-        density, paths = _below(limit, density, paths, time, step)
+        density, paths = _surviving_paths(limit, density, paths, time, step)
     return tuple(found)
 
 
-def _below(
+def _surviving_paths(
     limit: float, density: np.ndarray, paths: np.ndarray, time: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The paths still below the limit, one step later, and their weighted density."""
@@ -51,7 +51,7 @@ def _below(
     return (moved @ density) * half * weights, to
 
 
-def _crossed_by(part: float, density: np.ndarray, paths: np.ndarray, step: float) -> float:
+def _limit_spending(part: float, density: np.ndarray, paths: np.ndarray, step: float) -> float:
     """The limit that a part of alpha crosses for the first time."""
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -75,7 +75,7 @@ def p_above(days: np.ndarray, margin: float) -> float:
     return float(t.sf((mean - margin) / error, len(days) - 1))
 
 
-def end(days: np.ndarray, p: float) -> float:
+def interval_end(days: np.ndarray, p: float) -> float:
     """The end of the interval for the mean over days that a one-sided test at `p` gives.
 
     Below the mean for the test of "worse", by symmetry as far above it for "better".

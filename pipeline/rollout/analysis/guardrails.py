@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.analysis.decision import Metric, Side, SliceRates, Start, rounded
+from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, rounded
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_events,
@@ -31,7 +31,7 @@ class Requests:
 
     `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
     `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
-    answer. An answer that is not `logged` is missing evidence, whatever it was. `resources` are
+    answer. An answer that is not `is_logged` is missing evidence, whatever it was. `resources` are
     what its server took of the machine by its end, where that was read.
     """
 
@@ -39,14 +39,14 @@ class Requests:
     start: np.ndarray
     end: np.ndarray
     step: np.ndarray
-    answered: np.ndarray
-    logged: np.ndarray
+    is_answered: np.ndarray
+    is_logged: np.ndarray
     risk: np.ndarray
     parity: np.ndarray
     bad: dict[str, np.ndarray]
     known: dict[str, np.ndarray]
     groups: dict[str, np.ndarray]
-    switched: int
+    switched_flights: int
     resources: dict[str, np.ndarray] = field(default_factory=dict)
 
     def per_arm(self, which: np.ndarray) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class Requests:
         return ours, int(np.count_nonzero(which)) - ours
 
 
-def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
+def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
     """The requests that count: of the two arms, the first of each flight.
 
     A retry is the same flight once more: counted twice, one bad flight would be two events.
@@ -66,7 +66,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
     code = rows["code"].to_numpy(dtype="int64")
     answered = (code >= 200) & (code < 300)
-    bad, known = _answers(rows, is_challenger, answered, start)
+    bad, known = _rates(rows, is_challenger, answered, start)
     began = rows["at"].to_numpy(dtype="float64")
     return Requests(
         is_challenger,
@@ -74,7 +74,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
         began + np.nan_to_num(rows["seconds"].to_numpy(dtype="float64")),
         rows["step"].to_numpy(dtype="int64"),
         answered,
-        _logged(rows),
+        _is_logged(rows),
         np.where(answered, rows["risk"].to_numpy(dtype="float64"), np.nan),
         rows["parity"].to_numpy(dtype="float64"),
         bad,
@@ -85,14 +85,14 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
     )
 
 
-def _logged(rows: pd.DataFrame) -> np.ndarray:
+def _is_logged(rows: pd.DataFrame) -> np.ndarray:
     """Which requests have an answer in the servers' log; evidence of before did not say."""
     if "logged" not in rows:
         return np.ones(len(rows), dtype=bool)
     return rows["logged"].to_numpy(dtype=bool)
 
 
-def _answers(
+def _rates(
     rows: pd.DataFrame, is_challenger: np.ndarray, answered: np.ndarray, start: Start
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """For each rate, who is bad, and of whom that is known."""
@@ -100,7 +100,7 @@ def _answers(
     timed = ~np.isnan(seconds)
     expected = np.where(is_challenger, start.challenger, start.control)
     other = rows["release"].to_numpy(dtype=object) != expected
-    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _logged(rows)
+    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _is_logged(rows)
     bad = {
         "errors": ~answered,
         # A request without a time was not seen to be fast.
@@ -139,14 +139,14 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
         rule.alpha,
         direction="more is worse",
         unit="share of the events that are the challenger's",
-        challenger=Side(of=counted[0], bad=failed[0]),
-        control=Side(of=counted[1], bad=failed[1]),
+        challenger=ArmSummary(of=counted[0], bad=failed[0]),
+        control=ArmSummary(of=counted[1], bad=failed[1]),
         events=found.counts(),
         estimate=rounded(found.counts()[0] / len(log_e)) if len(log_e) else None,
         low=low,
         high=high,
         required=rule.required,
-        seen=_seen(requests, known, step),
+        seen=_smaller_arm(requests, known, step),
         least=least,
     )
 
@@ -166,13 +166,13 @@ def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) ->
         rule.alpha,
         direction="both ways",
         unit="share of the requests that are the challenger's",
-        challenger=Side(of=counted[0]),
-        control=Side(of=counted[1]),
+        challenger=ArmSummary(of=counted[0]),
+        control=ArmSummary(of=counted[1]),
         estimate=rounded(counted[0] / sum(counted)) if sum(counted) else None,
         low=low,
         high=high,
         required=True,
-        seen=_seen(requests, everyone, step),
+        seen=_smaller_arm(requests, everyone, step),
         least=least,
     )
 
@@ -194,18 +194,18 @@ def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, lea
         rule.alpha if same_model else 0.0,
         direction="both ways",
         unit="mean risk, challenger less control",
-        challenger=Side(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
-        control=Side(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
+        challenger=ArmSummary(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
+        control=ArmSummary(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
         estimate=rounded(ours.mean() - theirs.mean()) if both else None,
         low=rounded(ends[0]) if ends else None,
         high=rounded(ends[1]) if ends else None,
         required=same_model,
-        seen=_seen(requests, np.isfinite(requests.risk), step),
+        seen=_smaller_arm(requests, np.isfinite(requests.risk), step),
         least=least,
     )
 
 
-def _seen(requests: Requests, known: np.ndarray, step: int) -> int:
+def _smaller_arm(requests: Requests, known: np.ndarray, step: int) -> int:
     return min(requests.per_arm(known & (requests.step == step)))
 
 

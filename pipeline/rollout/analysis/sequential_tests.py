@@ -109,7 +109,7 @@ def mean_process(
     score: np.ndarray, is_challenger: np.ndarray, alpha: float, sharpest_at: int, least: int
 ) -> np.ndarray:
     """Log e for equal means after each of the requests in order; 0 below `least` in either arm."""
-    ours, theirs = _running(score, is_challenger), _running(score, ~is_challenger)
+    ours, theirs = _running_moments(score, is_challenger), _running_moments(score, ~is_challenger)
     counted = np.minimum(ours[0], theirs[0]) >= least
     difference = ours[1] - theirs[1]
     error = np.sqrt(ours[2] / np.maximum(ours[0], 1) + theirs[2] / np.maximum(theirs[0], 1))
@@ -120,7 +120,9 @@ def mean_process(
     return np.where(counted, log_e_mean(z, pairs, alpha, sharpest_at), 0.0)
 
 
-def _running(score: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _running_moments(
+    score: np.ndarray, mine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = np.cumsum(mine)
     some = np.maximum(count, 1)
     mean = np.cumsum(np.where(mine, score, 0.0)) / some

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.analysis.decision import (
+    ArmSummary,
     Decision,
     Finite,
     Metric,
     Outcome,
-    Side,
     plan_hash,
     rounded,
 )
-from pipeline.rollout.analysis.group_sequential import end, limits, p_above
+from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
 from pipeline.rollout.analysis.stalls import events
 from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
@@ -68,7 +68,7 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
     failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
     log_e = log_e_events(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
-    slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
+    slower = _slower_blocks(both, max(rules.slow.stall_seconds, 1e-6))
     ours = int((alone & ~fine["challenger"]).sum())
     return Comparison(
         pairs=len(pairs),
@@ -81,12 +81,12 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
         slower_blocks=(int(slower.sum()), int((~slower).sum())),
         p_slower=rounded(p_anytime(log_e_events(slower))),
         risk=_quantiles(both, "risk"),
-        **_moved(both),
+        **_risk_differences(both),
         enough=len(both) >= plan.shadow.min_pairs,
     )
 
 
-def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:
+def _slower_blocks(both: pd.DataFrame, seconds: float) -> np.ndarray:
     """For each block of time, whether the challenger's median time is higher; equal ones left out.
 
     Both answer the same requests at once, so a stall of either is one block, however many wait.
@@ -106,7 +106,7 @@ def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]]
     return [rounded(x) for x in found[:, 0]], [rounded(x) for x in found[:, 1]]
 
 
-def _moved(both: pd.DataFrame) -> dict[str, Any]:
+def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
     """How far the challenger's risks are from the champion's, pair by pair and as distributions."""
     risk = both[[f"{side}_risk" for side in SIDES]].dropna().to_numpy(dtype="float64")
     if not len(risk):
@@ -136,7 +136,7 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     metrics: list[Metric] = []
     reached = [look for look in shadow.looks if look <= len(usable)]
     for number, look in enumerate(reached):
-        metrics = _look(shadow, usable[:look], number, refresh)
+        metrics = _interim_analysis(shadow, usable[:look], number, refresh)
         if (outcome := _outcome(metrics, last=look == shadow.looks[-1])) != "hold":
             break
     return Decision(
@@ -148,14 +148,16 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     )
 
 
-def _look(shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool) -> list[Metric]:
+def _interim_analysis(
+    shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool
+) -> list[Metric]:
     """The three questions at one look: surely worse, surely not much worse, surely better?"""
     looks = tuple(shadow.looks)
     worst = limits(looks, shadow.rollback_alpha)[number]
     best = limits(looks, shadow.pass_alpha)[number]
     x = days["worse_by"].to_numpy(dtype="float64")
     margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
-    ends = rounded(end(x, worst)), rounded(-end(-x, best))
+    ends = rounded(interval_end(x, worst)), rounded(-interval_end(-x, best))
     flights = int(days["flights"].sum())
     return [
         _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
@@ -171,8 +173,8 @@ def _metric(
         name=name,
         direction="more is worse",
         unit="mean over days of the log loss, challenger less champion, in nats",
-        challenger=Side(of=flights),
-        control=Side(of=flights),
+        challenger=ArmSummary(of=flights),
+        control=ArmSummary(of=flights),
         estimate=rounded(float(days.mean())),
         low=ends[0],
         high=ends[1],

@@ -22,7 +22,7 @@ from pipeline.shared.requirements import APART
 
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
-WAITING = 64
+MAX_PENDING = 64
 """Strangers beyond those who are answered; the next are refused by Envoy itself."""
 IDLE_SECONDS = 30
 _PATIENCE_SECONDS = 5.0
@@ -69,16 +69,16 @@ def command(folder: Path) -> list[str]:
 def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
     """Everything that Envoy reads, the route included; the access log is begun, or kept."""
     watched = folder.resolve()
-    clusters = [*(_arm(arm, ports) for arm in ARMS), _strangers(ports)]
+    clusters = [*(_arm_cluster(arm, ports) for arm in ARMS), _stranger_cluster(ports)]
     write_json(folder / "clusters.json", _resources("1", clusters))
-    rds = _watched(watched, ROUTE)
+    rds = _watched_file(watched, ROUTE)
     doors = {"users": ports.users, "callers": ports.callers}
     listeners = [
         listener.resource(name, _address(port), rds, watched / ACCESS, keys)
         for name, port in doors.items()
     ]
     write_json(folder / "listener.json", _resources("1", listeners))
-    dynamic = {f"{name}_config": _watched(watched, file) for name, file in _FILES.items()}
+    dynamic = {f"{name}_config": _watched_file(watched, file) for name, file in _FILES.items()}
     shown = [{"exact": "/ready"}, {"prefix": "/stats"}]  # not its config, and nothing that acts
     admin = {"address": _address(ports.admin), "allow_paths": shown}
     node = {"id": "rollout", "cluster": "rollout"}
@@ -126,26 +126,26 @@ def is_ready(ports: Ports) -> bool:
     return told is not None and told.startswith("LIVE")
 
 
-def healthy(ports: Ports) -> dict[str, int]:
+def healthy_servers(ports: Ports) -> dict[str, int]:
     """How many servers answer each arm and strangers, by Envoy's own checks; a spare one counts."""
-    found = _counted(ports, "membership_healthy").items()
+    found = _counters(ports, "membership_healthy").items()
     return {name.split(".")[1]: value for name, value in found if name.count(".") == 2}
 
 
 def in_flight(ports: Ports, arm: str) -> int:
     """Requests that an arm is answering now: what is left to drain."""
     name = f"cluster.{arm}.upstream_rq_active"
-    return _counted(ports, name).get(name, 0)
+    return _counters(ports, name).get(name, 0)
 
 
-def failed(ports: Ports, arm: str) -> int:
+def failed_requests(ports: Ports, arm: str) -> int:
     """Requests to an arm, copies too, that its server refused, failed or did not answer in time."""
     name = f"cluster.{arm}.upstream_rq_"
-    found = _counted(ports, name)
+    found = _counters(ports, name)
     return sum(found.get(f"{name}{code}", 0) for code in ("4xx", "5xx"))
 
 
-def _counted(ports: Ports, name: str) -> dict[str, int]:
+def _counters(ports: Ports, name: str) -> dict[str, int]:
     """Envoy's own numbers whose names hold this one; none where it does not answer."""
     told = admin(ports, f"/stats?filter={name}") or ""
     found = [line.partition(": ") for line in told.splitlines()]
@@ -156,7 +156,7 @@ def _resources(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
     return {"version_info": version, "resources": resources}
 
 
-def _watched(folder: Path, name: str) -> dict[str, Any]:
+def _watched_file(folder: Path, name: str) -> dict[str, Any]:
     """Watch the folder, not the file, which is another one after every rename."""
     source = {"path": str(folder / name), "watched_directory": {"path": str(folder)}}
     return {"path_config_source": source, "resource_api_version": "V3"}
@@ -166,7 +166,7 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _arm(arm: str, ports: Ports) -> dict[str, Any]:
+def _arm_cluster(arm: str, ports: Ports) -> dict[str, Any]:
     """An arm's server first; if it does not answer, the champion, or for the champion its control.
 
     Who is spare is never asked while the first one answers, and shows in what was answered.
@@ -176,13 +176,13 @@ def _arm(arm: str, ports: Ports) -> dict[str, Any]:
     return _cluster(arm, ports, [arm, spare], {"max_retries": 1024})
 
 
-def _strangers(ports: Ports) -> dict[str, Any]:
+def _stranger_cluster(ports: Ports) -> dict[str, Any]:
     """The champion's server for those that nobody knows, a few at a time and without a spare one.
 
     With the connections of known callers they are fewer than a server's gate always lets in:
     however many strangers come, no known caller is sent away for them.
     """
-    few = {"max_connections": STRANGERS, "max_pending_requests": WAITING, "max_retries": 8}
+    few = {"max_connections": STRANGERS, "max_pending_requests": MAX_PENDING, "max_retries": 8}
     return _cluster(STRANGER, ports, ["champion"], few)
 
 

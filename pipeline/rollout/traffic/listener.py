@@ -9,7 +9,7 @@ challenger.
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout.traffic.routes import BUFFER_BYTES, KNOWN, TYPES, Keys, header, matches
+from pipeline.rollout.traffic.routes import BUFFER_BYTES, KNOWN_ARMS, TYPES, Keys, header, matches
 from pipeline.shared.callers import ARM, EDGE_KEY, REQUEST_ID
 
 _HTTP = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -120,7 +120,7 @@ def access_log(path: Path, keys: Keys) -> dict[str, Any]:
         "release": "%RESP(X-RELEASE)%",
         "at": "%START_TIME(%s.%6f)%",
     }
-    wanted = [matches(EDGE_KEY, keys.edge), matches(ARM, "|".join(KNOWN))]
+    wanted = [matches(EDGE_KEY, keys.edge), matches(ARM, "|".join(KNOWN_ARMS))]
     filters = [{"header_filter": {"header": header}} for header in wanted]
     return {
         "name": "file",

@@ -23,15 +23,15 @@ READINGS = "resources.jsonl"
 SECONDS = 0.25
 """Between two readings of a server: one costs well under a millisecond."""
 LEVELS, PROCESSOR = {"memory", "files", "threads"}, "processor"
-WORDS = {
+LABELS = {
     "memory": "MB of memory",
     "files": "open files",
     "threads": "threads",
     PROCESSOR: "ms of processor a request",
     "log": "kB of log",
 }
-COLUMNS = list(WORDS)
-OLD_SECONDS = 5.0
+COLUMNS = list(LABELS)
+MAX_AGE_SECONDS = 5.0
 """A reading from longer before a request's end says nothing of it: the keeper has stopped."""
 _FEW = 5
 """Readings whose median is a level: one that is taken amid an answer is higher."""
@@ -77,7 +77,7 @@ class Readings:
             return {}
 
 
-def parsed(content: bytes) -> pd.DataFrame:
+def parse(content: bytes) -> pd.DataFrame:
     """Readings as a table in the order of their instants; unreadable lines are left out."""
     rows = []
     for line in content.splitlines():
@@ -88,7 +88,7 @@ def parsed(content: bytes) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["at", "arm", *COLUMNS]).sort_values("at", kind="stable")
 
 
-def joined(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
+def join(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
     """For each request (arm, at, seconds) its server's last reading by its end; NaN if too old."""
     found = {name: np.full(len(requests), np.nan) for name in COLUMNS}
     ended = (requests["at"] + requests["seconds"].fillna(0)).to_numpy(dtype="float64")
@@ -96,13 +96,13 @@ def joined(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarr
         mine = np.flatnonzero(requests["arm"] == arm)
         taken = of["at"].to_numpy(dtype="float64")
         place = np.searchsorted(taken, ended[mine], "right") - 1
-        known = (place >= 0) & (ended[mine] - taken[place] <= OLD_SECONDS)
+        known = (place >= 0) & (ended[mine] - taken[place] <= MAX_AGE_SECONDS)
         for name in COLUMNS:
             found[name][mine[known]] = of[name].to_numpy(dtype="float64")[place[known]]
     return found
 
 
-def unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
+def is_unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
     """Whether an arm's last requests have no reading, though readings are taken; `mine` are its."""
     read = values.get("memory")
     return read is not None and not np.isfinite(read[mine][-_FEW:]).any()
@@ -119,7 +119,7 @@ def breakers(
             continue
         excess = max(0, math.ceil(round(_excess(name, *sides), 6)))
         allowed = int(getattr(rule, name))
-        words = f"{WORDS[name]} beyond the control's"
+        words = f"{LABELS[name]} beyond the control's"
         found.append(Breaker(name=words, found=excess, allowed=allowed, tripped=excess > allowed))
     return found
 

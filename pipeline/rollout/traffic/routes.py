@@ -18,7 +18,7 @@ from pipeline.shared.contracts import Record
 ARMS = ("challenger", "champion", "control")
 """In the order in which Envoy lays them over the hashes."""
 TESTER = "tester"
-KNOWN = [*ARMS, TESTER]
+KNOWN_ARMS = [*ARMS, TESTER]
 """Arms of known callers: only these requests are lines of the access log."""
 PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
 """What the users' port passes on; a server's metrics are shown at the server's own port only."""
@@ -87,11 +87,11 @@ def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
     known = matches(CALLER_KEY, keys.caller)
     flight = {"name": "x-flight", "present_match": True}
     routes = [
-        _sent([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
-        _sent([known, flight], _weighted(route)),
-        _sent([known], {"cluster": route.main}, route.main),
-        _sent([], {"cluster": STRANGER}, STRANGER),
-        _NOWHERE,
+        _route_to([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
+        _route_to([known, flight], _weighted_clusters(route)),
+        _route_to([known], {"cluster": route.main}, route.main),
+        _route_to([], {"cluster": STRANGER}, STRANGER),
+        _NOT_FOUND,
     ]
     host = {"name": version, "domains": ["*"], "routes": routes}
     return {
@@ -102,7 +102,7 @@ def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
     }
 
 
-_NOWHERE = {
+_NOT_FOUND = {
     "match": {"prefix": "/"},
     "direct_response": {
         "status": 404,
@@ -112,16 +112,16 @@ _NOWHERE = {
 }
 
 
-def _sent(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
+def _route_to(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
     return {
         "match": {"safe_regex": {"regex": PATHS}, "headers": headers},
-        "route": {**action, **_retried(), "host_rewrite_literal": HOST},
+        "route": {**action, **_retry_policy(), "host_rewrite_literal": HOST},
         "request_headers_to_remove": [CALLER_KEY],
         **({"request_headers_to_add": [header(ARM, arm)]} if arm else {}),
     }
 
 
-def _weighted(route: Route) -> dict[str, Any]:
+def _weighted_clusters(route: Route) -> dict[str, Any]:
     weighted = [
         {
             "name": arm,
@@ -142,7 +142,7 @@ def _weighted(route: Route) -> dict[str, Any]:
     return action
 
 
-def _retried() -> dict[str, Any]:
+def _retry_policy() -> dict[str, Any]:
     """A server that is gone is passed over; an answer is an answer, a bad one too."""
     return {
         "timeout": "3s",

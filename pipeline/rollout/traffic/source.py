@@ -35,12 +35,12 @@ class Reply:
 class Traffic(Protocol):
     """Some days of flights, in the order in which they are asked for.
 
-    `asked` has a row per flight: its features as the offline join gives them, its label and its
+    `flights` has a row per flight: its features as the offline join gives them, its label and its
     `name`; `at` is each flight's T in minutes since EPOCH.
     """
 
     @property
-    def asked(self) -> pd.DataFrame:
+    def flights(self) -> pd.DataFrame:
         """The flights."""
 
     @property

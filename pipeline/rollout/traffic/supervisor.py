@@ -24,13 +24,13 @@ from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Process, Supervisor
 from pipeline.shared.watcher import hold
 
-KEPT = Path("state/rollout/kept")
+SERVER_STATE = Path("state/rollout/kept")
 """What the keeper and Envoy read and write while they live."""
 LEASE_SECONDS = 30.0
 """How long the keeper goes on without a sign of life: a controller is back within ten."""
 APP, SERVER = "pipeline.serve.app", "pipeline.serve.server:serve"
 """Another stage, so it is named and not imported; started as a program of its own."""
-CHILDREN, WANTED = "children", "wanted.json"
+CHILDREN, SPEC = "children", "wanted.json"
 FORKS = sys.platform == "linux"
 """Whether servers are copies of the keeper, which share what it has loaded, or new processes."""
 _PAUSE_SECONDS = 0.05
@@ -45,7 +45,7 @@ class Server(Record):
     wrapper: str = ""
 
 
-class Wanted(Record):
+class ServerSpec(Record):
     """Everything that is to run; `project` is the online store's that the servers read.
 
     `log_url` is where they log, if not where the config says. The keys are this rollout's alone,
@@ -67,17 +67,17 @@ class Wanted(Record):
         return envoy.Ports(self.users, self.callers, self.admin, servers)
 
 
-def read_wanted(folder: Path) -> Wanted:
+def read_spec(folder: Path) -> ServerSpec:
     """What a folder asks for: a file, since others on this machine can read a command's words."""
-    return Wanted.model_validate_json((folder / WANTED).read_bytes())
+    return ServerSpec.model_validate_json((folder / SPEC).read_bytes())
 
 
 @dataclass
-class Kept:
+class Child:
     """A child: its process, what it was started for, and how often it had to be."""
 
     process: Process
-    told: str
+    spec: str
     starts: int = 1
 
     @property
@@ -87,26 +87,26 @@ class Kept:
 
 
 @dataclass
-class Keeper:
+class ServerSupervisor:
     """What runs, by name: an arm or "envoy"."""
 
     folder: Path
     children: Supervisor
     lock: int
     """A descriptor that a copy of the keeper may not hold on to."""
-    running: dict[str, Kept] = field(default_factory=dict)
+    running: dict[str, Child] = field(default_factory=dict)
 
-    def reconcile(self, wanted: Wanted) -> None:
+    def reconcile(self, wanted: ServerSpec) -> None:
         """Stop what is not wanted as it is, start what is missing or has died, and say so."""
         edge = wanted.keys.edge
         asked = {name: edge + server.model_dump_json() for name, server in wanted.servers.items()}
         asked["envoy"] = f"{wanted.users} {wanted.callers} {wanted.admin}"
         before = self._status()
-        for name in [name for name, kept in self.running.items() if asked.get(name) != kept.told]:
+        for name in [name for name, kept in self.running.items() if asked.get(name) != kept.spec]:
             self._stop([name])
-        for name, told in asked.items():
+        for name, spec in asked.items():
             if name not in self.running:
-                self.running[name] = Kept(self._start(name, wanted), told)
+                self.running[name] = Child(self._start(name, wanted), spec)
             elif not (kept := self.running[name]).pid:
                 kept.process, kept.starts = self._start(name, wanted), kept.starts + 1
         if self._status() != before or not (self.folder / "status.json").is_file():
@@ -126,7 +126,7 @@ class Keeper:
     def _status(self) -> dict[str, dict[str, int]]:
         return {name: {"pid": k.pid, "starts": k.starts} for name, k in self.running.items()}
 
-    def _start(self, name: str, wanted: Wanted) -> Process:
+    def _start(self, name: str, wanted: ServerSpec) -> Process:
         log = self.folder / f"{name}.log"
         if name == "envoy":
             return self.children.start(name, envoy.command(self.folder), log)
@@ -135,7 +135,7 @@ class Keeper:
         command = [sys.executable, "-m", "pipeline.rollout.traffic.supervisor", "--serve", name]
         return self.children.start(name, [*command, str(self.folder)], log)
 
-    def _serve(self, name: str, wanted: Wanted) -> None:
+    def _serve(self, name: str, wanted: ServerSpec) -> None:
         os.close(self.lock)
         _serve(name, wanted)
 
@@ -155,9 +155,9 @@ def load() -> None:
     online_store.load()
 
 
-def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
-    """Be the keeper of a folder until told to end or left alone; 3 if there is one already."""
-    with _only_one(folder) as lock:
+def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = load) -> int:
+    """Be the keeper of a folder until spec to end or left alone; 3 if there is one already."""
+    with _single_instance(folder) as lock:
         if lock is None:
             return 3
         prepared()
@@ -165,14 +165,14 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda number, _: ended.append(number))
         with Supervisor(folder / CHILDREN) as children:
-            keeper, wanted = Keeper(folder, children, lock), folder / WANTED
+            keeper, wanted = ServerSupervisor(folder, children, lock), folder / SPEC
             readings = Readings(folder / READINGS)
             try:
-                for _ in _signs_of_life(folder):
+                for _ in _lease_renewals(folder):
                     if ended:
                         break
                     if wanted.is_file():
-                        keeper.reconcile(read_wanted(folder))
+                        keeper.reconcile(read_spec(folder))
                     readings.take(keeper.servers)
                     time.sleep(_PAUSE_SECONDS)
             finally:
@@ -181,7 +181,7 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[int | None]:
+def _single_instance(folder: Path) -> Iterator[int | None]:
     with hold(folder / "lock") as lock:
         if lock is not None:
             (folder / "pid").write_text(str(os.getpid()))
@@ -190,7 +190,7 @@ def _only_one(folder: Path) -> Iterator[int | None]:
             (folder / "pid").unlink(missing_ok=True)
 
 
-def _signs_of_life(folder: Path) -> Iterator[float]:
+def _lease_renewals(folder: Path) -> Iterator[float]:
     """One after the other, until none has been new for LEASE_SECONDS.
 
     What counts is that a sign is another than before, not what the clock says of either: a laptop
@@ -199,24 +199,24 @@ def _signs_of_life(folder: Path) -> Iterator[float]:
     seen, patience = 0.0, Patience(LEASE_SECONDS)
     while True:
         try:
-            told = (folder / "lease").stat().st_mtime
+            spec = (folder / "lease").stat().st_mtime
         except FileNotFoundError:
             return
-        if told != seen:
+        if spec != seen:
             patience.renew()
         elif patience.over():
             return
-        yield (seen := told)
+        yield (seen := spec)
 
 
-def _serve(arm: str, wanted: Wanted) -> None:
+def _serve(arm: str, wanted: ServerSpec) -> None:
     server = wanted.servers[arm]
     wrap = pkgutil.resolve_name(server.wrapper) if server.wrapper else lambda predictor: predictor
     serve = pkgutil.resolve_name(SERVER)
     serve(server.release, server.port, wanted.project, wanted.log_url, wrap, wanted.keys.edge)
 
 
-def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
+def status(folder: Path = SERVER_STATE) -> dict[str, dict[str, Any]]:
     """What the keeper keeps, by name: the process and how often it was started."""
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
         return dict(json.loads((folder / "status.json").read_bytes()))
@@ -225,6 +225,6 @@ def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        _serve(sys.argv[2], read_wanted(Path(sys.argv[3])))
+        _serve(sys.argv[2], read_spec(Path(sys.argv[3])))
         sys.exit(0)
-    sys.exit(keep(Path(sys.argv[1]) if sys.argv[1:] else KEPT))
+    sys.exit(supervise(Path(sys.argv[1]) if sys.argv[1:] else SERVER_STATE))

@@ -52,7 +52,7 @@ def test_without_prometheus_it_says_how_this_machine_installs_it(
 def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
     names = ["prometheus", "alertmanager", "exporter", "sink"]
     ports = dict(zip(names, free_ports(4), strict=True))
-    list(setting.watchers({name: name for name in names}, tmp_path, ports))
+    list(setting.monitoring_commands({name: name for name in names}, tmp_path, ports))
     for command in (
         [needs("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
         [needs("amtool"), "check-config", str(tmp_path / "alertmanager.yml")],
