@@ -224,7 +224,7 @@ def _first_champion(known: list[Entry]) -> StoryEvent:
     return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "first champion",
-        f"{move.champion.shown} passed the gate",
+        f"{move.champion.label} passed the gate",
         f"{EVALUATE}/verdict.html",
         "model-validation",
     )

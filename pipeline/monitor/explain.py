@@ -254,7 +254,7 @@ def _ledger(at: datetime) -> str:
     entry = ledger.entry_at(at)
     if entry is None:
         return "nothing served yet"
-    told = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving_shares(entry.move)]
+    told = [f"{side.label} {share / 100:g}%" for side, share in ledger.serving_shares(entry.move)]
     return f"{' and '.join(told)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 

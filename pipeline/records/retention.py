@@ -1,8 +1,7 @@
-"""How long answers are kept: what is older is removed, and a record of it stays.
+"""Retention of logged predictions: older rows are removed, and each removal leaves a record.
 
-The log's table refuses every deletion but this one, which says what it took: a gap in the log is
-explained, or somebody else made it. Age is told on the replay's clock: an answer is as old as the T
-that it was predicted at.
+The log refuses every deletion but this one, so a gap is explained by a record or somebody tampered
+with the log. Age is measured on the replay's clock, from the T of a prediction.
 """
 
 from collections.abc import Iterator
@@ -36,17 +35,17 @@ REMOVALS = sa.Table(
     sa.Column("at", sa.Integer, nullable=False),
     sqlite_autoincrement=True,
 )
-"""What was removed: how many answers, their ids, their T, and on whose limit: answers with T below
-`before`, at the replay's instant `at`; both in minutes since EPOCH."""
+"""One row a removal: the number of predictions, their ids and T, and the limit: T below `before`,
+removed at the replay's instant `at`; both in minutes since EPOCH."""
 _REMOVALS_APPEND_ONLY = no_changes("removals", "removals are only ever added")
 
 
 def prune(until: str | None = None) -> str:
-    """Remove the answers that are older than configs/serve.yaml allows; `until` is now.
+    """Remove predictions older than configs/serve.yaml allows; `until` replaces the present.
 
     Raises:
         DayUnknown: `until` is no instant.
-        RolloutRefused: a rollout that goes on needs some of them.
+        RolloutRefused: a rollout in progress needs some of them.
         StorageFailed: the log cannot be written.
     """
     config = load(ServeConfig)
@@ -54,20 +53,20 @@ def prune(until: str | None = None) -> str:
     now = pd.Timestamp(stands if until is None else rollout_ledger.parse_instant(until))
     limit = now - pd.Timedelta(days=config.log_days)
     _require_not_needed(limit)
-    told = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
+    rule = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
     removed = remove(config.log_url.get_secret_value(), _minute(limit), _minute(now))
     if removed is None:
-        return f"0 answers of before are in the log, answers are {told}"
+        return f"0 answers of before are in the log, answers are {rule}"
     first, last = (instant(int(removed[f"{end}_predict_at"])) for end in ("first", "last"))
     return (
         f"{removed['answers']:,} answers removed, {first:%Y-%m-%d %H:%M}Z to "
-        f"{last:%Y-%m-%d %H:%M}Z, ids {removed['first_id']} to {removed['last_id']}: {told}; "
+        f"{last:%Y-%m-%d %H:%M}Z, ids {removed['first_id']} to {removed['last_id']}: {rule}; "
         "recorded as a removal in the log"
     )
 
 
 def _require_not_needed(limit: pd.Timestamp) -> None:
-    """Refuse while a rollout goes on whose requests were predicted after `limit` would be."""
+    """Refuse if the evidence of a rollout in progress begins before `limit`."""
     known = rollout_ledger.entries()
     if not known or not rollout_ledger.is_unfinished(known[-1].move):
         return
@@ -84,10 +83,10 @@ def _require_not_needed(limit: pd.Timestamp) -> None:
 
 
 def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
-    """Remove what was predicted at a T before a minute; the record of it, None if there was none.
+    """Remove the predictions with a T before a minute; returns the record, None without any.
 
-    An answer without a T, whose features came in the request, goes with those that came after it.
-    All or nothing: who is killed on the way leaves everything as it was.
+    A prediction without a T, whose features came in the request, goes with the rows logged after
+    it. One transaction: a process that is killed leaves everything as it was.
     """
     if not exists(url):
         return None
@@ -99,9 +98,9 @@ def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
         if not record["answers"]:
             return None
         _delete(connection, sa.delete(TABLE).where(aged))
-        told = {**record, "before": before, "at": at}
-        connection.execute(sa.insert(REMOVALS), told)
-        return told
+        removal = {**record, "before": before, "at": at}
+        connection.execute(sa.insert(REMOVALS), removal)
+        return removal
 
 
 def _record(aged: Any) -> Any:
@@ -111,7 +110,7 @@ def _record(aged: Any) -> Any:
 
 
 def _delete(connection: sa.Connection, statement: Any) -> None:
-    """For an SQLite file its own refusal is lifted, within the transaction that restores it."""
+    """Delete rows; SQLite's trigger is dropped and restored within the same transaction."""
     if connection.dialect.name != "sqlite":
         connection.execute(statement)
         return
@@ -122,7 +121,7 @@ def _delete(connection: sa.Connection, statement: Any) -> None:
 
 @contextmanager
 def _exclusive_transaction(url: str) -> Iterator[sa.Connection]:
-    """A transaction in which nobody else writes to a file; servers wait, and lose nothing."""
+    """Open a transaction without other writers; servers wait, and lose nothing."""
     with open_engine(url) as engine, engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor left in free pages
@@ -138,7 +137,7 @@ def _exclusive_transaction(url: str) -> Iterator[sa.Connection]:
 
 
 def removals(url: str) -> pd.DataFrame:
-    """Every removal so far, the oldest first."""
+    """All removals so far, oldest first."""
     nothing = pd.DataFrame(columns=REMOVALS.c.keys())
     if not exists(url):
         return nothing

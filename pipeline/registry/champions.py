@@ -31,7 +31,7 @@ class Reign:
     @property
     def words(self) -> str:
         """As a message names it."""
-        return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
+        return f"{self.side.label} since {self.entry.move.event!r} (entry {self.entry.number})"
 
 
 def current(config: RegisterConfig) -> Version | None:

@@ -81,14 +81,14 @@ def _end(path: Path, links: list[Link]) -> str:
     """Who is champion at a ledger's end, and what the registry says came after it."""
     if path != rollout_ledger.LEDGER or not links:
         return ""
-    words = f", champion is {_champion(links).shown}"
+    words = f", champion is {_champion(links).label}"
     if (later := _later(links)) is None:
         return words
     return f"{words}; the registry knows of a later promotion, which is added: {later.by}"
 
 
 def _champion(links: list[Link]) -> Side:
-    return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
+    return rollout_ledger.champion(Move.model_validate_json(links[-1].text))
 
 
 def _held(config: RegisterConfig) -> Held:
@@ -106,7 +106,7 @@ def _later(links: list[Link]) -> Move | None:
     given = versions.approvals(version)[-1:] if version else []
     if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
         return None
-    last = Move.model_validate_json(links[-1].told)
+    last = Move.model_validate_json(links[-1].text)
     number = int(last.rollout.partition("-")[0])
     return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
         update={
@@ -147,7 +147,7 @@ def _lost(path: Path) -> Iterator[Finding]:
     yield Finding(
         path,
         "it is gone, and its copy with it",
-        f"{side.shown} was champion {told}: {why}",
+        f"{side.label} was champion {told}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
         partial(rollout_ledger.append, first),
     )

@@ -153,7 +153,7 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         yield Finding(
             Path(config.database),
             f"its alias champion is {f'version {alias}' if alias else 'not set'}",
-            f"the ledger says {side.shown} since entry {len(known)}, and it is registered",
+            f"the ledger says {side.label} since entry {len(known)}, and it is registered",
             "let the alias follow",
             lambda: champions.follow(config),
         )

@@ -1,7 +1,7 @@
-"""Blue-green: two full sets, one switch of everything at once, and the same switch back.
+"""Blue-green: two full sets of servers, one switch of all traffic, and the same switch back.
 
-Blue is the champion's set, green the challenger's. Requests in flight end where they began: the
-switch is shown with what was left to drain, under traffic that does not pause.
+Blue is the champion's set, green the challenger's. Requests in flight finish where they began: the
+switch reports how many were left to drain, under traffic that does not pause.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 
 WATCH_REQUESTS = 300
-"""Requests for which a set is watched before the first switch and after each."""
+"""Requests observed before the first switch and after each."""
 _FEW = 5
 _PATIENCE_SECONDS = 20.0
-"""For the next answer: a slow machine may take as long as it needs for all of them."""
+"""Patience for the next response: a slow machine may take as long as it needs for all."""
 
 
 def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool = False) -> str:
-    """Switch all traffic to the challenger's set, back, and to it again; or back for good.
+    """Switch all traffic to the challenger's set, back, and to it again, or back for good.
 
     Raises:
         RolledBack: green broke a limit; blue serves all.
-        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
     with hold_rollout():
         rollout, known = begin("bluegreen", injection, force)
@@ -46,19 +46,21 @@ def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool =
             blue = failing_batches(stage.replies)
             if not known:
                 stage.change("blue-green", _minute(stage), ALL_CHAMPION)
-            told = [_switch(stage, "switched", ALL_CHALLENGER, "champion", blue)]
-            told.append(_switch(stage, "switched back", ALL_CHAMPION, "challenger", blue))
-            told.append(_switch(stage, "switched", ALL_CHALLENGER, "champion", blue))
+            switches = [
+                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
+                _switch(stage, "switched back", ALL_CHAMPION, "challenger", blue),
+                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
+            ]
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
             return (
-                f"{rollout.title}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
+                f"{rollout.title}: {'; '.join(switches)}; {rollout.challenger.label} is champion; "
                 f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
             )
 
 
 @contextlib.contextmanager
 def _under_traffic(stage: Stage) -> Iterator[None]:
-    """Users ask in the background for as long as the block lasts."""
+    """Send users' requests in the background within the block."""
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(_send_traffic, stage, over)
@@ -66,7 +68,7 @@ def _under_traffic(stage: Stage) -> Iterator[None]:
             yield
         finally:
             over.set()
-        asking.result()  # whatever ended the traffic before its time is raised here
+        asking.result()  # raises the error that ended the traffic early, if any
 
 
 def _send_traffic(stage: Stage, over: threading.Event) -> None:
@@ -76,14 +78,17 @@ def _send_traffic(stage: Stage, over: threading.Event) -> None:
 
 
 def failing_batches(replies: list[Reply]) -> int:
-    """Batches of requests with a failure among them: what was asked at once shares its fate."""
+    """Count the batches with a failure: requests sent at once share their fate."""
     return len({place // CLIENTS for place, reply in enumerate(replies) if reply.failed})
 
 
 def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
-    """One switch under traffic: how long it took, what there was to drain, and how it went.
+    """Switch once under traffic; reports its duration and the requests that were left to drain.
 
-    `blue` are the batches that failed before the first switch, while blue served all.
+    `blue` is the number of batches that failed before the first switch, while blue served all.
+
+    Raises:
+        RolledBack: green failed in too many batches, or stopped responding.
     """
     before = len(stage.replies)
     took = stage.change(event, _minute(stage), shares, busy=left)
@@ -100,10 +105,10 @@ def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: i
     if "challenger" in shares and bad:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
-            f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
+            f"{stage.rollout.name}: green, {stage.rollout.challenger.label}, failed in {failed} "
             f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
-            f"at least {WATCH_REQUESTS} answers; blue serves all again after {1000 * back:.0f} ms -> "
-            f"{stage.rollout.folder}/; repair it, then `make bluegreen`"
+            f"at least {WATCH_REQUESTS} answers; blue serves all again after "
+            f"{1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then `make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
@@ -114,7 +119,7 @@ def _minute(stage: Stage) -> int:
 
 
 def _watch(stage: Stage, requests: int) -> int:
-    """Let so many more requests be answered; how many were when no further one came in time."""
+    """Wait for so many more responses; returns their number, less if none arrives in time."""
     before = seen = len(stage.replies)
     patience = Patience(_PATIENCE_SECONDS)
     while seen < before + requests and not patience.over():

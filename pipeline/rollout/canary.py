@@ -1,4 +1,7 @@
-"""The commands of a rollout; what they change, and on what evidence, is in the ledger."""
+"""The canary: the challenger serves a growing share of traffic, step by step, until it is decided.
+
+Every change of traffic, with the evidence for it, is in the ledger.
+"""
 
 from collections.abc import Iterator
 
@@ -30,7 +33,7 @@ from pipeline.rollout.traffic.source import Source
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
-"""The outcomes that take the challenger out, and what the ledger calls them."""
+"""The outcomes that end a canary for the champion, and their events in the ledger."""
 
 
 def canary(
@@ -40,16 +43,16 @@ def canary(
     draw: str = "",
     fast_track: bool = False,
 ) -> str:
-    """Let the challenger answer a growing share of the traffic, and decide by what is seen.
+    """Serve a growing share of the traffic from the challenger, and decide on the evidence.
 
-    `injection` is put into its server for a demonstration. One that was interrupted goes on where
-    it was. `draw` lets a replay assign the same flights again; without it the assignment is a new
-    draw. `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
+    `injection` is a fault in its server, for a demonstration. An interrupted canary resumes where
+    it stopped. With `draw` a replay assigns the same flights again; without it the assignment is a
+    new draw. `fast_track` uses the plan's shorter steps, for a refresh of last week's champion.
 
     Raises:
-        RolledBack: the challenger was worse than its control, or broke a limit.
-        NotPromoted: nothing against it was found, and not enough for it.
-        RolloutRefused: another rollout goes on, or this challenger was rolled back before.
+        RolledBack: the challenger was worse than the baseline, or broke a limit.
+        NotPromoted: no evidence against it, and not enough for it.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
     with hold_rollout():
         rollout, known = begin("canary", injection, force, draw, fast_track)
@@ -66,7 +69,7 @@ def canary(
 
 
 def _run_steps(course: Canary, minutes: Iterator[int]) -> str:
-    """Step by step until it is decided."""
+    """Run the steps until the canary is decided."""
     stage = course.stage
     for minute in minutes:
         if not course.analysis_is_due(minute):
@@ -92,18 +95,16 @@ def _run_steps(course: Canary, minutes: Iterator[int]) -> str:
 
 
 def _start(stage: Stage, minutes: Iterator[int]) -> Canary:
-    """Begin the first step, once enough is known of how fast the champion answers."""
+    """Start the first step, once the champion's latency is known well enough."""
     minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
     start = freeze_start(stage, stage.observations())
-    told = {"start": start.model_dump()}
-    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
-    return Canary(
-        stage, start, [(minute, 0)], analysed_at=minute, analysed_requests=len(stage.replies)
-    )
+    decision = {"start": start.model_dump()}
+    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=decision)
+    return Canary(stage, start, [(minute, 0)], [], minute, len(stage.replies))
 
 
 def _resume(stage: Stage, known: list[Entry]) -> Canary:
-    """Go on with a canary that was interrupted, with all its evidence; in its bake, if promoted."""
+    """Resume an interrupted canary with all its evidence; in its bake, if it was promoted."""
     moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
     start = Start.model_validate((moves[0].decision or {})["start"])
     steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
@@ -118,7 +119,7 @@ def _resume(stage: Stage, known: list[Entry]) -> Canary:
 
 
 def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
-    """Watch the new champion with the old one warm beside it; only a limit can end this."""
+    """Observe the new champion with the old one kept warm; only a broken limit ends the bake."""
     stage, plan = course.stage, course.stage.rollout.plan
     for minute in minutes:
         alive = stage.servers.starts("challenger") == 1
@@ -146,7 +147,7 @@ def _promotion(course: Canary) -> str:
     errors = decision.metric("errors")
     canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     return (
-        f"{stage.rollout.title}: {stage.rollout.challenger.shown} is champion, after "
+        f"{stage.rollout.title}: {stage.rollout.challenger.label} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
         f"{len(course.decisions)} looks; provisional until labels mature; users: "
         f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"
@@ -154,15 +155,15 @@ def _promotion(course: Canary) -> str:
 
 
 def _refusal(course: Canary, decision: Decision) -> PipelineError:
-    """What to say of a challenger that was taken out."""
+    """The refusal that ends a challenger's canary."""
     stage, (minute, shares, _) = course.stage, course.decisions[-1]
     canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     met = int((course.observations()["arm"] == "challenger").sum())
     words = (
-        f"{stage.rollout.name}: {stage.rollout.challenger.shown} at {when(minute)} with "
+        f"{stage.rollout.name}: {stage.rollout.challenger.label} at {when(minute)} with "
         f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "
         f"{'; '.join(decision.reasons)}; it met {met} of {len(stage.replies):,} requests, users "
-        f"saw {stage.failures} failures; {stage.rollout.champion.shown} serves all -> "
+        f"saw {stage.failures} failures; {stage.rollout.champion.label} serves all -> "
         f"{stage.rollout.folder}/; `make replay-decision` decides it again"
     )
     return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)

@@ -1,7 +1,7 @@
-"""Actuation: what a rollout does with traffic, step by step, on what the analysis says.
+"""The controller of a rollout: it applies the decisions of the analysis to the traffic.
 
-Traffic is the year's next flights. Every hour or so of theirs the analysis is asked; what it says
-is written down with its evidence, and only then is anything changed.
+Traffic is the year's next flights. About every simulated hour there is an interim analysis; its
+decision is written to the ledger with the evidence, and only then does anything change.
 """
 
 import contextlib
@@ -39,21 +39,21 @@ from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.processes import Patience
 
 COLD, BASELINE, BLOCKS = 100, 200, 8
-"""The champion's first requests meet what is still cold, and are left out; from the next ones the
-limit of a slow answer is frozen, as the median over blocks of each one's slowest. A stall slows all
-that wait together: a quantile over all of them once froze a limit seven times too high, and a
-challenger that took ten times as long passed."""
+"""The champion's first COLD requests meet cold caches and are left out; the next BASELINE ones
+freeze the limit of a slow response, as the median over BLOCKS of each block's slowest. A stall
+slows all requests that wait together: a quantile over all of them once froze a limit seven times
+too high, and a challenger that took ten times as long passed."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
 _FIRST_ANALYSIS = 6
-"""Requests of both arms."""
+"""Requests of both arms before the first interim analysis."""
 _ANALYSIS_MINUTES = 6 * 60
-"""A look at the least this often, in the traffic's time, however few requests there were."""
+"""The longest pause between interim analyses, in the traffic's time, however few requests came."""
 
 
 @dataclass
 class Stage:
-    """Everything that a rollout acts with; made by `staged`."""
+    """Servers, evidence, store and traffic of a rollout; `open_stage` creates it."""
 
     rollout: Rollout
     servers: Servers
@@ -65,13 +65,13 @@ class Stage:
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     flights_sent: int = 0
-    """Flights that were asked for, some of them several in one request."""
+    """One request may hold several flights."""
     mirrored: bool = False
     ledger_length: int = 0
     proxy_pid: int = 0
 
     def send(self) -> Iterator[int]:
-        """Send the traffic; the minute after each few requests."""
+        """Send the traffic; yields the simulated minute after each batch."""
         for minute, answers, flights in self.requests:
             self.replies += answers
             self.flights_sent += flights
@@ -79,13 +79,14 @@ class Stage:
             if self.mirrored:
                 self._until_copied()
             if any(reply.code == 0 for reply in answers):
-                self.servers.wait_until_ready()  # the door is gone: a day would pass before it is back
+                # The proxy is gone: a simulated day would pass before it is back.
+                self.servers.wait_until_ready()
             yield minute
 
     def _until_copied(self) -> None:
-        """Let copies be answered before time goes on: in a replay a minute lasts a millisecond.
+        """Wait for the mirrored copies: in a replay a minute lasts a millisecond.
 
-        A copy that is read after the store has moved on gets other features than its original.
+        A copy served after the store has moved on reads other features than its original.
         """
         patience = Patience(_COPIES_SECONDS)
         while envoy.in_flight(self.servers.spec.ports, "challenger") and not patience.over():
@@ -93,11 +94,15 @@ class Stage:
 
     @property
     def failures(self) -> int:
-        """How many users got no prediction."""
+        """The number of users' requests without a prediction."""
         return sum(reply.failed for reply in self.replies)
 
     def observations(self) -> pd.DataFrame:
-        """What was observed of everything that was sent."""
+        """The observations of all requests sent so far, one row each.
+
+        Raises:
+            ServersFailed: logs are incomplete though neither proxy nor supervisor died.
+        """
         try:
             self.evidence.wait_for(self.pending, self.mirrored)
         except ServersFailed:
@@ -110,7 +115,10 @@ class Stage:
         return self.evidence.observations()
 
     def _exclude_lost(self) -> bool:
-        """Whether some are left out: what a killed proxy or keeper left unwritten, of every arm."""
+        """Exclude requests whose log lines died with a killed proxy or supervisor, of every arm.
+
+        False if there are none, or if the proxy is still the same process.
+        """
         lacking = self.evidence.incomplete(self.pending)
         if not lacking or self.servers.wait_for_proxy() == self.proxy_pid:
             return False
@@ -120,12 +128,12 @@ class Stage:
     def change(
         self, event: str, minute: int, shares: dict[str, int], busy: str = "", **details: Any
     ) -> float:
-        """Write a transition down, then make it so; the seconds that the proxy took.
+        """Write a transition to the ledger, then apply it; returns the seconds the proxy took.
 
-        With `busy`, an arm, it is made so while that arm has requests to answer, if it ever has.
+        With `busy`, an arm, the change waits until that arm has requests in flight.
 
         Raises:
-            RolloutRefused: somebody else has ended the rollout meanwhile.
+            RolloutRefused: another command has ended the rollout meanwhile.
         """
         with hold_traffic() as mine:
             self.require_going_on(mine)
@@ -142,19 +150,20 @@ class Stage:
         return took
 
     def require_going_on(self, mine: bool = True) -> None:
-        """Nobody else has written down a transition since the last one of this rollout.
+        """Require that no other command has written a transition since this rollout's last one.
 
         Raises:
-            RolloutRefused: somebody has, or is about to.
+            RolloutRefused: another command has, or is about to.
         """
         known = rollout_ledger.entries()
         if mine and len(known) == self.ledger_length:
             return
         last = known[-1].move if known else None
-        told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
+        state = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
-            f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.ledger_length}; "
-            "1 transition more is refused; see `make rollout`, then begin another"
+            f"{state} (entry {len(known)}) while {self.rollout.name} stood at entry "
+            f"{self.ledger_length}; 1 transition more is refused; see `make rollout`, then begin "
+            "another"
         )
 
 
@@ -166,9 +175,9 @@ def open_stage(
     known: list[Entry],
     source: Source,
 ) -> Iterator[Stage]:
-    """Servers, proxy, store and traffic for so many days; all ended with the block.
+    """Open servers, proxy, store and traffic for so many days; the block's end stops them all.
 
-    Where the rollout goes on after an interruption, its requests are known and not sent again.
+    A rollout that resumes after an interruption does not send its known requests again.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     if not known:
@@ -191,11 +200,8 @@ def open_stage(
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
         store = enter(opened(config, serve, project=PROJECT, empty=not known))
-        servers = enter(
-            arm_servers.open_servers(
-                arms, route, wrappers={"challenger": rollout.injection.wrapper}
-            )
-        )
+        wrappers = {"challenger": rollout.injection.wrapper}
+        servers = enter(arm_servers.open_servers(arms, route, wrappers=wrappers))
         progress = enter(Progress(rollout.name))
         left = ahead.since(_flights_sent(evidence)) if known else ahead
         caller = servers.spec.callers, servers.spec.keys.caller
@@ -206,14 +212,14 @@ def open_stage(
 
 
 def _flights_sent(evidence: Evidence) -> int:
-    """How many flights were asked for before the interruption."""
+    """The number of flights sent before the interruption."""
     evidence.wait_for(set())
     observed = evidence.observations()
     return int((evidence.traffic.at <= observed["minute"].max()).sum()) if len(observed) else 0
 
 
 def expected_risks(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
-    """The risk of each flight by each side's release, from the offline join: what is right."""
+    """The risk of each flight by each side's release, from the offline join: the correct values."""
     found = {}
     for side in {rollout.champion.release, rollout.challenger.release}:
         found[side[:12]] = loaded(side).model.predict(traffic.flights)
@@ -221,13 +227,13 @@ def expected_risks(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
 
 
 def challenger_risks(rollout: Rollout, traffic: Traffic) -> np.ndarray:
-    """The risks that the challenger's server gives to flights, with what is injected into it."""
+    """The risks that the challenger's server gives to flights, with an injected fault if any."""
     return rollout.injection.risks(loaded(rollout.challenger.release), traffic.flights)
 
 
 @dataclass
 class Canary:
-    """A canary's course: its steps with the minute at which each began, and how it stands."""
+    """A canary in progress: its steps, each with the minute of its start, and its decisions."""
 
     stage: Stage
     start: Start
@@ -237,15 +243,15 @@ class Canary:
     analysed_requests: int = 0
     compared_requests: float = 0.0
     promoted: int | None = None
-    """The minute of its promotion, where it is taken up in its bake."""
+    """The minute of its promotion, if it resumes within its bake."""
 
     @property
     def step(self) -> int:
-        """The step that goes on."""
+        """The current step."""
         return self.steps[-1][1]
 
     def analysis_is_due(self, minute: int) -> bool:
-        """Whether it is time to look: enough new requests, enough time, or a server that died.
+        """Whether an interim analysis is due: enough new requests, enough time, or a dead server.
 
         Enough is a quarter more than before, up to the plan's number: gross faults show at once.
         """
@@ -255,16 +261,16 @@ class Canary:
         return enough or died or minute - self.analysed_at >= _ANALYSIS_MINUTES
 
     def _new(self) -> float:
-        """About how many requests both arms have got since the last look."""
+        """The approximate number of requests of both arms since the last analysis."""
         both = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
         return both * (len(self.stage.replies) - self.analysed_requests)
 
     def observations(self) -> pd.DataFrame:
-        """What was observed since the first step began, each request with its step."""
+        """The requests since the first step began, each with its step."""
         return with_steps(self.stage.observations(), self.steps)
 
     def at(self, minute: int) -> Position:
-        """How far the canary is."""
+        """The canary's position: step, days, and whether the challenger lives."""
         return Position(
             step=self.step,
             days=(minute - self.steps[0][0]) / DAY,
@@ -273,7 +279,7 @@ class Canary:
         )
 
     def analyse(self, minute: int) -> tuple[Decision, pd.DataFrame]:
-        """Ask the analysis."""
+        """Run an interim analysis; returns its decision and the requests it rests on."""
         observed = self.observations()
         decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
         self.compared_requests += self._new()
@@ -285,20 +291,20 @@ class Canary:
 
 
 def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
-    """Who gets how much at a step: the control as much as the challenger."""
+    """The shares at a step: the baseline ("control") gets as much as the challenger."""
     weight = rollout.plan.canary.steps[step].set_weight * WHOLE // 100
     return {"challenger": weight, "champion": WHOLE - 2 * weight, "control": weight}
 
 
 def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
-    """What a canary compares with, from the champion's requests so far.
+    """Freeze the reference of a canary, from the champion's requests so far.
 
     Raises:
-        ServersFailed: the champion itself does not answer: nothing can be compared with it.
+        ServersFailed: the champion itself fails, so nothing can be compared with it.
     """
     if failed := int((observed["code"] != 200).sum()):
         raise ServersFailed(
-            f"{stage.rollout.champion.shown} failed {failed} of {len(observed)} requests before "
+            f"{stage.rollout.champion.label} failed {failed} of {len(observed)} requests before "
             f"the canary began, 0 are allowed; see {stage.servers.folder}/champion.log"
         )
     rollout = stage.rollout
@@ -312,5 +318,5 @@ def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
 
 
 def slow_limit(seconds: np.ndarray) -> float:
-    """What three in a hundred answers take longer than, whatever one stall did to some."""
+    """The seconds that about 3% of responses exceed, robust against a stall of some of them."""
     return float(np.median([block.max() for block in np.array_split(seconds, BLOCKS)]))

@@ -1,4 +1,4 @@
-"""What a person sees while a rollout goes on: a line each look, a table where there is a screen."""
+"""The progress display of a rollout: a live table on a terminal, a line an analysis elsewhere."""
 
 import sys
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Progress:
     _said: list[str] = field(default_factory=list)
 
     def __enter__(self) -> "Progress":
-        """Begin to draw."""
+        """Start the live table, on a terminal only."""
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -28,19 +28,19 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What was drawn last stays."""
+        """Stop updating; the last table stays on the screen."""
         if self._live is not None:
             self._live.stop()
 
     def say(self, words: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         if self._live is not None:
             self._live.console.print(words, highlight=False)
         else:
             sys.stderr.write(f"{self.title}: {words}\n")
 
     def show(self, when: str, shares: dict[str, int], decision: Decision) -> None:
-        """The weights, each metric with its numbers and interval, and what was decided."""
+        """Show the weights, each metric with its numbers and interval, and the decision."""
         if self._live is not None:
             self._live.update(_table(self.title, when, shares, decision), refresh=True)
         elif (line := summary_line(when, shares, decision)) not in self._said:
@@ -49,7 +49,7 @@ class Progress:
 
 
 def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
-    """A look in a line: the weights, how many were seen, the nearest alarm, the outcome."""
+    """An analysis in one line: weights, number of requests, nearest alarm, outcome."""
     nearest = min((m for m in decision.metrics if m.p is not None and m.alpha), key=_distance)
     seen = nearest.challenger.of
     return (
@@ -59,12 +59,12 @@ def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
 
 
 def when(minute: int) -> str:
-    """An instant of the traffic, for people."""
+    """Format an instant of the traffic."""
     return f"{instant(minute):%m-%d %H:%M}Z"
 
 
 def weights(shares: dict[str, int]) -> str:
-    """Shares in percent: "challenger 5 champion 90 control 5"."""
+    """Format shares in percent: "challenger 5 champion 90 control 5"."""
     return " ".join(f"{arm} {shares.get(arm, 0) / 100:g}" for arm in ARMS if shares.get(arm))
 
 

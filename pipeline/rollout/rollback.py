@@ -1,7 +1,7 @@
-"""Back to the version before: from any state, by one command, checked before and after.
+"""Rollback to the previous version: one command from any state, checked before and after.
 
 A release goes back as a whole: model, feature service and config are one record, so an older model
-is never fed by younger features. A version that does not load here is refused before the switch.
+never meets newer features. A version that does not load here is refused before the switch.
 """
 
 import contextlib
@@ -33,22 +33,22 @@ _PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Rollback:
-    """Who is taken out, and who serves instead."""
+    """The side to take out, and the target that serves instead."""
 
     target: Side
     out: Side
 
 
 def rollback(version: str = "") -> str:
-    """End what is going on, or take back the last promotion; doing it twice changes nothing.
+    """End the rollout in progress, or undo the last promotion; a second call changes nothing.
 
-    With a `version`, go back to that one, which served before: also after a canary that was ended.
+    With a `version`, go back to that one, which served before: also after a canary that has ended.
 
     Raises:
         RolloutRefused: there is nothing to go back to, or the version never served.
-        ReleaseRefused: the version before does not load, or does not answer as it did.
+        ReleaseRefused: the target does not load, or predicts something else than it did.
     """
-    with hold_traffic(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
+    with hold_traffic(_PATIENCE_SECONDS):  # goes on without the lock if it is not released in time
         return _roll_back(version)
 
 
@@ -59,13 +59,13 @@ def _roll_back(version: str) -> str:
         _require_over(known[-1].move)
         serves = rollout_ledger.main_side(known[-1].move)
         if serves.version == version:
-            return f"{serves.shown} serves all already: nothing to take back{_update_registry()}"
+            return f"{serves.label} serves all already: nothing to take back{_update_registry()}"
     back = _to_version(version, known) if version and known else _previous(known)
     if back is None:
         move = known[-1].move
-        if move.challenger is not None:  # whoever wrote it down may not have come any further
+        if move.challenger is not None:  # its writer may have died before the traffic changed
             _switch_traffic(Rollback(move.champion, move.challenger), move)
-        words = f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
+        words = f"{move.champion.label} serves all since {move.event!r}: nothing to take back"
         words += _update_registry()
         failed = {e.move.challenger for e in known if e.move.event in FAILED_EVENTS}
         out = {move.champion.version, *(side.version for side in failed if side and not side.fault)}
@@ -88,14 +88,14 @@ def _roll_back(version: str) -> str:
     switched = _switch_traffic(back, last)
     followed = _update_registry(champions.follow)
     return (
-        f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
-        f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
+        f"{back.target.label} with features {back.target.features[-12:]} serves all, "
+        f"{back.out.label} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
         f"{switched}; entry {len(known) + 1} of the ledger{followed}"
     )
 
 
 def _update_registry(how: Callable[[RegisterConfig], object] = champions.mend) -> str:
-    """Let the alias follow; a registry that is broken keeps no traffic from going back."""
+    """Update the registry's alias; a broken registry does not keep traffic from going back."""
     config = load(RegisterConfig)
     try:
         with contextlib.ExitStack() as until_over:
@@ -108,9 +108,9 @@ def _update_registry(how: Callable[[RegisterConfig], object] = champions.mend) -
 
 
 def _previous(known: list[Entry]) -> Rollback | None:
-    """Where a rollback leads from where the ledger stands; None where it has led already."""
+    """The rollback that the last move calls for; None if the champion serves already."""
     if not known:
-        champions.current(load(RegisterConfig))  # a ledger that was lost is no empty one
+        champions.current(load(RegisterConfig))  # refuses if the ledger was lost, not empty
         raise RolloutRefused(
             "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
         )
@@ -119,7 +119,7 @@ def _previous(known: list[Entry]) -> Rollback | None:
         return None
     if move.challenger is None:
         raise RolloutRefused(
-            f"{move.champion.shown} is the first of 1 champion(s): there is none to go back to; "
+            f"{move.champion.label} is the first of 1 champion(s): there is none to go back to; "
             "`make reproduce` rebuilds it, `make run` trains another"
         )
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
@@ -128,7 +128,7 @@ def _previous(known: list[Entry]) -> Rollback | None:
 
 
 def _require_over(last: Move) -> None:
-    """Refuse to name a version while a rollout goes on, which would go on with it."""
+    """Refuse a named version while a rollout is in progress, since that would continue."""
     if last.event in UNFINISHED:
         raise RolloutRefused(
             f"{last.rollout} is unfinished at {last.event!r}, and would go on: `make rollback` "
@@ -137,7 +137,7 @@ def _require_over(last: Move) -> None:
 
 
 def _to_version(version: str, known: list[Entry]) -> Rollback:
-    """The way to a version that was named."""
+    """The rollback to a named version."""
     served = _served_versions(known)
     if version not in served:
         raise RolloutRefused(
@@ -148,7 +148,7 @@ def _to_version(version: str, known: list[Entry]) -> Rollback:
 
 
 def _served_versions(known: list[Entry]) -> dict[str, Side]:
-    """Every version that once answered all the traffic, those that did last at the end."""
+    """All versions that ever served all traffic, the most recent last."""
     found: dict[str, Side] = {}
     for entry in known:
         for side, share in rollout_ledger.serving_shares(entry.move):
@@ -159,7 +159,7 @@ def _served_versions(known: list[Entry]) -> dict[str, Side]:
 
 
 def _switch_traffic(back: Rollback, last: Move) -> str:
-    """Change the traffic of whoever serves now; nothing to do where nobody does."""
+    """Switch the traffic of the running servers, if any; returns a phrase for the report."""
     if not servers.is_running() or not (SERVER_STATE / SPEC).is_file():
         return "; nothing serves now, so no traffic had to change"
     wanted = read_spec(SERVER_STATE)

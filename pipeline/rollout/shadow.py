@@ -1,8 +1,8 @@
-"""The shadow: the challenger gets a copy of every request and answers nobody.
+"""The shadow: the challenger gets a copy of every request, and no user gets its response.
 
-A day of traffic is mirrored through the proxy, which shows at once whether the challenger fails, is
-slow, or says something else. Its log loss takes weeks of labels: the days after the first are
-scored in a batch, from the offline join that the mirrored day was just held against.
+The proxy mirrors a day of traffic, which shows at once if the challenger fails, is slow or predicts
+something else. Its log loss takes weeks of labels: the days after the first are scored in a batch,
+from the offline join that the mirrored day was compared with.
 """
 
 import numpy as np
@@ -41,14 +41,14 @@ def shadow(
 ) -> str:
     """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
 
-    With `only_serving` the first day is all: for a refresh, whose loss the gate has just judged on
+    `only_serving` stops after the first day: for a refresh, whose loss the gate has just judged on
     newer days than a shadow could wait for.
 
     Raises:
-        RolledBack: it fails where the champion does not, answers otherwise than it should, or its
-            log loss is surely worse by more than the plan's margin.
+        RolledBack: it fails where the champion does not, predicts otherwise than its model, or its
+            log loss is significantly worse by more than the plan's margin.
         NotPromoted: four weeks show neither.
-        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
     with hold_rollout():
         rollout, known = begin("shadow", injection, force)
@@ -64,7 +64,7 @@ def shadow(
 
 
 def _mirror_day(stage: Stage) -> pd.DataFrame:
-    """The first day, live: each request as the champion answered it and as the challenger did."""
+    """Mirror the first day; returns each request with the champion's and challenger's response."""
     first = stage.evidence.traffic.at[0]
     for minute in stage.send():
         if minute - first >= DAY:
@@ -83,10 +83,10 @@ def _mirror_day(stage: Stage) -> pd.DataFrame:
 
 
 def copy_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
-    """The code of each copy's answer, which the proxy throws away and only counts.
+    """The HTTP code of each copy's response, which the proxy discards and only counts.
 
-    What was logged was answered. Of what was not, so many `failed`, as both did first of all; the
-    rest is missing evidence, NaN, since an answer may be lost on its way into the log.
+    A logged copy has 200. Of the others `failed` have 0, first those that the champion failed too;
+    the rest is missing evidence, NaN, since a response may be lost on its way into the log.
     """
     logged = pairs["challenger_risk"].notna().to_numpy()
     lacking = np.flatnonzero(~logged)
@@ -97,7 +97,7 @@ def copy_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
 
 
 def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
-    """One row a request, of a batch its first."""
+    """One row a request: the first of a batch."""
     return answers[answers["row"] == 0].drop_duplicates("request_id")
 
 
@@ -130,7 +130,7 @@ def _summary(compared: analysis.Comparison) -> str:
 
 
 def _count_mismatches(stage: Stage, pairs: pd.DataFrame) -> int:
-    """How many of the challenger's rows differ from what its model gives on the right rows."""
+    """Count the challenger's rows that differ from its model's risks on the offline features."""
     rollout = stage.rollout
     traffic, answers = stage.evidence.traffic, stage.evidence.predictions()
     risk = stage.evidence.expected_risks[rollout.challenger.release[:12]]
@@ -149,7 +149,7 @@ def _stop(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.Da
     stage.change("shadow failed", minute, ALL_CHAMPION)
     fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
     raise RolledBack(
-        f"{rollout.name}: {rollout.challenger.shown} on its first day: {fails}"
+        f"{rollout.name}: {rollout.challenger.label} on its first day: {fails}"
         f"{compared.failed_alone[1]} (p {compared.p_fails_more:.2g}, limit "
         f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
         f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
@@ -158,7 +158,7 @@ def _stop(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.Da
 
 
 def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
-    """Hold a challenger of which too many answers are neither logged nor known to have failed.
+    """Hold a challenger with too many responses that are neither logged nor known to have failed.
 
     Raises:
         NotPromoted: there are more than the plan allows.
@@ -170,25 +170,24 @@ def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
     stage.mirrored = False
     stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
     raise NotPromoted(
-        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.shown} did not "
+        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.label} did not "
         f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
         f"the evidence is missing; see {stage.servers.folder}/challenger.log, then `make shadow`"
     )
 
 
 def _conclude_serving(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
-    """It passes by what a day without labels can show.
+    """Pass the challenger on a day's requests, without labels.
 
     Raises:
-        NotPromoted: the day had too few requests to show it.
+        NotPromoted: the day had too few requests.
     """
     rollout, minute = stage.rollout, int(pairs["minute"].max())
     event = "shadow passed" if compared.enough else "shadow held"
     stage.mirrored = False
-    told = {"serving": compared.model_dump()}
-    stage.change(event, minute, ALL_CHAMPION, decision=told)
+    stage.change(event, minute, ALL_CHAMPION, decision={"serving": compared.model_dump()})
     words = (
-        f"{rollout.name}: {rollout.challenger.shown} answered {compared.both_answered:,} of "
+        f"{rollout.name}: {rollout.challenger.label} answered {compared.both_answered:,} of "
         f"{compared.pairs:,} mirrored requests as its model does, wanted are "
         f"{rollout.plan.shadow.min_pairs}; failed alone {compared.failed_alone[0]}"
     )
@@ -198,7 +197,7 @@ def _conclude_serving(stage: Stage, compared: analysis.Comparison, pairs: pd.Dat
 
 
 def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
-    """For each day how many flights, and by how much the challenger's mean log loss is worse."""
+    """For each day the number of flights and the challenger's excess mean log loss."""
     asked = traffic.flights
     labels = asked[LABEL].to_numpy()
     ours = log_loss(labels, challenger_risks(rollout, traffic))
@@ -211,7 +210,7 @@ def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
 
 
 def _is_refresh(rollout: Rollout) -> bool:
-    """A retrained model with the features of the champion; else it is a change, held to more."""
+    """Whether the challenger has the champion's features; else a stricter margin applies."""
     return rollout.champion.features == rollout.challenger.features
 
 
@@ -225,7 +224,7 @@ def _conclude(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
     )
     stage.change(event, minute, ALL_CHAMPION, **kept)
     words = (
-        f"{rollout.title}: {rollout.challenger.shown}, {last} days with labels, "
+        f"{rollout.title}: {rollout.challenger.label}, {last} days with labels, "
         f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
     )
     if event == "shadow failed":

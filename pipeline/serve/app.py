@@ -81,7 +81,7 @@ def _shown(metrics: Metrics, desk: Desk, log: Log, gate: Gate) -> None:
     metrics.shown("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
     metrics.shown("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
     metrics.shown("flight_log_written", "Answers in the log", lambda: log.written)
-    metrics.shown("flight_log_known", "Answers that were in the log", lambda: log.known)
+    metrics.shown("flight_log_known", "Answers that were in the log", lambda: log.duplicates)
     metrics.shown("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
     about = "Answers to strangers, which are counted and not logged"
     metrics.shown("flight_log_strangers", about, lambda: desk.strangers)

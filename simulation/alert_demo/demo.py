@@ -54,19 +54,21 @@ def _play(scene: Scene, fault: str) -> str:
     scene.until(lambda: name not in scene.states, f"{name} was active before any fault, and stayed")
     scene.say(f"fault injected: {fault}")
     began = time.monotonic()
-    mend = scene.broken(fault)
+    mend = scene.inject(fault)
     scene.until(lambda: scene.states.get(name) == "firing", f"{name} did not fire")
     fired = time.monotonic() - began
-    scene.until(lambda: scene.sink.told(name, "firing"), f"nobody was told of {name}")
+    scene.until(lambda: scene.sink.is_notified(name, "firing"), f"nobody was told of {name}")
     scene.report("with the fault")
     scene.say("repaired")
     began = time.monotonic()
     mend()
     scene.until(lambda: name not in scene.states, f"{name} did not end")
     ended = time.monotonic() - began
-    scene.until(lambda: scene.sink.told(name, "resolved"), f"nobody was told that {name} ended")
+    scene.until(
+        lambda: scene.sink.is_notified(name, "resolved"), f"nobody was told that {name} ended"
+    )
     return (
         f"{fault}: {name} fired {fired:.0f} s after the fault and ended {ended:.0f} s after the "
         f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was told of "
-        f"both; {scene.asked:,} requests"
+        f"both; {scene.requests_sent:,} requests"
     )

@@ -10,9 +10,9 @@ class Sink:
 
     def __init__(self, host: str, port: int):
         """It listens at once, and answers within its block."""
-        self._told: list[tuple[str, str, str]] = []
+        self._notifications: list[tuple[str, str, str]] = []
         self._read = 0
-        told = self._told
+        told = self._notifications
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -40,19 +40,21 @@ class Sink:
         self._server.server_close()
         self._thread.join()
 
-    def told(self, name: str, status: str) -> bool:
+    def is_notified(self, name: str, status: str) -> bool:
         """Whether somebody was told of an alert that it is "firing", or "resolved"."""
-        return any((alert, how) == (name, status) for _, alert, how in self._told)
+        return any((alert, how) == (name, status) for _, alert, how in self._notifications)
 
     def receiver(self, name: str) -> str:
         """Who was told of an alert."""
-        return next((receiver for receiver, alert, _ in self._told if alert == name), "nobody")
+        return next(
+            (receiver for receiver, alert, _ in self._notifications if alert == name), "nobody"
+        )
 
-    def news(self) -> list[str]:
+    def new_notifications(self) -> list[str]:
         """What was told since this was asked last, each thing once."""
-        found = list(dict.fromkeys(self._told[self._read :]))
-        known = set(self._told[: self._read])
-        self._read = len(self._told)
+        found = list(dict.fromkeys(self._notifications[self._read :]))
+        known = set(self._notifications[: self._read])
+        self._read = len(self._notifications)
         return [
             f"{who} is told: {name} {how}"
             for who, name, how in found

@@ -44,9 +44,9 @@ class Scene:
     children: Supervisor
     exporter: list[str]
     states: dict[str, str] = field(default_factory=dict)
-    asked: int = 0
+    requests_sent: int = 0
     began: float = field(default_factory=time.monotonic)
-    looked: "tuple[float, list[Sample]] | None" = None
+    last_report: "tuple[float, list[Sample]] | None" = None
 
     def say(self, words: str) -> None:
         """A line, with the seconds since the beginning."""
@@ -56,7 +56,7 @@ class Scene:
     def step(self) -> None:
         """A few requests at the scene's pace; then look at the alerts, and at who was told."""
         until = time.monotonic()
-        self.asked += (sent := next(self.requests))
+        self.requests_sent += (sent := next(self.requests))
         self._look()
         time.sleep(max(0.0, until + sent / _REQUESTS_A_SECOND - time.monotonic()))
 
@@ -76,14 +76,14 @@ class Scene:
         while not happened():
             if patience.over():
                 raise AlertSilent(
-                    f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.asked:,} requests; "
+                    f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.requests_sent:,} requests; "
                     f"active are: {self._active()}; see the rule in {rules.RULES}"
                 )
             self.step()
-        self._tell()
+        self._say_notifications()
 
-    def _tell(self) -> None:
-        for line in self.sink.news():
+    def _say_notifications(self) -> None:
+        for line in self.sink.new_notifications():
             self.say(line)
 
     def _active(self) -> str:
@@ -95,17 +95,17 @@ class Scene:
             if (now := found.get(name)) != self.states.get(name):
                 self.say(f"{name}: {now or 'over'}")
         self.states = found
-        self._tell()
+        self._say_notifications()
 
     def report(self, when: str) -> None:
         """The indicators since the last report."""
         now = (time.monotonic(), self._samples())
-        if self.looked is not None:
-            before, samples = self.looked
+        if self.last_report is not None:
+            before, samples = self.last_report
             looked = slo.Looked(samples, now[1], now[0] - before)
             found = slo.indicators(looked, load(MonitorConfig).slo, load(ServeConfig))
             self.say(f"the service, {when}\n{slo.table(found)}")
-        self.looked = now
+        self.last_report = now
 
     def _samples(self) -> "list[Sample]":
         from pipeline.shared.prometheus import samples
@@ -114,14 +114,14 @@ class Scene:
         pages = [loopback.get(self.ports[name], path) for name, path in paths.items()]
         return [sample for text in pages if text for sample in samples(text)]
 
-    def broken(self, fault: str) -> Callable[[], None]:
+    def inject(self, fault: str) -> Callable[[], None]:
         """Inject a fault; what repairs it."""
         if fault == "feed":
             self.feed.stopped = True
-            return self.feed.caught_up
+            return self.feed.catch_up
         if fault == "exporter":
             self.children.stop([EXPORTER])
-            return self.show
+            return self.start_exporter
         self._deploy(fault)
         return lambda: self._deploy("")
 
@@ -133,7 +133,7 @@ class Scene:
         changed = wanted.model_copy(update={"servers": servers})
         write_json(self.servers.folder / "wanted.json", changed.model_dump())
 
-    def show(self) -> None:
+    def start_exporter(self) -> None:
         """Start the exporter of what the monitoring job has found."""
         folder, code = self.children.folder, str(Path(pipeline.__file__).parents[1])
         log = folder / f"{EXPORTER}.log"
@@ -172,7 +172,7 @@ class Feed:
         if not self.stopped:
             self._store.complete(views, until)
 
-    def caught_up(self) -> None:
+    def catch_up(self) -> None:
         """Write what has waited, in its order, and go on."""
         for view, rows in self._waiting:
             self._store.write(view, rows)

@@ -75,7 +75,7 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
         sent = enter(contextlib.closing(_send(ahead, feed, servers)))
         exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
         ready = Scene(servers, feed, sent, sink, ports, children, exporter)
-        ready.show()
+        ready.start_exporter()
         _wait(ready)
         yield ready
 

@@ -72,7 +72,7 @@ def test_many_answers_are_written_once_each_in_their_order_and_counted(
     with open_log(url, 5_000) as log:
         log.add([answer(number) for number in range(1_737)])
         log.add([answer(number, risk=0.9) for number in range(1_700, 1_800)])
-    assert (log.written, log.known, log.dropped, log.failed) == (1_800, 37, 0, 0)
+    assert (log.written, log.duplicates, log.dropped, log.failed) == (1_800, 37, 0, 0)
     found = read_predictions(url)
     assert found["request_id"].tolist() == [f"r{number}" for number in range(1_800)]
     assert (found["risk"] == 0.25).sum() == 1_737
@@ -95,7 +95,7 @@ def test_no_log_has_no_answers(url):
 def test_an_answer_is_logged_once_however_often_it_is_given(url):
     with open_log(url, 10) as log:
         log.add([answer(1), answer(1, risk=0.9), answer(1, "control"), answer(1, row=1)])
-    assert (log.written, log.known, log.dropped) == (3, 1, 0)
+    assert (log.written, log.duplicates, log.dropped) == (3, 1, 0)
     assert read_predictions(url)["risk"].tolist() == [0.25] * 3
 
 

@@ -218,5 +218,5 @@ def test_an_instant_without_a_zone_is_none(text):
 def test_a_side_with_a_fault_is_another_challenger_and_says_so():
     faulty = NEW.model_copy(update={"fault": "slow"})
     assert faulty.name != NEW.name
-    assert faulty.shown == "version 2 (bbbbbbbb, with an injected fault: slow)"
-    assert NEW.shown == "version 2 (bbbbbbbb)"
+    assert faulty.label == "version 2 (bbbbbbbb, with an injected fault: slow)"
+    assert NEW.label == "version 2 (bbbbbbbb)"

@@ -1,8 +1,8 @@
-"""Go on, stop, or let a person look: what a canary's requests say, and nothing done about it.
+"""The decision of a canary: advance, promote, hold, pause or roll back, from its requests alone.
 
-A challenger is compared with a control of the same size at the same time, never with the champion's
-other traffic or with yesterday: hours differ by more than models. Evidence is followed through
-every request and kept over the steps, so that it does not matter how often anybody looks.
+A challenger is compared with a baseline ("control") of the same size at the same time, never with
+the champion's other traffic or with yesterday: hours differ by more than models. The evidence runs
+through every request and over all steps, so it stays valid at any number of interim analyses.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,10 @@ from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
 from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
 
-Answer = tuple[Outcome, list[str]]
-
 
 @dataclass(frozen=True)
 class Signals:
-    """All that an outcome follows from."""
+    """The inputs of an outcome: plan, position, requests, metrics and breakers."""
 
     plan: CanaryPlan
     at: Position
@@ -41,12 +39,12 @@ class Signals:
 
 
 def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position) -> Decision:
-    """What the canary's requests so far say, by a plan that was made before.
+    """Decide on the canary's requests so far, by a plan that was fixed before.
 
-    `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
-    code (HTTP, 0 without an answer), seconds, release (who answered), logged (whether the servers'
-    log has the answer), risk (NaN without one), missing, stale, parity (|served - recomputed|, of a
-    batch the farthest row's, NaN where not compared), and the columns of the plan's slices.
+    `observed` has a row per request at the edge: flight, arm, step, at (its start in seconds), code
+    (HTTP, 0 without a response), seconds, release (the one that responded), logged (whether the
+    servers' log has the prediction), risk (NaN without one), missing, stale, parity (|served -
+    recomputed|, of a batch the largest, NaN if not compared), and the columns of the plan's slices.
     """
     canary = plan.canary
     requests = compared_requests(observed, start, canary)
@@ -68,9 +66,10 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Positi
 def decide_bake(
     plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position
 ) -> Decision:
-    """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
+    """Decide whether a new champion breaks a limit during its bake, where no baseline is left.
 
-    Strangers are still answered by the old one: what they ask for costs the new one nothing.
+    The old champion, kept warm, still serves strangers, so their requests cannot count against the
+    new one.
     """
     canary = plan.canary
     breakers = _breakers(compared_requests(observed, start, canary), canary, at.alive)
@@ -99,7 +98,7 @@ def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int
 
 
 def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Breaker]:
-    """The limits that need no sample size, on the challenger's requests alone."""
+    """The circuit breakers: limits without a minimum sample size, on the challenger's requests."""
     rule, mine = canary.breakers, requests.is_challenger
     failed = np.cumsum(
         np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
@@ -134,8 +133,8 @@ def _breaker(name: str, found: int, allowed: int) -> Breaker:
     return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
 
 
-def _outcome(signals: Signals) -> Answer:
-    """The first that applies: stopping comes before all, and doubt before going on."""
+def _outcome(signals: Signals) -> tuple[Outcome, list[str]]:
+    """The first outcome that applies: rollback comes first, and doubt before advancing."""
     if tripped := [breaker for breaker in signals.breakers if breaker.tripped]:
         return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
     if flaws := _flaws(signals):
@@ -143,20 +142,21 @@ def _outcome(signals: Signals) -> Answer:
     if alarmed := [metric for metric in signals.metrics if metric.alarmed]:
         uneven = all(metric.name == "sample_ratio" for metric in alarmed)
         return "pause" if uneven else "rollback", [_alarm(metric) for metric in alarmed]
-    lacking, last = _missing_evidence(signals), signals.at.step == len(signals.plan.steps) - 1
+    plan, at, lacking = signals.plan, signals.at, _missing_evidence(signals)
+    last = at.step == len(plan.steps) - 1
     if last and not lacking:
         return "promote", ["no alarm in any step, and every step had its requests and days"]
-    if signals.at.days >= signals.plan.max_days:
-        over = f"{signals.at.days:g} days of at most {signals.plan.max_days:g} in step {signals.at.step}"
+    if at.days >= plan.max_days:
+        over = f"{at.days:g} days of at most {plan.max_days:g} in step {at.step}"
         return "inconclusive", [over, *lacking]
     if lacking:
         return "hold", lacking
-    to = signals.plan.steps[signals.at.step + 1].set_weight
+    to = plan.steps[at.step + 1].set_weight
     return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
 
 
 def _flaws(signals: Signals) -> list[str]:
-    """Why the arms can't be compared at all, whatever they show."""
+    """The reasons why the arms cannot be compared at all."""
     found, run = [], _longest_run(signals.requests.is_challenger)
     if run > signals.plan.max_run:
         found.append(
@@ -169,7 +169,7 @@ def _flaws(signals: Signals) -> list[str]:
 
 
 def _unlogged(signals: Signals) -> list[str]:
-    """Arms whose answers the servers' log lacks too often: what was answered is not known."""
+    """The arms with too many responses that the servers' log lacks: their evidence is missing."""
     requests, rule, found = signals.requests, signals.plan.unlogged, []
     for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
         answered = mine & requests.is_answered
@@ -188,7 +188,7 @@ def _longest_run(arm: np.ndarray) -> int:
 
 
 def _missing_evidence(signals: Signals) -> list[str]:
-    """What the step still lacks: requests, days, what a required metric has not seen."""
+    """The evidence that the step still lacks: requests, days, samples of a required metric."""
     at, requests, step = signals.at, signals.requests, signals.plan.steps[signals.at.step]
     here, needed = requests.step == at.step, step.min_requests
     smaller = min(requests.per_arm(here))
@@ -214,9 +214,9 @@ def _missing_evidence(signals: Signals) -> list[str]:
 def _alarm(metric: Metric) -> str:
     challenger, control = _format_arm(metric.challenger), _format_arm(metric.control)
     ours, theirs = metric.events or (0, 0)
-    told = f" ({ours} and {theirs} events)" if metric.events else ""
+    events = f" ({ours} and {theirs} events)" if metric.events else ""
     return (
-        f"{metric.name}: challenger {challenger}, control {control}{told}; "
+        f"{metric.name}: challenger {challenger}, control {control}{events}; "
         f"p {metric.p:.2g}, alpha {metric.alpha:g}"
     )
 

@@ -1,4 +1,4 @@
-"""What each request says about its arm, and each guardrail's evidence over all of them in order."""
+"""Guardrails: the evidence per metric over the requests of challenger and baseline."""
 
 from dataclasses import dataclass, field
 
@@ -21,18 +21,18 @@ from pipeline.rollout.traffic.resources import COLUMNS
 from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
 ARMS = ("challenger", "control")
-"""Who is compared; testers, and the champion's other traffic, are nobody's arm."""
+"""The compared arms, the baseline under its stored name; testers and other traffic are in none."""
 RATES = tuple(Guardrails.model_fields)
 
 
 @dataclass(frozen=True)
 class Requests:
-    """The compared requests in the order of their beginning, one a flight, as arrays.
+    """The compared requests in the order of their start, one a flight, as arrays.
 
-    `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
-    `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
-    answer. An answer that is not `is_logged` is missing evidence, whatever it was. `resources` are
-    what its server took of the machine by its end, where that was read.
+    `start` and `end` are instants in seconds (equal where the duration is unknown); for each rate
+    `bad` marks the bad requests and `known` those it was measured for; `risk` is NaN without a
+    prediction. A response that is not `is_logged` is missing evidence. `resources` are the server's
+    use of the machine by the request's end, where it was read.
     """
 
     is_challenger: np.ndarray
@@ -50,15 +50,15 @@ class Requests:
     resources: dict[str, np.ndarray] = field(default_factory=dict)
 
     def per_arm(self, which: np.ndarray) -> tuple[int, int]:
-        """How many of some requests are the challenger's, and the control's."""
+        """Count the challenger's and the baseline's among some requests."""
         ours = int(np.count_nonzero(which & self.is_challenger))
         return ours, int(np.count_nonzero(which)) - ours
 
 
 def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
-    """The requests that count: of the two arms, the first of each flight.
+    """Select the requests to compare: of the two arms, the first of each flight.
 
-    A retry is the same flight once more: counted twice, one bad flight would be two events.
+    A retry repeats the same flight: counted twice, one bad flight would be two events.
     """
     mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
     rows = mine[~mine["flight"].duplicated()]
@@ -86,7 +86,7 @@ def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) ->
 
 
 def _is_logged(rows: pd.DataFrame) -> np.ndarray:
-    """Which requests have an answer in the servers' log; evidence of before did not say."""
+    """Whether each request is in the servers' log; older evidence lacks the column."""
     if "logged" not in rows:
         return np.ones(len(rows), dtype=bool)
     return rows["logged"].to_numpy(dtype=bool)
@@ -95,7 +95,7 @@ def _is_logged(rows: pd.DataFrame) -> np.ndarray:
 def _rates(
     rows: pd.DataFrame, is_challenger: np.ndarray, answered: np.ndarray, start: Start
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """For each rate, who is bad, and of whom that is known."""
+    """Per guardrail, the bad requests and the measured ones."""
     seconds = rows["seconds"].to_numpy(dtype="float64")
     timed = ~np.isnan(seconds)
     expected = np.where(is_challenger, start.challenger, start.control)
@@ -103,7 +103,7 @@ def _rates(
     flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _is_logged(rows)
     bad = {
         "errors": ~answered,
-        # A request without a time was not seen to be fast.
+        # A request without a measured time does not count as fast.
         "slow": ~(seconds <= start.slow_seconds),
         **{name: answered & flag.isin([True]).to_numpy() for name, flag in flags.items()},
         "fallback": answered & other,
@@ -118,7 +118,7 @@ def _rates(
 
 
 def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
-    """A rate's evidence: of the events, were more the challenger's than its share?"""
+    """A rate's evidence: whether more of the events are the challenger's than its share."""
     bad, known = requests.bad[name], requests.known[name]
     found = events(
         bad,
@@ -152,7 +152,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
 
 
 def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> Metric:
-    """Whether the arms got equal parts of the requests; if not, they differ by more than models."""
+    """Whether both arms got equal parts of the requests; if not, more than the model differs."""
     rule, everyone = plan.sample_ratio, np.ones(len(requests.step), dtype=bool)
     ours = np.cumsum(requests.is_challenger)
     log_e = log_e_ratio(ours, np.cumsum(~requests.is_challenger), rule.concentration)
@@ -218,9 +218,9 @@ def _metric(
     *,
     seen: int,
     least: int,
-    **told: object,
+    **fields: object,
 ) -> Metric:
-    """A metric with its p and its alarm; `rows` are the requests after which `log_e` stands."""
+    """A metric with its p and its alarm; `rows` are the requests behind each value of `log_e`."""
     first = first_alarm(log_e, alpha) if alpha else None
     until = None if first is None else int(requests.is_challenger[: rows[first] + 1].sum())
     return Metric.model_validate(
@@ -232,13 +232,13 @@ def _metric(
             "alarmed_at": until,
             "seen": seen,
             "enough": seen >= least,
-            **told,
+            **fields,
         }
     )
 
 
 def slices(requests: Requests) -> list[SliceRates]:
-    """Bad requests of each arm in each group of flights: to look at, never to decide by."""
+    """Bad requests of each arm in each slice of flights: reported, never decisive."""
     found = []
     for column, groups in requests.groups.items():
         names, number = np.unique(groups.astype(str), return_inverse=True)

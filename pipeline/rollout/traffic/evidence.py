@@ -1,11 +1,11 @@
-"""What users got and who gave it: Envoy's line of each request beside the server's own log.
+"""The evidence of a rollout: Envoy's access log joined with the servers' request log.
 
 The edge knows the arm, the code and the time; the server knows the features and the risk. Both
-carry the request's id. Each answer is held against one that is computed again, from the offline
-join and the release's model: the same flight must get the same risk.
+carry the request's id. Each served risk is compared with a recomputed one, from the offline join
+and the release's model: the same flight must get the same risk.
 
-An answer without a row in the servers' log is missing evidence: it is counted, and is neither a
-risk that is none nor a failure.
+A response without a row in the servers' log is missing evidence: it is counted, neither as an
+invalid risk nor as a failure.
 """
 
 import contextlib
@@ -32,14 +32,14 @@ from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 
 HUNG_UP = "DC"
-"""Envoy's flag of a request whose user left before there was an answer."""
+"""Envoy's flag of a request whose user disconnected before the response."""
 BANDS = (0, 9, 13, 17, 21)
-"""The hours at which a band of the day begins."""
+"""The hours at which the bands of the day begin."""
 _PATIENCE_SECONDS = 5.0
 
 
 class Row(NamedTuple):
-    """What the servers' log holds of one row of a request."""
+    """One row of a request in the servers' log."""
 
     flight: str | None
     risk: float
@@ -48,11 +48,11 @@ class Row(NamedTuple):
 
 @dataclass
 class Evidence:
-    """The requests of a rollout so far; `observations()` is what an analysis takes.
+    """The requests of a rollout so far; `observations()` is the input of an analysis.
 
-    `expected_risks` holds, by release (its first 12 digits), the risk of each flight of `traffic`. Who
-    hung up within the first `known_bytes` of the proxy's log was a controller that was killed, not
-    a user: that is nobody's failure.
+    `expected_risks` holds, by release (its first 12 digits), the risk of each flight of `traffic`.
+    A disconnect within the first `known_bytes` of the proxy's log came from a killed controller,
+    not from a user, and counts as no failure.
     """
 
     traffic: Traffic
@@ -75,7 +75,7 @@ class Evidence:
     _readings_bytes: int = 0
 
     def wait_for(self, request_ids: set[str], mirrored: bool = False) -> None:
-        """Read on until both logs know these requests; what never comes is taken as not answered.
+        """Read until both logs hold these requests, or patience ends: predictions may be lost.
 
         Raises:
             ServersFailed: the proxy's own log lacks some.
@@ -98,12 +98,12 @@ class Evidence:
             )
 
     def incomplete(self, request_ids: set[str]) -> set[str]:
-        """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
+        """The requests that the proxy's log lacks, or that succeeded and the servers' log lacks."""
         fine = {i for i in request_ids if self._codes.get(i) == 200}
         return (request_ids - self._codes.keys()) | (fine - self._logged)
 
     def exclude(self, request_ids: set[str]) -> None:
-        """Leave requests out: what was logged of them died with who should have written it."""
+        """Exclude requests whose log lines died with the process that should have written them."""
         self._excluded |= request_ids
 
     def _read(self) -> None:
@@ -123,16 +123,14 @@ class Evidence:
         new = read_predictions(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
-            new = new[
-                new["arm"].isin([*KNOWN_ARMS, SHADOW])
-            ]  # of strangers there may be any number
+            new = new[new["arm"].isin([*KNOWN_ARMS, SHADOW])]  # strangers may be any number
         if len(new):
             self._answers.append(new)
             self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
             self._take(new[new["arm"].isin(KNOWN_ARMS)])
 
     def _read_readings(self) -> None:
-        """Add what the keeper has read since; half a line is left until it is whole."""
+        """Add the supervisor's new readings; an incomplete line waits until it is complete."""
         if self.readings is None or not self.readings.is_file():
             return
         with self.readings.open("rb") as stream:
@@ -145,16 +143,16 @@ class Evidence:
             self._readings_table = pd.concat(parts) if parts else self._readings_table
 
     def _take(self, mine: pd.DataFrame) -> None:
-        """Rows that known callers were answered; of two for one row, the first."""
+        """Index the rows of known callers; of two for one row the first counts."""
         columns = ["request_id", "release", "row", "flight", "risk", "flags"]
         for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
             self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
         self._logged |= set(mine["request_id"])
 
     def observations(self) -> pd.DataFrame:
-        """A row per request at the edge, in order, with what was answered and what it should be.
+        """A row per request at the edge, in order, with its prediction and the recomputed one.
 
-        A request is judged once, as soon as its answer is known: looks are many, requests more.
+        Each request is joined once, when its prediction is known: analyses and requests are many.
         """
         complete = [row["code"] != 200 or bool(self._rows_of(row)) for row in self._edge]
         if any(complete):
@@ -167,13 +165,13 @@ class Evidence:
         return frame.sort_index().reset_index(drop=True)
 
     def predictions(self) -> pd.DataFrame:
-        """What the servers logged, the shadow's answers too."""
+        """The predictions in the servers' log, the shadow's included."""
         columns = ["request_id", "arm", "release", "risk", "flags", "seconds"]
         return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
 
     @cached_property
     def _flights(self) -> pd.DataFrame:
-        """By a flight's name: its place, minute and slices."""
+        """Place, minute and slices of each flight, by name."""
         asked = self.traffic.flights
         band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1
         return pd.DataFrame(
@@ -187,12 +185,12 @@ class Evidence:
         )
 
     def _rows_of(self, line: Mapping[str, Any]) -> list[Row]:
-        """The rows of a request, in order, as the release logged them that answered it."""
+        """The rows of a request, in order, as logged by the release that served it."""
         found = self._rows.get((line["request_id"], line["release"] or ""), {})
         return [found[row] for row in sorted(found)]
 
     def _judge(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
-        """Requests in which a known flight is named; of a batch, the worst row speaks for all."""
+        """The requests for a known flight, joined; a batch is represented by its worst row."""
         frame = pd.DataFrame(edge).set_index("number")
         rows = [self._rows_of(line) for line in edge]
         flags = [[orjson.loads(r.flags) for r in of if r.flags] for of in rows]
@@ -214,10 +212,10 @@ class Evidence:
         return found.assign(day=day, **self._resources(found))
 
     def _parity(self, line: Mapping[str, Any], rows: list[Row]) -> float:
-        """How far a request's risks are from the recomputed ones of the release that answered.
+        """The largest difference between a request's risks and its release's recomputed ones.
 
-        The first row has to be the flight that the caller named; of the rows, the farthest counts.
-        NaN where nothing can be compared.
+        Infinite if the first row is another flight than the caller named; NaN if nothing can be
+        compared.
         """
         right = self.expected_risks.get(line["release"] or "")
         if right is None or not rows:
@@ -233,7 +231,7 @@ class Evidence:
         return {name: place for place, name in enumerate(self.traffic.flights["name"])}
 
     def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-        """What each request's server took of the machine by its end, where the keeper reads it."""
+        """Each request's server's use of the machine by its end, if the supervisor reads it."""
         return {} if self.readings is None else join(frame, self._readings_table)
 
 
@@ -243,7 +241,7 @@ def _batch_risk(risks: list[float]) -> float:
 
 
 def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:
-    """The requests with the step in which each came; `steps` are (first minute, number)."""
+    """The requests with their steps; `steps` are (first minute, number)."""
     begun = np.array([minute for minute, _ in steps])
     number = np.array([number for _, number in steps])
     place = np.searchsorted(begun, observed["minute"].to_numpy(), "right") - 1

@@ -1,4 +1,4 @@
-"""What serves while a rollout goes on: a keeper with servers and Envoy, found again or started."""
+"""The servers of a rollout: a supervisor with servers and Envoy, found again or started."""
 
 import contextlib
 import os
@@ -31,43 +31,52 @@ _READY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Servers:
-    """Servers and Envoy that run."""
+    """The running servers and Envoy of a rollout."""
 
     folder: Path
     spec: ServerSpec
 
     def route(self, route: Route) -> float:
-        """Change the traffic; the seconds until Envoy routes by it."""
+        """Change the traffic; returns the seconds until Envoy routes by it."""
         version = envoy.set_route(self.folder, route, self.spec.keys)
         return envoy.confirm(self.spec.ports, version)
 
     def wait_until_ready(self) -> None:
-        """Until everything answers.
+        """Wait until Envoy takes requests and each arm's own server reports ready.
 
         Raises:
-            ServersFailed: something does not get ready.
+            ServersFailed: one of them does not get ready.
         """
-        _wait(self)
+        patience, missing = Patience(_READY_SECONDS), set(self.spec.servers)
+        while not patience.over():
+            missing = {arm for arm, s in self.spec.servers.items() if not _is_ready(s.port)}
+            healthy = envoy.healthy_servers(self.spec.ports)
+            if not missing and healthy and all(healthy.values()):
+                return
+            if failing := [name for name in (*sorted(missing), "envoy") if self.starts(name) > 3]:
+                raise ServersFailed(_failure(self, failing))
+            time.sleep(0.1)
+        raise ServersFailed(_failure(self, sorted(missing) or ["envoy"]))
 
     def wait_for_proxy(self) -> int:
-        """The proxy's process, once it takes requests, if it ever does again."""
+        """Wait until the proxy takes requests, if it ever does again; returns its process id."""
         patience = Patience(_READY_SECONDS)
         while not envoy.is_ready(self.spec.ports) and not patience.over():
             time.sleep(0.05)
         return self.pid("envoy")
 
     def starts(self, name: str) -> int:
-        """How often a server had to be started; a server that never died, once."""
-        kept = supervisor.status(self.folder).get(name, {"pid": 0, "starts": 0})
-        return int(kept["starts"]) + int(kept["pid"] == 0)
+        """The number of starts of a server: 1 unless it has died."""
+        child = supervisor.status(self.folder).get(name, {"pid": 0, "starts": 0})
+        return int(child["starts"]) + int(child["pid"] == 0)
 
     def pid(self, name: str) -> int:
-        """The process that runs under a name; 0 where none does."""
+        """The process id of a child; 0 if it does not run."""
         return int(supervisor.status(self.folder).get(name, {"pid": 0})["pid"])
 
 
 def start(folder: Path = SERVER_STATE) -> None:
-    """Start a keeper that has nothing to keep yet, after ending whatever one was left."""
+    """Start a supervisor without a spec yet, after ending a remaining one."""
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
     _start_supervisor(folder)
@@ -76,20 +85,20 @@ def start(folder: Path = SERVER_STATE) -> None:
 def _start_supervisor(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "lease").touch()
-    with (folder / "keeper.log").open("ab") as log:
+    with (folder / "supervisor.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.rollout.traffic.supervisor", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # what ends the one that decides does not end who serves
+            start_new_session=True,  # a signal to the controller must not end the servers
         )
 
 
 def end(folder: Path = SERVER_STATE) -> None:
-    """End the keeper of a folder, if there is one, with all that it keeps.
+    """End a folder's supervisor, if there is one, with its children.
 
-    One that is still being started finds no lease, and keeps nothing.
+    One that is still starting finds no lease, and starts nothing.
     """
     (folder / "lease").unlink(missing_ok=True)
     patience = Patience(20.0)
@@ -97,11 +106,11 @@ def end(folder: Path = SERVER_STATE) -> None:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
         time.sleep(0.05)
-    watcher.kill_all(folder / supervisor.CHILDREN)  # left by a keeper that was killed
+    watcher.kill_all(folder / supervisor.CHILDREN)  # left by a killed supervisor
 
 
 def is_running(folder: Path = SERVER_STATE) -> bool:
-    """Whether a keeper lives: it holds the lock for as long as it does."""
+    """Whether a supervisor runs: it holds the lock as long as it lives."""
     return watcher.is_locked(folder / "lock")
 
 
@@ -114,16 +123,16 @@ def open_servers(
     log_url: str | None = None,
     wrappers: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Servers]:
-    """Servers for each arm and Envoy before them, all ready; ended with the block.
+    """Open a server for each arm behind Envoy, all ready; the block's end stops them.
 
-    `wrappers` are import paths of what wraps an arm's predictor. A caller that is killed leaves
-    them running for `supervisor.LEASE_SECONDS`, and finds them again.
+    `wrappers` are import paths of wrappers of an arm's predictor. After a killed caller they go on
+    for `supervisor.LEASE_SECONDS`, and the next caller finds them again.
 
     Raises:
         ServersFailed: one of them does not get ready.
     """
-    told = {"project": project, "log_url": log_url}
-    spec = _spec(folder, sides, wrappers).model_copy(update=told)
+    updates = {"project": project, "log_url": log_url}
+    spec = _spec(folder, sides, wrappers).model_copy(update=updates)
     (folder / "lease").touch()
     if not is_running(folder):
         _start_supervisor(folder)
@@ -133,7 +142,7 @@ def open_servers(
     beating = threading.Thread(target=_renew_lease, args=(folder, over), daemon=True)
     beating.start()
     try:
-        _wait(servers)
+        servers.wait_until_ready()
         yield servers
     finally:
         over.set()
@@ -142,7 +151,7 @@ def open_servers(
 
 
 def _renew_lease(folder: Path, over: threading.Event) -> None:
-    """Show that somebody decides; and where the keeper itself was killed, start another."""
+    """Renew the lease every second, and start another supervisor if it was killed."""
     while not over.wait(1.0):
         with contextlib.suppress(OSError):
             (folder / "lease").touch()
@@ -151,7 +160,7 @@ def _renew_lease(folder: Path, over: threading.Event) -> None:
 
 
 def _spec(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> ServerSpec:
-    """What is to run; on the ports of before, if somebody runs it already."""
+    """The spec of these sides, on the ports of the servers that run already."""
     running: ServerSpec | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
         running = supervisor.read_spec(folder)
@@ -177,26 +186,12 @@ def _spec(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
+    """Find free ports of this machine."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
-
-
-def _wait(servers: Servers) -> None:
-    """Until Envoy takes requests and each arm's own server answers, by its own word."""
-    patience, missing = Patience(_READY_SECONDS), set(servers.spec.servers)
-    while not patience.over():
-        missing = {arm for arm, s in servers.spec.servers.items() if not _is_ready(s.port)}
-        counted = envoy.healthy_servers(servers.spec.ports)
-        if not missing and counted and all(counted.values()):
-            return
-        if worst := [name for name in (*sorted(missing), "envoy") if servers.starts(name) > 3]:
-            raise ServersFailed(_failure(servers, worst))
-        time.sleep(0.1)
-    raise ServersFailed(_failure(servers, sorted(missing) or ["envoy"]))
 
 
 def _failure(servers: Servers, arms: list[str]) -> str:
@@ -210,10 +205,10 @@ def _failure(servers: Servers, arms: list[str]) -> str:
 
 
 def _reason(words: str) -> str:
-    """The line of a log that says why: Python tells it last; Envoy first, and then what follows."""
+    """The line of a log with the cause: Python writes it last, Envoy first."""
     lines = words.splitlines() or ["it said nothing"]
-    told = [line for line in lines if re.search(r"\[(critical|error)\]|assert failure", line)]
-    return told[0] if told else lines[-1]
+    errors = [line for line in lines if re.search(r"\[(critical|error)\]|assert failure", line)]
+    return errors[0] if errors else lines[-1]
 
 
 def _is_ready(port: int) -> bool:

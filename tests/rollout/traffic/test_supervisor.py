@@ -38,7 +38,7 @@ def start(tmp_path, monkeypatch):
     def started(lease=30.0):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", _KEEPS.format(lease)]
-        with (SERVER_STATE / "keeper.log").open("ab") as log:
+        with (SERVER_STATE / "supervisor.log").open("ab") as log:
             processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
         return processes[-1]
 
