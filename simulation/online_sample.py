@@ -1,7 +1,7 @@
 """A sample of the traffic over HTTP: through Envoy, by the champion, from the online store.
 
-Servers stay up until another champion serves. What they logged is held against what the offline
-join gives for the same flights: a difference is skew, and nothing is learned before it is mended.
+Servers stay up until another champion serves. Their logged features are compared with the offline
+join of the same flights: a difference is skew, and no training follows before it is repaired.
 """
 
 import contextlib
@@ -34,13 +34,13 @@ from simulation.users import Users
 
 SERVER_STATE = Path("state/retrain/kept")
 PROJECT = "loop"
-"""Of its own, so that a rollout finds its store and its servers as it left them."""
+"""A project of its own, so that a rollout finds its store and its servers unchanged."""
 _LOGGED_SECONDS = 10.0
 
 
 @dataclass
 class OnlineSample:
-    """The online path of the loop: opened when it is asked for, closed before a rollout."""
+    """The online path of the loop: servers start on demand, and stop before a rollout."""
 
     year: Year
     share: float
@@ -54,12 +54,12 @@ class OnlineSample:
 
     @cached_property
     def source(self) -> simulated.Year:
-        """What may be asked for, for rollouts too."""
+        """The year's traffic, for rollouts too."""
         views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
         return simulated.Year(self.year.frame, views)
 
     def sample(self, chosen: np.ndarray) -> np.ndarray:
-        """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
+        """Choose the flights to send over HTTP: a share, by a hash of their names."""
         part = round(self.share * WHOLE)
         route = Route({"challenger": part, "champion": WHOLE - part}, "sample")
         names = self.year.base.loc[chosen, "flight"]
@@ -68,10 +68,10 @@ class OnlineSample:
         return found
 
     def ask(self, side: Side, chosen: np.ndarray) -> int:
-        """Ask for a sample of flights that one release serves; rows with skew among them.
+        """Send a sample of the flights that one release serves; returns the rows with skew.
 
         Raises:
-            ServersFailed: they do not start, do not answer, or do not log what they answered.
+            ServersFailed: servers do not start or respond, or predictions are missing in the log.
         """
         sample = self.sample(chosen)
         if not sample.any():

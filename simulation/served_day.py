@@ -1,4 +1,4 @@
-"""Days served through the online store as time passes, and held against what training reads."""
+"""Days served through the online store as time passes, and compared with training's features."""
 
 import sys
 import time
@@ -38,14 +38,14 @@ from simulation.feed import feed_of, replay
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 _CODE = [Path(__file__).parents[1] / top for top in ("pipeline", "simulation")]
 OFFLINE_ROWS = 3_000
-"""Requests a call of the store's own offline join: it meets every row of a lifetime with each."""
+"""Requests per call of the store's offline join, which pairs each with every row of a lifetime."""
 
 
 class ServedDays(Record):
-    """What was served: for which days, by which model and service, and how often a view lacked.
+    """The summary of served days: model, feature service, and how often a view lacked values.
 
-    `flags` counts, for each view, the flights for which its values were stale or missing, `late`
-    the pushed rows that were older than what was there.
+    `flags` counts, per view, the flights with stale or missing values, `late` the pushed rows that
+    were older than the stored ones.
     """
 
     days: str
@@ -59,7 +59,7 @@ class ServedDays(Record):
 
 
 class SkewReport(Record):
-    """What the comparison of a replay with the offline store and with the training table found."""
+    """The differences of a replay to the offline store and to the training table."""
 
     days: str
     flights: int
@@ -70,7 +70,7 @@ class SkewReport(Record):
 
 
 def run(day: str | None = None) -> str:
-    """Serve the flights of a day or a month as time passes, and log every vector that was served.
+    """Serve the flights of a day or a month as time passes, and log every served vector.
 
     Raises:
         DayUnknown: it is neither, or has not arrived.
@@ -94,10 +94,10 @@ def run(day: str | None = None) -> str:
 
 
 def skew(day: str | None = None) -> str:
-    """Serve a day or a month, and hold every value against what training reads.
+    """Serve a day or a month, and compare every value with training's.
 
     Raises:
-        SkewFound: some value differs; names the features and the mistake that they look like.
+        SkewFound: some value differs; names the features and the likely mistake.
     """
     config = load(FeaturesConfig)
     champion, model = champion_of(config)
@@ -150,7 +150,7 @@ def _replay(
 
 
 def _reusable(day: str | None, inputs: dict[str, str]) -> ServedDays | None:
-    """What was served before, if it is of these days and rests on the same; else it is redone."""
+    """The last served days, if they are of this day and of the same inputs; else None."""
     try:
         served = read_record(ServedDays, SERVED, "serve")
     except (ArtifactMissing, ArtifactTampered):
@@ -160,7 +160,7 @@ def _reusable(day: str | None, inputs: dict[str, str]) -> ServedDays | None:
 
 
 def _inputs(config: FeaturesConfig, champion: versions.Version) -> dict[str, str]:
-    """What the served vectors rest on; the code too: who changes it wants to see what follows."""
+    """Digests of all inputs of the served vectors, the code included, so that a change shows."""
     code = [path for top in _CODE for path in members(top, "**/*.py")]
     settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
     return {
@@ -176,19 +176,19 @@ def _counts(flags: pd.Series) -> dict[str, int]:
 
 
 def _training_rows(vectors: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the same flights, in their order, in the table that training reads."""
+    """The training table's rows of the same flights, in their order."""
     rows = read_parquet(ROWS, "features")
     return vectors[FLIGHT_KEY].merge(rows, "left", FLIGHT_KEY, validate="one_to_one")
 
 
 def _offline_rows(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
-    """The same requests by the store's own offline join, in pieces that it can take."""
+    """The same requests from the store's offline join, in pieces of OFFLINE_ROWS."""
     pieces = range(0, len(asked), OFFLINE_ROWS)
     return pd.concat([store.historical(asked[at : at + OFFLINE_ROWS]) for at in pieces])
 
 
 def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
-    """How many flights have another value, or another instant, in one table than in the other."""
+    """Count the flights with another value, or another instant, in one table than in the other."""
     names = [*NUMERIC, *KNOWN_AT]
     same = (offline[names] == trained[names]) | (offline[names].isna() & trained[names].isna())
     return int((~same.all(axis=1)).sum())
@@ -213,12 +213,13 @@ def _verdict(skew: SkewReport) -> str:
 
 
 def _progress() -> Callable[[str], None]:
-    """Say where a replay is, at most every other second, on the terminal's other channel."""
-    said = [time.monotonic()]
+    """Print a replay's position to stderr, at most every two seconds."""
+    last = time.monotonic()
 
     def say(instant: str) -> None:
-        if time.monotonic() - said[0] > 2:
-            said[0] = time.monotonic()
+        nonlocal last
+        if time.monotonic() - last > 2:
+            last = time.monotonic()
             sys.stderr.write(f"serve: {instant}\n")
 
     return say

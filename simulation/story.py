@@ -1,9 +1,9 @@
-"""The whole story on one screen: two months of the loop in a checkout of its own.
+"""The story on one screen: two months of the loop in a sandbox.
 
-A champion serves, a month is quiet, then the outcome falls: a model is trained anew, judged, and
-takes over by a canary. Two faults are injected beside it: a challenger that is slow, and a snapshot
-in the wrong unit. The loop is the real one; only the schedule is put off, so that it is the outcome
-that calls.
+A champion serves, a month passes without an alert, then its performance falls: a model is
+retrained, judged, and takes over by a canary. Two faults are injected besides: a slow challenger,
+and a snapshot in the wrong unit. The loop is the real one; only the scheduled retraining is put
+off, so that performance triggers it.
 """
 
 import csv
@@ -33,9 +33,9 @@ from pipeline.shared.source import FLIGHTS_FILE, locate
 from simulation.sandbox import open_sandbox, run, run_checked
 
 UNTIL = ("2013-06-30", "2013-07-15")
-"""The second where the first attempt was taken out: a busy machine makes a challenger slow."""
+"""The second if the first attempt was rolled back: a busy machine makes a challenger slow."""
 PUT_OFF = "92"
-"""Days: the schedule would come before the outcome falls."""
+"""Days: the schedule would retrain before the performance falls."""
 BAD_MONTH = "2013-07"
 _KILOMETRES = 1.609344
 _DONE = Path("state/story.json")
@@ -44,7 +44,7 @@ _FAULTY = Path("state/faulty")
 
 @dataclass(frozen=True)
 class StoryEvent:
-    """A line of the story: what happened when, the numbers, where they are, and whose answer."""
+    """A line of the story: date, event, numbers, their file, and the answer it belongs to."""
 
     when: str
     event: str
@@ -54,11 +54,11 @@ class StoryEvent:
 
 
 def replay() -> str:
-    """Live through two months of the loop in state/replay/run, and tell what happened.
+    """Replay two months of the loop in state/replay/run, and report the events.
 
     Raises:
-        EnvironmentUnfit: there is no Envoy here, which its last weeks need.
-        GraphFailed: something went another way than the story; its words are above.
+        EnvironmentUnfit: there is no Envoy here, which the last weeks need.
+        GraphFailed: a command ended otherwise than in the story; its output is above.
     """
     envoy.binary()
     folder, _ = open_sandbox("run")
@@ -87,8 +87,8 @@ def _run_loop(folder: Path) -> None:
             run_checked(folder, "loop", f"--until={until}")
     if not _promotions(folder):
         raise GraphFailed(
-            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, wanted is 1; "
-            f"see {folder / journal.JOURNAL}; take {folder} away, then run `make replay` on a "
+            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, expected 1; "
+            f"see {folder / journal.JOURNAL}; remove {folder}, then run `make replay` on a "
             "machine that is less busy"
         )
 
@@ -107,22 +107,22 @@ def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
 
 
 def _slow_challenger(folder: Path) -> None:
-    """Deploy the champion again with a server that is slow: injected, and taken back."""
+    """Deploy the champion again with an injected slow server, which is rolled back."""
     if not _fault_rollback(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
         code, _ = run(folder, "canary", "--bad=slow")
         if code != 1:
             raise GraphFailed(
-                f"the slow challenger's canary ended with {code}, 1 was wanted: it was not taken "
+                f"the slow challenger's canary ended with {code}, expected 1: it was not rolled "
                 "back; see `make rollout` there"
             )
 
 
 def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
-    """A month arrives whose distances are in kilometres: injected, refused, and corrected.
+    """Inject a month with distances in kilometres, see it refused, and correct it.
 
-    `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
-    the published file again, and the refused snapshot is removed on purpose; what was found of it
-    stays until the data are made anew.
+    `faulty` is the SHA-256 of its file, from `_write_kilometres`. In the end the config names the
+    published file again, and the refused snapshot is removed on purpose; its report stays until the
+    data are rebuilt.
     """
     run(folder, "retrain", f"--as-of={BAD_MONTH}")
     path = folder / CONFIGS / "ingest.yaml"
@@ -133,7 +133,7 @@ def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
     code, _ = run(folder, "ingest", "validate")
     if code != 1:
         raise GraphFailed(
-            f"the month in kilometres ended validate with {code}, 1 was wanted: it was not "
+            f"the month in kilometres ended validate with {code}, expected 1: it was not "
             f"refused; see {folder / VALIDATE}/report.json"
         )
     write_text(path, published)
@@ -149,7 +149,7 @@ def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
 
 
 def _write_kilometres(folder: Path) -> str:
-    """Write the published files with another unit in one month; the SHA-256 of the changed one."""
+    """Write the published files with another unit in one month; returns the changed file's digest."""
     source = locate(load(IngestConfig).source)
     target = folder / _FAULTY
     target.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _write_kilometres(folder: Path) -> str:
 
 
 def _fault_rollback(known: list[Entry]) -> Entry | None:
-    """The transition that took the injected challenger out."""
+    """The transition that rolled the injected challenger back."""
     found = [
         entry
         for entry in known
@@ -182,7 +182,7 @@ def _fault_rollback(known: list[Entry]) -> Entry | None:
 
 
 def story_events(folder: Path) -> list[StoryEvent]:
-    """The story as the journal, the ledger and the reports of a replay have it, in its order."""
+    """The events of a replay in order, from its journal, its ledger and its reports."""
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     end = _promotions(folder)[0]
@@ -232,8 +232,8 @@ def _first_champion(known: list[Entry]) -> StoryEvent:
 
 def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
     excess = [check.told["signals"]["excess"] for check in checks]
-    told = [one for one in excess if one is not None]
-    highest = f"{max(told):+.4f}" if told else "not known"
+    known = [one for one in excess if one is not None]
+    highest = f"{max(known):+.4f}" if known else "not known"
     held = sum(check.told["decision"]["action"] == "hold" for check in checks)
     return StoryEvent(
         f"to {until[:10]}",
@@ -268,7 +268,7 @@ def _promotion(known: list[Entry], steps: dict[str, Any]) -> StoryEvent:
 
 def _slow(known: list[Entry]) -> StoryEvent:
     entry = _fault_rollback(known)
-    assert entry is not None, "the slow challenger was taken back before the story is told"
+    assert entry is not None, "the slow challenger was rolled back before this report"
     move = entry.move
     slow = next(m for m in (move.decision or {})["metrics"] if m["name"] == "slow")
     return StoryEvent(

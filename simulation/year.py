@@ -1,4 +1,4 @@
-"""The simulated year as a source of live traffic, for rollouts and for the closed loop."""
+"""The simulated year, a source of live traffic for rollouts and for the closed loop."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ class Year:
     """The simulated year as a source of traffic.
 
     `flights` are the year's with their features as the offline join gives them, `views` the rows
-    of each view until the year's end: made ready once by a caller that asks often. Without them
-    each call reads the published files.
+    of each view until the year's end: prepared once by a caller with many calls. Without them each
+    call reads the published files.
     """
 
     flights: pd.DataFrame | None = None
     views: dict[str, pd.DataFrame] | None = None
 
     def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
-        """The flights of so many days from an instant on, a midnight in New York.
+        """The flights of so many days from an instant, a midnight in New York.
 
         Raises:
-            DayUnknown: the published year ends before.
+            DayUnknown: the published year ends earlier.
         """
         local = first.tz_convert(windows.ZONE) + pd.DateOffset(days=days)
         last = pd.Timestamp(local).tz_convert("UTC")

@@ -1,7 +1,7 @@
-"""An alert as it happens: real servers, real traffic, a real Prometheus, and a fault among them.
+"""An alert as it happens: real servers, real traffic, a real Prometheus, and an injected fault.
 
 Hours become minutes: every window and every `for` is divided by one number, no limit is changed.
-The fault is injected, its alert has to fire; it is repaired, the alert has to end.
+After the fault its alert must fire; after the repair the alert must end.
 """
 
 import time
@@ -20,18 +20,18 @@ FAULTS = {
     "feed": "StaleFeatures",
     "exporter": "SignalsMissing",
 }
-"""What can be injected, and the alert that it has to fire."""
+"""The faults, each with the alert that it must fire."""
 _HEALTHY_SECONDS = 8.0
 
 
 def monitor_live(fault: str = "failing") -> str:
-    """Inject a fault among real servers, and watch its alert fire and end in a real Prometheus.
+    """Inject a fault into real servers, and see its alert fire and end in a real Prometheus.
 
     Raises:
         AlertSilent: it did not fire, or did not end after the repair.
-        ConfigError: no such fault is known.
+        ConfigError: there is no such fault.
         EnvironmentUnfit: Prometheus or Alertmanager is not installed.
-        RolloutRefused: a rollout is going on.
+        RolloutRefused: a rollout is in progress.
     """
     if fault not in FAULTS:
         raise ConfigError(
@@ -44,7 +44,7 @@ def monitor_live(fault: str = "failing") -> str:
 
 
 def _play(scene: Scene, fault: str) -> str:
-    """Sound, broken, repaired; how long each change took to show."""
+    """Run the demo healthy, with the fault and repaired; reports how long each alert took."""
     name = FAULTS[fault]
     scene.say(f"every window and `for` of {rules.RULES} is divided by {FACTOR}, no limit changed")
     scene.live_for(_HEALTHY_SECONDS)
@@ -57,7 +57,9 @@ def _play(scene: Scene, fault: str) -> str:
     mend = scene.inject(fault)
     scene.until(lambda: scene.states.get(name) == "firing", f"{name} did not fire")
     fired = time.monotonic() - began
-    scene.until(lambda: scene.sink.is_notified(name, "firing"), f"nobody was told of {name}")
+    scene.until(
+        lambda: scene.sink.is_notified(name, "firing"), f"no receiver was notified of {name}"
+    )
     scene.report("with the fault")
     scene.say("repaired")
     began = time.monotonic()
@@ -65,10 +67,10 @@ def _play(scene: Scene, fault: str) -> str:
     scene.until(lambda: name not in scene.states, f"{name} did not end")
     ended = time.monotonic() - began
     scene.until(
-        lambda: scene.sink.is_notified(name, "resolved"), f"nobody was told that {name} ended"
+        lambda: scene.sink.is_notified(name, "resolved"), "no receiver was notified of its end"
     )
     return (
         f"{fault}: {name} fired {fired:.0f} s after the fault and ended {ended:.0f} s after the "
-        f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was told of "
-        f"both; {scene.requests_sent:,} requests"
+        f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was notified "
+        f"of both; {scene.requests_sent:,} requests"
     )

@@ -1,4 +1,4 @@
-"""What one watches during `make monitor-live`, what one can break, and how it is told."""
+"""The scene of `make monitor-live`: running parts, faults to inject, and progress on screen."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ EXPORTER = "exporter"
 
 @dataclass
 class Scene:
-    """Everything that runs: what is asked, what is watched, and what can be broken."""
+    """The running parts: servers, feed, requests, receiver of alerts and exporter."""
 
     servers: Servers
     feed: "Feed"
@@ -49,35 +49,35 @@ class Scene:
     last_report: "tuple[float, list[Sample]] | None" = None
 
     def say(self, words: str) -> None:
-        """A line, with the seconds since the beginning."""
+        """Print a line with the seconds since the beginning."""
         sys.stdout.write(f"  {time.monotonic() - self.began:5.1f} s  {words}\n")
         sys.stdout.flush()
 
     def step(self) -> None:
-        """A few requests at the scene's pace; then look at the alerts, and at who was told."""
+        """Send a few requests at the scene's pace; then report alerts and notifications."""
         until = time.monotonic()
         self.requests_sent += (sent := next(self.requests))
-        self._look()
+        self._report_alerts()
         time.sleep(max(0.0, until + sent / _REQUESTS_A_SECOND - time.monotonic()))
 
     def live_for(self, seconds: float) -> None:
-        """Let time pass."""
+        """Send requests for so many seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.step()
 
     def until(self, happened: Callable[[], bool], otherwise: str) -> None:
-        """Let time pass until something has happened.
+        """Send requests until something has happened.
 
         Raises:
-            AlertSilent: it does not in time.
+            AlertSilent: it does not happen in time.
         """
         patience = Patience(_PATIENCE_SECONDS)
         while not happened():
             if patience.over():
                 raise AlertSilent(
-                    f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.requests_sent:,} requests; "
-                    f"active are: {self._active()}; see the rule in {rules.RULES}"
+                    f"{otherwise} within {_PATIENCE_SECONDS:g} s of {self.requests_sent:,} "
+                    f"requests; active: {self._active()}; see the rule in {rules.RULES}"
                 )
             self.step()
         self._say_notifications()
@@ -89,7 +89,7 @@ class Scene:
     def _active(self) -> str:
         return ", ".join(f"{name} {state}" for name, state in self.states.items()) or "none"
 
-    def _look(self) -> None:
+    def _report_alerts(self) -> None:
         found = active(self.ports["prometheus"])
         for name in sorted({*found, *self.states}):
             if (now := found.get(name)) != self.states.get(name):
@@ -98,7 +98,7 @@ class Scene:
         self._say_notifications()
 
     def report(self, when: str) -> None:
-        """The indicators since the last report."""
+        """Print the service level indicators since the last report."""
         now = (time.monotonic(), self._samples())
         if self.last_report is not None:
             before, samples = self.last_report
@@ -115,7 +115,7 @@ class Scene:
         return [sample for text in pages if text for sample in samples(text)]
 
     def inject(self, fault: str) -> Callable[[], None]:
-        """Inject a fault; what repairs it."""
+        """Inject a fault; returns its repair."""
         if fault == "feed":
             self.feed.stopped = True
             return self.feed.catch_up
@@ -126,7 +126,7 @@ class Scene:
         return lambda: self._deploy("")
 
     def _deploy(self, fault: str) -> None:
-        """The champion's server with this fault, or none; meanwhile the proxy asks the control."""
+        """Restart the champion's server with this fault, or none; meanwhile its spare serves."""
         wanted = self.servers.spec
         other = wanted.servers["champion"].model_copy(update={"wrapper": injection(fault).wrapper})
         servers = {**wanted.servers, "champion": other}
@@ -134,46 +134,46 @@ class Scene:
         write_json(self.servers.folder / "wanted.json", changed.model_dump())
 
     def start_exporter(self) -> None:
-        """Start the exporter of what the monitoring job has found."""
+        """Start the exporter of the monitoring job's signals."""
         folder, code = self.children.folder, str(Path(pipeline.__file__).parents[1])
         log = folder / f"{EXPORTER}.log"
         self.children.start(EXPORTER, self.exporter, log, folder, {"PYTHONPATH": code})
 
 
 def active(port: int) -> dict[str, str]:
-    """The alerts that Prometheus holds to be pending or firing; firing, if one of many is."""
-    told = loopback.get(port, "/api/v1/alerts")
-    found = json.loads(told)["data"]["alerts"] if told else []
+    """The alerts that are pending or firing in Prometheus; firing, if one of several is."""
+    text = loopback.get(port, "/api/v1/alerts")
+    found = json.loads(text)["data"]["alerts"] if text else []
     states = sorted((one["labels"]["alertname"], one["state"]) for one in found)
     return dict(reversed(states))
 
 
 class Feed:
-    """The way into the online store; while it is stopped, rows wait and no view is complete."""
+    """The feed of the online store; while it is stopped, rows wait and no view is complete."""
 
     def __init__(self, store: Store):
-        """`store` takes everything until it is stopped."""
+        """`store` receives all rows until the feed is stopped."""
         self._store, self._waiting = store, list[tuple[str, list[Any]]]()
         self.stopped = False
 
     def prepared(self, view: str, rows: pd.DataFrame) -> list[Any]:
-        """Rows as the store takes them."""
+        """Rows in the store's form."""
         return self._store.prepared(view, rows)
 
     def write(self, view: str, rows: list[Any]) -> None:
-        """Take rows, or let them wait."""
+        """Write rows, or let them wait."""
         if self.stopped:
             self._waiting.append((view, rows))
         else:
             self._store.write(view, rows)
 
     def complete(self, views: Any, until: pd.Timestamp) -> None:
-        """Say that everything until an instant is there, if it is."""
+        """Mark views complete until an instant, unless the feed is stopped."""
         if not self.stopped:
             self._store.complete(views, until)
 
     def catch_up(self) -> None:
-        """Write what has waited, in its order, and go on."""
+        """Write the waiting rows in order, and restart the feed."""
         for view, rows in self._waiting:
             self._store.write(view, rows)
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""Everything that `make monitor-live` starts, in its order, and ends."""
+"""The parts that `make monitor-live` starts, in order, and stops."""
 
 import contextlib
 import json
@@ -39,25 +39,23 @@ from simulation.traffic import Traffic
 from simulation.year import Year
 
 FACTOR = 60
-"""What windows are divided by: an hour becomes a minute."""
+"""The divisor of all windows: an hour becomes a minute."""
 SERVER_STATE = Path("state/monitor/kept")
 PROJECT = "monitor"
-"""Of its own, so that a rollout that was interrupted finds its store and its servers."""
+"""A project of its own, so that an interrupted rollout finds its store and its servers."""
 CONFIG = Path("configs/monitor")
 _DAYS, _READY_SECONDS = 8, 20.0
 
 
 @contextlib.contextmanager
 def scene(programs: dict[str, str]) -> Iterator[Scene]:
-    """Everything that runs, ready; all ended with the block, who asks first."""
+    """Open the scene with all parts ready; the block's end stops every child."""
     champion = sides()[0]
     require_servable(champion)
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        arm_servers.start(
-            SERVER_STATE
-        )  # it loads what servers need while the traffic is made ready
+        arm_servers.start(SERVER_STATE)  # it imports while the traffic is prepared
         until_over.callback(arm_servers.end, SERVER_STATE)
         ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
@@ -93,12 +91,9 @@ def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]
 
 
 def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, None]:
-    """Let the simulated time pass, and ask for its flights; how many, each time."""
-    caller, grid = (
-        (servers.spec.callers, servers.spec.keys.caller),
-        load(FeaturesConfig).grid_minutes,
-    )
-    for _, _, flights in ahead.send(*caller, cast(Store, feed), grid):
+    """Send the flights as simulated time passes; yields the number of each batch."""
+    grid, spec = load(FeaturesConfig).grid_minutes, servers.spec
+    for _, _, flights in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
         yield flights
     raise ServersFailed(
         f"the traffic of {_DAYS} days, {len(ahead.at):,} flights, ended before the scene; see the "
@@ -107,7 +102,7 @@ def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, 
 
 
 def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
-    """What the monitoring job last told; without it, what is known of the champion anyway."""
+    """Write the signals of the last monitoring job, or the champion's age if there was none."""
     path = folder / SIGNALS
     path.parent.mkdir(parents=True)
     if SIGNALS.is_file():
@@ -116,14 +111,14 @@ def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     version = versions.named(load(RegisterConfig), champion.version)
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
-    told = {"version": champion.version, "release": champion.release, "model_age_days": age}
-    write(Signals.model_validate({"at": first.to_pydatetime(), **told}), path)
+    known = {"version": champion.version, "release": champion.release, "model_age_days": age}
+    write(Signals.model_validate({"at": first.to_pydatetime(), **known}), path)
 
 
 def monitoring_commands(
     programs: dict[str, str], folder: Path, ports: dict[str, int]
 ) -> Iterator[list[str]]:
-    """How Prometheus and Alertmanager are started, on shortened copies of their configs."""
+    """The commands of Prometheus and Alertmanager, on shortened copies of their configs."""
     _write_configs(folder, ports)
     yield [
         programs["prometheus"],
@@ -143,7 +138,7 @@ def monitoring_commands(
 
 
 def _write_configs(folder: Path, ports: dict[str, int]) -> None:
-    """The project's configs with short windows and intervals, and addresses of this scene."""
+    """Write the project's configs with short windows and intervals, and this scene's addresses."""
     found = rules.shortened(configured(), FACTOR)
     (folder / "alerts.yml").write_text(rules.rules(found, seconds=1), encoding="utf-8")
     config = yaml_files.parse((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
@@ -154,44 +149,44 @@ def _write_configs(folder: Path, ports: dict[str, int]) -> None:
     routes = yaml_files.parse((CONFIG / "alertmanager.yml").read_text(encoding="utf-8"))
     _notify_at_once(routes["route"])
     for receiver in routes["receivers"]:
-        told = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
-        receiver["webhook_configs"] = [{"url": told, "send_resolved": True}]
+        url = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
+        receiver["webhook_configs"] = [{"url": url, "send_resolved": True}]
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(routes), encoding="utf-8")
 
 
 def _notify_at_once(route: dict[str, Any]) -> None:
-    """Whoever is told, is told within a second."""
+    """Deliver alerts within a second."""
     route |= {"group_wait": "1s", "group_interval": "1s"}
     for inner in route.get("routes", []):
         _notify_at_once(inner)
 
 
 def _targets(folder: Path, servers: Servers, ports: dict[str, int]) -> None:
-    """Tell Prometheus whom to read, in the files that it watches."""
+    """Write Prometheus's targets, in the files that it watches."""
     served_at = [server.port for server in servers.spec.servers.values()]
     jobs = {"proxy": [ports["proxy"]], "server": served_at, "monitor": [ports["exporter"]]}
     for job, numbers in jobs.items():
-        told = [{"targets": [f"{HOST}:{number}" for number in numbers]}]
-        write_json(folder / f"targets-{job}.json", told)
+        targets = [{"targets": [f"{HOST}:{number}" for number in numbers]}]
+        write_json(folder / f"targets-{job}.json", targets)
 
 
 def _wait(scene: Scene) -> None:
-    """Until Prometheus reads everybody.
+    """Wait until Prometheus reads all targets.
 
     Raises:
-        ServersFailed: it does not.
+        ServersFailed: it does not in time.
     """
-    read, wanted = 0, len(scene.servers.spec.servers) + 2
+    read, expected = 0, len(scene.servers.spec.servers) + 2
     patience = Patience(_READY_SECONDS)
     while not patience.over():
-        told = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")
-        read = len(json.loads(told)["data"]["result"]) if told else 0
-        if read == wanted:
+        text = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")
+        read = len(json.loads(text)["data"]["result"]) if text else 0
+        if read == expected:
             scene.began = time.monotonic()
             scene.report("")
             return
         time.sleep(0.1)
     raise ServersFailed(
-        f"Prometheus reads {read} of {wanted} targets after {_READY_SECONDS:g} s; see "
-        f"its own words in {scene.children.folder}, and run `make monitor-live` again"
+        f"Prometheus reads {read} of {expected} targets after {_READY_SECONDS:g} s; see "
+        f"its log in {scene.children.folder}, then run `make monitor-live` again"
     )

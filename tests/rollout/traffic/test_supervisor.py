@@ -241,7 +241,7 @@ supervisor._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
 wanted = ServerSpec(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
                 users=1, callers=3, admin=2, project="p", keys=new_keys())
 folder = Path("{folder}")
-with supervisor._single_instance(folder) as lock, Supervisor(folder / supervisor.CHILDREN) as children:
+with supervisor._single_instance(folder) as lock, Supervisor(folder / "children") as children:
     child = ServerSupervisor(folder, children, lock)._start("champion", wanted)
     log = folder / "champion.log"
     while not log.is_file() or not log.read_text():

@@ -114,8 +114,8 @@ def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
             body = json.dumps({"alerts": [alert]}).encode()
             assert loopback.ask(port, "/page", body, timeout=PATIENCE)[0].status == 200
         assert sink.new_notifications() == [
-            "page is told: SlowAnswers firing",
-            "page is told: SlowAnswers resolved",
+            "page is notified: SlowAnswers firing",
+            "page is notified: SlowAnswers resolved",
         ]
         assert sink.new_notifications() == []
         assert sink.is_notified("SlowAnswers", "resolved")
