@@ -149,7 +149,7 @@ def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
 
 
 def _write_kilometres(folder: Path) -> str:
-    """Write the published files with another unit in one month; returns the changed file's digest."""
+    """Write the published files with one month in another unit; returns the new digest."""
     source = locate(load(IngestConfig).source)
     target = folder / _FAULTY
     target.mkdir(parents=True, exist_ok=True)

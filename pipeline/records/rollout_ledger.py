@@ -169,7 +169,7 @@ def parse_instant(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise DayUnknown(f"{text!r} is no instant with a zone; write it as 2013-05-18T10:00Z")
+        raise DayUnknown(f"{text!r} is no instant with a zone; add it, as in 2013-05-18T10:00Z")
     return found.astimezone(UTC)
 
 

@@ -145,8 +145,8 @@ class Evidence:
     def _take(self, mine: pd.DataFrame) -> None:
         """Index the rows of known callers; of two for one row the first counts."""
         columns = ["request_id", "release", "row", "flight", "risk", "flags"]
-        for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
-            self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
+        for one, release, row, *values in mine[columns].itertuples(index=False, name=None):
+            self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*values))
         self._logged |= set(mine["request_id"])
 
     def observations(self) -> pd.DataFrame:
