@@ -34,7 +34,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.files import read_json, write_json, write_parquet
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-from simulation.sandbox import must, world
+from simulation.sandbox import open_sandbox, run_checked
 
 FIRST = "2013-03"
 """What has arrived when the first champion is trained: it is live from April 1."""
@@ -44,11 +44,11 @@ AFTER_DAYS = 28
 
 def lived() -> tuple[Path, float, float]:
     """Let the loop live through the year; where, in how many seconds, with how many GB at most."""
-    folder, new = world("year")
+    folder, new = open_sandbox("year")
     if new:
         _begin(folder)
     started, before = time.perf_counter(), _seconds(folder)
-    must(folder, "loop", f"--until={YEAR.last}")
+    run_checked(folder, "loop", f"--until={YEAR.last}")
     seconds = before + time.perf_counter() - started
     write_json(folder / _SECONDS, {"seconds": round(seconds, 1)})
     unit = 1024**3 if sys.platform == "darwin" else 1024**2
@@ -67,7 +67,7 @@ def _begin(folder: Path) -> None:
     with contextlib.chdir(folder):
         windows.move(FIRST, "asked")  # back: `retrain` only goes forward
         dvc_lock.repro("evaluate")
-    must(folder, "register")
+    run_checked(folder, "register")
 
 
 def of_attempts(events: list[Event], year: Year, known: list[Entry]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.performance import Rules, measure_performance
 from pipeline.monitor.performance.quality import auc_interval
-from pipeline.records.arrivals import published_until
+from pipeline.records.arrivals import read_until
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -44,7 +44,7 @@ HOUR = pd.Timedelta(hours=1)
 
 def year() -> pd.DataFrame:
     """Every flight of the year as it was asked for: its row, its names, the champion's risk."""
-    flights, weather = published_until(END)
+    flights, weather = read_until(END)
     config = load(FeaturesConfig)
     views = windows.views(flights, weather, config)
     rows = historical(windows.requests(flights, config), views, config)

@@ -17,7 +17,7 @@ from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.shared import dvc_lock
 from pipeline.shared.files import read_json
-from simulation.sandbox import world
+from simulation.sandbox import open_sandbox
 
 NAME = "processors"
 STAGES = ("train", "evaluate")
@@ -76,7 +76,7 @@ def main() -> int:
     outputs = {out: md5 for stage in STAGES for out, md5 in locked[stage].outs.items()}
     known = read_json(path, NAME) if path.is_file() else {}
     found = dict(known["differ"]) if known.get("outputs") == outputs else {}
-    folder, _ = world("processors")
+    folder, _ = open_sandbox("processors")
     for name, stages, changes, before in wanted():
         if name in found:
             continue

@@ -18,11 +18,11 @@ from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.registry.release_loader import load_release
-from pipeline.rollout.controller import Stage, shares_at, staged
-from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begun
+from pipeline.rollout.controller import Stage, open_stage, shares_at
+from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begin
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.traffic import Traffic, lived
+from simulation.traffic import Traffic, advance
 from simulation.users import Users
 from simulation.year import Year
 
@@ -42,7 +42,7 @@ def prepared(stage: Stage) -> None:
     """Let time pass in the store until about noon."""
     seen = 0
     assert isinstance(stage.traffic, Traffic)
-    for places in lived(stage.traffic, stage.store, load(FeaturesConfig).grid_minutes):
+    for places in advance(stage.traffic, stage.store, load(FeaturesConfig).grid_minutes):
         seen += len(places)
         if seen >= NOON:
             return
@@ -50,7 +50,7 @@ def prepared(stage: Stage) -> None:
 
 def cost(stage: Stage) -> dict[str, Any]:
     """Through the proxy against straight to the champion's server, for both kinds of request."""
-    asked = stage.traffic.asked[NOON - 300 : NOON]
+    asked = stage.traffic.flights[NOON - 300 : NOON]
     flights = [_flight(name, body) for name, body in zip(asked["name"], asked["body"], strict=True)]
     rows = np.where(np.isnan(rows := matrix(asked, FEATURES)), None, rows.astype(object))
     vectors = [
@@ -69,7 +69,7 @@ def cost(stage: Stage) -> dict[str, Any]:
         )
         for row in rows
     ]
-    ports = stage.live.wanted
+    ports = stage.servers.spec
     direct = ports.servers["champion"].port
     found = {}
     for kind, requests in (("store", flights), ("features", vectors)):
@@ -103,8 +103,8 @@ def changes(stage: Stage) -> dict[str, Any]:
     rollout, over = stage.rollout, threading.Event()
     steps = [shares_at(rollout, step) for step in range(len(rollout.plan.canary.steps))]
     turns = cycle([ALL_CHAMPION, *steps, ALL_CHALLENGER, ALL_CHAMPION])
-    asked = stage.traffic.asked[:NOON]
-    users, replies = Users(stage.live.wanted.callers, stage.live.wanted.keys.caller), []
+    asked = stage.traffic.flights[:NOON]
+    users, replies = Users(stage.servers.spec.callers, stage.servers.spec.keys.caller), []
 
     def load() -> None:
         while len(replies) < REQUESTS:
@@ -114,7 +114,7 @@ def changes(stage: Stage) -> dict[str, Any]:
     thread, took, started = threading.Thread(target=load), [], time.monotonic()
     thread.start()
     while not over.wait(PAUSE_SECONDS):
-        took.append(stage.live.route(rollout.route(next(turns))))
+        took.append(stage.servers.route(rollout.route(next(turns))))
     thread.join()
     users.close()
     failed = sum(reply.failed for reply in replies)
@@ -134,9 +134,9 @@ def changes(stage: Stage) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, and write it down."""
-    rollout, _ = begun("canary", force=True)
+    rollout, _ = begin("canary", force=True)
     arms = dict.fromkeys(("champion", "control"), rollout.champion)
-    with staged(rollout, 1, arms | {"challenger": rollout.challenger}, [], Year()) as stage:
+    with open_stage(rollout, 1, arms | {"challenger": rollout.challenger}, [], Year()) as stage:
         prepared(stage)
         found = {"units": UNITS, "cost": cost(stage), "changes": changes(stage)}
     found["model"] = load_release(rollout.champion.release).model.digest[:12]

@@ -25,13 +25,13 @@ from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.records import rollout_ledger
-from pipeline.records.arrivals import YEAR_ENDS, published_until
+from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import ARMS
 from pipeline.rollout.canary import canary
-from pipeline.rollout.traffic.resources import WORDS
+from pipeline.rollout.traffic.resources import LABELS
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.rollout import RolloutConfig
@@ -40,7 +40,7 @@ from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.files import read_json, read_parquet, write_text
 from simulation import year as simulated
 from simulation.faults import injection
-from simulation.sandbox import must, world
+from simulation.sandbox import open_sandbox, run_checked
 
 NAME = "real_canaries"
 LOADS = (0, 1, 2, 4)
@@ -72,13 +72,13 @@ def busy(loops: int) -> Iterator[None]:
 
 def ready() -> tuple[Path, simulated.Year]:
     """A checkout with a champion and a ledger that knows no rollout, and the traffic to come."""
-    folder, _ = world("canaries")
+    folder, _ = open_sandbox("canaries")
     if not (folder / _FIRST).is_dir():
         if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
-            must(folder, "register")
+            run_checked(folder, "register")
         shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
-        views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
         return folder, simulated.Year(Year.of(YEAR).frame, views)
 
 
@@ -121,7 +121,7 @@ def ended() -> Record:
         "resources": {
             words: breaker.found
             for breaker in decision.breakers
-            if (words := breaker.name.removesuffix(" beyond the control's")) in WORDS.values()
+            if (words := breaker.name.removesuffix(" beyond the control's")) in LABELS.values()
         },
         "p": {m.name: m.p for m in decision.metrics},
         "salt": move.salt,

@@ -19,7 +19,7 @@ from benchmarks.traffic import START, Flights, World, canary
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, WEATHER, matrix
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.analysis.decision import At, Decision
+from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.serve.skew import Raw as Tables
 from pipeline.serve.skew import mistakes
 from pipeline.shared.config.loading import load
@@ -141,7 +141,7 @@ def judged(plan: RolloutConfig, observed: pd.DataFrame, same_model: bool = True)
     """The last look at a canary; an alarm at any earlier one is in it, with its number."""
     days = float(observed["day"].iloc[-1] + 1)
     last = len(plan.canary.steps) - 1
-    at = At(step=last, days=days, days_at_step=plan.canary.steps[last].days)
+    at = Position(step=last, days=days, days_at_step=plan.canary.steps[last].days)
     return decide(plan, START.model_copy(update={"same_model": same_model}), observed, at)
 
 

@@ -1,6 +1,6 @@
 """The command line with simulated traffic: `python -m simulation COMMAND [--OPTION VALUE]`.
 
-It takes every command of `python -m pipeline`, and those for which somebody has to send requests.
+It takes every command of `python -m pipeline`, and those that need users who send requests.
 """
 
 import sys

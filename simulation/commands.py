@@ -1,4 +1,4 @@
-"""Rollouts and the closed loop, with the users of the simulated year."""
+"""Commands for rollouts and the closed loop, with the users of the simulated year."""
 
 from pipeline.retrain import loop as closed_loop
 from pipeline.rollout import bluegreen as blue_green
@@ -15,7 +15,7 @@ def shadow(bad: str = "", force: bool = False) -> str:
 
 
 def canary(bad: str = "", force: bool = False) -> str:
-    """Let the challenger answer a growing share of the year's traffic, and decide."""
+    """Serve a growing share of the year's traffic from the challenger, and decide."""
     return canaries.canary(Year(), injection(bad), force)
 
 
@@ -25,5 +25,5 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
 
 
 def loop(until: str = "2013-12-31") -> str:
-    """Let the year pass until a day, and keep the champion up meanwhile."""
+    """Replay the year until a day, and keep the champion up to date meanwhile."""
     return closed_loop.loop(OnlineSample, until)

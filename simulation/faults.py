@@ -1,7 +1,7 @@
-"""Faults that are injected into a challenger's server on purpose, for demonstrations and drills.
+"""Faults injected into a challenger's server on purpose, for demonstrations and drills.
 
-The server itself knows nothing of them: what it asks to predict is wrapped when it is started.
-Everything that comes of such a server is called injected, in the ledger too.
+The server itself knows nothing of them: its predictor is wrapped when it starts. Every result of
+such a server is marked as injected, in the ledger too.
 """
 
 import hashlib
@@ -24,34 +24,34 @@ from pipeline.serve.predictor import Predictions, Predictor, SupportsPredict, on
 from pipeline.shared.errors import ConfigError
 
 SLOW_SECONDS = 0.1
-"""What a slow server adds to each answer: several times what it takes, on a busy machine too."""
+"""A slow server's delay per response: several times the normal one, on a busy machine too."""
 FAILING_SHARE = 0.2
 CRASH_AFTER = 30
-"""Requests that a crashing server answers before it is gone."""
+"""Requests that a crashing server serves before it dies."""
 BIAS = 0.25
-"""What a biased model adds to the log odds."""
+"""A biased model's error in log odds."""
 EVENING = 17 * 60
-"""The minute of the day from which a model that is bad on one slice says half the risk."""
-LACKING = "weather"
-"""The view that a server without a connection to it does not get."""
+"""The minute of the day from which a model that is bad on one slice predicts half the risk."""
+MISSING_VIEW = "weather"
+"""The view that a server has lost its connection to."""
 LEAK_BYTES = 2_000_000
-"""What a leaking server keeps of each answer."""
+"""A leaking server's growth per response."""
 LOG_LINES = 400
-"""10 kB, which a chatty server writes into its log at each answer."""
-_KEPT: list[Any] = []
-"""What a leaking server never lets go of."""
+"""10 kB, which a chatty server writes into its log per response."""
+_LEAKED: list[Any] = []
+"""Objects that a leaking server never frees."""
 Vectors = Callable[[np.ndarray], np.ndarray]
 
 
-class Injected(RuntimeError):
-    """What a failing server fails with."""
+class InjectedFailure(RuntimeError):
+    """The error of a failing server."""
 
 
 class Faulty:
-    """A predictor with something wrong about it; what is not overridden is as it was."""
+    """A predictor with a fault; methods without an override work as usual."""
 
     def __init__(self, sound: SupportsPredict):
-        """`sound` answers as it should."""
+        """`sound` is the correct predictor."""
         self._sound, self._answered = sound, 0
 
     @property
@@ -73,7 +73,7 @@ class Faulty:
         return self._wrong_risk(wrong, self._sound.vectors(wrong))
 
     def _before(self) -> None:
-        """What happens before an answer."""
+        """Run before each prediction."""
 
     def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
         return matrix
@@ -93,7 +93,7 @@ class _Slow(Faulty):
 class _Failing(Faulty):
     def _before(self) -> None:
         if random.random() < FAILING_SHARE:
-            raise Injected(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
+            raise InjectedFailure(f"an injected failure, as {FAILING_SHARE:.0%} of answers have")
 
 
 class _Crashing(Faulty):
@@ -126,25 +126,27 @@ class _BadEvenings(Faulty):
 
 
 class _Reversed(Faulty):
-    """The rows of a batch come in another order than they were asked for."""
+    """The rows of a batch come in another order than requested."""
 
     def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return risk[::-1]
 
 
-class _Lacking(Faulty):
+class _MissingView(Faulty):
     def _wrong_answers(self, answers: Predictions) -> Predictions:
-        return replace(answers, flags=[{**flags, LACKING: "missing"} for flags in answers.flags])
+        return replace(
+            answers, flags=[{**flags, MISSING_VIEW: "missing"} for flags in answers.flags]
+        )
 
 
 class _LeakingMemory(Faulty):
     def _before(self) -> None:
-        _KEPT.append(b"\1" * LEAK_BYTES)
+        _LEAKED.append(b"\1" * LEAK_BYTES)
 
 
 class _LeakingFiles(Faulty):
     def _before(self) -> None:
-        _KEPT.append(os.open(os.devnull, os.O_RDONLY))
+        _LEAKED.append(os.open(os.devnull, os.O_RDONLY))
 
 
 class _LeakingThreads(Faulty):
@@ -153,7 +155,7 @@ class _LeakingThreads(Faulty):
 
 
 class _Busy(Faulty):
-    """A thread computes all the time; it lets others run, so that no answer waits for it."""
+    """A thread computes all the time; it lets others run, so that no response waits for it."""
 
     def _before(self) -> None:
         if not self._answered:
@@ -173,7 +175,7 @@ FAULTS: dict[str, type[Faulty]] = {
     "units": _Percent,
     "biased": _Biased,
     "slice": _BadEvenings,
-    "missing": _Lacking,
+    "missing": _MissingView,
     "reversed": _Reversed,
     "leak": _LeakingMemory,
     "files": _LeakingFiles,
@@ -182,15 +184,15 @@ FAULTS: dict[str, type[Faulty]] = {
     "chatty": _Chatty,
 }
 OF_THE_MODEL = {"biased", "slice"}
-"""What a model could have learned: in the shadow it is taken for the model's own, so only labels
-tell; in a canary for the server's, which the model's file contradicts."""
+"""Faults that a model could have learned: the shadow takes them for the model's own, so only labels
+reveal them; in a canary they are the server's, and contradict the model's file."""
 
 
 def injection(fault: str) -> Injection:
-    """A fault by its name, ready to be put into a challenger's server; "" is none.
+    """The injection of a named fault into a challenger's server; "" is none.
 
     Raises:
-        ConfigError: no such fault is known.
+        ConfigError: there is no such fault.
     """
     if not fault:
         return Injection()
@@ -210,14 +212,14 @@ def injection(fault: str) -> Injection:
 
 class _NoStore:
     def read(self, request: Any) -> Any:
-        """Nothing is read: the features are in the request."""
+        """Refuse: the features are in the request."""
         raise NotImplementedError(f"{len(request)} columns were asked of no store")
 
 
 def _compute() -> None:
     content = bytes(10_000_000)
     while True:
-        hashlib.sha256(content)  # which lets other threads run meanwhile
+        hashlib.sha256(content)  # lets other threads run meanwhile
 
 
 def _matrix(found: Predictions, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:

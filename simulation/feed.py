@@ -1,8 +1,8 @@
-"""A day lived again: what becomes known goes online as time passes, and each flight is read at T.
+"""The replay of a day: rows go online when they become known, and each flight is read at its T.
 
-Two ways lead online, as in production. An event is pushed the minute it is known: a departure or a
-landing of an aircraft, an observation of the weather, a quarter-hour's rolling rows. And every hour
-the batch job materializes the last hour from the rows on disk, which repairs what a push had lost.
+Rows go online in two ways, as in production. An event is pushed the minute it is known: a departure
+or landing of an aircraft, an observation of the weather, a quarter-hour's rolling rows. Every hour
+the batch job materializes the last hour from the rows on disk, which repairs lost pushes.
 """
 
 from collections.abc import Callable
@@ -22,19 +22,19 @@ from pipeline.shared.config.features import FeaturesConfig
 
 HOUR = 60
 LOOKBACK = 4 * HOUR
-"""An observation's row is made from those of the three hours before it, too."""
+"""An observation's row also uses those of the three hours before it."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What reaches the online store: rows of the rolling views, events of aircraft, raw weather."""
+    """The feed of the online store: rows of the rolling views, events of aircraft, raw weather."""
 
     rolling: dict[str, pd.DataFrame]
     aircraft: pd.DataFrame
     weather: pd.DataFrame
 
     def within(self, since: int, until: int) -> "Feed":
-        """What becomes available after one minute, up to another, and the weather before it."""
+        """The rows available after one minute, up to another, and the weather before them."""
         return Feed(
             {view: _available(rows, since, until) for view, rows in self.rolling.items()},
             _available(self.aircraft, since, until),
@@ -58,16 +58,16 @@ def feed_of(flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig
     )
 
 
-def replayed(
+def replay(
     store: Store,
     asked: pd.DataFrame,
     feed: Feed,
     config: FeaturesConfig,
     say: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """The requests as they were answered, each read at its `predict_at` after what was known then.
+    """Replay requests, each read at its `predict_at` from the rows known then.
 
-    With each come its features as served, and for each view `<view>_known_at` and `<view>_flag`.
+    Returns each with its features as served, and for each view `<view>_known_at` and `<view>_flag`.
     """
     at, grid = minutes(asked["predict_at"]), config.grid_minutes
     now = int(at.min()) // grid * grid
@@ -85,11 +85,11 @@ def replayed(
         _push(store, feed, now, minute)
         now = minute
         served.append(store.online(asked[at == now]))
-    return answered(asked.iloc[np.argsort(at, kind="stable")], served)
+    return with_vectors(asked.iloc[np.argsort(at, kind="stable")], served)
 
 
-def answered(asked: pd.DataFrame, served: list[Vectors]) -> pd.DataFrame:
-    """Requests with what was served for them, in their order."""
+def with_vectors(asked: pd.DataFrame, served: list[Vectors]) -> pd.DataFrame:
+    """Requests with the feature vectors served for them, in their order."""
     values = {
         name: np.concatenate([vectors.values[name] for vectors in served])
         for name in served[0].values
@@ -106,7 +106,7 @@ def _materialize(store: Store, now: int, span: timedelta) -> None:
 
 
 def _push(store: Store, feed: Feed, since: int, until: int) -> None:
-    """Push what became available after one minute, up to another."""
+    """Push the rows that became available after one minute, up to another."""
     rows = {view: _available(rows, since, until) for view, rows in feed.rolling.items()}
     if len(_available(feed.weather, since, until)):
         hours = windows.weather_rows(_available(feed.weather, since - LOOKBACK, until))

@@ -1,7 +1,7 @@
 """A sample of the traffic over HTTP: through Envoy, by the champion, from the online store.
 
-Servers stay up until another champion serves. What they logged is held against what the offline
-join gives for the same flights: a difference is skew, and nothing is learned before it is mended.
+Servers stay up until another champion serves. Their logged features are compared with the offline
+join of the same flights: a difference is skew, and no training follows before it is repaired.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ import numpy as np
 from pipeline.features import windows
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.predictions import ScoringModel, count_skew, served_predictions
-from pipeline.records.arrivals import YEAR_ENDS, published_until
-from pipeline.records.request_log import answered, newest
+from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import load_release
 from pipeline.retrain.served import Year
 from pipeline.rollout.state import ALL_CHAMPION
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route, arm_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -29,18 +29,18 @@ from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 from simulation import year as simulated
-from simulation.traffic import asked_for, lived
+from simulation.traffic import advance, traffic_of
 from simulation.users import Users
 
-KEPT = Path("state/retrain/kept")
+SERVER_STATE = Path("state/retrain/kept")
 PROJECT = "loop"
-"""Of its own, so that a rollout finds its store and its servers as it left them."""
+"""A project of its own, so that a rollout finds its store and its servers unchanged."""
 _LOGGED_SECONDS = 10.0
 
 
 @dataclass
 class OnlineSample:
-    """The online path of the loop: opened when it is asked for, closed before a rollout."""
+    """The online path of the loop: servers start on demand, and stop before a rollout."""
 
     year: Year
     share: float
@@ -54,12 +54,12 @@ class OnlineSample:
 
     @cached_property
     def source(self) -> simulated.Year:
-        """What may be asked for, for rollouts too."""
-        views = windows.views(*published_until(YEAR_ENDS), load(FeaturesConfig))
+        """The year's traffic, for rollouts too."""
+        views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
         return simulated.Year(self.year.frame, views)
 
-    def sampled(self, chosen: np.ndarray) -> np.ndarray:
-        """Those of some flights that are asked for over HTTP: a share, by a hash of their names."""
+    def sample(self, chosen: np.ndarray) -> np.ndarray:
+        """Choose the flights to send over HTTP: a share, by a hash of their names."""
         part = round(self.share * WHOLE)
         route = Route({"challenger": part, "champion": WHOLE - part}, "sample")
         names = self.year.base.loc[chosen, "flight"]
@@ -68,12 +68,12 @@ class OnlineSample:
         return found
 
     def ask(self, side: Side, chosen: np.ndarray) -> int:
-        """Ask for a sample of flights that one release serves; rows with skew among them.
+        """Send a sample of the flights that one release serves; returns the rows with skew.
 
         Raises:
-            ServersFailed: they do not start, do not answer, or do not log what they answered.
+            ServersFailed: servers do not start or respond, or predictions are missing in the log.
         """
-        sample = self.sampled(chosen)
+        sample = self.sample(chosen)
         if not sample.any():
             return 0
         self._open(side)
@@ -82,10 +82,10 @@ class OnlineSample:
         config = load(FeaturesConfig)
         log_url = load(ServeConfig).log_url.get_secret_value()
         frame = self.year.frame[sample].reset_index(drop=True)
-        ahead, before = asked_for(frame, self.source.views or {}, config), newest(log_url)
-        names, bodies = ahead.asked["name"].tolist(), ahead.asked["body"].tolist()
+        ahead, before = traffic_of(frame, self.source.views or {}, config), last_id(log_url)
+        names, bodies = ahead.flights["name"].tolist(), ahead.flights["body"].tolist()
         replies = []
-        for places in lived(ahead, self._store, config.grid_minutes):
+        for places in advance(ahead, self._store, config.grid_minutes):
             replies += self._users.ask([names[i] for i in places], [bodies[i] for i in places])
         failed = sum(reply.failed for reply in replies)
         self.asked, self.failed = self.asked + len(replies), self.failed + failed
@@ -104,11 +104,11 @@ class OnlineSample:
             enter = until_over.enter_context
             config, serve = load(FeaturesConfig), load(ServeConfig)
             self._store = enter(open_store(config, serve, project=PROJECT, empty=True))
-            serving_live.begin(KEPT)
+            arm_servers.start(SERVER_STATE)
             route = Route(ALL_CHAMPION, PROJECT)
             both = {"champion": side, "control": side}
-            live = enter(serving_live.serving(both, route, KEPT, PROJECT))
-            self._users = Users(live.wanted.callers, live.wanted.keys.caller)
+            servers = enter(arm_servers.open_servers(both, route, SERVER_STATE, PROJECT))
+            self._users = Users(servers.spec.callers, servers.spec.keys.caller)
             until_over.callback(self._users.close)
             self._until_over, self._release = until_over.pop_all(), side.release
 
@@ -121,7 +121,7 @@ class OnlineSample:
 
 def _wait_for(log_url: str, before: int, wanted: int) -> None:
     patience = Patience(_LOGGED_SECONDS)
-    while (found := len(answered(log_url, before))) < wanted:
+    while (found := len(read_predictions(log_url, before))) < wanted:
         if patience.over():
             raise ServersFailed(
                 f"the request log holds {found} of {wanted} answers {_LOGGED_SECONDS:g} s after "

@@ -1,7 +1,7 @@
-"""A checkout for a replay: the project as it is here, its calendar, registry and ledger apart.
+"""A sandbox for a replay: a checkout of the project with its own calendar, registry and ledger.
 
-A loop moves configs, trains and promotes for months; here nothing of that is changed. It is a git
-worktree under state/, and commands work in it as here: `cd state/replay/run && make rollout`.
+A loop moves configs, trains and promotes for months, and must change nothing here. The sandbox is a
+git worktree under state/, and commands work in it as here: `cd state/replay/run && make rollout`.
 """
 
 import os
@@ -18,14 +18,13 @@ REPLAY = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
 
 
-def world(name: str) -> tuple[Path, bool]:
-    """The folder of a replay, and whether it is new.
+def open_sandbox(name: str) -> tuple[Path, bool]:
+    """Open the folder of a replay; returns it and whether it is new.
 
-    One that was begun with the same code, configs and packages is gone on with; another is taken
-    away.
+    A replay of the same code, configs and packages continues; any other is removed first.
 
     Raises:
-        EnvironmentUnfit: this is no git checkout.
+        EnvironmentUnfit: this is not a git checkout.
     """
     folder, stamp = REPLAY / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
@@ -35,7 +34,7 @@ def world(name: str) -> tuple[Path, bool]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkouts.copy(folder)
     for path in [dvc_lock.LOCK, *map(Path, dvc_lock.uncached_outputs(Path()))]:
-        if path.is_file():  # the small figures that git compares are in no cache
+        if path.is_file():  # small outputs that git tracks are in no cache
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path)
     _lend_environment(folder)
@@ -46,7 +45,7 @@ def world(name: str) -> tuple[Path, bool]:
 
 
 def _stamp() -> str:
-    """A digest of everything that a replay runs: its code, its configs, its packages."""
+    """A digest of a replay's code, configs and packages."""
     found = [path for top in ("pipeline", "simulation", "configs") for path in members(Path(top))]
     kept = [path for path in found if path.suffix in (".py", ".yaml", ".yml")]
     named = [f"{p} {file_hash(p)}" for p in sorted([*kept, *map(Path, ("dvc.yaml", _LOCK))])]
@@ -54,7 +53,7 @@ def _stamp() -> str:
 
 
 def _lend_environment(folder: Path) -> None:
-    """This checkout's packages, which make there takes for installed."""
+    """Lend this checkout's packages, dated so that make there takes them for installed."""
     installation.lend_environment(folder)
     if (ours := folder / ".venv").is_dir():
         old = (ours / "installed").stat().st_mtime if (ours / "installed").is_file() else 0
@@ -62,7 +61,7 @@ def _lend_environment(folder: Path) -> None:
 
 
 def run(folder: Path, *command: str) -> tuple[int, str]:
-    """Run a command in a replay, showing its words: exit code and last line."""
+    """Run a command in a replay, with its output on the screen; returns exit code and last line."""
     with subprocess.Popen(
         [sys.executable, "-m", "simulation", *command],
         cwd=folder,
@@ -71,21 +70,23 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
         text=True,
         env=dvc.isolated_environment(),
     ) as process:
-        said = [line for line in process.stdout or [] if not sys.stdout.write(line) or True]
+        last = ""
+        for last in process.stdout or []:
+            sys.stdout.write(last)
     sys.stdout.flush()
-    return process.returncode, said[-1].strip() if said else ""
+    return process.returncode, last.strip()
 
 
-def must(folder: Path, *command: str) -> str:
-    """Run a command that has to do its work; its last line.
+def run_checked(folder: Path, *command: str) -> str:
+    """Run a command that has to succeed; returns its last line.
 
     Raises:
-        GraphFailed: it ended otherwise.
+        GraphFailed: its exit code is not 0.
     """
-    code, said = run(folder, *command)
+    code, last = run(folder, *command)
     if code:
         raise GraphFailed(
-            f"`python -m simulation {' '.join(command)}` in {folder} ended with {code}, 0 was "
-            "wanted: its words are above; the same command goes on from there"
+            f"`python -m simulation {' '.join(command)}` in {folder} ended with {code}, expected "
+            "0: its output is above; the same command continues from there"
         )
-    return said
+    return last

@@ -1,4 +1,4 @@
-"""Days served through the online store as time passes, and held against what training reads."""
+"""Days served through the online store as time passes, and compared with training's features."""
 
 import sys
 import time
@@ -33,19 +33,19 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
-from simulation.feed import feed_of, replayed
+from simulation.feed import feed_of, replay
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 _CODE = [Path(__file__).parents[1] / top for top in ("pipeline", "simulation")]
 OFFLINE_ROWS = 3_000
-"""Requests a call of the store's own offline join: it meets every row of a lifetime with each."""
+"""Requests per call of the store's offline join, which pairs each with every row of a lifetime."""
 
 
-class Served(Record):
-    """What was served: for which days, by which model and service, and how often a view lacked.
+class ServedDays(Record):
+    """The summary of served days: model, feature service, and how often a view lacked values.
 
-    `flags` counts, for each view, the flights for which its values were stale or missing, `late`
-    the pushed rows that were older than what was there.
+    `flags` counts, per view, the flights with stale or missing values, `late` the pushed rows that
+    were older than the stored ones.
     """
 
     days: str
@@ -58,8 +58,8 @@ class Served(Record):
     inputs: dict[str, str]
 
 
-class Skew(Record):
-    """What the comparison of a replay with the offline store and with the training table found."""
+class SkewReport(Record):
+    """The differences of a replay to the offline store and to the training table."""
 
     days: str
     flights: int
@@ -70,7 +70,7 @@ class Skew(Record):
 
 
 def run(day: str | None = None) -> str:
-    """Serve the flights of a day or a month as time passes, and log every vector that was served.
+    """Serve the flights of a day or a month as time passes, and log every served vector.
 
     Raises:
         DayUnknown: it is neither, or has not arrived.
@@ -94,25 +94,25 @@ def run(day: str | None = None) -> str:
 
 
 def skew(day: str | None = None) -> str:
-    """Serve a day or a month, and hold every value against what training reads.
+    """Serve a day or a month, and compare every value with training's.
 
     Raises:
-        SkewFound: some value differs; names the features and the mistake that they look like.
+        SkewFound: some value differs; names the features and the likely mistake.
     """
     config = load(FeaturesConfig)
     champion, model = champion_of(config)
     inputs = _inputs(config, champion)
-    served = _standing(day, inputs) or _replay(day, config, champion, model)
+    served = _reusable(day, inputs) or _replay(day, config, champion, model)
     vectors = read_parquet(VECTORS, "serve")
-    trained = _trained(vectors)
+    trained = _training_rows(vectors)
     with open_store(config, load(ServeConfig), project=REPLAY) as store:
-        offline = _offline(store, trained)
-    skew = Skew(
+        offline = _offline_rows(store, trained)
+    skew = SkewReport(
         days=served.days,
         flights=len(trained),
         features=len(NUMERIC),
         mismatches=mismatches(vectors, trained, Raw(*read_accepted(), config)),
-        offline_differs=_differ(offline, trained),
+        offline_differs=_count_differing(offline, trained),
         damage=damage(
             trained[LABEL].to_numpy(), vectors["risk"].to_numpy(), model.predict(trained)
         ),
@@ -123,17 +123,17 @@ def skew(day: str | None = None) -> str:
 
 def _replay(
     day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
-) -> Served:
+) -> ServedDays:
     serve = load(ServeConfig)
     flights, weather = read_accepted()
     days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
     asked = requests_of(flights, config, days)
     feed = feed_of(flights, weather, config)
     with open_store(config, serve, project=REPLAY, empty=True) as store:
-        vectors = replayed(store, asked, feed, config, _progress())
+        vectors = replay(store, asked, feed, config, _progress())
         late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
     vectors = vectors.assign(risk=model.predict(vectors))
-    served = Served(
+    served = ServedDays(
         days=days,
         champion=champion.digest,
         feature_service=service_version(config.model_dump()),
@@ -149,10 +149,10 @@ def _replay(
     return served
 
 
-def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
-    """What was served before, if it is of these days and rests on the same; else it is redone."""
+def _reusable(day: str | None, inputs: dict[str, str]) -> ServedDays | None:
+    """The last served days, if they are of this day and of the same inputs; else None."""
     try:
-        served = read_record(Served, SERVED, "serve")
+        served = read_record(ServedDays, SERVED, "serve")
     except (ArtifactMissing, ArtifactTampered):
         return None
     stands = served.inputs == inputs and day in (None, served.days) and VECTORS.is_file()
@@ -160,7 +160,7 @@ def _standing(day: str | None, inputs: dict[str, str]) -> Served | None:
 
 
 def _inputs(config: FeaturesConfig, champion: versions.Version) -> dict[str, str]:
-    """What the served vectors rest on; the code too: who changes it wants to see what follows."""
+    """Digests of all inputs of the served vectors, the code included, so that a change shows."""
     code = [path for top in _CODE for path in members(top, "**/*.py")]
     settings = config.model_dump_json() + load(ServeConfig).model_dump_json()
     return {
@@ -175,26 +175,26 @@ def _counts(flags: pd.Series) -> dict[str, int]:
     return {reason: int((flags == reason).sum()) for reason in (MISSING, STALE)}
 
 
-def _trained(vectors: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the same flights, in their order, in the table that training reads."""
+def _training_rows(vectors: pd.DataFrame) -> pd.DataFrame:
+    """The training table's rows of the same flights, in their order."""
     rows = read_parquet(ROWS, "features")
     return vectors[FLIGHT_KEY].merge(rows, "left", FLIGHT_KEY, validate="one_to_one")
 
 
-def _offline(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
-    """The same requests by the store's own offline join, in pieces that it can take."""
+def _offline_rows(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
+    """The same requests from the store's offline join, in pieces of OFFLINE_ROWS."""
     pieces = range(0, len(asked), OFFLINE_ROWS)
     return pd.concat([store.historical(asked[at : at + OFFLINE_ROWS]) for at in pieces])
 
 
-def _differ(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
-    """How many flights have another value, or another instant, in one table than in the other."""
+def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
+    """Count the flights with another value, or another instant, in one table than in the other."""
     names = [*NUMERIC, *KNOWN_AT]
     same = (offline[names] == trained[names]) | (offline[names].isna() & trained[names].isna())
     return int((~same.all(axis=1)).sum())
 
 
-def _verdict(skew: Skew) -> str:
+def _verdict(skew: SkewReport) -> str:
     compared = f"{skew.days}: {{}} of {skew.flights:,} flights x {skew.features} features"
     if not skew.mismatches and not skew.offline_differs:
         return (
@@ -213,12 +213,13 @@ def _verdict(skew: Skew) -> str:
 
 
 def _progress() -> Callable[[str], None]:
-    """Say where a replay is, at most every other second, on the terminal's other channel."""
-    said = [time.monotonic()]
+    """Print a replay's position to stderr, at most every two seconds."""
+    last = time.monotonic()
 
     def say(instant: str) -> None:
-        if time.monotonic() - said[0] > 2:
-            said[0] = time.monotonic()
+        nonlocal last
+        if time.monotonic() - last > 2:
+            last = time.monotonic()
             sys.stderr.write(f"serve: {instant}\n")
 
     return say

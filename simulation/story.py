@@ -1,9 +1,9 @@
-"""The whole story on one screen: two months of the loop in a checkout of its own.
+"""The story on one screen: two months of the loop in a sandbox.
 
-A champion serves, a month is quiet, then the outcome falls: a model is trained anew, judged, and
-takes over by a canary. Two faults are injected beside it: a challenger that is slow, and a snapshot
-in the wrong unit. The loop is the real one; only the schedule is put off, so that it is the outcome
-that calls.
+A champion serves, a month passes without an alert, then its performance falls: a model is
+retrained, judged, and takes over by a canary. Two faults are injected besides: a slow challenger,
+and a snapshot in the wrong unit. The loop is the real one; only the scheduled retraining is put
+off, so that performance triggers it.
 """
 
 import csv
@@ -30,12 +30,12 @@ from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
 from pipeline.shared.source import FLIGHTS_FILE, locate
-from simulation.sandbox import must, run, world
+from simulation.sandbox import open_sandbox, run, run_checked
 
 UNTIL = ("2013-06-30", "2013-07-15")
-"""The second where the first attempt was taken out: a busy machine makes a challenger slow."""
+"""The second if the first attempt was rolled back: a busy machine makes a challenger slow."""
 PUT_OFF = "92"
-"""Days: the schedule would come before the outcome falls."""
+"""Days: the schedule would retrain before the performance falls."""
 BAD_MONTH = "2013-07"
 _KILOMETRES = 1.609344
 _DONE = Path("state/story.json")
@@ -43,8 +43,8 @@ _FAULTY = Path("state/faulty")
 
 
 @dataclass(frozen=True)
-class Told:
-    """A line of the story: what happened when, the numbers, where they are, and whose answer."""
+class StoryEvent:
+    """A line of the story: date, event, numbers, their file, and the answer it belongs to."""
 
     when: str
     event: str
@@ -54,24 +54,26 @@ class Told:
 
 
 def replay() -> str:
-    """Live through two months of the loop in state/replay/run, and tell what happened.
+    """Replay two months of the loop in state/replay/run, and report the events.
 
     Raises:
-        EnvironmentUnfit: there is no Envoy here, which its last weeks need.
-        GraphFailed: something went another way than the story; its words are above.
+        EnvironmentUnfit: there is no Envoy here, which the last weeks need.
+        GraphFailed: a command ended otherwise than in the story; its output is above.
     """
     envoy.binary()
-    folder, _ = world("run")
+    folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
         with ThreadPoolExecutor(1) as beside:
-            faulty = beside.submit(_in_kilometres, folder)  # seconds, while others are waited for
+            faulty = beside.submit(
+                _write_kilometres, folder
+            )  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
                 _change(folder, "retrain", {"policy.max_age_days": PUT_OFF})
-                must(folder, "register")
-            _promoted_by_the_loop(folder)
+                run_checked(folder, "register")
+            _run_loop(folder)
             _slow_challenger(folder)
-            write_json(folder / _DONE, {"refused": _wrong_unit(folder, faulty.result())})
-    story = told(folder)
+            write_json(folder / _DONE, {"refused": _refuse_wrong_unit(folder, faulty.result())})
+    story = story_events(folder)
     report = render("simulation/templates/replay.txt", story=story)
     return (
         f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
@@ -79,14 +81,14 @@ def replay() -> str:
     )
 
 
-def _promoted_by_the_loop(folder: Path) -> None:
+def _run_loop(folder: Path) -> None:
     for until in UNTIL:
         if not _promotions(folder):
-            must(folder, "loop", f"--until={until}")
+            run_checked(folder, "loop", f"--until={until}")
     if not _promotions(folder):
         raise GraphFailed(
-            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, wanted is 1; "
-            f"see {folder / journal.JOURNAL}; take {folder} away, then run `make replay` on a "
+            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, expected 1; "
+            f"see {folder / journal.JOURNAL}; remove {folder}, then run `make replay` on a "
             "machine that is less busy"
         )
 
@@ -105,22 +107,22 @@ def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
 
 
 def _slow_challenger(folder: Path) -> None:
-    """Deploy the champion again with a server that is slow: injected, and taken back."""
-    if not _rolled_back(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
+    """Deploy the champion again with an injected slow server, which is rolled back."""
+    if not _fault_rollback(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
         code, _ = run(folder, "canary", "--bad=slow")
         if code != 1:
             raise GraphFailed(
-                f"the slow challenger's canary ended with {code}, 1 was wanted: it was not taken "
+                f"the slow challenger's canary ended with {code}, expected 1: it was not rolled "
                 "back; see `make rollout` there"
             )
 
 
-def _wrong_unit(folder: Path, faulty: str) -> str:
-    """A month arrives whose distances are in kilometres: injected, refused, and corrected.
+def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
+    """Inject a month with distances in kilometres, see it refused, and correct it.
 
-    `faulty` is the SHA-256 of its file, as `_in_kilometres` gives it. In the end the config names
-    the published file again, and the refused snapshot is removed on purpose; what was found of it
-    stays until the data are made anew.
+    `faulty` is the SHA-256 of its file, from `_write_kilometres`. In the end the config names the
+    published file again, and the refused snapshot is removed on purpose; its report stays until the
+    data are rebuilt.
     """
     run(folder, "retrain", f"--as-of={BAD_MONTH}")
     path = folder / CONFIGS / "ingest.yaml"
@@ -131,7 +133,7 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     code, _ = run(folder, "ingest", "validate")
     if code != 1:
         raise GraphFailed(
-            f"the month in kilometres ended validate with {code}, 1 was wanted: it was not "
+            f"the month in kilometres ended validate with {code}, expected 1: it was not "
             f"refused; see {folder / VALIDATE}/report.json"
         )
     write_text(path, published)
@@ -146,8 +148,8 @@ def _wrong_unit(folder: Path, faulty: str) -> str:
     )
 
 
-def _in_kilometres(folder: Path) -> str:
-    """Write the published files with another unit in one month; the SHA-256 of the changed one."""
+def _write_kilometres(folder: Path) -> str:
+    """Publish files with another unit in one month; the changed file's digest."""
     source = locate(load(IngestConfig).source)
     target = folder / _FAULTY
     target.mkdir(parents=True, exist_ok=True)
@@ -167,8 +169,8 @@ def _in_kilometres(folder: Path) -> str:
     return bytes_hash((target / FLIGHTS_FILE).read_bytes())
 
 
-def _rolled_back(known: list[Entry]) -> Entry | None:
-    """The transition that took the injected challenger out."""
+def _fault_rollback(known: list[Entry]) -> Entry | None:
+    """The transition that rolled the injected challenger back."""
     found = [
         entry
         for entry in known
@@ -179,8 +181,8 @@ def _rolled_back(known: list[Entry]) -> Entry | None:
     return found[-1] if found else None
 
 
-def told(folder: Path) -> list[Told]:
-    """The story as the journal, the ledger and the reports of a replay have it, in its order."""
+def story_events(folder: Path) -> list[StoryEvent]:
+    """The events of a replay in order, from its journal, its ledger and its reports."""
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     end = _promotions(folder)[0]
@@ -189,25 +191,25 @@ def told(folder: Path) -> list[Told]:
     quiet = [check for check in checks if check.at < end.at]
     called = next(check for check in checks if check.at == end.at).told
     return [
-        _first(known),
-        _quiet(quiet, end.at),
-        Told(
+        _first_champion(known),
+        _no_alert(quiet, end.at),
+        StoryEvent(
             end.day,
             "the outcome falls",
             "; ".join(called["decision"]["reasons"]),
             str(journal.JOURNAL),
             "when-to-retrain",
         ),
-        Told(
+        StoryEvent(
             end.day,
             "trained anew",
-            _judged(steps["gate"]),
+            _gate_evidence(steps["gate"]),
             f"{EVALUATE}/verdict.html",
             "retraining",
         ),
-        _promoted(known, steps),
+        _promotion(known, steps),
         _slow(known),
-        Told(
+        StoryEvent(
             BAD_MONTH,
             "INJECTED: a month in kilometres: refused",
             read_json(folder / _DONE, "run")["refused"],
@@ -217,23 +219,23 @@ def told(folder: Path) -> list[Told]:
     ]
 
 
-def _first(known: list[Entry]) -> Told:
+def _first_champion(known: list[Entry]) -> StoryEvent:
     move = known[0].move
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "first champion",
-        f"{move.champion.shown} passed the gate",
+        f"{move.champion.label} passed the gate",
         f"{EVALUATE}/verdict.html",
         "model-validation",
     )
 
 
-def _quiet(checks: list[journal.Event], until: str) -> Told:
+def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
     excess = [check.told["signals"]["excess"] for check in checks]
-    told = [one for one in excess if one is not None]
-    highest = f"{max(told):+.4f}" if told else "not known"
+    known = [one for one in excess if one is not None]
+    highest = f"{max(known):+.4f}" if known else "not known"
     held = sum(check.told["decision"]["action"] == "hold" for check in checks)
-    return Told(
+    return StoryEvent(
         f"to {until[:10]}",
         "quiet weeks",
         f"{held} of {len(checks)} checks hold; excess log loss at most {highest}",
@@ -242,7 +244,7 @@ def _quiet(checks: list[journal.Event], until: str) -> Told:
     )
 
 
-def _judged(gate: dict[str, Any]) -> str:
+def _gate_evidence(gate: dict[str, Any]) -> str:
     found = gate["found"]
     return (
         f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
@@ -250,11 +252,11 @@ def _judged(gate: dict[str, Any]) -> str:
     )
 
 
-def _promoted(known: list[Entry], steps: dict[str, Any]) -> Told:
+def _promotion(known: list[Entry], steps: dict[str, Any]) -> StoryEvent:
     move = next(e.move for e in known if e.move.event == "promoted")
     errors = next(m for m in (move.decision or {})["metrics"] if m["name"] == "errors")
     ours, control = errors["challenger"], errors["control"]
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "canary: promoted",
         f"version {steps['register']['version']} failed {ours['bad']} of {ours['of']:,} requests, "
@@ -264,12 +266,12 @@ def _promoted(known: list[Entry], steps: dict[str, Any]) -> Told:
     )
 
 
-def _slow(known: list[Entry]) -> Told:
-    entry = _rolled_back(known)
-    assert entry is not None, "the slow challenger was taken back before the story is told"
+def _slow(known: list[Entry]) -> StoryEvent:
+    entry = _fault_rollback(known)
+    assert entry is not None, "the slow challenger was rolled back before this report"
     move = entry.move
     slow = next(m for m in (move.decision or {})["metrics"] if m["name"] == "slow")
-    return Told(
+    return StoryEvent(
         f"{move.at:%Y-%m-%d}",
         "INJECTED: a slow challenger: rolled back",
         f"after {slow['challenger']['of']} requests, {slow['challenger']['bad']} of them slow, "

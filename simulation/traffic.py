@@ -1,7 +1,7 @@
-"""The traffic of the simulated year: flights after what has arrived, asked for as time passes.
+"""The traffic of the simulated year: the flights after the arrived months, sent as time passes.
 
-No label of theirs is known to anybody here before its time. What becomes known goes into the online
-store when it does, and each flight is asked for at its T, over HTTP and through the proxy.
+No label is known before its time. Rows go into the online store when they become known, and each
+flight is requested at its T, over HTTP through the proxy.
 """
 
 from collections.abc import Generator, Iterator
@@ -22,80 +22,80 @@ from pipeline.features.windows import DAY, entity_names, instant, minutes
 from pipeline.rollout.traffic.source import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.users import Users, batched
+from simulation.users import Users, batch
 
 _BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Some days of flights in the order in which they are asked for, and what is known by when.
+    """Some days of flights in request order, with the feed of the online store.
 
-    `asked` has a row per flight, its features as the offline join gives them, `name` (its id) and
+    `flights` has a row per flight, its features as the offline join gives them, `name` (its id) and
     `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
-    flight meets, each with the minute at which it is `pushed`.
+    flight reads, each with the minute at which it is `pushed`.
     """
 
-    asked: pd.DataFrame
+    flights: pd.DataFrame
     at: np.ndarray
     feed: dict[str, pd.DataFrame]
 
     def since(self, place: int) -> "Traffic":
-        """What is left after so many flights; what was pushed before is pushed at once."""
+        """The traffic after so many flights; earlier rows are pushed at once."""
         at = self.at[place:]
         now = int(at[0]) // 15 * 15 if len(at) else 0
         feed = {
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
         }
-        return Traffic(self.asked[place:].reset_index(drop=True), at, feed)
+        return Traffic(self.flights[place:].reset_index(drop=True), at, feed)
 
     def send(
         self, port: int, key: str, store: Store, grid: int
     ) -> Generator[tuple[int, list[Reply], int], None, None]:
-        """Let users ask for it at the proxy's port for known callers, as time passes.
+        """Send users' requests to the proxy's port for known callers, as simulated time passes.
 
-        Yields after each few requests the minute, the replies and how many flights they were for.
+        Yields after each batch its minute, its replies and its number of flights.
         """
-        names, bodies = self.asked["name"].tolist(), self.asked["body"].tolist()
+        names, bodies = self.flights["name"].tolist(), self.flights["body"].tolist()
         with Users(port, key) as users:
-            for places in lived(self, store, grid):
-                requests = batched([names[i] for i in places], [bodies[i] for i in places])
+            for places in advance(self, store, grid):
+                requests = batch([names[i] for i in places], [bodies[i] for i in places])
                 yield int(self.at[places[-1]]), users.ask(*requests), len(places)
 
 
 def between(
     flights: pd.DataFrame, weather: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
 ) -> Traffic:
-    """The traffic of the flights that leave in [first, last), from tables that go on until then."""
+    """The traffic of the flights that leave in [first, last), from tables that reach until then."""
     config = load(FeaturesConfig)
     views = windows.views(flights, weather, config)
     asked = windows.requests(flights, config)
     chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
     asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
-    return asked_for(historical(asked.reset_index(drop=True), views, config), views, config)
+    return traffic_of(historical(asked.reset_index(drop=True), views, config), views, config)
 
 
-def asked_for(
+def traffic_of(
     frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> Traffic:
-    """The traffic of some flights, by T with their features, from views that go on until then."""
+    """The traffic of some flights, sorted by T with features, from views that reach until then."""
     at = minutes(frame["predict_at"])
-    return Traffic(_told(frame), at, _feed(frame, at, views, config))
+    return Traffic(_with_bodies(frame), at, _feed(frame, at, views, config))
 
 
-def _told(frame: pd.DataFrame) -> pd.DataFrame:
-    """With each flight's name, and the body of its request."""
+def _with_bodies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add each flight's name, and the body of its request."""
     departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
-    told = [
+    requests = [
         {k: v for k, v in zip(_BODY, row, strict=True) if not _is_missing(v)}
         | {"scheduled_departure": departure}
         for *row, departure in zip(
             *(schedule[name].tolist() for name in _BODY), departures, strict=True
         )
     ]
-    bodies = [orjson.dumps({"flights": [flight]}) for flight in told]
+    bodies = [orjson.dumps({"flights": [flight]}) for flight in requests]
     return frame.assign(name=flight_names(frame), body=bodies)
 
 
@@ -104,16 +104,16 @@ def _is_missing(value: object) -> bool:
 
 
 def _feed(
-    asked: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
+    flights: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> dict[str, pd.DataFrame]:
-    """Of each view the rows that some request meets; another row would be replaced unread.
+    """The rows of each view that some request reads; any other would be replaced unread.
 
     A row is pushed at the last mark of the grid before its first reader, or in between if it
     becomes available only then.
     """
     feed = {}
     for view, rows in views.items():
-        met = as_of(rows, entity_names(asked, view), at)
+        met = as_of(rows, entity_names(flights, view), at)
         first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
         chosen = rows.iloc[first.index]
         mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
@@ -123,8 +123,8 @@ def _feed(
     return feed
 
 
-def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
-    """Let time pass: push what becomes known, then give the places of who asks until the next."""
+def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+    """Advance simulated time: push the known rows, then yield the places of the next flights."""
     marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
     times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
     ends = np.append(times[1:], np.iinfo("int64").max)
@@ -142,7 +142,7 @@ def lived(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
 
 
 def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dict[str, list[Any]]]:
-    """What is to be pushed within a day, by minute and view, each entity's newest row last."""
+    """The rows to push within a day, by minute and view, each entity's newest row last."""
     due: dict[int, dict[str, list[Any]]] = {}
     for view, rows in feed.items():
         chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]

@@ -1,4 +1,4 @@
-"""The users of the simulated year: a few at a time, each with a connection that stays."""
+"""The users of the simulated year: a few at a time, each with a persistent connection."""
 
 import http.client
 import time
@@ -13,19 +13,19 @@ from pipeline.records.rollout_ledger import WHOLE
 from pipeline.rollout.traffic.source import CLIENTS, Reply
 from pipeline.shared.callers import CALLER_KEY
 
-BATCH, BATCHED = 4, 0.25
-"""Of the groups of so many flights that are asked for at one moment, this share is asked for in one
-request: a server that gives the rows of a batch in another order is right about each single one."""
+BATCH, BATCH_SHARE = 4, 0.25
+"""The size of a batch, and the share of groups that are sent as one request: a server that mixes up
+the rows of a batch is right about every single request."""
 _BATCH_SALT = "batch"
 
 
-def batched(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
-    """The requests for the flights of a moment: one each, or one for a few by the first's name."""
+def batch(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
+    """The requests for simultaneous flights: one each, or one for a few under the first's name."""
     asked: list[tuple[str, bytes]] = []
     for first in range(0, len(names), BATCH):
         few = slice(first, first + BATCH)
         bucket = xxhash.xxh64_intdigest(f"{_BATCH_SALT}/{names[first]}".encode()) % WHOLE
-        if bucket < BATCHED * WHOLE:
+        if bucket < BATCH_SHARE * WHOLE:
             flights = [one for body in bodies[few] for one in orjson.loads(body)["flights"]]
             asked.append((names[first], orjson.dumps({"flights": flights})))
         else:
@@ -34,27 +34,27 @@ def batched(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[byte
 
 
 class Users:
-    """Users at their end of the proxy, a few at a time, each with a connection that stays."""
+    """Users of the proxy, a few at a time, each with a persistent connection."""
 
     def __init__(self, port: int, key: str, clients: int = CLIENTS):
-        """`port` is the proxy's for known callers, `key` theirs; nothing is sent yet."""
+        """`port` is the proxy's for known callers, `key` their key; sends nothing yet."""
         self._port, self._key, self._held = port, key, local()
         self._pool, self._open = ThreadPoolExecutor(clients), set[http.client.HTTPConnection]()
 
     def __enter__(self) -> Self:
-        """Users."""
+        """The users."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """No more requests."""
+        """Close the connections."""
         self.close()
 
     def ask(self, names: list[str], bodies: list[bytes]) -> list[Reply]:
-        """Ask for flights, as many at a time as there are users; the replies in their order."""
+        """Send requests, as many at a time as there are users; returns the replies in order."""
         return list(self._pool.map(self._one, names, bodies))
 
     def close(self) -> None:
-        """No more requests."""
+        """Cancel waiting requests and close the connections."""
         self._pool.shutdown(cancel_futures=True)
         for connection in self._open:
             connection.close()
@@ -69,10 +69,8 @@ class Users:
         except (OSError, http.client.HTTPException):
             connection.close()  # the next request opens it anew
             return Reply(0, time.perf_counter() - started, "", "")
-        seconds, told = time.perf_counter() - started, answer.headers
-        return Reply(
-            answer.status, seconds, told.get("x-request-id", ""), told.get("x-version", "")
-        )
+        seconds, header = time.perf_counter() - started, answer.headers.get
+        return Reply(answer.status, seconds, header("x-request-id", ""), header("x-version", ""))
 
     def _connection(self) -> http.client.HTTPConnection:
         if getattr(self._held, "connection", None) is None:

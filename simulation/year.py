@@ -1,14 +1,14 @@
-"""The simulated year as a source of live traffic, for rollouts and for the closed loop."""
+"""The simulated year, a source of live traffic for rollouts and for the closed loop."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.records.arrivals import published_until, require_published
+from pipeline.records.arrivals import read_until, require_published
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.traffic import Traffic, asked_for, between
+from simulation.traffic import Traffic, between, traffic_of
 
 
 @dataclass(frozen=True)
@@ -16,25 +16,25 @@ class Year:
     """The simulated year as a source of traffic.
 
     `flights` are the year's with their features as the offline join gives them, `views` the rows
-    of each view until the year's end: made ready once by a caller that asks often. Without them
-    each call reads the published files.
+    of each view until the year's end: prepared once by a caller with many calls. Without them each
+    call reads the published files.
     """
 
     flights: pd.DataFrame | None = None
     views: dict[str, pd.DataFrame] | None = None
 
     def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
-        """The flights of so many days from an instant on, a midnight in New York.
+        """The flights of so many days from an instant, a midnight in New York.
 
         Raises:
-            DayUnknown: the published year ends before.
+            DayUnknown: the published year ends earlier.
         """
         local = first.tz_convert(windows.ZONE) + pd.DateOffset(days=days)
         last = pd.Timestamp(local).tz_convert("UTC")
         if self.flights is None or self.views is None:
-            return between(*published_until(last), first, last)
+            return between(*read_until(last), first, last)
         require_published(self.flights, first)
         chosen = self.flights["sched_dep_utc"].between(first, last, inclusive="left")
         order = ["predict_at", "carrier", "flight", "origin"]
         frame = self.flights[chosen].sort_values(order, ignore_index=True)
-        return asked_for(frame, self.views, load(FeaturesConfig))
+        return traffic_of(frame, self.views, load(FeaturesConfig))

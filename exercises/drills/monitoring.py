@@ -26,7 +26,7 @@ from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.predictions import flights
-from pipeline.records.request_log import Answer, opened, packed
+from pipeline.records.request_log import Prediction, open_log, pack
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -96,13 +96,13 @@ def answer(champion: Champion, rows: pd.DataFrame) -> None:
     told = zip(
         rows["name"],
         windows.minutes(rows["predict_at"]).tolist(),
-        packed(rows[NUMERIC].to_numpy(), "<f4"),
-        packed(known, "<i8"),
+        pack(rows[NUMERIC].to_numpy(), "<f4"),
+        pack(known, "<i8"),
         answerer.model.predict(rows).astype("float64").tolist(),
         strict=True,
     )
     answers = [
-        Answer(
+        Prediction(
             request_id=f"r{number}",
             row=0,
             arm="champion",
@@ -119,7 +119,7 @@ def answer(champion: Champion, rows: pd.DataFrame) -> None:
         )
         for number, (name, at, features, since, risk) in enumerate(told)
     ]
-    with opened(load(ServeConfig).log_url.get_secret_value(), len(answers)) as log:
+    with open_log(load(ServeConfig).log_url.get_secret_value(), len(answers)) as log:
         log.add(answers)
 
 

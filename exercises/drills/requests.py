@@ -29,7 +29,7 @@ body["distance"] = int(body["distance"])
 body["scheduled_departure"] = f"{flight['sched_dep_utc']:%Y-%m-%dT%H:%MZ}"
 release, config = load_release(export("champion")), load(ServeConfig)
 url = config.log_url.get_secret_value()
-with open_store(release.features, config) as store, request_log.opened(url, 10) as written:
+with open_store(release.features, config) as store, request_log.open_log(url, 10) as written:
     app = create_app(Predictor(release, store), written, config, Metrics(), str)
     done = TestClient(app).post("/predict", json={"flights": [body]})
     assert done.status_code == 200, done.text

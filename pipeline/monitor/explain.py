@@ -26,8 +26,8 @@ from pipeline.monitor.raw_events import (
     view_of,
 )
 from pipeline.records import rollout_ledger as ledger
-from pipeline.records.request_log import answered, features_of, known_at_of, newest
-from pipeline.records.retention import removed
+from pipeline.records.request_log import features_of, known_at_of, last_id, read_predictions
+from pipeline.records.retention import removals
 from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import LoadedRelease, export, load_release
@@ -113,11 +113,13 @@ def explain(request: str | None = None, row: int | None = None) -> str:
 def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
     """The logged prediction with this id, a user's before a shadow's; by default the newest."""
     url = load(ServeConfig).log_url.get_secret_value()
-    last = newest(url)
-    found = answered(url, request_id=request) if request else answered(url, last - 1)
+    last = last_id(url)
+    found = (
+        read_predictions(url, request_id=request) if request else read_predictions(url, last - 1)
+    )
     found = found[found["row"] == (row or 0)] if request else found
     if found.empty:
-        gone = int(removed(url)["answers"].sum())
+        gone = int(removals(url)["answers"].sum())
         pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
         raise RequestUnknown(
             f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
@@ -130,7 +132,7 @@ def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
 
 def _newest_answer(**equal: Any) -> dict[str, Any] | None:
     """The newest prediction for a known caller, or else for a direct one."""
-    found = answered(load(ServeConfig).log_url.get_secret_value(), **equal)
+    found = read_predictions(load(ServeConfig).log_url.get_secret_value(), **equal)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
     return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
@@ -148,7 +150,7 @@ def _flight(answer: dict[str, Any]) -> str:
 
 def _champion_at(known: FlightHistory) -> str:
     """The release that served at T by the ledger, or the current champion."""
-    entry = ledger.at(_instant(known.request["predict_at"]))
+    entry = ledger.entry_at(_instant(known.request["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
@@ -256,10 +258,10 @@ def _serving_text(release: LoadedRelease, answer: dict[str, Any] | None) -> str:
 
 def _ledger_text(at: datetime) -> str:
     """The releases that served at T, by the ledger."""
-    entry = ledger.at(at)
+    entry = ledger.entry_at(at)
     if entry is None:
         return "nothing served yet"
-    sides = [f"{side.shown} {share / 100:g}%" for side, share in ledger.serving(entry.move)]
+    sides = [f"{side.label} {share / 100:g}%" for side, share in ledger.serving_shares(entry.move)]
     return f"{' and '.join(sides)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 

@@ -17,8 +17,8 @@ from pipeline.features.feature_table import ROWS, read, require_plausible, requi
 from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import instants
-from pipeline.records.arrivals import YEAR_ENDS, published_until
-from pipeline.records.request_log import answered, count, features_of, known_at_of
+from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.request_log import count, features_of, known_at_of, read_predictions
 from pipeline.registry.model import Model
 from pipeline.shared import clock
 from pipeline.shared.callers import DIRECT, STRANGER, UNPROVEN
@@ -71,7 +71,7 @@ def year_table() -> Path:
     parts += [file_hash(path) for path in members(code, "*.py")]
     path = CACHE / f"flights-{text_hash(' '.join(parts))[:12]}.parquet"
     if not path.is_file():
-        flights, weather = published_until(YEAR_ENDS)
+        flights, weather = read_until(YEAR_ENDS)
         views = windows.views(flights, weather, config)
         frame = historical(windows.requests(flights, config), views, config)
         require_point_in_time(frame)
@@ -102,7 +102,7 @@ def served_predictions(
     )
     if log_url is None:
         return rows
-    logged = _first_answers(answered(log_url, after), set(rows["flight"]))
+    logged = _first_answers(read_predictions(log_url, after), set(rows["flight"]))
     if not len(logged):
         return rows
     values = pd.DataFrame(features_of(logged), columns=NUMERIC)

@@ -16,7 +16,7 @@ from pipeline.features.names import flight_name
 from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
-from pipeline.records.arrivals import published_until
+from pipeline.records.arrivals import read_until
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import FLIGHT_KEY, Record
@@ -91,7 +91,7 @@ def load_history(flight: str) -> FlightHistory:
     """
     day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
     last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
-    return make_history(*published_until(last), flight)
+    return make_history(*read_until(last), flight)
 
 
 def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> FlightHistory:

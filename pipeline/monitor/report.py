@@ -31,7 +31,7 @@ from pipeline.monitor.predictions import (
     table_of,
 )
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import newest
+from pipeline.records.request_log import last_id
 from pipeline.shared import clock
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -208,7 +208,9 @@ def run(month: str | None = None, at: str | None = None) -> str:
     """
     window = month_window(month, load(MonitorConfig))
     now = (
-        clock.arrived_at(window.last[:7]) if at is None else pd.Timestamp(rollout_ledger.moment(at))
+        clock.arrived_at(window.last[:7])
+        if at is None
+        else pd.Timestamp(rollout_ledger.parse_instant(at))
     )
     inputs = _inputs(window, now)
     if (before := _standing(inputs)) is not None:
@@ -239,7 +241,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     return {
         "champion": version.tag("release"),
         "flights": file_hash(table_of(window)),
-        "log": str(newest(load(ServeConfig).log_url.get_secret_value())),
+        "log": str(last_id(load(ServeConfig).log_url.get_secret_value())),
         "alerts": file_hash(alerts.RULES),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),
         "at": f"{now:%Y-%m-%dT%H:%MZ}",

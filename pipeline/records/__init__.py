@@ -1,1 +1,1 @@
-"""What stages write down for each other: the rollout ledger, the request log, what has arrived."""
+"""Records that one stage writes and another reads: rollout ledger, request log, arrived data."""

@@ -1,7 +1,7 @@
 """Flights and weather as they stand at an instant: accepted snapshots, then what came after them.
 
-Snapshots are monthly; the published files are read for the days between the last of them and the
-instant that is asked for. In production these would be two tables of one warehouse.
+Snapshots are monthly; the published files fill in the days from the last snapshot to the requested
+instant. In production these would be two tables of one warehouse.
 """
 
 import pandas as pd
@@ -17,11 +17,11 @@ from pipeline.shared.source import read_source
 YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 
 
-def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What has arrived and was accepted, and after it what was published, raw, up to an instant.
+def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read flights and weather up to an instant: accepted snapshots, then raw published rows.
 
     Raises:
-        DayUnknown: the published year ends before.
+        DayUnknown: the published year ends earlier.
     """
     config = load(IngestConfig)
     last_arrived = int(clock.last_day(config.as_of).replace("-", ""))
@@ -40,14 +40,14 @@ def published_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def require_published(flights: pd.DataFrame, last: pd.Timestamp) -> None:
-    """Refuse to go beyond the last published flight.
+    """Refuse an instant beyond the last published flight.
 
     Raises:
-        DayUnknown: the flights end a day or more before.
+        DayUnknown: the flights end a day or more earlier.
     """
     if (ends := flights["sched_dep_utc"].max()) < last - pd.Timedelta(days=1):
         raise DayUnknown(
             f"the published flights end on {ends:%Y-%m-%d}, traffic is wanted until "
-            f"{last:%Y-%m-%d}; begin the year anew beside it: `mv state state-before`, then "
+            f"{last:%Y-%m-%d}; start the year again: `mv state state-before`, then "
             "`make evaluate register`"
         )

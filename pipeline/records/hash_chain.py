@@ -1,8 +1,8 @@
-"""Databases that are only appended to: one file, flushed with each entry, readable by its owner.
+"""Append-only databases: one file each, flushed with every entry, readable by its owner only.
 
-A chain of entries is one of them: each carries the hash of the one before it, so that what was
-rewritten by other means is told when it is read. A copy in plain lines follows it: by that a chain
-is rebuilt which was cut or lost, and one that lacks its last entries does not pass for whole.
+In a hash chain each entry carries the hash of the one before it, so reading detects an entry that
+was rewritten. A copy in plain lines follows the chain: a truncated or lost chain is rebuilt from
+the copy, and a chain without its last entries does not pass for complete.
 """
 
 import contextlib
@@ -33,61 +33,61 @@ _READ = "SELECT number, entry, hash FROM ledger ORDER BY number"
 
 
 class Link(NamedTuple):
-    """A text in its place in a chain: its number from 1 on, the hash before it, and its own."""
+    """One entry of a chain: its number from 1 on, its text, the previous hash and its own."""
 
     number: int
-    told: str
+    text: str
     before: str
     hash: str
 
 
 def chain(path: Path, what: str) -> list[Link]:
-    """Everything in the chain at `path`, the oldest first; none where there is no file.
+    """Read the chain at `path`, oldest first; empty without a file.
 
     Raises:
-        ArtifactTampered: an entry was changed, taken out, or put in by other means, or entries that
-            its copy holds are gone.
+        ArtifactTampered: an entry was changed, removed or inserted, or the copy has entries that
+            the chain lacks.
     """
-    copied = copy_of(path)
+    copied = read_copy(path)
     found: list[Link] = []
     if path.is_file() and path.stat().st_size:
-        with _reading(path, what) as connection:
+        with _open_existing(path, what) as connection:
             found = _links(connection, path)
     _require_copied(path, what, found, copied)
     return found
 
 
-def link(path: Path, what: str, told: str, allowed: Callable[[list[Link]], None]) -> Link:
-    """Add a text to the chain at `path`, if `allowed` does not refuse; it is then on disk.
+def link(path: Path, what: str, text: str, allowed: Callable[[list[Link]], None]) -> Link:
+    """Append a text to the chain at `path` unless `allowed` raises; on return it is on disk.
 
     Raises:
-        ArtifactTampered: what is there was rewritten, or is less than its copy holds.
+        ArtifactTampered: the chain was rewritten, or holds less than its copy.
     """
-    copied = copy_of(path)
+    copied = read_copy(path)
     if not path.is_file() or not path.stat().st_size:
         _require_copied(path, what, [], copied)
-    with opened(path, _CHAIN, what) as connection:
+    with open_database(path, _CHAIN, what) as connection:
         connection.execute("BEGIN IMMEDIATE")
         known = _links(connection, path)
         _require_copied(path, what, known, copied)
         allowed(known)
-        new = next_link(known, told)
-        connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (new.number, told, new.hash))
+        new = next_link(known, text)
+        connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (new.number, text, new.hash))
         connection.execute("COMMIT")
     _copy(path, [*known, new])
     return new
 
 
-def next_link(known: list[Link], told: str) -> Link:
-    """A text in its place behind others."""
+def next_link(known: list[Link], text: str) -> Link:
+    """Build the link that appends a text to a chain."""
     before, number = known[-1].hash if known else NOTHING, len(known) + 1
-    return Link(number, told, before, text_hash(f"{before} {number} {told}"))
+    return Link(number, text, before, text_hash(f"{before} {number} {text}"))
 
 
 def write_chain(path: Path, what: str, links: list[Link]) -> None:
-    """A new chain of these links in the place of what is there, whole, and then its copy."""
-    with atomic_write(path) as temporary, opened(temporary, _CHAIN, what) as connection:
-        rows = [(one.number, one.told, one.hash) for one in links]
+    """Replace the chain at `path` by these links in one step, then its copy."""
+    with atomic_write(path) as temporary, open_database(temporary, _CHAIN, what) as connection:
+        rows = [(one.number, one.text, one.hash) for one in links]
         connection.executemany("INSERT INTO ledger VALUES (?, ?, ?)", rows)
     with atomic_write(copy_path(path)) as temporary:
         temporary.touch(mode=0o600)
@@ -106,17 +106,17 @@ def _links(connection: sqlite3.Connection, path: Path) -> list[Link]:
 
 
 def _read_into(found: list[Link], connection: sqlite3.Connection) -> tuple[int, str, Link] | None:
-    """Add a chain's links for as long as they hold; the first that does not, and what it is not."""
-    for number, told, digest in connection.execute(_READ):
-        right = next_link(found, told)
+    """Append the valid links to `found`; return the first invalid one and the expected link."""
+    for number, text, digest in connection.execute(_READ):
+        right = next_link(found, text)
         if (number, digest) != (right.number, right.hash):
             return number, str(digest), right
         found.append(right)
     return None
 
 
-def salvaged(path: Path) -> tuple[list[Link], str]:
-    """The links at the beginning of a chain that still hold, and why it holds no more of them."""
+def salvage(path: Path) -> tuple[list[Link], str]:
+    """Read the valid links at the start of a chain, and the reason why it holds no more."""
     if not path.is_file():
         return [], "it is gone"
     found: list[Link] = []
@@ -131,52 +131,52 @@ def salvaged(path: Path) -> tuple[list[Link], str]:
 
 
 def copy_path(path: Path) -> Path:
-    """Where the copy of a chain is, a line an entry: ledger.jsonl, journal.jsonl beside the .db."""
+    """The path of a chain's copy, one line an entry: ledger.jsonl beside ledger.db."""
     return path.with_suffix(".jsonl")
 
 
-def copy_of(path: Path) -> list[Link]:
-    """What the copy of the chain at `path` holds, the oldest first; it may lag behind.
+def read_copy(path: Path) -> list[Link]:
+    """Read the copy of the chain at `path`, oldest first.
 
-    Whoever is killed leaves an entry that is not copied yet, or half a line of it: no more is lost.
+    A killed process leaves at most one entry that is not copied yet, or half a line of it.
 
     Raises:
-        ArtifactTampered: a line of it was rewritten.
+        ArtifactTampered: a line was rewritten.
     """
-    found, why = salvaged_copy(path)
+    found, why = salvage_copy(path)
     if why:
         raise ArtifactTampered(f"{copy_path(path)}: {why}, {len(found)} before it are; {REPAIR}")
     return found
 
 
-def salvaged_copy(path: Path) -> tuple[list[Link], str]:
-    """The links at the beginning of a chain's copy that still hold, and which line does not."""
+def salvage_copy(path: Path) -> tuple[list[Link], str]:
+    """Read the valid links at the start of a chain's copy, and name the first invalid line."""
     copy = copy_path(path)
     content = copy.read_bytes() if copy.is_file() else b""
     found: list[Link] = []
     for line in content[: content.rfind(b"\n") + 1].splitlines():
-        if not (read := _copied_link(found, line)):
+        if not (read := _parse_link(found, line)):
             return found, f"line {len(found) + 1} is not what was written there"
         found.append(read)
     return found, ""
 
 
 def _line(link: Link) -> bytes:
-    return json.dumps([link.number, link.told, link.hash]).encode() + b"\n"
+    return json.dumps([link.number, link.text, link.hash]).encode() + b"\n"
 
 
-def _copied_link(known: list[Link], line: bytes) -> Link | None:
-    """The link that a line holds, if it follows those before it."""
+def _parse_link(known: list[Link], line: bytes) -> Link | None:
+    """The link in a line of the copy; None if it does not continue the chain."""
     try:
-        number, told, digest = json.loads(line)
-        right = next_link(known, told)
+        number, text, digest = json.loads(line)
+        right = next_link(known, text)
     except (ValueError, TypeError):
         return None
     return right if (number, digest) == (right.number, right.hash) else None
 
 
 def _require_copied(path: Path, what: str, found: list[Link], copied: list[Link]) -> None:
-    """Refuse a chain that lacks what its copy holds: the copy is written last."""
+    """Refuse a chain that lacks an entry of its copy: the copy is always written after it."""
     same = sum(ours.hash == theirs.hash for ours, theirs in zip(found, copied, strict=False))
     if same < len(copied):
         raise ArtifactTampered(
@@ -186,7 +186,7 @@ def _require_copied(path: Path, what: str, found: list[Link], copied: list[Link]
 
 
 def _copy(path: Path, links: list[Link]) -> None:
-    """Bring the copy up to the chain. Where that fails the next entry does it: the chain counts."""
+    """Bring the copy up to date; on failure the next entry does it, since the chain counts."""
     with contextlib.suppress(OSError):
         descriptor = os.open(copy_path(path), os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as stream:
@@ -202,13 +202,13 @@ def _copy(path: Path, links: list[Link]) -> None:
 
 
 def _address(path: Path) -> str:
-    """An address that makes no file; SQLite completes what a kill left half done."""
+    """A URI that creates no file; SQLite finishes a transaction that a kill interrupted."""
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
 @contextmanager
-def _reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
-    """The database at `path` as it is: reading one makes no table in what is none."""
+def _open_existing(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+    """Open the database at `path` for reading, without creating a table in it."""
     require_whole(path, what)
     with (
         database(path, what),
@@ -218,12 +218,12 @@ def _reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def opened(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connection]:
-    """The database at `path`, made by `schema` if it is not there; `what` names it in a refusal.
+def open_database(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connection]:
+    """Open the database at `path`, created by `schema`; `what` names it in a refusal.
 
     Raises:
         ArtifactTampered: the file is no database, or a broken one.
-        StorageFailed: another program holds it, or it cannot be written.
+        StorageFailed: another program locks it, or it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)

@@ -1,9 +1,10 @@
-"""The request log: every prediction that was answered, once, written beside the answering.
+"""The request log: every prediction of a server, once, written beside the serving path.
 
-An answer waits in memory until one thread writes it with others, so a slow disk slows no answer;
-when too many wait, the newest are counted instead of kept. Who is killed loses what was answered in
-the last FLUSH_SECONDS, and what was being written then; who ends writes all of it. Rows are only
-ever added: of a request that is answered twice by one arm of one release, the first answer stays.
+A prediction waits in memory until one thread writes it in a batch, so a slow disk delays no
+response; when too many wait, the newest are counted and dropped. A killed server loses the
+predictions of the last FLUSH_SECONDS and the batch in progress; one that ends in order writes
+everything. The log is append-only: if one arm of one release predicts a request twice, the first
+row stays.
 """
 
 import contextlib
@@ -29,19 +30,19 @@ from pipeline.shared.secrets import mask_address
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
 _SIZES = tuple(2**power for power in range(9, -1, -1))
-"""How many rows a statement writes: few different ones, and few for any batch."""
+"""Rows per INSERT statement: few different statements, and few of them for any batch."""
 _BUSY_MS = 10_000
-_NAMED = 10_000
-"""How many flights a question may name: databases have a limit."""
+_MAX_FLIGHTS = 10_000
+"""Flights that one query may name: databases have a limit."""
 
 
-class Answer(NamedTuple):
-    """One prediction as it is logged.
+class Prediction(NamedTuple):
+    """One row of the request log.
 
-    `features` are NUMERIC and `known_at` VIEWS, as `packed` has them; None where the features came
-    in the request. `flags` is JSON. `answered_at` (seconds since 1970) and
-    `seconds` (from the request's first byte here to its answer) are for operations only: what
-    was known at an instant is asked of `predict_at` (minutes since EPOCH).
+    `features` holds NUMERIC and `known_at` VIEWS in the bytes of `pack`; None where the features
+    came in the request. `flags` is JSON. `answered_at` (seconds since 1970) and `seconds` (from the
+    request's first byte to the response) serve operations only: point-in-time questions use
+    `predict_at` (minutes since EPOCH).
     """
 
     request_id: str
@@ -79,11 +80,11 @@ TABLE = sa.Table(
     sa.UniqueConstraint("request_id", "row", "arm", "release"),
     sqlite_autoincrement=True,
 )
-"""`id` only grows, so that a reader can go on where it was."""
+"""`id` only grows, so a reader can resume where it stopped."""
 
 
 def no_changes(table: str, reason: str) -> dict[str, str]:
-    """The triggers, by name, with which a table of SQLite refuses what is no addition."""
+    """The SQLite triggers, by name, that make a table append-only."""
     return {
         f"{table}_no_{what.lower()}": f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} "
         f"BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, '{reason}'); END"
@@ -92,26 +93,26 @@ def no_changes(table: str, reason: str) -> dict[str, str]:
 
 
 APPEND_ONLY = no_changes("answers", "answers are only ever added")
-"""SQLite's table refuses even who may write the file; a server's is kept by its grants. What is too
-old goes by pipeline/records/retention.py alone."""
+"""SQLite's triggers stop even the owner of the file; a database server uses grants. Only
+pipeline/records/retention.py removes rows, when they are too old."""
 
 
 class Log:
-    """A log that is open for writing; `opened` makes one and closes it."""
+    """A request log that is open for writing; `open_log` creates and closes it."""
 
     def __init__(self, url: str, limit: int):
-        """At most `limit` answers wait at a time."""
+        """At most `limit` predictions wait at a time."""
         self._engine, self._limit = _engine(url), limit
         self._waiting: list[tuple[Any, ...]] = []
         self._lock, self._some = threading.Lock(), threading.Event()
         self._enough, self._closing = threading.Event(), False
-        self.written = self.known = self.dropped = self.failed = 0
-        """Answers written, left because they were there, given up, and attempts that failed."""
+        self.written = self.duplicates = self.dropped = self.failed = 0
+        """Rows written, rows already there, rows given up, and failed attempts to write."""
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
     def add(self, answers: Sequence[tuple[Any, ...]]) -> None:
-        """Take answers, with the columns of `Answer`, to be written soon; returns at once."""
+        """Queue rows, with the columns of `Prediction`, for writing; returns at once."""
         with self._lock:
             room = max(0, self._limit - len(self._waiting))
             if room < len(answers):
@@ -119,18 +120,18 @@ class Log:
                 answers = answers[:room]
             self._waiting += answers
             enough = len(self._waiting) >= _BATCH
-        if not self._some.is_set():  # which takes less time than to set it again
+        if not self._some.is_set():  # faster than setting it again
             self._some.set()
         if enough:
             self._enough.set()
 
     @property
     def waiting(self) -> int:
-        """How many answers wait to be written."""
+        """The number of rows that wait to be written."""
         return len(self._waiting)
 
     def close(self) -> None:
-        """Write what waits, and end; what cannot be written then is dropped and counted."""
+        """Write the waiting rows and stop; rows that cannot be written are dropped and counted."""
         self._closing = True
         self._some.set()
         self._enough.set()
@@ -160,19 +161,19 @@ class Log:
     def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
         try:
             with self._engine.begin() as connection:
-                new = sum(_inserted(connection, part) for part in _parts(batch))
+                new = sum(_insert(connection, part) for part in _parts(batch))
         except sa.exc.DBAPIError as error:
             self.failed += 1
             if self.failed == 1:  # once: the metrics say how often
                 sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
             return False
         self.written += new
-        self.known += len(batch) - new
+        self.duplicates += len(batch) - new
         return True
 
 
 def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """A batch in parts of few sizes, so that their statements stay prepared."""
+    """Split a batch into parts of few sizes, so that their statements stay prepared."""
     at = 0
     for size in _SIZES:
         while len(batch) - at >= size:
@@ -180,11 +181,11 @@ def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
             at += size
 
 
-def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
-    """Write rows in one statement, past those that are there; how many were new.
+def _insert(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Insert rows in one statement, skipping duplicates; returns the number of new rows.
 
-    The driver lets others run once a statement: with one a row, it and the event loop would take
-    the interpreter from each other thousands of times a second.
+    The driver releases the interpreter once a statement: with one statement a row, it and the event
+    loop would take the interpreter from each other thousands of times a second.
     """
     text = _statement(len(rows), "?" if connection.dialect.name == "sqlite" else "%s")
     return int(connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount)
@@ -192,17 +193,17 @@ def _inserted(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
 
 @cache
 def _statement(rows: int, mark: str) -> str:
-    names = ", ".join(f'"{name}"' for name in Answer._fields)
-    row = f"({', '.join([mark] * len(Answer._fields))})"
+    names = ", ".join(f'"{name}"' for name in Prediction._fields)
+    row = f"({', '.join([mark] * len(Prediction._fields))})"
     return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 
 @contextlib.contextmanager
-def opened(url: str, limit: int) -> Iterator[Log]:
-    """A log that is closed, and so written, at the end.
+def open_log(url: str, limit: int) -> Iterator[Log]:
+    """Open a log; on exit its waiting rows are written and it is closed.
 
     Raises:
-        StorageFailed: it cannot be made or opened.
+        StorageFailed: it cannot be created or opened.
     """
     prepare(url)
     log = Log(url, limit)
@@ -213,10 +214,10 @@ def opened(url: str, limit: int) -> Iterator[Log]:
 
 
 def prepare(url: str) -> None:
-    """Make the log if there is none; any number of servers may do so at once.
+    """Create the log if there is none; any number of servers may do so at once.
 
     Raises:
-        StorageFailed: it cannot be made or opened.
+        StorageFailed: it cannot be created or opened.
     """
     try:
         if (path := _file(url)) is not None:
@@ -227,11 +228,11 @@ def prepare(url: str) -> None:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
     except (OSError, sa.exc.DBAPIError) as error:
-        raise unwritable(url, error) from None  # it may repeat an address
+        raise log_refusal(url, error) from None  # it may repeat an address
 
 
 def _make_file(path: Path) -> None:
-    """A whole database appears under its name, or the one that was there first stays."""
+    """Create a complete database under its name in one step; an existing one stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_file():
         require_made(path, "request log")
@@ -244,12 +245,12 @@ def _make_file(path: Path) -> None:
         connection.execute(CreateTable(TABLE))
         for statement in APPEND_ONLY.values():
             connection.exec_driver_sql(statement)
-    engine.dispose()  # which folds the journal into the file
+    engine.dispose()  # folds the journal into the file
     publish(temporary, path)
 
 
-def unwritable(url: str, error: Exception) -> PipelineError:
-    """What to say of a log that cannot be read or written, without its password."""
+def log_refusal(url: str, error: Exception) -> PipelineError:
+    """The refusal for a log that cannot be read or written, without its password."""
     refusal: PipelineError | None = None
     if (path := _file(url)) is not None:
         if isinstance(error, OSError):
@@ -267,16 +268,16 @@ def _file(url: str) -> Path | None:
 
 
 def exists(url: str) -> bool:
-    """Whether there is a log; a server is asked when it is read."""
+    """Whether there is a log; a database server only shows it when it is read."""
     return (path := _file(url)) is None or path.is_file()
 
 
 @contextlib.contextmanager
-def at_address(url: str) -> Iterator[sa.Engine]:
-    """The log's database, let go of at the end.
+def open_engine(url: str) -> Iterator[sa.Engine]:
+    """Connect to the log's database; disconnects on exit.
 
     Raises:
-        StorageFailed: it cannot be read or written, or another program holds it.
+        StorageFailed: it cannot be read or written, or another program locks it.
         ArtifactTampered: it is no database.
     """
     if (path := _file(url)) is not None:
@@ -285,7 +286,7 @@ def at_address(url: str) -> Iterator[sa.Engine]:
     try:
         yield engine
     except sa.exc.DBAPIError as error:
-        raise unwritable(url, error) from None  # it may repeat an address
+        raise log_refusal(url, error) from None  # it may repeat an address
     finally:
         engine.dispose()
 
@@ -293,66 +294,68 @@ def at_address(url: str) -> Iterator[sa.Engine]:
 def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _patient)
+        sa.event.listen(engine, "connect", _set_pragmas)
     return engine
 
 
-def _patient(connection: Any, _: Any) -> None:
-    """Champion and challenger write to one file: each waits for the other."""
+def _set_pragmas(connection: Any, _: Any) -> None:
+    """Let champion and challenger, which write to one file, wait for each other."""
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def packed(values: np.ndarray, kind: str) -> list[bytes]:
-    """Each row of a matrix as bytes, little-endian: "<f4" for features, "<i8" for known_at."""
+def pack(values: np.ndarray, kind: str) -> list[bytes]:
+    """Encode each row of a matrix, little-endian: "<f4" for features, "<i8" for known_at."""
     return [row.tobytes() for row in np.ascontiguousarray(values, dtype=kind)]
 
 
-def answered(url: str, since: int = 0, limit: int | None = None, **equal: Any) -> pd.DataFrame:
-    """The answers with an `id` above `since`, in its order; `equal` names columns and values.
+def read_predictions(
+    url: str, since: int = 0, limit: int | None = None, **equal: Any
+) -> pd.DataFrame:
+    """Read the rows with an `id` above `since`, in order; `equal` filters columns by value.
 
-    There are none where no log was begun.
+    Empty without a log.
     """
     wanted = sa.select(TABLE).where(TABLE.c.id > int(since)).order_by(TABLE.c.id).limit(limit)
     for name, value in equal.items():
         wanted = wanted.where(TABLE.c[name] == value)
     if not exists(url):
         return pd.DataFrame(columns=TABLE.c.keys())
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         found = connection.execute(wanted).all()
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
 
 def count(url: str, arms: Sequence[str], flights: Sequence[str]) -> int:
-    """How many answers of some arms are about some flights; counted where they are."""
+    """Count, within the database, the predictions of some arms for some flights."""
     if not exists(url):
         return 0
     many = sa.select(sa.func.count()).where(TABLE.c.arm.in_(arms))
-    parts = [flights[at : at + _NAMED] for at in range(0, len(flights), _NAMED)]
-    with at_address(url) as engine, engine.connect() as connection:
+    parts = [flights[at : at + _MAX_FLIGHTS] for at in range(0, len(flights), _MAX_FLIGHTS)]
+    with open_engine(url) as engine, engine.connect() as connection:
         found = [connection.execute(many.where(TABLE.c.flight.in_(part))) for part in parts]
         return sum(int(one.scalar_one()) for one in found)
 
 
-def newest(url: str) -> int:
-    """The `id` of the last answer; 0 where there is none."""
+def last_id(url: str) -> int:
+    """The `id` of the last row; 0 without one."""
     if not exists(url):
         return 0
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         return int(connection.execute(sa.select(sa.func.max(TABLE.c.id))).scalar() or 0)
 
 
 def features_of(answers: pd.DataFrame) -> np.ndarray:
-    """What the answers rest on: a row of NUMERIC each, NaN where it came in the request."""
-    return _unpacked(answers["features"], "<f4", len(NUMERIC), np.nan)
+    """The features of logged predictions, a row of NUMERIC each; NaN if sent in the request."""
+    return _unpack(answers["features"], "<f4", len(NUMERIC), np.nan)
 
 
 def known_at_of(answers: pd.DataFrame) -> np.ndarray:
-    """When that was known: a row of VIEWS each, NEVER where nothing was."""
-    return _unpacked(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
+    """The instants at which they were known, a row of VIEWS each; NEVER where nothing was."""
+    return _unpack(answers["known_at"], "<i8", len(VIEWS), np.iinfo("int64").min)
 
 
-def _unpacked(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
+def _unpack(column: pd.Series, kind: str, width: int, absent: float) -> np.ndarray:
     nothing = np.full(width, absent, dtype=kind)
     rows = [nothing if content is None else np.frombuffer(content, kind) for content in column]
     return np.array(rows, dtype=kind).reshape(len(rows), width)

@@ -1,8 +1,7 @@
-"""How long answers are kept: what is older is removed, and a record of it stays.
+"""Retention of logged predictions: older rows are removed, and each removal leaves a record.
 
-The log's table refuses every deletion but this one, which says what it took: a gap in the log is
-explained, or somebody else made it. Age is told on the replay's clock: an answer is as old as the T
-that it was predicted at.
+The log refuses every deletion but this one, so a gap is explained by a record or somebody tampered
+with the log. Age is measured on the replay's clock, from the T of a prediction.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import APPEND_ONLY, TABLE, at_address, exists, no_changes
+from pipeline.records.request_log import APPEND_ONLY, TABLE, exists, no_changes, open_engine
 from pipeline.shared import clock
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
@@ -36,40 +35,40 @@ REMOVALS = sa.Table(
     sa.Column("at", sa.Integer, nullable=False),
     sqlite_autoincrement=True,
 )
-"""What was removed: how many answers, their ids, their T, and on whose limit: answers with T below
-`before`, at the replay's instant `at`; both in minutes since EPOCH."""
-_KEPT = no_changes("removals", "removals are only ever added")
+"""One row a removal: the number of predictions, their ids and T, and the limit: T below `before`,
+removed at the replay's instant `at`; both in minutes since EPOCH."""
+_REMOVALS_APPEND_ONLY = no_changes("removals", "removals are only ever added")
 
 
 def prune(until: str | None = None) -> str:
-    """Remove the answers that are older than configs/serve.yaml allows; `until` is now.
+    """Remove predictions older than configs/serve.yaml allows; `until` replaces the present.
 
     Raises:
         DayUnknown: `until` is no instant.
-        RolloutRefused: a rollout that goes on needs some of them.
+        RolloutRefused: a rollout in progress needs some of them.
         StorageFailed: the log cannot be written.
     """
     config = load(ServeConfig)
     stands = rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of))
-    now = pd.Timestamp(stands if until is None else rollout_ledger.moment(until))
+    now = pd.Timestamp(stands if until is None else rollout_ledger.parse_instant(until))
     limit = now - pd.Timedelta(days=config.log_days)
     _require_not_needed(limit)
-    told = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
+    rule = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
     removed = remove(config.log_url.get_secret_value(), _minute(limit), _minute(now))
     if removed is None:
-        return f"0 answers of before are in the log, answers are {told}"
+        return f"0 answers of before are in the log, answers are {rule}"
     first, last = (instant(int(removed[f"{end}_predict_at"])) for end in ("first", "last"))
     return (
         f"{removed['answers']:,} answers removed, {first:%Y-%m-%d %H:%M}Z to "
-        f"{last:%Y-%m-%d %H:%M}Z, ids {removed['first_id']} to {removed['last_id']}: {told}; "
+        f"{last:%Y-%m-%d %H:%M}Z, ids {removed['first_id']} to {removed['last_id']}: {rule}; "
         "recorded as a removal in the log"
     )
 
 
 def _require_not_needed(limit: pd.Timestamp) -> None:
-    """Refuse while a rollout goes on whose requests were predicted after `limit` would be."""
+    """Refuse if the evidence of a rollout in progress begins before `limit`."""
     known = rollout_ledger.entries()
-    if not known or not rollout_ledger.goes_on(known[-1].move):
+    if not known or not rollout_ledger.is_unfinished(known[-1].move):
         return
     name = known[-1].move.rollout
     begun = next(entry.move for entry in known if entry.move.rollout == name)
@@ -84,14 +83,14 @@ def _require_not_needed(limit: pd.Timestamp) -> None:
 
 
 def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
-    """Remove what was predicted at a T before a minute; the record of it, None if there was none.
+    """Remove the predictions with a T before a minute; returns the record, None without any.
 
-    An answer without a T, whose features came in the request, goes with those that came after it.
-    All or nothing: who is killed on the way leaves everything as it was.
+    A prediction without a T, whose features came in the request, goes with the rows logged after
+    it. One transaction: a process that is killed leaves everything as it was.
     """
     if not exists(url):
         return None
-    with _alone(url) as connection:
+    with _exclusive_transaction(url) as connection:
         old = TABLE.c.predict_at < before
         last = sa.select(sa.func.max(TABLE.c.id)).where(old).scalar_subquery()
         aged = old | (TABLE.c.predict_at.is_(None) & (TABLE.c.id < last))
@@ -99,9 +98,9 @@ def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
         if not record["answers"]:
             return None
         _delete(connection, sa.delete(TABLE).where(aged))
-        told = {**record, "before": before, "at": at}
-        connection.execute(sa.insert(REMOVALS), told)
-        return told
+        removal = {**record, "before": before, "at": at}
+        connection.execute(sa.insert(REMOVALS), removal)
+        return removal
 
 
 def _record(aged: Any) -> Any:
@@ -111,7 +110,7 @@ def _record(aged: Any) -> Any:
 
 
 def _delete(connection: sa.Connection, statement: Any) -> None:
-    """For an SQLite file its own refusal is lifted, within the transaction that restores it."""
+    """Delete rows; SQLite's trigger is dropped and restored within the same transaction."""
     if connection.dialect.name != "sqlite":
         connection.execute(statement)
         return
@@ -121,15 +120,15 @@ def _delete(connection: sa.Connection, statement: Any) -> None:
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[sa.Connection]:
-    """A transaction in which nobody else writes to a file; servers wait, and lose nothing."""
-    with at_address(url) as engine, engine.connect() as connection:
+def _exclusive_transaction(url: str) -> Iterator[sa.Connection]:
+    """Open a transaction without other writers; servers wait, and lose nothing."""
+    with open_engine(url) as engine, engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor left in free pages
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         connection.execute(CreateTable(REMOVALS, if_not_exists=True))
         if connection.dialect.name == "sqlite":
-            for statement in _KEPT.values():
+            for statement in _REMOVALS_APPEND_ONLY.values():
                 connection.exec_driver_sql(statement)
         yield connection
         connection.commit()
@@ -137,12 +136,12 @@ def _alone(url: str) -> Iterator[sa.Connection]:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def removed(url: str) -> pd.DataFrame:
-    """Every removal so far, the oldest first."""
+def removals(url: str) -> pd.DataFrame:
+    """All removals so far, oldest first."""
     nothing = pd.DataFrame(columns=REMOVALS.c.keys())
     if not exists(url):
         return nothing
-    with at_address(url) as engine, engine.connect() as connection:
+    with open_engine(url) as engine, engine.connect() as connection:
         if not sa.inspect(connection).has_table(REMOVALS.name):
             return nothing
         found = connection.execute(sa.select(REMOVALS).order_by(REMOVALS.c.id)).all()

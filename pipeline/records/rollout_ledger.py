@@ -1,8 +1,8 @@
-"""The ledger: which release served from when on, who decided it, and on what evidence.
+"""The rollout ledger: each release's time in service, its decision and the evidence for it.
 
-Only ever appended to: the database refuses changes, and each entry carries the hash of the one
-before it, so that a ledger rewritten by other means is told when it is read. Instants are the
-replay's, not the wall clock's: time runs forward in it.
+Append-only: the database refuses changes, and each entry carries the hash of the one before it, so
+reading detects a rewritten ledger. Instants are the replay's, not the wall clock's, and only move
+forward.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ LEDGER = Path("state/rollout/ledger.db")
 BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)
 """Before anything happens in the replay."""
 WHOLE = 10_000
-"""All traffic; shares are told in ten-thousandths."""
+"""All traffic: shares are in ten-thousandths."""
 Event = Literal[
     "registered",
     "promoted by hand",
@@ -41,15 +41,15 @@ Event = Literal[
 ]
 
 UNFINISHED = {"shadow", "canary", "step", "blue-green", "switched", "switched back"}
-"""After these somebody is still deciding."""
+"""Events after which a decision is still due."""
 
 Arm = Literal["champion", "control", "challenger"]
 
 
 class Side(Record):
-    """A release in a rollout: the version's number, its sealed record, its feature service.
+    """A release in a rollout: the version's number, its manifest's digest, its feature service.
 
-    `fault` names what was injected into it for a demonstration; nothing, as a rule.
+    `fault` names the fault that a demonstration injected into it, if any.
     """
 
     version: str
@@ -59,22 +59,22 @@ class Side(Record):
 
     @property
     def name(self) -> str:
-        """What a rollout remembers it by: a fault that was injected is another challenger."""
+        """The key of a challenger: with an injected fault it counts as another one."""
         return self.release + (f"+{self.fault}" if self.fault else "")
 
     @property
-    def shown(self) -> str:
-        """As a person names it."""
+    def label(self) -> str:
+        """The version as people read it."""
         injected = f", with an injected fault: {self.fault}" if self.fault else ""
         return f"version {self.version} ({self.release[:8]}{injected})"
 
 
 class Move(Record):
-    """What a transition says: what happened, when, and who serves how much from then on.
+    """One transition: the event, its instant, and the traffic shares from then on.
 
-    `shares` gives each side's part of the traffic in ten-thousandths, "control" among them: a
-    second set of the champion. `first` is when the traffic of a rollout begins. `plan` and
-    `evidence` are hashes of what was decided by and from.
+    `shares` gives each arm's part of the traffic in ten-thousandths; "control" is the baseline, a
+    second set of the champion. `first` is the instant at which a rollout's traffic begins. `plan`
+    and `evidence` are digests of the plan and the evidence of a decision.
     """
 
     at: datetime
@@ -94,7 +94,7 @@ class Move(Record):
 
 
 class Entry(Record):
-    """A move in its place: its number, the hash before it, and its own."""
+    """A move in the ledger: its number, the previous hash and its own."""
 
     number: int
     move: Move
@@ -103,11 +103,11 @@ class Entry(Record):
 
 
 def append(move: Move, path: Path = LEDGER) -> Entry:
-    """Add a transition; when this returns, it is on disk.
+    """Append a transition; on return it is on disk.
 
     Raises:
-        LedgerRefused: it lies before the last one.
-        ArtifactTampered: what is there was rewritten.
+        LedgerRefused: it is earlier than the last one.
+        ArtifactTampered: the ledger was rewritten.
     """
 
     def forward(known: list[Link]) -> None:
@@ -115,85 +115,85 @@ def append(move: Move, path: Path = LEDGER) -> Entry:
         if last is not None and move.at < last.at:
             raise LedgerRefused(
                 f"{move.event!r} is of {move.at:%Y-%m-%d %H:%M}Z, the ledger stands at "
-                f"{last.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; begin "
-                "later, or anew beside it: `mv state state-before`, then `make evaluate register`"
+                f"{last.at:%Y-%m-%d %H:%M}Z: time does not run backwards there; start "
+                "later, or again: `mv state state-before`, then `make evaluate register`"
             )
 
     return _entry(link(path, "ledger", move.model_dump_json(), forward))
 
 
 def entries(path: Path = LEDGER) -> list[Entry]:
-    """Every transition, the oldest first; none where nothing was ever released.
+    """All transitions, oldest first; empty before the first release.
 
     Raises:
-        ArtifactTampered: an entry was changed, taken out, or put in by other means.
+        ArtifactTampered: an entry was changed, removed or inserted.
     """
     return [_entry(one) for one in chain(path, "ledger")]
 
 
 def _entry(one: Link) -> Entry:
-    move = Move.model_validate_json(one.told)
+    move = Move.model_validate_json(one.text)
     return Entry(number=one.number, move=move, before=one.before, hash=one.hash)
 
 
-def rollouts(path: Path = LEDGER) -> int:
-    """How many rollouts and registrations there have been: they are numbered in their names."""
+def count_rollouts(path: Path = LEDGER) -> int:
+    """Count rollouts and registrations so far: their names begin with a number."""
     return max((int(entry.move.rollout.partition("-")[0]) for entry in entries(path)), default=0)
 
 
-def goes_on(move: Move) -> bool:
-    """Whether a rollout goes on after a move; a canary's promotion has yet to bake."""
+def is_unfinished(move: Move) -> bool:
+    """Whether a rollout is in progress after a move; a canary's promotion still has to bake."""
     bakes = move.event == "promoted" and move.rollout.endswith("-canary")
     return bakes or move.event in UNFINISHED
 
 
 def champion(move: Move) -> Side:
-    """Who is champion after a move: all traffic at a challenger alone makes none of it."""
+    """The champion after a move: only a promotion makes a challenger champion, not its traffic."""
     promoted = move.event in ("promoted", "baked", "promoted by hand")
     return move.challenger if promoted and move.challenger else move.champion
 
 
 def now(arrived: datetime, path: Path = LEDGER) -> datetime:
-    """The replay's instant: when the last month had arrived, or where the ledger stands."""
+    """The replay's present: the arrival of the last month, or the last move if that is later."""
     return max([arrived, *(entry.move.at for entry in entries(path)[-1:])])
 
 
-def moment(text: str) -> datetime:
-    """An instant as it is typed, in UTC.
+def parse_instant(text: str) -> datetime:
+    """Parse an instant, in UTC.
 
     Raises:
-        DayUnknown: it is none, or has no zone.
+        DayUnknown: the text is no instant, or has no zone.
     """
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise DayUnknown(f"{text!r} is no instant with its zone; make it one, as 2013-05-18T10:00Z")
+        raise DayUnknown(f"{text!r} is no instant with a zone; write it as 2013-05-18T10:00Z")
     return found.astimezone(UTC)
 
 
-def at(instant: datetime, path: Path = LEDGER) -> Entry | None:
-    """The last transition up to an instant: it says who served then; None before the first."""
+def entry_at(instant: datetime, path: Path = LEDGER) -> Entry | None:
+    """The last transition up to an instant, which names the servers then; None before the first."""
     earlier = [entry for entry in entries(path) if entry.move.at <= instant]
     return earlier[-1] if earlier else None
 
 
-def told_of(release: str, path: Path = LEDGER) -> list[Move]:
-    """Every transition in which a release had a part."""
+def moves_of(release: str, path: Path = LEDGER) -> list[Move]:
+    """All transitions that involve a release."""
     moves = [entry.move for entry in entries(path)]
     sides = [(move, (move.champion, move.challenger)) for move in moves]
     return [move for move, both in sides if any(s and s.release == release for s in both)]
 
 
-def serving(move: Move) -> list[tuple[Side, int]]:
-    """Who answers after a move, and how much of the traffic; the control is the champion."""
+def serving_shares(move: Move) -> list[tuple[Side, int]]:
+    """The serving sides after a move with their shares; the baseline counts as the champion."""
     ours = move.shares.get("champion", 0) + move.shares.get("control", 0)
     theirs = move.shares.get("challenger", 0)
     sides = [(move.champion, ours), (move.challenger, theirs)]
     return [(side, share) for side, share in sides if side is not None and share]
 
 
-def serving_most(move: Move) -> Side:
-    """Who answers most after a move; the champion where nobody was said to."""
-    return max(serving(move), key=lambda pair: pair[1], default=(move.champion, 0))[0]
+def main_side(move: Move) -> Side:
+    """The side with the largest share after a move; the champion without any shares."""
+    return max(serving_shares(move), key=lambda pair: pair[1], default=(move.champion, 0))[0]

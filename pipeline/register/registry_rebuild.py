@@ -152,8 +152,8 @@ def missing_champion(config: RegisterConfig, known: list[Entry]) -> str:
     side = rollout_ledger.champion(known[-1].move)
     held = locations.versions(config)
     if side.version not in held:
-        return f"it holds {len(held)} version(s) {sorted(held)[-5:]}, the champion is {side.shown}"
+        return f"it holds {len(held)} version(s) {sorted(held)[-5:]}, the champion is {side.label}"
     if side.release not in held[side.version]:
         other = sorted(held[side.version])[0][:8] if held[side.version] else "none"
-        return f"its version {side.version} is release {other}, the champion is {side.shown}"
+        return f"its version {side.version} is release {other}, the champion is {side.label}"
     return ""

@@ -31,7 +31,7 @@ class Reign:
     @property
     def description(self) -> str:
         """The champion and its entry, for messages."""
-        return f"{self.side.shown} since {self.entry.move.event!r} (entry {self.entry.number})"
+        return f"{self.side.label} since {self.entry.move.event!r} (entry {self.entry.number})"
 
 
 def current(config: RegisterConfig) -> Version | None:
@@ -131,7 +131,7 @@ def first_move(version: Version, at: datetime, by: str = "") -> Move:
 
 def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
     """The same for a release in the ledger's terms; `before` counts the rollouts before it."""
-    number = 1 + (rollout_ledger.rollouts() if before is None else before)
+    number = 1 + (rollout_ledger.count_rollouts() if before is None else before)
     return Move(
         at=at,
         event="registered",

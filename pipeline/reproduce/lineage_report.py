@@ -57,7 +57,7 @@ def lineage_report(name: str, registered: Version, sealed: Release, folder: Path
         blocking=[check for check in checks if check.blocking],
         overall=[check for check in checks if check.kind in OVERALL],
         approvals=tracking.approvals(registered),
-        moves=ledger.told_of(registered.tag("release")),
+        moves=ledger.moves_of(registered.tag("release")),
         label=_label,
         shares=_shares,
     )

@@ -88,10 +88,10 @@ def run(
 
 def _served_version(at: str) -> str:
     """The number of the version that served most of the traffic at an instant."""
-    entry = rollout_ledger.at(rollout_ledger.moment(at))
+    entry = rollout_ledger.entry_at(rollout_ledger.parse_instant(at))
     if entry is None:
         raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
-    return rollout_ledger.serving_most(entry.move).version
+    return rollout_ledger.main_side(entry.move).version
 
 
 def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Path) -> None:

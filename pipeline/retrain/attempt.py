@@ -205,7 +205,9 @@ def _shadow(attempt: OpenAttempt) -> Payload:
 
 def _canary(attempt: OpenAttempt) -> Payload:
     moves = attempt.moves()
-    if not any(move.event == "promoted" for move in moves) or rollout_ledger.goes_on(moves[-1]):
+    if not any(move.event == "promoted" for move in moves) or rollout_ledger.is_unfinished(
+        moves[-1]
+    ):
         _require_not_over(moves)
         # A fixed draw, so that the same data give the same journal.
         canary(attempt.source, draw="loop", fast_track=attempt.fast_track)

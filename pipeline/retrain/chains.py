@@ -24,7 +24,7 @@ from pipeline.shared.errors import shell_quote
 
 def check_chain(path: Path, what: str) -> Iterator[Finding]:
     """Findings for a chain and its copy."""
-    (ours, wrong), (copied, copy_wrong) = hash_chain.salvaged(path), hash_chain.salvaged_copy(path)
+    (ours, wrong), (copied, copy_wrong) = hash_chain.salvage(path), hash_chain.salvage_copy(path)
     copy = hash_chain.copy_path(path)
     if not path.is_file() and not copied and not copy_wrong:
         yield from _lost_ledger(path) if path == rollout_ledger.LEDGER else ()
@@ -82,14 +82,14 @@ def _state_at_end(path: Path, links: list[Link]) -> str:
     """The champion at a ledger's end, and a later promotion that the registry records."""
     if path != rollout_ledger.LEDGER or not links:
         return ""
-    words = f", champion is {_champion(links).shown}"
+    words = f", champion is {_champion(links).label}"
     if (later := _later_promotion(links)) is None:
         return words
     return f"{words}; the registry knows of a later promotion, which is added: {later.by}"
 
 
 def _champion(links: list[Link]) -> Side:
-    return rollout_ledger.champion(Move.model_validate_json(links[-1].told))
+    return rollout_ledger.champion(Move.model_validate_json(links[-1].text))
 
 
 def _registry_contents(config: RegisterConfig) -> RegistryContents:
@@ -107,7 +107,7 @@ def _later_promotion(links: list[Link]) -> Move | None:
     given = versions.approvals(version)[-1:] if version else []
     if version is None or not links or int((given or [{}])[0].get("entry", "0")) <= len(links):
         return None
-    last = Move.model_validate_json(links[-1].told)
+    last = Move.model_validate_json(links[-1].text)
     number = int(last.rollout.partition("-")[0])
     return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
         update={
@@ -148,7 +148,7 @@ def _lost_ledger(path: Path) -> Iterator[Finding]:
     yield Finding(
         path,
         "it is gone, and its copy with it",
-        f"{side.shown} was champion {source}: {why}",
+        f"{side.label} was champion {source}: {why}",
         "begin a ledger in which it is champion; who served before is not known any more",
         partial(rollout_ledger.append, first),
     )

@@ -72,7 +72,7 @@ def last_hash(path: Path = JOURNAL) -> str:
 
 
 def _event(one: Link) -> Event:
-    return Event.model_validate(json.loads(one.told))
+    return Event.model_validate(json.loads(one.text))
 
 
 def _rounded(told: Any) -> Any:

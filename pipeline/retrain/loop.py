@@ -211,6 +211,6 @@ def _summary() -> str:
     counted = ", ".join(f"{results.count(one)} {one}" for one in sorted(set(results))) or "none"
     return (
         f"{len(days)} days to {days[-1].told['day']}, {sum(e.kind == 'check' for e in every)} "
-        f"checks, attempts: {counted}; {side.shown} serves since {since}; journal "
+        f"checks, attempts: {counted}; {side.label} serves since {since}; journal "
         f"{journal.last_hash()[:12]} -> {journal.JOURNAL}"
     )

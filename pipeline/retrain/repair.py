@@ -19,7 +19,7 @@ from pipeline.retrain import journal
 from pipeline.retrain.chains import check_chain
 from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
-from pipeline.rollout.state import alone
+from pipeline.rollout.state import hold_rollout
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import START_AGAIN, damage
@@ -39,7 +39,7 @@ def repair(yes: bool = False) -> str:
     """
     with contextlib.ExitStack() as until_over:
         if yes:
-            until_over.enter_context(alone())
+            until_over.enter_context(hold_rollout())
         return _repair_all(yes)
 
 
@@ -154,7 +154,7 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         yield Finding(
             Path(config.database),
             f"its alias champion is {f'version {alias}' if alias else 'not set'}",
-            f"the ledger says {side.shown} since entry {len(known)}, and it is registered",
+            f"the ledger says {side.label} since entry {len(known)}, and it is registered",
             "let the alias follow",
             lambda: champions.update_alias(config),
         )

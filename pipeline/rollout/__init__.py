@@ -1,6 +1,6 @@
-"""A challenger takes over: by shadow, by canary or by blue-green; and can always be taken back.
+"""Staged rollout of a challenger: shadow, canary or blue-green, and rollback from any state.
 
-The commands are `shadow`, `canary`, `bluegreen`, `rollback` and `who_served`. What `analysis`
-decides from the evidence, the `controller` does with the `traffic`; `state` is one rollout, whose
-transitions go through the ledger before anything changes.
+The commands are `shadow`, `canary`, `bluegreen`, `rollback` and `who_served`. `analysis` decides
+from the evidence, `controller` applies the decision to the `traffic`; `state` is one rollout, whose
+transitions are written to the ledger before anything changes.
 """

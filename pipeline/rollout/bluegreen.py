@@ -1,7 +1,7 @@
-"""Blue-green: two full sets, one switch of everything at once, and the same switch back.
+"""Blue-green: two full sets of servers, one switch of all traffic, and the same switch back.
 
-Blue is the champion's set, green the challenger's. Requests in flight end where they began: the
-switch is shown with what was left to drain, under traffic that does not pause.
+Blue is the champion's set, green the challenger's. Requests in flight finish where they began: the
+switch reports how many were left to drain, under traffic that does not pause.
 """
 
 import contextlib
@@ -10,104 +10,116 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.rollout.controller import Stage, staged
-from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, NOTHING, Injection, alone, begun
+from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.state import (
+    ALL_CHALLENGER,
+    ALL_CHAMPION,
+    NO_INJECTION,
+    Injection,
+    begin,
+    hold_rollout,
+)
 from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.source import CLIENTS, Reply, Source
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 
-WATCHED = 300
-"""Requests for which a set is watched before the first switch and after each."""
+WATCH_REQUESTS = 300
+"""Requests observed before the first switch and after each."""
 _FEW = 5
 _PATIENCE_SECONDS = 20.0
-"""For the next answer: a slow machine may take as long as it needs for all of them."""
+"""Patience for the next response: a slow machine may take as long as it needs for all."""
 
 
-def bluegreen(source: Source, injection: Injection = NOTHING, force: bool = False) -> str:
-    """Switch all traffic to the challenger's set, back, and to it again; or back for good.
+def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool = False) -> str:
+    """Switch all traffic to the challenger's set, back, and to it again, or back for good.
 
     Raises:
         RolledBack: green broke a limit; blue serves all.
-        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
-    with alone():
-        rollout, known = begun("bluegreen", injection, force)
+    with hold_rollout():
+        rollout, known = begin("bluegreen", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
-        with staged(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
-            _watch(stage, WATCHED)
+        with open_stage(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
+            _watch(stage, WATCH_REQUESTS)
             blue = failing_batches(stage.replies)
             if not known:
                 stage.change("blue-green", _minute(stage), ALL_CHAMPION)
-            told = [_switched(stage, "switched", ALL_CHALLENGER, "champion", blue)]
-            told.append(_switched(stage, "switched back", ALL_CHAMPION, "challenger", blue))
-            told.append(_switched(stage, "switched", ALL_CHALLENGER, "champion", blue))
+            switches = [
+                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
+                _switch(stage, "switched back", ALL_CHAMPION, "challenger", blue),
+                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
+            ]
             stage.change("promoted", _minute(stage), ALL_CHALLENGER)
             return (
-                f"{rollout.title}: {'; '.join(told)}; {rollout.challenger.shown} is champion; "
+                f"{rollout.title}: {'; '.join(switches)}; {rollout.challenger.label} is champion; "
                 f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
             )
 
 
 @contextlib.contextmanager
 def _under_traffic(stage: Stage) -> Iterator[None]:
-    """Users ask in the background for as long as the block lasts."""
+    """Send users' requests in the background within the block."""
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_ask, stage, over)
+        asking = pool.submit(_send_traffic, stage, over)
         try:
             yield
         finally:
             over.set()
-        asking.result()  # whatever ended the traffic before its time is raised here
+        asking.result()  # raises the error that ended the traffic early, if any
 
 
-def _ask(stage: Stage, over: threading.Event) -> None:
-    for _ in stage.lived():
+def _send_traffic(stage: Stage, over: threading.Event) -> None:
+    for _ in stage.send():
         if over.is_set():
             return
 
 
 def failing_batches(replies: list[Reply]) -> int:
-    """Batches of requests with a failure among them: what was asked at once shares its fate."""
+    """Count the batches with a failure: requests sent at once share their fate."""
     return len({place // CLIENTS for place, reply in enumerate(replies) if reply.failed})
 
 
-def _switched(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
-    """One switch under traffic: how long it took, what there was to drain, and how it went.
+def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
+    """Switch once under traffic; reports its duration and the requests that were left to drain.
 
-    `blue` are the batches that failed before the first switch, while blue served all.
+    `blue` is the number of batches that failed before the first switch, while blue served all.
+
+    Raises:
+        RolledBack: green failed in too many batches, or stopped responding.
     """
     before = len(stage.replies)
     took = stage.change(event, _minute(stage), shares, busy=left)
     started, patience, most = time.monotonic(), Patience(_PATIENCE_SECONDS), 0
-    ports = stage.live.wanted.ports
+    ports = stage.servers.spec.ports
     while (open_requests := envoy.in_flight(ports, left)) and not patience.over():
         most = max(most, open_requests)
         time.sleep(0.002)
     drained = time.monotonic() - started
-    came = _watch(stage, WATCHED)
+    came = _watch(stage, WATCH_REQUESTS)
     new = stage.replies[before:]
     failed = failing_batches(new)
-    bad = failed >= blue + _FEW or came < WATCHED or stage.live.starts("challenger") > 1
+    bad = failed >= blue + _FEW or came < WATCH_REQUESTS or stage.servers.starts("challenger") > 1
     if "challenger" in shares and bad:
         back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
         raise RolledBack(
-            f"{stage.rollout.name}: green, {stage.rollout.challenger.shown}, failed in {failed} "
+            f"{stage.rollout.name}: green, {stage.rollout.challenger.label}, failed in {failed} "
             f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
-            f"at least {WATCHED} answers; blue serves all again after {1000 * back:.0f} ms -> "
-            f"{stage.rollout.folder}/; repair it, then `make bluegreen`"
+            f"at least {WATCH_REQUESTS} answers; blue serves all again after "
+            f"{1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then `make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
 
 def _minute(stage: Stage) -> int:
-    place = min(stage.sent, len(stage.traffic.at) - 1)
+    place = min(stage.flights_sent, len(stage.traffic.at) - 1)
     return int(stage.traffic.at[place])
 
 
 def _watch(stage: Stage, requests: int) -> int:
-    """Let so many more requests be answered; how many were when no further one came in time."""
+    """Wait for so many more responses; returns their number, less if none arrives in time."""
     before = seen = len(stage.replies)
     patience = Patience(_PATIENCE_SECONDS)
     while seen < before + requests and not patience.over():

@@ -1,4 +1,7 @@
-"""The commands of a rollout; what they change, and on what evidence, is in the ledger."""
+"""The canary: the challenger serves a growing share of traffic, step by step, until it is decided.
+
+Every change of traffic, with the evidence for it, is in the ledger.
+"""
 
 from collections.abc import Iterator
 
@@ -7,73 +10,81 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
-from pipeline.rollout.controller import BASELINE, COLD, Canary, Stage, frozen, shares_at, staged
+from pipeline.rollout.controller import (
+    BASELINE,
+    COLD,
+    Canary,
+    Stage,
+    freeze_start,
+    open_stage,
+    shares_at,
+)
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
     ALL_CHALLENGER,
     ALL_CHAMPION,
-    NOTHING,
+    NO_INJECTION,
     Injection,
-    alone,
-    begun,
+    begin,
+    hold_rollout,
     minute_of,
 )
 from pipeline.rollout.traffic.source import Source
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
-"""The outcomes that take the challenger out, and what the ledger calls them."""
+"""The outcomes that end a canary for the champion, and their events in the ledger."""
 
 
 def canary(
     source: Source,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     draw: str = "",
     fast_track: bool = False,
 ) -> str:
-    """Let the challenger answer a growing share of the traffic, and decide by what is seen.
+    """Serve a growing share of the traffic from the challenger, and decide on the evidence.
 
-    `injection` is put into its server for a demonstration. One that was interrupted goes on where
-    it was. `draw` lets a replay assign the same flights again; without it the assignment is a new
-    draw. `fast_track` has the plan's shorter steps, for a refresh of last week's champion.
+    `injection` is a fault in its server, for a demonstration. An interrupted canary resumes where
+    it stopped. With `draw` a replay assigns the same flights again; without it the assignment is a
+    new draw. `fast_track` uses the plan's shorter steps, for a refresh of last week's champion.
 
     Raises:
-        RolledBack: the challenger was worse than its control, or broke a limit.
-        NotPromoted: nothing against it was found, and not enough for it.
-        RolloutRefused: another rollout goes on, or this challenger was rolled back before.
+        RolledBack: the challenger was worse than the baseline, or broke a limit.
+        NotPromoted: no evidence against it, and not enough for it.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
-    with alone():
-        rollout, known = begun("canary", injection, force, draw, fast_track)
+    with hold_rollout():
+        rollout, known = begin("canary", injection, force, draw, fast_track)
         arms = {"champion": rollout.champion, "control": rollout.champion}
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary
         days = int(plan.max_days + plan.bake_days) + 1
-        with staged(rollout, days, arms, known, source) as stage:
-            minutes = stage.lived()
-            course = _taken_up(stage, known) if known else _started(stage, minutes)
+        with open_stage(rollout, days, arms, known, source) as stage:
+            minutes = stage.send()
+            course = _resume(stage, known) if known else _start(stage, minutes)
             if course.promoted is not None:
-                return _baked(course, minutes, course.promoted)
-            return _through(course, minutes)
+                return _bake(course, minutes, course.promoted)
+            return _run_steps(course, minutes)
 
 
-def _through(course: Canary, minutes: Iterator[int]) -> str:
-    """Step by step until it is decided."""
+def _run_steps(course: Canary, minutes: Iterator[int]) -> str:
+    """Run the steps until the canary is decided."""
     stage = course.stage
     for minute in minutes:
-        if not course.due(minute):
+        if not course.analysis_is_due(minute):
             continue
         stage.require_going_on()
-        decision, observed = course.look(minute)
+        decision, observed = course.analyse(minute)
         if decision.outcome == "hold":
             continue
-        kept = stage.rollout.keep(observed, decision)
+        kept = stage.rollout.save_evidence(observed, decision)
         if decision.outcome == "promote":
             stage.change("promoted", minute, ALL_CHALLENGER, **kept)
-            return _baked(course, minutes, minute)
+            return _bake(course, minutes, minute)
         if decision.outcome != "advance":
             stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
-            raise _ended(course, decision)
+            raise _refusal(course, decision)
         course.steps.append((minute, course.step + 1))
         shares = shares_at(stage.rollout, course.step)
         stage.change("step", minute, shares, step=course.step, **kept)
@@ -83,76 +94,76 @@ def _through(course: Canary, minutes: Iterator[int]) -> str:
     )
 
 
-def _started(stage: Stage, minutes: Iterator[int]) -> Canary:
-    """Begin the first step, once enough is known of how fast the champion answers."""
+def _start(stage: Stage, minutes: Iterator[int]) -> Canary:
+    """Start the first step, once the champion's latency is known well enough."""
     minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
-    start = frozen(stage, stage.observed())
-    told = {"start": start.model_dump()}
-    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=told)
-    return Canary(stage, start, [(minute, 0)], looked_at=minute, looked_requests=len(stage.replies))
+    start = freeze_start(stage, stage.observations())
+    decision = {"start": start.model_dump()}
+    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=decision)
+    return Canary(stage, start, [(minute, 0)], [], minute, len(stage.replies))
 
 
-def _taken_up(stage: Stage, known: list[Entry]) -> Canary:
-    """Go on with a canary that was interrupted, with all its evidence; in its bake, if promoted."""
+def _resume(stage: Stage, known: list[Entry]) -> Canary:
+    """Resume an interrupted canary with all its evidence; in its bake, if it was promoted."""
     moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
     start = Start.model_validate((moves[0].decision or {})["start"])
     steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
-    course = Canary(stage, start, steps, looked_at=int(steps[-1][0]))
+    course = Canary(stage, start, steps, analysed_at=int(steps[-1][0]))
     where, last = f"step {moves[-1].step}", known[-1].move
     if last.event == "promoted":
         where, course.promoted = "the bake", minute_of(last.at)
         decision = Decision.model_validate(last.decision)
         course.decisions.append((course.promoted, shares_at(stage.rollout, course.step), decision))
-    stage.view.say(f"goes on in {where}: ledger and logs are where they were")
+    stage.progress.say(f"goes on in {where}: ledger and logs are where they were")
     return course
 
 
-def _baked(course: Canary, minutes: Iterator[int], promoted: int) -> str:
-    """Watch the new champion with the old one warm beside it; only a limit can end this."""
+def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
+    """Observe the new champion with the old one kept warm; only a broken limit ends the bake."""
     stage, plan = course.stage, course.stage.rollout.plan
     for minute in minutes:
-        alive = stage.live.starts("challenger") == 1
+        alive = stage.servers.starts("challenger") == 1
         over = minute - promoted >= plan.canary.bake_days * DAY
-        if alive and not over and len(stage.replies) - course.looked_requests < BASELINE:
+        if alive and not over and len(stage.replies) - course.analysed_requests < BASELINE:
             continue
         stage.require_going_on()
-        course.looked_requests = len(stage.replies)
-        observed = course.observed()
-        decision = analysis.baking(plan, course.start, observed, course.at(minute))
+        course.analysed_requests = len(stage.replies)
+        observed = course.observations()
+        decision = analysis.decide_bake(plan, course.start, observed, course.at(minute))
         if decision.outcome == "rollback":
-            kept = stage.rollout.keep(observed, decision)
+            kept = stage.rollout.save_evidence(observed, decision)
             stage.change("rolled back", minute, ALL_CHAMPION, **kept)
-            raise _ended(course, decision)
+            raise _refusal(course, decision)
         if over:
             stage.change("baked", minute, ALL_CHALLENGER)
-            return _promoted(course)
+            return _promotion(course)
     raise NotPromoted(
         f"{stage.rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
     )
 
 
-def _promoted(course: Canary) -> str:
+def _promotion(course: Canary) -> str:
     stage, decision = course.stage, course.decisions[-1][2]
     errors = decision.metric("errors")
-    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
     return (
-        f"{stage.rollout.title}: {stage.rollout.challenger.shown} is champion, after "
+        f"{stage.rollout.title}: {stage.rollout.challenger.label} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
         f"{len(course.decisions)} looks; provisional until labels mature; users: "
         f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"
     )
 
 
-def _ended(course: Canary, decision: Decision) -> PipelineError:
-    """What to say of a challenger that was taken out."""
+def _refusal(course: Canary, decision: Decision) -> PipelineError:
+    """The refusal that ends a challenger's canary."""
     stage, (minute, shares, _) = course.stage, course.decisions[-1]
-    canary_plot.drawn(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
-    met = int((course.observed()["arm"] == "challenger").sum())
+    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    met = int((course.observations()["arm"] == "challenger").sum())
     words = (
-        f"{stage.rollout.name}: {stage.rollout.challenger.shown} at {when(minute)} with "
+        f"{stage.rollout.name}: {stage.rollout.challenger.label} at {when(minute)} with "
         f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "
         f"{'; '.join(decision.reasons)}; it met {met} of {len(stage.replies):,} requests, users "
-        f"saw {stage.failures} failures; {stage.rollout.champion.shown} serves all -> "
+        f"saw {stage.failures} failures; {stage.rollout.champion.label} serves all -> "
         f"{stage.rollout.folder}/; `make replay-decision` decides it again"
     )
     return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)

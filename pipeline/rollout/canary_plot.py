@@ -1,4 +1,4 @@
-"""The picture of a canary: its weight, and how near each alarm was, look by look."""
+"""The plot of a canary: its weight, and the distance to each alarm at every interim analysis."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from pipeline.rollout.analysis.decision import Decision
 from pipeline.shared import plots
 
 
-def drawn(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]) -> None:
-    """Draw the looks of a canary into a PNG file."""
+def plot(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]) -> None:
+    """Plot the interim analyses of a canary into a PNG file."""
     figure = plots.blank(9, 6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     at = [instant(minute).to_pydatetime() for minute, _, _ in decisions]
@@ -16,8 +16,8 @@ def drawn(path: Path, title: str, decisions: list[tuple[int, dict[str, int], Dec
     above.set(ylabel="challenger, % of traffic", title=f"{title}: {decisions[-1][2].outcome}")
     for metric in decisions[-1][2].metrics:
         if metric.alpha:
-            told = [decision.metric(metric.name) for _, _, decision in decisions]
-            near = [(1.0 if one.p is None else max(one.p, 1e-12)) / metric.alpha for one in told]
+            values = [decision.metric(metric.name).p for _, _, decision in decisions]
+            near = [(1.0 if p is None else max(p, 1e-12)) / metric.alpha for p in values]
             below.plot(at, near, marker=".", label=metric.name)
     below.axhline(1, color="black", linestyle="--", linewidth=1)
     below.set(yscale="log", ylabel="anytime p / its limit (below 1: alarm)")

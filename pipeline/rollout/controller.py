@@ -1,7 +1,7 @@
-"""Actuation: what a rollout does with traffic, step by step, on what the analysis says.
+"""The controller of a rollout: it applies the decisions of the analysis to the traffic.
 
-Traffic is the year's next flights. Every hour or so of theirs the analysis is asked; what it says
-is written down with its evidence, and only then is anything changed.
+Traffic is the year's next flights. About every simulated hour there is an interim analysis; its
+decision is written to the ledger with the evidence, and only then does anything change.
 """
 
 import contextlib
@@ -16,21 +16,21 @@ import pandas as pd
 from pipeline.features.online_store import Store, open_store
 from pipeline.features.windows import DAY
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import newest
+from pipeline.records.request_log import last_id
 from pipeline.records.rollout_ledger import WHOLE, Entry, Side
 from pipeline.registry import champions
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.analysis.decision import At, Decision, Start
-from pipeline.rollout.progress import View, weights, when
-from pipeline.rollout.state import ALL_CHAMPION, Rollout, changing
+from pipeline.rollout.analysis.decision import Decision, Position, Start
+from pipeline.rollout.progress import Progress, weights, when
+from pipeline.rollout.state import ALL_CHAMPION, Rollout, hold_traffic
 from pipeline.rollout.traffic import envoy
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.rollout.traffic.resources import READINGS
-from pipeline.rollout.traffic.servers import PROJECT, Live
+from pipeline.rollout.traffic.servers import PROJECT, Servers
 from pipeline.rollout.traffic.source import Reply, Source, Traffic
-from pipeline.rollout.traffic.supervisor import KEPT
+from pipeline.rollout.traffic.supervisor import SERVER_STATE
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -39,265 +39,273 @@ from pipeline.shared.errors import RolloutRefused, ServersFailed
 from pipeline.shared.processes import Patience
 
 COLD, BASELINE, BLOCKS = 100, 200, 8
-"""The champion's first requests meet what is still cold, and are left out; from the next ones the
-limit of a slow answer is frozen, as the median over blocks of each one's slowest. A stall slows all
-that wait together: a quantile over all of them once froze a limit seven times too high, and a
-challenger that took ten times as long passed."""
+"""The champion's first COLD requests meet cold caches and are left out; the next BASELINE ones
+freeze the limit of a slow response, as the median over BLOCKS of each block's slowest. A stall
+slows all requests that wait together: a quantile over all of them once froze a limit seven times
+too high, and a challenger that took ten times as long passed."""
 _COPIES_SECONDS = 5.0
 _BUSY_SECONDS = 2.0
-_FIRST_LOOK = 6
-"""Requests of both arms."""
-_LOOK_MINUTES = 6 * 60
-"""A look at the least this often, in the traffic's time, however few requests there were."""
+_FIRST_ANALYSIS = 6
+"""Requests of both arms before the first interim analysis."""
+_ANALYSIS_MINUTES = 6 * 60
+"""The longest pause between interim analyses, in the traffic's time, however few requests came."""
 
 
 @dataclass
 class Stage:
-    """Everything that a rollout acts with; made by `staged`."""
+    """Servers, evidence, store and traffic of a rollout; `open_stage` creates it."""
 
     rollout: Rollout
-    live: Live
+    servers: Servers
     evidence: Evidence
-    view: View
+    progress: Progress
     store: Store
     traffic: Traffic
     requests: Iterator[tuple[int, list[Reply], int]]
     replies: list[Reply] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
-    sent: int = 0
-    """Flights that were asked for, some of them several in one request."""
-    shadowed: bool = False
-    stands: int = 0
-    proxy: int = 0
+    flights_sent: int = 0
+    """One request may hold several flights."""
+    mirrored: bool = False
+    ledger_length: int = 0
+    proxy_pid: int = 0
 
-    def lived(self) -> Iterator[int]:
-        """Send the traffic; the minute after each few requests."""
+    def send(self) -> Iterator[int]:
+        """Send the traffic; yields the simulated minute after each batch."""
         for minute, answers, flights in self.requests:
             self.replies += answers
-            self.sent += flights
+            self.flights_sent += flights
             self.pending |= {reply.request_id for reply in answers if reply.request_id}
-            if self.shadowed:
+            if self.mirrored:
                 self._until_copied()
             if any(reply.code == 0 for reply in answers):
-                self.live.wait()  # the door is gone: a day would pass before it is back
+                # The proxy is gone: a simulated day would pass before it is back.
+                self.servers.wait_until_ready()
             yield minute
 
     def _until_copied(self) -> None:
-        """Let copies be answered before time goes on: in a replay a minute lasts a millisecond.
+        """Wait for the mirrored copies: in a replay a minute lasts a millisecond.
 
-        A copy that is read after the store has moved on gets other features than its original.
+        A copy served after the store has moved on reads other features than its original.
         """
         patience = Patience(_COPIES_SECONDS)
-        while envoy.in_flight(self.live.wanted.ports, "challenger") and not patience.over():
+        while envoy.in_flight(self.servers.spec.ports, "challenger") and not patience.over():
             time.sleep(0.002)
 
     @property
     def failures(self) -> int:
-        """How many users got no prediction."""
+        """The number of users' requests without a prediction."""
         return sum(reply.failed for reply in self.replies)
 
-    def observed(self) -> pd.DataFrame:
-        """What was observed of everything that was sent."""
+    def observations(self) -> pd.DataFrame:
+        """The observations of all requests sent so far, one row each.
+
+        Raises:
+            ServersFailed: logs are incomplete though neither proxy nor supervisor died.
+        """
         try:
-            self.evidence.wait_for(self.pending, self.shadowed)
+            self.evidence.wait_for(self.pending, self.mirrored)
         except ServersFailed:
-            if not self._forgave():
+            if not self._exclude_lost():
                 raise
         else:
-            self._forgave()
-        self.proxy = self.live.pid("envoy")
+            self._exclude_lost()
+        self.proxy_pid = self.servers.pid("envoy")
         self.pending.clear()
-        return self.evidence.observed()
+        return self.evidence.observations()
 
-    def _forgave(self) -> bool:
-        """Whether some are left out: what a killed proxy or keeper left unwritten, of every arm."""
+    def _exclude_lost(self) -> bool:
+        """Exclude requests whose log lines died with a killed proxy or supervisor, of every arm.
+
+        False if there are none, or if the proxy is still the same process.
+        """
         lacking = self.evidence.incomplete(self.pending)
-        if not lacking or self.live.again() == self.proxy:
+        if not lacking or self.servers.wait_for_proxy() == self.proxy_pid:
             return False
-        self.evidence.forgive(lacking)
+        self.evidence.exclude(lacking)
         return True
 
     def change(
-        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **told: Any
+        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **details: Any
     ) -> float:
-        """Write a transition down, then make it so; the seconds that the proxy took.
+        """Write a transition to the ledger, then apply it; returns the seconds the proxy took.
 
-        With `busy`, an arm, it is made so while that arm has requests to answer, if it ever has.
+        With `busy`, an arm, the change waits until that arm has requests in flight.
 
         Raises:
-            RolloutRefused: somebody else has ended the rollout meanwhile.
+            RolloutRefused: another command has ended the rollout meanwhile.
         """
-        with changing() as mine:
+        with hold_traffic() as mine:
             self.require_going_on(mine)
-            entry = self.rollout.move(event, minute, shares, mirrored=self.shadowed, **told)
-            self.stands = entry.number
+            entry = self.rollout.move(event, minute, shares, mirrored=self.mirrored, **details)
+            self.ledger_length = entry.number
             patience = Patience(_BUSY_SECONDS)
             while busy and not patience.over():
-                if envoy.in_flight(self.live.wanted.ports, busy):
+                if envoy.in_flight(self.servers.spec.ports, busy):
                     break
-            took = self.live.route(self.rollout.route(shares, self.shadowed))
+            took = self.servers.route(self.rollout.route(shares, self.mirrored))
             if event in ("promoted", "rolled back"):
                 champions.update_alias(load(RegisterConfig))
-        self.view.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
+        self.progress.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
         return took
 
     def require_going_on(self, mine: bool = True) -> None:
-        """Nobody else has written down a transition since the last one of this rollout.
+        """Require that no other command has written a transition since this rollout's last one.
 
         Raises:
-            RolloutRefused: somebody has, or is about to.
+            RolloutRefused: another command has, or is about to.
         """
         known = rollout_ledger.entries()
-        if mine and len(known) == self.stands:
+        if mine and len(known) == self.ledger_length:
             return
         last = known[-1].move if known else None
-        told = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
+        state = f"{last.rollout} was {last.event} by {last.by}" if last else "the ledger is empty"
         raise RolloutRefused(
-            f"{told} (entry {len(known)}) while {self.rollout.name} stood at entry {self.stands}; "
-            "1 transition more is refused; see `make rollout`, then begin another"
+            f"{state} (entry {len(known)}) while {self.rollout.name} stood at entry "
+            f"{self.ledger_length}; 1 transition more is refused; see `make rollout`, then begin "
+            "another"
         )
 
 
 @contextlib.contextmanager
-def staged(
+def open_stage(
     rollout: Rollout,
     days: int,
     arms: dict[str, Side],
     known: list[Entry],
     source: Source,
 ) -> Iterator[Stage]:
-    """Servers, proxy, store and traffic for so many days; all ended with the block.
+    """Open servers, proxy, store and traffic for so many days; the block's end stops them all.
 
-    Where the rollout goes on after an interruption, its requests are known and not sent again.
+    A rollout that resumes after an interruption does not send its known requests again.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     if not known:
-        serving_live.begin()
+        arm_servers.start()
     route = rollout.route(ALL_CHAMPION)
     if known:
         last = known[-1].move
         route = rollout.route({str(k): v for k, v in last.shares.items()}, last.mirrored)
-    ahead, access = source.traffic(rollout.first, days), KEPT / envoy.ACCESS
+    ahead, access = source.traffic(rollout.first, days), SERVER_STATE / envoy.ACCESS
     log_url = serve.log_url.get_secret_value()
     evidence = Evidence(
         ahead,
-        recomputed(rollout, ahead),
+        expected_risks(rollout, ahead),
         access,
         log_url,
-        0 if known else newest(log_url),
+        0 if known else last_id(log_url),
         access.stat().st_size if known and access.is_file() else 0,
-        readings=KEPT / READINGS,
+        readings=SERVER_STATE / READINGS,
     )
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
         store = enter(open_store(config, serve, project=PROJECT, empty=not known))
-        live = enter(
-            serving_live.serving(arms, route, wrappers={"challenger": rollout.injection.wrapper})
-        )
-        view = enter(View(rollout.name))
-        left = ahead.since(_sent(evidence)) if known else ahead
-        caller = live.wanted.callers, live.wanted.keys.caller
+        wrappers = {"challenger": rollout.injection.wrapper}
+        servers = enter(arm_servers.open_servers(arms, route, wrappers=wrappers))
+        progress = enter(Progress(rollout.name))
+        left = ahead.since(_flights_sent(evidence)) if known else ahead
+        caller = servers.spec.callers, servers.spec.keys.caller
         requests = enter(contextlib.closing(left.send(*caller, store, config.grid_minutes)))
-        stage = Stage(rollout, live, evidence, view, store, left, requests)
-        stage.stands, stage.proxy = rollout.stands, live.pid("envoy")
+        stage = Stage(rollout, servers, evidence, progress, store, left, requests)
+        stage.ledger_length, stage.proxy_pid = rollout.ledger_length, servers.pid("envoy")
         yield stage
 
 
-def _sent(evidence: Evidence) -> int:
-    """How many flights were asked for before the interruption."""
+def _flights_sent(evidence: Evidence) -> int:
+    """The number of flights sent before the interruption."""
     evidence.wait_for(set())
-    observed = evidence.observed()
+    observed = evidence.observations()
     return int((evidence.traffic.at <= observed["minute"].max()).sum()) if len(observed) else 0
 
 
-def recomputed(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
-    """The risk of each flight by each side's release, from the offline join: what is right."""
+def expected_risks(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
+    """The risk of each flight by each side's release, from the offline join: the correct values."""
     found = {}
     for side in {rollout.champion.release, rollout.challenger.release}:
-        found[side[:12]] = load_release(side).model.predict(traffic.asked)
+        found[side[:12]] = load_release(side).model.predict(traffic.flights)
     return found
 
 
-def as_served(rollout: Rollout, traffic: Traffic) -> np.ndarray:
-    """The risks that the challenger's server gives to flights, with what is injected into it."""
-    return rollout.injection.risks(load_release(rollout.challenger.release), traffic.asked)
+def challenger_risks(rollout: Rollout, traffic: Traffic) -> np.ndarray:
+    """The risks that the challenger's server gives to flights, with an injected fault if any."""
+    return rollout.injection.risks(load_release(rollout.challenger.release), traffic.flights)
 
 
 @dataclass
 class Canary:
-    """A canary's course: its steps with the minute at which each began, and how it stands."""
+    """A canary in progress: its steps, each with the minute of its start, and its decisions."""
 
     stage: Stage
     start: Start
     steps: list[tuple[float, int]]
     decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
-    looked_at: int = 0
-    looked_requests: int = 0
-    compared: float = 0.0
+    analysed_at: int = 0
+    analysed_requests: int = 0
+    compared_requests: float = 0.0
     promoted: int | None = None
-    """The minute of its promotion, where it is taken up in its bake."""
+    """The minute of its promotion, if it resumes within its bake."""
 
     @property
     def step(self) -> int:
-        """The step that goes on."""
+        """The current step."""
         return self.steps[-1][1]
 
-    def due(self, minute: int) -> bool:
-        """Whether it is time to look: enough new requests, enough time, or a server that died.
+    def analysis_is_due(self, minute: int) -> bool:
+        """Whether an interim analysis is due: enough new requests, enough time, or a dead server.
 
         Enough is a quarter more than before, up to the plan's number: gross faults show at once.
         """
         new, often = self._new(), self.stage.rollout.plan.canary.look_every
-        enough = new >= min(often, max(_FIRST_LOOK, self.compared / 4))
-        died = self.stage.live.starts("challenger") > 1
-        return enough or died or minute - self.looked_at >= _LOOK_MINUTES
+        enough = new >= min(often, max(_FIRST_ANALYSIS, self.compared_requests / 4))
+        died = self.stage.servers.starts("challenger") > 1
+        return enough or died or minute - self.analysed_at >= _ANALYSIS_MINUTES
 
     def _new(self) -> float:
-        """About how many requests both arms have got since the last look."""
+        """The approximate number of requests of both arms since the last analysis."""
         both = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
-        return both * (len(self.stage.replies) - self.looked_requests)
+        return both * (len(self.stage.replies) - self.analysed_requests)
 
-    def observed(self) -> pd.DataFrame:
-        """What was observed since the first step began, each request with its step."""
-        return with_steps(self.stage.observed(), self.steps)
+    def observations(self) -> pd.DataFrame:
+        """The requests since the first step began, each with its step."""
+        return with_steps(self.stage.observations(), self.steps)
 
-    def at(self, minute: int) -> At:
-        """How far the canary is."""
-        return At(
+    def at(self, minute: int) -> Position:
+        """The canary's position: step, days, and whether the challenger lives."""
+        return Position(
             step=self.step,
             days=(minute - self.steps[0][0]) / DAY,
             days_at_step=(minute - self.steps[-1][0]) / DAY,
-            alive=self.stage.live.starts("challenger") == 1,
+            alive=self.stage.servers.starts("challenger") == 1,
         )
 
-    def look(self, minute: int) -> tuple[Decision, pd.DataFrame]:
-        """Ask the analysis."""
-        observed = self.observed()
+    def analyse(self, minute: int) -> tuple[Decision, pd.DataFrame]:
+        """Run an interim analysis; returns its decision and the requests it rests on."""
+        observed = self.observations()
         decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
-        self.compared += self._new()
-        self.looked_at, self.looked_requests = minute, len(self.stage.replies)
+        self.compared_requests += self._new()
+        self.analysed_at, self.analysed_requests = minute, len(self.stage.replies)
         shares = shares_at(self.stage.rollout, self.step)
         self.decisions.append((minute, shares, decision))
-        self.stage.view.show(when(minute), shares, decision)
+        self.stage.progress.show(when(minute), shares, decision)
         return decision, observed
 
 
 def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
-    """Who gets how much at a step: the control as much as the challenger."""
+    """The shares at a step: the baseline ("control") gets as much as the challenger."""
     weight = rollout.plan.canary.steps[step].set_weight * WHOLE // 100
     return {"challenger": weight, "champion": WHOLE - 2 * weight, "control": weight}
 
 
-def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
-    """What a canary compares with, from the champion's requests so far.
+def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
+    """Freeze the reference of a canary, from the champion's requests so far.
 
     Raises:
-        ServersFailed: the champion itself does not answer: nothing can be compared with it.
+        ServersFailed: the champion itself fails, so nothing can be compared with it.
     """
     if failed := int((observed["code"] != 200).sum()):
         raise ServersFailed(
-            f"{stage.rollout.champion.shown} failed {failed} of {len(observed)} requests before "
-            f"the canary began, 0 are allowed; see {stage.live.folder}/champion.log"
+            f"{stage.rollout.champion.label} failed {failed} of {len(observed)} requests before "
+            f"the canary began, 0 are allowed; see {stage.servers.folder}/champion.log"
         )
     rollout = stage.rollout
     return Start(
@@ -310,5 +318,5 @@ def frozen(stage: Stage, observed: pd.DataFrame) -> Start:
 
 
 def slow_limit(seconds: np.ndarray) -> float:
-    """What three in a hundred answers take longer than, whatever one stall did to some."""
+    """The seconds that about 3% of responses exceed, robust against a stall of some of them."""
     return float(np.median([block.max() for block in np.array_split(seconds, BLOCKS)]))

@@ -1,24 +1,24 @@
-"""What a person sees while a rollout goes on: a line each look, a table where there is a screen."""
+"""The progress display of a rollout: a live table on a terminal, a line an analysis elsewhere."""
 
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.features.windows import instant
-from pipeline.rollout.analysis.decision import Decision, Metric, Side
+from pipeline.rollout.analysis.decision import ArmSummary, Decision, Metric
 from pipeline.rollout.traffic.routes import ARMS
 
 
 @dataclass
-class View:
+class Progress:
     """A live table on a terminal, lines elsewhere."""
 
     title: str
     _live: Any = None
     _said: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> "View":
-        """Begin to draw."""
+    def __enter__(self) -> "Progress":
+        """Start the live table, on a terminal only."""
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -28,28 +28,28 @@ class View:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What was drawn last stays."""
+        """Stop updating; the last table stays on the screen."""
         if self._live is not None:
             self._live.stop()
 
     def say(self, words: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         if self._live is not None:
             self._live.console.print(words, highlight=False)
         else:
             sys.stderr.write(f"{self.title}: {words}\n")
 
     def show(self, when: str, shares: dict[str, int], decision: Decision) -> None:
-        """The weights, each metric with its numbers and interval, and what was decided."""
+        """Show the weights, each metric with its numbers and interval, and the decision."""
         if self._live is not None:
             self._live.update(_table(self.title, when, shares, decision), refresh=True)
-        elif (line := looked(when, shares, decision)) not in self._said:
+        elif (line := summary_line(when, shares, decision)) not in self._said:
             self._said.append(line)
             self.say(line)
 
 
-def looked(when: str, shares: dict[str, int], decision: Decision) -> str:
-    """A look in a line: the weights, how many were seen, the nearest alarm, the outcome."""
+def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
+    """An analysis in one line: weights, number of requests, nearest alarm, outcome."""
     nearest = min((m for m in decision.metrics if m.p is not None and m.alpha), key=_distance)
     seen = nearest.challenger.of
     return (
@@ -59,12 +59,12 @@ def looked(when: str, shares: dict[str, int], decision: Decision) -> str:
 
 
 def when(minute: int) -> str:
-    """An instant of the traffic, for people."""
+    """Format an instant of the traffic."""
     return f"{instant(minute):%m-%d %H:%M}Z"
 
 
 def weights(shares: dict[str, int]) -> str:
-    """Shares in percent: "challenger 5 champion 90 control 5"."""
+    """Format shares in percent: "challenger 5 champion 90 control 5"."""
     return " ".join(f"{arm} {shares.get(arm, 0) / 100:g}" for arm in ARMS if shares.get(arm))
 
 
@@ -101,7 +101,7 @@ def _row(metric: Metric) -> list[str]:
     ]
 
 
-def _side(side: Side) -> str:
+def _side(side: ArmSummary) -> str:
     if side.bad is not None:
         return f"{side.bad:,} of {side.of:,}"
     return f"{side.of:,}" if side.mean is None else f"{side.mean:.3f} of {side.of:,}"

@@ -1,7 +1,7 @@
-"""Back to the version before: from any state, by one command, checked before and after.
+"""Rollback to the previous version: one command from any state, checked before and after.
 
 A release goes back as a whole: model, feature service and config are one record, so an older model
-is never fed by younger features. A version that does not load here is refused before the switch.
+never meets newer features. A version that does not load here is refused before the switch.
 """
 
 import contextlib
@@ -14,14 +14,13 @@ from pipeline.records.rollout_ledger import Entry, Move, Side
 from pipeline.registry import champions
 from pipeline.rollout.state import (
     ALL_CHAMPION,
-    FAILED,
+    FAILED_EVENTS,
     UNFINISHED,
-    changing,
-    require_answers,
+    hold_traffic,
+    require_servable,
 )
-from pipeline.rollout.traffic import envoy, routes
-from pipeline.rollout.traffic import servers as serving_live
-from pipeline.rollout.traffic.supervisor import KEPT, WANTED, read_wanted
+from pipeline.rollout.traffic import envoy, routes, servers
+from pipeline.rollout.traffic.supervisor import SERVER_STATE, SPEC, read_spec
 from pipeline.shared import clock, lineage
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
@@ -33,46 +32,46 @@ _PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Back:
-    """Who is taken out, and who serves instead."""
+class Rollback:
+    """The side to take out, and the target that serves instead."""
 
     target: Side
     out: Side
 
 
 def rollback(version: str = "") -> str:
-    """End what is going on, or take back the last promotion; doing it twice changes nothing.
+    """End the rollout in progress, or undo the last promotion; a second call changes nothing.
 
-    With a `version`, go back to that one, which served before: also after a canary that was ended.
+    With a `version`, go back to that one, which served before: also after a canary that has ended.
 
     Raises:
         RolloutRefused: there is nothing to go back to, or the version never served.
-        ReleaseRefused: the version before does not load, or does not answer as it did.
+        ReleaseRefused: the target does not load, or predicts something else than it did.
     """
-    with changing(_PATIENCE_SECONDS):  # whoever does not let go is not waited for
-        return _taken_back(version)
+    with hold_traffic(_PATIENCE_SECONDS):  # goes on without the lock if it is not released in time
+        return _roll_back(version)
 
 
-def _taken_back(version: str) -> str:
+def _roll_back(version: str) -> str:
     started = time.perf_counter()
     known = rollout_ledger.entries()
     if version and known:
         _require_over(known[-1].move)
-        serves = rollout_ledger.serving_most(known[-1].move)
+        serves = rollout_ledger.main_side(known[-1].move)
         if serves.version == version:
-            return f"{serves.shown} serves all already: nothing to take back{_followed()}"
-    back = _to(version, known) if version and known else _back(known)
+            return f"{serves.label} serves all already: nothing to take back{_update_registry()}"
+    back = _to_version(version, known) if version and known else _previous(known)
     if back is None:
         move = known[-1].move
-        if move.challenger is not None:  # whoever wrote it down may not have come any further
-            _switched(Back(move.champion, move.challenger), move)
-        words = f"{move.champion.shown} serves all since {move.event!r}: nothing to take back"
-        words += _followed()
-        failed = {e.move.challenger for e in known if e.move.event in FAILED}
+        if move.challenger is not None:  # its writer may have died before the traffic changed
+            _switch_traffic(Rollback(move.champion, move.challenger), move)
+        words = f"{move.champion.label} serves all since {move.event!r}: nothing to take back"
+        words += _update_registry()
+        failed = {e.move.challenger for e in known if e.move.event in FAILED_EVENTS}
         out = {move.champion.version, *(side.version for side in failed if side and not side.fault)}
-        older = [one for one in _served(known) if one not in out]
+        older = [one for one in _served_versions(known) if one not in out]
         return words + (f"; `make rollback VERSION={older[-1]}` goes further" if older else "")
-    require_answers(back.target)
+    require_servable(back.target)
     last = known[-1].move
     rollout_ledger.append(
         Move(
@@ -86,17 +85,17 @@ def _taken_back(version: str) -> str:
             by=f"hand of {lineage.actor()}",
         )
     )
-    switched = _switched(back, last)
-    followed = _followed(champions.update_alias)
+    switched = _switch_traffic(back, last)
+    followed = _update_registry(champions.update_alias)
     return (
-        f"{back.target.shown} with features {back.target.features[-12:]} serves all, "
-        f"{back.out.shown} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
+        f"{back.target.label} with features {back.target.features[-12:]} serves all, "
+        f"{back.out.label} is out, {1000 * (time.perf_counter() - started):.0f} ms after the call"
         f"{switched}; entry {len(known) + 1} of the ledger{followed}"
     )
 
 
-def _followed(how: Callable[[RegisterConfig], object] = champions.repair_alias) -> str:
-    """Let the alias follow; a registry that is broken keeps no traffic from going back."""
+def _update_registry(how: Callable[[RegisterConfig], object] = champions.repair_alias) -> str:
+    """Update the registry's alias; a broken registry does not keep traffic from going back."""
     config = load(RegisterConfig)
     try:
         with contextlib.ExitStack() as until_over:
@@ -108,28 +107,28 @@ def _followed(how: Callable[[RegisterConfig], object] = champions.repair_alias) 
     return ""
 
 
-def _back(known: list[Entry]) -> Back | None:
-    """Where a rollback leads from where the ledger stands; None where it has led already."""
+def _previous(known: list[Entry]) -> Rollback | None:
+    """The rollback that the last move calls for; None if the champion serves already."""
     if not known:
-        champions.current(load(RegisterConfig))  # a ledger that was lost is no empty one
+        champions.current(load(RegisterConfig))  # refuses if the ledger was lost, not empty
         raise RolloutRefused(
             "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
         )
     move = known[-1].move
-    if move.event in FAILED or move.event in ("paused", "inconclusive"):
+    if move.event in FAILED_EVENTS or move.event in ("paused", "inconclusive"):
         return None
     if move.challenger is None:
         raise RolloutRefused(
-            f"{move.champion.shown} is the first of 1 champion(s): there is none to go back to; "
+            f"{move.champion.label} is the first of 1 champion(s): there is none to go back to; "
             "`make reproduce` rebuilds it, `make run` trains another"
         )
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
-        return Back(move.champion, move.challenger)
+        return Rollback(move.champion, move.challenger)
     return None
 
 
 def _require_over(last: Move) -> None:
-    """Refuse to name a version while a rollout goes on, which would go on with it."""
+    """Refuse a named version while a rollout is in progress, since that would continue."""
     if last.event in UNFINISHED:
         raise RolloutRefused(
             f"{last.rollout} is unfinished at {last.event!r}, and would go on: `make rollback` "
@@ -137,37 +136,37 @@ def _require_over(last: Move) -> None:
         )
 
 
-def _to(version: str, known: list[Entry]) -> Back:
-    """The way to a version that was named."""
-    served = _served(known)
+def _to_version(version: str, known: list[Entry]) -> Rollback:
+    """The rollback to a named version."""
+    served = _served_versions(known)
     if version not in served:
         raise RolloutRefused(
             f"version {version} never served here, {len(served)} did: {', '.join(served)}; "
             "`make rollout` shows when"
         )
-    return Back(served[version], rollout_ledger.serving_most(known[-1].move))
+    return Rollback(served[version], rollout_ledger.main_side(known[-1].move))
 
 
-def _served(known: list[Entry]) -> dict[str, Side]:
-    """Every version that once answered all the traffic, those that did last at the end."""
+def _served_versions(known: list[Entry]) -> dict[str, Side]:
+    """All versions that ever served all traffic, the most recent last."""
     found: dict[str, Side] = {}
     for entry in known:
-        for side, share in rollout_ledger.serving(entry.move):
+        for side, share in rollout_ledger.serving_shares(entry.move):
             if share == rollout_ledger.WHOLE and not side.fault:
                 found.pop(side.version, None)
                 found[side.version] = side
     return found
 
 
-def _switched(back: Back, last: Move) -> str:
-    """Change the traffic of whoever serves now; nothing to do where nobody does."""
-    if not serving_live.is_kept() or not (KEPT / WANTED).is_file():
+def _switch_traffic(back: Rollback, last: Move) -> str:
+    """Switch the traffic of the running servers, if any; returns a phrase for the report."""
+    if not servers.is_running() or not (SERVER_STATE / SPEC).is_file():
         return "; nothing serves now, so no traffic had to change"
-    wanted = read_wanted(KEPT)
+    wanted = read_spec(SERVER_STATE)
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:
         return "; what serves now does not hold it: it is served from the next start on"
     route = routes.Route({arm: rollout_ledger.WHOLE}, last.salt)
-    version = envoy.set_route(KEPT, route, wanted.keys)
+    version = envoy.set_route(SERVER_STATE, route, wanted.keys)
     took = envoy.confirm(wanted.ports, version)
     return f", traffic switched in {1000 * took:.0f} ms"

@@ -1,8 +1,8 @@
-"""The shadow: the challenger gets a copy of every request and answers nobody.
+"""The shadow: the challenger gets a copy of every request, and no user gets its response.
 
-A day of traffic is mirrored through the proxy, which shows at once whether the challenger fails, is
-slow, or says something else. Its log loss takes weeks of labels: the days after the first are
-scored in a batch, from the offline join that the mirrored day was just held against.
+The proxy mirrors a day of traffic, which shows at once if the challenger fails, is slow or predicts
+something else. Its log loss takes weeks of labels: the days after the first are scored in a batch,
+from the offline join that the mirrored day was compared with.
 """
 
 import numpy as np
@@ -12,11 +12,18 @@ from pipeline.features.definitions import LABEL
 from pipeline.features.windows import DAY, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.controller import Stage, as_served, recomputed, staged
+from pipeline.rollout.controller import Stage, challenger_risks, expected_risks, open_stage
 from pipeline.rollout.progress import when
-from pipeline.rollout.state import ALL_CHAMPION, NOTHING, Injection, Rollout, alone, begun
+from pipeline.rollout.state import (
+    ALL_CHAMPION,
+    NO_INJECTION,
+    Injection,
+    Rollout,
+    begin,
+    hold_rollout,
+)
 from pipeline.rollout.traffic import envoy
-from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.rollout.traffic.source import Source, Traffic
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
@@ -28,58 +35,58 @@ _MATURE = DAY + 10 * 60
 
 def shadow(
     source: Source,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     only_serving: bool = False,
 ) -> str:
     """Mirror the traffic to the challenger, compare at once, and judge its loss as labels mature.
 
-    With `only_serving` the first day is all: for a refresh, whose loss the gate has just judged on
+    `only_serving` stops after the first day: for a refresh, whose loss the gate has just judged on
     newer days than a shadow could wait for.
 
     Raises:
-        RolledBack: it fails where the champion does not, answers otherwise than it should, or its
-            log loss is surely worse by more than the plan's margin.
+        RolledBack: it fails where the champion does not, predicts otherwise than its model, or its
+            log loss is significantly worse by more than the plan's margin.
         NotPromoted: four weeks show neither.
-        RolloutRefused: another rollout goes on, or this challenger was taken out before.
+        RolloutRefused: another rollout is in progress, or this challenger was rolled back before.
     """
-    with alone():
-        rollout, known = begun("shadow", injection, force)
+    with hold_rollout():
+        rollout, known = begin("shadow", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         days = 1 if only_serving else max(rollout.plan.shadow.looks)
-        with staged(rollout, days, arms, known, source) as stage:
-            stage.shadowed = True
+        with open_stage(rollout, days, arms, known, source) as stage:
+            stage.mirrored = True
             minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
             if not known:
                 stage.change("shadow", minute, ALL_CHAMPION)
-            pairs = _mirrored(stage)
-            return _judged(stage, pairs, only_serving)
+            pairs = _mirror_day(stage)
+            return _judge(stage, pairs, only_serving)
 
 
-def _mirrored(stage: Stage) -> pd.DataFrame:
-    """The first day, live: each request as the champion answered it and as the challenger did."""
+def _mirror_day(stage: Stage) -> pd.DataFrame:
+    """Mirror the first day; returns each request with the champion's and challenger's response."""
     first = stage.evidence.traffic.at[0]
-    for minute in stage.lived():
+    for minute in stage.send():
         if minute - first >= DAY:
             break
-    observed = stage.observed()
-    answers = stage.evidence.answers()
+    observed = stage.observations()
+    answers = stage.evidence.predictions()
     theirs = _first_rows(answers[answers["arm"] == SHADOW])
     theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
-    ours = _first_rows(answers[answers["arm"].isin(KNOWN)])
+    ours = _first_rows(answers[answers["arm"].isin(KNOWN_ARMS)])
     timed = ours[["request_id", "seconds"]].rename(columns={"seconds": "champion_seconds"})
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
-    failed = envoy.failed(stage.live.wanted.ports, "challenger")
-    return pairs.assign(challenger_code=copies_codes(pairs, failed))
+    failed = envoy.failed_requests(stage.servers.spec.ports, "challenger")
+    return pairs.assign(challenger_code=copy_codes(pairs, failed))
 
 
-def copies_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
-    """The code of each copy's answer, which the proxy throws away and only counts.
+def copy_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
+    """The HTTP code of each copy's response, which the proxy discards and only counts.
 
-    What was logged was answered. Of what was not, so many `failed`, as both did first of all; the
-    rest is missing evidence, NaN, since an answer may be lost on its way into the log.
+    A logged copy has 200. Of the others `failed` have 0, first those that the champion failed too;
+    the rest is missing evidence, NaN, since a response may be lost on its way into the log.
     """
     logged = pairs["challenger_risk"].notna().to_numpy()
     lacking = np.flatnonzero(~logged)
@@ -90,26 +97,26 @@ def copies_codes(pairs: pd.DataFrame, failed: int) -> np.ndarray:
 
 
 def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
-    """One row a request, of a batch its first."""
+    """One row a request: the first of a batch."""
     return answers[answers["row"] == 0].drop_duplicates("request_id")
 
 
-def _judged(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
+def _judge(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
     rollout, traffic = stage.rollout, stage.evidence.traffic
     _require_logged(stage, pairs)
     compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
-    stage.view.say(_at_once(compared))
-    unlike = _unlike(stage, pairs)
+    stage.progress.say(_summary(compared))
+    unlike = _count_mismatches(stage, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
-        return _stopped(stage, compared, unlike, pairs)
+        return _stop(stage, compared, unlike, pairs)
     if only_serving:
-        return _serves(stage, compared, pairs)
-    days = daily(rollout, traffic)
+        return _conclude_serving(stage, compared, pairs)
+    days = daily_loss(rollout, traffic)
     decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
-    return _concluded(stage, days, decision)
+    return _conclude(stage, days, decision)
 
 
-def _at_once(compared: analysis.Comparison) -> str:
+def _summary(compared: analysis.Comparison) -> str:
     ours, theirs = compared.seconds or ([], [])
     medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
     return (
@@ -122,27 +129,27 @@ def _at_once(compared: analysis.Comparison) -> str:
     )
 
 
-def _unlike(stage: Stage, pairs: pd.DataFrame) -> int:
-    """How many of the challenger's rows differ from what its model gives on the right rows."""
+def _count_mismatches(stage: Stage, pairs: pd.DataFrame) -> int:
+    """Count the challenger's rows that differ from its model's risks on the offline features."""
     rollout = stage.rollout
-    traffic, answers = stage.evidence.traffic, stage.evidence.answers()
-    risk = stage.evidence.recomputed[rollout.challenger.release[:12]]
+    traffic, answers = stage.evidence.traffic, stage.evidence.predictions()
+    risk = stage.evidence.expected_risks[rollout.challenger.release[:12]]
     if rollout.injection.of_the_model:
-        risk = as_served(rollout, traffic)
-    right = pd.Series(risk, index=traffic.asked["name"])
+        risk = challenger_risks(rollout, traffic)
+    right = pd.Series(risk, index=traffic.flights["name"])
     mirrored = answers["request_id"].isin(set(pairs["request_id"]))
     rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
     apart = (rows["risk"] - rows["flight"].map(right)).abs()
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
-def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
+def _stop(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
     rollout, minute = stage.rollout, int(pairs["minute"].max())
-    stage.shadowed = False
+    stage.mirrored = False
     stage.change("shadow failed", minute, ALL_CHAMPION)
     fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
     raise RolledBack(
-        f"{rollout.name}: {rollout.challenger.shown} on its first day: {fails}"
+        f"{rollout.name}: {rollout.challenger.label} on its first day: {fails}"
         f"{compared.failed_alone[1]} (p {compared.p_fails_more:.2g}, limit "
         f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
         f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
@@ -151,7 +158,7 @@ def _stopped(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd
 
 
 def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
-    """Hold a challenger of which too many answers are neither logged nor known to have failed.
+    """Hold a challenger with too many responses that are neither logged nor known to have failed.
 
     Raises:
         NotPromoted: there are more than the plan allows.
@@ -160,28 +167,27 @@ def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
     lost = int(pairs["challenger_code"].isna().sum())
     if lost <= max(rule.fewest, rule.share * len(pairs)):
         return
-    stage.shadowed = False
+    stage.mirrored = False
     stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
     raise NotPromoted(
-        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.shown} did not "
+        f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.label} did not "
         f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
-        f"the evidence is missing; see {stage.live.folder}/challenger.log, then `make shadow`"
+        f"the evidence is missing; see {stage.servers.folder}/challenger.log, then `make shadow`"
     )
 
 
-def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
-    """It passes by what a day without labels can show.
+def _conclude_serving(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
+    """Pass the challenger on a day's requests, without labels.
 
     Raises:
-        NotPromoted: the day had too few requests to show it.
+        NotPromoted: the day had too few requests.
     """
     rollout, minute = stage.rollout, int(pairs["minute"].max())
     event = "shadow passed" if compared.enough else "shadow held"
-    stage.shadowed = False
-    told = {"serving": compared.model_dump()}
-    stage.change(event, minute, ALL_CHAMPION, decision=told)
+    stage.mirrored = False
+    stage.change(event, minute, ALL_CHAMPION, decision={"serving": compared.model_dump()})
     words = (
-        f"{rollout.name}: {rollout.challenger.shown} answered {compared.both_answered:,} of "
+        f"{rollout.name}: {rollout.challenger.label} answered {compared.both_answered:,} of "
         f"{compared.pairs:,} mirrored requests as its model does, wanted are "
         f"{rollout.plan.shadow.min_pairs}; failed alone {compared.failed_alone[0]}"
     )
@@ -190,12 +196,12 @@ def _serves(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) ->
     return f"{words}; its loss was the gate's to judge: may go to `make canary`"
 
 
-def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
-    """For each day how many flights, and by how much the challenger's mean log loss is worse."""
-    asked = traffic.asked
+def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
+    """For each day the number of flights and the challenger's excess mean log loss."""
+    asked = traffic.flights
     labels = asked[LABEL].to_numpy()
-    ours = log_loss(labels, as_served(rollout, traffic))
-    theirs = log_loss(labels, recomputed(rollout, traffic)[rollout.champion.release[:12]])
+    ours = log_loss(labels, challenger_risks(rollout, traffic))
+    theirs = log_loss(labels, expected_risks(rollout, traffic)[rollout.champion.release[:12]])
     date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
     found = worse.groupby("date")
@@ -204,21 +210,21 @@ def daily(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
 
 
 def _is_refresh(rollout: Rollout) -> bool:
-    """A retrained model with the features of the champion; else it is a change, held to more."""
+    """Whether the challenger has the champion's features; else a stricter margin applies."""
     return rollout.champion.features == rollout.challenger.features
 
 
-def _concluded(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
+def _conclude(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
     rollout, last = stage.rollout, decision.metrics[0].seen
     minute = int(stage.evidence.traffic.at[0]) // DAY * DAY + (last - 1) * DAY + _MATURE
-    kept = rollout.keep(days, decision)
-    stage.shadowed = False
+    kept = rollout.save_evidence(days, decision)
+    stage.mirrored = False
     event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
         decision.outcome, "shadow held"
     )
     stage.change(event, minute, ALL_CHAMPION, **kept)
     words = (
-        f"{rollout.title}: {rollout.challenger.shown}, {last} days with labels, "
+        f"{rollout.title}: {rollout.challenger.label}, {last} days with labels, "
         f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
     )
     if event == "shadow failed":

@@ -1,7 +1,7 @@
-"""One rollout: who against whom, by which plan, since when; its transitions go through the ledger.
+"""One rollout: champion, challenger, plan and start; its transitions go through the ledger.
 
-A transition is written down before the traffic changes, so whoever is killed in between leaves a
-ledger that says where the traffic belongs; a share only ever grows on evidence that is on disk.
+A transition is written before the traffic changes, so after a kill in between the ledger says where
+the traffic belongs; a share only ever grows on evidence that is on disk.
 """
 
 import contextlib
@@ -39,40 +39,40 @@ from pipeline.shared.watcher import hold
 LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = rollout_ledger.LEDGER.with_name("traffic.lock")
 UNFINISHED = rollout_ledger.UNFINISHED
-FAILED = {"rolled back", "shadow failed"}
-PASSED = {"shadow passed", "promoted", "baked"}
+FAILED_EVENTS = {"rolled back", "shadow failed"}
+PASSED_EVENTS = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
 
-def _as_modelled(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
+def _model_risks(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
     return release.model.predict(flights)
 
 
 @dataclass(frozen=True)
 class Injection:
-    """What a demonstration puts around the challenger's predictor; by default, nothing.
+    """A wrapper that a demonstration puts around the challenger's predictor; none by default.
 
-    `wrapper` is the import path of what wraps the predictor in its server, `risks` what such a
-    server answers for flights. What is `of_the_model` is something that a model could have learned:
-    the shadow takes it for the model's own.
+    `wrapper` is the import path of the predictor's wrapper in its server, `risks` the predictions
+    of such a server. A fault `of_the_model` is one that a model could have learned: the shadow
+    takes it for the model's own.
     """
 
     name: str = ""
     wrapper: str = ""
-    risks: Callable[[LoadedRelease, pd.DataFrame], np.ndarray] = _as_modelled
+    risks: Callable[[LoadedRelease, pd.DataFrame], np.ndarray] = _model_risks
     of_the_model: bool = False
 
 
-NOTHING = Injection()
+NO_INJECTION = Injection()
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What does not change while it goes on; `first` is a midnight in New York.
+    """The constants of one rollout; `first` is a midnight in New York.
 
-    `salt` is what flights are hashed with, drawn anew for each rollout and kept in the ledger.
-    `stands` is how many transitions the ledger had when it was begun or taken up.
+    `salt` is hashed with each flight's name, new for each rollout and recorded in the ledger.
+    `ledger_length` is the number of transitions in the ledger when it began or resumed.
     """
 
     name: str
@@ -81,26 +81,26 @@ class Rollout:
     plan: RolloutConfig
     first: pd.Timestamp
     salt: str
-    stands: int = 0
-    injection: Injection = NOTHING
+    ledger_length: int = 0
+    injection: Injection = NO_INJECTION
 
     @property
     def folder(self) -> Path:
-        """Where its evidence is kept."""
+        """The folder of its evidence."""
         return ROLLOUT / self.name
 
     @property
     def title(self) -> str:
-        """Its name, and whether there is nobody to compare the champion with but itself."""
+        """Its name, with a note if the champion is only compared with itself."""
         if self.challenger.name != self.champion.name:
             return self.name
         return f"{self.name} (no challenger is registered: the champion beside itself)"
 
     def route(self, shares: dict[str, int], mirrored: bool = False) -> Route:
-        """The traffic with these shares."""
+        """The route with these shares."""
         return Route(shares, self.salt, mirrored)
 
-    def move(self, event: str, minute: int, shares: dict[str, int], **told: Any) -> Entry:
+    def move(self, event: str, minute: int, shares: dict[str, int], **details: Any) -> Entry:
         """Write a transition into the ledger."""
         move = {
             "at": instant(minute).to_pydatetime(),
@@ -114,10 +114,10 @@ class Rollout:
             "plan": plan_hash(self.plan),
             "by": f"{self.name.partition('-')[2]} for {lineage.actor()}",
         }
-        return rollout_ledger.append(Move.model_validate(move | told))
+        return rollout_ledger.append(Move.model_validate(move | details))
 
-    def keep(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
-        """Put the evidence of a decision on disk; what its transition says of it."""
+    def save_evidence(self, observed: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+        """Write the evidence of a decision to disk; returns the fields for its transition."""
         path = self.folder / _EVIDENCE.format(len(list(self.folder.glob("evidence-*"))) + 1)
         write_parquet(path, observed)
         write_json(self.folder / _PLAN, self.plan.model_dump(mode="json"))
@@ -125,11 +125,11 @@ class Rollout:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Be the only one who decides.
+def hold_rollout() -> Iterator[None]:
+    """Hold the lock of the one rollout in progress.
 
     Raises:
-        RolloutRefused: another does.
+        RolloutRefused: another command holds it.
     """
     with hold(LOCK) as mine:
         if mine is None:
@@ -141,11 +141,11 @@ def alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def changing(seconds: float = 20.0) -> Iterator[bool]:
-    """Be the only one who changes ledger, traffic and alias; False if another still does.
+def hold_traffic(seconds: float = 20.0) -> Iterator[bool]:
+    """Hold the lock on ledger, traffic and alias; yields False if it is not free in time.
 
-    The one who decides and the one who takes it back are two: without this the one could write
-    down what the other is about to undo, and both would be right.
+    It stands between controller and rollback: without it the controller could write a transition
+    that the rollback is about to undo.
     """
     patience = Patience(seconds)
     while True:
@@ -156,17 +156,17 @@ def changing(seconds: float = 20.0) -> Iterator[bool]:
         time.sleep(0.01)
 
 
-def begun(
+def begin(
     kind: str,
-    injection: Injection = NOTHING,
+    injection: Injection = NO_INJECTION,
     force: bool = False,
     draw: str = "",
     fast_track: bool = False,
 ) -> tuple[Rollout, list[Entry]]:
-    """A new rollout of this kind, or the one that was interrupted, with its transitions.
+    """Begin a rollout of this kind, or resume the interrupted one with its transitions.
 
-    Which flights meet the challenger is drawn at random, or follows from `draw` where a replay has
-    to assign the same flights again. With `fast_track` a canary has the plan's shorter steps.
+    The challenger's flights are drawn at random, or follow from `draw` where a replay has to assign
+    the same flights again. With `fast_track` a canary has the plan's shorter steps.
 
     Raises:
         EnvironmentUnfit: there is no Envoy here.
@@ -177,20 +177,20 @@ def begun(
     plan, known = load(RolloutConfig), rollout_ledger.entries()
     plan = plan.on_fast_track() if fast_track else plan
     champion, challenger = sides(injection.name)
-    if known and rollout_ledger.goes_on(known[-1].move):
-        return _resumed(kind, plan, challenger, known, injection)
+    if known and rollout_ledger.is_unfinished(known[-1].move):
+        return _resume(kind, plan, challenger, known, injection)
     if not force:
         _require_not_rolled_back(challenger, known)
     for side in (champion, challenger):
-        require_answers(side)
-    name = f"{rollout_ledger.rollouts() + 1:04}-{kind}"
-    first = midnight_from(_since(plan, known))
+        require_servable(side)
+    name = f"{rollout_ledger.count_rollouts() + 1:04}-{kind}"
+    first = midnight_from(_earliest_start(plan, known))
     salt = text_hash(f"{draw} {name} {challenger.name}")[:12] if draw else secrets.token_hex(6)
     rollout = Rollout(name, champion, challenger, plan, first, salt, len(known), injection)
     return rollout, []
 
 
-def _resumed(
+def _resume(
     kind: str,
     plan: RolloutConfig,
     challenger: Side,
@@ -199,13 +199,13 @@ def _resumed(
 ) -> tuple[Rollout, list[Entry]]:
     last = known[-1].move
     mine = [entry for entry in known if entry.move.rollout == last.rollout]
-    # Once it is champion, the registry's challenger is another one, or nobody.
+    # After a promotion the registry's challenger is another one, or none.
     promoted = rollout_ledger.champion(last) == last.challenger
     same = last.challenger is not None and (promoted or last.challenger.name == challenger.name)
     if last.rollout.partition("-")[2] != kind or not same or last.challenger is None:
         raise RolloutRefused(
-            f"{last.rollout} of {last.challenger.shown if last.challenger else 'nobody'} is "
-            f"unfinished at {last.event!r}, this would be a {kind} of {challenger.shown}: go on "
+            f"{last.rollout} of {last.challenger.label if last.challenger else 'nobody'} is "
+            f"unfinished at {last.event!r}, this would be a {kind} of {challenger.label}: go on "
             "with the former as it was called, or end it with `make rollback`"
         )
     if last.plan != plan_hash(plan):
@@ -214,14 +214,14 @@ def _resumed(
             f"is now {plan_hash(plan)[:12]}: bring it back, or end the rollout with `make rollback`"
         )
     first = pd.Timestamp(mine[0].move.first or mine[0].move.at)
-    found = Rollout(
-        last.rollout, last.champion, last.challenger, plan, first, last.salt, len(known), injection
-    )
-    return found, mine
+    salt, length = last.salt, len(known)
+    return Rollout(
+        last.rollout, last.champion, last.challenger, plan, first, salt, length, injection
+    ), mine
 
 
 def sides(bad: str = "") -> tuple[Side, Side]:
-    """The champion, and the challenger of the registry, or the champion again if it has none."""
+    """The registry's champion and challenger; without a challenger, the champion twice."""
     registry = load(RegisterConfig)
     champion = champions.repair_alias(registry)
     if champion is None:
@@ -229,18 +229,18 @@ def sides(bad: str = "") -> tuple[Side, Side]:
             f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
         )
     challenger = versions.version_of_alias(registry, CHALLENGER)
-    if challenger is None or _compared_with_another(challenger, champion):
+    if challenger is None or _judged_against_another(challenger, champion):
         challenger = champion
     return side_of(champion), side_of(challenger, bad)
 
 
-def _compared_with_another(challenger: Version, champion: Version) -> bool:
-    """Whether a version's verdict is about another champion: it may not be promoted now."""
+def _judged_against_another(challenger: Version, champion: Version) -> bool:
+    """Whether a version's verdict is about another champion, so that it may not be promoted."""
     return challenger.tags.get("compared_with", "") != champion.digest
 
 
 def side_of(version: Version, fault: str = "") -> Side:
-    """A version as a side of a rollout, with its release where servers find it."""
+    """Export a version's release for the servers; returns it as a side of a rollout."""
     release = export(version.number)
     return Side(
         version=version.number,
@@ -250,39 +250,39 @@ def side_of(version: Version, fault: str = "") -> Side:
     )
 
 
-def require_answers(side: Side) -> None:
-    """Refuse a version that does not load from its sealed release, or predicts something else.
+def require_servable(side: Side) -> None:
+    """Refuse a version that does not load from its release, or predicts something else.
 
     Raises:
-        ArtifactTampered: a file of the release is not the one that was sealed.
-        ReleaseRefused: it has other features than this checkout, or answers otherwise.
+        ArtifactTampered: a file of the release has another digest than its manifest.
+        ReleaseRefused: it has other features than this checkout, or other predictions.
     """
     if why := warm_up_failure(load_release(side.release)):
-        raise ReleaseRefused(f"{side.shown} cannot be served: {why}; see `make rollout`")
+        raise ReleaseRefused(f"{side.label} cannot be served: {why}; see `make rollout`")
 
 
 def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
-    """What ended a challenger's last rollout counts: who insisted, and passed, may go on."""
+    """Refuse a challenger whose last rollout failed; FORCE=1 and a pass after it lift that."""
     mine = [e for e in known if e.move.challenger and e.move.challenger.name == challenger.name]
-    last = next((e for e in reversed(mine) if e.move.event in FAILED | PASSED), None)
-    if last is not None and last.move.event in FAILED:
+    last = next((e for e in reversed(mine) if e.move.event in FAILED_EVENTS | PASSED_EVENTS), None)
+    if last is not None and last.move.event in FAILED_EVENTS:
         raise RolloutRefused(
-            f"{challenger.shown} was {last.move.event} in {last.move.rollout} at "
+            f"{challenger.label} was {last.move.event} in {last.move.rollout} at "
             f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
             "not get better: `make run` trains another, FORCE=1 insists"
         )
 
 
-def _since(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
-    """From when on a rollout may begin: after a rollback things are left alone for a while."""
+def _earliest_start(plan: RolloutConfig, known: list[Entry]) -> pd.Timestamp:
+    """The earliest start of a rollout: now, or after the cooldown that follows a rollback."""
     rested = pd.Timedelta(days=plan.canary.cooldown_days)
-    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED]
+    fell = [pd.Timestamp(e.move.at) + rested for e in known if e.move.event in FAILED_EVENTS]
     stands = rollout_ledger.now(clock.arrived_at(load(IngestConfig).as_of))
     return max([pd.Timestamp(stands), *fell])
 
 
 def minute_of(at: datetime) -> int:
-    """An instant in whole minutes since EPOCH, as features tell time."""
+    """An instant in whole minutes since EPOCH, the unit of the features."""
     return int(minutes(pd.Series([pd.Timestamp(at)]))[0])
 
 

@@ -1,12 +1,12 @@
-"""What the ledger tells: who serves, who served when, and whether each decision comes out again."""
+"""Queries on the ledger: the version in service, then or now, and a replay of each decision."""
 
 import pandas as pd
 
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.registry import champions
-from pipeline.rollout.analysis.canary import baking
 from pipeline.rollout.analysis.canary import decide as decide_canary
+from pipeline.rollout.analysis.canary import decide_bake
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.shadow import decide as decide_shadow
 from pipeline.rollout.progress import weights
@@ -19,7 +19,7 @@ from pipeline.shared.files import file_hash, read_json, read_parquet
 
 
 def run() -> str:
-    """Every transition so far, and who serves now; the registry's alias follows.
+    """List every transition so far, and update the registry's alias.
 
     Raises:
         RegistryRefused: ledger and registry contradict each other.
@@ -27,11 +27,11 @@ def run() -> str:
     """
     known = rollout_ledger.entries()
     champions.repair_alias(load(RegisterConfig))
-    return told(known)
+    return format_ledger(known)
 
 
-def told(known: list[Entry]) -> str:
-    """A line for each transition, the oldest first.
+def format_ledger(known: list[Entry]) -> str:
+    """Format the transitions, one a line, oldest first.
 
     Raises:
         RolloutRefused: there is none.
@@ -43,39 +43,41 @@ def told(known: list[Entry]) -> str:
 
 def _line(entry: Entry) -> str:
     move = entry.move
-    against = f" against {move.challenger.shown}" if move.challenger else ""
+    against = f" against {move.challenger.label}" if move.challenger else ""
     shares = {str(arm): share for arm, share in move.shares.items()}
     return (
         f"{entry.number:>4}  {move.at:%Y-%m-%d %H:%M}Z  {move.rollout:<16} {move.event:<16} "
-        f"{weights(shares)}; {move.champion.shown}{against}; by {move.by}"
+        f"{weights(shares)}; {move.champion.label}{against}; by {move.by}"
     )
 
 
 def who_served(at: str = "2013-12-31T23:59Z") -> str:
-    """Which version served at an instant, and what of the traffic.
+    """Name the version that served at an instant, and its share of the traffic.
 
     Raises:
         DayUnknown: it is no instant, or nothing served yet.
     """
-    instant = rollout_ledger.moment(at)
-    entry = rollout_ledger.at(instant)
+    instant = rollout_ledger.parse_instant(at)
+    entry = rollout_ledger.entry_at(instant)
     if entry is None:
         raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
     move = entry.move
-    told = [f"{side.shown} {share / 100:g}%" for side, share in rollout_ledger.serving(move)]
-    mirrored = f", mirrored to {move.challenger.shown}" if move.mirrored and move.challenger else ""
+    shares = [
+        f"{side.label} {share / 100:g}%" for side, share in rollout_ledger.serving_shares(move)
+    ]
+    mirrored = f", mirrored to {move.challenger.label}" if move.mirrored and move.challenger else ""
     return (
-        f"at {instant:%Y-%m-%d %H:%M}Z: {' and '.join(told)}{mirrored}, since {move.event!r} in "
+        f"at {instant:%Y-%m-%d %H:%M}Z: {' and '.join(shares)}{mirrored}, since {move.event!r} in "
         f"{move.rollout} at {move.at:%Y-%m-%d %H:%M}Z by {move.by} (entry {entry.number})"
     )
 
 
 def replay_decision(rollout: str | None = None) -> str:
-    """Decide again what was decided, from the recorded evidence, and compare every number.
+    """Repeat a rollout's decisions from the recorded evidence, and compare every number.
 
     Raises:
-        ArtifactTampered: the evidence is not what it was, or gives another decision.
-        RolloutRefused: the ledger has no such rollout, or nothing was decided.
+        ArtifactTampered: the evidence was changed, or gives another decision.
+        RolloutRefused: the ledger has no such rollout, or no decision of it.
     """
     known = [e for e in rollout_ledger.entries() if e.move.evidence]
     names = [entry.move.rollout for entry in known]
@@ -86,15 +88,15 @@ def replay_decision(rollout: str | None = None) -> str:
             f"{name or 'no rollout'!s} has 0 decisions with evidence, {len(known)} are on record: "
             f"{sorted(set(names))[-5:]}; see `make rollout`"
         )
-    told = [f"{e.move.event}: {_again(e).outcome}" for e in mine]
-    return f"{name}: {len(mine)} decisions come out again, number by number: {', '.join(told)}"
+    outcomes = [f"{e.move.event}: {_decide_again(e).outcome}" for e in mine]
+    return f"{name}: {len(mine)} decisions come out again, number by number: {', '.join(outcomes)}"
 
 
-def _again(entry: Entry) -> Decision:
-    """A decision made again from what is on disk.
+def _decide_again(entry: Entry) -> Decision:
+    """Repeat a decision from the evidence and plan on disk.
 
     Raises:
-        ArtifactTampered: it comes out otherwise.
+        ArtifactTampered: the outcome or a number differs.
     """
     move = entry.move
     folder = ROLLOUT / move.rollout
@@ -108,7 +110,7 @@ def _again(entry: Entry) -> Decision:
     evidence = read_parquet(path, "canary")
     plan = RolloutConfig.model_validate(read_json(folder / "plan.json", "canary"))
     recorded = Decision.model_validate(move.decision)
-    again = _decided(plan, evidence, recorded)
+    again = _decision_from(plan, evidence, recorded)
     if plan_hash(plan) != move.plan or again != recorded:
         raise ArtifactTampered(
             f"entry {entry.number} recorded {recorded.outcome!r} by plan {(move.plan or '')[:12]}, "
@@ -118,10 +120,10 @@ def _again(entry: Entry) -> Decision:
     return again
 
 
-def _decided(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
+def _decision_from(plan: RolloutConfig, evidence: pd.DataFrame, recorded: Decision) -> Decision:
     if recorded.refresh is not None:
         return decide_shadow(plan, evidence, recorded.refresh)
     assert recorded.start is not None, "a canary records what it started with"
-    assert recorded.at is not None, "a canary records when it was judged"
-    judge = decide_canary if recorded.metrics else baking
+    assert recorded.at is not None, "a canary records its position"
+    judge = decide_canary if recorded.metrics else decide_bake
     return judge(plan, recorded.start, evidence, recorded.at)

@@ -81,7 +81,7 @@ def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: Gate) -> Non
     metrics.add_gauge("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
     metrics.add_gauge("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
     metrics.add_gauge("flight_log_written", "Answers in the log", lambda: log.written)
-    metrics.add_gauge("flight_log_known", "Answers that were in the log", lambda: log.known)
+    metrics.add_gauge("flight_log_known", "Answers that were in the log", lambda: log.duplicates)
     metrics.add_gauge("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
     about = "Answers to strangers, which are counted and not logged"
     metrics.add_gauge("flight_log_strangers", about, lambda: handler.strangers)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.records.request_log import Log, packed
+from pipeline.records.request_log import Log, pack
 from pipeline.serve.admission import Gate
 from pipeline.serve.compression import content_encoding, decompress
 from pipeline.serve.metrics import Metrics
@@ -122,8 +122,8 @@ class Handler:
         columns = [
             [flight_id(flight) for flight in flights],
             at,
-            packed(predictions.values, "<f4"),
-            packed(predictions.known_at, "<i8"),
+            pack(predictions.values, "<f4"),
+            pack(predictions.known_at, "<i8"),
             [orjson.dumps(flags).decode() if flags else "{}" for flags in predictions.flags],
             predictions.risk.tolist(),
         ]

@@ -77,7 +77,7 @@ def serve(
     with (
         _listener(config.port if port is None else port) as listener,
         open_store(release.features, config, project=project) as store,
-        request_log.opened(url, config.log_queue) as log,
+        request_log.open_log(url, config.log_queue) as log,
     ):
         reason = warm_up_failure(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()

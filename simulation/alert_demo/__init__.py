@@ -1,1 +1,1 @@
-"""An alert as it happens: a real Prometheus watches real servers, and a fault is injected."""
+"""The alert demo: a real Prometheus monitors real servers, and a fault is injected."""

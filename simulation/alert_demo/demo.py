@@ -1,15 +1,15 @@
-"""An alert as it happens: real servers, real traffic, a real Prometheus, and a fault among them.
+"""An alert as it happens: real servers, real traffic, a real Prometheus, and an injected fault.
 
 Hours become minutes: every window and every `for` is divided by one number, no limit is changed.
-The fault is injected, its alert has to fire; it is repaired, the alert has to end.
+After the fault its alert must fire; after the repair the alert must end.
 """
 
 import time
 
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.rollout.state import alone
+from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError
-from simulation.alert_demo.programs import ended_by_signals, program
+from simulation.alert_demo.programs import exit_on_signals, program
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
 
@@ -20,18 +20,18 @@ FAULTS = {
     "feed": "StaleFeatures",
     "exporter": "SignalsMissing",
 }
-"""What can be injected, and the alert that it has to fire."""
-_SOUND_SECONDS = 8.0
+"""The faults, each with the alert that it must fire."""
+_HEALTHY_SECONDS = 8.0
 
 
 def monitor_live(fault: str = "failing") -> str:
-    """Inject a fault among real servers, and watch its alert fire and end in a real Prometheus.
+    """Inject a fault into real servers, and see its alert fire and end in a real Prometheus.
 
     Raises:
         AlertSilent: it did not fire, or did not end after the repair.
-        ConfigError: no such fault is known.
+        ConfigError: there is no such fault.
         EnvironmentUnfit: Prometheus or Alertmanager is not installed.
-        RolloutRefused: a rollout is going on.
+        RolloutRefused: a rollout is in progress.
     """
     if fault not in FAULTS:
         raise ConfigError(
@@ -39,34 +39,38 @@ def monitor_live(fault: str = "failing") -> str:
             f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
         )
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
-    with alone(), ended_by_signals(), scene(programs) as here:
-        return _played(here, fault)
+    with hold_rollout(), exit_on_signals(), scene(programs) as here:
+        return _play(here, fault)
 
 
-def _played(scene: Scene, fault: str) -> str:
-    """Sound, broken, repaired; how long each change took to show."""
+def _play(scene: Scene, fault: str) -> str:
+    """Run the demo healthy, with the fault and repaired; reports how long each alert took."""
     name = FAULTS[fault]
     scene.say(f"every window and `for` of {RULES} is divided by {FACTOR}, no limit changed")
-    scene.live_for(_SOUND_SECONDS)
+    scene.live_for(_HEALTHY_SECONDS)
     scene.report("sound")
     if firing := sorted(scene.states):
         scene.say(f"before any fault: {', '.join(firing)}")
     scene.until(lambda: name not in scene.states, f"{name} was active before any fault, and stayed")
     scene.say(f"fault injected: {fault}")
     began = time.monotonic()
-    mend = scene.broken(fault)
+    mend = scene.inject(fault)
     scene.until(lambda: scene.states.get(name) == "firing", f"{name} did not fire")
     fired = time.monotonic() - began
-    scene.until(lambda: scene.sink.told(name, "firing"), f"nobody was told of {name}")
+    scene.until(
+        lambda: scene.sink.is_notified(name, "firing"), f"no receiver was notified of {name}"
+    )
     scene.report("with the fault")
     scene.say("repaired")
     began = time.monotonic()
     mend()
     scene.until(lambda: name not in scene.states, f"{name} did not end")
     ended = time.monotonic() - began
-    scene.until(lambda: scene.sink.told(name, "resolved"), f"nobody was told that {name} ended")
+    scene.until(
+        lambda: scene.sink.is_notified(name, "resolved"), "no receiver was notified of its end"
+    )
     return (
         f"{fault}: {name} fired {fired:.0f} s after the fault and ended {ended:.0f} s after the "
-        f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was told of "
-        f"both; {scene.asked:,} requests"
+        f"repair, {FACTOR} times faster than in service; {scene.sink.receiver(name)} was notified "
+        f"of both; {scene.requests_sent:,} requests"
     )

@@ -1,4 +1,4 @@
-"""The programs that `make monitor-live` needs, Prometheus and Alertmanager, and an end in order."""
+"""The programs of `make monitor-live`, Prometheus and Alertmanager, and a clean exit on signals."""
 
 import contextlib
 import shutil
@@ -10,16 +10,16 @@ from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.programs import installing
 
 NAMES = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
-"""Programs that Debian calls otherwise, by both names."""
+"""Programs with another name in Debian, under both names."""
 
 
 def program(name: str) -> str:
-    """Where a program is.
+    """The path of a program.
 
     Raises:
-        EnvironmentUnfit: it is not installed; says which package has it.
+        EnvironmentUnfit: it is not installed; names its package.
     """
-    if (found := located(name)) is None:
+    if (found := locate(name)) is None:
         raise EnvironmentUnfit(
             f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
             "the service that it may start, and run `make monitor-live`"
@@ -27,22 +27,22 @@ def program(name: str) -> str:
     return found
 
 
-def located(name: str) -> str | None:
-    """The path of a program under any of its names; None where it is not installed."""
+def locate(name: str) -> str | None:
+    """The path of a program under any of its names; None if it is not installed."""
     return next((path for one in NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
 
 
 @contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT leave the block as an exception does, so that children are ended."""
+def exit_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into an exception within the block, so that children are ended."""
 
     def end(number: int, _: FrameType | None) -> None:
-        for name in told:
-            signal.signal(name, signal.SIG_IGN)  # once is enough: what is being ended ends
+        for name in signals:
+            signal.signal(name, signal.SIG_IGN)  # a second signal must not interrupt the exit
         raise SystemExit(128 + number)
 
-    told = (signal.SIGTERM, signal.SIGINT)
-    before = {name: signal.signal(name, end) for name in told}
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {name: signal.signal(name, end) for name in signals}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Where Alertmanager sends its messages during `make monitor-live`: a receiver that notes."""
+"""The receiver of Alertmanager's messages during `make monitor-live`: it records them."""
 
 import json
 import threading
@@ -6,55 +6,57 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Sink:
-    """A webhook on this machine; its address ends with the receiver that a message is for."""
+    """A webhook on this machine; its address ends with a message's receiver."""
 
     def __init__(self, host: str, port: int):
-        """It listens at once, and answers within its block."""
-        self._told: list[tuple[str, str, str]] = []
+        """It listens at once, and responds within its block."""
+        self._notifications: list[tuple[str, str, str]] = []
         self._read = 0
-        told = self._told
+        notifications = self._notifications
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver = self.path.strip("/")
                 for alert in json.loads(body)["alerts"]:
-                    told.append((receiver, alert["labels"]["alertname"], alert["status"]))
+                    notifications.append((receiver, alert["labels"]["alertname"], alert["status"]))
                 self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """What it got is told by whoever asks."""
+                """Write nothing: `new_notifications` reports the messages."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> "Sink":
-        """Answer."""
+        """Start to respond."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Answer no more."""
+        """Stop responding."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def told(self, name: str, status: str) -> bool:
-        """Whether somebody was told of an alert that it is "firing", or "resolved"."""
-        return any((alert, how) == (name, status) for _, alert, how in self._told)
+    def is_notified(self, name: str, status: str) -> bool:
+        """Whether some receiver was notified of an alert as "firing", or "resolved"."""
+        return any((alert, how) == (name, status) for _, alert, how in self._notifications)
 
     def receiver(self, name: str) -> str:
-        """Who was told of an alert."""
-        return next((receiver for receiver, alert, _ in self._told if alert == name), "nobody")
+        """The receiver that was notified of an alert."""
+        return next(
+            (receiver for receiver, alert, _ in self._notifications if alert == name), "nobody"
+        )
 
-    def news(self) -> list[str]:
-        """What was told since this was asked last, each thing once."""
-        found = list(dict.fromkeys(self._told[self._read :]))
-        known = set(self._told[: self._read])
-        self._read = len(self._told)
+    def new_notifications(self) -> list[str]:
+        """The notifications since the last call, each once."""
+        found = list(dict.fromkeys(self._notifications[self._read :]))
+        known = set(self._notifications[: self._read])
+        self._read = len(self._notifications)
         return [
-            f"{who} is told: {name} {how}"
+            f"{who} is notified: {name} {how}"
             for who, name, how in found
             if (who, name, how) not in known
         ]

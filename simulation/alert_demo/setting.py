@@ -1,4 +1,4 @@
-"""Everything that `make monitor-live` starts, in its order, and ends."""
+"""The parts that `make monitor-live` starts, in order, and stops."""
 
 import contextlib
 import json
@@ -19,10 +19,10 @@ from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.operations.signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
-from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_answers, sides
-from pipeline.rollout.traffic import servers as serving_live
+from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides
+from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route
-from pipeline.rollout.traffic.servers import Live
+from pipeline.rollout.traffic.servers import Servers
 from pipeline.shared import clock, loopback, yaml_files
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
@@ -40,60 +40,60 @@ from simulation.year import Year
 
 FACTOR = 60
 """What windows are divided by: minutes become seconds."""
-KEPT = Path("state/monitor/kept")
+SERVER_STATE = Path("state/monitor/kept")
 PROJECT = "monitor"
-"""Of its own, so that a rollout that was interrupted finds its store and its servers."""
+"""A project of its own, so that an interrupted rollout finds its store and its servers."""
 CONFIG = Path("configs/monitor")
 _DAYS, _READY_SECONDS = 8, 20.0
 
 
 @contextlib.contextmanager
 def scene(programs: dict[str, str]) -> Iterator[Scene]:
-    """Everything that runs, ready; all ended with the block, who asks first."""
+    """Open the scene with all parts ready; the block's end stops every child."""
     champion = sides()[0]
-    require_answers(champion)
+    require_servable(champion)
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        serving_live.begin(KEPT)  # it loads what servers need while the traffic is made ready
-        until_over.callback(serving_live.end, KEPT)
+        arm_servers.start(SERVER_STATE)  # it imports while the traffic is prepared
+        until_over.callback(arm_servers.end, SERVER_STATE)
         ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
-        ports = dict(zip(names, serving_live.free_ports(len(names)), strict=True))
-        _known(folder, champion, first)
+        ports = dict(zip(names, arm_servers.free_ports(len(names)), strict=True))
+        _write_signals(folder, champion, first)
 
         children, sink = enter(Supervisor(folder)), enter(Sink(HOST, ports["sink"]))
-        live, feed = enter(_serving(champion, folder))
-        ports |= {"proxy": live.wanted.admin, "champion": live.wanted.servers["champion"].port}
-        _targets(folder, live, ports)
-        for command in watchers(programs, folder, ports):
+        servers, feed = enter(_open_servers(champion, folder))
+        ports |= {"proxy": servers.spec.admin, "champion": servers.spec.servers["champion"].port}
+        _targets(folder, servers, ports)
+        for command in monitoring_commands(programs, folder, ports):
             name = Path(command[0]).name
             children.start(name, command, folder / f"{name}.log", cwd=folder)
-        sent = enter(contextlib.closing(_sent(ahead, feed, live)))
+        sent = enter(contextlib.closing(_send(ahead, feed, servers)))
         exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={ports['exporter']}"]
-        ready = Scene(live, feed, sent, sink, ports, children, exporter)
-        ready.show()
+        ready = Scene(servers, feed, sent, sink, ports, children, exporter)
+        ready.start_exporter()
         _wait(ready)
         yield ready
 
 
 @contextlib.contextmanager
-def _serving(champion: Side, folder: Path) -> Iterator[tuple[Live, Feed]]:
+def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]]:
     """The champion's servers behind the proxy, an online store and a log of their own."""
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
     with open_store(config, serve, project=PROJECT, empty=True) as store:
         route = Route(ALL_CHAMPION, PROJECT)
-        with serving_live.serving(both, route, KEPT, PROJECT, log) as live:
-            yield live, Feed(store)
+        with arm_servers.open_servers(both, route, SERVER_STATE, PROJECT, log) as servers:
+            yield servers, Feed(store)
 
 
-def _sent(ahead: Traffic, feed: Feed, live: Live) -> Generator[int, None, None]:
-    """Let the simulated time pass, and ask for its flights; how many, each time."""
-    caller, grid = (live.wanted.callers, live.wanted.keys.caller), load(FeaturesConfig).grid_minutes
-    for _, _, flights in ahead.send(*caller, cast(Store, feed), grid):
+def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, None]:
+    """Send the flights as simulated time passes; yields the number of each batch."""
+    grid, spec = load(FeaturesConfig).grid_minutes, servers.spec
+    for _, _, flights in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
         yield flights
     raise ServersFailed(
         f"the traffic of {_DAYS} days, {len(ahead.at):,} flights, ended before the scene; see the "
@@ -101,8 +101,8 @@ def _sent(ahead: Traffic, feed: Feed, live: Live) -> Generator[int, None, None]:
     )
 
 
-def _known(folder: Path, champion: Side, first: pd.Timestamp) -> None:
-    """What the monitoring job last told; without it, what is known of the champion anyway."""
+def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
+    """Write the signals of the last monitoring job, or the champion's age if there was none."""
     path = folder / SIGNALS
     path.parent.mkdir(parents=True)
     if SIGNALS.is_file():
@@ -111,13 +111,15 @@ def _known(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     version = versions.get_version(load(RegisterConfig), champion.version)
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
-    told = {"version": champion.version, "release": champion.release, "model_age_days": age}
-    write(Signals.model_validate({"at": first.to_pydatetime(), **told}), path)
+    known = {"version": champion.version, "release": champion.release, "model_age_days": age}
+    write(Signals.model_validate({"at": first.to_pydatetime(), **known}), path)
 
 
-def watchers(programs: dict[str, str], folder: Path, ports: dict[str, int]) -> Iterator[list[str]]:
-    """How Prometheus and Alertmanager are started, on shortened copies of their configs."""
-    _shortened(folder, ports)
+def monitoring_commands(
+    programs: dict[str, str], folder: Path, ports: dict[str, int]
+) -> Iterator[list[str]]:
+    """The commands of Prometheus and Alertmanager, on shortened copies of their configs."""
+    _write_configs(folder, ports)
     yield [
         programs["prometheus"],
         f"--config.file={folder}/prometheus.yml",
@@ -135,7 +137,7 @@ def watchers(programs: dict[str, str], folder: Path, ports: dict[str, int]) -> I
     ]
 
 
-def _shortened(folder: Path, ports: dict[str, int]) -> None:
+def _write_configs(folder: Path, ports: dict[str, int]) -> None:
     """The project's configs with short windows and intervals, and addresses of this scene."""
     rules = in_seconds(RULES.read_text(encoding="utf-8"))
     (folder / "alerts.yml").write_text(rules, encoding="utf-8")
@@ -145,10 +147,10 @@ def _shortened(folder: Path, ports: dict[str, int]) -> None:
     config["alerting"]["alertmanagers"] = [{"static_configs": at}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     routes = yaml_files.parse((CONFIG / "alertmanager.yml").read_text(encoding="utf-8"))
-    _hurried(routes["route"])
+    _notify_at_once(routes["route"])
     for receiver in routes["receivers"]:
-        told = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
-        receiver["webhook_configs"] = [{"url": told, "send_resolved": True}]
+        url = f"http://{HOST}:{ports['sink']}/{receiver['name']}"
+        receiver["webhook_configs"] = [{"url": url, "send_resolved": True}]
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(routes), encoding="utf-8")
 
 
@@ -157,39 +159,39 @@ def in_seconds(rules: str) -> str:
     return re.sub(r"(\[|\bfor: )(\d+)m\b", r"\1\2s", rules)
 
 
-def _hurried(route: dict[str, Any]) -> None:
+def _notify_at_once(route: dict[str, Any]) -> None:
     """Whoever is told, is told within a second."""
     route |= {"group_wait": "1s", "group_interval": "1s"}
     for inner in route.get("routes", []):
-        _hurried(inner)
+        _notify_at_once(inner)
 
 
-def _targets(folder: Path, live: Live, ports: dict[str, int]) -> None:
-    """Tell Prometheus whom to read, in the files that it watches."""
-    servers = [server.port for server in live.wanted.servers.values()]
-    jobs = {"proxy": [ports["proxy"]], "server": servers, "monitor": [ports["exporter"]]}
+def _targets(folder: Path, servers: Servers, ports: dict[str, int]) -> None:
+    """Write Prometheus's targets, in the files that it watches."""
+    served_at = [server.port for server in servers.spec.servers.values()]
+    jobs = {"proxy": [ports["proxy"]], "server": served_at, "monitor": [ports["exporter"]]}
     for job, numbers in jobs.items():
-        told = [{"targets": [f"{HOST}:{number}" for number in numbers]}]
-        write_json(folder / f"targets-{job}.json", told)
+        targets = [{"targets": [f"{HOST}:{number}" for number in numbers]}]
+        write_json(folder / f"targets-{job}.json", targets)
 
 
 def _wait(scene: Scene) -> None:
-    """Until Prometheus reads everybody.
+    """Wait until Prometheus reads all targets.
 
     Raises:
-        ServersFailed: it does not.
+        ServersFailed: it does not in time.
     """
-    read, wanted = 0, len(scene.live.wanted.servers) + 2
+    read, expected = 0, len(scene.servers.spec.servers) + 2
     patience = Patience(_READY_SECONDS)
     while not patience.over():
-        told = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")
-        read = len(json.loads(told)["data"]["result"]) if told else 0
-        if read == wanted:
+        text = loopback.get(scene.ports["prometheus"], "/api/v1/query?query=up==1")
+        read = len(json.loads(text)["data"]["result"]) if text else 0
+        if read == expected:
             scene.began = time.monotonic()
             scene.report("")
             return
         time.sleep(0.1)
     raise ServersFailed(
-        f"Prometheus reads {read} of {wanted} targets after {_READY_SECONDS:g} s; see "
-        f"its own words in {scene.children.folder}, and run `make monitor-live` again"
+        f"Prometheus reads {read} of {expected} targets after {_READY_SECONDS:g} s; see "
+        f"its log in {scene.children.folder}, then run `make monitor-live` again"
     )

@@ -9,7 +9,7 @@ import pytest
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.windows import NEVER
 from pipeline.monitor.explain import explain
-from pipeline.records.request_log import Answer, opened, packed
+from pipeline.records.request_log import Prediction, open_log, pack
 from pipeline.registry.model import load
 from pipeline.registry.release_loader import export
 from pipeline.shared.errors import RequestUnknown, SkewFound
@@ -53,7 +53,7 @@ def logged(project, flights, monkeypatch, tmp_path):
             [NEVER if pd.isna(at) else (at - epoch) // pd.Timedelta("1min") for at in known.iloc[0]]
         ]
         name = f"{row.year}-{row.month:02}-{row.day:02}/{row.carrier}/{row.flight}/{row.origin}"
-        answer = Answer(
+        answer = Prediction(
             request_id=request_id,
             row=0,
             arm="direct",
@@ -61,15 +61,15 @@ def logged(project, flights, monkeypatch, tmp_path):
             release=release,
             flight=name,
             predict_at=108_000,
-            features=packed(changed[NUMERIC].to_numpy("float32"), "<f4")[0],
-            known_at=packed(np.array(minutes), "<i8")[0],
+            features=pack(changed[NUMERIC].to_numpy("float32"), "<f4")[0],
+            known_at=pack(np.array(minutes), "<i8")[0],
             flags="{}",
             risk=float(row["risk"] if risk is None else risk),
             answered_at=1.5e9,
             seconds=0.002,
         )
-        with opened(url, 10) as open_log:
-            open_log.add([answer])
+        with open_log(url, 10) as log:
+            log.add([answer])
         return name
 
     return log

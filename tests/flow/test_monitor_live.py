@@ -41,8 +41,8 @@ def assert_fired_and_ended(folder, fault, alert, receiver="page"):
     before, _, after = words.partition(f"fault injected: {fault}")
     assert f"{alert}: firing" not in before.rpartition(f"{alert}: over")[2]
     assert states[alert][-3:] == ["pending", "firing", "over"], words
-    assert f"{receiver} is told: {alert} firing" in after
-    assert f"{receiver} is told: {alert} resolved" in after.partition("repaired")[2]
+    assert f"{receiver} is notified: {alert} firing" in after
+    assert f"{receiver} is notified: {alert} resolved" in after.partition("repaired")[2]
     assert re.search(rf"{fault}: {alert} fired \d+ s after the fault and ended \d+ s", words)
     assert left_over(folder) == []
     return words

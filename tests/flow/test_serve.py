@@ -18,8 +18,8 @@ import pytest
 from exercises import drill
 from exercises.drills import serving
 from pipeline.features.definitions import NUMERIC
-from pipeline.records.request_log import answered, newest, opened
-from pipeline.records.retention import remove, removed
+from pipeline.records.request_log import last_id, open_log, read_predictions
+from pipeline.records.retention import removals, remove
 from tests import needs
 from tests.flow import life
 from tests.patience import PATIENCE, until
@@ -198,17 +198,17 @@ def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
 def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
     given = [example(number) for number in range(3)]
     with tempfile.TemporaryDirectory(prefix="log-") as name, _postgresql(Path(name)) as url:
-        with opened(url, 100) as log:
+        with open_log(url, 100) as log:
             log.add(given)
             log.add(given[:1])
-        told = answered(url)
-        assert newest(url) == told["id"].max()
-        assert len(answered(url, since=int(told["id"].iloc[1]))) == 1
+        told = read_predictions(url)
+        assert last_id(url) == told["id"].max()
+        assert len(read_predictions(url, since=int(told["id"].iloc[1]))) == 1
         gone = remove(url, before=int(told["predict_at"].max()) + 1, at=1)
         assert (gone["answers"], gone["last_id"]) == (3, told["id"].max())
-        assert removed(url)["answers"].tolist() == [3]
-        with opened(url, 100) as log:
+        assert removals(url)["answers"].tolist() == [3]
+        with open_log(url, 100) as log:
             log.add(given[:1])
-        assert newest(url) > told["id"].max()
+        assert last_id(url) > told["id"].max()
     columns = ["request_id", "row", "arm", "release", "risk", "flags"]
     assert told[columns].values.tolist() == [[getattr(one, c) for c in columns] for one in given]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, matrix
-from pipeline.records.request_log import answered, features_of
+from pipeline.records.request_log import features_of, read_predictions
 from pipeline.registry.model import load
 from pipeline.shared import loopback
 from tests.flow import life
@@ -172,7 +172,7 @@ def test_a_server_that_is_told_to_end_has_logged_every_answer_once(server, fligh
     server.process.send_signal(signal.SIGTERM)
     done = life.finish(server.process, server.folder).well()
     assert "answers logged in" in done.words
-    logged = answered(f"sqlite:///{server.folder}/state/serve/log.db")
+    logged = read_predictions(f"sqlite:///{server.folder}/state/serve/log.db")
     assert not logged.duplicated(["request_id", "row", "arm", "release"]).any()
     own = logged[logged["request_id"].str.startswith("whole")]
     assert own["risk"].tolist() == flights["risk"].tolist()

@@ -12,7 +12,7 @@ from pipeline.features.windows import NEVER, minutes
 from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.predictions import flights
 from pipeline.monitor.report import looked
-from pipeline.records.request_log import Answer, opened, packed
+from pipeline.records.request_log import Prediction, open_log, pack
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.serve import ServeConfig
@@ -59,7 +59,7 @@ def as_served(rows: pd.DataFrame, risk: np.ndarray | None = None) -> pd.DataFram
 def log(rows: pd.DataFrame, **changes: Any) -> None:
     """Log the champion's answers to rows of `flights`; `changes` are of answers, or a list."""
     known = np.column_stack([minutes(rows[name]) for name in KNOWN_AT])
-    features = packed(rows[NUMERIC].to_numpy("float32"), "<f4")
+    features = pack(rows[NUMERIC].to_numpy("float32"), "<f4")
     answers = []
     for place, name in enumerate(rows["name"]):
         told = {
@@ -71,21 +71,21 @@ def log(rows: pd.DataFrame, **changes: Any) -> None:
             "flight": name,
             "predict_at": int(minutes(rows["predict_at"])[place]),
             "features": features[place],
-            "known_at": packed(known[[place]], "<i8")[0],
+            "known_at": pack(known[[place]], "<i8")[0],
             "flags": "{}",
             "risk": 0.25,
             "answered_at": 0.0,
             "seconds": 0.002,
         }
         own = {k: v[place] if isinstance(v, list) else v for k, v in changes.items()}
-        answers.append(Answer(**told | own))
-    with opened(load(ServeConfig).log_url.get_secret_value(), len(answers)) as opening:
+        answers.append(Prediction(**told | own))
+    with open_log(load(ServeConfig).log_url.get_secret_value(), len(answers)) as opening:
         opening.add(answers)
 
 
 def never() -> bytes:
     """As a log says that no view was known."""
-    return packed(np.full((1, len(KNOWN_AT)), NEVER), "<i8")[0]
+    return pack(np.full((1, len(KNOWN_AT)), NEVER), "<i8")[0]
 
 
 def the_champion() -> Any:

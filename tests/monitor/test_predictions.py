@@ -113,7 +113,7 @@ def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flig
 
 
 def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, monkeypatch):
-    monkeypatch.setattr(request_log, "_NAMED", 2)
+    monkeypatch.setattr(request_log, "_MAX_FLIGHTS", 2)
     months.log(flights[:5], arm="direct")
     assert count_unknown_callers(flights, load(ServeConfig).log_url.get_secret_value()) == 5
 

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 
 from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import answered, opened, prepare
-from pipeline.records.retention import prune, remove, removed
+from pipeline.records.request_log import open_log, prepare, read_predictions
+from pipeline.records.retention import prune, removals, remove
 from pipeline.records.rollout_ledger import Move, Side
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -51,7 +51,7 @@ def here(tmp_path, monkeypatch, url):
 
 
 def wrote(url, instants, first=0):
-    with opened(url, 5_000) as log:
+    with open_log(url, 5_000) as log:
         log.add([answer(first + n, predict_at=at) for n, at in enumerate(instants)])
     assert log.dropped == log.failed == 0
 
@@ -60,8 +60,8 @@ def test_what_is_older_than_the_setting_goes_and_a_record_says_what_went(here):
     line = prune(f"{NOW:%Y-%m-%dT%H:%MZ}")
     assert line.startswith("5 answers removed, ")
     assert f"ids 1 to 5: kept for {DAYS} days, to {instant(LIMIT):%Y-%m-%d %H:%M}Z" in line
-    assert answered(here.url)["predict_at"].tolist() == [LIMIT + n for n in range(5)]
-    (record,) = removed(here.url).to_dict("records")
+    assert read_predictions(here.url)["predict_at"].tolist() == [LIMIT + n for n in range(5)]
+    (record,) = removals(here.url).to_dict("records")
     assert (record["answers"], record["first_id"], record["last_id"]) == (5, 1, 5)
     assert (record["first_predict_at"], record["last_predict_at"]) == (LIMIT - 5, LIMIT - 1)
     assert (instant(record["at"]), record["before"]) == (NOW, LIMIT)
@@ -70,7 +70,7 @@ def test_what_is_older_than_the_setting_goes_and_a_record_says_what_went(here):
 def test_nothing_is_too_old_twice(here):
     prune(f"{NOW:%Y-%m-%dT%H:%MZ}")
     assert prune(f"{NOW:%Y-%m-%dT%H:%MZ}").startswith("0 answers of before")
-    assert len(removed(here.url)) == 1
+    assert len(removals(here.url)) == 1
 
 
 def test_now_is_where_the_replay_stands(here):
@@ -92,15 +92,15 @@ def test_what_is_no_instant_is_refused(here):
 def test_ids_go_on_growing_though_the_newest_were_removed(url):
     wrote(url, [1, 2, 3])
     remove(url, before=10, at=20)
-    assert answered(url).empty
+    assert read_predictions(url).empty
     wrote(url, [30], first=7)
-    assert answered(url)["id"].tolist() == [4]
+    assert read_predictions(url)["id"].tolist() == [4]
 
 
 def test_an_answer_without_a_flight_goes_with_those_that_came_after_it(url):
     wrote(url, [None, 1, None, 2, None, 30, None])
     assert remove(url, before=10, at=20)["answers"] == 4 - 1 + 1
-    assert answered(url)["id"].tolist() == [5, 6, 7]
+    assert read_predictions(url)["id"].tolist() == [5, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_who_is_killed_on_the_way_leaves_everything_as_it_was(url, statement):
     process.start()
     process.join(PATIENCE)
     assert process.exitcode == -signal.SIGKILL
-    assert len(answered(url)) == 3
-    assert removed(url).empty
+    assert len(read_predictions(url)) == 3
+    assert removals(url).empty
     with (
         closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection,
         pytest.raises(sqlite3.IntegrityError, match="only ever added"),
     ):
         connection.execute("DELETE FROM answers")
     assert remove(url, before=10, at=20)["answers"] == 2
-    assert answered(url)["predict_at"].tolist() == [30]
+    assert read_predictions(url)["predict_at"].tolist() == [30]
 
 
 def test_a_server_that_writes_meanwhile_loses_nothing(
@@ -159,7 +159,7 @@ def test_a_server_that_writes_meanwhile_loses_nothing(
 ):
     wrote(url, [1] * 2_000, first=10_000)
     over = threading.Event()
-    with opened(url, 5_000) as log:
+    with open_log(url, 5_000) as log:
 
         def write():
             for number in range(300):
@@ -176,8 +176,10 @@ def test_a_server_that_writes_meanwhile_loses_nothing(
         thread.join()
     assert (sum(taken), log.written, log.dropped) == (2_000, 300, 0)
     record_property("old answers removed while a server wrote", sum(taken))
-    record_property("answers lost of the 300 that it wrote meanwhile", 300 - len(answered(url)))
-    assert answered(url)["request_id"].tolist() == [f"r{number}" for number in range(300)]
+    record_property(
+        "answers lost of the 300 that it wrote meanwhile", 300 - len(read_predictions(url))
+    )
+    assert read_predictions(url)["request_id"].tolist() == [f"r{number}" for number in range(300)]
 
 
 def begun(event, first):
@@ -194,7 +196,7 @@ def test_what_a_rollout_that_goes_on_needs_is_not_removed(here, event):
     begun(event, first)
     with pytest.raises(RolloutRefused, match=rf"0002-canary is unfinished at '{event}'.*rollback"):
         prune(f"{NOW:%Y-%m-%dT%H:%MZ}")
-    assert len(answered(here.url)) == 10
+    assert len(read_predictions(here.url)) == 10
 
 
 def test_what_it_does_not_need_is(here):
@@ -215,6 +217,6 @@ def test_a_log_that_cannot_be_written_is_said_so(tmp_path):
 
 
 def test_a_fresh_log_has_removed_nothing(url):
-    assert removed(url).empty
+    assert removals(url).empty
     prepare(url)
-    assert removed(url).empty
+    assert removals(url).empty

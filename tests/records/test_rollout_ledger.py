@@ -52,7 +52,7 @@ def test_what_was_appended_is_read_in_its_order(kept):
 
 def test_where_nothing_was_released_there_are_no_entries_and_no_file(path):
     assert rollout_ledger.entries(path) == []
-    assert rollout_ledger.at(START, path) is None
+    assert rollout_ledger.entry_at(START, path) is None
     assert not path.exists()
 
 
@@ -157,7 +157,7 @@ def test_only_its_owner_may_read_it(kept):
 
 def test_who_served_at_an_instant_is_said_by_the_last_transition_up_to_it(kept):
     def at(minutes):
-        entry = rollout_ledger.at(START + timedelta(minutes=minutes), kept)
+        entry = rollout_ledger.entry_at(START + timedelta(minutes=minutes), kept)
         return entry and entry.move.event
 
     assert [at(-61), at(-60), at(-1)] == [None, "registered", "registered"]
@@ -172,27 +172,27 @@ def test_who_served_at_an_instant_is_said_by_the_last_transition_up_to_it(kept):
 
 def test_of_two_transitions_at_one_instant_the_later_one_counts(kept):
     rollout_ledger.append(move("rolled back", 120), kept)
-    assert rollout_ledger.at(START + timedelta(minutes=120), kept).move.event == "rolled back"
+    assert rollout_ledger.entry_at(START + timedelta(minutes=120), kept).move.event == "rolled back"
 
 
 def test_the_control_is_the_champion_and_who_has_no_share_does_not_serve():
-    assert rollout_ledger.serving(move()) == [(OLD, 9_500), (NEW, 500)]
-    assert rollout_ledger.serving(move(shares={"challenger": 10_000})) == [(NEW, 10_000)]
-    assert rollout_ledger.serving(registered()) == [(OLD, 10_000)]
+    assert rollout_ledger.serving_shares(move()) == [(OLD, 9_500), (NEW, 500)]
+    assert rollout_ledger.serving_shares(move(shares={"challenger": 10_000})) == [(NEW, 10_000)]
+    assert rollout_ledger.serving_shares(registered()) == [(OLD, 10_000)]
 
 
 def test_a_releases_transitions_are_those_in_which_it_had_a_part(kept):
-    assert [one.event for one in rollout_ledger.told_of("b" * 64, kept)] == [
+    assert [one.event for one in rollout_ledger.moves_of("b" * 64, kept)] == [
         "canary",
         "step",
         "promoted",
     ]
-    assert len(rollout_ledger.told_of("a" * 64, kept)) == 4
-    assert rollout_ledger.told_of("c" * 64, kept) == []
+    assert len(rollout_ledger.moves_of("a" * 64, kept)) == 4
+    assert rollout_ledger.moves_of("c" * 64, kept) == []
 
 
 def test_a_rollout_is_counted_once_however_many_transitions_it_had(kept):
-    assert rollout_ledger.rollouts(kept) == 2
+    assert rollout_ledger.count_rollouts(kept) == 2
 
 
 def test_now_is_when_the_data_arrived_or_where_the_ledger_stands(kept, path):
@@ -206,17 +206,17 @@ def test_now_is_when_the_data_arrived_or_where_the_ledger_stands(kept, path):
     "text", ["2013-05-18T10:00Z", "2013-05-18T06:00-04:00", "2013-05-18 10:00+00:00"]
 )
 def test_an_instant_is_read_in_utc_from_whatever_zone(text):
-    assert rollout_ledger.moment(text) == datetime(2013, 5, 18, 10, tzinfo=UTC)
+    assert rollout_ledger.parse_instant(text) == datetime(2013, 5, 18, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2013-05-18T10:00", "2013-05-18", "yesterday", "", "25:00Z"])
 def test_an_instant_without_a_zone_is_none(text):
-    with pytest.raises(DayUnknown, match="no instant with its zone"):
-        rollout_ledger.moment(text)
+    with pytest.raises(DayUnknown, match="no instant with a zone"):
+        rollout_ledger.parse_instant(text)
 
 
 def test_a_side_with_a_fault_is_another_challenger_and_says_so():
     faulty = NEW.model_copy(update={"fault": "slow"})
     assert faulty.name != NEW.name
-    assert faulty.shown == "version 2 (bbbbbbbb, with an injected fault: slow)"
-    assert NEW.shown == "version 2 (bbbbbbbb)"
+    assert faulty.label == "version 2 (bbbbbbbb, with an injected fault: slow)"
+    assert NEW.label == "version 2 (bbbbbbbb)"

@@ -79,12 +79,12 @@ def with_state(shelf):
     request_log.prepare(f"sqlite:///{LOG}")
     answers = [(f"{number:04}" + 200 * "x", 0, *_ANSWERED) for number in range(300)]
     with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
-        names = ", ".join(f'"{name}"' for name in request_log.Answer._fields)
-        marks = ", ".join("?" * len(request_log.Answer._fields))
+        names = ", ".join(f'"{name}"' for name in request_log.Prediction._fields)
+        marks = ", ".join("?" * len(request_log.Prediction._fields))
         connection.executemany(f"INSERT INTO answers ({names}) VALUES ({marks})", answers)
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with label_ledger.opened(LABELS, label_ledger._SCHEMA, "label ledger"):
+    with label_ledger.open_database(LABELS, label_ledger._SCHEMA, "label ledger"):
         pass
     ONLINE.parent.mkdir(parents=True)
     with contextlib.closing(sqlite3.connect(ONLINE)) as connection, connection:
@@ -450,10 +450,10 @@ def test_of_a_broken_request_log_what_can_be_read_goes_into_a_new_one(whole, dam
     damage(LOG)
     broken = LOG.read_bytes()
     with pytest.raises(PipelineError, match="is no request log"):
-        request_log.answered(f"sqlite:///{LOG}")
+        request_log.read_predictions(f"sqlite:///{LOG}")
     told = re.search(r"(\d+) answers can be read", repair())
     repair(yes=True)
-    kept = request_log.answered(f"sqlite:///{LOG}")
+    kept = request_log.read_predictions(f"sqlite:///{LOG}")
     assert len(kept) == int(told[1]) < 300
     assert kept["request_id"].str[:4].tolist() == [f"{n:04}" for n in range(len(kept))]
     assert LOG.with_name("log.db.broken").read_bytes() == broken

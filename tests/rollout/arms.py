@@ -128,8 +128,8 @@ class Proxied:
     def healthy(self, **counts: int) -> None:
         """Wait until Envoy counts so many servers behind arms."""
         until(
-            lambda: counts.items() <= envoy.healthy(self.ports).items(),
-            lambda: envoy.healthy(self.ports),
+            lambda: counts.items() <= envoy.healthy_servers(self.ports).items(),
+            lambda: envoy.healthy_servers(self.ports),
         )
 
 

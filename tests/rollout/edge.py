@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.analysis.decision import At, Start
+from pipeline.rollout.analysis.decision import Position, Start
 from pipeline.shared.config.rollout import RolloutConfig
 from tests.rules import tree
 
@@ -13,8 +13,8 @@ PLAN = RolloutConfig.model_validate(tree.load("configs/rollout.yaml"))
 START = Start(challenger="v2", control="v1", slow_seconds=0.1)
 SAME = START.model_copy(update={"same_model": True})
 STEPS = PLAN.canary.steps
-LAST = At(step=2, days=6, days_at_step=3)
-NOW = At(step=0, days=1, days_at_step=1)
+LAST = Position(step=2, days=6, days_at_step=3)
+NOW = Position(step=0, days=1, days_at_step=1)
 
 
 def requests(rows: int = 3000, step: int = 0, seed: int = 0, **changes: Any) -> pd.DataFrame:

@@ -123,7 +123,7 @@ def test_however_many_strangers_come_few_reach_the_champion_and_known_callers_ar
         asked = [pool.submit(send, proxy) for _ in range(100)]
         until(lambda: len(champion.seen) >= STRANGERS)
         assert len(champion.seen) == STRANGERS
-        until(lambda: sum(one.done() for one in asked) >= 100 - STRANGERS - envoy.WAITING)
+        until(lambda: sum(one.done() for one in asked) >= 100 - STRANGERS - envoy.MAX_PENDING)
         assert set(proxy.ask([f"flight {n}" for n in range(50)])) == {(200, "challenger")}
         champion.goes_on.set()
         codes = [one.result()[0].status for one in asked]
@@ -203,7 +203,7 @@ def test_no_spelling_of_a_claim_is_believed(proxy, trick):
 def test_a_request_that_is_refused_with_its_claims_leaves_no_line(proxy, path):
     """Envoy refuses a path before it removes headers, and logs what it refuses."""
     before = lines(proxy)
-    for arm in routes.KNOWN:
+    for arm in routes.KNOWN_ARMS:
         answer, _ = send(proxy, path, **{ARM: arm, "x-flight": "one", EDGE_KEY: "0" * 32})
         assert answer.status in (400, 404)
     assert proxy.ask(["a known caller's"])[0][0] == 200

@@ -26,7 +26,7 @@ MOVES = [
 
 
 @pytest.mark.parametrize(
-    ("many", "goes_on", "words"), [(2, "_through", "step 1"), (3, "_baked", "the bake")]
+    ("many", "goes_on", "words"), [(2, "_run_steps", "step 1"), (3, "_bake", "the bake")]
 )
 def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, words):
     known = [
@@ -35,17 +35,17 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     ]
     said, went_on = [], {}
     acts = SimpleNamespace(
-        rollout=ROLLOUT, lived=lambda: iter([]), view=SimpleNamespace(say=said.append)
+        rollout=ROLLOUT, send=lambda: iter([]), progress=SimpleNamespace(say=said.append)
     )
-    monkeypatch.setattr(canary, "alone", contextlib.nullcontext)
-    monkeypatch.setattr(canary, "begun", lambda *_: (ROLLOUT, known))
-    monkeypatch.setattr(canary, "staged", lambda *_: contextlib.nullcontext(acts))
-    for name in ("_through", "_baked"):
+    monkeypatch.setattr(canary, "hold_rollout", contextlib.nullcontext)
+    monkeypatch.setattr(canary, "begin", lambda *_: (ROLLOUT, known))
+    monkeypatch.setattr(canary, "open_stage", lambda *_: contextlib.nullcontext(acts))
+    for name in ("_run_steps", "_bake"):
         monkeypatch.setattr(canary, name, lambda *told, name=name: went_on.update({name: told}))
     canary.canary(Year())
     (course, *rest) = went_on.pop(goes_on)
     assert went_on == {}
     assert said == [f"goes on in {words}: ledger and logs are where they were"]
-    if goes_on == "_baked":
+    if goes_on == "_bake":
         assert rest[-1] == minute_of(MOVES[-1].at)
         assert course.decisions[-1][2] == DECISION

@@ -1,7 +1,7 @@
 """The picture of a canary."""
 
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.canary_plot import drawn
+from pipeline.rollout.canary_plot import plot
 from tests.rollout.edge import NOW, PLAN, START, requests
 
 
@@ -14,7 +14,7 @@ def looks(many):
 
 
 def test_a_canary_is_drawn_into_a_whole_picture_and_nothing_else_is_left(tmp_path):
-    drawn(tmp_path / "rollout.png", "0002-canary", looks(4))
+    plot(tmp_path / "rollout.png", "0002-canary", looks(4))
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
@@ -22,5 +22,5 @@ def test_a_canary_is_drawn_into_a_whole_picture_and_nothing_else_is_left(tmp_pat
 
 
 def test_a_single_look_without_a_request_is_drawn_too(tmp_path):
-    drawn(tmp_path / "rollout.png", "0002-canary", looks(1))
+    plot(tmp_path / "rollout.png", "0002-canary", looks(1))
     assert (tmp_path / "rollout.png").stat().st_size > 5_000

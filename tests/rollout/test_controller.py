@@ -26,7 +26,7 @@ def stage(tmp_path, monkeypatch):
     routes = []
     live = SimpleNamespace(route=lambda route: routes.append(route) or 0.0)
     view = SimpleNamespace(say=lambda words: None)
-    found = Stage(ROLLOUT, live, None, view, None, None, None, stands=2)
+    found = Stage(ROLLOUT, live, None, view, None, None, None, ledger_length=2)
     found.routes = routes
     return found
 
@@ -70,11 +70,11 @@ def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(stage):
 
 def test_while_another_changes_the_traffic_nothing_is_written(stage, monkeypatch):
     from pipeline.rollout import controller
-    from pipeline.rollout.state import changing
+    from pipeline.rollout.state import hold_traffic
 
-    with changing(0) as mine:
+    with hold_traffic(0) as mine:
         assert mine
-        monkeypatch.setattr(controller, "changing", lambda: changing(0.05))
+        monkeypatch.setattr(controller, "hold_traffic", lambda: hold_traffic(0.05))
         with pytest.raises(RolloutRefused):
             stage.change("step", MINUTE, shares_at(ROLLOUT, 1))
     assert len(rollout_ledger.entries()) == 2

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.progress import View, _table, looked, weights, when
+from pipeline.rollout.progress import Progress, _table, summary_line, weights, when
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
 
 SHARES = {"challenger": 500, "champion": 9_000, "control": 500}
@@ -24,7 +24,7 @@ def test_an_instant_is_told_in_utc():
 
 
 def test_a_look_says_weights_requests_the_nearest_alarm_and_the_outcome():
-    line = looked("05-02 10:00Z", SHARES, ALARMED)
+    line = summary_line("05-02 10:00Z", SHARES, ALARMED)
     assert line.startswith("05-02 10:00Z  challenger 5 champion 90 control 5  1,")
     assert "nearest alarm errors p " in line
     assert line.endswith("(limit 0.015) -> rollback")
@@ -32,13 +32,13 @@ def test_a_look_says_weights_requests_the_nearest_alarm_and_the_outcome():
 
 def test_a_look_at_which_nothing_came_yet_is_a_line_too():
     empty = decide(PLAN, START, requests()[:0], NOW)
-    assert looked("now", SHARES, empty).endswith("-> hold")
+    assert summary_line("now", SHARES, empty).endswith("-> hold")
 
 
 def test_where_there_is_no_screen_lines_are_written_and_a_line_once(monkeypatch):
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
-    with View("0002-canary") as view:
+    with Progress("0002-canary") as view:
         view.say("begins")
         for _ in range(3):
             view.show("now", SHARES, CLEAN)

@@ -85,7 +85,7 @@ def test_a_champion_that_is_bad_after_an_ended_canary_goes_back_to_one_that_is_n
     event("rolled back", (new, slow))
     assert "`make rollback VERSION=1` goes further" in rollback()
     assert champion() == "2"
-    assert rollback("1").startswith(f"{old.shown} ")
+    assert rollback("1").startswith(f"{old.label} ")
     move = rollout_ledger.entries()[-1].move
     assert (move.event, move.champion, move.challenger, move.shares) == (
         "rolled back",

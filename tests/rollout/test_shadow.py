@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.features.definitions import LABEL
 from pipeline.rollout import controller
-from pipeline.rollout.shadow import _require_logged, copies_codes, daily
+from pipeline.rollout.shadow import _require_logged, copy_codes, daily_loss
 from pipeline.rollout.state import Rollout
 from pipeline.shared.errors import NotPromoted
 from pipeline.shared.scores import log_loss
@@ -34,7 +34,7 @@ def lost(monkeypatch):
         first = pd.Timestamp("2013-05-01 04:00Z")
         sides = OLD, challenger
         rollout = Rollout("0002-shadow", *sides, PLAN, first, "salt", injection=injection(fault))
-        return rows, daily(rollout, traffic)
+        return rows, daily_loss(rollout, traffic)
 
     return told
 
@@ -56,7 +56,7 @@ def pairs(logged, champion):
 def test_an_answer_that_the_log_lacks_is_a_failure_only_as_far_as_the_proxy_counted_one(
     failed, codes
 ):
-    found = copies_codes(pairs([True, False, False, False], [200, 200, 200, 500]), failed)
+    found = copy_codes(pairs([True, False, False, False], [200, 200, 200, 500]), failed)
     assert [None if np.isnan(code) else code for code in found] == codes
 
 
@@ -66,8 +66,8 @@ def test_a_shadow_whose_answers_were_lost_is_held_and_not_failed(lost, held):
     events = []
     stage = SimpleNamespace(
         rollout=rollout,
-        shadowed=True,
-        live=SimpleNamespace(folder="kept"),
+        mirrored=True,
+        servers=SimpleNamespace(folder="kept"),
         change=lambda event, *_: events.append(event),
     )
     codes = np.where(np.arange(300) < lost, np.nan, 200.0)

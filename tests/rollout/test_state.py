@@ -10,7 +10,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, versions
 from pipeline.registry import release_loader as served
 from pipeline.rollout.analysis.decision import plan_hash
-from pipeline.rollout.state import Rollout, alone, begun, changing, midnight_from, sides
+from pipeline.rollout.state import Rollout, begin, hold_rollout, hold_traffic, midnight_from, sides
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.rollout import RolloutConfig
@@ -47,8 +47,8 @@ def test_a_rollout_begins_at_a_midnight_of_new_york_whatever_the_clocks_do(at, e
 
 _HOLDS = """
 import sys
-from pipeline.rollout.state import alone, changing
-with (alone() if sys.argv[1] == "alone" else changing()):
+from pipeline.rollout.state import hold_rollout, hold_traffic
+with (hold_rollout() if sys.argv[1] == "alone" else hold_traffic()):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -79,21 +79,21 @@ def held(tmp_path, monkeypatch):
 
 def test_one_rollout_at_a_time_decides_and_a_killed_one_is_in_nobodys_way(held):
     other = held("alone")
-    with pytest.raises(RolloutRefused, match="another rollout is going on"), alone():
+    with pytest.raises(RolloutRefused, match="another rollout is going on"), hold_rollout():
         pass
     other.kill()
     other.wait()
-    with alone():
+    with hold_rollout():
         pass
 
 
 def test_one_at_a_time_changes_the_traffic_and_a_killed_one_is_in_nobodys_way(held):
     other = held("changing")
-    with changing(0.1) as mine:
+    with hold_traffic(0.1) as mine:
         assert not mine
     other.kill()
     other.wait()
-    with changing(0.1) as mine:
+    with hold_traffic(0.1) as mine:
         assert mine
 
 
@@ -110,7 +110,7 @@ def both(challenged, monkeypatch):
 def event(name, both, minutes=0, kind="canary", **changes):
     """Write a transition of a rollout that begins where the ledger stands."""
     champion, challenger = both
-    rollout = f"{rollout_ledger.rollouts() + 1:04}-{kind}"
+    rollout = f"{rollout_ledger.count_rollouts() + 1:04}-{kind}"
     known = rollout_ledger.entries()
     if known and known[-1].move.event != "registered" and "rollout" not in changes:
         rollout = known[-1].move.rollout
@@ -137,37 +137,37 @@ needs_registry = pytest.mark.slow
 
 @needs_registry
 def test_the_challenger_of_the_registry_meets_the_champion_after_all_that_has_arrived(both):
-    found, known = begun("canary")
+    found, known = begin("canary")
     assert (found.champion, found.challenger) == both
     assert [side.version for side in both] == ["1", "2"]
-    assert (found.name, known, found.stands) == ("0002-canary", [], 1)
+    assert (found.name, known, found.ledger_length) == ("0002-canary", [], 1)
     assert found.first == pd.Timestamp("2013-05-02 04:00Z")
 
 
 @needs_registry
 @pytest.mark.answer("canary-decides")
 def test_a_canary_that_is_repeated_is_a_new_draw_and_a_replay_the_same_one(both):
-    salts = {begun("canary")[0].salt for _ in range(4)}
+    salts = {begin("canary")[0].salt for _ in range(4)}
     assert len(salts) == 4
     assert {len(salt) for salt in salts} == {12}
-    again = {begun("canary", draw="a replay")[0].salt for _ in range(4)}
+    again = {begin("canary", draw="a replay")[0].salt for _ in range(4)}
     assert len(again) == 1
     assert not again & salts
-    assert begun("canary", draw="another replay")[0].salt not in again | salts
+    assert begin("canary", draw="another replay")[0].salt not in again | salts
 
 
 @needs_registry
 def test_a_canary_that_was_interrupted_keeps_its_draw(both):
     event("canary", both, salt="0123456789ab")
-    assert begun("canary")[0].salt == "0123456789ab"
+    assert begin("canary")[0].salt == "0123456789ab"
 
 
 @needs_registry
 def test_without_a_challenger_the_champion_is_deployed_again(registered, monkeypatch):
     monkeypatch.setattr(served, "service_version", lambda _: "planted-1")
-    found, _ = begun("canary")
+    found, _ = begin("canary")
     assert found.champion == found.challenger
-    faulty, _ = begun("canary", injection("slow"))
+    faulty, _ = begin("canary", injection("slow"))
     assert faulty.challenger.fault == "slow"
     assert faulty.challenger.name != faulty.champion.name
 
@@ -182,14 +182,14 @@ def test_a_challenger_that_was_compared_with_another_champion_is_not_rolled_out(
 @needs_registry
 def test_without_a_champion_there_is_nothing_to_roll_out_against(trained):
     with pytest.raises(RegistryRefused, match="0 champions, 1 is needed"):
-        begun("canary")
+        begin("canary")
 
 
 @needs_registry
 def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"none of the \d+ faults"):
-        begun("canary", injection("sleepy"))
+        begin("canary", injection("sleepy"))
 
 
 @needs_registry
@@ -198,8 +198,8 @@ def test_an_unknown_fault_is_refused_before_anything_else(tmp_path, monkeypatch)
 def test_what_failed_is_not_tried_again_without_force(both, failed):
     event(failed, both)
     with pytest.raises(RolloutRefused, match=rf"{failed} in 0002-canary .* FORCE=1"):
-        begun("canary")
-    found, _ = begun("canary", force=True)
+        begin("canary")
+    found, _ = begin("canary", force=True)
     assert found.name == "0003-canary"
 
 
@@ -207,7 +207,7 @@ def test_what_failed_is_not_tried_again_without_force(both, failed):
 @pytest.mark.parametrize("ended", ["paused", "inconclusive", "shadow held", "shadow passed"])
 def test_what_ended_without_an_answer_may_be_tried_again(both, ended):
     event(ended, both)
-    assert begun("canary")[0].name == "0003-canary"
+    assert begin("canary")[0].name == "0003-canary"
 
 
 @needs_registry
@@ -215,17 +215,17 @@ def test_a_fault_that_was_rolled_back_condemns_the_faulty_one_only(both):
     champion, challenger = both
     event("rolled back", (champion, challenger.model_copy(update={"fault": "slow"})))
     with pytest.raises(RolloutRefused, match="FORCE=1"):
-        begun("canary", injection("slow"))
-    assert begun("canary")[0].challenger == challenger
+        begin("canary", injection("slow"))
+    assert begin("canary")[0].challenger == challenger
 
 
 @needs_registry
 @pytest.mark.answer("rollback")
 def test_after_a_rollback_things_are_left_alone_for_a_while(both):
     event("rolled back", both, minutes=40 * 24 * 60)  # 05-11 10:00
-    assert begun("canary", force=True)[0].first == pd.Timestamp("2013-05-13 04:00Z")
+    assert begin("canary", force=True)[0].first == pd.Timestamp("2013-05-13 04:00Z")
     project.configure("rollout", **{"canary.cooldown_days": 0})
-    assert begun("canary", force=True)[0].first == pd.Timestamp("2013-05-12 04:00Z")
+    assert begin("canary", force=True)[0].first == pd.Timestamp("2013-05-12 04:00Z")
 
 
 @needs_registry
@@ -233,10 +233,10 @@ def test_after_a_rollback_things_are_left_alone_for_a_while(both):
 def test_what_was_interrupted_goes_on_with_its_own_transitions(both):
     event("canary", both)
     event("step", both, 60)
-    found, known = begun("canary")
+    found, known = begin("canary")
     assert found.name == "0002-canary"
     assert [entry.move.event for entry in known] == ["canary", "step"]
-    assert (found.first, found.stands) == (MIDNIGHT, 3)
+    assert (found.first, found.ledger_length) == (MIDNIGHT, 3)
 
 
 @needs_registry
@@ -244,19 +244,19 @@ def test_what_was_interrupted_goes_on_with_its_own_transitions(both):
 def test_a_promotion_that_did_not_bake_is_taken_up_and_nothing_else_is_begun(both):
     """As where the registry refused to follow it: the new champion was left without its bake."""
     event("promoted", both, shares={"challenger": 10_000})
-    found, known = begun("canary")
+    found, known = begin("canary")
     assert (found.name, found.champion, found.challenger) == ("0002-canary", *both)
     assert [entry.move.event for entry in known] == ["promoted"]
     with pytest.raises(RolloutRefused, match=r"0002-canary .* unfinished at 'promoted'"):
-        begun("shadow")
+        begin("shadow")
     event("baked", both, 60, shares={"challenger": 10_000})
-    assert begun("shadow")[0].name == "0003-shadow"
+    assert begin("shadow")[0].name == "0003-shadow"
 
 
 @needs_registry
 def test_a_blue_green_that_promoted_is_over(both):
     event("promoted", both, kind="bluegreen", shares={"challenger": 10_000})
-    assert begun("shadow")[0].name == "0003-shadow"
+    assert begin("shadow")[0].name == "0003-shadow"
 
 
 @needs_registry
@@ -265,16 +265,16 @@ def test_a_blue_green_that_promoted_is_over(both):
 def test_something_else_is_refused_while_a_rollout_is_unfinished(both, asked, bad):
     event("step", both)
     with pytest.raises(RolloutRefused, match=r"0002-canary .* unfinished at 'step'.*rollback"):
-        begun(asked, bad)
+        begin(asked, bad)
     with pytest.raises(RolloutRefused, match="unfinished"):
-        begun(asked, bad, force=True)
+        begin(asked, bad, force=True)
 
 
 @needs_registry
 @pytest.mark.parametrize("last", ["blue-green", "switched", "switched back"])
 def test_a_blue_green_that_was_interrupted_goes_on_wherever_it_was(both, last):
     event(last, both, kind="bluegreen")
-    found, known = begun("bluegreen")
+    found, known = begin("bluegreen")
     assert (found.name, len(known)) == ("0002-bluegreen", 1)
 
 
@@ -283,7 +283,7 @@ def test_an_interrupted_rollout_does_not_go_on_by_another_plan(both):
     event("step", both)
     project.configure("rollout", **{"canary.look_every": 51})
     with pytest.raises(RolloutRefused, match=r"begun with plan .* bring it back"):
-        begun("canary")
+        begin("canary")
 
 
 def champion():

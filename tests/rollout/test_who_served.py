@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.rollout.analysis.canary import baking, decide
-from pipeline.rollout.analysis.decision import At, plan_hash
+from pipeline.rollout.analysis.canary import decide, decide_bake
+from pipeline.rollout.analysis.decision import Position, plan_hash
 from pipeline.rollout.analysis.shadow import decide as decide_shadow
 from pipeline.rollout.state import Rollout
-from pipeline.rollout.who_served import replay_decision, told, who_served
+from pipeline.rollout.who_served import format_ledger, replay_decision, who_served
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, DayUnknown, RolloutRefused
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
 from tests.shared.moves import NEW, OLD, move, registered
@@ -30,7 +30,7 @@ def _begun(tmp_path, monkeypatch):
 
 def decided(event, observed, decision, rollout=ROLLOUT, minutes=0):
     """Write a decision down with its evidence, as a rollout does."""
-    kept = rollout.keep(observed, decision)
+    kept = rollout.save_evidence(observed, decision)
     rollout_ledger.append(
         move(event, minutes, rollout=rollout.name, plan=plan_hash(rollout.plan), **kept)
     )
@@ -44,9 +44,9 @@ def stepped():
 def test_every_kind_of_decision_comes_out_again_number_by_number():
     stepped()
     decided("rolled back", FAILING, decide(PLAN, START, FAILING, NOW))
-    at = At(step=2, days=7, days_at_step=4)
+    at = Position(step=2, days=7, days_at_step=4)
     gone = at.model_copy(update={"alive": False})
-    decided("rolled back", requests(), baking(PLAN, START, requests(), gone))
+    decided("rolled back", requests(), decide_bake(PLAN, START, requests(), gone))
     told = replay_decision("0002-canary")
     assert told.startswith("0002-canary: 3 decisions come out again, number by number: ")
     assert told.endswith("step: advance, rolled back: rollback, rolled back: rollback")
@@ -165,7 +165,7 @@ def test_before_the_first_release_or_at_no_instant_nobody_served(at):
 
 def test_the_history_has_a_line_for_each_transition():
     rollout_ledger.append(move())
-    first, *lines = told(rollout_ledger.entries()).splitlines()
+    first, *lines = format_ledger(rollout_ledger.entries()).splitlines()
     assert first == "2 transitions, all hashes hold"
     assert "registered" in lines[0]
     assert "challenger 5 champion 90 control 5; version 1 (aaaaaaaa) against version 2" in lines[1]
@@ -173,4 +173,4 @@ def test_the_history_has_a_line_for_each_transition():
 
 def test_without_a_release_there_is_no_history():
     with pytest.raises(RolloutRefused, match="0 entries"):
-        told([])
+        format_ledger([])

@@ -71,7 +71,7 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a server kept of requests whose callers told who they are, every column of it."""
     path = tmp_path_factory.mktemp("personal") / "log.db"
     metrics, told = Metrics(), load(ServeConfig)
-    with request_log.opened(f"sqlite:///{path}", 100) as log:
+    with request_log.open_log(f"sqlite:///{path}", 100) as log:
         app = create_app(Predictor(loaded(), Store(weather="stale")), log, told, metrics, str)
         with TestClient(app, raise_server_exceptions=False) as client:
             flights = {"flights": [FLIGHT]}

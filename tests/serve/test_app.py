@@ -18,7 +18,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
-from pipeline.records.request_log import answered, features_of, opened
+from pipeline.records.request_log import features_of, open_log, read_predictions
 from pipeline.serve import handler, open_inference
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
@@ -46,7 +46,7 @@ def served(tmp_path):
     def make(session=None, store=None, reason="", edge_key="", **changes):
         calm = {"timeout_ms": 1_000 * PATIENCE, "queue_ms": 1_000 * PATIENCE, "refusal_ms": 0}
         config = load(ServeConfig).model_copy(update=calm | changes)
-        context = opened(url, 1_000)
+        context = open_log(url, 1_000)
         log = context.__enter__()
         metrics, store = Metrics(), store or Store()
         predictor = Predictor(loaded(session), store)
@@ -61,7 +61,7 @@ def served(tmp_path):
         def logged():
             end()
             ends.clear()
-            return answered(url)
+            return read_predictions(url)
 
         ends.append(end)
         return SimpleNamespace(

@@ -40,8 +40,8 @@ USES = [
     ("state/rollout/ledger.db", "ledger", rollout_ledger.entries),
     ("state/retrain/journal.db", "journal", journal.events),
     ("state/monitor/labels.db", "label ledger", label_ledger.read_events),
-    ("state/log.db", "request log", lambda: request_log.answered("sqlite:///state/log.db")),
-    ("state/log.db", "request log", lambda: request_log.newest("sqlite:///state/log.db")),
+    ("state/log.db", "request log", lambda: request_log.read_predictions("sqlite:///state/log.db")),
+    ("state/log.db", "request log", lambda: request_log.last_id("sqlite:///state/log.db")),
 ]
 IDS = ["registry", "relocation", "ledger", "journal", "labels", "log", "end of the log"]
 
@@ -50,7 +50,7 @@ def begun():
     """The databases that a registered project does not have yet."""
     request_log.prepare("sqlite:///state/log.db")
     journal.add(pd.Timestamp("2013-05-01"), "day", {})
-    with label_ledger.opened(label_ledger.LEDGER, label_ledger._SCHEMA, "label ledger"):
+    with label_ledger.open_database(label_ledger.LEDGER, label_ledger._SCHEMA, "label ledger"):
         pass
 
 

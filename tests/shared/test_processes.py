@@ -23,10 +23,10 @@ STARTED = {
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from simulation.alert_demo.programs import ended_by_signals
+from simulation.alert_demo.programs import exit_on_signals
 from pipeline.shared.processes import Supervisor
 WAIT = "import time; time.sleep(600)"
-with ended_by_signals(), Supervisor(Path("children")) as children:
+with exit_on_signals(), Supervisor(Path("children")) as children:
     print({}.pid, children._watcher.pid, flush=True)
     time.sleep(600)
 """

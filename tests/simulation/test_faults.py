@@ -12,7 +12,7 @@ from pipeline.features.definitions import FEATURES, ROLLING
 from pipeline.serve.predictor import Predictor
 from pipeline.shared.errors import ConfigError
 from simulation import faults
-from simulation.faults import FAULTS, Injected, injection
+from simulation.faults import FAULTS, InjectedFailure, injection
 from tests.patience import PATIENCE
 from tests.serve.fakes import Session, Store, loaded
 
@@ -82,7 +82,7 @@ def test_a_failing_server_fails_a_share_of_its_answers(sound):
     for _ in range(500):
         try:
             faulty.online(asked(1))
-        except Injected:
+        except InjectedFailure:
             failed += 1
     assert failed / 500 == pytest.approx(faults.FAILING_SHARE, abs=0.06)
 

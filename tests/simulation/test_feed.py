@@ -16,7 +16,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 from pipeline.shared.secrets import Address
-from simulation.feed import Feed, feed_of, replayed
+from simulation.feed import Feed, feed_of, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("skew")]
 NAMES = [*NUMERIC, *KNOWN_AT]
@@ -45,7 +45,7 @@ class World:
         )
         with open_store(self.config, serve, self.folder) as store:
             asked = self.asked if asked is None else asked
-            frame = replayed(store, asked, feed or self.feed, self.config)
+            frame = replay(store, asked, feed or self.feed, self.config)
             return frame, store.counts
 
 
@@ -128,7 +128,7 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
         update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
     )
     with open_store(world.config, serve, tmp_path) as store:
-        served = replayed(store, world.asked[:40], feed, world.config)
+        served = replay(store, world.asked[:40], feed, world.config)
     assert (served["weather_flag"] == MISSING).all()
     assert served[["humid", "visib"]].isna().all(axis=None)
     assert (served["system_flag"] == "").all()

@@ -77,7 +77,7 @@ def skew_of(**changes):
     told = {"days": "2013-02-04", "flights": 9, "features": 41, "mismatches": []}
     told |= {"offline_differs": 0}
     harm = {"roc_auc": (0.7, 0.8), "log_loss": (0.6, 0.5), "flights": 9}
-    return served_day.Skew.model_validate(told | {"damage": harm} | changes)
+    return served_day.SkewReport.model_validate(told | {"damage": harm} | changes)
 
 
 def test_no_difference_is_said_with_what_was_compared():

@@ -12,8 +12,8 @@ import pytest
 from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import keys_of
 from pipeline.features.windows import entity_names, minutes
-from simulation.traffic import between, lived
-from simulation.users import BATCH, BATCHED, Users, batched
+from simulation.traffic import advance, between
+from simulation.users import BATCH, BATCH_SHARE, Users, batch
 from tests import builders
 
 FIRST, LAST = (pd.Timestamp(f"2013-01-{day} 05:00Z") for day in (10, 13))
@@ -56,12 +56,12 @@ def entities(view, rows):
 
 def test_flights_are_asked_for_once_each_in_the_order_of_their_time(traffic):
     store, asked = Recorded(), []
-    for places in lived(traffic, store, GRID):
+    for places in advance(traffic, store, GRID):
         asked += places.tolist()
     assert asked == list(range(len(traffic.at)))
     assert (np.diff(traffic.at) >= 0).all()
-    assert traffic.asked["sched_dep_utc"].between(FIRST, LAST, inclusive="left").all()
-    assert traffic.asked["name"].is_unique
+    assert traffic.flights["sched_dep_utc"].between(FIRST, LAST, inclusive="left").all()
+    assert traffic.flights["name"].is_unique
 
 
 def test_no_row_is_pushed_before_it_is_available_or_off_its_time(traffic):
@@ -72,8 +72,8 @@ def test_no_row_is_pushed_before_it_is_available_or_off_its_time(traffic):
 def stands_as_joined(traffic):
     """At each flight's time the store holds what the offline join found for it, view by view."""
     store, compared = Recorded(), 0
-    for places in lived(traffic, store, GRID):
-        flights = traffic.asked.iloc[places]
+    for places in advance(traffic, store, GRID):
+        flights = traffic.flights.iloc[places]
         assert (
             int(minutes(pd.Series(store.complete_to[-1:]))[0]) == traffic.at[places[0]] // 15 * 15
         )
@@ -94,19 +94,19 @@ def test_when_a_flight_is_asked_for_the_store_holds_what_the_offline_join_found(
 @pytest.mark.parametrize("place", [1, 17, 40])
 def test_who_goes_on_later_finds_the_store_as_it_would_have_been(traffic, place):
     left = traffic.since(place)
-    assert left.asked["name"].tolist() == traffic.asked["name"].tolist()[place:]
+    assert left.flights["name"].tolist() == traffic.flights["name"].tolist()[place:]
     assert left.at.tolist() == traffic.at.tolist()[place:]
     assert stands_as_joined(left) > 0
 
 
 def test_after_the_last_flight_nothing_is_left(traffic):
     left = traffic.since(len(traffic.at))
-    assert len(left.asked) == 0
-    assert list(lived(left, Recorded(), GRID)) == []
+    assert len(left.flights) == 0
+    assert list(advance(left, Recorded(), GRID)) == []
 
 
 def test_a_request_says_what_the_schedule_says_and_nothing_of_what_happened(traffic):
-    body = orjson.loads(traffic.asked["body"].iloc[0])
+    body = orjson.loads(traffic.flights["body"].iloc[0])
     (flight,) = body["flights"]
     assert set(flight) <= {
         "carrier",
@@ -118,15 +118,17 @@ def test_a_request_says_what_the_schedule_says_and_nothing_of_what_happened(traf
         "distance",
         "scheduled_departure",
     }
-    row = traffic.asked.iloc[0]
+    row = traffic.flights.iloc[0]
     assert flight["flight"] == row["flight"]
     assert pd.Timestamp(flight["scheduled_departure"]) == row["sched_dep_utc"]
 
 
 def test_a_flight_without_an_aircraft_says_nothing_of_it(traffic):
-    tails = traffic.asked["tailnum"].isna()
+    tails = traffic.flights["tailnum"].isna()
     assert tails.any()
-    assert all("tailnum" not in orjson.loads(b)["flights"][0] for b in traffic.asked["body"][tails])
+    assert all(
+        "tailnum" not in orjson.loads(b)["flights"][0] for b in traffic.flights["body"][tails]
+    )
 
 
 def bodies(*names):
@@ -137,20 +139,20 @@ def test_flights_of_a_moment_are_asked_for_one_by_one_or_all_in_one_request():
     kinds = Counter()
     for number in range(400):
         names = [f"{number} {letter}" for letter in "abcdef"]
-        asked, contents = batched(names, bodies(*names))
+        asked, contents = batch(names, bodies(*names))
         told = [[f["flight"] for f in orjson.loads(body)["flights"]] for body in contents]
         assert [one for of in told for one in of] == names  # in their order
         assert asked == [of[0] for of in told]
         kinds.update(len(of) for of in told)
     assert set(kinds) == {1, 2, BATCH}
-    assert kinds[BATCH] / 400 == pytest.approx(BATCHED, abs=0.07)
-    assert kinds[2] / 400 == pytest.approx(BATCHED, abs=0.07)
+    assert kinds[BATCH] / 400 == pytest.approx(BATCH_SHARE, abs=0.07)
+    assert kinds[2] / 400 == pytest.approx(BATCH_SHARE, abs=0.07)
 
 
 def test_a_flight_that_is_alone_is_asked_for_alone():
-    assert all(len(batched([f"{n}"], bodies("x"))[0]) == 1 for n in range(50))
+    assert all(len(batch([f"{n}"], bodies("x"))[0]) == 1 for n in range(50))
     names = ["the same", "again"]
-    assert batched(names, bodies(*names)) == batched(names, bodies(*names))
+    assert batch(names, bodies(*names)) == batch(names, bodies(*names))
 
 
 # Users.

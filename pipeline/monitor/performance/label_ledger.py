@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.monitor.performance.labels import COLUMNS, require_sound
-from pipeline.records.hash_chain import opened
+from pipeline.records.hash_chain import open_database
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
@@ -56,7 +56,7 @@ def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Rece
         events["revision"].astype(int).tolist(),
         strict=True,
     )
-    with opened(ledger, _SCHEMA, "label ledger") as connection:
+    with open_database(ledger, _SCHEMA, "label ledger") as connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone():
             connection.execute("ROLLBACK")
@@ -84,7 +84,7 @@ def read_events(ledger: Path = LEDGER) -> pd.DataFrame:
     """Read all label events, in COLUMNS and in the order of arrival; empty without a ledger."""
     rows: list[tuple[object, ...]] = []
     if ledger.is_file():
-        with opened(ledger, _SCHEMA, "label ledger") as connection:
+        with open_database(ledger, _SCHEMA, "label ledger") as connection:
             rows = connection.execute(
                 f"SELECT {', '.join(COLUMNS)} FROM labels ORDER BY rowid"  # names of ours
             ).fetchall()

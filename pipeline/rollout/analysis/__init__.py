@@ -1,1 +1,1 @@
-"""Decisions from evidence: pure, and nothing is done about them here."""
+"""Decisions from evidence: pure functions without side effects."""

@@ -1,8 +1,8 @@
-"""Go on, stop, or let a person look: what a canary's requests say, and nothing done about it.
+"""The decision of a canary: advance, promote, hold, pause or roll back, from its requests alone.
 
-A challenger is compared with a control of the same size at the same time, never with the champion's
-other traffic or with yesterday: hours differ by more than models. Evidence is followed through
-every request and kept over the steps, so that it does not matter how often anybody looks.
+A challenger is compared with a baseline ("control") of the same size at the same time, never with
+the champion's other traffic or with yesterday: hours differ by more than models. The evidence runs
+through every request and over all steps, so it stays valid at any number of interim analyses.
 """
 
 from dataclasses import dataclass
@@ -12,47 +12,45 @@ import pandas as pd
 
 from pipeline.rollout.analysis import guardrails
 from pipeline.rollout.analysis.decision import (
-    At,
+    ArmSummary,
     Breaker,
     Decision,
     Metric,
     Outcome,
-    Side,
+    Position,
     Start,
     plan_hash,
 )
-from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared
+from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared_requests
 from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
 from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
 
-Answer = tuple[Outcome, list[str]]
-
 
 @dataclass(frozen=True)
-class Seen:
-    """All that an outcome follows from."""
+class Signals:
+    """The inputs of an outcome: plan, position, requests, metrics and breakers."""
 
     plan: CanaryPlan
-    at: At
+    at: Position
     requests: Requests
     metrics: list[Metric]
     breakers: list[Breaker]
 
 
-def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
-    """What the canary's requests so far say, by a plan that was made before.
+def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position) -> Decision:
+    """Decide on the canary's requests so far, by a plan that was fixed before.
 
-    `observed` has a row per request at the edge: flight, arm, step, at (its beginning, in seconds),
-    code (HTTP, 0 without an answer), seconds, release (who answered), logged (whether the servers'
-    log has the answer), risk (NaN without one), missing, stale, parity (|served - recomputed|, of a
-    batch the farthest row's, NaN where not compared), and the columns of the plan's slices.
+    `observed` has a row per request at the edge: flight, arm, step, at (its start in seconds), code
+    (HTTP, 0 without a response), seconds, release (the one that responded), logged (whether the
+    servers' log has the prediction), risk (NaN without one), missing, stale, parity (|served -
+    recomputed|, of a batch the largest, NaN if not compared), and the columns of the plan's slices.
     """
     canary = plan.canary
-    requests = compared(observed, start, canary)
+    requests = compared_requests(observed, start, canary)
     metrics = _metrics(requests, canary, start.same_model, at.step)
     breakers = _breakers(requests, canary, at.alive)
-    outcome, reasons = _outcome(Seen(canary, at, requests, metrics, breakers))
+    outcome, reasons = _outcome(Signals(canary, at, requests, metrics, breakers))
     return Decision(
         plan=plan_hash(plan),
         start=start,
@@ -65,13 +63,16 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) ->
     )
 
 
-def baking(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: At) -> Decision:
-    """Whether a new champion breaks a limit while the old one is kept warm: no control is left.
+def decide_bake(
+    plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position
+) -> Decision:
+    """Decide whether a new champion breaks a limit during its bake, where no baseline is left.
 
-    Strangers are still answered by the old one: what they ask for costs the new one nothing.
+    The old champion, kept warm, still serves strangers, so their requests cannot count against the
+    new one.
     """
     canary = plan.canary
-    breakers = _breakers(compared(observed, start, canary), canary, at.alive)
+    breakers = _breakers(compared_requests(observed, start, canary), canary, at.alive)
     tripped = [f"{b.name}: {b.found}, allowed {b.allowed}" for b in breakers if b.tripped]
     return Decision(
         plan=plan_hash(plan),
@@ -97,13 +98,13 @@ def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int
 
 
 def _breakers(requests: Requests, canary: CanaryPlan, alive: bool) -> list[Breaker]:
-    """The limits that need no sample size, on the challenger's requests alone."""
+    """The circuit breakers: limits without a minimum sample size, on the challenger's requests."""
     rule, mine = canary.breakers, requests.is_challenger
     failed = np.cumsum(
         np.append(np.zeros(rule.failing.of, dtype=int), requests.bad["errors"][mine])
     )
     worst = int(np.max(failed[rule.failing.of :] - failed[: -rule.failing.of], initial=0))
-    risk = requests.risk[mine & requests.answered & requests.logged]
+    risk = requests.risk[mine & requests.is_answered & requests.is_logged]
     unlike = int(np.count_nonzero(requests.parity[mine] > rule.parity_tolerance))
     return [
         _breaker("challenger process gone", int(not alive), 0),
@@ -132,46 +133,47 @@ def _breaker(name: str, found: int, allowed: int) -> Breaker:
     return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
 
 
-def _outcome(seen: Seen) -> Answer:
-    """The first that applies: stopping comes before all, and doubt before going on."""
-    if tripped := [breaker for breaker in seen.breakers if breaker.tripped]:
+def _outcome(signals: Signals) -> tuple[Outcome, list[str]]:
+    """The first outcome that applies: rollback comes first, and doubt before advancing."""
+    if tripped := [breaker for breaker in signals.breakers if breaker.tripped]:
         return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
-    if flaws := _flaws(seen):
+    if flaws := _flaws(signals):
         return "pause", flaws
-    if alarmed := [metric for metric in seen.metrics if metric.alarmed]:
+    if alarmed := [metric for metric in signals.metrics if metric.alarmed]:
         uneven = all(metric.name == "sample_ratio" for metric in alarmed)
         return "pause" if uneven else "rollback", [_alarm(metric) for metric in alarmed]
-    lacking, last = _lacking(seen), seen.at.step == len(seen.plan.steps) - 1
+    plan, at, lacking = signals.plan, signals.at, _missing_evidence(signals)
+    last = at.step == len(plan.steps) - 1
     if last and not lacking:
         return "promote", ["no alarm in any step, and every step had its requests and days"]
-    if seen.at.days >= seen.plan.max_days:
-        over = f"{seen.at.days:g} days of at most {seen.plan.max_days:g} in step {seen.at.step}"
+    if at.days >= plan.max_days:
+        over = f"{at.days:g} days of at most {plan.max_days:g} in step {at.step}"
         return "inconclusive", [over, *lacking]
     if lacking:
         return "hold", lacking
-    to = seen.plan.steps[seen.at.step + 1].set_weight
+    to = plan.steps[at.step + 1].set_weight
     return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
 
 
-def _flaws(seen: Seen) -> list[str]:
-    """Why the arms can't be compared at all, whatever they show."""
-    found, run = [], _longest_run(seen.requests.is_challenger)
-    if run > seen.plan.max_run:
+def _flaws(signals: Signals) -> list[str]:
+    """The reasons why the arms cannot be compared at all."""
+    found, run = [], _longest_run(signals.requests.is_challenger)
+    if run > signals.plan.max_run:
         found.append(
-            f"{run} requests in a row are one arm's, by chance at most {seen.plan.max_run}: "
+            f"{run} requests in a row are one arm's, by chance at most {signals.plan.max_run}: "
             "challenger and control are not concurrent"
         )
-    if switched := seen.requests.switched:
+    if switched := signals.requests.switched_flights:
         found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
-    return found + _unlogged(seen)
+    return found + _unlogged(signals)
 
 
-def _unlogged(seen: Seen) -> list[str]:
-    """Arms whose answers the servers' log lacks too often: what was answered is not known."""
-    requests, rule, found = seen.requests, seen.plan.unlogged, []
+def _unlogged(signals: Signals) -> list[str]:
+    """The arms with too many responses that the servers' log lacks: their evidence is missing."""
+    requests, rule, found = signals.requests, signals.plan.unlogged, []
     for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
-        answered = mine & requests.answered
-        lost, of = np.count_nonzero(answered & ~requests.logged), np.count_nonzero(answered)
+        answered = mine & requests.is_answered
+        lost, of = np.count_nonzero(answered & ~requests.is_logged), np.count_nonzero(answered)
         if lost > max(rule.fewest, rule.share * of):
             found.append(
                 f"{lost} of {of} answers of the {name} are not in the servers' log, allowed are "
@@ -185,9 +187,9 @@ def _longest_run(arm: np.ndarray) -> int:
     return int(np.diff(np.concatenate([[0], changes, [len(arm)]])).max())
 
 
-def _lacking(seen: Seen) -> list[str]:
-    """What the step still lacks: requests, days, what a required metric has not seen."""
-    at, requests, step = seen.at, seen.requests, seen.plan.steps[seen.at.step]
+def _missing_evidence(signals: Signals) -> list[str]:
+    """The evidence that the step still lacks: requests, days, samples of a required metric."""
+    at, requests, step = signals.at, signals.requests, signals.plan.steps[signals.at.step]
     here, needed = requests.step == at.step, step.min_requests
     smaller = min(requests.per_arm(here))
     compared, _ = requests.per_arm(here & ~np.isnan(requests.parity))
@@ -198,11 +200,11 @@ def _lacking(seen: Seen) -> list[str]:
         found.append(f"{at.days_at_step:g} days in step {at.step}, needed {step.days:g}")
     found += [
         f"{metric.name} seen {metric.seen} times in the arm that shows less, needed {needed}"
-        for metric in seen.metrics
+        for metric in signals.metrics
         if metric.required and not metric.enough
     ]
     for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
-        if resources.unread(requests.resources, mine):
+        if resources.is_unread(requests.resources, mine):
             found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
     if compared < needed:
         found.append(f"{compared} answers compared with recomputed ones, needed {needed}")
@@ -210,16 +212,16 @@ def _lacking(seen: Seen) -> list[str]:
 
 
 def _alarm(metric: Metric) -> str:
-    challenger, control = _shown(metric.challenger), _shown(metric.control)
+    challenger, control = _format_arm(metric.challenger), _format_arm(metric.control)
     ours, theirs = metric.events or (0, 0)
-    told = f" ({ours} and {theirs} events)" if metric.events else ""
+    events = f" ({ours} and {theirs} events)" if metric.events else ""
     return (
-        f"{metric.name}: challenger {challenger}, control {control}{told}; "
+        f"{metric.name}: challenger {challenger}, control {control}{events}; "
         f"p {metric.p:.2g}, alpha {metric.alpha:g}"
     )
 
 
-def _shown(side: Side) -> str:
+def _format_arm(side: ArmSummary) -> str:
     if side.bad is not None:
         return f"{side.bad:,} of {side.of:,}"
     return f"{side.of:,}" if side.mean is None else f"{side.mean:.4g} over {side.of:,}"

@@ -1,4 +1,4 @@
-"""What an analysis of a rollout is asked and what it answers; a record, so it can be made again."""
+"""The inputs and the result of a rollout's analysis, as records, so a decision can be repeated."""
 
 import json
 from typing import Literal
@@ -11,21 +11,23 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.files import text_hash
 
 Outcome = Literal["advance", "promote", "hold", "pause", "rollback", "inconclusive"]
-"""What to do: next step; replace the champion; go on as it is; let a person look, with all traffic
-back at the champion; the same for a bad challenger; over without an answer: champion stays."""
+"""advance: next step; promote: replace the champion; hold: go on unchanged; pause: a person looks,
+with all traffic back at the champion; rollback: the same for a bad challenger; inconclusive: out of
+time without a result, the champion stays."""
 
 
 class Finite(Record):
-    """A record without NaN and infinity: JSON has neither, so what is read is what was written."""
+    """A record without NaN and infinity: JSON has neither, so reading gives what was written."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Start(Finite):
-    """What is frozen when a canary starts, beside its plan.
+    """The reference that is frozen, beside the plan, when a canary starts.
 
-    `challenger` and `control` are the releases that should answer; `slow_seconds` is the champion's
-    limit of a slow answer of before; `same_model` says that both releases hold the same model.
+    `challenger` and `control` (the baseline) are the releases that should respond; `slow_seconds`
+    is the limit of a slow response, from the champion's earlier requests; `same_model` is true if
+    both releases hold the same model.
     """
 
     challenger: str = Field(min_length=1)
@@ -34,8 +36,8 @@ class Start(Finite):
     same_model: bool = False
 
 
-class At(Finite):
-    """When a canary is judged: its step, days since the start and the step's; is it running?"""
+class Position(Finite):
+    """A canary's position: step, days since its start and the step's; does its server live?"""
 
     step: int = Field(ge=0)
     days: float = Field(ge=0)
@@ -43,8 +45,8 @@ class At(Finite):
     alive: bool = True
 
 
-class Side(Finite):
-    """What one arm showed: how many were seen, and the bad ones among them or the mean."""
+class ArmSummary(Finite):
+    """One arm's sample: its size, and the number of bad requests or the mean."""
 
     of: int
     bad: int | None = None
@@ -52,20 +54,20 @@ class Side(Finite):
 
 
 class Metric(Finite):
-    """One comparison of challenger and control, with the numbers that decided it.
+    """One comparison of challenger and baseline ("control"), with the numbers that decided it.
 
-    `estimate` is in `unit`, with an interval and a `p` that hold whenever a canary is looked at,
-    and a shadow at its looks. It is `alarmed` where p is below `alpha` (0: reported only), and was
-    so after `alarmed_at` of the challenger's requests. A rate's `events` are the challenger's and
-    the control's: bad requests that share a cause are one. `seen` is what the smaller arm showed in
-    this step (of a shadow: days), `enough` whether the step asks no more.
+    `estimate` is in `unit`, with an interval and a `p` that are valid at any time for a canary, and
+    at the interim analyses for a shadow. It is `alarmed` if p is below `alpha` (0: reported only),
+    first after `alarmed_at` of the challenger's requests. A rate's `events` are the challenger's
+    and the baseline's: bad requests that share a cause are one. `seen` is the smaller arm's sample
+    in this step (of a shadow: days), `enough` whether the step needs no more.
     """
 
     name: str
     direction: Literal["more is worse", "both ways"]
     unit: str
-    challenger: Side
-    control: Side
+    challenger: ArmSummary
+    control: ArmSummary
     events: tuple[int, int] | None = None
     estimate: float | None
     low: float | None
@@ -80,7 +82,7 @@ class Metric(Finite):
 
 
 class Breaker(Finite):
-    """A limit that needs no sample size: trips as soon as more is found than allowed."""
+    """A circuit breaker: a limit without a minimum sample size, `tripped` above `allowed`."""
 
     name: str
     found: int
@@ -89,7 +91,7 @@ class Breaker(Finite):
 
 
 class SliceRates(Finite):
-    """One group of requests, reported only: how many in each arm, and the bad ones by metric."""
+    """One slice of the requests, reported only: each arm's size, and its bad ones by metric."""
 
     name: str
     challenger: int
@@ -98,14 +100,14 @@ class SliceRates(Finite):
 
 
 class Decision(Finite):
-    """What to do and why, with all that is needed to decide the same again from the same rows.
+    """An outcome and its reasons, with all inputs needed to repeat it from the same rows.
 
-    A canary's `start` and `at`, or a shadow's `refresh`, are what was asked beside the plan.
+    Beside the plan these are a canary's `start` and `at`, or a shadow's `refresh`.
     """
 
     plan: Sha256
     start: Start | None = None
-    at: At | None = None
+    at: Position | None = None
     refresh: bool | None = None
     outcome: Outcome
     reasons: list[str]
@@ -119,11 +121,11 @@ class Decision(Finite):
 
 
 def plan_hash(config: RolloutConfig) -> Sha256:
-    """The digest of a plan: of its values in a fixed order, whatever its file looks like."""
+    """The digest of a plan's values in a fixed order, independent of its file's layout."""
     values = config.model_dump(mode="json")
     return text_hash(json.dumps(values, sort_keys=True, separators=(",", ":")))
 
 
 def rounded(value: float) -> float:
-    """Six digits, so that another machine's last bit does not make another decision record."""
+    """Round to six digits, so that another machine's last bit makes no other decision record."""
     return float(f"{value:.6g}")

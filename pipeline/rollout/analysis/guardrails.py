@@ -1,11 +1,11 @@
-"""What each request says about its arm, and each guardrail's evidence over all of them in order."""
+"""Guardrails: the evidence per metric over the requests of challenger and baseline."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.analysis.decision import Metric, Side, SliceRates, Start, rounded
+from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, rounded
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_events,
@@ -21,44 +21,44 @@ from pipeline.rollout.traffic.resources import COLUMNS
 from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
 ARMS = ("challenger", "control")
-"""Who is compared; testers, and the champion's other traffic, are nobody's arm."""
+"""The compared arms, the baseline under its stored name; testers and other traffic are in none."""
 RATES = tuple(Guardrails.model_fields)
 
 
 @dataclass(frozen=True)
 class Requests:
-    """The compared requests in the order of their beginning, one a flight, as arrays.
+    """The compared requests in the order of their start, one a flight, as arrays.
 
-    `start` and `end` are instants in seconds (one of which only the beginning is known ends then);
-    `bad` and `known` hold each rate's answer and whether there is one; `risk` is NaN without an
-    answer. An answer that is not `logged` is missing evidence, whatever it was. `resources` are
-    what its server took of the machine by its end, where that was read.
+    `start` and `end` are instants in seconds (equal where the duration is unknown); for each rate
+    `bad` marks the bad requests and `known` those it was measured for; `risk` is NaN without a
+    prediction. A response that is not `is_logged` is missing evidence. `resources` are the server's
+    use of the machine by the request's end, where it was read.
     """
 
     is_challenger: np.ndarray
     start: np.ndarray
     end: np.ndarray
     step: np.ndarray
-    answered: np.ndarray
-    logged: np.ndarray
+    is_answered: np.ndarray
+    is_logged: np.ndarray
     risk: np.ndarray
     parity: np.ndarray
     bad: dict[str, np.ndarray]
     known: dict[str, np.ndarray]
     groups: dict[str, np.ndarray]
-    switched: int
+    switched_flights: int
     resources: dict[str, np.ndarray] = field(default_factory=dict)
 
     def per_arm(self, which: np.ndarray) -> tuple[int, int]:
-        """How many of some requests are the challenger's, and the control's."""
+        """Count the challenger's and the baseline's among some requests."""
         ours = int(np.count_nonzero(which & self.is_challenger))
         return ours, int(np.count_nonzero(which)) - ours
 
 
-def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
-    """The requests that count: of the two arms, the first of each flight.
+def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
+    """Select the requests to compare: of the two arms, the first of each flight.
 
-    A retry is the same flight once more: counted twice, one bad flight would be two events.
+    A retry repeats the same flight: counted twice, one bad flight would be two events.
     """
     mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
     rows = mine[~mine["flight"].duplicated()]
@@ -66,7 +66,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
     code = rows["code"].to_numpy(dtype="int64")
     answered = (code >= 200) & (code < 300)
-    bad, known = _answers(rows, is_challenger, answered, start)
+    bad, known = _rates(rows, is_challenger, answered, start)
     began = rows["at"].to_numpy(dtype="float64")
     return Requests(
         is_challenger,
@@ -74,7 +74,7 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
         began + np.nan_to_num(rows["seconds"].to_numpy(dtype="float64")),
         rows["step"].to_numpy(dtype="int64"),
         answered,
-        _logged(rows),
+        _is_logged(rows),
         np.where(answered, rows["risk"].to_numpy(dtype="float64"), np.nan),
         rows["parity"].to_numpy(dtype="float64"),
         bad,
@@ -85,25 +85,25 @@ def compared(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests
     )
 
 
-def _logged(rows: pd.DataFrame) -> np.ndarray:
-    """Which requests have an answer in the servers' log; evidence of before did not say."""
+def _is_logged(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each request is in the servers' log; older evidence lacks the column."""
     if "logged" not in rows:
         return np.ones(len(rows), dtype=bool)
     return rows["logged"].to_numpy(dtype=bool)
 
 
-def _answers(
+def _rates(
     rows: pd.DataFrame, is_challenger: np.ndarray, answered: np.ndarray, start: Start
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """For each rate, who is bad, and of whom that is known."""
+    """Per guardrail, the bad requests and the measured ones."""
     seconds = rows["seconds"].to_numpy(dtype="float64")
     timed = ~np.isnan(seconds)
     expected = np.where(is_challenger, start.challenger, start.control)
     other = rows["release"].to_numpy(dtype=object) != expected
-    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _logged(rows)
+    flags, logged = {name: rows[name] for name in ("missing", "stale")}, answered & _is_logged(rows)
     bad = {
         "errors": ~answered,
-        # A request without a time was not seen to be fast.
+        # A request without a measured time does not count as fast.
         "slow": ~(seconds <= start.slow_seconds),
         **{name: answered & flag.isin([True]).to_numpy() for name, flag in flags.items()},
         "fallback": answered & other,
@@ -118,7 +118,7 @@ def _answers(
 
 
 def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
-    """A rate's evidence: of the events, were more the challenger's than its share?"""
+    """A rate's evidence: whether more of the events are the challenger's than its share."""
     bad, known = requests.bad[name], requests.known[name]
     found = events(
         bad,
@@ -139,20 +139,20 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
         rule.alpha,
         direction="more is worse",
         unit="share of the events that are the challenger's",
-        challenger=Side(of=counted[0], bad=failed[0]),
-        control=Side(of=counted[1], bad=failed[1]),
+        challenger=ArmSummary(of=counted[0], bad=failed[0]),
+        control=ArmSummary(of=counted[1], bad=failed[1]),
         events=found.counts(),
         estimate=rounded(found.counts()[0] / len(log_e)) if len(log_e) else None,
         low=low,
         high=high,
         required=rule.required,
-        seen=_seen(requests, known, step),
+        seen=_smaller_arm(requests, known, step),
         least=least,
     )
 
 
 def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> Metric:
-    """Whether the arms got equal parts of the requests; if not, they differ by more than models."""
+    """Whether both arms got equal parts of the requests; if not, more than the model differs."""
     rule, everyone = plan.sample_ratio, np.ones(len(requests.step), dtype=bool)
     ours = np.cumsum(requests.is_challenger)
     log_e = log_e_ratio(ours, np.cumsum(~requests.is_challenger), rule.concentration)
@@ -166,13 +166,13 @@ def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) ->
         rule.alpha,
         direction="both ways",
         unit="share of the requests that are the challenger's",
-        challenger=Side(of=counted[0]),
-        control=Side(of=counted[1]),
+        challenger=ArmSummary(of=counted[0]),
+        control=ArmSummary(of=counted[1]),
         estimate=rounded(counted[0] / sum(counted)) if sum(counted) else None,
         low=low,
         high=high,
         required=True,
-        seen=_seen(requests, everyone, step),
+        seen=_smaller_arm(requests, everyone, step),
         least=least,
     )
 
@@ -194,18 +194,18 @@ def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, lea
         rule.alpha if same_model else 0.0,
         direction="both ways",
         unit="mean risk, challenger less control",
-        challenger=Side(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
-        control=Side(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
+        challenger=ArmSummary(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
+        control=ArmSummary(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
         estimate=rounded(ours.mean() - theirs.mean()) if both else None,
         low=rounded(ends[0]) if ends else None,
         high=rounded(ends[1]) if ends else None,
         required=same_model,
-        seen=_seen(requests, np.isfinite(requests.risk), step),
+        seen=_smaller_arm(requests, np.isfinite(requests.risk), step),
         least=least,
     )
 
 
-def _seen(requests: Requests, known: np.ndarray, step: int) -> int:
+def _smaller_arm(requests: Requests, known: np.ndarray, step: int) -> int:
     return min(requests.per_arm(known & (requests.step == step)))
 
 
@@ -218,9 +218,9 @@ def _metric(
     *,
     seen: int,
     least: int,
-    **told: object,
+    **fields: object,
 ) -> Metric:
-    """A metric with its p and its alarm; `rows` are the requests after which `log_e` stands."""
+    """A metric with its p and its alarm; `rows` are the requests behind each value of `log_e`."""
     first = first_alarm(log_e, alpha) if alpha else None
     until = None if first is None else int(requests.is_challenger[: rows[first] + 1].sum())
     return Metric.model_validate(
@@ -232,13 +232,13 @@ def _metric(
             "alarmed_at": until,
             "seen": seen,
             "enough": seen >= least,
-            **told,
+            **fields,
         }
     )
 
 
 def slices(requests: Requests) -> list[SliceRates]:
-    """Bad requests of each arm in each group of flights: to look at, never to decide by."""
+    """Bad requests of each arm in each slice of flights: reported, never decisive."""
     found = []
     for column, groups in requests.groups.items():
         names, number = np.unique(groups.astype(str), return_inverse=True)

@@ -1,10 +1,10 @@
-"""Tests that may be looked at as often as one likes: bad requests, requests at all, mean risks.
+"""Sequential tests, valid at any number of analyses: bad requests, sample ratio, mean risks.
 
-Each follows an e-process: its mean is at most 1, whenever one stops, if challenger and control are
-alike. So it reaches 1/alpha in at most a share alpha of rollouts (Ville), and 1 over its largest
-value so far is a p that stays valid under continuous looks.
+Each follows an e-process: its mean is at most 1 at any stopping time, if challenger and baseline
+("control") are alike. So it reaches 1/alpha in at most a share alpha of rollouts (Ville), and 1
+over its largest value so far is a p that stays valid under continuous monitoring.
 
-With arms of equal size, chosen by a hash, a bad request falls into either with chance one half
+With arms of equal size, chosen by a hash, a bad request falls into either with probability one half
 however storms cluster; given their number, the challenger's are binomial. The mixture over larger
 shares is that of Robbins (1970), for counts as in Lindon and Malek (NeurIPS 2022); for means the
 normal mixture of Johari et al. (Operations Research 2022), which needs some hundred requests.
@@ -13,7 +13,7 @@ normal mixture of Johari et al. (Operations Research 2022), which needs some hun
 import numpy as np
 
 SHARES = np.arange(1, 1000) / 1000
-"""Where intervals are sought: to a thousandth of the events."""
+"""The grid of intervals: thousandths of the events."""
 
 
 def log_e_more(
@@ -34,7 +34,7 @@ def log_e_more(
 
 
 def log_e_events(is_challenger: np.ndarray, share: float = 0.5) -> np.ndarray:
-    """The same after each of the events in order, from whose each one is."""
+    """The log e of `log_e_more` after each event in order."""
     ours = np.cumsum(is_challenger)
     return log_e_more(ours, np.arange(1, len(ours) + 1) - ours, share)
 
@@ -66,21 +66,20 @@ def log_e_mean(z: np.ndarray, requests: np.ndarray, alpha: float, sharpest_at: i
 
 
 def p_anytime(log_e: np.ndarray) -> float:
-    """1 over the largest e so far, at most 1."""
+    """The p that is valid at any time: 1 over the largest e so far, at most 1."""
     return float(np.exp(-np.max(log_e, initial=0.0)))
 
 
 def first_alarm(log_e: np.ndarray, alpha: float) -> int | None:
-    """Where an e-process first reaches 1/alpha."""
+    """The first index at which an e-process reaches 1/alpha; None if it never does."""
     reached = np.flatnonzero(log_e >= -np.log(alpha))
     return int(reached[0]) if len(reached) else None
 
 
 def share_interval(challenger: int, control: int, alpha: float) -> tuple[float, float]:
-    """The challenger's share of the bad events: both ends valid at any time, each at alpha.
+    """The interval for the challenger's share of bad events, valid at any time, each end at alpha.
 
-    The lower end is above one half just when the evidence of this moment alarms; (0, 1) without
-    events.
+    The lower end is above one half exactly if the present evidence alarms; (0, 1) without events.
     """
     e_low = _log_e_above(challenger, control)
     e_high = _log_e_above(control, challenger)
@@ -90,7 +89,7 @@ def share_interval(challenger: int, control: int, alpha: float) -> tuple[float, 
 def ratio_interval(
     challenger: int, control: int, concentration: float, alpha: float
 ) -> tuple[float, float]:
-    """The challenger's share of the assigned requests: the shares that no e of 1/alpha excludes."""
+    """The interval for the challenger's share of requests: shares that no e of 1/alpha excludes."""
     log_e = log_e_ratio(np.array(challenger), np.array(control), concentration, SHARES)
     kept = SHARES[log_e < -np.log(alpha)]
     return (float(kept[0]), float(kept[-1])) if len(kept) else (0.0, 1.0)
@@ -108,19 +107,21 @@ def _lowest(log_e: np.ndarray, alpha: float) -> float:
 def mean_process(
     score: np.ndarray, is_challenger: np.ndarray, alpha: float, sharpest_at: int, least: int
 ) -> np.ndarray:
-    """Log e for equal means after each of the requests in order; 0 below `least` in either arm."""
-    ours, theirs = _running(score, is_challenger), _running(score, ~is_challenger)
+    """Log e against equal means after each request in order; 0 below `least` in either arm."""
+    ours, theirs = _running_moments(score, is_challenger), _running_moments(score, ~is_challenger)
     counted = np.minimum(ours[0], theirs[0]) >= least
     difference = ours[1] - theirs[1]
     error = np.sqrt(ours[2] / np.maximum(ours[0], 1) + theirs[2] / np.maximum(theirs[0], 1))
-    # Two constants: equal is no evidence, different is all there can be.
+    # Two constants: equal ones are no evidence, different ones are conclusive.
     exact = np.where(np.abs(difference) < 1e-12, 0.0, 1e6)
     z = np.where(error > 0, difference / np.where(error > 0, error, 1.0), exact)
     pairs = 2 * ours[0] * theirs[0] / np.maximum(ours[0] + theirs[0], 1)
     return np.where(counted, log_e_mean(z, pairs, alpha, sharpest_at), 0.0)
 
 
-def _running(score: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _running_moments(
+    score: np.ndarray, mine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = np.cumsum(mine)
     some = np.maximum(count, 1)
     mean = np.cumsum(np.where(mine, score, 0.0)) / some
@@ -132,7 +133,7 @@ def _running(score: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def mean_interval(
     ours: np.ndarray, theirs: np.ndarray, alpha: float, sharpest_at: int
 ) -> tuple[float, float]:
-    """The difference of two mean risks, valid whenever it is looked at, at 1 - alpha."""
+    """The interval for the difference of two mean risks, valid at any time, at 1 - alpha."""
     pairs = 2 * len(ours) * len(theirs) / (len(ours) + len(theirs))
     loss = -2 * np.log(alpha)
     spread = pairs * (loss + np.log(loss + 1)) / sharpest_at

@@ -1,7 +1,7 @@
-"""What a challenger says beside the champion on every request, before it answers any.
+"""The decision of a shadow: challenger against champion on the same requests, pair by pair.
 
-Pair by pair it shows at once whether it fails, is slow or says something else. Whether its log
-loss is worse takes labels and days: flights of one day are late together, so there are few looks.
+The pairs show at once if the challenger fails, is slow or predicts something else. Its log loss
+takes labels and days: flights of one day are late together, so there are few interim analyses.
 """
 
 from typing import Any
@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.analysis.decision import (
+    ArmSummary,
     Decision,
     Finite,
     Metric,
     Outcome,
-    Side,
     plan_hash,
     rounded,
 )
-from pipeline.rollout.analysis.group_sequential import end, limits, p_above
+from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
 from pipeline.rollout.analysis.stalls import events
 from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
@@ -28,14 +28,14 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 class Comparison(Finite):
-    """What pairs of answers to the same requests show; None where there is nothing to compare.
+    """The comparison of paired responses to the same requests; None where there is nothing.
 
-    Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` are
+    Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` counts
     pairs, `failure_events` events. `slower_blocks` are the blocks of time in which the challenger's
-    median was the higher, and the lower one. Seconds and risks are quantiles at QUANTILES; `ks` is
-    the largest distance between the two distributions of risk, `moved` the quantiles of
-    |challenger - champion|; `enough` pairs to read them. `p_fails_more` and `p_slower` hold at any
-    look; `p_slower` is reported and decides nothing.
+    median was higher, and lower. Seconds and risks are quantiles at QUANTILES; `ks` is the largest
+    distance between the two distributions of risk, `moved` the quantiles of |challenger -
+    champion|, reliable with `enough` pairs. `p_fails_more` and `p_slower` are valid at any time;
+    `p_slower` is reported only.
     """
 
     pairs: int
@@ -56,10 +56,10 @@ class Comparison(Finite):
 
 
 def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
-    """The answers of both models to the same requests, at once and without a label.
+    """Compare both sides' responses to the same requests, without labels.
 
-    `pairs` has a row per request: at (its beginning in seconds), and code, seconds and risk of each
-    side, as challenger_code and champion_code. Only failures that one side had alone count.
+    `pairs` has a row per request: at (its start in seconds), and code, seconds and risk of each
+    side, as challenger_code and champion_code. Only failures of one side alone count.
     """
     pairs = pairs.sort_values("at", kind="stable")
     fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
@@ -68,7 +68,7 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
     failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
     log_e = log_e_events(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
-    slower = _slower(both, max(rules.slow.stall_seconds, 1e-6))
+    slower = _slower_blocks(both, max(rules.slow.stall_seconds, 1e-6))
     ours = int((alone & ~fine["challenger"]).sum())
     return Comparison(
         pairs=len(pairs),
@@ -81,15 +81,15 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
         slower_blocks=(int(slower.sum()), int((~slower).sum())),
         p_slower=rounded(p_anytime(log_e_events(slower))),
         risk=_quantiles(both, "risk"),
-        **_moved(both),
+        **_risk_differences(both),
         enough=len(both) >= plan.shadow.min_pairs,
     )
 
 
-def _slower(both: pd.DataFrame, seconds: float) -> np.ndarray:
-    """For each block of time, whether the challenger's median time is higher; equal ones left out.
+def _slower_blocks(both: pd.DataFrame, seconds: float) -> np.ndarray:
+    """For each block of time, whether the challenger's median is higher; ties are left out.
 
-    Both answer the same requests at once, so a stall of either is one block, however many wait.
+    Both serve the same requests at once, so a stall of either is one block, however many wait.
     """
     timed = both[["at", *(f"{side}_seconds" for side in SIDES)]].dropna()
     block = (timed.pop("at").astype("float64") // seconds).astype("int64")
@@ -106,8 +106,8 @@ def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]]
     return [rounded(x) for x in found[:, 0]], [rounded(x) for x in found[:, 1]]
 
 
-def _moved(both: pd.DataFrame) -> dict[str, Any]:
-    """How far the challenger's risks are from the champion's, pair by pair and as distributions."""
+def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
+    """The difference of the risks, challenger to champion, in pairs and as distributions."""
     risk = both[[f"{side}_risk" for side in SIDES]].dropna().to_numpy(dtype="float64")
     if not len(risk):
         return dict.fromkeys(("equal", "moved_mean", "moved", "ks"))
@@ -123,12 +123,12 @@ def _moved(both: pd.DataFrame) -> dict[str, Any]:
 
 
 def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
-    """What the days with labels say, at the looks of the plan and at no other time.
+    """Decide on the days with labels, at the plan's interim analyses and at no other time.
 
     `days` has a row per day, in order: flights, and worse_by (their mean paired log loss,
-    challenger less champion, in nats). Days without either are left out. Every look reached is
-    judged anew, in order, and the first to decide does, so that it does not matter when one asks.
-    `refresh` is a scheduled retraining, with the code and the features of the champion.
+    challenger less champion, in nats). Days without either are left out. Every interim analysis
+    reached is repeated in order and the first decisive one counts, so the time of the call does not
+    matter. `refresh` is a scheduled retraining, with the code and the features of the champion.
     """
     shadow = plan.shadow
     usable = days[(days["flights"] > 0) & np.isfinite(days["worse_by"])]
@@ -136,7 +136,7 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     metrics: list[Metric] = []
     reached = [look for look in shadow.looks if look <= len(usable)]
     for number, look in enumerate(reached):
-        metrics = _look(shadow, usable[:look], number, refresh)
+        metrics = _interim_analysis(shadow, usable[:look], number, refresh)
         if (outcome := _outcome(metrics, last=look == shadow.looks[-1])) != "hold":
             break
     return Decision(
@@ -148,14 +148,19 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     )
 
 
-def _look(shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool) -> list[Metric]:
-    """The three questions at one look: surely worse, surely not much worse, surely better?"""
+def _interim_analysis(
+    shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool
+) -> list[Metric]:
+    """Test at one interim analysis: significantly worse, not much worse, significantly better.
+
+    Each is significant against the limit that this analysis may spend of its alpha.
+    """
     looks = tuple(shadow.looks)
     worst = limits(looks, shadow.rollback_alpha)[number]
     best = limits(looks, shadow.pass_alpha)[number]
     x = days["worse_by"].to_numpy(dtype="float64")
     margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
-    ends = rounded(end(x, worst)), rounded(-end(-x, best))
+    ends = rounded(interval_end(x, worst)), rounded(-interval_end(-x, best))
     flights = int(days["flights"].sum())
     return [
         _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
@@ -171,8 +176,8 @@ def _metric(
         name=name,
         direction="more is worse",
         unit="mean over days of the log loss, challenger less champion, in nats",
-        challenger=Side(of=flights),
-        control=Side(of=flights),
+        challenger=ArmSummary(of=flights),
+        control=ArmSummary(of=flights),
         estimate=rounded(float(days.mean())),
         low=ends[0],
         high=ends[1],
@@ -196,7 +201,7 @@ def _outcome(metrics: list[Metric], last: bool) -> Outcome:
 
 
 def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[Metric]) -> list[str]:
-    """The three answers of the last look judged, and how many days the next still needs."""
+    """The three results of the last interim analysis, and the days that the next one needs."""
     found = [
         f"{m.name} at day {m.seen}: {m.estimate:+.4f} [{m.low:+.4f}, {m.high:+.4f}], p {m.p:.2g}, "
         f"limit {m.alpha:.2g}: {'yes' if m.alarmed else 'not shown'}"

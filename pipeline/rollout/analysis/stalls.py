@@ -1,4 +1,4 @@
-"""Bad requests grouped into events: a stall makes all that wait for one server share a fate.
+"""Bad requests grouped into events: a stall hits all requests that wait for one server.
 
 A paused process, a lost connection or a full queue slows every request that waits for it. The hash
 that assigns flights to arms is a fair coin per flight; a stall of one server is a fair coin per
@@ -15,15 +15,15 @@ import numpy as np
 class Events:
     """Events in order: whether each is the challenger's, and the row at which it was over.
 
-    `over` is the first request (of either arm, bad or not) that began after the event; an event
-    that no request has outlived is not counted yet, since its majority may still change.
+    `over` is the first request (of either arm, bad or not) that started after the event; an event
+    without one is not counted yet, since its majority may still change.
     """
 
     is_challenger: np.ndarray
     over: np.ndarray
 
     def counts(self) -> tuple[int, int]:
-        """How many events are the challenger's, and how many the baseline's."""
+        """The number of the challenger's events, and of the baseline's."""
         ours = int(np.count_nonzero(self.is_challenger))
         return ours, len(self.is_challenger) - ours
 
@@ -60,7 +60,7 @@ def events(
 
 @dataclass(frozen=True)
 class Arms:
-    """The requests of both arms for which a rate is known, in the order of their beginning."""
+    """The requests of both arms for which a rate is known, in the order of their start."""
 
     bad: np.ndarray
     start: np.ndarray
@@ -70,9 +70,8 @@ class Arms:
 def longest_run(requests: Arms, seconds: float, baseline_bad: float) -> int:
     """The longest run of the challenger's requests that are all bad and last `seconds` or longer.
 
-    Only a run counts during which the baseline was asked at least half as often, and at most a
-    share `baseline_bad` of that was bad: an outage that both share is not the challenger's. 0
-    without such a run.
+    A run counts only if the baseline had at least half as many requests meanwhile, at most a share
+    `baseline_bad` of them bad: a shared outage is not the challenger's. 0 without such a run.
     """
     ours, theirs = (np.flatnonzero(requests.is_challenger == side) for side in (True, False))
     began = requests.start[theirs]

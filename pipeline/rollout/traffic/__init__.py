@@ -1,1 +1,1 @@
-"""Servers, proxy and logs: who gets which traffic, and what came of each request."""
+"""Servers, proxy and logs: the route of each request, and the evidence of its result."""

@@ -1,6 +1,6 @@
 """The door to Envoy: its configuration as files, changed live by renaming one over the other.
 
-Envoy watches a folder. Clusters and listener are written once; the route is what a rollout changes.
+Envoy watches a folder. Clusters and listener are written once; a rollout only changes the route.
 """
 
 import os
@@ -22,17 +22,17 @@ from pipeline.shared.requirements import OPTIONAL
 
 ACCESS = "access.jsonl"
 ROUTE = "route.json"
-WAITING = 64
-"""Strangers beyond those who are answered; the next are refused by Envoy itself."""
+MAX_PENDING = 64
+"""Strangers' requests that may wait; Envoy itself refuses the next."""
 IDLE_SECONDS = 30
 _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where who listens, all on 127.0.0.1: Envoy for users, its own, and each arm's server.
+    """The ports on 127.0.0.1: Envoy's for users, callers and administration, and each arm's server.
 
-    At `callers` it listens for known callers as at `users`, which strangers may fill.
+    `callers` is for known callers only, since strangers may fill `users`.
     """
 
     users: int
@@ -42,7 +42,7 @@ class Ports:
 
 
 def binary() -> str:
-    """The program: ENVOY_BIN, or the one that the lock installs.
+    """The path of Envoy: ENVOY_BIN, or the one that the lock installs.
 
     Raises:
         EnvironmentUnfit: there is none.
@@ -59,7 +59,7 @@ def binary() -> str:
 
 
 def command(folder: Path) -> list[str]:
-    """How Envoy is started on a folder that `write` has filled."""
+    """The command that starts Envoy on a folder filled by `write`."""
     quiet = ["--log-level", "error", "--log-path", str(folder / "envoy.log")]
     pace = ["--concurrency", "1", "--file-flush-interval-msec", "20", "--use-dynamic-base-id"]
     drain = ["--drain-time-s", "2", "--parent-shutdown-time-s", "3"]
@@ -67,20 +67,20 @@ def command(folder: Path) -> list[str]:
 
 
 def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
-    """Everything that Envoy reads, the route included; the access log is begun, or kept."""
+    """Write all files that Envoy reads, the route included; an existing access log stays."""
     watched = folder.resolve()
-    clusters = [*(_arm(arm, ports) for arm in ARMS), _strangers(ports)]
+    clusters = [*(_arm_cluster(arm, ports) for arm in ARMS), _stranger_cluster(ports)]
     write_json(folder / "clusters.json", _resources("1", clusters))
-    rds = _watched(watched, ROUTE)
+    rds = _watched_file(watched, ROUTE)
     doors = {"users": ports.users, "callers": ports.callers}
     listeners = [
         listener.resource(name, _address(port), rds, watched / ACCESS, keys)
         for name, port in doors.items()
     ]
     write_json(folder / "listener.json", _resources("1", listeners))
-    dynamic = {f"{name}_config": _watched(watched, file) for name, file in _FILES.items()}
-    shown = [{"exact": "/ready"}, {"prefix": "/stats"}]  # not its config, and nothing that acts
-    admin = {"address": _address(ports.admin), "allow_paths": shown}
+    dynamic = {f"{name}_config": _watched_file(watched, file) for name, file in _FILES.items()}
+    paths = [{"exact": "/ready"}, {"prefix": "/stats"}]  # not its config, and no actions
+    admin = {"address": _address(ports.admin), "allow_paths": paths}
     node = {"id": "rollout", "cluster": "rollout"}
     write_json(folder / "envoy.json", {"node": node, "admin": admin, "dynamic_resources": dynamic})
     (folder / ACCESS).touch(mode=0o600)
@@ -91,22 +91,22 @@ _FILES = {"cds": "clusters.json", "lds": "listener.json"}
 
 
 def set_route(folder: Path, route: Route, keys: Keys) -> str:
-    """Change the traffic by one rename; the version by which Envoy will say that it has."""
+    """Change the traffic by one rename; returns the version that Envoy will report."""
     version = f"route-{time.time_ns()}"  # a name that no route had before
     write_json(folder / ROUTE, _resources(version, [routes.resource(route, version, keys)]))
     return version
 
 
 def confirm(ports: Ports, version: str) -> float:
-    """Wait until Envoy routes by a version; the seconds that it took.
+    """Wait until Envoy routes by a version; returns the seconds it took.
 
     Raises:
-        ServersFailed: it does not within five seconds, or refuses the route.
+        ServersFailed: it takes more than five seconds, or refuses the route.
     """
     started, patience = time.monotonic(), Patience(_PATIENCE_SECONDS)
     while not patience.over():
-        told = admin(ports, "/stats?type=TextReadouts&filter=version_text")
-        if told is not None and version in told:
+        text = admin(ports, "/stats?type=TextReadouts&filter=version_text")
+        if text is not None and version in text:
             return time.monotonic() - started
         time.sleep(0.002)
     raise ServersFailed(
@@ -116,39 +116,39 @@ def confirm(ports: Ports, version: str) -> float:
 
 
 def admin(ports: Ports, path: str) -> str | None:
-    """What Envoy says of itself; None where it does not answer."""
+    """A page of Envoy's admin interface; None without a response."""
     return loopback.get(ports.admin, path)
 
 
 def is_ready(ports: Ports) -> bool:
-    """Whether Envoy takes requests, and has a server that answers behind every arm it routes to."""
-    told = admin(ports, "/ready")
-    return told is not None and told.startswith("LIVE")
+    """Whether Envoy takes requests, and has a healthy server behind every arm it routes to."""
+    text = admin(ports, "/ready")
+    return text is not None and text.startswith("LIVE")
 
 
-def healthy(ports: Ports) -> dict[str, int]:
-    """How many servers answer each arm and strangers, by Envoy's own checks; a spare one counts."""
-    found = _counted(ports, "membership_healthy").items()
+def healthy_servers(ports: Ports) -> dict[str, int]:
+    """The number of healthy servers per cluster, by Envoy's own checks; spare ones count."""
+    found = _counters(ports, "membership_healthy").items()
     return {name.split(".")[1]: value for name, value in found if name.count(".") == 2}
 
 
 def in_flight(ports: Ports, arm: str) -> int:
-    """Requests that an arm is answering now: what is left to drain."""
+    """The requests in flight at an arm, which are left to drain."""
     name = f"cluster.{arm}.upstream_rq_active"
-    return _counted(ports, name).get(name, 0)
+    return _counters(ports, name).get(name, 0)
 
 
-def failed(ports: Ports, arm: str) -> int:
-    """Requests to an arm, copies too, that its server refused, failed or did not answer in time."""
+def failed_requests(ports: Ports, arm: str) -> int:
+    """Requests to an arm, copies included, that its server refused, failed or timed out."""
     name = f"cluster.{arm}.upstream_rq_"
-    found = _counted(ports, name)
+    found = _counters(ports, name)
     return sum(found.get(f"{name}{code}", 0) for code in ("4xx", "5xx"))
 
 
-def _counted(ports: Ports, name: str) -> dict[str, int]:
-    """Envoy's own numbers whose names hold this one; none where it does not answer."""
-    told = admin(ports, f"/stats?filter={name}") or ""
-    found = [line.partition(": ") for line in told.splitlines()]
+def _counters(ports: Ports, name: str) -> dict[str, int]:
+    """Envoy's counters whose names contain this one; empty without a response."""
+    text = admin(ports, f"/stats?filter={name}") or ""
+    found = [line.partition(": ") for line in text.splitlines()]
     return {name: int(value) for name, _, value in found if value.isdigit()}
 
 
@@ -156,8 +156,8 @@ def _resources(version: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
     return {"version_info": version, "resources": resources}
 
 
-def _watched(folder: Path, name: str) -> dict[str, Any]:
-    """Watch the folder, not the file, which is another one after every rename."""
+def _watched_file(folder: Path, name: str) -> dict[str, Any]:
+    """A config source that watches the folder, since the file is another after every rename."""
     source = {"path": str(folder / name), "watched_directory": {"path": str(folder)}}
     return {"path_config_source": source, "resource_api_version": "V3"}
 
@@ -166,23 +166,23 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _arm(arm: str, ports: Ports) -> dict[str, Any]:
-    """An arm's server first; if it does not answer, the champion, or for the champion its control.
+def _arm_cluster(arm: str, ports: Ports) -> dict[str, Any]:
+    """An arm's server, with the champion as its spare, or the baseline as the champion's.
 
-    Who is spare is never asked while the first one answers, and shows in what was answered.
+    The spare gets no request while the first server is healthy, and is named in its responses.
     """
     spare = "control" if arm == "champion" else "champion"
-    # Three at a time are Envoy's own limit: a fourth user of a dead server would be told of it.
+    # Envoy's default is three retries at a time: a fourth user of a dead server would see an error.
     return _cluster(arm, ports, [arm, spare], {"max_retries": 1024})
 
 
-def _strangers(ports: Ports) -> dict[str, Any]:
-    """The champion's server for those that nobody knows, a few at a time and without a spare one.
+def _stranger_cluster(ports: Ports) -> dict[str, Any]:
+    """The champion's server for strangers, a few at a time and without a spare.
 
-    With the connections of known callers they are fewer than a server's gate always lets in:
-    however many strangers come, no known caller is sent away for them.
+    Together with known callers' connections they stay below a server's limit, so strangers, however
+    many, never displace a known caller.
     """
-    few = {"max_connections": STRANGERS, "max_pending_requests": WAITING, "max_retries": 8}
+    few = {"max_connections": STRANGERS, "max_pending_requests": MAX_PENDING, "max_retries": 8}
     return _cluster(STRANGER, ports, ["champion"], few)
 
 
@@ -202,7 +202,7 @@ def _cluster(name: str, ports: Ports, arms: list[str], limits: dict[str, int]) -
         "connect_timeout": "0.5s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "load_assignment": {"cluster_name": name, "endpoints": endpoints},
-        # Else a cluster that fell out would be used all the same, and who is ready a second late.
+        # Else an unhealthy cluster would still be used, and a healthy one a second late.
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
             "update_merge_window": "0s",
@@ -217,7 +217,7 @@ _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UPSTREAM = {
     "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
     "explicit_http_config": {"http_protocol_options": {}},
-    # Less than a server's idle_seconds: whoever closes first must not be the one that is asked.
+    # Less than a server's idle_seconds: the server must not close a connection that Envoy reuses.
     "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
 }
 

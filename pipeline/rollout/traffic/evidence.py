@@ -1,11 +1,11 @@
-"""What users got and who gave it: Envoy's line of each request beside the server's own log.
+"""The evidence of a rollout: Envoy's access log joined with the servers' request log.
 
 The edge knows the arm, the code and the time; the server knows the features and the risk. Both
-carry the request's id. Each answer is held against one that is computed again, from the offline
-join and the release's model: the same flight must get the same risk.
+carry the request's id. Each served risk is compared with a recomputed one, from the offline join
+and the release's model: the same flight must get the same risk.
 
-An answer without a row in the servers' log is missing evidence: it is counted, and is neither a
-risk that is none nor a failure.
+A response without a row in the servers' log is missing evidence: it is counted, neither as an
+invalid risk nor as a failure.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ import pandas as pd
 from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.features.online_store import MISSING, STALE
 from pipeline.features.windows import DAY
-from pipeline.records.request_log import answered
-from pipeline.rollout.traffic.resources import joined, parsed
-from pipeline.rollout.traffic.routes import KNOWN
+from pipeline.records.request_log import read_predictions
+from pipeline.rollout.traffic.resources import join, parse
+from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.rollout.traffic.source import Traffic
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
 
 HUNG_UP = "DC"
-"""Envoy's flag of a request whose user left before there was an answer."""
+"""Envoy's flag of a request whose user disconnected before the response."""
 BANDS = (0, 9, 13, 17, 21)
-"""The hours at which a band of the day begins."""
+"""The hours at which the bands of the day begin."""
 _PATIENCE_SECONDS = 5.0
 
 
 class Row(NamedTuple):
-    """What the servers' log holds of one row of a request."""
+    """One row of a request in the servers' log."""
 
     flight: str | None
     risk: float
@@ -48,20 +48,20 @@ class Row(NamedTuple):
 
 @dataclass
 class Evidence:
-    """The requests of a rollout so far; `observed` is what an analysis takes.
+    """The requests of a rollout so far; `observations()` is the input of an analysis.
 
-    `recomputed` holds, by release (its first 12 digits), the risk of each flight of `traffic`. Who
-    hung up within the first `known_bytes` of the proxy's log was a controller that was killed, not
-    a user: that is nobody's failure.
+    `expected_risks` holds, by release (its first 12 digits), the risk of each flight of `traffic`.
+    A disconnect within the first `known_bytes` of the proxy's log came from a killed controller,
+    not from a user, and counts as no failure.
     """
 
     traffic: Traffic
-    recomputed: dict[str, np.ndarray]
+    expected_risks: dict[str, np.ndarray]
     access_log: Path
     log_url: str
     last_answer: int
     known_bytes: int = 0
-    seen_bytes: int = 0
+    read_bytes: int = 0
     readings: Path | None = None
     _edge: list[dict[str, Any]] = field(default_factory=list)
     _frame: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -70,12 +70,12 @@ class Evidence:
     _logged: set[str] = field(default_factory=set)
     _codes: dict[str, int] = field(default_factory=dict)
     _by_shadow: set[str] = field(default_factory=set)
-    _forgiven: set[str] = field(default_factory=set)
-    _taken: pd.DataFrame = field(default_factory=lambda: parsed(b""))
+    _excluded: set[str] = field(default_factory=set)
+    _readings_table: pd.DataFrame = field(default_factory=lambda: parse(b""))
     _readings_bytes: int = 0
 
-    def wait_for(self, request_ids: set[str], shadowed: bool = False) -> None:
-        """Read on until both logs know these requests; what never comes is taken as not answered.
+    def wait_for(self, request_ids: set[str], mirrored: bool = False) -> None:
+        """Read until both logs hold these requests, or patience ends: predictions may be lost.
 
         Raises:
             ServersFailed: the proxy's own log lacks some.
@@ -85,7 +85,7 @@ class Evidence:
             self._read()
             edge = self._codes.keys()
             fine = {i for i in request_ids if self._codes.get(i) == 200}
-            known = self._logged & self._by_shadow if shadowed else self._logged
+            known = self._logged & self._by_shadow if mirrored else self._logged
             if request_ids <= edge and fine <= known:
                 return
             if patience.over():
@@ -98,21 +98,21 @@ class Evidence:
             )
 
     def incomplete(self, request_ids: set[str]) -> set[str]:
-        """Those that the proxy's log lacks, or that were answered and the servers' log lacks."""
+        """The requests that the proxy's log lacks, or that succeeded and the servers' log lacks."""
         fine = {i for i in request_ids if self._codes.get(i) == 200}
         return (request_ids - self._codes.keys()) | (fine - self._logged)
 
-    def forgive(self, request_ids: set[str]) -> None:
-        """Leave requests out: what was logged of them died with who should have written it."""
-        self._forgiven |= request_ids
+    def exclude(self, request_ids: set[str]) -> None:
+        """Exclude requests whose log lines died with the process that should have written them."""
+        self._excluded |= request_ids
 
     def _read(self) -> None:
         with self.access_log.open("rb") as stream:
-            stream.seek(self.seen_bytes)
+            stream.seek(self.read_bytes)
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
         for line in whole.splitlines(keepends=True):
-            before, self.seen_bytes = self.seen_bytes, self.seen_bytes + len(line)
+            before, self.read_bytes = self.read_bytes, self.read_bytes + len(line)
             with contextlib.suppress(orjson.JSONDecodeError):  # half a line of a proxy that died
                 row = orjson.loads(line)
                 row["code"] = self._codes[row["request_id"]] = row["code"] or 0
@@ -120,17 +120,17 @@ class Evidence:
                 if not (hung_up and before < self.known_bytes):
                     self._edge.append(row | {"number": before})
         self._read_readings()
-        new = answered(self.log_url, self.last_answer)
+        new = read_predictions(self.log_url, self.last_answer)
         if len(new):
             self.last_answer = int(new["id"].max())
-            new = new[new["arm"].isin([*KNOWN, SHADOW])]  # of strangers there may be any number
+            new = new[new["arm"].isin([*KNOWN_ARMS, SHADOW])]  # strangers may be any number
         if len(new):
             self._answers.append(new)
             self._by_shadow |= set(new.loc[new["arm"] == SHADOW, "request_id"])
-            self._take(new[new["arm"].isin(KNOWN)])
+            self._take(new[new["arm"].isin(KNOWN_ARMS)])
 
     def _read_readings(self) -> None:
-        """Add what the keeper has read since; half a line is left until it is whole."""
+        """Add the supervisor's new readings; an incomplete line waits until it is complete."""
         if self.readings is None or not self.readings.is_file():
             return
         with self.readings.open("rb") as stream:
@@ -139,40 +139,40 @@ class Evidence:
         whole = content[: content.rfind(b"\n") + 1]
         if whole:
             self._readings_bytes += len(whole)
-            parts = [part for part in (self._taken, parsed(whole)) if len(part)]
-            self._taken = pd.concat(parts) if parts else self._taken
+            parts = [part for part in (self._readings_table, parse(whole)) if len(part)]
+            self._readings_table = pd.concat(parts) if parts else self._readings_table
 
     def _take(self, mine: pd.DataFrame) -> None:
-        """Rows that known callers were answered; of two for one row, the first."""
+        """Index the rows of known callers; of two for one row the first counts."""
         columns = ["request_id", "release", "row", "flight", "risk", "flags"]
         for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
             self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
         self._logged |= set(mine["request_id"])
 
-    def observed(self) -> pd.DataFrame:
-        """A row per request at the edge, in order, with what was answered and what it should be.
+    def observations(self) -> pd.DataFrame:
+        """A row per request at the edge, in order, with its prediction and the recomputed one.
 
-        A request is judged once, as soon as its answer is known: looks are many, requests more.
+        Each request is joined once, when its prediction is known: analyses and requests are many.
         """
-        complete = [row["code"] != 200 or bool(self._of(row)) for row in self._edge]
+        complete = [row["code"] != 200 or bool(self._rows_of(row)) for row in self._edge]
         if any(complete):
             ready = [row for row, whole in zip(self._edge, complete, strict=True) if whole]
             self._edge = [row for row, whole in zip(self._edge, complete, strict=True) if not whole]
-            self._frame = pd.concat([self._frame, self._judged(ready)])
-        frame = pd.concat([self._frame, self._judged(self._edge)]) if self._edge else self._frame
-        if self._forgiven:
-            frame = frame[~frame["request_id"].isin(self._forgiven)]
+            self._frame = pd.concat([self._frame, self._judge(ready)])
+        frame = pd.concat([self._frame, self._judge(self._edge)]) if self._edge else self._frame
+        if self._excluded:
+            frame = frame[~frame["request_id"].isin(self._excluded)]
         return frame.sort_index().reset_index(drop=True)
 
-    def answers(self) -> pd.DataFrame:
-        """What the servers logged, the shadow's answers too."""
+    def predictions(self) -> pd.DataFrame:
+        """The predictions in the servers' log, the shadow's included."""
         columns = ["request_id", "arm", "release", "risk", "flags", "seconds"]
         return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
 
     @cached_property
     def _flights(self) -> pd.DataFrame:
-        """By a flight's name: its place, minute and slices."""
-        asked = self.traffic.asked
+        """Place, minute and slices of each flight, by name."""
+        asked = self.traffic.flights
         band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1
         return pd.DataFrame(
             {
@@ -184,15 +184,15 @@ class Evidence:
             index=pd.Index(asked["name"], name="flight"),
         )
 
-    def _of(self, line: Mapping[str, Any]) -> list[Row]:
-        """The rows of a request, in order, as the release logged them that answered it."""
+    def _rows_of(self, line: Mapping[str, Any]) -> list[Row]:
+        """The rows of a request, in order, as logged by the release that served it."""
         found = self._rows.get((line["request_id"], line["release"] or ""), {})
         return [found[row] for row in sorted(found)]
 
-    def _judged(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
-        """Requests in which a known flight is named; of a batch, the worst row speaks for all."""
+    def _judge(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
+        """The requests for a known flight, joined; a batch is represented by its worst row."""
         frame = pd.DataFrame(edge).set_index("number")
-        rows = [self._of(line) for line in edge]
+        rows = [self._rows_of(line) for line in edge]
         flags = [[orjson.loads(r.flags) for r in of if r.flags] for of in rows]
         lacks = [[k for f in of for k, v in f.items() if v == MISSING] for of in flags]
         frame = frame.assign(
@@ -201,23 +201,23 @@ class Evidence:
             seconds=frame["microseconds"].astype("float64") / 1e6,
             release=frame["release"].fillna(""),
             logged=[bool(of) for of in rows],
-            risk=[_worst([r.risk for r in of]) for of in rows],
+            risk=[_batch_risk([r.risk for r in of]) for of in rows],
             missing=[any(view in ALWAYS_THERE for view in of) for of in lacks],
             stale=[any(STALE in f.values() for f in of) for of in flags],
-            parity=[self._apart(line, of) for line, of in zip(edge, rows, strict=True)],
+            parity=[self._parity(line, of) for line, of in zip(edge, rows, strict=True)],
         ).drop(columns=["microseconds", "flags"])
         known = frame["flight"].isin(self._flights.index)
         found = frame[known].join(self._flights, "flight").drop(columns="place")
         day = (found["minute"] - self.traffic.at.min()) // DAY
         return found.assign(day=day, **self._resources(found))
 
-    def _apart(self, line: Mapping[str, Any], rows: list[Row]) -> float:
-        """How far a request's risks are from the recomputed ones of the release that answered.
+    def _parity(self, line: Mapping[str, Any], rows: list[Row]) -> float:
+        """The largest difference between a request's risks and its release's recomputed ones.
 
-        The first row has to be the flight that the caller named; of the rows, the farthest counts.
-        NaN where nothing can be compared.
+        Infinite if the first row is another flight than the caller named; NaN if nothing can be
+        compared.
         """
-        right = self.recomputed.get(line["release"] or "")
+        right = self.expected_risks.get(line["release"] or "")
         if right is None or not rows:
             return np.nan
         if rows[0].flight != line["flight"]:
@@ -228,20 +228,20 @@ class Evidence:
 
     @cached_property
     def _place(self) -> dict[str | None, int]:
-        return {name: place for place, name in enumerate(self.traffic.asked["name"])}
+        return {name: place for place, name in enumerate(self.traffic.flights["name"])}
 
     def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-        """What each request's server took of the machine by its end, where the keeper reads it."""
-        return {} if self.readings is None else joined(frame, self._taken)
+        """Each request's server's use of the machine by its end, if the supervisor reads it."""
+        return {} if self.readings is None else join(frame, self._readings_table)
 
 
-def _worst(risks: list[float]) -> float:
+def _batch_risk(risks: list[float]) -> float:
     """The first risk, unless one of them is no probability; NaN without any."""
     return next((r for r in risks if not 0 <= r <= 1), risks[0]) if risks else np.nan
 
 
 def with_steps(observed: pd.DataFrame, steps: list[tuple[float, int]]) -> pd.DataFrame:
-    """The requests with the step in which each came; `steps` are (first minute, number)."""
+    """The requests with their steps; `steps` are (first minute, number)."""
     begun = np.array([minute for minute, _ in steps])
     number = np.array([number for _, number in steps])
     place = np.searchsorted(begun, observed["minute"].to_numpy(), "right") - 1

@@ -1,15 +1,14 @@
-"""The listeners at the users' ports: what Envoy takes of a request, and what it writes down of it.
+"""The listeners at the users' ports: the limits on a request, and its line in the access log.
 
-The edge believes no header: what means something inside is removed or replaced before a request is
-routed. A caller takes part in a rollout by its key; without it, it is answered by the champion, its
-request is no line of the access log, and so no request from outside is evidence for or against a
-challenger.
+The edge trusts no header: those with a meaning inside are removed or replaced before routing. A
+caller takes part in a rollout by its key; without one the champion serves it and the access log has
+no line, so no request from outside is evidence for or against a challenger.
 """
 
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout.traffic.routes import BUFFER_BYTES, KNOWN, TYPES, Keys, header, matches
+from pipeline.rollout.traffic.routes import BUFFER_BYTES, KNOWN_ARMS, TYPES, Keys, header, matches
 from pipeline.shared.callers import ARM, EDGE_KEY, REQUEST_ID
 
 _HTTP = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -17,20 +16,20 @@ _ROUTER = f"{TYPES}.extensions.filters.http.router.v3.Router"
 _EARLY = f"{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _LIMIT = f"{TYPES}.extensions.filters.network.connection_limit.v3.ConnectionLimit"
 CONNECTIONS = 512
-"""At each port, since who connects is not known before a request: strangers can fill theirs."""
+"""At each port, since a caller is unknown before its request: strangers can fill only theirs."""
 _CLAIMS = [
-    REQUEST_ID,  # the logs are joined by it: two requests with one id could be taken for one
+    REQUEST_ID,  # the logs are joined by it: two requests with one id would become one
     "x-client-trace-id",  # would become a part of it
     *(ARM, EDGE_KEY, "x-version", "x-release"),
     *("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"),
 ]
 _CLAIMED_PREFIXES = ["x-envoy-", "x-forwarded-"]
-"""With x-envoy- headers a caller could set a request's timeout, so a server's answer would be an
-error, or have it sent again and again."""
+"""With x-envoy- headers a caller could set a request's timeout, which turns a response into an
+error, or have it retried again and again."""
 
 
 def _mutations(keys: Keys) -> list[dict[str, Any]]:
-    """What happens to a request's headers before anything reads them."""
+    """The changes to a request's headers before anything reads them."""
     return [
         *({"remove": name} for name in _CLAIMS),
         *({"remove_on_match": {"key_matcher": {"prefix": name}}} for name in _CLAIMED_PREFIXES),
@@ -75,22 +74,22 @@ _UNKNOWN_CODING = {
     "comparison": {"op": "EQ", "value": {"default_value": 501, "runtime_key": "unused"}}
 }
 _STRICT: dict[str, Any] = {
-    # An unknown transfer coding is the caller's error, and not an error of the service.
+    # An unknown transfer coding is the caller's error, not the service's.
     "local_reply_config": {
         "mappers": [{"filter": {"status_code_filter": _UNKNOWN_CODING}, "status_code": 400}]
     },
-    # Everybody is from outside, this machine's own users too (without any range, private addresses
-    # would be inside); a caller's address is passed on to nobody.
+    # Every caller is external, this machine's users too (without any range, private addresses would
+    # be internal); a caller's address is not passed on.
     "use_remote_address": True,
     "internal_address_config": {
         "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
     },
     "skip_xff_append": True,
-    # One path has one spelling, or a rule for paths could be passed by another.
+    # One path has one spelling, or another spelling could bypass a rule for paths.
     "normalize_path": True,
     "merge_slashes": True,
     "path_with_escaped_slashes_action": "REJECT_REQUEST",
-    # As configs/serve.yaml has them: a slow or large head is no reason to keep a connection.
+    # As in configs/serve.yaml: a slow or large head is no reason to keep a connection.
     "max_request_headers_kb": 16,
     "request_headers_timeout": "5s",
     "request_timeout": "5s",
@@ -104,13 +103,13 @@ _STRICT: dict[str, Any] = {
 
 
 def access_log(path: Path, keys: Keys) -> dict[str, Any]:
-    """One line a request of a known caller: the arm that it was given, and who answered.
+    """The access log: one line per request of a known caller, with its arm and its release.
 
-    What a caller may write freely is cut at the length of what belongs there. Strangers leave no
-    line: they could fill the disk, and would be taken for evidence. A request that Envoy refuses
-    before it has removed the claims, as for its path, has them still, and lacks the edge key.
+    Callers' free texts are cut to the length of valid ones. Strangers leave no line: they could
+    fill the disk, and would count as evidence. A request that Envoy refuses before it removes the
+    claims, as for its path, still has them, but lacks the edge key.
     """
-    told = {
+    line = {
         "request_id": "%REQ(X-REQUEST-ID):64%",
         "flight": "%REQ(X-FLIGHT):22%",
         "arm": "%REQ(X-ARM)%",
@@ -120,7 +119,7 @@ def access_log(path: Path, keys: Keys) -> dict[str, Any]:
         "release": "%RESP(X-RELEASE)%",
         "at": "%START_TIME(%s.%6f)%",
     }
-    wanted = [matches(EDGE_KEY, keys.edge), matches(ARM, "|".join(KNOWN))]
+    wanted = [matches(EDGE_KEY, keys.edge), matches(ARM, "|".join(KNOWN_ARMS))]
     filters = [{"header_filter": {"header": header}} for header in wanted]
     return {
         "name": "file",
@@ -128,6 +127,6 @@ def access_log(path: Path, keys: Keys) -> dict[str, Any]:
         "typed_config": {
             "@type": f"{TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
             "path": str(path),
-            "log_format": {"json_format": told},
+            "log_format": {"json_format": line},
         },
     }

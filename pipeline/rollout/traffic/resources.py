@@ -1,7 +1,7 @@
-"""What each server takes of the machine: read by the keeper, joined to requests, held to limits.
+"""Resource use of each server: read by the supervisor, joined to requests, held to limits.
 
-A leak shows in no answer: the process grows until the machine ends it. The challenger is compared
-with its control, which has as many requests at the same time, so what both need is nobody's fault.
+A leak shows in no response: the process grows until the machine kills it. The challenger is
+compared with the baseline, which has as many requests at the same time, so common needs cancel.
 """
 
 import contextlib
@@ -23,43 +23,43 @@ READINGS = "resources.jsonl"
 SECONDS = 0.25
 """Between two readings of a server: one costs well under a millisecond."""
 LEVELS, PROCESSOR = {"memory", "files", "threads"}, "processor"
-WORDS = {
+LABELS = {
     "memory": "MB of memory",
     "files": "open files",
     "threads": "threads",
     PROCESSOR: "ms of processor a request",
     "log": "kB of log",
 }
-COLUMNS = list(WORDS)
-OLD_SECONDS = 5.0
-"""A reading from longer before a request's end says nothing of it: the keeper has stopped."""
+COLUMNS = list(LABELS)
+MAX_AGE_SECONDS = 5.0
+"""The largest age of a reading at a request's end: beyond it the supervisor has stopped."""
 _FEW = 5
-"""Readings whose median is a level: one that is taken amid an answer is higher."""
+"""Readings whose median is a level: a single one during a request is higher."""
 
 
 @dataclass
 class Readings:
-    """The keeper's side: a line for each server, again and again."""
+    """The supervisor's file of readings, one line per server and time."""
 
     path: Path
     _processes: dict[int, Any] = field(default_factory=dict)
     _pause: Patience = field(default_factory=lambda: Patience(0))
 
     def take(self, servers: dict[str, int]) -> None:
-        """Append a reading of each server that lives, if it is time; `servers` are their pids."""
+        """Append a reading of each live server, if one is due; `servers` are their pids."""
         if not self._pause.over():
             return
         self._pause = Patience(SECONDS)
         lines = [
-            orjson.dumps({"at": time.time(), "arm": arm, **told})
+            orjson.dumps({"at": time.time(), "arm": arm, **usage})
             for arm, pid in servers.items()
-            if pid and (told := self._of(pid, self.path.with_name(f"{arm}.log")))
+            if pid and (usage := self._of(pid, self.path.with_name(f"{arm}.log")))
         ]
         with contextlib.suppress(OSError), self.path.open("ab") as stream:  # a disk that is full
             stream.write(b"".join(line + b"\n" for line in lines))
 
     def _of(self, pid: int, log: Path) -> dict[str, float]:
-        """What a process takes; nothing of one that has just ended."""
+        """The resources of a process; empty for one that has just ended."""
         import psutil
 
         try:
@@ -77,33 +77,33 @@ class Readings:
             return {}
 
 
-def parsed(content: bytes) -> pd.DataFrame:
-    """Readings as a table in the order of their instants; unreadable lines are left out."""
+def parse(content: bytes) -> pd.DataFrame:
+    """Parse readings into a table in time order; unreadable lines are left out."""
     rows = []
     for line in content.splitlines():
         try:
             rows.append(orjson.loads(line))
-        except orjson.JSONDecodeError:  # half a line of a keeper that was killed
+        except orjson.JSONDecodeError:  # half a line of a killed supervisor
             continue
     return pd.DataFrame(rows, columns=["at", "arm", *COLUMNS]).sort_values("at", kind="stable")
 
 
-def joined(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
-    """For each request (arm, at, seconds) its server's last reading by its end; NaN if too old."""
+def join(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Join each request (arm, at, seconds) with its server's last reading; NaN if too old."""
     found = {name: np.full(len(requests), np.nan) for name in COLUMNS}
     ended = (requests["at"] + requests["seconds"].fillna(0)).to_numpy(dtype="float64")
     for arm, of in readings.groupby("arm"):
         mine = np.flatnonzero(requests["arm"] == arm)
         taken = of["at"].to_numpy(dtype="float64")
         place = np.searchsorted(taken, ended[mine], "right") - 1
-        known = (place >= 0) & (ended[mine] - taken[place] <= OLD_SECONDS)
+        known = (place >= 0) & (ended[mine] - taken[place] <= MAX_AGE_SECONDS)
         for name in COLUMNS:
             found[name][mine[known]] = of[name].to_numpy(dtype="float64")[place[known]]
     return found
 
 
-def unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
-    """Whether an arm's last requests have no reading, though readings are taken; `mine` are its."""
+def is_unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
+    """Whether an arm's last requests lack readings though there are any; `mine` selects the arm."""
     read = values.get("memory")
     return read is not None and not np.isfinite(read[mine][-_FEW:]).any()
 
@@ -111,7 +111,7 @@ def unread(values: dict[str, np.ndarray], mine: np.ndarray) -> bool:
 def breakers(
     values: dict[str, np.ndarray], is_challenger: np.ndarray, rule: Resources
 ) -> list[Breaker]:
-    """Each resource of the challenger beyond its control's; `values` are by request, in order."""
+    """A breaker per resource for the challenger's excess; `values` are by request, in order."""
     found = []
     for name, column in values.items():
         sides = [column[which & ~np.isnan(column)] for which in (is_challenger, ~is_challenger)]
@@ -119,15 +119,15 @@ def breakers(
             continue
         excess = max(0, math.ceil(round(_excess(name, *sides), 6)))
         allowed = int(getattr(rule, name))
-        words = f"{WORDS[name]} beyond the control's"
+        words = f"{LABELS[name]} beyond the control's"
         found.append(Breaker(name=words, found=excess, allowed=allowed, tripped=excess > allowed))
     return found
 
 
 def _excess(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The challenger's beyond what its control would take after as many requests.
+    """The challenger's use beyond the baseline's, scaled to as many requests.
 
-    A control that was started again has taken nothing, and not less than that.
+    A baseline that was restarted counts as no growth, never as negative growth.
     """
     (began, stands), (before, beside) = (_ends(name, side) for side in (ours, theirs))
     many, others = (max(1, len(side) - 1) for side in (ours, theirs))
@@ -138,6 +138,6 @@ def _excess(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _ends(name: str, side: np.ndarray) -> tuple[float, float]:
-    """An arm's first and last reading; of a level, which is now and then higher, their medians."""
+    """An arm's first and last reading; of a level, which has peaks, the medians of a few."""
     few = _FEW if name in LEVELS else 1
     return float(np.median(side[:few])), float(np.median(side[-few:]))

@@ -1,8 +1,8 @@
-"""Routes: which arm of a rollout answers a request, as Envoy reads it.
+"""Routes: the arm of a rollout that serves a request, in Envoy's configuration.
 
-A flight's arm follows from a hash of its name and the rollout's salt, within Envoy: the challenger
-takes the hashes from the bottom up, the control as many from the top down, so a share that grows
-only ever moves flights out of the champion's middle, and no flight changes between the two.
+Envoy hashes a flight's name with the rollout's salt: the challenger takes the hashes from the
+bottom up, the baseline ("control") as many from the top down, so a growing share only moves flights
+out of the champion's middle, and no flight changes between the two.
 """
 
 import secrets
@@ -18,34 +18,34 @@ from pipeline.shared.contracts import Record
 ARMS = ("challenger", "champion", "control")
 """In the order in which Envoy lays them over the hashes."""
 TESTER = "tester"
-KNOWN = [*ARMS, TESTER]
+KNOWN_ARMS = [*ARMS, TESTER]
 """Arms of known callers: only these requests are lines of the access log."""
 PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
-"""What the users' port passes on; a server's metrics are shown at the server's own port only."""
+"""The paths that the users' port passes on; a server's metrics stay at its own port."""
 HOST = "flights"
-"""The host that servers read, whatever a caller wrote."""
+"""The host header for servers, in place of the caller's."""
 BUFFER_BYTES = 65_536
-"""What Envoy keeps of a connection at most, at either side: its own limit is sixteen times as much,
-and any number of strangers hold connections. A larger body is passed on as it comes, once."""
+"""Envoy's buffer per connection and side: its default is sixteen times as much, and any number of
+strangers hold connections. A larger body is streamed, once."""
 TYPES = "type.googleapis.com/envoy"
 _PRIORITIES = f"{TYPES}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 
 
 class Keys(Record):
-    """What shows who sent a request: the proxy, to its servers; a known caller, to the proxy."""
+    """Keys that prove a sender: the proxy to its servers, a known caller to the proxy."""
 
     edge: str
     caller: str
 
 
 def new_keys() -> Keys:
-    """Keys that nobody has seen, for one rollout."""
+    """New random keys for one rollout."""
     return Keys(edge=secrets.token_hex(16), caller=secrets.token_hex(16))
 
 
 @dataclass(frozen=True)
 class Route:
-    """Who gets how much of the traffic, in ten-thousandths, and whether it is mirrored."""
+    """The arms' shares of the traffic, in ten-thousandths, and whether it is mirrored."""
 
     shares: dict[str, int]
     salt: str
@@ -53,12 +53,12 @@ class Route:
 
     @property
     def main(self) -> str:
-        """The arm of known callers that name no flight: the champion's, until another has all."""
+        """The arm for known callers without a flight: the champion, until another arm has all."""
         return next((arm for arm in ARMS if self.shares.get(arm, 0) == WHOLE), "champion")
 
 
 def arm_of(flight: str, route: Route) -> str:
-    """The arm that Envoy assigns to a flight: its own hash, computed again."""
+    """The arm that Envoy assigns to a flight, by the same hash."""
     bucket = xxhash.xxh64_intdigest(f"{route.salt}/{flight}".encode()) % WHOLE
     for arm in ARMS:
         if (bucket := bucket - route.shares.get(arm, 0)) < 0:
@@ -67,42 +67,42 @@ def arm_of(flight: str, route: Route) -> str:
 
 
 def header(name: str, value: str) -> dict[str, Any]:
-    """A header in the place of whatever a caller wrote there."""
+    """A header that overwrites the caller's."""
     overwrite = "OVERWRITE_IF_EXISTS_OR_ADD"
     return {"header": {"key": name, "value": value}, "append_action": overwrite}
 
 
 def matches(name: str, pattern: str) -> dict[str, Any]:
-    """Whether a header is there, and is wholly what a pattern says."""
+    """A match of a header's whole value against a pattern."""
     return {"name": name, "string_match": {"safe_regex": {"regex": pattern}}}
 
 
 def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
-    """Known testers by their header, known callers by their flight's hash, strangers elsewhere.
+    """The route table: testers by their header, known callers by their flight's hash, strangers.
 
-    Strangers meet the champion's server and no other, also while a promotion bakes or green serves:
-    what they ask for, and how much of it, is nothing that a challenger is judged by.
-    The version is a name within, too: Envoy takes no notice of a route that is like the last.
+    Strangers only reach the champion's server, also while a promotion bakes or green serves, so
+    that their requests never count for or against a challenger. The version is also a name within:
+    Envoy ignores a route that equals the last.
     """
     known = matches(CALLER_KEY, keys.caller)
     flight = {"name": "x-flight", "present_match": True}
     routes = [
-        _sent([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
-        _sent([known, flight], _weighted(route)),
-        _sent([known], {"cluster": route.main}, route.main),
-        _sent([], {"cluster": STRANGER}, STRANGER),
-        _NOWHERE,
+        _route_to([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
+        _route_to([known, flight], _weighted_clusters(route)),
+        _route_to([known], {"cluster": route.main}, route.main),
+        _route_to([], {"cluster": STRANGER}, STRANGER),
+        _NOT_FOUND,
     ]
     host = {"name": version, "domains": ["*"], "routes": routes}
     return {
         "@type": f"{TYPES}.config.route.v3.RouteConfiguration",
         "name": "rollout",
-        "validate_clusters": True,  # else a route to nowhere is taken, and answers 503
+        "validate_clusters": True,  # else Envoy takes a route to nowhere, and responds 503
         "virtual_hosts": [host],
     }
 
 
-_NOWHERE = {
+_NOT_FOUND = {
     "match": {"prefix": "/"},
     "direct_response": {
         "status": 404,
@@ -112,16 +112,16 @@ _NOWHERE = {
 }
 
 
-def _sent(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
+def _route_to(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
     return {
         "match": {"safe_regex": {"regex": PATHS}, "headers": headers},
-        "route": {**action, **_retried(), "host_rewrite_literal": HOST},
+        "route": {**action, **_retry_policy(), "host_rewrite_literal": HOST},
         "request_headers_to_remove": [CALLER_KEY],
         **({"request_headers_to_add": [header(ARM, arm)]} if arm else {}),
     }
 
 
-def _weighted(route: Route) -> dict[str, Any]:
+def _weighted_clusters(route: Route) -> dict[str, Any]:
     weighted = [
         {
             "name": arm,
@@ -142,8 +142,8 @@ def _weighted(route: Route) -> dict[str, Any]:
     return action
 
 
-def _retried() -> dict[str, Any]:
-    """A server that is gone is passed over; an answer is an answer, a bad one too."""
+def _retry_policy() -> dict[str, Any]:
+    """Retry on the spare if a server is gone; a response, even a bad one, is never retried."""
     return {
         "timeout": "3s",
         "retry_policy": {

@@ -1,4 +1,4 @@
-"""What serves while a rollout goes on: a keeper with servers and Envoy, found again or started."""
+"""The servers of a rollout: a supervisor with servers and Envoy, found again or started."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from pipeline.records.rollout_ledger import Side
 from pipeline.rollout.traffic import envoy, routes, supervisor
 from pipeline.rollout.traffic.routes import Route
-from pipeline.rollout.traffic.supervisor import KEPT, WANTED, Server, Wanted
+from pipeline.rollout.traffic.supervisor import SERVER_STATE, SPEC, Server, ServerSpec
 from pipeline.shared import loopback, watcher
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
@@ -30,143 +30,152 @@ _READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Live:
-    """Servers and Envoy that run."""
+class Servers:
+    """The running servers and Envoy of a rollout."""
 
     folder: Path
-    wanted: Wanted
+    spec: ServerSpec
 
     def route(self, route: Route) -> float:
-        """Change the traffic; the seconds until Envoy routes by it."""
-        version = envoy.set_route(self.folder, route, self.wanted.keys)
-        return envoy.confirm(self.wanted.ports, version)
+        """Change the traffic; returns the seconds until Envoy routes by it."""
+        version = envoy.set_route(self.folder, route, self.spec.keys)
+        return envoy.confirm(self.spec.ports, version)
 
-    def wait(self) -> None:
-        """Until everything answers.
+    def wait_until_ready(self) -> None:
+        """Wait until Envoy takes requests and each arm's own server reports ready.
 
         Raises:
-            ServersFailed: something does not get ready.
+            ServersFailed: one of them does not get ready.
         """
-        _wait(self)
+        patience, missing = Patience(_READY_SECONDS), set(self.spec.servers)
+        while not patience.over():
+            missing = {arm for arm, s in self.spec.servers.items() if not _is_ready(s.port)}
+            healthy = envoy.healthy_servers(self.spec.ports)
+            if not missing and healthy and all(healthy.values()):
+                return
+            if failing := [name for name in (*sorted(missing), "envoy") if self.starts(name) > 3]:
+                raise ServersFailed(_failure(self, failing))
+            time.sleep(0.1)
+        raise ServersFailed(_failure(self, sorted(missing) or ["envoy"]))
 
-    def again(self) -> int:
-        """The proxy's process, once it takes requests, if it ever does again."""
+    def wait_for_proxy(self) -> int:
+        """Wait until the proxy takes requests, if it ever does again; returns its process id."""
         patience = Patience(_READY_SECONDS)
-        while not envoy.is_ready(self.wanted.ports) and not patience.over():
+        while not envoy.is_ready(self.spec.ports) and not patience.over():
             time.sleep(0.05)
         return self.pid("envoy")
 
     def starts(self, name: str) -> int:
-        """How often a server had to be started; a server that never died, once."""
-        kept = supervisor.status(self.folder).get(name, {"pid": 0, "starts": 0})
-        return int(kept["starts"]) + int(kept["pid"] == 0)
+        """The number of starts of a server: 1 unless it has died."""
+        child = supervisor.status(self.folder).get(name, {"pid": 0, "starts": 0})
+        return int(child["starts"]) + int(child["pid"] == 0)
 
     def pid(self, name: str) -> int:
-        """The process that runs under a name; 0 where none does."""
+        """The process id of a child; 0 if it does not run."""
         return int(supervisor.status(self.folder).get(name, {"pid": 0})["pid"])
 
 
-def begin(folder: Path = KEPT) -> None:
-    """Start a keeper that has nothing to keep yet, after ending whatever one was left."""
+def start(folder: Path = SERVER_STATE) -> None:
+    """Start a supervisor without a spec yet, after ending a remaining one."""
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    _start_keeper(folder)
+    _start_supervisor(folder)
 
 
-def _start_keeper(folder: Path) -> None:
+def _start_supervisor(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "lease").touch()
-    with (folder / "keeper.log").open("ab") as log:
+    with (folder / "supervisor.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.rollout.traffic.supervisor", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # what ends the one that decides does not end who serves
+            start_new_session=True,  # a signal to the controller must not end the servers
         )
 
 
-def end(folder: Path = KEPT) -> None:
-    """End the keeper of a folder, if there is one, with all that it keeps.
+def end(folder: Path = SERVER_STATE) -> None:
+    """End a folder's supervisor, if there is one, with its children.
 
-    One that is still being started finds no lease, and keeps nothing.
+    One that is still starting finds no lease, and starts nothing.
     """
     (folder / "lease").unlink(missing_ok=True)
     patience = Patience(20.0)
-    while is_kept(folder) and not patience.over():
+    while is_running(folder) and not patience.over():
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
         time.sleep(0.05)
-    watcher.kill_all(folder / supervisor.CHILDREN)  # left by a keeper that was killed
+    watcher.kill_all(folder / supervisor.CHILDREN)  # left by a killed supervisor
 
 
-def is_kept(folder: Path = KEPT) -> bool:
-    """Whether a keeper lives: it holds the lock for as long as it does."""
+def is_running(folder: Path = SERVER_STATE) -> bool:
+    """Whether a supervisor runs: it holds the lock as long as it lives."""
     return watcher.is_locked(folder / "lock")
 
 
 @contextlib.contextmanager
-def serving(
+def open_servers(
     sides: dict[str, Side],
     route: Route,
-    folder: Path = KEPT,
+    folder: Path = SERVER_STATE,
     project: str = PROJECT,
     log_url: str | None = None,
     wrappers: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[Live]:
-    """Servers for each arm and Envoy before them, all ready; ended with the block.
+) -> Iterator[Servers]:
+    """Open a server for each arm behind Envoy, all ready; the block's end stops them.
 
-    `wrappers` are import paths of what wraps an arm's predictor. A caller that is killed leaves
-    them running for `supervisor.LEASE_SECONDS`, and finds them again.
+    `wrappers` are import paths of wrappers of an arm's predictor. After a killed caller they go on
+    for `supervisor.LEASE_SECONDS`, and the next caller finds them again.
 
     Raises:
         ServersFailed: one of them does not get ready.
     """
-    told = {"project": project, "log_url": log_url}
-    wanted = _wanted(folder, sides, wrappers).model_copy(update=told)
+    updates = {"project": project, "log_url": log_url}
+    spec = _spec(folder, sides, wrappers).model_copy(update=updates)
     (folder / "lease").touch()
-    if not is_kept(folder):
-        _start_keeper(folder)
-    envoy.write(folder, wanted.ports, route, wanted.keys)
-    write_json(folder / WANTED, wanted.model_dump())
-    live, over = Live(folder, wanted), threading.Event()
-    beating = threading.Thread(target=_beat, args=(folder, over), daemon=True)
+    if not is_running(folder):
+        _start_supervisor(folder)
+    envoy.write(folder, spec.ports, route, spec.keys)
+    write_json(folder / SPEC, spec.model_dump())
+    servers, over = Servers(folder, spec), threading.Event()
+    beating = threading.Thread(target=_renew_lease, args=(folder, over), daemon=True)
     beating.start()
     try:
-        _wait(live)
-        yield live
+        servers.wait_until_ready()
+        yield servers
     finally:
         over.set()
         beating.join()
         end(folder)
 
 
-def _beat(folder: Path, over: threading.Event) -> None:
-    """Show that somebody decides; and where the keeper itself was killed, start another."""
+def _renew_lease(folder: Path, over: threading.Event) -> None:
+    """Renew the lease every second, and start another supervisor if it was killed."""
     while not over.wait(1.0):
         with contextlib.suppress(OSError):
             (folder / "lease").touch()
-            if not is_kept(folder):
-                _start_keeper(folder)
+            if not is_running(folder):
+                _start_supervisor(folder)
 
 
-def _wanted(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> Wanted:
-    """What is to run; on the ports of before, if somebody runs it already."""
-    known: Wanted | None = None
+def _spec(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> ServerSpec:
+    """The spec of these sides, on the ports of the servers that run already."""
+    running: ServerSpec | None = None
     with contextlib.suppress(FileNotFoundError, ValueError):
-        known = supervisor.read_wanted(folder)
+        running = supervisor.read_spec(folder)
     free = free_ports(len(sides) + 3)
     ports = dict(zip(sides, free, strict=False))
-    if known is not None:
-        ports |= {arm: server.port for arm, server in known.servers.items() if arm in sides}
+    if running is not None:
+        ports |= {arm: server.port for arm, server in running.servers.items() if arm in sides}
     servers = {
         arm: Server(release=side.release, port=ports[arm], arm=arm, wrapper=wrappers.get(arm, ""))
         for arm, side in sides.items()
     }
-    if known is not None:
-        return known.model_copy(update={"servers": servers, "project": PROJECT, "log_url": None})
+    if running is not None:
+        return running.model_copy(update={"servers": servers, "project": PROJECT, "log_url": None})
     users, callers, admin = free[-3:]
-    return Wanted(
+    return ServerSpec(
         servers=servers,
         users=users,
         callers=callers,
@@ -177,7 +186,7 @@ def _wanted(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
+    """Find free ports of this machine."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -185,36 +194,22 @@ def free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-def _wait(live: Live) -> None:
-    """Until Envoy takes requests and each arm's own server answers, by its own word."""
-    patience, missing = Patience(_READY_SECONDS), set(live.wanted.servers)
-    while not patience.over():
-        missing = {arm for arm, s in live.wanted.servers.items() if not _answers(s.port)}
-        counted = envoy.healthy(live.wanted.ports)
-        if not missing and counted and all(counted.values()):
-            return
-        if worst := [name for name in (*sorted(missing), "envoy") if live.starts(name) > 3]:
-            raise ServersFailed(_failed(live, worst))
-        time.sleep(0.1)
-    raise ServersFailed(_failed(live, sorted(missing) or ["envoy"]))
-
-
-def _failed(live: Live, arms: list[str]) -> str:
-    log = live.folder / f"{arms[0]}.log"
+def _failure(servers: Servers, arms: list[str]) -> str:
+    log = servers.folder / f"{arms[0]}.log"
     words = log.read_text(errors="replace").strip() if log.is_file() else ""
     return (
-        f"{', '.join(arms)} of {len(live.wanted.servers)} servers did not get ready within "
-        f"{_READY_SECONDS:g} s or {live.starts(arms[0])} starts; the champion stays: "
+        f"{', '.join(arms)} of {len(servers.spec.servers)} servers did not get ready within "
+        f"{_READY_SECONDS:g} s or {servers.starts(arms[0])} starts; the champion stays: "
         f"{_reason(words)} ({log}); correct that, then run the same again"
     )
 
 
 def _reason(words: str) -> str:
-    """The line of a log that says why: Python tells it last; Envoy first, and then what follows."""
+    """The line of a log with the cause: Python writes it last, Envoy first."""
     lines = words.splitlines() or ["it said nothing"]
-    told = [line for line in lines if re.search(r"\[(critical|error)\]|assert failure", line)]
-    return told[0] if told else lines[-1]
+    errors = [line for line in lines if re.search(r"\[(critical|error)\]|assert failure", line)]
+    return errors[0] if errors else lines[-1]
 
 
-def _answers(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     return loopback.get(port, "/v2/health/ready") is not None

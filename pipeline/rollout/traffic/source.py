@@ -1,7 +1,7 @@
-"""Live traffic as a rollout sees it: the flights that are asked for, and who sends the requests.
+"""The interface of live traffic: flights in request order, and a source that sends the requests.
 
-A rollout sends nothing itself. Here the users of the simulated year ask; in production a source
-would follow the proxy's own users.
+A rollout sends nothing itself. Here users of the simulated year send requests; in production a
+source would follow the proxy's own users.
 """
 
 from collections.abc import Generator
@@ -19,7 +19,7 @@ CLIENTS = 6
 
 @dataclass(frozen=True)
 class Reply:
-    """What a user got: code 0 is no answer at all."""
+    """A user's response: code 0 is no response at all."""
 
     code: int
     seconds: float
@@ -28,34 +28,34 @@ class Reply:
 
     @property
     def failed(self) -> bool:
-        """Whether it holds no prediction."""
+        """Whether it has no prediction."""
         return self.code != 200
 
 
 class Traffic(Protocol):
-    """Some days of flights, in the order in which they are asked for.
+    """Some days of flights, in request order.
 
-    `asked` has a row per flight: its features as the offline join gives them, its label and its
+    `flights` has a row per flight: its features as the offline join gives them, its label and its
     `name`; `at` is each flight's T in minutes since EPOCH.
     """
 
     @property
-    def asked(self) -> pd.DataFrame:
-        """The flights."""
+    def flights(self) -> pd.DataFrame:
+        """The flights, one a row."""
 
     @property
     def at(self) -> np.ndarray:
-        """Their minutes."""
+        """The minute of each flight's T."""
 
     def since(self, place: int) -> Self:
-        """What is left after so many flights."""
+        """The traffic after so many flights."""
 
     def send(
         self, port: int, key: str, store: Store, grid: int
     ) -> Generator[tuple[int, list[Reply], int], None, None]:
-        """Let users ask for it at the proxy's port for known callers, as time passes.
+        """Send users' requests to the proxy's port for known callers, as simulated time passes.
 
-        Yields after each few requests the minute, the replies and how many flights they were for.
+        Yields after each batch its minute, its replies and its number of flights.
         """
 
 
@@ -63,8 +63,8 @@ class Source(Protocol):
     """A source of live traffic."""
 
     def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
-        """The flights of so many days from an instant on, a midnight in New York.
+        """The flights of so many days from an instant, a midnight in New York.
 
         Raises:
-            DayUnknown: the source ends before.
+            DayUnknown: the source ends earlier.
         """

@@ -1,8 +1,8 @@
-"""The keeper: starts servers and Envoy as a file asks for them, and starts again what has died.
+"""The supervisor: starts servers and Envoy by a spec in a file, and restarts those that die.
 
-Who decides and who serves are two processes, so that the one can be killed without the other. Its
-children die with the keeper. Without a sign of life from whoever decides it goes on for a while, to
-be found again; then it ends with all it keeps.
+Controller and servers are separate processes, so that the controller can be killed while serving
+goes on. The children die with the supervisor. Without a renewed lease it goes on for a while, so
+that a restarted controller finds it; then it ends with its children.
 """
 
 import contextlib
@@ -24,20 +24,20 @@ from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience, Process, Supervisor
 from pipeline.shared.watcher import hold
 
-KEPT = Path("state/rollout/kept")
-"""What the keeper and Envoy read and write while they live."""
+SERVER_STATE = Path("state/rollout/kept")
+"""The folder that supervisor and Envoy use while they run."""
 LEASE_SECONDS = 30.0
-"""How long the keeper goes on without a sign of life: a controller is back within ten."""
+"""The lease: how long the supervisor outlives a controller, which is back within ten."""
 APP, SERVER = "pipeline.serve.app", "pipeline.serve.server:serve"
-"""Another stage, so it is named and not imported; started as a program of its own."""
-CHILDREN, WANTED = "children", "wanted.json"
+"""Named, not imported, since it is another stage; it runs as a program of its own."""
+CHILDREN, SPEC = "children", "wanted.json"
 FORKS = sys.platform == "linux"
-"""Whether servers are copies of the keeper, which share what it has loaded, or new processes."""
+"""Whether servers are forks of the supervisor, which share its loaded modules, or new processes."""
 _PAUSE_SECONDS = 0.05
 
 
 class Server(Record):
-    """A server to keep: which release, on which port, and what wraps its predictor, if anything."""
+    """One server of the spec: its release, port and arm, and a wrapper of its predictor, if any."""
 
     release: str
     port: int
@@ -45,11 +45,11 @@ class Server(Record):
     wrapper: str = ""
 
 
-class Wanted(Record):
-    """Everything that is to run; `project` is the online store's that the servers read.
+class ServerSpec(Record):
+    """The desired state: servers, ports, keys; `project` is the servers' online store project.
 
-    `log_url` is where they log, if not where the config says. The keys are this rollout's alone,
-    and the file that holds them is its owner's.
+    `log_url` overrides the config's request log. The keys belong to this rollout alone, and only
+    the owner can read their file.
     """
 
     servers: dict[str, Server]
@@ -62,82 +62,82 @@ class Wanted(Record):
 
     @property
     def ports(self) -> envoy.Ports:
-        """Where who listens."""
+        """The ports of Envoy and of each arm's server."""
         servers = {arm: server.port for arm, server in self.servers.items()}
         return envoy.Ports(self.users, self.callers, self.admin, servers)
 
 
-def read_wanted(folder: Path) -> Wanted:
-    """What a folder asks for: a file, since others on this machine can read a command's words."""
-    return Wanted.model_validate_json((folder / WANTED).read_bytes())
+def read_spec(folder: Path) -> ServerSpec:
+    """Read a folder's spec: a file, since other users of this machine see a command's arguments."""
+    return ServerSpec.model_validate_json((folder / SPEC).read_bytes())
 
 
 @dataclass
-class Kept:
-    """A child: its process, what it was started for, and how often it had to be."""
+class Child:
+    """A child process, the spec it was started with, and the number of starts."""
 
     process: Process
-    told: str
+    spec: str
     starts: int = 1
 
     @property
     def pid(self) -> int:
-        """Its number; 0 once it has died."""
+        """The process id; 0 if it has died."""
         return self.process.pid if self.process.poll() is None else 0
 
 
 @dataclass
-class Keeper:
-    """What runs, by name: an arm or "envoy"."""
+class ServerSupervisor:
+    """The running children, by name: an arm or "envoy"."""
 
     folder: Path
     children: Supervisor
     lock: int
-    """A descriptor that a copy of the keeper may not hold on to."""
-    running: dict[str, Kept] = field(default_factory=dict)
+    """The lock's descriptor, which a forked server must close."""
+    running: dict[str, Child] = field(default_factory=dict)
 
-    def reconcile(self, wanted: Wanted) -> None:
-        """Stop what is not wanted as it is, start what is missing or has died, and say so."""
-        edge = wanted.keys.edge
-        asked = {name: edge + server.model_dump_json() for name, server in wanted.servers.items()}
-        asked["envoy"] = f"{wanted.users} {wanted.callers} {wanted.admin}"
+    def reconcile(self, spec: ServerSpec) -> None:
+        """Stop children with another spec, start missing or dead ones, and write the status."""
+        edge = spec.keys.edge
+        specs = {name: edge + server.model_dump_json() for name, server in spec.servers.items()}
+        specs["envoy"] = f"{spec.users} {spec.callers} {spec.admin}"
         before = self._status()
-        for name in [name for name, kept in self.running.items() if asked.get(name) != kept.told]:
+        for name in [name for name, child in self.running.items() if specs.get(name) != child.spec]:
             self._stop([name])
-        for name, told in asked.items():
+        for name, text in specs.items():
             if name not in self.running:
-                self.running[name] = Kept(self._start(name, wanted), told)
-            elif not (kept := self.running[name]).pid:
-                kept.process, kept.starts = self._start(name, wanted), kept.starts + 1
+                self.running[name] = Child(self._start(name, spec), text)
+            elif not (child := self.running[name]).pid:
+                child.process, child.starts = self._start(name, spec), child.starts + 1
         if self._status() != before or not (self.folder / "status.json").is_file():
             write_json(self.folder / "status.json", self._status())
 
     def end(self) -> None:
-        """Stop everything: who takes requests first."""
+        """Stop all children, Envoy first, since it takes the requests."""
         for names in (["envoy"], sorted(self.running.keys() - {"envoy"})):
             self._stop([name for name in names if name in self.running])
         (self.folder / "status.json").unlink(missing_ok=True)
 
     @property
     def servers(self) -> dict[str, int]:
-        """The process of each arm; 0 where it has died."""
-        return {name: kept.pid for name, kept in self.running.items() if name != "envoy"}
+        """The process id of each arm's server; 0 if it has died."""
+        return {name: child.pid for name, child in self.running.items() if name != "envoy"}
 
     def _status(self) -> dict[str, dict[str, int]]:
         return {name: {"pid": k.pid, "starts": k.starts} for name, k in self.running.items()}
 
-    def _start(self, name: str, wanted: Wanted) -> Process:
+    def _start(self, name: str, spec: ServerSpec) -> Process:
         log = self.folder / f"{name}.log"
         if name == "envoy":
             return self.children.start(name, envoy.command(self.folder), log)
         if FORKS:
-            return self.children.fork(name, lambda: self._serve(name, wanted), log)
+            return self.children.fork(name, lambda: self._serve(name, spec), log)
         command = [sys.executable, "-m", "pipeline.rollout.traffic.supervisor", "--serve", name]
         return self.children.start(name, [*command, str(self.folder)], log)
 
-    def _serve(self, name: str, wanted: Wanted) -> None:
+    def _serve(self, name: str, spec: ServerSpec) -> None:
         os.close(self.lock)
-        _serve(name, wanted)
+        _serve(name, spec)
 
     def _stop(self, names: list[str]) -> None:
         self.children.stop(names)
@@ -146,7 +146,7 @@ class Keeper:
 
 
 def load() -> None:
-    """What every server imports, once: a copy shares it. Nothing of it may have started yet."""
+    """Import the servers' modules once, for all forks; none of them may start a thread."""
     if not FORKS:
         return
     pkgutil.resolve_name(APP), pkgutil.resolve_name(SERVER)
@@ -155,9 +155,9 @@ def load() -> None:
     online_store.preload()
 
 
-def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
-    """Be the keeper of a folder until told to end or left alone; 3 if there is one already."""
-    with _only_one(folder) as lock:
+def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = load) -> int:
+    """Supervise a folder until a signal or the end of its lease; 3 if another supervisor does."""
+    with _single_instance(folder) as lock:
         if lock is None:
             return 3
         prepared()
@@ -165,23 +165,23 @@ def keep(folder: Path = KEPT, prepared: Callable[[], None] = load) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda number, _: ended.append(number))
         with Supervisor(folder / CHILDREN) as children:
-            keeper, wanted = Keeper(folder, children, lock), folder / WANTED
+            supervisor, file = ServerSupervisor(folder, children, lock), folder / SPEC
             readings = Readings(folder / READINGS)
             try:
-                for _ in _signs_of_life(folder):
+                for _ in _lease_renewals(folder):
                     if ended:
                         break
-                    if wanted.is_file():
-                        keeper.reconcile(read_wanted(folder))
-                    readings.take(keeper.servers)
+                    if file.is_file():
+                        supervisor.reconcile(read_spec(folder))
+                    readings.take(supervisor.servers)
                     time.sleep(_PAUSE_SECONDS)
             finally:
-                keeper.end()
+                supervisor.end()
     return 0
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[int | None]:
+def _single_instance(folder: Path) -> Iterator[int | None]:
     with hold(folder / "lock") as lock:
         if lock is not None:
             (folder / "pid").write_text(str(os.getpid()))
@@ -190,34 +190,34 @@ def _only_one(folder: Path) -> Iterator[int | None]:
             (folder / "pid").unlink(missing_ok=True)
 
 
-def _signs_of_life(folder: Path) -> Iterator[float]:
-    """One after the other, until none has been new for LEASE_SECONDS.
+def _lease_renewals(folder: Path) -> Iterator[float]:
+    """Yield the lease's times until it has not changed for LEASE_SECONDS.
 
-    What counts is that a sign is another than before, not what the clock says of either: a laptop
-    whose lid was closed wakes up with all of them old.
+    Only a change counts, not its age by the clock: a laptop that wakes from sleep finds every lease
+    old.
     """
     seen, patience = 0.0, Patience(LEASE_SECONDS)
     while True:
         try:
-            told = (folder / "lease").stat().st_mtime
+            spec = (folder / "lease").stat().st_mtime
         except FileNotFoundError:
             return
-        if told != seen:
+        if spec != seen:
             patience.renew()
         elif patience.over():
             return
-        yield (seen := told)
+        yield (seen := spec)
 
 
-def _serve(arm: str, wanted: Wanted) -> None:
-    server = wanted.servers[arm]
+def _serve(arm: str, spec: ServerSpec) -> None:
+    server = spec.servers[arm]
     wrap = pkgutil.resolve_name(server.wrapper) if server.wrapper else lambda predictor: predictor
     serve = pkgutil.resolve_name(SERVER)
-    serve(server.release, server.port, wanted.project, wanted.log_url, wrap, wanted.keys.edge)
+    serve(server.release, server.port, spec.project, spec.log_url, wrap, spec.keys.edge)
 
 
-def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
-    """What the keeper keeps, by name: the process and how often it was started."""
+def status(folder: Path = SERVER_STATE) -> dict[str, dict[str, Any]]:
+    """The supervisor's children, by name: process id and number of starts."""
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
         return dict(json.loads((folder / "status.json").read_bytes()))
     return {}
@@ -225,6 +225,6 @@ def status(folder: Path = KEPT) -> dict[str, dict[str, Any]]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        _serve(sys.argv[2], read_wanted(Path(sys.argv[3])))
+        _serve(sys.argv[2], read_spec(Path(sys.argv[3])))
         sys.exit(0)
-    sys.exit(keep(Path(sys.argv[1]) if sys.argv[1:] else KEPT))
+    sys.exit(supervise(Path(sys.argv[1]) if sys.argv[1:] else SERVER_STATE))

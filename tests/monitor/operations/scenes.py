@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulation.alert_demo.programs import located
+from simulation.alert_demo.programs import locate
 from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'
@@ -277,7 +277,7 @@ ALONE = Scene(
 
 def needs(program: str) -> str:
     """Where a program is; the test is skipped where it is not."""
-    if (path := located(program)) is None:
+    if (path := locate(program)) is None:
         skip(program)
     return path
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.operations import signals
 from pipeline.monitor.operations.alerts import RULES, alerts
-from pipeline.records.request_log import opened
+from pipeline.records.request_log import open_log
 from pipeline.rollout.traffic import envoy
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
@@ -121,7 +121,7 @@ def served(tmp_path_factory) -> list[Sample]:
     metrics = Metrics()
     views = sorted(ALWAYS_THERE)
     store = Store(**dict.fromkeys(views[:-1], "missing"), **{views[-1]: "stale"})
-    with opened(url, 1_000) as log:
+    with open_log(url, 1_000) as log:
         app = create_app(Predictor(loaded(), store), log, load(ServeConfig), metrics, lambda: "")
         with TestClient(app) as client:
             assert client.post("/predict", json={"flights": [FLIGHT]}).status_code == 200

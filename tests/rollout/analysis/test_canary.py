@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.analysis.decision import At, Decision, plan_hash
+from pipeline.rollout.analysis.decision import Decision, Position, plan_hash
 from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import LAST, NOW, PLAN, SAME, START, STEPS, bad, requests, whole
 
@@ -48,7 +48,7 @@ def changed(**canary):
 def test_a_clean_canary_goes_on_at_every_step_and_is_promoted_at_the_last(start):
     seen = whole()
     for number, expected in enumerate(["advance", "advance", "promote"]):
-        at = At(step=number, days=3 * number, days_at_step=3)
+        at = Position(step=number, days=3 * number, days_at_step=3)
         decision = judge(seen[seen["step"] <= number], at, start)
         assert (decision.outcome, alarms(decision), trips(decision)) == (expected, [], [])
 
@@ -62,13 +62,13 @@ def test_no_request_at_all_is_no_reason_to_go_on():
 
 @pytest.mark.answer("safe-rollout")
 def test_a_step_needs_its_days_however_many_requests_came():
-    decision = judge(CLEAN, At(step=0, days=0.9, days_at_step=0.9))
+    decision = judge(CLEAN, Position(step=0, days=0.9, days_at_step=0.9))
     assert (decision.outcome, decision.reasons) == ("hold", ["0.9 days in step 0, needed 1"])
 
 
 def test_a_step_needs_requests_of_its_own_in_both_arms():
     few = pd.concat([requests(step=0), requests(700, step=1)])
-    at = At(step=1, days=4, days_at_step=3)
+    at = Position(step=1, days=4, days_at_step=3)
     lacking = judge(few, at)
     smaller = few[few["step"] == 1]["arm"].value_counts().min()
     assert lacking.outcome == "hold"
@@ -357,9 +357,9 @@ def test_a_redeploy_whose_risks_nobody_sees_never_passes():
 @pytest.mark.answer("safe-rollout")
 def test_the_last_day_ends_a_canary_that_is_not_done():
     few = requests(100)
-    assert judge(few, At(step=1, days=13.9, days_at_step=9)).outcome == "hold"
-    assert judge(few, At(step=1, days=14, days_at_step=9)).outcome == "inconclusive"
-    assert judge(CLEAN, At(step=0, days=14, days_at_step=14)).outcome == "inconclusive"
+    assert judge(few, Position(step=1, days=13.9, days_at_step=9)).outcome == "hold"
+    assert judge(few, Position(step=1, days=14, days_at_step=9)).outcome == "inconclusive"
+    assert judge(CLEAN, Position(step=0, days=14, days_at_step=14)).outcome == "inconclusive"
     assert judge(whole(), LAST.model_copy(update={"days": 14})).outcome == "promote"
 
 
@@ -376,7 +376,7 @@ def test_an_alarm_of_an_earlier_step_is_not_forgotten():
 
 def test_bad_requests_of_two_steps_add_up():
     parts = [bad(requests(step=step), "challenger", 5, code=500) for step in (0, 1)]
-    assert judge(pd.concat(parts), At(step=1, days=3, days_at_step=2)).outcome == "rollback"
+    assert judge(pd.concat(parts), Position(step=1, days=3, days_at_step=2)).outcome == "rollback"
 
 
 def test_the_answer_does_not_depend_on_how_often_one_looks():

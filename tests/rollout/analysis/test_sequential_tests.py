@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from benchmarks.shadows import log_e_days
-from pipeline.rollout.analysis.group_sequential import end, limits, p_above
+from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_mean,
@@ -251,14 +251,14 @@ def test_days_that_are_all_alike_leave_no_doubt():
     assert p_above(-same, -0.010) == 0
     assert p_above(np.full(7, 0.1 + 0.2), 0.1) == 0
     assert p_above(np.full(7, 0.1), 0.1) == 1
-    assert end(same, 0.05) == 0
+    assert interval_end(same, 0.05) == 0
 
 
 @pytest.mark.parametrize("p", [0.0001, 0.0219, 0.05])
 def test_the_end_of_the_interval_is_the_margin_that_is_just_not_excluded(p):
     days = np.random.default_rng(4).normal(0.01, 0.02, 14)
-    assert p_above(days, end(days, p)) == pytest.approx(p, rel=1e-6)
-    assert p_above(-days, end(-days, p)) == pytest.approx(p, rel=1e-6)
+    assert p_above(days, interval_end(days, p)) == pytest.approx(p, rel=1e-6)
+    assert p_above(-days, interval_end(-days, p)) == pytest.approx(p, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

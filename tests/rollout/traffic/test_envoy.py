@@ -235,14 +235,14 @@ def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(
         proxy.stop("challenger")
     proxy.route(CHAMPION, mirrored=True)
     found, copies_waiting = [], 0
-    failed_before = envoy.failed(proxy.ports, "challenger")
+    failed_before = envoy.failed_requests(proxy.ports, "challenger")
     for flight in FLIGHTS[:50]:
         found += proxy.ask([flight])
         copies_waiting = max(copies_waiting, envoy.in_flight(proxy.ports, "challenger"))
     assert set(found) == {(200, "champion")}
     assert copies_waiting > 0 or broken != "hangs"  # the users were answered before their copies
     if broken == "fails":
-        until(lambda: envoy.failed(proxy.ports, "challenger") - failed_before == 50)
+        until(lambda: envoy.failed_requests(proxy.ports, "challenger") - failed_before == 50)
     failed = sum(code != 200 for code, _ in found)
     record_property(f"of 50 users failed, while the mirrored challenger {broken}", failed)
 

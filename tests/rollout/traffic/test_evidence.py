@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.windows import DAY
-from pipeline.records.request_log import Answer, opened
+from pipeline.records.request_log import Prediction, open_log
 from pipeline.rollout.traffic import evidence as module
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.shared import processes
@@ -25,10 +25,10 @@ def at_work(tmp_path):
         {"name": FLIGHTS, "origin": ["EWR", "JFK", "LGA"], "sched_hour": [8, 9, 22]}
     )
     traffic = Traffic(asked, np.array([100, 200, 100 + DAY]), {})
-    recomputed = {OURS: np.array([0.1, 0.2, 0.3]), THEIRS: np.array([0.5, 0.6, 0.7])}
+    expected_risks = {OURS: np.array([0.1, 0.2, 0.3]), THEIRS: np.array([0.5, 0.6, 0.7])}
     access = tmp_path / "access.jsonl"
     access.touch()
-    return Evidence(traffic, recomputed, access, f"sqlite:///{tmp_path}/log.db", 0)
+    return Evidence(traffic, expected_risks, access, f"sqlite:///{tmp_path}/log.db", 0)
 
 
 def edge(evidence, flight, arm="control", code=200, release=OURS, request_id=None, **changes):
@@ -51,7 +51,7 @@ def answer(
     evidence, flight, risk=0.1, arm="control", release=OURS, flags=None, request_id=None, row=0
 ):
     """An answer as a server logs it."""
-    one = Answer(
+    one = Prediction(
         request_id=request_id or f"of {flight}",
         row=row,
         arm=arm,
@@ -66,13 +66,13 @@ def answer(
         answered_at=0.0,
         seconds=0.001,
     )
-    with opened(evidence.log_url, 10) as log:
+    with open_log(evidence.log_url, 10) as log:
         log.add([one])
 
 
 def seen(evidence, *flights):
     evidence.wait_for({f"of {flight}" for flight in flights})
-    return evidence.observed().set_index("flight")
+    return evidence.observations().set_index("flight")
 
 
 def test_a_request_is_joined_with_its_answer_and_its_flight(at_work):
@@ -94,8 +94,8 @@ def test_readings_are_parsed_once_and_half_a_line_is_read_when_it_is_whole(
     at_work, tmp_path, monkeypatch
 ):
     at_work.readings = tmp_path / "resources.jsonl"
-    parsed, read = module.parsed, []
-    monkeypatch.setattr(module, "parsed", lambda part: (read.append(part), parsed(part))[1])
+    parse, read = module.parse, []
+    monkeypatch.setattr(module, "parse", lambda part: (read.append(part), parse(part))[1])
     lines = [
         json.dumps({"at": at, "arm": "control", "memory": memory}) + "\n"
         for at, memory in ((0.5, 100), (2.5, 200))
@@ -117,7 +117,7 @@ def seen_memory(evidence, flight):
 
 
 def test_before_the_first_request_there_is_nothing(at_work):
-    assert at_work.observed().empty
+    assert at_work.observations().empty
 
 
 def test_an_answer_is_held_against_the_release_that_gave_it_not_the_arm(at_work):
@@ -187,7 +187,7 @@ def test_a_shadows_answer_is_not_taken_for_the_users(at_work):
     answer(at_work, "one", 0.5, "shadow", THEIRS)
     answer(at_work, "one", 0.1)
     assert seen(at_work, "one").loc["one", "risk"] == 0.1
-    assert sorted(at_work.answers()["arm"]) == ["control", "shadow"]
+    assert sorted(at_work.predictions()["arm"]) == ["control", "shadow"]
 
 
 def test_of_two_answers_to_one_request_the_first_counts(at_work):
@@ -293,11 +293,11 @@ def test_in_a_shadow_both_answers_are_waited_for(at_work, monkeypatch):
     monkeypatch.setattr(processes, "time", clock)
     edge(at_work, "one")
     answer(at_work, "one")
-    at_work.wait_for({"of one"}, shadowed=True)
+    at_work.wait_for({"of one"}, mirrored=True)
     waited = clock.now
     assert waited == pytest.approx(module._PATIENCE_SECONDS, abs=0.05)
     answer(at_work, "one", 0.5, "shadow", THEIRS)
-    at_work.wait_for({"of one"}, shadowed=True)
+    at_work.wait_for({"of one"}, mirrored=True)
     assert clock.now == waited
 
 
@@ -326,7 +326,7 @@ def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(at_work):
     answer(at_work, "one")
     whole = at_work.access_log.read_bytes()
     at_work.access_log.write_bytes(whole[:40])
-    assert at_work.observed().empty
+    assert at_work.observations().empty
     at_work.wait_for(set())
     at_work.access_log.write_bytes(whole)
     assert seen(at_work, "one").index.tolist() == ["one"]
@@ -351,8 +351,8 @@ def test_what_was_left_unwritten_is_told_and_can_be_left_out(at_work, monkeypatc
     at_work.wait_for({"of one", "of two", "of three"})
     asked = {"of one", "of two", "of three", "of four"}
     assert at_work.incomplete(asked) == {"of two", "of four"}
-    at_work.forgive({"of two"})
-    assert at_work.observed()["flight"].tolist() == ["one", "three"]
+    at_work.exclude({"of two"})
+    assert at_work.observations()["flight"].tolist() == ["one", "three"]
 
 
 def test_who_hung_up_when_the_controller_was_killed_is_nobodys_failure(at_work):

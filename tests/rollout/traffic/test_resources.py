@@ -10,9 +10,9 @@ import orjson
 import psutil
 import pytest
 
-from pipeline.rollout.analysis.canary import baking, decide
+from pipeline.rollout.analysis.canary import decide, decide_bake
 from pipeline.rollout.traffic import resources
-from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, joined, parsed
+from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, join, parse
 from pipeline.serve.predictor import Predictor
 from simulation.faults import FAULTS
 from tests.patience import PATIENCE
@@ -45,7 +45,7 @@ def test_equal_servers_are_promoted_with_a_breaker_for_each_resource():
     decision = decide(PLAN, START, read(whole()), LAST)
     assert decision.outcome == "promote"
     names = [b.name for b in decision.breakers if b.name.endswith("beyond the control's")]
-    assert names == [f"{words} beyond the control's" for words in resources.WORDS.values()]
+    assert names == [f"{words} beyond the control's" for words in resources.LABELS.values()]
     assert [b.found for b in decision.breakers if b.name in names] == [0] * len(COLUMNS)
 
 
@@ -65,13 +65,13 @@ def test_what_grows_with_each_request_is_taken_out_and_named(
     frame = read(requests(), **{name: each})
     outcome, words = reasons(frame)
     assert outcome == "rollback"
-    assert f"{resources.WORDS[name]} beyond the control's: " in words
+    assert f"{resources.LABELS[name]} beyond the control's: " in words
     assert f"allowed {limit}" in words
     mine = np.flatnonzero(frame["arm"] == "challenger")
     first = next(n for n in range(1, len(mine)) if reasons(frame[: mine[n] + 1])[0] == "rollback")
     assert first <= max(limit / each * 1.1 + 5, RULE.min_requests + 2)
     record_property(
-        f"requests until a leak of {each:g} {resources.WORDS[name]} each is seen", first
+        f"requests until a leak of {each:g} {resources.LABELS[name]} each is seen", first
     )
 
 
@@ -122,7 +122,7 @@ def test_processor_time_counts_while_the_promotion_bakes_too():
     """No stranger is answered by a new champion, so all that its process takes is the model's."""
     frame = read(requests(), **{PROCESSOR: 0.1})
     assert len(tripped(frame)) == 1
-    assert "ms of processor" in baking(PLAN, START, frame, LAST).reasons[0]
+    assert "ms of processor" in decide_bake(PLAN, START, frame, LAST).reasons[0]
 
 
 def test_processor_time_of_a_few_requests_says_nothing():
@@ -137,8 +137,8 @@ def test_a_leak_that_shows_only_while_the_promotion_bakes_takes_it_back():
     )
     after["memory"] += np.arange(400)
     both = frame._append(after, ignore_index=True)
-    assert "MB of memory beyond" in baking(PLAN, START, both, LAST).reasons[0]
-    assert baking(PLAN, START, frame, LAST).outcome == "hold"
+    assert "MB of memory beyond" in decide_bake(PLAN, START, both, LAST).reasons[0]
+    assert decide_bake(PLAN, START, frame, LAST).outcome == "hold"
 
 
 @pytest.mark.parametrize("arm", ["challenger", "control"])
@@ -166,7 +166,7 @@ def test_a_living_process_is_read_and_one_that_has_died_is_left_out(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     readings.take({"control": os.getpid(), "challenger": dead.pid, "champion": 0})
-    (row,) = parsed((tmp_path / "resources.jsonl").read_bytes()).to_dict("records")
+    (row,) = parse((tmp_path / "resources.jsonl").read_bytes()).to_dict("records")
     assert row["arm"] == "control"
     assert 10 < row["memory"] < 100_000
     assert row["threads"] >= 1
@@ -182,8 +182,8 @@ def test_readings_are_taken_some_time_apart_and_half_a_line_is_left_out(tmp_path
         readings.take({"control": os.getpid()})
     assert len(path.read_bytes().splitlines()) == 1
     path.write_bytes(path.read_bytes() + b'{"at": 1, "ar')
-    assert len(parsed(path.read_bytes())) == 1
-    assert list(parsed(b"").columns) == ["at", "arm", *COLUMNS]
+    assert len(parse(path.read_bytes())) == 1
+    assert list(parse(b"").columns) == ["at", "arm", *COLUMNS]
 
 
 def test_a_request_gets_its_own_servers_last_reading_by_its_end():
@@ -194,7 +194,7 @@ def test_a_request_gets_its_own_servers_last_reading_by_its_end():
         at=[10.5, 10.0, 12.0, 20.0],
         seconds=[0.1, 0.5, 1.5, np.nan],
     )
-    found = joined(frame, parsed(b"\n".join(lines)))
+    found = join(frame, parse(b"\n".join(lines)))
     assert found["memory"] == pytest.approx([1, np.nan, 3, np.nan], nan_ok=True)
     assert np.isnan(found["files"]).all()
 
@@ -202,7 +202,7 @@ def test_a_request_gets_its_own_servers_last_reading_by_its_end():
 def test_a_reading_from_before_the_keeper_stopped_says_nothing_of_a_request_after():
     line = orjson.dumps({"at": 10, "arm": "control", "memory": 1})
     frame = requests(2).assign(arm="control", at=[14.0, 16.0], seconds=0.5)
-    found = joined(frame, parsed(line))
+    found = join(frame, parse(line))
     assert found["memory"] == pytest.approx([1, np.nan], nan_ok=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.rollout.traffic import envoy, routes, servers, supervisor
 from pipeline.rollout.traffic.routes import Route
-from pipeline.rollout.traffic.supervisor import KEPT, Wanted
+from pipeline.rollout.traffic.supervisor import SERVER_STATE, ServerSpec
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from tests.conftest import ROOT
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 _KEEPS = """
 from pipeline.rollout.traffic import supervisor
 supervisor.LEASE_SECONDS = {}
-raise SystemExit(supervisor.keep(prepared=lambda: None))
+raise SystemExit(supervisor.supervise(prepared=lambda: None))
 """
 
 
@@ -31,14 +31,14 @@ raise SystemExit(supervisor.keep(prepared=lambda: None))
 def start(tmp_path, monkeypatch):
     """Start keepers in a folder of their own; all are gone with the test."""
     monkeypatch.chdir(tmp_path)
-    KEPT.mkdir(parents=True)
-    (KEPT / "lease").touch()
+    SERVER_STATE.mkdir(parents=True)
+    (SERVER_STATE / "lease").touch()
     processes = []
 
     def started(lease=30.0):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", _KEEPS.format(lease)]
-        with (KEPT / "keeper.log").open("ab") as log:
+        with (SERVER_STATE / "supervisor.log").open("ab") as log:
             processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
         return processes[-1]
 
@@ -54,9 +54,9 @@ def wanted(start):
     users, callers, admin = servers.free_ports(3)
     keys = routes.new_keys()
     ports = {"users": users, "callers": callers, "admin": admin}
-    found = Wanted(servers={}, project="rollout", keys=keys, **ports)
-    envoy.write(KEPT, found.ports, Route({"champion": 10_000}, SALT), keys)
-    write_json(KEPT / "wanted.json", found.model_dump())
+    found = ServerSpec(servers={}, project="rollout", keys=keys, **ports)
+    envoy.write(SERVER_STATE, found.ports, Route({"champion": 10_000}, SALT), keys)
+    write_json(SERVER_STATE / "wanted.json", found.model_dump())
     return found
 
 
@@ -87,7 +87,7 @@ def test_there_is_one_keeper_and_a_second_leaves_with_three(start, wanted):
     kept(wanted)
     assert start().wait(PATIENCE) == 3
     assert first.poll() is None
-    assert (KEPT / "pid").read_text() == str(first.pid)
+    assert (SERVER_STATE / "pid").read_text() == str(first.pid)
 
 
 def test_a_keeper_that_is_told_to_end_ends_what_it_keeps(start, wanted):
@@ -97,7 +97,7 @@ def test_a_keeper_that_is_told_to_end_ends_what_it_keeps(start, wanted):
     assert process.wait(PATIENCE) == 0
     assert not runs(pid)
     assert supervisor.status() == {}
-    assert not servers.is_kept()
+    assert not servers.is_running()
 
 
 def test_the_children_of_a_keeper_that_was_killed_die_with_it_and_another_starts_them(
@@ -108,7 +108,7 @@ def test_the_children_of_a_keeper_that_was_killed_die_with_it_and_another_starts
     process.kill()
     process.wait()
     until(lambda: not runs(pid))
-    assert not servers.is_kept()
+    assert not servers.is_running()
     start()
     until(lambda: supervisor.status()["envoy"]["pid"] != pid)
     kept(wanted)
@@ -120,7 +120,7 @@ def test_left_alone_it_goes_on_for_a_while_and_then_ends_with_all_it_keeps(start
     seen = set()
     ended = time.monotonic() + 2 * lease
     while time.monotonic() < ended:
-        (KEPT / "lease").touch()
+        (SERVER_STATE / "lease").touch()
         seen.add(supervisor.status().get("envoy", {"pid": 0})["pid"])
         time.sleep(0.05)
     assert process.poll() is None
@@ -137,7 +137,7 @@ def test_a_machine_that_slept_longer_than_the_lease_finds_its_servers_as_they_we
     time.sleep(6.0)
     for number in (pid, process.pid):
         os.kill(number, signal.SIGCONT)
-    (KEPT / "lease").touch()
+    (SERVER_STATE / "lease").touch()
     time.sleep(1.0)  # a keeper that had gone by its clock would be ending
     assert process.poll() is None
     assert envoy.is_ready(wanted.ports)
@@ -145,7 +145,7 @@ def test_a_machine_that_slept_longer_than_the_lease_finds_its_servers_as_they_we
 
 
 def test_without_a_sign_of_life_at_all_it_keeps_nothing(start, wanted):
-    (KEPT / "lease").unlink()
+    (SERVER_STATE / "lease").unlink()
     assert start().wait(PATIENCE) == 0
     assert supervisor.status() == {}
 
@@ -156,8 +156,8 @@ def test_what_is_asked_for_anew_replaces_what_runs(start, wanted):
     users, callers, admin = servers.free_ports(3)
     ports = {"users": users, "callers": callers, "admin": admin}
     other = wanted.model_copy(update=ports)
-    envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT), other.keys)
-    write_json(KEPT / "wanted.json", other.model_dump())
+    envoy.write(SERVER_STATE, other.ports, Route({"champion": 10_000}, SALT), other.keys)
+    write_json(SERVER_STATE / "wanted.json", other.model_dump())
     until(lambda: supervisor.status()["envoy"]["pid"] not in (first, 0))
     assert kept(other)["starts"] == 1
     assert not runs(first)
@@ -169,11 +169,11 @@ def test_a_proxy_that_cannot_start_is_told_with_the_line_that_says_why(start, wa
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         other = wanted.model_copy(update={"admin": taken.getsockname()[1]})
-        envoy.write(KEPT, other.ports, Route({"champion": 10_000}, SALT), other.keys)
-        write_json(KEPT / "wanted.json", other.model_dump())
+        envoy.write(SERVER_STATE, other.ports, Route({"champion": 10_000}, SALT), other.keys)
+        write_json(SERVER_STATE / "wanted.json", other.model_dump())
         start()
         with pytest.raises(ServersFailed, match=r"envoy .* \d+ starts; .*Address already in use"):
-            servers.Live(KEPT, other).wait()
+            servers.Servers(SERVER_STATE, other).wait_until_ready()
 
 
 ENVOYS_WORDS = """\
@@ -203,7 +203,7 @@ def test_of_a_log_the_line_that_says_why_is_told(words, why):
 
 def test_ending_what_is_not_there_is_nothing(start):
     servers.end()
-    assert not servers.is_kept()
+    assert not servers.is_running()
 
 
 def test_a_keeper_that_is_still_being_started_keeps_nothing_once_it_was_ended(start, wanted):
@@ -215,7 +215,7 @@ def test_a_keeper_that_is_still_being_started_keeps_nothing_once_it_was_ended(st
 
 def test_a_copy_of_the_keeper_does_not_hold_its_lock(start):
     """Else who was left by a killed keeper would be taken for one."""
-    script = _COPIES.format(folder=str(KEPT))
+    script = _COPIES.format(folder=str(SERVER_STATE))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
@@ -225,7 +225,7 @@ def test_a_copy_of_the_keeper_does_not_hold_its_lock(start):
         process.kill()
         process.wait()
     assert runs(child)
-    assert not servers.is_kept()
+    assert not servers.is_running()
     servers.end()
     until(lambda: not runs(child))
 
@@ -235,14 +235,14 @@ import time
 from pathlib import Path
 from pipeline.rollout.traffic import supervisor
 from pipeline.rollout.traffic.routes import new_keys
-from pipeline.rollout.traffic.supervisor import Keeper, Wanted
+from pipeline.rollout.traffic.supervisor import ServerSpec, ServerSupervisor
 from pipeline.shared.processes import Supervisor
 supervisor._serve = lambda name, wanted: (print(flush=True), time.sleep(600))
-wanted = Wanted(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
+wanted = ServerSpec(servers={{"champion": {{"release": "r", "port": 1, "arm": "champion"}}}},
                 users=1, callers=3, admin=2, project="p", keys=new_keys())
 folder = Path("{folder}")
-with supervisor._only_one(folder) as lock, Supervisor(folder / supervisor.CHILDREN) as children:
-    child = Keeper(folder, children, lock)._start("champion", wanted)
+with supervisor._single_instance(folder) as lock, Supervisor(folder / "children") as children:
+    child = ServerSupervisor(folder, children, lock)._start("champion", wanted)
     log = folder / "champion.log"
     while not log.is_file() or not log.read_text():
         time.sleep(0.01)

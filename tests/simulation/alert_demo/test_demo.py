@@ -52,7 +52,7 @@ def test_without_prometheus_it_says_how_this_machine_installs_it(
 def test_the_watchers_get_copies_that_their_own_tools_take(tmp_path):
     names = ["prometheus", "alertmanager", "exporter", "sink"]
     ports = dict(zip(names, free_ports(4), strict=True))
-    list(setting.watchers({name: name for name in names}, tmp_path, ports))
+    list(setting.monitoring_commands({name: name for name in names}, tmp_path, ports))
     for command in (
         [needs("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
         [needs("amtool"), "check-config", str(tmp_path / "alertmanager.yml")],
@@ -104,7 +104,7 @@ def test_a_stopped_feed_lets_rows_wait_says_nothing_and_catches_up_in_order():
     feed.complete(["weather"], "eleven")
     feed.write("hour", [3])
     assert store.said == [("weather", [1]), "ten"]
-    feed.caught_up()
+    feed.catch_up()
     feed.complete(["weather"], "twelve")
     assert store.said[2:] == [("weather", [2]), ("hour", [3]), "twelve"]
 
@@ -116,13 +116,13 @@ def test_the_sink_tells_each_thing_once_and_knows_who_was_told():
             alert = {"labels": {"alertname": "SlowAnswers"}, "status": status}
             body = json.dumps({"alerts": [alert]}).encode()
             assert loopback.request(port, "/page", body, timeout=PATIENCE)[0].status == 200
-        assert sink.news() == [
-            "page is told: SlowAnswers firing",
-            "page is told: SlowAnswers resolved",
+        assert sink.new_notifications() == [
+            "page is notified: SlowAnswers firing",
+            "page is notified: SlowAnswers resolved",
         ]
-        assert sink.news() == []
-        assert sink.told("SlowAnswers", "resolved")
-        assert not sink.told("TargetDown", "firing")
+        assert sink.new_notifications() == []
+        assert sink.is_notified("SlowAnswers", "resolved")
+        assert not sink.is_notified("TargetDown", "firing")
         assert (sink.receiver("SlowAnswers"), sink.receiver("TargetDown")) == ("page", "nobody")
 
 
