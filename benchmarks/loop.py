@@ -22,7 +22,7 @@ from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
-from pipeline.retrain import journal, windows
+from pipeline.retrain import journal, training_windows
 from pipeline.retrain.decisions import recorded_checks
 from pipeline.retrain.journal import Event
 from pipeline.retrain.loop import YEAR
@@ -65,7 +65,7 @@ def _seconds(folder: Path) -> float:
 def _begin(folder: Path) -> None:
     """The first champion, of what had arrived by the end of March."""
     with contextlib.chdir(folder):
-        windows.move(FIRST, "asked")  # back: `retrain` only goes forward
+        training_windows.move(FIRST, "asked")  # back: `retrain` only goes forward
         dvc_lock.repro("evaluate")
     run_checked(folder, "register")
 

@@ -33,7 +33,7 @@ STAGES = {
     "monitor": "pipeline.monitor.report:run",
     "diagnose": "pipeline.monitor.diagnose:diagnose",
     "exporter": "pipeline.monitor.operations.exporter:exporter",
-    "retrain": "pipeline.retrain.windows:run",
+    "retrain": "pipeline.retrain.training_windows:run",
     "guards": "pipeline.retrain.data_guards:guards",
     "lineage": "pipeline.reproduce.lineage_report:lineage",
     "who-served": "pipeline.rollout.who_served:who_served",

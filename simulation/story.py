@@ -20,7 +20,7 @@ from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.windows import edit
+from pipeline.retrain.training_windows import edit
 from pipeline.rollout.traffic import envoy
 from pipeline.shared import yaml_files
 from pipeline.shared.config.ingest import IngestConfig

@@ -19,7 +19,7 @@ from pipeline.features.names import flight_names
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import DAY, entity_names, instant, minutes
-from pipeline.rollout.traffic.source import Reply
+from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from simulation.users import Users, batch

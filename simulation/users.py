@@ -10,7 +10,7 @@ import orjson
 import xxhash
 
 from pipeline.records.rollout_ledger import WHOLE
-from pipeline.rollout.traffic.source import CLIENTS, Reply
+from pipeline.rollout.traffic.live_traffic import CLIENTS, Reply
 from pipeline.shared.callers import CALLER_KEY
 
 BATCH, BATCH_SHARE = 4, 0.25

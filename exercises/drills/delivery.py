@@ -22,7 +22,7 @@ def _found_by_the_rules(_: Path, outcome: Outcome) -> str:
 def _learn_from_the_judged_month(folder: Path) -> list[str]:
     replace_once(folder / "configs/ingest.yaml", "as_of: 2013-04", "as_of: 2013-02")
     replace_once(
-        folder / "pipeline/retrain/windows.py",
+        folder / "pipeline/retrain/training_windows.py",
         "held_out - pd.Timedelta(days=1)",
         "newest - pd.Timedelta(days=1)",
     )

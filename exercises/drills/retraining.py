@@ -127,7 +127,7 @@ def _swallow_the_gate(folder: Path) -> list[str]:
 
 def _same_month(folder: Path) -> list[str]:
     replace_once(
-        folder / "pipeline/retrain/windows.py",
+        folder / "pipeline/retrain/training_windows.py",
         "def run(as_of: str | None = None)",
         'def run(as_of: str | None = "2013-04")',
     )

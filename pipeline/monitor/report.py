@@ -17,7 +17,7 @@ from pipeline.features.definitions import PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live_champion, load_champion, month_window
 from pipeline.monitor.month_report import draw_month, month_report
-from pipeline.monitor.operations import alerts, signals
+from pipeline.monitor.operations import alerts, job_signals
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
@@ -214,7 +214,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     )
     inputs = _inputs(window, now)
     if (before := _standing(inputs)) is not None:
-        signals.write(signals.read())  # the job has run, and says so
+        job_signals.write(job_signals.read())  # the job has run, and says so
         return f"{before.line}; stands: nothing that it rests on has changed"
     found = looked(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
@@ -225,7 +225,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
     gain = found.gain
     write_json(FOUND["gain"], None if gain is None else gain.model_dump())
-    signals.write(signals_of(found))
+    job_signals.write(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
     write_text(PAGE, month_report(found))
@@ -250,7 +250,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
 
 def _standing(inputs: dict[str, str]) -> Report | None:
     """The report before, if it rests on the same; what cannot be read is found anew."""
-    wanted = [*FOUND.values(), signals.SIGNALS, PAGE]
+    wanted = [*FOUND.values(), job_signals.SIGNALS, PAGE]
     wanted += [drift.PAGE] if load(MonitorConfig).html == "full" else []
     if not all(path.is_file() for path in wanted):
         return None
@@ -261,13 +261,13 @@ def _standing(inputs: dict[str, str]) -> Report | None:
     return before if before.inputs == inputs else None
 
 
-def signals_of(found: Month) -> signals.Signals:
+def signals_of(found: Month) -> job_signals.Signals:
     """The month's end in numbers: what Prometheus is shown, and what alerts are evaluated on."""
     outcome, answerer, gain = found.outcome, found.champion.scorer, found.gain
     figures = outcome.alert.figures
     psi = {c.column: c.lasting for c in found.drift.columns if c.lasting is not None}
     steady = [c.column for c in found.drift.columns if c.group in ("static", "aircraft")]
-    return signals.Signals(
+    return job_signals.Signals(
         at=found.at.to_pydatetime(),
         version=answerer.version,
         release=answerer.release,

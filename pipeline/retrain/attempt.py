@@ -15,12 +15,12 @@ from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Move
 from pipeline.register.register import run as register
 from pipeline.registry import versions
-from pipeline.retrain import journal, windows
+from pipeline.retrain import journal, training_windows
 from pipeline.retrain.data_guards import require_sound
 from pipeline.retrain.policy import Attempt
 from pipeline.rollout.canary import canary
 from pipeline.rollout.shadow import shadow
-from pipeline.rollout.traffic.source import Source
+from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared import dvc_lock, errors
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -91,7 +91,7 @@ def restore_data() -> None:
             as_of, whole = event.told["as_of"], False
         whole = whole or (event.kind == "step" and event.told["step"] == "data")
     if not whole:
-        windows.undo(as_of)
+        training_windows.undo(as_of)
         dvc_lock.repro("features")
 
 
@@ -146,7 +146,7 @@ def _result(step: str, refusal: PipelineError) -> str:
 
 def _calendar(attempt: OpenAttempt) -> Payload:
     _, window = live_champion()
-    moves = windows.move(attempt.as_of, "scheduled", window.last)
+    moves = training_windows.move(attempt.as_of, "scheduled", window.last)
     return {"learned_until": moves["train"]["refit_until"], "judged": moves["evaluate"]}
 
 

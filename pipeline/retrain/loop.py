@@ -25,7 +25,7 @@ from pipeline.retrain.journal import Event
 from pipeline.retrain.policy import decide, is_check_day
 from pipeline.retrain.served import Year, serves_all
 from pipeline.retrain.signals import DAY, Feed, Monitor, daily_file
-from pipeline.rollout.traffic.source import Source
+from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.retrain import RetrainConfig

@@ -18,7 +18,7 @@ from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.served import Year
 from pipeline.retrain.signals import Monitor, missing_labels
-from pipeline.retrain.windows import DECISIONS, CalendarMove
+from pipeline.retrain.training_windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT

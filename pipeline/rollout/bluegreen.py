@@ -20,7 +20,7 @@ from pipeline.rollout.state import (
     hold_rollout,
 )
 from pipeline.rollout.traffic import envoy
-from pipeline.rollout.traffic.source import CLIENTS, Reply, Source
+from pipeline.rollout.traffic.live_traffic import CLIENTS, Reply, Source
 from pipeline.shared.errors import RolledBack
 from pipeline.shared.processes import Patience
 

@@ -29,7 +29,7 @@ from pipeline.rollout.state import (
     hold_rollout,
     minute_of,
 )
-from pipeline.rollout.traffic.source import Source
+from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}

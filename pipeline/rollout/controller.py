@@ -27,9 +27,9 @@ from pipeline.rollout.state import ALL_CHAMPION, Rollout, hold_traffic
 from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
+from pipeline.rollout.traffic.live_traffic import Reply, Source, Traffic
 from pipeline.rollout.traffic.resources import READINGS
 from pipeline.rollout.traffic.servers import PROJECT, Servers
-from pipeline.rollout.traffic.source import Reply, Source, Traffic
 from pipeline.rollout.traffic.supervisor import SERVER_STATE
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load

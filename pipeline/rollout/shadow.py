@@ -23,8 +23,8 @@ from pipeline.rollout.state import (
     hold_rollout,
 )
 from pipeline.rollout.traffic import envoy
+from pipeline.rollout.traffic.live_traffic import Source, Traffic
 from pipeline.rollout.traffic.routes import KNOWN_ARMS
-from pipeline.rollout.traffic.source import Source, Traffic
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss

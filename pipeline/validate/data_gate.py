@@ -90,11 +90,11 @@ def run() -> str:
     # Great Expectations reads this on import, which takes seconds and happens only here.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from pipeline.shared import expectations
-    from pipeline.validate import judge, report
+    from pipeline.validate import judge, validation_report
 
     context = expectations.new_context()
     judgements = judge.judge_all(context, snapshots, config)
-    write_json(VALIDATE / "report.json", report.report(judgements))
+    write_json(VALIDATE / "report.json", validation_report.report(judgements))
     expectations.write_docs(context, VALIDATE / "docs")
     for table in TABLES:
         stored = {path.stem for path in (VALIDATE / table).glob("*.parquet")}
@@ -102,10 +102,10 @@ def run() -> str:
         # Earlier accepted rows of a month do not outlive its refusal or its departure.
         _remove(table, stored - {month for _, month in snapshots} | refused)
     if any(judgement.refusals for judgement in judgements):
-        raise DataRejected(report.refusal(judgements))
+        raise DataRejected(validation_report.refusal(judgements))
     for judgement in judgements:
         path = snapshot_path(VALIDATE, judgement.table, judgement.month)
         write_parquet(path, judgement.accepted_rows)
-    write_parquet(report.QUARANTINE, report.quarantine(judgements))
-    write_json(VALIDATE / "metrics.json", report.metrics(judgements))
-    return report.summary(judgements)
+    write_parquet(validation_report.QUARANTINE, validation_report.quarantine(judgements))
+    write_json(VALIDATE / "metrics.json", validation_report.metrics(judgements))
+    return validation_report.summary(judgements)

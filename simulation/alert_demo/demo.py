@@ -9,9 +9,9 @@ import time
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError
-from simulation.alert_demo.programs import exit_on_signals, program
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
+from simulation.alert_demo.watchers import exit_on_signals, program
 
 FAULTS = {
     "failing": "ErrorBudgetBurnsFast",

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.monitor.operations.signals import SIGNALS, Signals, write
+from pipeline.monitor.operations.job_signals import SIGNALS, Signals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
 from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipeline.monitor import report as monitor
-from pipeline.monitor.operations import signals
+from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
 from pipeline.shared.config.loading import load
@@ -18,7 +18,7 @@ from tests.shared import project
 
 pytestmark = [pytest.mark.answer("silent-degradation"), pytest.mark.slow]
 
-JSON = [*(path for name, path in FOUND.items() if name != "month"), signals.SIGNALS]
+JSON = [*(path for name, path in FOUND.items() if name != "month"), job_signals.SIGNALS]
 
 
 def contents():
@@ -51,7 +51,7 @@ def test_a_report_stands_until_something_changes_that_it_rests_on(registered):
     assert again.endswith("stands: nothing that it rests on has changed")
     assert line.startswith(again.partition("; stands")[0])
     after = {path: path.stat().st_mtime_ns for path in before}
-    assert {path for path in before if after[path] != before[path]} == {signals.SIGNALS}
+    assert {path for path in before if after[path] != before[path]} == {job_signals.SIGNALS}
     assert _standing(_inputs(months.MARCH, months.COMPLETE)) is not None
     rules = RULES.read_text()
     RULES.write_text(rules.replace("> 75", "> 74"))
@@ -105,7 +105,7 @@ def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
     assert {"QualityFailures", "SkewFound"} <= pages
     assert "QualityFailures: impossible values: " in line
     assert "SkewFound: not what was known: system_dep_late_3h in " in line
-    assert json.loads(signals.SIGNALS.read_text())["quality_failures"] == 2
+    assert json.loads(job_signals.SIGNALS.read_text())["quality_failures"] == 2
     assert "1,860 of them asked for online" in PAGE.read_text()
 
 

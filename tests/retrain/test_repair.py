@@ -23,7 +23,7 @@ from pipeline.registry.release_loader import export
 from pipeline.retrain import journal
 from pipeline.retrain.records import labels
 from pipeline.retrain.repair import repair
-from pipeline.retrain.windows import DECISIONS
+from pipeline.retrain.training_windows import DECISIONS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import ROLLOUT

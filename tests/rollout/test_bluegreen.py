@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.rollout.bluegreen import failing_batches
-from pipeline.rollout.traffic.source import CLIENTS, Reply
+from pipeline.rollout.traffic.live_traffic import CLIENTS, Reply
 
 pytestmark = pytest.mark.answer("which-rollout")
 

@@ -23,7 +23,7 @@ STARTED = {
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from simulation.alert_demo.programs import exit_on_signals
+from simulation.alert_demo.watchers import exit_on_signals
 from pipeline.shared.processes import Supervisor
 WAIT = "import time; time.sleep(600)"
 with exit_on_signals(), Supervisor(Path("children")) as children:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.monitor.operations.signals import PREFIX, Signals
+from pipeline.monitor.operations.job_signals import PREFIX, Signals
 from pipeline.shared import yaml_files
 
 RULES = Path("configs/monitor/alerts.yml")

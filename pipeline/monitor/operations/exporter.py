@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.monitor.operations import signals
+from pipeline.monitor.operations import job_signals
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError
 from pipeline.shared.loopback import HOST
 
@@ -32,8 +32,8 @@ def exporter(port: str | int | None = None) -> str:
     signal.pthread_sigmask(signal.SIG_BLOCK, told)  # no thread takes them but who waits for them
     wanted = PORT if port is None else int(port)
     try:
-        with serve_metrics(lambda: read(signals.SIGNALS), wanted, HOST) as taken:
-            where = f"http://{HOST}:{taken}/metrics shows {signals.SIGNALS}"
+        with serve_metrics(lambda: read(job_signals.SIGNALS), wanted, HOST) as taken:
+            where = f"http://{HOST}:{taken}/metrics shows {job_signals.SIGNALS}"
             sys.stdout.write(f"exporter: {where}\n")
             sys.stdout.flush()
             signal.sigwait(told)
@@ -48,7 +48,7 @@ def exporter(port: str | int | None = None) -> str:
 def read(path: Path) -> "Iterator[GaugeValue]":
     """What is to be shown now."""
     try:
-        found, heartbeat = signals.read(path), path.stat().st_mtime
+        found, heartbeat = job_signals.read(path), path.stat().st_mtime
     except (PipelineError, FileNotFoundError):
         return
-    yield from signals.shown(found, heartbeat)
+    yield from job_signals.shown(found, heartbeat)

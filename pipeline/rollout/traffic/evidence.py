@@ -24,9 +24,9 @@ from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.features.online_store import MISSING, STALE
 from pipeline.features.windows import DAY
 from pipeline.records.request_log import read_predictions
+from pipeline.rollout.traffic.live_traffic import Traffic
 from pipeline.rollout.traffic.resources import join, parse
 from pipeline.rollout.traffic.routes import KNOWN_ARMS
-from pipeline.rollout.traffic.source import Traffic
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience

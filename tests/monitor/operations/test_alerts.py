@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import ALWAYS_THERE
-from pipeline.monitor.operations import signals
+from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.alerts import RULES, alerts
 from pipeline.records.request_log import open_log
 from pipeline.rollout.traffic import envoy
@@ -24,7 +24,7 @@ from pipeline.shared.prometheus import Sample, registry_of, samples
 from tests.monitor.operations import promql, scenes
 from tests.monitor.operations.promql import Selector
 from tests.monitor.operations.scenes import SCENES, needs, promtool
-from tests.monitor.operations.test_signals import FULL
+from tests.monitor.operations.test_job_signals import FULL
 from tests.patience import until
 from tests.rollout.arms import proxied
 from tests.rules import tree
@@ -141,7 +141,7 @@ def proxy(tmp_path_factory) -> list[Sample]:
 @pytest.fixture(scope="module")
 def known(served, proxy) -> list[Sample]:
     """All that Prometheus is shown, and what it says itself of each job."""
-    told = samples(generate_latest(registry_of(lambda: signals.shown(FULL, 1.0))).decode())
+    told = samples(generate_latest(registry_of(lambda: job_signals.shown(FULL, 1.0))).decode())
     jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
     exported = [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
     assert [rule for rule in RECORDED if promql.unread(rule["expr"], exported)] == []

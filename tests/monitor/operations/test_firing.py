@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.monitor.operations.alerts import Alert, alerts, firing
-from pipeline.monitor.operations.signals import PREFIX, Signals
+from pipeline.monitor.operations.job_signals import PREFIX, Signals
 from tests.monitor.operations import promql
 from tests.monitor.operations.scenes import ALONE, SCENES, SOUND, Scene
 

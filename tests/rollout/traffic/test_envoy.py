@@ -14,8 +14,8 @@ import pytest
 from pipeline.records import rollout_ledger
 from pipeline.rollout.traffic import envoy, listener, routes
 from pipeline.rollout.traffic.evidence import HUNG_UP
+from pipeline.rollout.traffic.live_traffic import CLIENTS
 from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
-from pipeline.rollout.traffic.source import CLIENTS
 from pipeline.serve.admission import _MIN_INSIDE
 from pipeline.shared.callers import STRANGERS
 from pipeline.shared.config.loading import load

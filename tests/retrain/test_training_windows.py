@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline import __main__ as door
-from pipeline.retrain import windows as retrain
+from pipeline.retrain import training_windows as retrain
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import generate_latest
 from pydantic import ValidationError
 
-from pipeline.monitor.operations import signals
+from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.exporter import read
-from pipeline.monitor.operations.signals import Signals
+from pipeline.monitor.operations.job_signals import Signals
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
@@ -45,22 +45,24 @@ FULL = BARE.model_copy(
 
 
 def numbers(found, heartbeat=1.0):
-    told = samples(generate_latest(registry_of(lambda: signals.shown(found, heartbeat))).decode())
-    return {(s.name.removeprefix(signals.PREFIX), *s.labels.values()): s.value for s in told}
+    told = samples(
+        generate_latest(registry_of(lambda: job_signals.shown(found, heartbeat))).decode()
+    )
+    return {(s.name.removeprefix(job_signals.PREFIX), *s.labels.values()): s.value for s in told}
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
     path = tmp_path / "signals.json"
-    signals.write(FULL, path)
-    assert signals.read(path) == FULL
+    job_signals.write(FULL, path)
+    assert job_signals.read(path) == FULL
 
 
 def test_what_a_job_never_wrote_is_missing_and_what_another_wrote_is_refused(tmp_path):
     with pytest.raises(ArtifactMissing, match="`make monitor` writes it"):
-        signals.read(tmp_path / "signals.json")
+        job_signals.read(tmp_path / "signals.json")
     (tmp_path / "signals.json").write_text('{"at": "2013-05-01T14:00:00"}')
     with pytest.raises(ArtifactTampered):
-        signals.read(tmp_path / "signals.json")
+        job_signals.read(tmp_path / "signals.json")
 
 
 def test_an_instant_without_a_zone_is_none():
@@ -87,12 +89,12 @@ def test_what_nobody_knows_is_not_shown_rather_than_zero():
 
 def test_a_job_that_runs_again_and_finds_the_same_shows_that_it_ran(tmp_path):
     path = tmp_path / "signals.json"
-    signals.write(FULL, path)
+    job_signals.write(FULL, path)
     os.utime(path, (0, 0))
     assert next(iter(read(path))).value == 0
     before = path.read_bytes()
     (tmp_path / "before").touch()
-    signals.write(FULL, path)
+    job_signals.write(FULL, path)
     (tmp_path / "after").touch()
     earliest, latest = ((tmp_path / name).stat().st_mtime for name in ("before", "after"))
     assert earliest <= next(iter(read(path))).value <= latest
@@ -114,9 +116,9 @@ def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path
     path = tmp_path / "signals.json"
     with serve_metrics(lambda: read(path), 0, HOST) as port:
         assert "flight_monitor" not in page(port)
-        signals.write(FULL, path)
+        job_signals.write(FULL, path)
         assert "flight_monitor_coverage 0.98" in page(port)
-        signals.write(BARE, path)
+        job_signals.write(BARE, path)
         assert "flight_monitor_coverage" not in page(port)
     assert page(port) is None
 
@@ -129,7 +131,7 @@ def test_the_exporter_shows_nothing_where_there_is_nothing_or_something_else(tmp
 
 @pytest.mark.slow
 def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
-    signals.write(FULL, tmp_path / signals.SIGNALS)
+    job_signals.write(FULL, tmp_path / job_signals.SIGNALS)
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "pipeline", "exporter", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
