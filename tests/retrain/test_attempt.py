@@ -112,7 +112,7 @@ def test_what_is_no_refusal_leaves_the_attempt_open_and_the_same_again_ends_it(
 def made(monkeypatch):
     """What is put back, and which stage is made again."""
     found = []
-    monkeypatch.setattr(attempt.windows, "undo", lambda as_of: found.append(as_of))
+    monkeypatch.setattr(attempt.training_windows, "undo", lambda as_of: found.append(as_of))
     monkeypatch.setattr(attempt.dvc_lock, "repro", lambda stage: found.append(stage) or "")
     return found
 

@@ -21,7 +21,7 @@ WORDS: dict[str, list[str]] = {
     "online store": ["pipeline/features/online_store.py"],
     "drift": ["pipeline/monitor/inputs/drift.py"],
     "labels": ["pipeline/monitor/performance/labels.py"],
-    "alerts": ["configs/monitor/alerts.yml"],
+    "alerts": ["configs/monitor/alerts.yml", "pipeline/monitor/operations/alerts.py"],
     "policy": ["pipeline/retrain/policy.py"],
     "lineage": ["pipeline/shared/lineage.py"],
     "model card": ["pipeline/register/model_card.py"],
@@ -29,7 +29,7 @@ WORDS: dict[str, list[str]] = {
     "who served": ["pipeline/rollout/who_served.py"],
 }
 """By word, the file that bears it; where the folder makes the sentence, the one that acts first."""
-TWICE = {"canary", "shadow", "config"}
+TWICE = {"canary", "shadow", "traffic"}
 """Names that stand twice: rollout/canary.py acts, rollout/analysis/canary.py decides."""
 
 
