@@ -131,7 +131,7 @@ def salvage(path: Path) -> tuple[list[Link], str]:
 
 
 def copy_path(path: Path) -> Path:
-    """The path of a chain's copy, one line an entry: ledger.jsonl beside ledger.db."""
+    """The path of a chain's copy, a line an entry: ledger.jsonl, journal.jsonl beside the .db."""
     return path.with_suffix(".jsonl")
 
 
