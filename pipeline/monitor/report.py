@@ -128,7 +128,7 @@ def _first(details: list[str], kind: str) -> str:
     return "; ".join(details[:_NAMED] + more)
 
 
-def looked(window: Window, now: pd.Timestamp) -> Month:
+def look_at(window: Window, now: pd.Timestamp) -> Month:
     """A month as it looks at an instant: what was served, and the labels that had arrived."""
     config = load(MonitorConfig)
     champion = load_champion(window.first)
@@ -216,7 +216,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     if (before := _standing(inputs)) is not None:
         job_signals.write(job_signals.read())  # the job has run, and says so
         return f"{before.line}; stands: nothing that it rests on has changed"
-    found = looked(window, now)
+    found = look_at(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
         drift.PAGE.unlink(missing_ok=True)
         shutil.rmtree(data_quality.DOCS, ignore_errors=True)

@@ -117,19 +117,19 @@ def read(folder: Path, digest: str) -> Release:
     record = folder / RECORD
     actual = file_hash(record) if record.is_file() else "nothing"
     if actual != digest:
-        raise ArtifactTampered(_tampered(_digest_mismatch(RECORD, actual, digest)))
+        raise ArtifactTampered(_tampering(_digest_mismatch(RECORD, actual, digest)))
     release = read_record(Release, record, "register")
     for name, sealed in release.papers.items():
         path = folder / name
         actual = file_hash(path) if path.is_file() else "nothing"
         if actual != sealed:
-            raise ArtifactTampered(_tampered(_digest_mismatch(name, actual, sealed)))
+            raise ArtifactTampered(_tampering(_digest_mismatch(name, actual, sealed)))
     for path in _files(folder):
         if (name := path.relative_to(folder).as_posix()) not in release.papers:
-            raise ArtifactTampered(_tampered(_digest_mismatch(name, file_hash(path), "nothing")))
+            raise ArtifactTampered(_tampering(_digest_mismatch(name, file_hash(path), "nothing")))
     for name in map(str, [*REQUIRED_FILES, CARD]):
         if name not in release.papers:
-            raise ArtifactTampered(_tampered(f"{RECORD} of the release names no {name}"))
+            raise ArtifactTampered(_tampering(f"{RECORD} of the release names no {name}"))
     return release
 
 
@@ -137,7 +137,7 @@ def _digest_mismatch(name: str, actual: str, sealed: str) -> str:
     return f"{name} of the release has SHA-256 {actual[:12]}, {sealed[:12]} was sealed"
 
 
-def _tampered(fault: str) -> str:
+def _tampering(fault: str) -> str:
     return f"{fault}; the registry's files were changed: restore them from a backup; {REPAIR}"
 
 

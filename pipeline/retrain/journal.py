@@ -42,7 +42,7 @@ def add(at: pd.Timestamp, kind: Kind, told: dict[str, Any], path: Path = JOURNAL
         LedgerRefused: it is older than the last one: the clock went backwards.
         ArtifactTampered: the journal was rewritten.
     """
-    event = Event(at=f"{at:%Y-%m-%dT%H:%MZ}", kind=kind, told=_rounded(told))
+    event = Event(at=f"{at:%Y-%m-%dT%H:%MZ}", kind=kind, told=_round(told))
 
     def forward(known: list[Link]) -> None:
         if known and event.at < (last := _event(known[-1]).at):
@@ -75,12 +75,12 @@ def _event(one: Link) -> Event:
     return Event.model_validate(json.loads(one.text))
 
 
-def _rounded(told: Any) -> Any:
+def _round(told: Any) -> Any:
     """Round to six digits, so that machines that differ in the last bit agree on the journal."""
     if isinstance(told, float):
         return round(told, _DIGITS)
     if isinstance(told, dict):
-        return {key: _rounded(value) for key, value in told.items()}
+        return {key: _round(value) for key, value in told.items()}
     if isinstance(told, list | tuple):
-        return [_rounded(value) for value in told]
+        return [_round(value) for value in told]
     return told

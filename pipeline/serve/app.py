@@ -146,7 +146,7 @@ class _Protocol:
 
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
-        name, header = self._named(request), request.headers.get(open_inference.HEADER)
+        name, header = self._model_name(request), request.headers.get(open_inference.HEADER)
         kinds = self._kinds[name]
         body = await self._handler.body(request, *([BYTES, JSON] if header else [JSON]))
         if INPUTS in kinds:
@@ -167,11 +167,11 @@ class _Protocol:
 
     async def model_ready(self, request: Request) -> Response:
         """Whether a model is ready."""
-        return self._readiness({"name": self._named(request)})
+        return self._readiness({"name": self._model_name(request)})
 
     async def model(self, request: Request) -> Response:
         """A model's inputs and outputs."""
-        name = self._named(request)
+        name = self._model_name(request)
         return _json(open_inference.metadata(name, self._handler.version, self._kinds[name]))
 
     async def live(self) -> Response:
@@ -183,7 +183,7 @@ class _Protocol:
         server = {"name": "flight-delay-server", "version": self._handler.version}
         return _json({**server, "extensions": open_inference.EXTENSIONS})
 
-    def _named(self, request: Request) -> str:
+    def _model_name(self, request: Request) -> str:
         """The model in a request's path, if that model and version are served."""
         name, version = request.path_params["name"], request.path_params.get("version")
         if name not in self._kinds or version not in (None, self._handler.version):

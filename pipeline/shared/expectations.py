@@ -92,7 +92,7 @@ def _rule_result(result: Any) -> RuleResult:
         action="refuse" if config.severity == "critical" else "quarantine",
         passed=bool(result.success),
         unexpected=unexpected,
-        observed=_observed(found, kwargs) if "observed_value" in found else unexpected,
+        observed=_observed_value(found, kwargs) if "observed_value" in found else unexpected,
         limit={k: plain(kwargs[k]) for k in _LIMITS if kwargs.get(k) is not None},
         positions=[int(position) for position in found.get("unexpected_index_list") or []],
     )
@@ -106,7 +106,7 @@ def _columns(kwargs: dict[str, Any]) -> list[str]:
     return pair or list(kwargs["column_list"])
 
 
-def _observed(found: dict[str, Any], kwargs: dict[str, Any]) -> Value:
+def _observed_value(found: dict[str, Any], kwargs: dict[str, Any]) -> Value:
     if "partial_missing_list" in found:
         return _difference(found["partial_missing_list"], found["partial_unexpected_list"])
     observed = found["observed_value"]

@@ -56,9 +56,9 @@ class Buckets:
         """Count an array's values except NaN; the array must not be changed afterwards."""
         self._arrays.append(values)
         if len(self._arrays) >= _AT_ONCE:
-            self._put()
+            self._flush()
 
-    def _put(self) -> None:
+    def _flush(self) -> None:
         if self._arrays:
             values = np.concatenate(self._arrays).astype("float64")
             self._arrays.clear()
@@ -69,7 +69,7 @@ class Buckets:
 
     def into(self, family: HistogramMetricFamily, labels: list[str]) -> None:
         """Add the histogram to a metric family, in Prometheus' cumulative buckets."""
-        self._put()
+        self._flush()
         names = map(floatToGoString, (*self._bounds, float("inf")))
         family.add_metric(labels, [*zip(names, accumulate(self._counts), strict=True)], self._sum)
 

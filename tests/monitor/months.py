@@ -11,7 +11,7 @@ from pipeline.features.names import flight_names
 from pipeline.features.windows import NEVER, minutes
 from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.predictions import flights
-from pipeline.monitor.report import looked
+from pipeline.monitor.report import look_at
 from pipeline.records.request_log import Prediction, open_log, pack
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -97,7 +97,7 @@ def seen() -> Any:
     """March of the small project as it was found, looked at once: nothing happened in it."""
     if "march" not in _SEEN:
         arrive()
-        _SEEN["march"] = looked(MARCH, COMPLETE)
+        _SEEN["march"] = look_at(MARCH, COMPLETE)
     return _SEEN["march"]
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING, WEATHER
 from pipeline.features.windows import ZONE
 from pipeline.monitor.predictions import days_of
-from pipeline.shared.config.monitor import OddRequests, TripwireLimits
+from pipeline.shared.config.monitor import DataQualityLimits, OddRequests
 from pipeline.shared.contracts import MONITOR, Check, Kind, at_least, at_most
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *
 def check_quality(
     reference: pd.DataFrame,
     rows: pd.DataFrame,
-    limits: TripwireLimits,
+    limits: DataQualityLimits,
     now: pd.Timestamp | None = None,
 ) -> list[Check]:
     """Check served rows for faults of the feeds, each with its figure and its limit.

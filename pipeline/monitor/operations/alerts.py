@@ -44,13 +44,13 @@ class Alert:
         Rules on other metrics, of servers or of the job itself, are Prometheus's alone.
         """
         for alternative in self.expr.split(_OR):
-            held = [_held(clause, signals) for clause in alternative.split(_AND)]
+            held = [_breach(clause, signals) for clause in alternative.split(_AND)]
             if all(held):
                 return ", ".join(held)
         return ""
 
 
-def _held(clause: str, signals: Signals) -> str:
+def _breach(clause: str, signals: Signals) -> str:
     """A clause with the value for which it is true; unknown signals make it false."""
     if (match := _CLAUSE.fullmatch(clause)) is None:
         return ""

@@ -51,4 +51,4 @@ def read(path: Path) -> "Iterator[GaugeValue]":
         found, heartbeat = job_signals.read(path), path.stat().st_mtime
     except (PipelineError, FileNotFoundError):
         return
-    yield from job_signals.shown(found, heartbeat)
+    yield from job_signals.gauge_values(found, heartbeat)

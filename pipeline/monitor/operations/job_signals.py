@@ -78,7 +78,7 @@ def read(path: Path = SIGNALS) -> Signals:
     return read_record(Signals, path, "monitor")
 
 
-def shown(signals: Signals, heartbeat: float) -> "Iterator[GaugeValue]":
+def gauge_values(signals: Signals, heartbeat: float) -> "Iterator[GaugeValue]":
     """The numbers that Prometheus is shown; what is not known is not there, rather than zero."""
     from pipeline.shared.prometheus import GaugeValue
 

@@ -68,7 +68,7 @@ def figures(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Figures:
         "labelled": len(y),
         "days": len(np.unique(day[known])),
         "late": int(y.sum()),
-        "coverage": _rounded(len(y) / len(late)) if len(late) else 0.0,
+        "coverage": _round(len(y) / len(late)) if len(late) else 0.0,
     }
     if not len(y):
         return Figures.model_validate(counted)
@@ -90,10 +90,10 @@ def figures(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Figures:
 
 
 def _finite(value: float | None) -> float | None:
-    return _rounded(value) if value is not None and math.isfinite(value) else None
+    return _round(value) if value is not None and math.isfinite(value) else None
 
 
-def _rounded(value: float) -> float:
+def _round(value: float) -> float:
     return round(float(value), 6)
 
 
@@ -137,7 +137,7 @@ def intervals(
     found = {}
     for name, value in means.items():
         over = difference(value, day, bootstrap)
-        ends = (_rounded(over.point), _rounded(over.low), _rounded(over.high))
+        ends = (_round(over.point), _round(over.low), _round(over.high))
         found[name] = Interval(point=ends[0], low=ends[1], high=ends[2])
     if (ranked := auc_interval(late, risk, day, bootstrap)) is not None:
         found["roc_auc"] = ranked
@@ -160,7 +160,7 @@ def auc_interval(
     tail = (1 - bootstrap.confidence) / 2
     low, high = np.quantile(above[of > 0] / of[of > 0], [tail, 1 - tail])
     point = won.sum() / pairs.sum()
-    return Interval(point=_rounded(point), low=_rounded(low), high=_rounded(high))
+    return Interval(point=_round(point), low=_round(low), high=_round(high))
 
 
 def _pairs(

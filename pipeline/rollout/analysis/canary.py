@@ -165,10 +165,10 @@ def _flaws(signals: Signals) -> list[str]:
         )
     if switched := signals.requests.switched_flights:
         found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
-    return found + _unlogged(signals)
+    return found + _count_unlogged(signals)
 
 
-def _unlogged(signals: Signals) -> list[str]:
+def _count_unlogged(signals: Signals) -> list[str]:
     """The arms with too many responses that the servers' log lacks: their evidence is missing."""
     requests, rule, found = signals.requests, signals.plan.unlogged, []
     for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):

@@ -126,6 +126,6 @@ def plan_hash(config: RolloutConfig) -> Sha256:
     return text_hash(json.dumps(values, sort_keys=True, separators=(",", ":")))
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """Round to six digits, so that another machine's last bit makes no other decision record."""
     return float(f"{value:.6g}")

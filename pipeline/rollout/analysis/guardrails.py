@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, rounded
+from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, round_digits
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_events,
@@ -142,7 +142,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
         challenger=ArmSummary(of=counted[0], bad=failed[0]),
         control=ArmSummary(of=counted[1], bad=failed[1]),
         events=found.counts(),
-        estimate=rounded(found.counts()[0] / len(log_e)) if len(log_e) else None,
+        estimate=round_digits(found.counts()[0] / len(log_e)) if len(log_e) else None,
         low=low,
         high=high,
         required=rule.required,
@@ -168,7 +168,7 @@ def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) ->
         unit="share of the requests that are the challenger's",
         challenger=ArmSummary(of=counted[0]),
         control=ArmSummary(of=counted[1]),
-        estimate=rounded(counted[0] / sum(counted)) if sum(counted) else None,
+        estimate=round_digits(counted[0] / sum(counted)) if sum(counted) else None,
         low=low,
         high=high,
         required=True,
@@ -194,11 +194,13 @@ def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, lea
         rule.alpha if same_model else 0.0,
         direction="both ways",
         unit="mean risk, challenger less control",
-        challenger=ArmSummary(of=len(ours), mean=rounded(ours.mean()) if len(ours) else None),
-        control=ArmSummary(of=len(theirs), mean=rounded(theirs.mean()) if len(theirs) else None),
-        estimate=rounded(ours.mean() - theirs.mean()) if both else None,
-        low=rounded(ends[0]) if ends else None,
-        high=rounded(ends[1]) if ends else None,
+        challenger=ArmSummary(of=len(ours), mean=round_digits(ours.mean()) if len(ours) else None),
+        control=ArmSummary(
+            of=len(theirs), mean=round_digits(theirs.mean()) if len(theirs) else None
+        ),
+        estimate=round_digits(ours.mean() - theirs.mean()) if both else None,
+        low=round_digits(ends[0]) if ends else None,
+        high=round_digits(ends[1]) if ends else None,
         required=same_model,
         seen=_smaller_arm(requests, np.isfinite(requests.risk), step),
         least=least,
@@ -226,7 +228,7 @@ def _metric(
     return Metric.model_validate(
         {
             "name": name,
-            "p": rounded(p_anytime(log_e)) if alpha else None,
+            "p": round_digits(p_anytime(log_e)) if alpha else None,
             "alpha": alpha,
             "alarmed": first is not None,
             "alarmed_at": until,

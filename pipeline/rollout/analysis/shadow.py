@@ -16,7 +16,7 @@ from pipeline.rollout.analysis.decision import (
     Metric,
     Outcome,
     plan_hash,
-    rounded,
+    round_digits,
 )
 from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
@@ -75,11 +75,11 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
         both_answered=len(both),
         failed_alone=(ours, int(alone.sum()) - ours),
         failure_events=failed.counts(),
-        p_fails_more=rounded(p_anytime(log_e)),
+        p_fails_more=round_digits(p_anytime(log_e)),
         fails_more=first_alarm(log_e, plan.shadow.errors_alpha) is not None,
         seconds=_quantiles(both, "seconds"),
         slower_blocks=(int(slower.sum()), int((~slower).sum())),
-        p_slower=rounded(p_anytime(log_e_events(slower))),
+        p_slower=round_digits(p_anytime(log_e_events(slower))),
         risk=_quantiles(both, "risk"),
         **_risk_differences(both),
         enough=len(both) >= plan.shadow.min_pairs,
@@ -103,7 +103,7 @@ def _quantiles(both: pd.DataFrame, what: str) -> tuple[list[float], list[float]]
     if not len(known):
         return None
     found = np.quantile(known, QUANTILES, axis=0)
-    return [rounded(x) for x in found[:, 0]], [rounded(x) for x in found[:, 1]]
+    return [round_digits(x) for x in found[:, 0]], [round_digits(x) for x in found[:, 1]]
 
 
 def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
@@ -115,10 +115,10 @@ def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
     at = np.sort(risk, axis=None)
     below = [np.searchsorted(np.sort(side), at, side="right") / len(side) for side in risk.T]
     return {
-        "equal": rounded(float((apart == 0).mean())),
-        "moved_mean": rounded(float(apart.mean())),
-        "moved": [rounded(x) for x in np.quantile(apart, QUANTILES)],
-        "ks": rounded(float(np.abs(below[0] - below[1]).max())),
+        "equal": round_digits(float((apart == 0).mean())),
+        "moved_mean": round_digits(float(apart.mean())),
+        "moved": [round_digits(x) for x in np.quantile(apart, QUANTILES)],
+        "ks": round_digits(float(np.abs(below[0] - below[1]).max())),
     }
 
 
@@ -160,7 +160,7 @@ def _interim_analysis(
     best = limits(looks, shadow.pass_alpha)[number]
     x = days["worse_by"].to_numpy(dtype="float64")
     margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
-    ends = rounded(interval_end(x, worst)), rounded(-interval_end(-x, best))
+    ends = round_digits(interval_end(x, worst)), round_digits(-interval_end(-x, best))
     flights = int(days["flights"].sum())
     return [
         _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
@@ -178,11 +178,11 @@ def _metric(
         unit="mean over days of the log loss, challenger less champion, in nats",
         challenger=ArmSummary(of=flights),
         control=ArmSummary(of=flights),
-        estimate=rounded(float(days.mean())),
+        estimate=round_digits(float(days.mean())),
         low=ends[0],
         high=ends[1],
-        p=rounded(p),
-        alpha=rounded(alpha),
+        p=round_digits(p),
+        alpha=round_digits(alpha),
         alarmed=p < alpha,
         alarmed_at=flights if p < alpha else None,
         required=name != "better",

@@ -39,7 +39,7 @@ class OddRequests(Section):
         return max(self.fewest, int(self.share * rows))
 
 
-class TripwireLimits(Section):
+class DataQualityLimits(Section):
     """Limits of the data-quality checks on served rows, which precede drift tests."""
 
     odd_requests: OddRequests
@@ -158,7 +158,7 @@ class MonitorConfig(StageConfig):
     tripwire_warn: float = Field(gt=0)
     tripwire_alert: float = Field(gt=0)
     trailing: Trailing
-    tripwires: TripwireLimits
+    tripwires: DataQualityLimits
     diagnosis: Diagnosis
     html: Literal["full", "none"]
     outcome: OutcomeRule

@@ -141,7 +141,9 @@ def proxy(tmp_path_factory) -> list[Sample]:
 @pytest.fixture(scope="module")
 def known(served, proxy) -> list[Sample]:
     """All that Prometheus is shown, and what it says itself of each job."""
-    told = samples(generate_latest(registry_of(lambda: job_signals.shown(FULL, 1.0))).decode())
+    told = samples(
+        generate_latest(registry_of(lambda: job_signals.gauge_values(FULL, 1.0))).decode()
+    )
     jobs = tree.load("configs/monitor/prometheus.yml")["scrape_configs"]
     exported = [*served, *proxy, *told, *(Sample("up", {"job": j["job_name"]}, 1) for j in jobs)]
     assert [rule for rule in RECORDED if promql.unread(rule["expr"], exported)] == []

@@ -46,7 +46,7 @@ FULL = BARE.model_copy(
 
 def numbers(found, heartbeat=1.0):
     told = samples(
-        generate_latest(registry_of(lambda: job_signals.shown(found, heartbeat))).decode()
+        generate_latest(registry_of(lambda: job_signals.gauge_values(found, heartbeat))).decode()
     )
     return {(s.name.removeprefix(job_signals.PREFIX), *s.labels.values()): s.value for s in told}
 
