@@ -169,7 +169,10 @@ def parse_instant(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise DayUnknown(f"{text!r} is no instant with a zone; write it as 2013-05-18T10:00Z")
+        raise DayUnknown(
+            f"{text!r} is no instant with a zone, as 2013-05-18T10:00Z is; correct it, as in "
+            "`make who-served AT=2013-05-18T10:00Z`"
+        )
     return found.astimezone(UTC)
 
 

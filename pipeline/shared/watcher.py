@@ -52,7 +52,7 @@ def is_locked(path: Path) -> bool:
 
 
 def holder(path: Path) -> int:
-    """The process id in a locked file; 0 if it is not locked, or the id is not written yet.
+    """The process id in a locked file; 0 if it is not locked, or its owner has not stored it.
 
     The id alone is not trusted: the system may have reused it.
     """

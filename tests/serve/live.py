@@ -36,7 +36,7 @@ CALM = {
 class Nowhere:
     """A log that keeps its answers in memory."""
 
-    waiting = known = dropped = failed = 0
+    waiting = duplicates = dropped = failed = 0
 
     def __init__(self) -> None:
         self.rows: list[tuple[Any, ...]] = []

@@ -46,7 +46,7 @@ EXAMPLES = settings(
 class Nowhere:
     """A log that keeps nothing."""
 
-    waiting = written = known = dropped = failed = 0
+    waiting = written = duplicates = dropped = failed = 0
 
     def add(self, answers):
         pass

@@ -115,7 +115,7 @@ def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
     found = labels.settle(asked, events([told(), told(OTHER)]))
     assert found.table["flight"].tolist() == [FLIGHT]
-    assert found.unasked["flight"].tolist() == [OTHER]
+    assert found.unrequested["flight"].tolist() == [OTHER]
 
 
 @pytest.mark.parametrize(
