@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.windows import NEVER
-from pipeline.monitor import explain
+from pipeline.monitor.explain import explain
 from pipeline.records.request_log import Prediction, open_log, pack
 from pipeline.registry.model import load
 from pipeline.registry.release_loader import export
