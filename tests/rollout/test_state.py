@@ -265,9 +265,9 @@ def test_a_blue_green_that_promoted_is_over(both):
 def test_something_else_is_refused_while_a_rollout_is_unfinished(both, asked, bad):
     event("step", both)
     with pytest.raises(RolloutRefused, match=r"0002-canary .* unfinished at 'step'.*rollback"):
-        begin(asked, bad)
+        begin(asked, injection(bad))
     with pytest.raises(RolloutRefused, match="unfinished"):
-        begin(asked, bad, force=True)
+        begin(asked, injection(bad), force=True)
 
 
 @needs_registry
