@@ -1,0 +1,181 @@
+"""The changes that readers make first, as what they take: the README's recipes.
+
+tests/flow/test_recipes.py performs each in a scratch copy and counts its files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exercises.drill import replace_once
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A change: in which file, the text that stands there once, and what it becomes."""
+
+    edits: list[tuple[str, str, str]]
+    most: int
+    """The most files that it may take."""
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it changes."""
+        return list(dict.fromkeys(name for name, _, _ in self.edits))
+
+    def perform(self, folder: Path) -> None:
+        """Change a checkout; exits where a text does not stand there exactly once."""
+        for name, old, new in self.edits:
+            replace_once(folder / name, old, new)
+
+
+_GATE_CHECK = '''
+
+def mean_is_near(labels: pd.Series, risk: np.ndarray, most: float) -> Check:
+    """The mean risk must be near the share of late flights, within `most` either way."""
+    apart = abs(float(risk.mean()) - float(labels.mean()))
+    detail = f"between the mean risk and the late share of {len(risk):,} flights"
+    return at_most(Kind.EVIDENCE, "mean risk is near the late share", apart, most, detail)
+'''
+_ALERT = """
+  - alert: AlmostSaturated
+    expr: flight_waiting > 0.25 * 64
+    for: 5m
+    labels: {severity: ticket, area: serving}
+    annotations:
+      summary: Requests begin to queue for the online store
+      description: "{{ $value }} requests wait; 0.25 of the room for 64 is the limit"
+      runbook_url: docs/runbook.md#almostsaturated
+"""
+_SECTION = """## AlmostSaturated
+**What it means.** Requests begin to wait for the online store; nobody got an error yet.
+
+**First five minutes.** `make rollout`: does a canary wait? `make rollback`.
+
+**Repair.** As for Saturated.
+
+**Over when.** Five minutes with a shorter queue.
+
+"""
+_SCENES = """    "AlmostSaturated": [
+        Scene("a third of the queue", {"flight_waiting": at(22)}, {"AlmostSaturated"}),
+        Scene("a tenth of it", {"flight_waiting": at(6)}),
+    ],
+"""
+
+RECIPES = {
+    "a rolling feature": Recipe(
+        [
+            (
+                "pipeline/features/definitions.py",
+                '"carrier": {"dep_late": [3, 24], "late": [24, 168]}',
+                '"carrier": {"dep_late": [3, 24], "arr_delay": [24], "late": [24, 168]}',
+            ),
+        ],
+        most=1,
+    ),
+    "a feature of the request": Recipe(
+        [
+            (
+                "pipeline/features/definitions.py",
+                "SCHEDULE = [*REQUEST]",
+                'SCHEDULE = [*REQUEST, "is_weekend"]',
+            ),
+            (
+                "pipeline/features/on_demand.py",
+                '    values["aircraft_age"] =',
+                '    values["is_weekend"] = np.isin(request["day_of_week"], [5, 6])\n'
+                '    values["aircraft_age"] =',
+            ),
+        ],
+        most=3,
+    ),
+    "another model of scikit-learn": Recipe(
+        [
+            (
+                "pipeline/models/trees.py",
+                """    model = HistGradientBoostingClassifier(
+        **config.boosting.model_dump(),
+        monotonic_cst=directions,
+        early_stopping=False,
+        random_state=config.seed,
+    )
+    return model.fit(inputs, labels)
+""",
+                """    from sklearn.impute import SimpleImputer
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from pipeline.models.onnx_export import in_float64
+
+    del directions, HistGradientBoostingClassifier
+    model = make_pipeline(
+        SimpleImputer(strategy="median"),
+        in_float64(),
+        StandardScaler(),
+        MLPClassifier((16,), max_iter=10, random_state=config.seed),
+    )
+    return model.fit(inputs, labels)
+""",
+            ),
+        ],
+        most=2,
+    ),
+    "a check of the gate": Recipe(
+        [
+            (
+                "pipeline/evaluate/gate.py",
+                "\n\ndef evidence_checks(",
+                f"{_GATE_CHECK}\n\ndef evidence_checks(",
+            ),
+            (
+                "pipeline/evaluate/gate.py",
+                "    if valid.passed:\n        eased =",
+                "    if valid.passed:\n"
+                "        checks.append(mean_is_near(frame[LABEL], challenger, 0.1))\n"
+                "        eased =",
+            ),
+        ],
+        most=2,
+    ),
+    "a guardrail": Recipe(
+        [
+            (
+                "configs/rollout.yaml",
+                "    fallback: {alpha: 0.005,",
+                "    extreme: {alpha: 0.0025, max_ratio: 1.0, required: true, stall_seconds: 0.1}\n"
+                "    fallback: {alpha: 0.0025,",
+            ),
+            (
+                "pipeline/shared/config/rollout.py",
+                "    fallback: Guardrail\n",
+                "    extreme: Guardrail\n    fallback: Guardrail\n",
+            ),
+            (
+                "pipeline/rollout/analysis/guardrails.py",
+                '        "fallback": answered & other,\n    }\n    known = {\n',
+                '        "fallback": answered & other,\n'
+                '        "extreme": answered & ~rows["risk"].between(0.0001, 0.9999).to_numpy(),\n'
+                '    }\n    known = {\n        "extreme": answered,\n',
+            ),
+        ],
+        most=3,
+    ),
+    "an alert": Recipe(
+        [
+            (
+                "configs/monitor/alerts.yml",
+                "\n# What goes in: counted by the servers at once",
+                f"{_ALERT}\n# What goes in: counted by the servers at once",
+            ),
+            ("docs/runbook.md", "## MissingFeatures\n", f"{_SECTION}## MissingFeatures\n"),
+            (
+                "tests/monitor/operations/scenes.py",
+                '    "Saturated": [\n',
+                f'{_SCENES}    "Saturated": [\n',
+            ),
+        ],
+        most=2,
+    ),
+}
+"""By what is added; every text stands in its file exactly once."""
