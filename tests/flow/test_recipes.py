@@ -1,0 +1,65 @@
+"""The recipes of the README, performed in scratch copies: the graph runs, the tests stay green."""
+
+import os
+import re
+import sys
+
+import pytest
+
+from exercises.drill import Outcome, run_stages, shown, two_months
+from exercises.scratch import ROOT, scratch
+from pipeline.shared import dvc
+from tests.recipes import RECIPES
+
+ANOTHER_MODEL = "another model of scikit-learn"
+BESIDE = [name for name in RECIPES if name != ANOTHER_MODEL]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_takes_as_many_files_as_the_readme_says(name):
+    said = re.search(rf"{name} (\d)\b", " ".join((ROOT / "README.md").read_text().split()))
+    assert said
+    assert len(RECIPES[name].files) == int(said[1]) <= RECIPES[name].most
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> Outcome:
+    """The graph of two months, where all recipes but the other model were performed."""
+    folder = scratch(tmp_path_factory.mktemp("recipes"))
+    for name in BESIDE:
+        RECIPES[name].perform(folder)
+    two_months(folder)
+    return run_stages(folder, ["ingest", "validate", "features", "train", "evaluate", "register"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_with_every_recipe_the_graph_ends_in_a_champion(graph):
+    assert graph.code == 0, graph.words
+    assert re.search(r"^train .* 55 inputs", graph.words, re.MULTILINE)
+    assert "now champion" in graph.words
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_another_model_is_exported_and_judged(tmp_path):
+    folder = scratch(tmp_path)
+    RECIPES[ANOTHER_MODEL].perform(folder)
+    two_months(folder)
+    ran = run_stages(folder, ["ingest", "validate", "features", "train", "evaluate"])
+    assert "equal to scikit-learn within" in ran.words
+    assert re.search(r"^evaluate.* (passed|GateRefused)", ran.words, re.MULTILINE)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_leaves_the_fast_tests_green(name, tmp_path):
+    folder = scratch(tmp_path)
+    RECIPES[name].perform(folder)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not slow"]
+    left_out = ["--ignore=tests/figures", "--ignore=tests/flow"]
+    environment = {**dvc.isolated_environment(), "PYTHONPATH": str(folder), "PATH": os.defpath}
+    ran = shown([*command, *left_out], folder, environment)
+    assert ran.code == 0, ran.words[-4000:]
