@@ -25,6 +25,7 @@ class Recipe:
     def perform(self, folder: Path) -> None:
         """Change a checkout; exits where a text does not stand there exactly once."""
         for name, old, new in self.edits:
+            (folder / name).touch()
             replace_once(folder / name, old, new)
 
 
@@ -37,29 +38,54 @@ def ranks_like_the_linear_baseline(labels: pd.Series, risks: dict[str, np.ndarra
     detail = "ROC AUC, at least that of the logistic baseline"
     return at_least(Kind.EVIDENCE, "ROC AUC of the challenger", roc_auc(late, ranks), least, detail)
 '''
+_FOREST = '''"""A random forest of scikit-learn; pure."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.shared.config.train import TrainConfig
+
+
+def random_forest(
+    config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray
+) -> Any:
+    """A random forest on `inputs`, float32 (rows, names); a missing value becomes the median."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    del names
+    forest = RandomForestClassifier(40, min_samples_leaf=100, random_state=config.seed)
+    return make_pipeline(SimpleImputer(strategy="median"), forest).fit(inputs, labels)
+'''
 _ALERT = """
-  - alert: AlmostSaturated
-    expr: flight_waiting > 0.25 * 64
+  - alert: LogAlmostFull
+    expr: flight_log_waiting > 0.9 * 60000
     for: 5m
     labels: {severity: ticket, area: serving}
     annotations:
-      summary: Requests begin to queue for the online store
-      description: "{{ $value }} requests wait; 0.25 of the room for 64 is the limit"
-      runbook_url: docs/runbook.md#almostsaturated
+      summary: The log is about to lose answers
+      description: "{{ $value }} answers wait to be logged; 0.9 of the room for 60000 is the limit"
+      runbook_url: docs/runbook.md#logalmostfull
 """
-_SECTION = """## AlmostSaturated
-**What it means.** Requests begin to wait for the online store; nobody got an error yet.
+_SECTION = """## LogAlmostFull
+**What it means.** Answers wait to be logged, and soon there is no room for more.
 
 **First five minutes.** `make rollout`: does a canary wait? `make rollback`.
 
-**Repair.** As for Saturated.
+**Repair.** As for LogFallsBehind.
 
 **Over when.** Five minutes with a shorter queue.
 
 """
-_SCENES = """    "AlmostSaturated": [
-        Scene("a third of the queue", {"flight_waiting": at(22)}, {"AlmostSaturated"}),
-        Scene("a tenth of it", {"flight_waiting": at(6)}),
+_SCENES = """    "LogAlmostFull": [
+        Scene(
+            "nearly full",
+            {"flight_log_waiting": at(55_000)},
+            {"LogFallsBehind", "LogAlmostFull"},
+        ),
+        Scene("a tenth of it", {"flight_log_waiting": at(6_000)}),
     ],
 """
 
@@ -93,32 +119,11 @@ RECIPES = {
     "another model of scikit-learn": Recipe(
         [
             (
-                "pipeline/models/trees.py",
-                """    model = HistGradientBoostingClassifier(
-        **config.boosting.model_dump(),
-        monotonic_cst=directions,
-        early_stopping=False,
-        random_state=config.seed,
-    )
-    return model.fit(inputs, labels)
-""",
-                """    from sklearn.impute import SimpleImputer
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from pipeline.models.onnx_export import in_float64
-
-    del directions, HistGradientBoostingClassifier
-    model = make_pipeline(
-        SimpleImputer(strategy="median"),
-        in_float64(),
-        StandardScaler(),
-        MLPClassifier((16,), max_iter=10, random_state=config.seed),
-    )
-    return model.fit(inputs, labels)
-""",
+                "pipeline/models/classifier.py",
+                "from pipeline.models.trees import boosting\n\nfit = boosting\n",
+                "from pipeline.models.forest import random_forest\n\nfit = random_forest\n",
             ),
+            ("pipeline/models/forest.py", "", _FOREST),
         ],
         most=2,
     ),
@@ -142,11 +147,12 @@ RECIPES = {
     ),
     "a guardrail": Recipe(
         [
+            ("configs/rollout.yaml", "total_alpha: 0.05\n", "total_alpha: 0.055\n"),
             (
                 "configs/rollout.yaml",
                 "    fallback: {alpha: 0.005,",
-                "    extreme: {alpha: 0.0025, max_ratio: 1.0, required: true, stall_seconds: 0.1}\n"
-                "    fallback: {alpha: 0.0025,",
+                "    extreme: {alpha: 0.005, max_ratio: 1.0, required: false, stall_seconds: 0.1}\n"
+                "    fallback: {alpha: 0.005,",
             ),
             (
                 "pipeline/shared/config/rollout.py",
