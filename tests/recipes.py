@@ -163,8 +163,8 @@ RECIPES = {
                 "pipeline/rollout/analysis/guardrails.py",
                 '        "fallback": answered & other,\n    }\n    known = {\n',
                 '        "fallback": answered & other,\n'
-                '        "extreme": answered & ~rows["risk"].between(0.0001, 0.9999).to_numpy(),\n'
-                '    }\n    known = {\n        "extreme": answered,\n',
+                '        "extreme": answered & (rows["risk"].sub(0.5).abs() > 0.4999).to_numpy(),\n'
+                '    }\n    known = {\n        "extreme": answered & rows["risk"].notna().to_numpy(),\n',
             ),
         ],
         most=3,
