@@ -164,7 +164,8 @@ RECIPES = {
                 '        "fallback": answered & other,\n    }\n    known = {\n',
                 '        "fallback": answered & other,\n'
                 '        "extreme": answered & (rows["risk"].sub(0.5).abs() > 0.4999).to_numpy(),\n'
-                '    }\n    known = {\n        "extreme": answered & rows["risk"].notna().to_numpy(),\n',
+                "    }\n    known = {\n"
+                '        "extreme": answered & rows["risk"].notna().to_numpy(),\n',
             ),
         ],
         most=3,
