@@ -78,6 +78,7 @@ def false_alarms(clean: list[tuple[str, bool]]) -> list[tuple[str, str, int, int
     canaries = "benchmarks/real_canaries.json"
     simulated = value(f"{alike}/runs"), value(f"{alike}/alarmed/at_the_plans_end/ours")
     shadows = value(f"{shadow}/runs"), value(f"{shadow}/by_the_plan/rollback")
+    attempts = value("benchmarks/loop.json: attempts")
     refits = value("benchmarks/alerts.json: rules/refit")
     return [
         *_of_matrix(clean),
@@ -116,6 +117,12 @@ def false_alarms(clean: list[tuple[str, bool]]) -> list[tuple[str, str, int, int
             "alerts of the clean year",
             refits["false"],
             refits["false"] + refits["early"] + refits["late"] + refits["right"],
+        ),
+        (
+            "validate",
+            "arrivals of the loop's year, a look each Monday",
+            sum(one["result"] == "refused data" for one in attempts),
+            len(attempts),
         ),
         (
             "retrain, guards",

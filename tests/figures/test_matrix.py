@@ -79,4 +79,5 @@ def test_the_least_size_is_where_all_six_months_found_the_fault():
 def test_guards_on_data_refuse_at_most_one_month_of_the_clean_year():
     rows = {(guard, what): refused for guard, what, refused, _ in error_rates.false_alarms([])}
     assert rows["validate", "tables of the months of 2013, as published"] <= 1
+    assert rows["validate", "arrivals of the loop's year, a look each Monday"] <= 1
     assert rows["monitor, labels against flags", "weeks of a carrier, as published"] <= 1
