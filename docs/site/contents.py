@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.__main__ import questions
-from docs import book
-from docs.book import ROOT, Answer
+from docs.pages import ROOT, Answer, pages
 from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
@@ -67,7 +66,7 @@ def readings() -> list[Reading]:
 def topics() -> dict[str, list[Answer]]:
     """The answers of each stage, in the order in which data flows."""
     found: dict[str, list[Answer]] = {}
-    for page in book.pages():
+    for page in pages():
         found.setdefault(page.stage, []).append(page)
     return found
 
