@@ -34,13 +34,12 @@ def questions_table() -> str:
 
 
 def readme_table() -> str:
-    """The same by stage and in a few words: the README is to be read."""
-    found: dict[str, list[str]] = {}
-    for page in pages():
-        link = f"[{page.slug.replace('-', ' ')}](docs/answers/{page.slug}.md)"
-        found.setdefault(page.stage, []).append(link)
-    rows = [f"| {stage} | {' · '.join(links)} |" for stage, links in found.items()]
-    return "\n".join(["| stage | answers |", "|---|---|", *rows])
+    """The questions of tonight's sheet: the README is to be read, `make questions` has them all."""
+    rows = [
+        f"{number}. [{entry.question}](docs/answers/{entry.page}.md)"
+        for number, entry in enumerate(sheet.entries(), 1)
+    ]
+    return "\n".join(rows)
 
 
 def recorded() -> str:

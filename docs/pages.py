@@ -40,7 +40,8 @@ class Answer:
 
     `asked` holds the question in other words, as interviewers put it: the search reads them.
     `numbers` holds the rows of the page's table: what is measured, and its place in a record, as
-    "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite.
+    "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite; `claims`
+    what they say without a figure, as "benchmarks/loop.json:against_never.high < 0".
     """
 
     slug: str
@@ -53,6 +54,7 @@ class Answer:
     drills: list[str] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
+    claims: list[str] = field(default_factory=list)
     shown: str = "demonstrated"
 
     def section(self, heading: str) -> str:
