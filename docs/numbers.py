@@ -24,7 +24,13 @@ FIGURES = 3
 """Significant figures of a measured value in a table; counts are exact."""
 SPOKEN_FIGURES = 2
 """Those of a measured value in a sentence, which somebody has to say."""
-_SIGNS = {"<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operator.ge, ">": operator.gt}
+_SIGNS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 _CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]

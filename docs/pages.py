@@ -131,7 +131,7 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def readable(text: str) -> str:
     """A page's text without the marks of its generated parts, which are comments of one line."""
-    return re.sub(r"<!-- .*? -->", "", re.sub(r"(?m)^<!-- .*? -->\n", "", text))
+    return re.sub(r"<!-- [^<\n]* -->", "", re.sub(r"(?m)^<!-- [^<\n]* -->\n", "", text))
 
 
 def pages() -> list[Answer]:
