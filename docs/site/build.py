@@ -1,7 +1,6 @@
 """The whole book, written into a folder: pages, search, rehearsal, one stylesheet, one script."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass

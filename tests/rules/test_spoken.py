@@ -11,63 +11,7 @@ from tests.rules import tree
 
 PAGES = pages()
 BY_SLUG = {page.slug: page for page in PAGES}
-WORDS = {
-    "three-artefacts": "code, data and model; Git; DVC; MLflow; hyperparameters; training configuration; "
-    "snapshots; environment; versioning only the code",
-    "ci-cd": "unit and integration tests; data validation; schema; distribution; model validation; "
-    "baseline; held-out set; critical slices; behavioural tests; trains, evaluates, registers; "
-    "deploys only if; GitHub Actions; Kubeflow Pipelines; necessary, not sufficient; staged rollout",
-    "model-validation": "baseline; held-out set; critical slices; necessary, not sufficient; "
-    "staged rollout",
-    "behavioural-tests": "behavioural tests; known cases",
-    "data-validation": "schema; distribution; Great Expectations",
-    "safe-rollout": "shadow; live traffic; zero user risk; latency; prediction distribution; canary; "
-    "A/B test; small share; online metric; gradual ramp; automatic rollback; blue-green; "
-    "two full environments; atomic switch; instant rollback; Seldon; KServe",
-    "which-rollout": "shadow; zero user risk; prediction distribution; canary; A/B test; real impact; "
-    "online metric; automatic rollback; blue-green; two environments; atomic switch",
-    "canary-decides": "real impact; online metric; baseline; gradual ramp; automatic rollback",
-    "rollback": "automatic rollback; blue-green",
-    "feature-store": "same values offline for training and online for inference; offline store; "
-    "online store; point-in-time correct; training-serving skew; reuse across teams; "
-    "feature versions; Feast; Tecton",
-    "point-in-time": "point-in-time correct; data leakage; Feast; Tecton",
-    "skew": "training-serving skew; offline store; Feast; Tecton",
-    "online-or-batch": "inputs are known ahead; precomputed on a schedule; cached; cheaper; simpler; "
-    "real time; latency requirement",
-    "model-server": "latency; KServe; Seldon; online store",
-    "what-to-monitor": "three layers; latency, throughput, errors; distributions; before labels arrive; "
-    "outcomes; ground truth; delayed labels; proxy metrics; concrete alerts; Prometheus; Evidently",
-    "delayed-labels": "ground truth; proxy metrics; delayed labels; Evidently",
-    "data-drift": "input distribution changes; relation to the outcome stays; statistical tests; "
-    "Evidently; PSI",
-    "which-drift": "data drift; input distribution changes; statistical tests; concept drift; "
-    "relation itself changes; same inputs lead to other outcomes; drop in the outcome metric",
-    "when-to-retrain": "on a schedule; triggered by drift; drop of the outcome metric; "
-    "detect, retrain on fresh data, validate against the current model, deploy by canary with "
-    "rollback; continuously maintained system; Airflow; Kubeflow Pipelines",
-    "closed-loop": "detect, retrain, validate against the current model, deploy by canary with "
-    "rollback; continuously maintained system; MLflow",
-    "retraining": "fresh data; data validation; held-out set; current model; critical slices; canary",
-    "orchestrators": "Airflow; Kubeflow Pipelines; GitHub Actions; model registry",
-    "release": "model registry; MLflow; aliases; training configuration",
-    "lineage": "model registry; Git commit; training configuration; model card",
-    "data-scientist": "point-in-time correct; training-serving skew; Git, DVC and MLflow; "
-    "staged rollout; automatic rollback; three layers; observability and safe rollback weigh more",
-    "devops-engineer": "data validation; baseline; point-in-time correct; drift; degrade silently; "
-    "green dashboard",
-}
-"""Words of the interview guide that a page says in its first thirty seconds."""
-SOMEWHERE = (
-    "training-serving skew; point-in-time correct; ground truth; delayed labels; online metric; "
-    "hyperparameters; training configuration; model registry; data validation; schema; "
-    "distribution; baseline; held-out set; critical slices; behavioural tests; staged rollout; "
-    "shadow; canary; A/B test; blue-green; automatic rollback; latency requirement; offline store; "
-    "online store; data drift; concept drift; statistical tests; proxy metrics; schedule; triggered; "
-    "Git; DVC; MLflow; GitHub Actions; Kubeflow Pipelines; Airflow; KServe; Seldon; Feast; Tecton; "
-    "Evidently; Prometheus; Great Expectations"
-)
-"""What some spoken answer says."""
+WORDS = tree.load("tests/rules/spoken.yaml")
 PRIVATE = re.compile(
     r"\b(surely|tripwires?|papers|seal(?:s|ed)?|mended|is told|was told|are told|told so|"
     r"few looks|by luck|whoever is|who comes back|keeper|desk)\b|(?<!-)\blived\b"
@@ -79,10 +23,6 @@ EXACT = re.compile(
     r"\b200\b(?= in| and|\.)|\bversion 2\b|\bCore 2\b|\b13313\b|\bissues? \d+\b"
 )
 """Digits that measure nothing: names, codes, statuses, a probability's range."""
-
-
-def _phrases(text: str) -> list[str]:
-    return [phrase.strip().lower() for phrase in text.split(";")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
@@ -97,15 +37,15 @@ def test_the_three_minutes_are_a_story_in_parts(page: Answer) -> None:
     assert len(text.split("\n\n")) >= 4, "the problem, the mechanism, the evidence, the limit"
 
 
-@pytest.mark.parametrize(("slug", "words"), WORDS.items())
-def test_a_spoken_answer_holds_the_words_of_the_guide(slug: str, words: str) -> None:
+@pytest.mark.parametrize(("slug", "words"), WORDS["pages"].items())
+def test_a_spoken_answer_holds_the_words_of_the_guide(slug: str, words: list[str]) -> None:
     spoken = BY_SLUG[slug].spoken.lower()
-    assert [phrase for phrase in _phrases(words) if phrase not in spoken] == []
+    assert [word for word in words if word.lower() not in spoken] == []
 
 
 def test_every_word_and_tool_of_the_guide_is_spoken_somewhere() -> None:
     spoken = " ".join(page.spoken for page in PAGES).lower()
-    assert [phrase for phrase in _phrases(SOMEWHERE) if phrase not in spoken] == []
+    assert [word for word in WORDS["somewhere"] if word.lower() not in spoken] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
