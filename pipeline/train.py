@@ -120,7 +120,7 @@ def _fit(
 
 def recipe(config: TrainConfig) -> str:
     """A digest of the settings and the training code: of everything but the days."""
-    code = members(Path(trees.__file__).parent, "*.py")
+    code = [Path(__file__), *members(Path(trees.__file__).parent, "*.py")]
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
