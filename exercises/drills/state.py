@@ -174,7 +174,7 @@ DRILLS = [
         fault="half of the online store's file is gone",
         guard="features.online_store: a database that is shorter than it says is not opened",
         inject=_filled_and_cut,
-        caught=_refused("ArtifactTampered", "is no online store of .* its header counts"),
+        caught=_refused("ArtifactTampered", "is no online store of .*its header counts"),
     ),
     Drill(
         slug="cut-log",
@@ -184,6 +184,6 @@ DRILLS = [
         inject=_after(
             lambda folder: _cut(folder / LOG), "prune", "--until=2013-03-01T00:00Z", before=LOGGED
         ),
-        caught=_refused("ArtifactTampered", "is no request log of .* its header counts"),
+        caught=_refused("ArtifactTampered", "is no request log of .*its header counts"),
     ),
 ]
