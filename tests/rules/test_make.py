@@ -137,6 +137,7 @@ def _recording(folder: Path) -> Path:
     python = folder / ".venv/bin/python"
     python.write_text('#!/bin/sh\n[ "$1" = -I ] || echo "$@" >> commands\n')
     python.chmod(0o755)
+    (folder / ".venv/bin/python3").symlink_to(python)  # what reads the book needs no environment
     return folder / "commands"
 
 
