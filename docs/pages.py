@@ -31,7 +31,7 @@ HEADINGS = [
 """The sections of every page, in their order."""
 SHOWN = ("demonstrated", "argued")
 """Whether the repository runs what a page says, or the page only argues it."""
-_PAIR = re.compile(r'("(?:[^"\\]|\\.)*"|[^"\s-].*?):(?: (.+))?')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,16 @@ def _entry(first: str, rest: list[str]) -> tuple[str, Any]:
 
 
 def _pair(line: str, with_value: bool = False) -> tuple[str, str]:
-    match = _PAIR.fullmatch(line)
-    if not match or (with_value and not match[2]):
+    """The key and the text of `key: text`; the key ends at the first colon before a space."""
+    quoted = _QUOTED.match(line)
+    key, colon, text = line[quoted.end() if quoted else 0 :].partition(": ")
+    if not colon and key.endswith(":"):
+        key, colon = key[:-1], ":"
+    key = (quoted[0] if quoted else "") + key
+    plain = not quoted and (key[:1] in ('"', "-", "") or key[:1].isspace())
+    if not colon or plain or (quoted and key != quoted[0]) or (with_value and not text):
         raise ValueError(f"{line!r} is no `key: text`")
-    return _scalar(match[1]), _scalar(match[2] or "")
+    return _scalar(key), _scalar(text)
 
 
 def _scalar(text: str) -> str:

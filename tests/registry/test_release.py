@@ -382,7 +382,9 @@ def test_every_tag_that_is_rewritten_is_told_by_name(registered):
         if name == "release":
             continue
         client.set_model_version_tag(config.model_name, version.number, name, "rewritten")
-        with pytest.raises(ArtifactTampered, match=rf"tag {name} of .* says 'rewritten', its release"):
+        with pytest.raises(
+            ArtifactTampered, match=rf"tag {name} of .* says 'rewritten', its release"
+        ):
             release.fetch(config, the_version())
         client.set_model_version_tag(config.model_name, version.number, name, value)
     assert release.fetch(config, the_version())
