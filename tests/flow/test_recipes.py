@@ -9,20 +9,13 @@ import pytest
 
 from exercises.drill import run_stages, shown, two_months
 from exercises.drills.release import DVC, passed
-from exercises.scratch import ROOT, scratch
+from exercises.scratch import scratch
 from pipeline.features.definitions import FEATURES
 from pipeline.shared import dvc
 from tests.recipes import RECIPES
 
 ANOTHER_MODEL = "another model of scikit-learn"
 BESIDE = [name for name in RECIPES if name != ANOTHER_MODEL]
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_takes_as_many_files_as_the_readme_says(name):
-    said = re.search(rf"{name} (\d)\b", " ".join((ROOT / "README.md").read_text().split()))
-    assert said
-    assert len(RECIPES[name].files) == int(said[1]) <= RECIPES[name].most
 
 
 @pytest.mark.slow
