@@ -16,9 +16,9 @@ import pytest
 from pipeline.shared import git, source
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
+from tests.rules.tree import ROOT
 from tests.shared import project
 
-ROOT = Path(__file__).parents[1]
 FOREIGN_SETTINGS = (
     "MLFLOW_",
     "AWS_",

@@ -30,8 +30,7 @@ from pipeline.shared.files import (
     write_text,
 )
 from tests.patience import PATIENCE
-
-ROOT = Path(__file__).parents[1]
+from tests.rules.tree import ROOT
 
 
 def test_a_test_that_reaches_for_another_machine_fails():

@@ -1,16 +1,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pipeline import __main__ as door
 from pipeline.shared.errors import ConfigError, DataRejected
+from tests.rules.tree import ROOT
 
 pytestmark = pytest.mark.answer("ci-cd")
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

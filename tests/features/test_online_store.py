@@ -49,10 +49,10 @@ from pipeline.shared.errors import StorageFailed
 from pipeline.shared.files import write_parquet
 from pipeline.shared.secrets import Address
 from tests import needs
-from tests.conftest import ROOT
 from tests.features import elsewhere, oracle
 from tests.features.oracle import flight
 from tests.features.poison import SEES, around, instants_of, poisoned
+from tests.rules.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("feature-store")]
 NAN = float("nan")

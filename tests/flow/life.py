@@ -22,7 +22,8 @@ from exercises import drill
 from exercises.drill import configure
 from exercises.scratch import scratch
 from pipeline.shared import git as gits
-from tests.conftest import FOREIGN_SETTINGS, ROOT
+from tests.conftest import FOREIGN_SETTINGS
+from tests.rules.tree import ROOT
 
 PIPELINE = ("python", "-m", "simulation")
 PATIENCE = 1800

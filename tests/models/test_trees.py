@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,8 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from tests.builders import feature_rows
+from tests.rules.tree import ROOT
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.answer("behavioural-tests")
 
 

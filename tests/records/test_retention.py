@@ -41,7 +41,7 @@ def url(tmp_path):
 @pytest.fixture
 def here(tmp_path, monkeypatch, url):
     """A folder with the configs, no ledger, and a log of ten answers, half of them too old."""
-    from tests.conftest import ROOT
+    from tests.rules.tree import ROOT
 
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)

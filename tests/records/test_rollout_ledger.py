@@ -13,8 +13,8 @@ from pipeline.records import rollout_ledger
 from pipeline.records.hash_chain import NOTHING
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, LedgerRefused
 from pipeline.shared.files import text_hash
-from tests.conftest import ROOT
 from tests.patience import PATIENCE
+from tests.rules.tree import ROOT
 from tests.shared.moves import NEW, OLD, START, move, registered
 
 pytestmark = pytest.mark.answer("who-served")

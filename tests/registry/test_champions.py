@@ -31,9 +31,9 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import RegistryRefused
 from pipeline.shared.files import file_hash
 from pipeline.shared.secrets import Address
-from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.rollout.test_state import event
+from tests.rules.tree import ROOT
 from tests.shared import project
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]

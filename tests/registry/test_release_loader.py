@@ -10,7 +10,7 @@ from pipeline.features.definitions import FEATURES
 from pipeline.registry import release_loader as module
 from pipeline.registry.release_loader import export, export_folder, load_release, warm_up_failure
 from pipeline.shared.errors import ArtifactTampered, ReleaseRefused, VersionUnknown
-from tests.conftest import ROOT
+from tests.rules.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("model-server")]
 

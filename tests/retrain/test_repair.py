@@ -29,9 +29,9 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, PipelineError, StorageFailed
 from pipeline.shared.files import file_hash, write_parquet
-from tests.conftest import ROOT
 from tests.patience import PATIENCE
 from tests.rules.test_state import listed
+from tests.rules.tree import ROOT
 from tests.shared import project
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]

@@ -15,7 +15,7 @@ from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import ConfigError, StorageFailed, WrongMonth
-from tests.conftest import ROOT
+from tests.rules.tree import ROOT
 
 pytestmark = pytest.mark.answer("retraining")
 

@@ -14,8 +14,8 @@ from pipeline.rollout.state import sides
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
-from tests.conftest import ROOT
 from tests.rollout.test_state import champion, event
+from tests.rules.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
 ALL, NEW_ALL = {"champion": 10_000}, {"challenger": 10_000}

@@ -16,8 +16,8 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.errors import ConfigError, RegistryRefused, RolloutRefused
 from simulation.faults import injection
-from tests.conftest import ROOT
 from tests.rollout.edge import PLAN
+from tests.rules.tree import ROOT
 from tests.shared import project
 from tests.shared.moves import NEW, OLD
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from pipeline.features.definitions import VIEWS
 from pipeline.features.windows import NEVER
 from pipeline.serve.metrics import RISKS, Metrics
-from tests.conftest import ROOT
+from tests.rules.tree import ROOT
 
 KNOWN = np.array([[NEVER] + [980] * (len(VIEWS) - 1), [990] * len(VIEWS)])
 

@@ -27,8 +27,8 @@ from pipeline.shared import git as gits
 from pipeline.shared.contracts import INGEST, FeatureService, Manifest, Snapshot
 from pipeline.shared.files import content_hash, write_json, write_parquet
 from tests.builders import feature_rows
+from tests.rules.tree import ROOT
 
-ROOT = Path(__file__).parents[2]
 STATE = "state"
 SMALL: dict[str, dict[str, Any]] = {
     "train": {

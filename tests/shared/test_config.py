@@ -17,9 +17,9 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.errors import ConfigError
+from tests.rules.tree import ROOT
 from tests.shared.project import configure
 
-ROOT = Path(__file__).parents[2]
 SECTIONS = list(EVERY)
 
 

@@ -3,7 +3,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -26,8 +25,7 @@ from pipeline.shared.files import (
     write_parquet,
     write_text,
 )
-
-ROOT = Path(__file__).parents[2]
+from tests.rules.tree import ROOT
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):

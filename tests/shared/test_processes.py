@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.shared import processes, watcher
 from pipeline.shared.processes import Patience, Supervisor
-from tests.conftest import ROOT
 from tests.patience import PATIENCE, until
 from tests.processes import runs
+from tests.rules.tree import ROOT
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 STARTED = {

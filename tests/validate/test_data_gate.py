@@ -17,10 +17,10 @@ from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChange
 from pipeline.shared.files import file_hash, write_json, write_parquet
 from pipeline.validate import data_gate as validate
 from tests.builders import flights, weather
+from tests.rules.tree import ROOT
 
 pytestmark = [pytest.mark.answer("data-validation"), pytest.mark.slow]
 
-ROOT = Path(__file__).parents[1]
 # The months of the builders are small: everything else is judged by the limits that are shipped.
 SMALL = {
     "flights_a_day": [15, 40],

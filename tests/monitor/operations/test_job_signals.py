@@ -18,8 +18,8 @@ from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
 from pipeline.shared.loopback import HOST
 from pipeline.shared.prometheus import registry_of, samples, serve_metrics
-from tests.conftest import ROOT
 from tests.patience import PATIENCE
+from tests.rules.tree import ROOT
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 

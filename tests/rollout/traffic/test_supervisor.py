@@ -14,10 +14,10 @@ from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.supervisor import SERVER_STATE, ServerSpec
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
-from tests.conftest import ROOT
 from tests.patience import PATIENCE, until
 from tests.processes import runs
 from tests.rollout.arms import SALT
+from tests.rules.tree import ROOT
 
 pytestmark = pytest.mark.slow
 _KEEPS = """
