@@ -1,0 +1,327 @@
+"""The judging side: starts the process of a solution, asks it, and ends it whatever it does."""
+
+import contextlib
+import json
+import os
+import pickle
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from inspect import getsource
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from exercises.workbench import subject, wire
+from exercises.workbench.catalogue import ROOT
+from exercises.workbench.checking import Raised
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a solution may take: seconds a call, and for the whole process the rest.
+
+    `loading_seconds` are added to the first call, which imports; `processes` counts it and its
+    children.
+    """
+
+    seconds: float = 10.0
+    loading_seconds: float = 50.0
+    cpu_seconds: int = 120
+    memory_mb: int = 4096
+    file_mb: int = 16
+    scratch_mb: int = 64
+    files: int = 256
+    processes: int = 12
+    reply_mb: int = 16
+
+
+class Ended(Exception):
+    """The process of a solution is gone, or was ended, and why."""
+
+
+@dataclass
+class Subject:
+    """A solution in a process of its own: `subject.name(...)` calls a function of its module.
+
+    `guard` is for solutions of others: no network where the system can do that, no file outside.
+    """
+
+    tree: Path
+    module: str
+    limits: Limits = field(default_factory=Limits)
+    guard: bool = False
+    tried: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> "Subject":
+        """Prepare a scratch folder; the process starts with the first call."""
+        self.tree = self.tree.resolve()
+        self._folder = Path(tempfile.mkdtemp(prefix="subject-"))
+        self.scratch = self._folder / "scratch"
+        self.scratch.mkdir()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ends = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process and everything that it started."""
+        self._end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A function of the exercise's module, which runs in the solution's process."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self.call(f"{self.module}:{name}", *args, **kwargs)
+
+    def call(self, target: str, *args: Any, **kwargs: Any) -> Any:
+        """Call "module:function" of the solution; the value comes back as plain data.
+
+        Raises:
+            Raised: the solution raised.
+            Ended: it took too long or too much, or its process ended.
+        """
+        module, _, name = target.partition(":")
+        return self._ask({"module": module, "name": name, "args": args, "kwargs": kwargs})
+
+    def do(self, scenario: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a function of the checks beside the solution, with its own imports; as `call`."""
+        text = getsource(scenario)
+        asked = {"scenario": text, "name": scenario.__name__, "args": args, "kwargs": kwargs}
+        return self._ask(asked)
+
+    def read(self, name: str, most: int = MB) -> str:
+        """The text of a file of the solution, which no code of it touches.
+
+        Raises:
+            Ended: there is no such file, or it is too large, or no text.
+        """
+        path = self.tree / name
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise Ended(f"{name} is not there as a file of its own")
+            if (size := path.stat().st_size) > most:
+                raise Ended(f"{name} has {size:,} bytes, at most {most:,} are read")
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Ended(f"{name} cannot be read: {error}") from error
+
+    def warm(self) -> None:
+        """Start the process and let it import the module, while the caller imports its own."""
+        with contextlib.suppress(Ended):
+            if self.module:
+                self._send({"module": "importlib", "name": "import_module", "args": (self.module,)})
+
+    def _send(self, request: dict[str, Any]) -> None:
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        content = pickle.dumps({"kwargs": {}} | request)
+        self._waiting = True
+        try:
+            self._process.stdin.write(subject.HEAD.pack(len(content)) + content)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._ended("its process ended") from error
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        if self._process is not None and self._waiting:
+            self._receive()  # of `warm`, whose outcome the first call repeats
+        self._send(request)
+        reply = self._receive()
+        self.tried.update(str(one)[:200] for one in reply.get("tried", [])[:20])
+        if "raised" in reply:
+            told = reply["raised"]
+            place = (str(told["file"]), int(told["line"]), str(told["text"]))
+            raise Raised([str(one) for one in told["kinds"]], str(told["words"]), place)
+        return wire.decode(reply["value"])
+
+    def _receive(self) -> dict[str, Any]:
+        seconds = self.limits.seconds + (self.limits.loading_seconds if self._is_new else 0)
+        head = self._read(subject.HEAD.size, seconds)
+        size = subject.HEAD.unpack(head)[0]
+        if size > self.limits.reply_mb * MB:
+            raise self._ended(f"its reply has {size:,} bytes, at most {self.limits.reply_mb} MB")
+        content = self._read(size, seconds)
+        self._is_new = self._waiting = False
+        try:
+            reply = json.loads(content)
+            if not ({"value"} <= reply.keys() or {"kinds"} <= reply["raised"].keys()):
+                raise ValueError("it is no reply")
+        except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
+            raise self._ended("its process wrote what is no reply") from error
+        return dict(reply)
+
+    def _read(self, size: int, seconds: float) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor, found = self._process.stdout.fileno(), b""
+        deadline = _Clock(seconds)
+        while len(found) < size:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline.left()))
+            if self._stopped:
+                raise self._ended(self._stopped)
+            if not ready:
+                raise self._ended(f"it did not come back within {self.limits.seconds:g} s")
+            if not (more := os.read(descriptor, min(size - len(found), MB))):
+                raise self._ended(self._stopped or "its process ended")
+            found += more
+        return found
+
+    def _start(self) -> None:
+        settings = {
+            "limits": _resources(self.limits) if self.guard else {},
+            "guard": self.guard,
+            "readable": readable_places(),
+            "hidden": [str(ROOT), str(Path.home())],
+            "scratch": str(self.scratch),
+        }
+        python = [sys.executable, "-P", "-s", "-B", subject.__file__]
+        command = [*(isolation() if self.guard else []), *python]
+        self._stopped, self._is_new, self._waiting = "", True, False
+        with (self._folder / "said").open("wb") as said:
+            self._process = subprocess.Popen(
+                [*command, str(self.tree), json.dumps(settings)],
+                env=environment(self.scratch),
+                cwd=self.scratch,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                start_new_session=True,
+            )
+        if self.guard:
+            threading.Thread(target=self._watch, args=[self._process], daemon=True).start()
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        """End a process that has too many children, or has written too much."""
+        while process.poll() is None:
+            if (many := len(_family(process.pid))) > self.limits.processes:
+                self._stopped = f"it started more than {self.limits.processes} processes"
+            elif (size := _size(self.scratch)) > self.limits.scratch_mb * MB:
+                self._stopped = f"it wrote more than {self.limits.scratch_mb} MB"
+            if self._stopped:
+                _kill(process.pid)
+                return
+            time.sleep(0.02 if many else 0.05)
+
+    def _ended(self, why: str) -> Ended:
+        code = None if self._process is None else self._process.poll()
+        self._end()
+        self.ends += 1
+        if why == "its process ended" and code is not None:
+            killed = -code == signal.SIGXCPU or -code == signal.SIGKILL
+            why += f" with {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
+            why += ": it used too much" if killed else ""
+        return Ended(why)
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        _kill(self._process.pid)
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                assert stream is not None
+                stream.close()
+        self._process.wait()
+        self._process = None
+
+
+class _Clock:
+    """A deadline; a machine that sleeps meanwhile makes nobody late."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._began = seconds, time.monotonic()
+
+    def left(self) -> float:
+        return self._seconds - (time.monotonic() - self._began)
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The few variables of a solution's process: no name, no address, no secret of this one's."""
+    threads = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
+    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
+    return {
+        "PATH": os.defpath,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",
+        **threads,
+        **kept,
+    }
+
+
+def _resources(limits: Limits) -> dict[str, int]:
+    return {
+        "CPU": limits.cpu_seconds,
+        "AS": limits.memory_mb * MB,
+        "FSIZE": limits.file_mb * MB,
+        "NOFILE": limits.files,
+        "CORE": 0,
+    }
+
+
+def readable_places() -> list[str]:
+    """The folders that Python and its packages are in, and what the system's libraries read."""
+    paths = sysconfig.get_paths()
+    python = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    python |= {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)}
+    tools = {str(Path(subject.__file__)), str(Path(wire.__file__))}
+    system = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null", "/dev/urandom", "/proc", "/sys"}
+    resolved = {os.path.realpath(one) for one in python}
+    return sorted(python | resolved | tools | system)
+
+
+@cache
+def isolation() -> list[str]:
+    """The command that cuts a process off the network and others' processes; empty without."""
+    if not sys.platform.startswith("linux") or (program := shutil.which("unshare")) is None:
+        return []
+    command = [program, "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
+    command += ["--mount-proc"]
+    tried = subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if tried.returncode == 0 else []
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, its group and its children, until none is left."""
+    for _ in range(100):
+        family = _family(pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        for one in family:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        if all(one.pid == pid for one in family):
+            return
+
+
+def _size(folder: Path) -> int:
+    """The bytes below a folder; what is removed meanwhile counts nothing."""
+    total = 0
+    for top, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(top, name)).st_size
+    return total
