@@ -43,7 +43,7 @@ class Edit(_Part):
 
     `blank` empties the bodies of these functions; `old` becomes `new`, and stands there once;
     `code` replaces functions and classes by those of the same name; `text` is the whole file;
-    `copy_of` is a file of the exercise's folder, which becomes this file.
+    `made` has it made by the exercise's evidence.py, from the real code.
     """
 
     file: str
@@ -52,14 +52,14 @@ class Edit(_Part):
     new: str | None = None
     code: str | None = None
     text: str | None = None
-    copy_of: str | None = None
+    made: bool = False
 
     @model_validator(mode="after")
     def _has_one_form(self) -> "Edit":
         forms = [bool(self.blank), self.old is not None, self.code is not None]
-        forms += [self.text is not None, self.copy_of is not None]
+        forms += [self.text is not None, self.made]
         if sum(forms) != 1 or (self.old is None) != (self.new is None):
-            raise ValueError(f"an edit of {self.file} is blank, old and new, code, text or copy_of")
+            raise ValueError(f"an edit of {self.file} is blank, old and new, code, text or made")
         return self
 
 

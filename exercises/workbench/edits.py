@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exercises.workbench.catalogue import Edit, Exercise
+from exercises.workbench.modules import load
 from pipeline.shared.errors import ArtifactTampered
 
 NOT_WRITTEN = 'raise NotImplementedError("not written yet")'
@@ -45,8 +46,8 @@ def changed(text: str, edit: Edit, exercise: Exercise) -> str:
     """
     if edit.text is not None:
         return edit.text
-    if edit.copy_of is not None:
-        return (exercise.folder / edit.copy_of).read_text(encoding="utf-8")
+    if edit.made:
+        return str(load(exercise.folder / "evidence.py").files()[edit.file])
     if edit.old is not None and edit.new is not None:
         return _replaced(text, edit, exercise)
     if edit.code is not None:

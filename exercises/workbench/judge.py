@@ -1,14 +1,13 @@
 """Runs the checks of an exercise on a tree, and says of each whether it passed, and if not, why."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.checking import Raised, Unmet
+from exercises.workbench.modules import load
 from exercises.workbench.process import Ended, Limits, Subject
 from exercises.workbench.verdict import Found, Verdict
 
@@ -40,22 +39,12 @@ def checks(path: Path) -> list[Check]:
     Raises:
         AssertionError: it has none, or a function of a check's name without a weight.
     """
-    module = load_checks(path)
+    module = load(path)
     named = {k: v for k, v in vars(module).items() if k.startswith("test_")}
     lacking = [name for name, one in named.items() if not hasattr(one, "weight")]
     assert named, f"{path} has no checks"
     assert not lacking, f"{path}: {lacking} without @check(weight)"
     return list(named.values())
-
-
-def load_checks(path: Path) -> Any:
-    """The module of some checks, loaded from its file."""
-    spec = importlib.util.spec_from_file_location(f"checks_of_{path.parent.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _run(check: Check, subject: Subject) -> Found:

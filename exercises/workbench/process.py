@@ -13,6 +13,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -117,6 +118,20 @@ class Subject:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise Ended(f"{name} cannot be read: {error}") from error
+
+    def answer(self, name: str) -> Any:
+        """A person's answer in answers.toml.
+
+        Raises:
+            Ended: it is not given yet, or the file is no TOML.
+        """
+        try:
+            answers = tomllib.loads(self.read("answers.toml"))
+        except tomllib.TOMLDecodeError as error:
+            raise Ended(f"answers.toml is no TOML: {error}") from error
+        if answers.get(name, "") == "":
+            raise Ended(f"{name} in answers.toml is not answered yet")
+        return answers[name]
 
     def warm(self) -> None:
         """Start the process and let it import the module, while the caller imports its own."""

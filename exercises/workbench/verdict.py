@@ -54,10 +54,14 @@ class Verdict:
 
 def show(verdict: Verdict, console: Console) -> None:
     """Print a verdict: passed checks on a line each, failed ones with what was seen and why."""
+    before = ("", "")
     for one in verdict.checks:
         mark = "[green]  ok [/]" if one.passed else "[red]  NO [/]"
         console.print(f"{mark} {one.weight:>2}  {escape(one.words)}", highlight=False)
-        if not one.passed:
+        if not one.passed and (one.seen, one.why) == before:
+            console.print("         for the same reason")
+        elif not one.passed:
+            before = (one.seen, one.why)
             for name, text in (("expected", one.expected), ("seen", one.seen), ("why", one.why)):
                 if text:
                     console.print(f"         {name:<9} {escape(text)}", highlight=False)
