@@ -44,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.verb in ONE and not chosen.slug:
-            raise UsageError(f"no exercise is named: `make {chosen.verb} E=...`; "
-                             "`make exercise` lists them")
+            raise UsageError(
+                f"no exercise is named: `make {chosen.verb} E=...`; `make exercise` lists them"
+            )
         return _run(chosen, Console(soft_wrap=True))
     except (PipelineError, UsageError) as refusal:
         print(f"{chosen.verb}: {type(refusal).__name__}: {refusal}", file=sys.stderr)

@@ -139,5 +139,7 @@ def raised(call: Callable[[], Any], kind: str) -> str:
     except Exception as error:
         if kind in [one.__name__ for one in type(error).__mro__]:
             return str(error)
-        raise Unmet(Words(f"{kind} is raised"), Words(f"{type(error).__name__}: {error}")) from error
+        raise Unmet(
+            Words(f"{kind} is raised"), Words(f"{type(error).__name__}: {error}")
+        ) from error
     raise Unmet(Words(f"{kind} is raised"), value)

@@ -56,7 +56,9 @@ def begin(slug: str, console: Console, today: date, rebase: bool = False) -> Non
             console.print(f"your work is on main's {entry.commit[:8]} now")
         else:
             state = progress.state_of(entry, today)
-            console.print(f"{slug} was started on {entry.started_on} ({state}); it is as you left it")
+            console.print(
+                f"{slug} was started on {entry.started_on} ({state}); it is as you left it"
+            )
             say_if_changed(exercise, entry, console)
     brief(exercise, console)
     console.print(f"\nedit  {where(exercise)}\nthen  make submit E={slug}   make hint E={slug}")
@@ -187,5 +189,3 @@ def reset(slug: str, console: Console, today: date) -> None:
     if kept:
         console.print(f"your work is kept in {kept.relative_to(ROOT)}")
     console.print(f"{slug} is in its start state: {where(exercise)}")
-
-

@@ -295,7 +295,17 @@ def readable_places() -> list[str]:
     python = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     python |= {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)}
     tools = {str(Path(subject.__file__)), str(Path(wire.__file__))}
-    system = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null", "/dev/urandom", "/proc", "/sys"}
+    system = {
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/bin",
+        "/etc",
+        "/dev/null",
+        "/dev/urandom",
+        "/proc",
+        "/sys",
+    }
     resolved = {os.path.realpath(one) for one in python}
     return sorted(python | resolved | tools | system)
 

@@ -80,9 +80,7 @@ def start(exercise: Exercise, today: date) -> Entry:
         if failed is not None:
             raise failed from error
         raise
-    return Entry(
-        commit=commit, start=begun, fingerprint=fingerprint(exercise), started_on=today
-    )
+    return Entry(commit=commit, start=begun, fingerprint=fingerprint(exercise), started_on=today)
 
 
 def _commit_start(exercise: Exercise, path: Path) -> str:
