@@ -75,6 +75,10 @@ def _run(chosen: argparse.Namespace, console: Console) -> int:
         commands.reset(chosen.slug, console, today)
     elif chosen.verb == "solution":
         commands.solution(chosen.slug, console, chosen.yes)
+    elif chosen.verb == "handout":
+        commands.hand_out(chosen.slug, chosen.to, console)
+    elif chosen.verb == "grade":
+        commands.grade(chosen.slug, chosen.source, chosen.to, console)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""The workbench: exercises on the real pipeline, started, checked, hinted, handed out and graded."""
+"""The workbench: exercises on the real pipeline, to start, check, hand out and grade."""

@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
 def shorten(value: Any, most: int = 300) -> str:
     """A value as one line for a verdict, numbers to six digits."""
     text = value if isinstance(value, Words) else repr(_rounded(value))
-    text = " ".join(text.split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= most else f"{text[: most - 2]} …"
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exercises.workbench import catalogue, judge, progress, trees, verdict, worktree
+from exercises.workbench import catalogue, handout, judge, progress, trees, verdict, worktree
+from exercises.workbench import grade as grading
 from exercises.workbench.catalogue import ROOT, TOPICS, Exercise
 from exercises.workbench.progress import Entry
 from pipeline.shared.errors import UsageError
@@ -189,3 +190,38 @@ def reset(slug: str, console: Console, today: date) -> None:
     if kept:
         console.print(f"your work is kept in {kept.relative_to(ROOT)}")
     console.print(f"{slug} is in its start state: {where(exercise)}")
+
+
+def hand_out(slug: str, to: Path | None, console: Console) -> None:
+    """Write the handout of an exercise.
+
+    Raises:
+        NotConfirmed: no folder is named.
+    """
+    exercise = catalogue.exercise(slug)
+    if to is None:
+        raise UsageError(f"where to? `make handout E={slug} TO=folder`")
+    lines = handout.handout(exercise, to)
+    console.print(
+        f"{to}: {lines:,} lines of code, a task of {exercise.minutes} minutes; its README.md says how "
+        f"to begin; `make grade E={slug} FROM=folder` grades what comes back"
+    )
+
+
+def grade(slug: str, source: Path | None, to: Path | None, console: Console) -> None:
+    """Grade a submission, and write the report.
+
+    Raises:
+        UsageError: no folder is named.
+    """
+    exercise = catalogue.exercise(slug)
+    if source is None:
+        raise UsageError(f"of whom? `make grade E={slug} FROM=folder`")
+    found = grading.grade(exercise, source)
+    folder = to or progress.STATE / "grades" / f"{slug}-{source.resolve().name}"
+    grading.write(found, folder)
+    for part in found.parts:
+        console.print(f"{part.points:>5} of {part.of:<3} {part.part}", highlight=False)
+    for what in [*found.tried, *found.restored, *found.skipped]:
+        console.print(f"      said: {escape(what)}", highlight=False)
+    console.print(f"{found.total} of 100 -> {folder}/grade.html", highlight=False)

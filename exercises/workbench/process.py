@@ -160,9 +160,14 @@ class Subject:
         self.tried.update(str(one)[:200] for one in reply.get("tried", [])[:20])
         if "raised" in reply:
             told = reply["raised"]
-            place = (str(told["file"]), int(told["line"]), str(told["text"]))
-            raise Raised([str(one) for one in told["kinds"]], str(told["words"]), place)
+            place = (str(told["file"]), int(told["line"]), str(told["text"])[:200])
+            raise Raised([str(one) for one in told["kinds"]], self._clean(told["words"]), place)
         return wire.decode(reply["value"])
+
+    def _clean(self, words: object) -> str:
+        """What a solution says, without the folders of this run and without control characters."""
+        text = str(words).replace(str(self.tree), ".").replace(str(self._folder), "…")
+        return "".join(c if c.isprintable() else " " for c in text)
 
     def _receive(self) -> dict[str, Any]:
         seconds = self.limits.seconds + (self.limits.loading_seconds if self._is_new else 0)
@@ -225,7 +230,7 @@ class Subject:
         while process.poll() is None:
             if (many := len(_family(process.pid))) > self.limits.processes:
                 self._stopped = f"it started more than {self.limits.processes} processes"
-            elif (size := _size(self.scratch)) > self.limits.scratch_mb * MB:
+            elif _size(self.scratch) > self.limits.scratch_mb * MB:
                 self._stopped = f"it wrote more than {self.limits.scratch_mb} MB"
             if self._stopped:
                 _kill(process.pid)
@@ -348,5 +353,5 @@ def _size(folder: Path) -> int:
     for top, _, files in os.walk(folder):
         for name in files:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(top, name)).st_size
+                total += (Path(top) / name).lstat().st_size
     return total

@@ -17,6 +17,7 @@ import resource
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,16 @@ def _guard(folder: Path, settings: dict[str, Any], tried: list[str]) -> None:
     """Let the system refuse files outside, and say by an audit hook what was tried."""
     readable = [*settings["readable"], str(folder)]
     scratch = os.path.realpath(settings["scratch"])
-    restrict_files(readable, [scratch])
-    hidden = [*settings["hidden"]]
+    restrict_files(readable, [scratch, os.devnull])
+    hidden = [os.path.realpath(one) for one in settings["hidden"]]
+    allowed = [os.path.realpath(one) for one in readable]
+
+    def is_hidden(path: str) -> bool:
+        inside = any(_below(path, one) for one in hidden)
+        return inside and not any(_below(path, one) for one in (*allowed, scratch))
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        reason = _DENIED.get(event) or _touches(event, args, scratch, hidden, str(folder))
+        reason = _DENIED.get(event) or _touches(event, args, scratch, is_hidden, str(folder))
         if reason:
             tried.append(reason)
             raise PermissionError(f"the solution {reason}, which a grade does not allow")
@@ -144,22 +150,27 @@ def _guard(folder: Path, settings: dict[str, Any], tried: list[str]) -> None:
 
 
 def _touches(
-    event: str, args: tuple[Any, ...], scratch: str, hidden: list[str], folder: str
+    event: str,
+    args: tuple[Any, ...],
+    scratch: str,
+    is_hidden: Callable[[str], bool],
+    folder: str,
 ) -> str:
     """What an event does to a file that a solution may not touch; "" if it does nothing."""
-    if not args or not isinstance(args[0], str | bytes | os.PathLike):
+    is_about_files = event in ("open", "os.listdir") or event in _CHANGES
+    if not is_about_files or not isinstance(args[0], str | bytes | os.PathLike):
         return ""
     path = os.path.realpath(os.fsdecode(args[0]))
     if event == "open":
         flags = args[2] if len(args) > 2 and isinstance(args[2], int) else 0
         if flags & _WRITING and not _below(path, scratch) and path != os.devnull:
             return f"wrote {_shown(path, folder)}"
-        if any(_below(path, one) for one in hidden) and not _below(path, folder):
+        if is_hidden(path):
             return f"read {_shown(path, folder)}"
     if event in _CHANGES and not _below(path, scratch):
         return f"changed {_shown(path, folder)}"
-    if event == "os.listdir" and any(_below(path, one) for one in hidden):
-        return "" if _below(path, folder) else f"listed {_shown(path, folder)}"
+    if event == "os.listdir" and is_hidden(path):
+        return f"listed {_shown(path, folder)}"
     return ""
 
 
@@ -169,7 +180,7 @@ def _below(path: str, parent: str) -> bool:
 
 def _shown(path: str, folder: str) -> str:
     """A path as a report may say it: the same on every machine."""
-    return os.path.relpath(path, folder) if _below(path, folder) else f"…/{os.path.basename(path)}"
+    return os.path.relpath(path, folder) if _below(path, folder) else f"…/{Path(path).name}"
 
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
@@ -197,7 +208,7 @@ def restrict_files(readable: list[str], writable: list[str]) -> bool:
     for paths, allowed in ((readable, _READ), (writable, every)):
         for path in filter(os.path.exists, paths):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            right = allowed if os.path.isdir(path) else allowed & _OF_A_FILE
+            right = allowed if Path(path).is_dir() else allowed & _OF_A_FILE
             libc.syscall(_ADD, rules, 1, struct.pack("=Qi", right, descriptor), 0)
             os.close(descriptor)
     libc.prctl(38, 1, 0, 0, 0)  # no new privileges, without which Landlock asks for root

@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import json
 import math
+import re
 from typing import Any
 
 MAX_DEPTH = 40
@@ -82,7 +83,7 @@ def _encode_table(value: Any, depth: int) -> Any:
         return {"instant": str(value)}
     if hasattr(value, "tolist"):
         return encode(value.tolist(), depth + 1)
-    return {"text": repr(value)[:500]}
+    return {"text": re.sub(r" at 0x[0-9a-f]+", "", repr(value)[:500])}
 
 
 def decode(value: Any) -> Any:

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 
+from exercises.workbench.catalogue import ROOT
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position, Start
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.yaml_files import parse
-from exercises.workbench.catalogue import ROOT
 
 AT = Position(step=1, days=2.5, days_at_step=1.5)
 """The second step, after a day and a half of its two."""
