@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -79,7 +79,22 @@ def _run(chosen: argparse.Namespace, console: Console) -> int:
         commands.hand_out(chosen.slug, chosen.to, console)
     elif chosen.verb == "grade":
         commands.grade(chosen.slug, chosen.source, chosen.to, console)
+    else:
+        _run_pages(chosen, console)
     return 0
+
+
+def _run_pages(chosen: argparse.Namespace, console: Console) -> None:
+    from exercises.workbench import catalogue, exam, interview, learn
+
+    if chosen.verb == "learn":
+        learn.learn(console, date.today())
+    elif chosen.verb == "interview":
+        console.print(f"for your screen: {interview.write(catalogue.exercise(chosen.slug))}")
+    elif chosen.end:
+        exam.end(datetime.now(), console)
+    else:
+        exam.begin(chosen.minutes, chosen.topic, chosen.seed, datetime.now(), console)
 
 
 if __name__ == "__main__":

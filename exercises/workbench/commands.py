@@ -203,8 +203,8 @@ def hand_out(slug: str, to: Path | None, console: Console) -> None:
         raise UsageError(f"where to? `make handout E={slug} TO=folder`")
     lines = handout.handout(exercise, to)
     console.print(
-        f"{to}: {lines:,} lines of code, a task of {exercise.minutes} minutes; its README.md says how "
-        f"to begin; `make grade E={slug} FROM=folder` grades what comes back"
+        f"{to}: {lines:,} lines of code, a task of {exercise.minutes} minutes; "
+        f"`make grade E={slug} FROM=folder` grades what comes back"
     )
 
 

@@ -124,7 +124,7 @@ def _long_functions(path: Path, name: str, rule: Code) -> list[str]:
 
 def own_tests(exercise: Exercise, submission: Submission, base: Path, folder: Path) -> Part:
     """The submission's own tests: they pass on its solution, and fail on planted wrong ones."""
-    names = submission.own_tests()
+    names = [n for n in submission.own_tests() if not _copied(submission.tree, n)]
     if not names:
         return Part(0.0, ["no tests of its own: tests/test_*.py"])
     if (ended := _pytest(submission.tree, names, exercise)) != "passed":
@@ -142,6 +142,26 @@ def own_tests(exercise: Exercise, submission: Submission, base: Path, folder: Pa
     ]
     words = f"{len(caught)} of {len(outcomes)} wrong solutions are caught"
     return Part(len(caught) / len(outcomes), [words, *missed])
+
+
+def _copied(tree: Path, name: str) -> bool:
+    """Whether a test file holds a test of the handout: that is no test of its own."""
+    given = {
+        body
+        for path in (tree / "tests").glob("test_*.py")
+        if path.name != Path(name).name
+        for body in _bodies(path)
+    }
+    return bool(_bodies(tree / name) & given)
+
+
+def _bodies(path: Path) -> set[str]:
+    tree = _parsed(path)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] if tree else []
+    tests = [one for one in functions if one.name.startswith("test_")]
+    return {
+        ast.dump(ast.Module(one.body[ast.get_docstring(one) is not None :], [])) for one in tests
+    }
 
 
 def _with_tests(

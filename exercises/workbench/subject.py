@@ -191,17 +191,21 @@ _RIGHTS = {1: 13, 2: 14}
 """How many rights on files its versions know; from the third on 15, truncation included."""
 
 
+def landlock_version() -> int:
+    """The version of Landlock that the system has; 0 without."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return max(0, int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, 0, 1)))
+
+
 def restrict_files(readable: list[str], writable: list[str]) -> bool:
     """Let this process and its children reach no other files, by Linux's Landlock.
 
     Returns whether the system can; where it cannot, only the audit hook stands in the way.
     """
-    if not sys.platform.startswith("linux"):
+    if not (version := landlock_version()):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_CREATE, None, 0, 1)
-    if version < 1:
-        return False
     every = (1 << _RIGHTS.get(version, 15)) - 1
     rights = struct.pack("Q", every)
     rules = libc.syscall(_CREATE, rights, len(rights), 0)
