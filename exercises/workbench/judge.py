@@ -1,7 +1,6 @@
 """Runs the checks of an exercise on a tree, and says of each whether it passed, and if not, why."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -20,16 +19,10 @@ def judge(
     exercise: Exercise, tree: Path, limits: Limits | None = None, guard: bool = False
 ) -> Verdict:
     """Run every check of an exercise on a tree."""
-    with _subject(exercise, tree, limits or Limits(), guard) as subject:
+    with Subject(tree, exercise.module, limits, guard) as subject:
         subject.warm()
         found = [_run(one, subject) for one in checks(exercise.checks)]
         return Verdict(exercise.slug, found, sorted(subject.tried))
-
-
-@contextmanager
-def _subject(exercise: Exercise, tree: Path, limits: Limits, guard: bool) -> Iterator[Subject]:
-    with Subject(tree, exercise.module, limits, guard) as subject:
-        yield subject
 
 
 @cache

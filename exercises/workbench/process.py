@@ -15,7 +15,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from inspect import getsource
 from pathlib import Path
@@ -34,12 +34,12 @@ MB = 1024 * 1024
 class Limits:
     """What a solution may take: seconds a call, and for the whole process the rest.
 
-    `loading_seconds` are added to the first call, which imports; `processes` counts it and its
+    `loading_seconds` are added for the import of its module; `processes` counts it and its
     children.
     """
 
     seconds: float = 10.0
-    loading_seconds: float = 50.0
+    loading_seconds: float = 30.0
     cpu_seconds: int = 120
     memory_mb: int = 4096
     file_mb: int = 16
@@ -53,25 +53,22 @@ class Ended(Exception):
     """The process of a solution is gone, or was ended, and why."""
 
 
-@dataclass
 class Subject:
-    """A solution in a process of its own: `subject.name(...)` calls a function of its module.
+    """A solution in a process of its own: `subject.name(...)` calls a function of its module."""
 
-    `guard` is for solutions of others: no network where the system can do that, no file outside.
-    """
-
-    tree: Path
-    module: str
-    limits: Limits = field(default_factory=Limits)
-    guard: bool = False
-    tried: set[str] = field(default_factory=set)
+    def __init__(
+        self, tree: Path, module: str, limits: Limits | None = None, guard: bool = False
+    ) -> None:
+        """`guard` is for solutions of others: no network if the system can, no file outside."""
+        self._tree, self._module = tree.resolve(), module
+        self._limits, self._guard = limits or Limits(), guard
+        self.tried: set[str] = set()
 
     def __enter__(self) -> "Subject":
         """Prepare a scratch folder; the process starts with the first call."""
-        self.tree = self.tree.resolve()
         self._folder = Path(tempfile.mkdtemp(prefix="subject-"))
-        self.scratch = self._folder / "scratch"
-        self.scratch.mkdir()
+        self._scratch = self._folder / "scratch"
+        self._scratch.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
         self.ends = 0
         return self
@@ -85,7 +82,7 @@ class Subject:
         """A function of the exercise's module, which runs in the solution's process."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: self.call(f"{self.module}:{name}", *args, **kwargs)
+        return lambda *args, **kwargs: self.call(f"{self._module}:{name}", *args, **kwargs)
 
     def call(self, target: str, *args: Any, **kwargs: Any) -> Any:
         """Call "module:function" of the solution; the value comes back as plain data.
@@ -109,7 +106,7 @@ class Subject:
         Raises:
             Ended: there is no such file, or it is too large, or no text.
         """
-        path = self.tree / name
+        path = self._tree / name
         try:
             if path.is_symlink() or not path.is_file():
                 raise Ended(f"{name} is not there as a file of its own")
@@ -136,8 +133,10 @@ class Subject:
     def warm(self) -> None:
         """Start the process and let it import the module, while the caller imports its own."""
         with contextlib.suppress(Ended):
-            if self.module:
-                self._send({"module": "importlib", "name": "import_module", "args": (self.module,)})
+            if self._module:
+                self._send(
+                    {"module": "importlib", "name": "import_module", "args": (self._module,)}
+                )
 
     def _send(self, request: dict[str, Any]) -> None:
         if self._process is None:
@@ -153,6 +152,8 @@ class Subject:
             raise self._ended("its process ended") from error
 
     def _ask(self, request: dict[str, Any]) -> Any:
+        if self._process is None:
+            self.warm()
         if self._process is not None and self._waiting:
             self._receive()  # of `warm`, whose outcome the first call repeats
         self._send(request)
@@ -166,15 +167,15 @@ class Subject:
 
     def _clean(self, words: object) -> str:
         """What a solution says, without the folders of this run and without control characters."""
-        text = str(words).replace(str(self.tree), ".").replace(str(self._folder), "…")
+        text = str(words).replace(str(self._tree), ".").replace(str(self._folder), "…")
         return "".join(c if c.isprintable() else " " for c in text)
 
     def _receive(self) -> dict[str, Any]:
-        seconds = self.limits.seconds + (self.limits.loading_seconds if self._is_new else 0)
+        seconds = self._limits.seconds + (self._limits.loading_seconds if self._is_new else 0)
         head = self._read(subject.HEAD.size, seconds)
         size = subject.HEAD.unpack(head)[0]
-        if size > self.limits.reply_mb * MB:
-            raise self._ended(f"its reply has {size:,} bytes, at most {self.limits.reply_mb} MB")
+        if size > self._limits.reply_mb * MB:
+            raise self._ended(f"its reply has {size:,} bytes, at most {self._limits.reply_mb} MB")
         content = self._read(size, seconds)
         self._is_new = self._waiting = False
         try:
@@ -195,7 +196,7 @@ class Subject:
             if self._stopped:
                 raise self._ended(self._stopped)
             if not ready:
-                raise self._ended(f"it did not come back within {self.limits.seconds:g} s")
+                raise self._ended(f"it did not come back within {self._limits.seconds:g} s")
             if not (more := os.read(descriptor, min(size - len(found), MB))):
                 raise self._ended(self._stopped or "its process ended")
             found += more
@@ -203,35 +204,35 @@ class Subject:
 
     def _start(self) -> None:
         settings = {
-            "limits": _resources(self.limits) if self.guard else {},
-            "guard": self.guard,
+            "limits": _resources(self._limits) if self._guard else {},
+            "guard": self._guard,
             "readable": readable_places(),
             "hidden": [str(ROOT), str(Path.home())],
-            "scratch": str(self.scratch),
+            "scratch": str(self._scratch),
         }
         python = [sys.executable, "-P", "-s", "-B", subject.__file__]
-        command = [*(isolation() if self.guard else []), *python]
+        command = [*(isolation() if self._guard else []), *python]
         self._stopped, self._is_new, self._waiting = "", True, False
         with (self._folder / "said").open("wb") as said:
             self._process = subprocess.Popen(
-                [*command, str(self.tree), json.dumps(settings)],
-                env=environment(self.scratch),
-                cwd=self.scratch,
+                [*command, str(self._tree), json.dumps(settings)],
+                env=environment(self._scratch),
+                cwd=self._scratch,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 start_new_session=True,
             )
-        if self.guard:
+        if self._guard:
             threading.Thread(target=self._watch, args=[self._process], daemon=True).start()
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         """End a process that has too many children, or has written too much."""
         while process.poll() is None:
-            if (many := len(_family(process.pid))) > self.limits.processes:
-                self._stopped = f"it started more than {self.limits.processes} processes"
-            elif _size(self.scratch) > self.limits.scratch_mb * MB:
-                self._stopped = f"it wrote more than {self.limits.scratch_mb} MB"
+            if (many := len(_family(process.pid))) > self._limits.processes:
+                self._stopped = f"it started more than {self._limits.processes} processes"
+            elif _size(self._scratch) > self._limits.scratch_mb * MB:
+                self._stopped = f"it wrote more than {self._limits.scratch_mb} MB"
             if self._stopped:
                 _kill(process.pid)
                 return

@@ -75,6 +75,6 @@ def test_types_and_the_order_of_rows_count(subject):
 
 @check(1, hidden=True)
 def test_texts_do_not_run_into_each_other(subject):
-    """"ab", "c" and "a", "bc" have the same letters."""
+    """ "ab", "c" and "a", "bc" have the same letters."""
     one, other = (pd.DataFrame({"x": pair}) for pair in (["ab", "c"], ["a", "bc"]))
     holds(not _same(subject, one, other), "two digests", "one digest of ab, c and of a, bc")

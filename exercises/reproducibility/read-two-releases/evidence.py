@@ -29,7 +29,10 @@ def _manifest(name: str, lock: str, data: str) -> Release:
 
 def releases() -> dict[str, Release]:
     """The champion's manifest and the challenger's."""
-    return {"champion": _manifest("one", "one", "to April"), "challenger": _manifest("two", "two", "to May")}
+    return {
+        "champion": _manifest("one", "one", "to April"),
+        "challenger": _manifest("two", "two", "to May"),
+    }
 
 
 def differing() -> list[str]:
