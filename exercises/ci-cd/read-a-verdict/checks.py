@@ -22,7 +22,7 @@ def test_the_veto_is_the_slice_that_is_surely_worse(subject):
     turns = [
         (
             "carrier HA against champion",
-            "it has four late flights: it may not veto, see `blocking`",
+            "it has four late flights: see `blocking`",
         ),
         ("origin JFK against champion", "worse, but by less than the limit"),
         ("storm against logistic", "losing a slice to the linear baseline is only reported"),
