@@ -6,8 +6,11 @@ wrong turns give. It also runs under pytest, where the solution is called in the
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+ROOT = next(one for one in Path(__file__).resolve().parents if (one / "pipeline").is_dir())
+"""The folder with the configs that checks read: main, or a handout."""
 Function = TypeVar("Function", bound=Callable[..., None])
 Turns = Sequence[tuple[Any, str]]
 """What a known wrong turn gives, and why it is wrong."""

@@ -25,6 +25,7 @@ from pipeline.shared.pages import render
 TOOLS = ("pytest", "ruff", "mypy")
 """What a handout installs beside what its code imports."""
 NOTES = "NOTES.md"
+_CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -99,16 +100,20 @@ def files(exercise: Exercise) -> list[str]:
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in seen or not name.endswith(".py"):
+        if name in seen:
             continue
         seen.add(name)
+        if not name.endswith(".py"):
+            continue
         late = name in exercise.files
         waiting += _imported_files((ROOT / name).read_text(encoding="utf-8"), late)
     return sorted(name for name in found | seen if (ROOT / name).is_file())
 
 
 def _imported_by_checks(exercise: Exercise) -> list[str]:
-    return _imported_files(visible(exercise), late=True)
+    """The files that the visible checks import, and the configs that they read."""
+    text = visible(exercise)
+    return [*_imported_files(text, late=True), *_CONFIG.findall(text)]
 
 
 def _imported_files(text: str, late: bool) -> list[str]:

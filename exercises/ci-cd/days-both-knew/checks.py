@@ -1,7 +1,6 @@
 """The checks of the evidence that a window is new to a model."""
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect
+from exercises.workbench.checking import ROOT, check, expect
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.yaml_files import parse
 

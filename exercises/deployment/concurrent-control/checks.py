@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect, holds
+from exercises.workbench.checking import ROOT, check, expect, holds
 from pipeline.rollout.analysis.decision import Position, Start
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.yaml_files import parse

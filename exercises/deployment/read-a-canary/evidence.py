@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from exercises.workbench.catalogue import ROOT
+from exercises.workbench.checking import ROOT
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position, Start
 from pipeline.shared.config.rollout import RolloutConfig

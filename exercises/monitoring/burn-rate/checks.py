@@ -1,7 +1,6 @@
 """The checks of indicators from two scrapes."""
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect
+from exercises.workbench.checking import ROOT, check, expect
 from pipeline.shared.config.monitor import Objectives
 from pipeline.shared.yaml_files import parse
 

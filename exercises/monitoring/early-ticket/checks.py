@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from exercises.workbench.checking import check, expect, holds
+from exercises.workbench.checking import ROOT, check, expect, holds
 
 NAME = "RisksTooLow"
 QUIET = {"coverage": 0.99, "due_days": 14, "outcome_gap": 0.0, "excess_loss": 0.0}
@@ -26,7 +26,11 @@ def _rings(subject, **changes: float) -> bool:
 
 
 def _alerts(subject) -> list[dict[str, Any]]:
-    groups = yaml.safe_load(subject.read("configs/monitor/alerts.yml"))["groups"]
+    return _of(subject.read("configs/monitor/alerts.yml"))
+
+
+def _of(text: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(text)["groups"]
     return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
@@ -63,7 +67,8 @@ def test_it_is_a_ticket_of_its_area(subject):
 def test_every_alert_of_before_is_as_it_was(subject):
     """OutcomeGap at 0.03 on either side, and as many others as there were."""
     others = [str(one["alert"]) for one in _alerts(subject) if one["alert"] != NAME]
-    expect(len(others), 23)
+    main = (ROOT / "configs/monitor/alerts.yml").read_text(encoding="utf-8")
+    expect(others, [one["alert"] for one in _of(main) if one["alert"] != NAME])
     seen = [subject.do(_firing, QUIET | {"outcome_gap": gap}) for gap in (0.031, -0.031)]
     expect(["OutcomeGap" in names for names in seen], [True, True])
 

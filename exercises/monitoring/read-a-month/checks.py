@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect
+from exercises.workbench.checking import ROOT, check, expect
 from exercises.workbench.modules import load
 
 EVIDENCE = load(Path(__file__).with_name("evidence.py"))

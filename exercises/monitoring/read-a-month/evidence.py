@@ -2,7 +2,7 @@
 
 import json
 
-from exercises.workbench.catalogue import ROOT
+from exercises.workbench.checking import ROOT
 from pipeline.monitor.operations.alerts import alerts
 from pipeline.monitor.operations.job_signals import Signals
 from pipeline.monitor.performance.performance import status

@@ -1,7 +1,6 @@
 """The checks of the status of model performance."""
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect, holds
+from exercises.workbench.checking import ROOT, check, expect, holds
 from pipeline.monitor.performance.quality import Figures
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.yaml_files import parse

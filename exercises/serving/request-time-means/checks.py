@@ -1,7 +1,6 @@
 """The checks of the shrunk means."""
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect
+from exercises.workbench.checking import ROOT, check, expect
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse
 

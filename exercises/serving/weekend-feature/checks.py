@@ -1,7 +1,6 @@
 """The acceptance checks of the feature is_weekend."""
 
-from exercises.workbench.catalogue import ROOT
-from exercises.workbench.checking import check, expect, holds
+from exercises.workbench.checking import ROOT, check, expect, holds
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse
 
