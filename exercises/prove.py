@@ -20,6 +20,7 @@ from exercises.workbench import catalogue, judge, trees
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.verdict import Verdict
 from pipeline.__main__ import run_command
+from pipeline.shared.errors import ArtifactTampered
 
 WORKERS = 2
 
@@ -51,7 +52,10 @@ def prove(chosen: Iterable[Exercise], folder: Path) -> list[Proof]:
 
 
 def _prove(exercise: Exercise, state: str, base: Path, folder: Path) -> Proof:
-    tree = trees.in_state(exercise, base, folder / exercise.slug / state, state)
+    try:
+        tree = trees.in_state(exercise, base, folder / exercise.slug / state, state)
+    except ArtifactTampered as stale:
+        return Proof(exercise.slug, state, str(stale), 0.0)
     began = time.perf_counter()
     verdict = judge.judge(exercise, tree)
     seconds = time.perf_counter() - began

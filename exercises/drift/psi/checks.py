@@ -79,5 +79,6 @@ def test_a_tiny_share_is_not_filled_by_a_larger_one(subject):
     old, many = [1, 1_000_000, 0], 1_000_001
     seen = subject.do(_index, [old], [[1, 1_000_000, 1]])[0]
     fill, new = 1 / many / 1e6, np.array([1, 1_000_000, 1]) / (many + 1)
-    expected = sum((n - o) * math.log(n / o) for o, n in zip([1 / many, 1e6 / many, fill], new))
+    pairs = zip([1 / many, 1e6 / many, fill], new, strict=True)
+    expected = sum((n - o) * math.log(n / o) for o, n in pairs)
     expect(seen, expected, tolerance=1e-6)
