@@ -30,6 +30,7 @@ def all_edits(exercise: Exercise) -> list[Edit]:
 
 def copy(names: Iterable[str], tree: Path, source: Path = ROOT) -> Path:
     """Copy files of a folder into a tree."""
+    tree.mkdir(parents=True, exist_ok=True)
     for name in names:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, tree / name)
