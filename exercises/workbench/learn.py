@@ -4,6 +4,7 @@ While an exercise is open, its files are watched: each save gives a verdict. Wha
 Enter, so that any terminal will do.
 """
 
+import os
 import select
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from exercises.workbench.handout import editable
 from pipeline.shared.errors import PipelineError, UsageError
 
 _PAUSE_SECONDS = 0.3
+_END = "\0"
 _KEYS = "Enter check · h hint · s solution · r reset · n next · b brief · l list · q quit"
 
 
@@ -30,6 +32,8 @@ class Page:
     console: Console
     today: date
     keys: IO[str] = field(default_factory=lambda: sys.stdin)
+    _typed: bytes = b""
+    _ended: bool = False
 
     def run(self) -> None:
         """Show the list, and the exercises that are chosen, until the person has enough."""
@@ -37,10 +41,10 @@ class Page:
         while True:
             self._list(shown)
             self.console.print("number to open · words to search · due · Enter for all · q quit")
-            typed = self.keys.readline()
-            if not typed or typed.strip() == "q":
+            typed = self._line(None)
+            if typed in ("q", _END):
                 return
-            chosen, shown = self._choose(typed.strip(), shown)
+            chosen, shown = self._choose(typed or "", shown)
             while chosen is not None:
                 chosen = self._open(chosen)
                 if chosen == "quit":
@@ -88,26 +92,34 @@ class Page:
         self.console.print(_KEYS)
         saved = _saved(exercise)
         while True:
-            typed = self._typed()
+            typed = self._line(_PAUSE_SECONDS)
             if typed is None:
                 if (now := _saved(exercise)) != saved:
                     saved = now
                     self._check(slug)
                 continue
-            if typed in ("l", "q", "end"):
+            if typed in ("l", "q", _END):
                 return None if typed == "l" else "quit"
             if typed == "n":
                 return catalogue.next_in_chain(exercise)
-            self._act(typed, exercise)
+            self._act(typed.lower(), exercise)
             saved = _saved(exercise)
 
-    def _typed(self) -> str | None:
-        """A line that was typed, None if none was meanwhile; "end" where nobody types any more."""
-        ready, _, _ = select.select([self.keys], [], [], _PAUSE_SECONDS)
-        if not ready:
-            return None
-        line = self.keys.readline()
-        return line.strip().lower() if line else "end"
+    def _line(self, seconds: float | None) -> str | None:
+        """A line that was typed, None if none was within so long; _END where nobody types any more.
+
+        It is read without a buffer: what waits in one would not wake `select`.
+        """
+        while b"\n" not in self._typed and not self._ended:
+            ready, _, _ = select.select([self.keys], [], [], seconds)
+            if not ready:
+                return None
+            more = os.read(self.keys.fileno(), 4096)
+            self._typed, self._ended = self._typed + more, not more
+        if not self._typed:
+            return _END
+        line, _, self._typed = self._typed.partition(b"\n")
+        return line.decode(errors="replace").strip()
 
     def _act(self, typed: str, exercise: Exercise) -> None:
         slug, console = exercise.slug, self.console
