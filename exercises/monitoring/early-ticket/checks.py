@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import yaml
-
 from exercises.workbench.checking import ROOT, check, expect, holds
+from pipeline.shared.yaml_files import parse
 
 NAME = "RisksTooLow"
 QUIET = {"coverage": 0.99, "due_days": 14, "outcome_gap": 0.0, "excess_loss": 0.0}
@@ -30,7 +29,7 @@ def _alerts(subject) -> list[dict[str, Any]]:
 
 
 def _of(text: str) -> list[dict[str, Any]]:
-    groups = yaml.safe_load(text)["groups"]
+    groups = parse(text)["groups"]
     return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 

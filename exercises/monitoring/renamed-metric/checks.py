@@ -2,9 +2,8 @@
 
 import re
 
-import yaml
-
 from exercises.workbench.checking import ROOT, check, expect
+from pipeline.shared.yaml_files import parse
 
 
 def _exported():
@@ -27,7 +26,7 @@ def _exported():
 
 
 def _rules(subject) -> list[dict[str, object]]:
-    groups = yaml.safe_load(subject.read("configs/monitor/alerts.yml"))["groups"]
+    groups = parse(subject.read("configs/monitor/alerts.yml"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -48,7 +47,7 @@ def test_every_metric_of_the_rules_is_exported(subject):
 def test_no_alert_is_gone(subject):
     """All of them, by their names: the runbook and the pager know them."""
     known = _alerts(subject)
-    main = yaml.safe_load((ROOT / "configs/monitor/alerts.yml").read_text(encoding="utf-8"))
+    main = parse((ROOT / "configs/monitor/alerts.yml").read_text(encoding="utf-8"))
     rules = [rule for group in main["groups"] for rule in group["rules"]]
     expect(sorted(known), sorted(rule["alert"] for rule in rules if "alert" in rule))
 
