@@ -18,9 +18,11 @@ from rich.console import Console
 
 from exercises.workbench import catalogue, judge, trees
 from exercises.workbench.catalogue import Exercise
+from exercises.workbench.progress import STATE
 from exercises.workbench.verdict import Verdict
 from pipeline.__main__ import run_command
 from pipeline.shared.errors import ArtifactTampered
+from pipeline.shared.files import write_json
 
 WORKERS = 2
 
@@ -91,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
     console, began = Console(soft_wrap=True), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         proofs = prove(chosen, Path(folder))
+    record = {f"{one.slug} {one.state}": round(one.seconds, 1) for one in proofs}
+    write_json(STATE / "proofs.json", {"seconds from save to verdict": record})
     for one in proofs:
         mark = f"[red]NO[/] {one.fault}" if one.fault else "ok"
         console.print(f"{one.slug:<28} {one.state:<34} {one.seconds:5.1f} s  {mark}")

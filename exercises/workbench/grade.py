@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from exercises.workbench import handout, judge, quality, submission
 from exercises.workbench.catalogue import Exercise
-from exercises.workbench.process import Limits, isolation
+from exercises.workbench.process import Limits, lacking
 from exercises.workbench.quality import Part
 from exercises.workbench.rubric import rubric
 from exercises.workbench.submission import Submission
@@ -60,7 +60,7 @@ class Grade(_Record):
     skipped: list[str]
     changed: list[str]
     ask: list[str]
-    isolated: bool
+    lacking: list[str]
 
 
 def grade(exercise: Exercise, source: Path) -> Grade:
@@ -120,7 +120,7 @@ def _grade(
         skipped=taken.skipped,
         changed=taken.changed,
         ask=questions(exercise, verdict, taken),
-        isolated=bool(isolation()),
+        lacking=lacking(),
     )
 
 

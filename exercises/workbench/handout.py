@@ -24,6 +24,8 @@ from pipeline.shared.pages import render
 
 TOOLS = ("pytest", "ruff", "mypy")
 """What a handout installs beside what its code imports."""
+STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
+"""The types of packages that ship none."""
 NOTES = "NOTES.md"
 _CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -156,7 +158,8 @@ def visible(exercise: Exercise) -> str:
     text = _without(text, hidden)
     while unused := _unused(text):
         text = _without(text, unused)
-    return text.replace("from exercises.workbench.checking import", "from checking import")
+    text = text.replace("from exercises.workbench.checking import", "from checking import")
+    return _without_imports(text)
 
 
 def _without(text: str, names: set[str]) -> str:
@@ -167,6 +170,20 @@ def _without(text: str, names: set[str]) -> str:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             del lines[first - 1 : node.end_lineno]
     return re.sub(r"\n{4,}", "\n\n\n", "".join(lines)).rstrip() + "\n"
+
+
+def _without_imports(text: str) -> str:
+    """A module without the imports at its top that nothing uses."""
+    tree, lines = ast.parse(text), text.splitlines(keepends=True)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in reversed(tree.body):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            kept = [a for a in node.names if (a.asname or a.name.partition(".")[0]) in used]
+            if len(kept) < len(node.names):
+                node.names = kept
+                new = [f"{ast.unparse(node)}\n"] if kept else []
+                lines[node.lineno - 1 : node.end_lineno] = new
+    return re.sub(r'"""\n\n\n+', '"""\n\n', "".join(lines), count=1)
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -216,7 +233,8 @@ def _requirements(folder: Path) -> str:
     wanted = {
         packages[root][0] for root in roots - set(sys.stdlib_module_names) if root in packages
     }
-    wanted |= {name for name in TOOLS if (folder / "tests").is_dir()}
+    if (folder / "tests").is_dir():
+        wanted |= {*TOOLS, *(stubs for root, stubs in STUBS.items() if root in roots)}
     lines = [f"{name.lower()}=={importlib.metadata.version(name)}" for name in sorted(wanted)]
     return "".join(f"{line}\n" for line in sorted(lines))
 

@@ -13,6 +13,7 @@ from datetime import date
 from typing import IO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from exercises.workbench import catalogue, commands, progress, worktree
@@ -141,7 +142,7 @@ class Page:
         try:
             action()
         except (PipelineError, UsageError) as refusal:
-            self.console.print(f"{type(refusal).__name__}: {refusal}", style="yellow")
+            self.console.print(escape(f"{type(refusal).__name__}: {refusal}"), style="yellow")
             return False
         return True
 

@@ -122,6 +122,19 @@ def test_what_does_not_come_back_is_ended_and_said(
     assert said in _said(verdict)
 
 
+def test_a_byte_now_and_then_is_no_reply(handed_in: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "while True:\n"
+        "    for n in range(3, 10):\n"
+        "        try: os.write(n, b'0')\n"
+        "        except OSError: pass\n"
+        "    time.sleep(0.3)"
+    )
+    verdict = _judged(_write(handed_in, in_function=code), tmp_path)
+    assert verdict.points == 0
+
+
 def test_what_hangs_ends_the_grade_after_a_few_checks(handed_in: Path, tmp_path: Path) -> None:
     verdict = _judged(_write(handed_in, in_function="while True: pass"), tmp_path)
     skipped = [one for one in verdict.checks if one.seen.startswith("not run")]
