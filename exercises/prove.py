@@ -50,7 +50,7 @@ def prove(chosen: Iterable[Exercise], folder: Path) -> list[Proof]:
         judge.checks(one.checks)  # a broken file of checks ends this here, and not in a thread
     pairs = [(one, state) for one in every for state in states(one)]
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda pair: _prove(*pair, base, folder), pairs))
+        return list(pool.map(lambda pair: _prove(pair[0], pair[1], base, folder), pairs))
 
 
 def _prove(exercise: Exercise, state: str, base: Path, folder: Path) -> Proof:

@@ -13,16 +13,6 @@ NOT_WRITTEN = 'raise NotImplementedError("not written yet")'
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def start_edits(exercise: Exercise) -> list[Edit]:
-    """The edits of main that give the start."""
-    return exercise.start
-
-
-def solution_edits(exercise: Exercise) -> list[Edit]:
-    """The edits of main that give the solution; without any, main is the solution."""
-    return exercise.solution
-
-
 def apply(edits: Iterable[Edit], tree: Path, exercise: Exercise) -> None:
     """Change the files of a tree; a file is replaced and never written into.
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from exercises.workbench import handout, judge, quality, submission
 from exercises.workbench.catalogue import Exercise
-from exercises.workbench.process import Limits, lacking
 from exercises.workbench.quality import Part
 from exercises.workbench.rubric import rubric
+from exercises.workbench.sandbox import Limits, lacking
 from exercises.workbench.submission import Submission
 from exercises.workbench.verdict import Verdict
 from pipeline.shared.files import write_json, write_text
@@ -114,7 +114,7 @@ def _grade(
         title=exercise.title,
         total=round(sum(one.points for one in graded), 1),
         parts=graded,
-        checks=[CheckGrade(**_fields(one)) for one in verdict.checks],
+        checks=[CheckGrade.model_validate(_fields(one)) for one in verdict.checks],
         tried=verdict.tried,
         restored=taken.restored,
         skipped=taken.skipped,

@@ -7,7 +7,8 @@ from pathlib import Path
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.checking import Raised, Unmet
 from exercises.workbench.modules import load
-from exercises.workbench.process import Ended, Limits, Subject
+from exercises.workbench.process import Ended, Subject
+from exercises.workbench.sandbox import Limits
 from exercises.workbench.verdict import Found, Verdict
 
 MAX_ENDS = 3

@@ -9,45 +9,30 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from inspect import getsource
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from exercises.workbench import subject, wire
 from exercises.workbench.catalogue import ROOT
 from exercises.workbench.checking import Raised
+from exercises.workbench.sandbox import (
+    MB,
+    Limits,
+    environment,
+    family,
+    folder_size,
+    isolation,
+    kill,
+    readable_places,
+    resources,
+)
 from pipeline.shared.processes import Patience
-
-MB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a solution may take: seconds a call, and for the whole process the rest.
-
-    `loading_seconds` are added for the import of its module; `processes` counts it and its
-    children.
-    """
-
-    seconds: float = 10.0
-    loading_seconds: float = 30.0
-    cpu_seconds: int = 120
-    memory_mb: int = 4096
-    file_mb: int = 16
-    scratch_mb: int = 64
-    files: int = 256
-    processes: int = 12
-    reply_mb: int = 16
 
 
 class Ended(Exception):
@@ -72,6 +57,7 @@ class Subject:
         self._scratch.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
         self.ends = 0
+        self._stopped, self._is_new, self._waiting = "", True, False
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -207,7 +193,7 @@ class Subject:
 
     def _start(self) -> None:
         settings = {
-            "limits": _resources(self._limits) if self._guard else {},
+            "limits": resources(self._limits) if self._guard else {},
             "guard": self._guard,
             "readable": readable_places(),
             "hidden": [str(ROOT), str(Path.home())],
@@ -232,12 +218,12 @@ class Subject:
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         """End a process that has too many children, or has written too much."""
         while process.poll() is None:
-            if (many := len(_family(process.pid))) > self._limits.processes:
+            if (many := len(family(process.pid))) > self._limits.processes:
                 self._stopped = f"it started more than {self._limits.processes} processes"
-            elif _size(self._scratch) > self._limits.scratch_mb * MB:
+            elif folder_size(self._scratch) > self._limits.scratch_mb * MB:
                 self._stopped = f"it wrote more than {self._limits.scratch_mb} MB"
             if self._stopped:
-                _kill(process.pid)
+                kill(process.pid)
                 return
             time.sleep(0.02 if many else 0.05)
 
@@ -254,104 +240,10 @@ class Subject:
     def _end(self) -> None:
         if self._process is None:
             return
-        _kill(self._process.pid)
+        kill(self._process.pid)
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 assert stream is not None
                 stream.close()
         self._process.wait()
         self._process = None
-
-
-def environment(scratch: Path) -> dict[str, str]:
-    """The few variables of a solution's process: no name, no address, no secret of this one's."""
-    threads = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
-    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
-    return {
-        "PATH": os.defpath,
-        "HOME": str(scratch),
-        "TMPDIR": str(scratch),
-        "PYTHONHASHSEED": "0",
-        "PYTHONUTF8": "1",
-        **threads,
-        **kept,
-    }
-
-
-def _resources(limits: Limits) -> dict[str, int]:
-    return {
-        "CPU": limits.cpu_seconds,
-        "AS": limits.memory_mb * MB,
-        "FSIZE": limits.file_mb * MB,
-        "NOFILE": limits.files,
-        "CORE": 0,
-    }
-
-
-def readable_places() -> list[str]:
-    """The folders that Python and its packages are in, and what the system's libraries read."""
-    paths = sysconfig.get_paths()
-    python = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    python |= {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)}
-    tools = {str(Path(subject.__file__)), str(Path(wire.__file__))}
-    system = {
-        "/usr",
-        "/lib",
-        "/lib64",
-        "/bin",
-        "/etc",
-        "/dev/null",
-        "/dev/urandom",
-        "/proc",
-        "/sys",
-    }
-    resolved = {os.path.realpath(one) for one in python}
-    return sorted(python | resolved | tools | system)
-
-
-@cache
-def isolation() -> list[str]:
-    """The command that cuts a process off the network and others' processes; empty without."""
-    if not sys.platform.startswith("linux") or (program := shutil.which("unshare")) is None:
-        return []
-    command = [program, "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
-    command += ["--mount-proc"]
-    tried = subprocess.run([*command, "true"], capture_output=True, check=False)
-    return command if tried.returncode == 0 else []
-
-
-def lacking() -> list[str]:
-    """What this system cannot do for a grade; there the audit hook alone stands in the way."""
-    lacks = [] if isolation() else ["cut a process off the network"]
-    return lacks + ([] if subject.landlock_version() else ["keep a process from files"])
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
-def _kill(pid: int) -> None:
-    """Kill a process, its group and its children, until none is left."""
-    for _ in range(100):
-        family = _family(pid)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-        for one in family:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
-        if all(one.pid == pid for one in family):
-            return
-
-
-def _size(folder: Path) -> int:
-    """The bytes below a folder; what is removed meanwhile counts nothing."""
-    total = 0
-    for top, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += (Path(top) / name).lstat().st_size
-    return total

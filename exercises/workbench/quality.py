@@ -13,8 +13,9 @@ from pathlib import Path
 from exercises.workbench import edits, trees
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.checking import Raised
-from exercises.workbench.process import Ended, Limits, Subject
+from exercises.workbench.process import Ended, Subject
 from exercises.workbench.rubric import Code, rubric
+from exercises.workbench.sandbox import Limits
 from exercises.workbench.submission import Submission, notes
 
 TOOL_SECONDS = 120
@@ -62,6 +63,12 @@ def _findings(tree: Path, names: list[str]) -> list[tuple[str, str]]:
         found.append(("lint", f"{name}: {one['code']} {one['message']}"))
     form = _tool(tree, "ruff", "format", "--check", *names)
     found += [("format", line) for line in form.splitlines() if line.startswith("Would reformat")]
+    return found + _type_findings(tree, names)
+
+
+def _type_findings(tree: Path, names: list[str]) -> list[tuple[str, str]]:
+    """What mypy finds in these files, by the restored settings."""
+    found = []
     types = _tool(
         tree,
         "mypy",

@@ -216,7 +216,7 @@ def restrict_files(readable: list[str], writable: list[str]) -> bool:
             libc.syscall(_ADD, rules, 1, struct.pack("=Qi", right, descriptor), 0)
             os.close(descriptor)
     libc.prctl(38, 1, 0, 0, 0)  # no new privileges, without which Landlock asks for root
-    done = libc.syscall(_RESTRICT, rules, 0) == 0
+    done = bool(libc.syscall(_RESTRICT, rules, 0) == 0)
     os.close(rules)
     return done
 

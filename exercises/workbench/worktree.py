@@ -86,8 +86,12 @@ def start(exercise: Exercise, today: date) -> Entry:
 def _commit_start(exercise: Exercise, path: Path) -> str:
     """Bring a worktree into the start state, and commit it."""
     edits.apply(exercise.start, path, exercise)
+    return _commit(path, f"start of {exercise.slug}")
+
+
+def _commit(path: Path, message: str) -> str:
+    """Commit everything in a worktree; returns the commit."""
     git.run(path, "add", "--all")
-    message = f"start of {exercise.slug}"
     git.run(path, *_AUTHOR, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message)
     return git.commit(path)
 
@@ -139,15 +143,12 @@ def rebase(exercise: Exercise, entry: Entry) -> None:
     Raises:
         WorktreeRefused: the work does not fit main any more.
     """
-    path, patch = path_of(exercise), work(exercise, entry)
-    kept, commit = keep(exercise, entry), git.commit(ROOT)
-    git.run(path, "add", "--all")
-    git.run(path, *_AUTHOR, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "work")
-    mine = git.commit(path)
+    path, kept, commit = path_of(exercise), keep(exercise, entry), git.commit(ROOT)
+    mine = _commit(path, "work")
     try:
         git.run(path, "checkout", "--quiet", "--detach", commit)
         begun = _commit_start(exercise, path)
-        if patch and kept is not None:
+        if kept is not None:
             git.run(path, "apply", "--3way", str(kept))
             git.run(path, "reset", "--quiet")
     except (PipelineError, EnvironmentUnfit) as error:

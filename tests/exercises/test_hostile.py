@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exercises.workbench import catalogue, grade, handout, judge, subject, submission
-from exercises.workbench.process import Limits, isolation
+from exercises.workbench.sandbox import Limits, isolation
 from exercises.workbench.verdict import Verdict
 
 pytestmark = pytest.mark.slow
