@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from exercises.workbench.sandbox import Limits
 from exercises.workbench.submission import Submission, notes
 
 TOOL_SECONDS = 120
+WORKERS = 2
 _HEADINGS = ("What I did, and why", "What I checked, and how", "What I left out")
 _WORD = re.compile(r"\w+")
 
@@ -134,13 +136,16 @@ def own_tests(exercise: Exercise, submission: Submission, base: Path, folder: Pa
     names = [n for n in submission.own_tests() if not _copied(submission.tree, n)]
     if not names:
         return Part(0.0, ["no tests of its own: tests/test_*.py"])
-    if (ended := _pytest(submission.tree, names, exercise)) != "passed":
-        return Part(0.0, [f"its own tests on its own solution: {ended}"])
+    if (mine := _pytest(submission.tree, names, exercise)) != "passed":
+        return Part(0.0, [f"its own tests on its own solution: {mine}"])
     states = ["solution", *(one.name for one in exercise.wrong)]
-    outcomes = {}
-    for number, state in enumerate(states):
-        tree = _with_tests(exercise, state, base, folder / str(number), submission, names)
-        outcomes[state] = _pytest(tree, names, exercise)
+    made = [
+        _with_tests(exercise, state, base, folder / str(number), submission, names)
+        for number, state in enumerate(states)
+    ]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        ended = list(pool.map(lambda tree: _pytest(tree, names, exercise), made))
+    outcomes = dict(zip(states, ended, strict=True))
     if outcomes.pop("solution") != "passed":
         return Part(0.0, ["its tests fail on another right solution: they test how, not what"])
     caught = [state for state, ended in outcomes.items() if ended == "failed"]
