@@ -111,7 +111,7 @@ def test_a_start_gets_next_to_nothing_and_questions(tmp_path: Path) -> None:
     folder = tmp_path / "start"
     handout.build(EXERCISE, folder)
     found = grade.grade(EXERCISE, folder)
-    assert _points(found) == {"working": 16.4, "code": 0, "tests": 0, "explanation": 0}
+    assert _points(found) == {"working": 14.5, "code": 0, "tests": 0, "explanation": 0}
     assert found.ask[0].startswith("Show me where your code decides this")
 
 
