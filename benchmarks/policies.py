@@ -188,7 +188,7 @@ def lost_weeks(told: pd.DataFrame, name: str, nats: float = 0.01) -> list[str]:
 
 def monday(day: str) -> str:
     """The Monday of a day's week."""
-    date = pd.Timestamp(day)
+    date = pd.Timestamp(str(day))
     return f"{date - date.dayofweek * DAY:%Y-%m-%d}"
 
 

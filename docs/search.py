@@ -7,19 +7,39 @@ decides between phrases that are equally near.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import log
 
 _SMALL = {
     word[:5]
-    for word in """about an and are as at be but can did do does explain for from give had has have
-    how if in into is it its know let me my no not of on or our should so some tell than that the
-    their them then there they this to us use walk was we what when where which who why will with
-    would you your""".split()
+    for word in """about an and are as at be best but can did do does ensure explain for from give
+    had handle has have how if in into is it its know let me my no not of on or our should so some
+    sure tell than that the their them then there they this to us use walk was way we what when
+    where which who why will with would you your""".split()
 }
 """Words that every question has; they say nothing of what is asked."""
+_ALIKE = {
+    "blue/green": "blue-green",
+    "blue green": "blue-green",
+    "ab testing": "a/b test",
+    "a/b testing": "a/b test",
+    "ab test": "a/b test",
+    "ab-test": "a/b test",
+    "k8s": "kubernetes",
+    "ground truth": "labels",
+    "ground-truth": "labels",
+    "ci cd": "ci/cd",
+    "cicd": "ci/cd",
+    "gpus": "gpu",
+    "llms": "llmops",
+    "machine learning": "ml",
+    "real time": "online",
+    "real-time": "online",
+    "covariate shift": "data drift",
+}
+"""What is written in several ways, and the one way in which the search compares it."""
 _OF_TEXT = 0.4
 """What a text that holds every word counts, beside 1 for a phrase that is the question itself."""
 
@@ -77,12 +97,15 @@ def asks(words: str, entry: Entry) -> bool:
     return any(_alike(stem, known) for stem in _stems(words))
 
 
-def _alike(stem: str, known: Iterable[str]) -> list[str]:
+def _alike(stem: str, known: Collection[str]) -> list[str]:
     """The stem that is meant, itself if it is known; none if nothing is like it."""
-    return get_close_matches(stem, sorted(known), 1, 0.75)
+    return [stem] if stem in known else get_close_matches(stem, sorted(known), 1, 0.75)
 
 
 def _stems(text: str) -> list[str]:
     """The beginnings of a text's words, which its forms share, without the small ones."""
-    words = re.findall(r"a/b|[a-z]{2,}", text.lower())
+    text = text.lower()
+    for written, compared in _ALIKE.items():
+        text = text.replace(written, compared)
+    words = re.findall(r"a/b|[a-z]{2,}", text)
     return [word[:5] for word in words if word[:5] not in _SMALL]

@@ -143,10 +143,10 @@ def two_months(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """How a drill ended, by its own guard, by luck (another one) or not; and who was exposed."""
+    """How a drill ended, by its own guard, by another one or not; and who was exposed."""
 
     slug: str
-    ended: Literal["CAUGHT", "BY LUCK", "MISSED"]
+    ended: Literal["CAUGHT", "BY ANOTHER GUARD", "MISSED"]
     by: str
     exposed: str
     seconds: float
@@ -162,7 +162,7 @@ def run(drill: Drill) -> Found:
         evidence = drill.caught(folder, outcome)
     another = _REFUSED.findall(outcome.words) if outcome.code else []
     by = evidence or (another[-1] if another else drill.guard)
-    ended = "CAUGHT" if evidence else "BY LUCK" if another else "MISSED"
+    ended = "CAUGHT" if evidence else "BY ANOTHER GUARD" if another else "MISSED"
     seconds = time.perf_counter() - started
     print(f"{ended}  after {seconds:.0f} s: {by}")
     return Found(drill.slug, ended, by, exposed(drill, outcome), seconds)

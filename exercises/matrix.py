@@ -17,6 +17,7 @@ from typing import Any
 
 from exercises.drill import configure, drills, run_stages
 from exercises.drills.release import ran
+from exercises.error_rates import found_from, table
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
@@ -81,7 +82,7 @@ def played(slug: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def quiet(name: str) -> dict[str, Any]:
+def run_clean(name: str) -> dict[str, Any]:
     """Whether what has no fault ends without a refusal."""
     began, clean = time.perf_counter(), CLEAN[name]
     with tempfile.TemporaryDirectory(prefix="drill-clean-") as folder:
@@ -94,7 +95,7 @@ def quiet(name: str) -> dict[str, Any]:
         outcome = run_stages(copy, clean.stages)
     return {
         "name": name,
-        "quiet": outcome.code == 0 and clean.ends in outcome.words,
+        "refused": outcome.code != 0 or clean.ends not in outcome.words,
         "said": outcome.words.splitlines()[-1].strip(),
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -109,7 +110,7 @@ def _all(
     took |= {one["name"]: one["seconds"] for one in record["clean"]}
     ended: dict[str, dict[str, Any]] = {}
     jobs = {slug: lambda slug=slug: played(slug, folder) for slug in slugs}
-    jobs |= {name: lambda name=name: quiet(name) for name in clean}
+    jobs |= {name: lambda name=name: run_clean(name) for name in clean}
     with ThreadPoolExecutor(_AT_ONCE) as beside:
         order = sorted(jobs, key=lambda name: -took.get(name, 0.0))
         begun = {beside.submit(jobs[name]): name for name in order}
@@ -121,7 +122,7 @@ def _all(
 
 def _say(place: str, found: dict[str, Any]) -> None:
     """A line for each that ended."""
-    ended = found.get("ended") or ("QUIET" if found["quiet"] else "REFUSED")
+    ended = found.get("ended") or ("REFUSED" if found["refused"] else "PASSED")
     words = " ".join((found.get("by") or found["said"]).split())
     name = found.get("slug") or found["name"]
     sys.stdout.write(f"{place}  {ended:<8}{found['seconds']:4.0f} s  {name}: {words[:90]}\n")
@@ -151,10 +152,12 @@ STAGES = [
 _PAGE = """# Drills: faults and guards
 
 Each row is a fault that `make drill D=<name>` injects into a scratch copy of the real pipeline. A
-dot stands where the guard that must catch it stands, and did; BY LUCK means that another guard was
-first, MISSED that none was. `rules` are the tests that a change has to pass before it is merged.
+dot stands where the guard that must catch it stands, and did; BY ANOTHER GUARD means that another
+was first, MISSED that none was. `rules` are the tests that a change has to pass before its merge.
 Exposed are the requests that were answered with the fault, where a rollout counted them. Seconds
-are of the whole drill, {at_once} at a time. Written by `make drill-all`, which took {seconds} s.
+are of the whole drill, {at_once} at a time. The size is the least at which the guard finds the
+fault: any, where it compares exactly; a limit of its config; or what a benchmark measured, as
+`exercises/sizes.yaml` says for each. Written by `make drill-all`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
 a fault {alarms} were refused. Its shadows and canaries run beside drills; `make measure
@@ -162,9 +165,18 @@ M=real-canaries` runs some alone. Here a clean one was once taken out as slow, 1
 requests beside 3 of 143: a false alarm, of the time when each request was counted by itself
 (ADR 0017).
 
-| fault | {stages} | exposed | s |
-|---|{rules}|---|---|
+| fault | {stages} | found from | exposed | s |
+|---|{rules}|---|---|---|
 {rows}
+
+## False alarms
+
+What is clean and was refused, by guard, with the exact 95 % interval of the rate. A guard that
+refused none of a few has not shown that it never will: the upper end says how often it may.
+
+| guard | what is clean | refused | rate |
+|---|---|---|---|
+{alarms_by_guard}
 
 ## Without a fault
 
@@ -184,10 +196,10 @@ def page(told: dict[str, Any]) -> str:
         cells = " | ".join(mark if stage == drill.stage else "" for stage in STAGES)
         rows.append(
             f"| **{drill.slug}**: {drill.fault} | {cells} "
-            f"| {found['exposed']} | {found['seconds']:.0f} |"
+            f"| {found_from(drill.slug)} | {found['exposed']} | {found['seconds']:.0f} |"
         )
     controls = [
-        f"| {one['name']} | {'quiet' if one['quiet'] else 'REFUSED'} "
+        f"| {one['name']} | {'REFUSED' if one['refused'] else 'passed'} "
         f"| {_short(one['said'])} | {one['seconds']:.0f} |"
         for one in told["clean"]
     ]
@@ -197,12 +209,22 @@ def page(told: dict[str, Any]) -> str:
         caught=sum(one["ended"] == "CAUGHT" for one in told["drills"]),
         drills=len(told["drills"]),
         clean=len(told["clean"]),
-        alarms=sum(not one["quiet"] for one in told["clean"]),
+        alarms=sum(one["refused"] for one in told["clean"]),
         stages=" | ".join(STAGES),
         rules="|".join([":-:"] * len(STAGES)),
         rows="\n".join(rows),
+        alarms_by_guard=table(_by_stage(told["clean"])),
         controls="\n".join(controls),
     )
+
+
+def _by_stage(clean: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """The last stage of each clean run and whether it was refused."""
+    ends = {
+        name: [one for one in of.stages if not one.startswith("--")][-1]
+        for name, of in CLEAN.items()
+    }
+    return [(ends[one["name"]], one["refused"]) for one in clean if one["name"] in ends]
 
 
 def _short(text: str) -> str:
@@ -223,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
     slugs, clean = ([name for name in of if name in names] for of in (known, CLEAN))
     found, controls = _all(slugs, clean, folder)
     caught = sum(one["ended"] == "CAUGHT" for one in found)
-    alarms = [one["name"] for one in controls if not one["quiet"]]
+    alarms = [one["name"] for one in controls if one["refused"]]
     seconds = time.perf_counter() - began
     told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
     write_json(RECORD, told if not chosen.names else _renewed(found, controls))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
-from pipeline.models import baselines, onnx_export, pictures, trees
+from pipeline.models import baselines, classifier, onnx_export, pictures, trees
 from pipeline.registry import versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.shared import lineage
@@ -120,7 +120,7 @@ def _fit(
 
 def recipe(config: TrainConfig) -> str:
     """A digest of the settings and the training code: of everything but the days."""
-    code = members(Path(trees.__file__).parent, "*.py")
+    code = [Path(__file__), *members(Path(trees.__file__).parent, "*.py")]
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
 
 
@@ -143,7 +143,7 @@ def _fit_both(
 def _fit_trees(config: TrainConfig, names: list[str], frame: pd.DataFrame) -> FittedModel:
     inputs = matrix(frame, names)
     with trees.limit_threads(config.threads):  # limits only the current thread
-        return trees.boosting(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
+        return classifier.fit(config, names, inputs, frame[LABEL].to_numpy()), names, inputs
 
 
 def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> None:

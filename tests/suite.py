@@ -15,7 +15,14 @@ from pipeline.__main__ import run_command
 from tests.needs import REASON, installing
 
 HALVES = {
-    "unit tests": ["-n", "2", "--dist", "loadfile", "--ignore=tests/flow"],
+    "unit tests": [
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "--ignore=tests/flow",
+        "--ignore=tests/figures",
+    ],
     "flow": ["tests/flow"],
 }
 FOLDER = Path("state/tests")

@@ -1,7 +1,6 @@
 """The whole book, written into a folder: pages, search, rehearsal, one stylesheet, one script."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from docs import book
-from docs.book import ANSWERS, ROOT, Answer
+from docs.pages import ANSWERS, LONG, ROOT, SPOKEN, Answer
+from docs.pages import pages as all_answers
 from docs.site import contents, prose
 from docs.site.prose import Links, Section
 from docs.site.source import Excerpt, excerpt
 
 HERE = Path(__file__).parent
-SPOKEN, LONG = "in-30-seconds", "in-three-minutes"
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def pages(folder: Path) -> Iterator[Page]:
 
 
 def _links(folder: Path) -> Links:
-    named = {f"docs/answers/{page.slug}.md": f"{page.slug}.html" for page in book.pages()}
+    named = {f"docs/answers/{page.slug}.md": f"{page.slug}.html" for page in all_answers()}
     named |= {one.path.relative_to(ROOT).as_posix(): one.page for one in contents.documents()}
     named |= {"docs/answers/README.md": "index.html"}
     if len(set(named.values())) < len(named):
@@ -88,7 +86,7 @@ def _reports(links: Links, stage: str = "") -> dict[str, str]:
 
 
 def _answers(links: Links) -> Iterator[Page]:
-    order = book.pages()
+    order = all_answers()
     readings = contents.readings()
     for before, answer, after in zip([None, *order], order, [*order[1:], None], strict=False):
         filled = {
@@ -119,15 +117,10 @@ def _place(reading: contents.Reading, answer: Answer, order: list[Answer]) -> di
 def _paths(readings: list[contents.Reading], answers: list[Page]) -> Iterator[Page]:
     known = {page.filled["answer"].slug: page for page in answers}
     for reading in readings:
-        steps = [(known[slug], _begins(known[slug])) for slug in reading.answers]
-        filled = {"reading": reading, "steps": steps}
+        steps = [(known[slug], why) for slug, why in reading.stops.items()]
+        further = [page for slug, page in known.items() if slug not in reading.stops]
+        filled = {"reading": reading, "steps": steps, "further": further}
         yield Page(reading.page, f"Reading path: {reading.title}", "list", "path.html", filled)
-
-
-def _begins(page: Page) -> str:
-    """How a spoken answer begins: its first two sentences."""
-    said = next(section.words for section in page.sections if section.id == SPOKEN)
-    return " ".join(re.split(r"(?<=[.?!]) ", said)[:2])
 
 
 def _documents(links: Links) -> Iterator[Page]:
@@ -174,7 +167,7 @@ def _rehearsed(found: list[Page]) -> dict[str, Any]:
 
 
 def _question(page: Page) -> dict[str, Any]:
-    said = {section.id: section.html for section in page.sections}
+    said = {section.title: section.html for section in page.sections}
     return {
         "slug": page.filled["answer"].slug,
         "page": page.name,

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.__main__ import questions
-from docs import book
-from docs.book import ROOT, Answer
+from docs.pages import ROOT, Answer, pages
 from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
@@ -23,12 +22,17 @@ REPORTS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """A way through the book: for whom, why, and its answers in their order."""
+    """A way through the book: for whom, why, and its stops in order, each with why it is there."""
 
     slug: str
     title: str
     why: str
-    answers: list[str]
+    stops: dict[str, str]
+
+    @property
+    def answers(self) -> list[str]:
+        """The answers at its stops."""
+        return list(self.stops)
 
     @property
     def page(self) -> str:
@@ -67,7 +71,7 @@ def readings() -> list[Reading]:
 def topics() -> dict[str, list[Answer]]:
     """The answers of each stage, in the order in which data flows."""
     found: dict[str, list[Answer]] = {}
-    for page in book.pages():
+    for page in pages():
         found.setdefault(page.stage, []).append(page)
     return found
 

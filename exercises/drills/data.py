@@ -244,7 +244,7 @@ DRILLS = [
         slug="wind-let-through",
         stage="features",
         fault="the rule on wind_speed is loosened, and the real 1,048 mph pass on to training",
-        guard="the features' own ranges (features.rows.require_plausible), the second line",
+        guard="features.feature_table.require_plausible: the features' own ranges, the second line",
         inject=_loosen_the_rule,
         caught=_refused_as_implausible,
     ),

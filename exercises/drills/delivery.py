@@ -48,7 +48,7 @@ DRILLS = [
         slug="own-month",
         stage="evaluate",
         fault="retraining takes the newest days into what the gate judges, and judges on them too",
-        guard="the gate's check that its window is new to the challenger (evaluate.stage)",
+        guard="the gate's check that its window is new to the challenger (evaluate.gate)",
         inject=_learn_from_the_judged_month,
         caught=_refused_as_not_new,
     ),

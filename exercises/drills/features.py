@@ -28,7 +28,7 @@ DRILLS = [
         slug="date-join",
         stage="features",
         fault="features are joined on the date of the flight instead of the instant of prediction",
-        guard="features.rows.require_point_in_time, before a feature table is written",
+        guard="features.feature_table.require_point_in_time, before a feature table is written",
         inject=_join_on_the_date,
         caught=_refused_as_leak,
     )

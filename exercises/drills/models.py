@@ -51,7 +51,7 @@ DRILLS = [
         slug="slice",
         stage="evaluate",
         fault="somebody cleans the storms out of the training data: a fresher model that wins June",
-        guard="the gate's veto of a critical slice (evaluate.stage.holds_slice)",
+        guard="the gate's veto of a critical slice (evaluate.gate.holds_slice)",
         inject=_without_storms,
         caught=_vetoed_by_a_slice,
     )

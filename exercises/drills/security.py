@@ -76,7 +76,7 @@ DRILLS = [
         slug="pickle",
         stage="evaluate",
         fault="a pickle with a command in it is put in the model's place, under a matching digest",
-        guard="the look at a file's bytes before it is loaded (shared.screen.refusal)",
+        guard="the look at a file's bytes before it is loaded (registry.model_scan.refusal)",
         inject=_pickle_for_model,
         caught=_named_and_not_run,
     ),

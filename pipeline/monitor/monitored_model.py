@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
-from pipeline.models import trees
+from pipeline.models import classifier, trees
 from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, flights
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
@@ -154,4 +154,4 @@ def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> n
 def refit(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray) -> Any:
     """Fit the champion's recipe on other rows, with training's number of threads."""
     with trees.limit_threads(config.threads):
-        return trees.boosting(config, names, inputs, labels)
+        return classifier.fit(config, names, inputs, labels)

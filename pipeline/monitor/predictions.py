@@ -26,7 +26,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
-from pipeline.shared.contracts import INGEST
+from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 
 CACHE = Path("state/monitor")
@@ -65,9 +65,14 @@ def table_of(window: Window) -> Path:
 
 
 def year_table() -> Path:
-    """The path of the whole year's feature table, cached by feature definitions and data."""
+    """The path of the whole year's feature table, cached by feature definitions and data.
+
+    Raises:
+        ArtifactMissing: nothing has arrived yet.
+    """
     config, code = load(FeaturesConfig), Path(windows.__file__).parent
-    parts = [config.model_dump_json(), file_hash(INGEST / "manifest.json")]
+    arrived = read_record(Manifest, INGEST / "manifest.json", "ingest")
+    parts = [config.model_dump_json(), arrived.model_dump_json()]
     parts += [file_hash(path) for path in members(code, "*.py")]
     path = CACHE / f"flights-{text_hash(' '.join(parts))[:12]}.parquet"
     if not path.is_file():

@@ -298,7 +298,7 @@ def test_the_champion_judged_again_is_not_compared_with_itself(registered):
 def registry():
     config = load(RegisterConfig)
     mlflow.set_tracking_uri(config.tracking_url.get_secret_value())
-    return config, mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    return config, mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
 
 
 def champions_file():

@@ -143,7 +143,7 @@ def test_another_version_of_a_library_is_named_with_both_numbers(copy, tmp_path)
     told = ("scikit-learn 1.0 is installed, 1.", "REBUILD_ENV=1")
     done = life.run(copy, "python", "-m", "pipeline", "reproduce", PYTHONPATH=str(tmp_path))
     assert done.code == 2
-    assert "reproduce: EnvironmentUnfit: 1 package(s) are not what" in done.words
+    assert "reproduce: EnvironmentUnfit: 1 package(s) differ from those" in done.words
     assert all(word in done.words for word in told)
 
 

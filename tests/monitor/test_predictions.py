@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
+from pipeline.monitor import predictions
 from pipeline.monitor.explain import _newest_answer
 from pipeline.monitor.predictions import (
     count_skew,
@@ -15,6 +16,7 @@ from pipeline.monitor.predictions import (
 from pipeline.records import request_log
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.errors import ArtifactMissing
 from tests.monitor import months
 
 pytestmark = [pytest.mark.answer("what-to-monitor"), pytest.mark.slow]
@@ -197,3 +199,9 @@ def test_a_flights_day_is_the_local_date_in_its_name(flights):
     assert set(flights["predict_at"][late].dt.hour) & {0, 22, 23}
     assert np.array_equal(days_of(flights["name"]), flights["name"].str[:10])
     assert [name for name in KNOWN_AT if name not in flights] == []
+
+
+def test_the_years_flights_are_refused_by_name_before_anything_arrived(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "INGEST", tmp_path)
+    with pytest.raises(ArtifactMissing, match="make ingest"):
+        predictions.year_table()

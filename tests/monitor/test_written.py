@@ -121,7 +121,7 @@ def test_nothing_is_written_where_there_is_nobody_to_watch(started):
 def test_a_month_of_training_is_refused_and_what_was_found_before_stays(registered):
     MONITOR.mkdir(parents=True)
     PAGE.write_text("before")
-    with pytest.raises(WrongMonth, match="watch a later month"):
+    with pytest.raises(WrongMonth, match="monitor a later month"):
         monitor.run("2013-02")
     assert [path.name for path in MONITOR.iterdir()] == ["month.html"]
     assert PAGE.read_text() == "before"

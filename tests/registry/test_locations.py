@@ -105,7 +105,7 @@ def test_a_registry_out_of_the_project_keeps_full_paths(registered, tmp_path_fac
     config = load(RegisterConfig).model_copy(
         update={"tracking_url": Address(f"sqlite:///{shared}/all.db")}
     )
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     made = versions._experiment(versions._client(config), config)
     here = (registered / "state/artifacts").as_uri()
     assert client.get_experiment(made).artifact_location == here

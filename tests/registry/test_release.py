@@ -377,12 +377,14 @@ def test_a_registered_version_brings_its_release_its_papers_and_its_model(regist
 def test_every_tag_that_is_rewritten_is_told_by_name(registered):
     config, version = load(RegisterConfig), the_version()
     record, papers, _ = release.fetch(config, version)
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     for name, value in release.tags(record, papers).items():
         if name == "release":
             continue
         client.set_model_version_tag(config.model_name, version.number, name, "rewritten")
-        with pytest.raises(ArtifactTampered, match=rf"tag {name} of .* says 'rewritten', its seal"):
+        with pytest.raises(
+            ArtifactTampered, match=rf"tag {name} of .* says 'rewritten', its release"
+        ):
             release.fetch(config, the_version())
         client.set_model_version_tag(config.model_name, version.number, name, value)
     assert release.fetch(config, the_version())
@@ -414,7 +416,7 @@ def test_a_config_that_was_changed_in_the_store_is_told(registered):
 
 def test_a_version_that_another_tool_registered_has_no_release(registered):
     config, version = load(RegisterConfig), the_version()
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     client.delete_model_version_tag(config.model_name, version.number, "release")
     with pytest.raises(RegistryRefused, match="has no tag 'release'"):
         release.fetch(config, the_version())

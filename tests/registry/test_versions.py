@@ -50,7 +50,7 @@ def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
 def test_a_run_that_failed_is_not_found(registered):
     config = load(RegisterConfig)
     champion = versions.version_of_alias(config, versions.CHAMPION)
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     client.update_run(champion.run_id, status="FAILED")
     assert versions.find_run(config, champion.digest) is None
 

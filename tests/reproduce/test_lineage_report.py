@@ -233,7 +233,7 @@ def test_of_a_registry_that_was_rewritten_nothing_is_written(registered, what):
 
 def test_a_version_without_a_release_has_no_page(registered):
     config = load(RegisterConfig)
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     client.delete_model_version_tag(config.model_name, "1", "release")
     assert main(["lineage"]) == 1
     assert not REPRODUCE.exists()

@@ -61,7 +61,7 @@ def test_the_shell_is_found_on_the_path_of_make_itself() -> None:
 def test_with_a_plain_shell_lines_would_be_lost(shell: str) -> None:
     lost = _lost(shell)
     assert len(lost) > 20
-    assert ("questions", "python") in lost
+    assert ("fill", "python") in lost
     assert ("rules", "pytest") in lost
     assert "run" not in dict(lost)
 
@@ -69,7 +69,7 @@ def test_with_a_plain_shell_lines_would_be_lost(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("python -m docs.book questions", ["python", "-m", "docs.book", "questions"]),
+        ("python3 -m docs.ask questions", ["python3", "-m", "docs.ask", "questions"]),
         ("pytest -n 2 -m 'not slow; at all'", ["pytest", "-n", "2", "-m", "not slow; at all"]),
         ('pytest -m "slow"', None),
         ("python -m x && echo", None),

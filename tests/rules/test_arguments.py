@@ -255,7 +255,7 @@ def test_a_targets_prerequisites_are_made_in_their_order(
     programs = folder / ".venv/bin"
     programs.mkdir(parents=True)
     (folder / ".venv/installed").touch()
-    for name in "python ruff mypy lint-imports zizmor dvc git".split():
+    for name in "python pytest ruff mypy lint-imports zizmor dvc git".split():
         wait = 'echo "begins $0 $*" >> log; sleep 0.1; echo "ends $0 $*" >> log'
         (programs / name).write_text(f"#!/bin/sh\n{wait}\n")
         (programs / name).chmod(0o755)

@@ -1,14 +1,18 @@
 """What a drill changes stands where it expects it: a drill that is stale shows nothing."""
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exercises.drill import drills
 from tests.rules import tree
 from tests.rules.patterns import module
 
+DOTTED = re.compile(r"\b(?!configs)[a-z_]+(?:\.(?!yaml)[A-Za-z_]+)+")
 _HARMLESS = {"replace", "format", "join"}
 
 
@@ -50,3 +54,23 @@ def test_what_a_drill_replaces_stands_there_once(name: str, path: Path, old: str
 
 def test_most_changes_are_known_without_a_run() -> None:
     assert len(CHANGES) >= 15
+
+
+@pytest.mark.parametrize("drill", drills().values(), ids=lambda drill: drill.slug)
+def test_a_guard_names_code_that_there_is(drill):
+    missing = [name for name in DOTTED.findall(drill.guard) if not _is_known(name)]
+    assert missing == []
+
+
+def _is_known(dotted: str) -> bool:
+    """Whether a path of a module, and of what stands in it, leads somewhere."""
+    parts = ["pipeline", *dotted.split(".")]
+    for end in range(len(parts), 1, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[end:]:
+            found = getattr(found, name, None)
+        return found is not None
+    return False

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from docs import book
+from docs import symbols
+from docs.pages import HEADINGS, ROOT, Answer
+from docs.pages import pages as all_answers
 from docs.site import build, contents, prose, source
 from tests.rules import tree
 
-ANSWERS = book.pages()
+ANSWERS = all_answers()
+SLUGS = [answer.slug for answer in ANSWERS]
 VOID = {"link", "meta", "input", "img", "br", "hr"}
 
 
@@ -61,17 +64,25 @@ def _data(folder: Path, name: str) -> object:
 
 
 def test_every_answer_decision_and_document_has_a_page(pages: dict[str, Seen]) -> None:
-    names = {path.stem for path in [*book.ROOT.glob("docs/*.md"), *book.ROOT.glob("docs/adr/*.md")]}
+    names = {path.stem for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]}
     names |= {answer.slug for answer in ANSWERS}
     assert {f"{name}.html" for name in names} <= set(pages)
 
 
-def test_every_answer_is_on_a_path_and_none_is_there_twice() -> None:
+def test_a_path_leads_to_its_stops_and_then_to_every_other_answer(pages: dict[str, Seen]) -> None:
     readings = contents.readings()
     assert [reading.slug for reading in readings] == ["data-scientist", "devops-engineer"]
-    assert {s for one in readings for s in one.answers} == {answer.slug for answer in ANSWERS}
     for reading in readings:
-        assert len(set(reading.answers)) == len(reading.answers), reading.slug
+        linked = [link["href"] for link in pages[reading.page].all("a")]
+        found = [name for name in linked if name.removesuffix(".html") in SLUGS]
+        assert found[: len(reading.answers)] == [f"{slug}.html" for slug in reading.answers]
+        assert sorted(found) == sorted(f"{slug}.html" for slug in SLUGS)
+
+
+def test_the_first_link_of_the_book_is_tonights_sheet(pages: dict[str, Seen]) -> None:
+    for page in pages.values():
+        links = [link for link in page.all("a") if "class" not in link]
+        assert links[0]["href"] == "tonight.html"
 
 
 def test_the_questions_stand_by_topic_in_the_order_of_the_flow(pages: dict[str, Seen]) -> None:
@@ -83,10 +94,10 @@ def test_the_questions_stand_by_topic_in_the_order_of_the_flow(pages: dict[str, 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.slug)
 def test_an_answer_shows_its_sections_its_code_and_what_to_run(
-    pages: dict[str, Seen], answer: book.Answer
+    pages: dict[str, Seen], answer: Answer
 ) -> None:
     page = pages[f"{answer.slug}.html"]
-    headings = [prose.anchor(heading) for heading in book.HEADINGS]
+    headings = [prose.anchor(heading) for heading in HEADINGS]
     wanted = [h for h in headings if h != "the-numbers-here" or answer.numbers]
     assert [name for name in page.ids() if name in [*wanted, "code", "run"]] == [
         *wanted,
@@ -95,7 +106,7 @@ def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     ]
     for symbol in answer.code:
         assert f">{symbol}<" in page.text
-        assert book.place(symbol).split("  ")[0] in page.text
+        assert symbols.place(symbol).split("  ")[0] in page.text
     lines = [answer.command, f"make prove Q={answer.slug}"]
     for line in [*lines, *(f"make drill D={drill}" for drill in answer.drills)]:
         assert f"<code>{line}</code>" in page.text
@@ -200,7 +211,7 @@ def test_a_page_can_be_used_without_a_mouse_and_without_seeing_it(pages: dict[st
 
 def test_a_page_that_another_names_in_backticks_is_linked() -> None:
     links = prose.Links(Path("/site"), {"docs/answers/skew.md": "skew.html"})
-    (section,) = prose.sections("see `skew`, not `skews`", book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections("see `skew`, not `skews`", ROOT / "docs/a.md", links)
     assert section.html == (
         '<p>see <a href="skew.html"><code>skew</code></a>, not <code>skews</code></p>\n'
     )
@@ -209,16 +220,16 @@ def test_a_page_that_another_names_in_backticks_is_linked() -> None:
 
 def test_a_link_out_of_the_book_leads_back_to_the_checkout(tmp_path: Path) -> None:
     links = prose.Links(tmp_path, {"docs/adr/0001.md": "0001.html"})
-    here = book.ROOT / "docs/score.md"
+    here = ROOT / "docs/score.md"
     assert links.resolve("adr/0001.md#why", here) == "0001.html#why"
-    assert (tmp_path / links.resolve("../README.md", here)).resolve() == book.ROOT / "README.md"
+    assert (tmp_path / links.resolve("../README.md", here)).resolve() == ROOT / "README.md"
     assert links.resolve("https://example.org", here) == "https://example.org"
 
 
 def test_markup_in_a_text_stays_text_and_a_drawing_is_shown_as_it_was_written() -> None:
     links = prose.Links(Path("/site"), {})
     text = "<b>\n\n```mermaid\nflowchart LR\n```\n"
-    (section,) = prose.sections(text, book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections(text, ROOT / "docs/a.md", links)
     assert "&lt;b&gt;" in section.html
     assert '<pre class="code" tabindex="0"><code>flowchart LR' in section.html
 
@@ -226,7 +237,7 @@ def test_markup_in_a_text_stays_text_and_a_drawing_is_shown_as_it_was_written() 
 def test_a_column_without_a_name_has_no_heading() -> None:
     links = prose.Links(Path("/site"), {})
     table = "| | what |\n|---|---|\n| 1 | one |\n"
-    (section,) = prose.sections(f"## Things\n{table}", book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections(f"## Things\n{table}", ROOT / "docs/a.md", links)
     assert section.html.count("<th>") == 1
     assert 'aria-label="Table: Things"' in section.html
 
@@ -235,7 +246,7 @@ def test_a_long_symbol_is_cut_and_says_how_much_is_left() -> None:
     found = source.excerpt("pipeline.features.windows")
     shown = re.sub("<[^>]+>", "", found.html).splitlines()
     assert len(shown) == source.LINES
-    assert found.left + len(shown) == len(book.source("pipeline.features.windows"))
+    assert found.left + len(shown) == len(symbols.source("pipeline.features.windows"))
 
 
 def test_a_constant_is_shown_too() -> None:

@@ -50,15 +50,21 @@ def test_the_candidate_is_the_model_that_is_trained_without_a_refit(refitted):
     assert alone.recipe == refitted.recipe
 
 
+@pytest.mark.parametrize("changed", ["train.py", "trees.py"])
 def test_other_training_code_is_another_recipe_and_a_copy_of_it_is_not(
-    started, tmp_path, monkeypatch
+    started, tmp_path, monkeypatch, changed
 ):
     config, here = load(TrainConfig), recipe(load(TrainConfig))
+    models = tmp_path / "models"
+    models.mkdir()
     for path in Path(trees.__file__).parent.glob("*.py"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(trees, "__file__", str(tmp_path / "models.py"))
+        (models / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "train.py").write_bytes(Path(train.__file__).read_bytes())
+    monkeypatch.setattr(trees, "__file__", str(models / "trees.py"))
+    monkeypatch.setattr(train, "__file__", str(tmp_path / "train.py"))
     assert recipe(config) == here
-    with (tmp_path / "stage.py").open("a") as stream:
+    (place,) = tmp_path.rglob(changed)
+    with place.open("a") as stream:
         stream.write("# the storms are cleaned away\n")
     assert recipe(config) != here
 

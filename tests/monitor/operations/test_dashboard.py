@@ -56,12 +56,15 @@ def _named(panel) -> set[str]:
     return set(re.findall(r"\w+", panel["description"])) & set(ALERTS)
 
 
-def test_every_alert_is_named_by_a_panel_that_draws_what_it_reads():
-    assert set().union(*map(_named, PANELS)) == set(ALERTS)
-    for name, alert in ALERTS.items():
+def test_a_panel_draws_what_the_alerts_read_that_it_names():
+    for name in set().union(*map(_named, PANELS)):
+        alert = ALERTS[name]
         targets = [t["expr"] for p in PANELS if name in _named(p) for t in p["targets"]]
         drawn = set().union(*map(promql.metrics, targets))
         assert promql.metrics(alert.expr) & drawn, name
+
+
+def test_everything_that_an_alert_reads_is_drawn():
     everywhere = [target["expr"] for panel in PANELS for target in panel["targets"]]
     drawn = set().union(*map(promql.metrics, everywhere))
     assert set().union(*(promql.metrics(a.expr) for a in ALERTS.values())) <= drawn

@@ -1,0 +1,190 @@
+"""The changes that readers make first, as what they take: the README's recipes.
+
+tests/flow/test_recipes.py performs each in a scratch copy and counts its files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exercises.drill import replace_once
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A change: in which file, the text that stands there once, and what it becomes."""
+
+    edits: list[tuple[str, str, str]]
+    most: int
+    """The most files that it may take."""
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it changes."""
+        return list(dict.fromkeys(name for name, _, _ in self.edits))
+
+    def perform(self, folder: Path) -> None:
+        """Change a checkout; exits where a text does not stand there exactly once."""
+        for name, old, new in self.edits:
+            (folder / name).touch()
+            replace_once(folder / name, old, new)
+
+
+_GATE_CHECK = '''
+
+def ranks_like_the_linear_baseline(labels: pd.Series, risks: dict[str, np.ndarray]) -> Check:
+    """The challenger's ROC AUC must be at least that of the linear baseline."""
+    late, ranks = labels.to_numpy(), risks["challenger"]
+    least = roc_auc(late, risks["logistic"])
+    detail = "ROC AUC, at least that of the logistic baseline"
+    return at_least(Kind.EVIDENCE, "ROC AUC of the challenger", roc_auc(late, ranks), least, detail)
+'''
+_FOREST = '''"""A random forest of scikit-learn; pure."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.shared.config.train import TrainConfig
+
+
+def random_forest(
+    config: TrainConfig, names: list[str], inputs: np.ndarray, labels: np.ndarray
+) -> Any:
+    """A random forest on `inputs`, float32 (rows, names); a missing value becomes the median."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    del names
+    forest = RandomForestClassifier(40, min_samples_leaf=100, random_state=config.seed)
+    return make_pipeline(SimpleImputer(strategy="median"), forest).fit(inputs, labels)
+'''
+_ALERT = """
+  - alert: LogAlmostFull
+    expr: flight_log_waiting > 0.9 * 60000
+    for: 5m
+    labels: {severity: ticket, area: serving}
+    annotations:
+      summary: The log is about to lose answers
+      description: "{{ $value }} answers wait to be logged; 0.9 of the room for 60000 is the limit"
+      runbook_url: docs/runbook.md#logalmostfull
+"""
+_SECTION = """## LogAlmostFull
+**What it means.** Answers wait to be logged, and soon there is no room for more.
+
+**First five minutes.** `make rollout`: does a canary wait? `make rollback`.
+
+**Repair.** As for LogFallsBehind.
+
+**Over when.** Five minutes with a shorter queue.
+
+"""
+_SCENES = """    "LogAlmostFull": [
+        Scene(
+            "nearly full",
+            {"flight_log_waiting": at(55_000)},
+            {"LogFallsBehind", "LogAlmostFull"},
+        ),
+        Scene("a tenth of it", {"flight_log_waiting": at(6_000)}),
+    ],
+"""
+
+RECIPES = {
+    "a rolling feature": Recipe(
+        [
+            (
+                "pipeline/features/definitions.py",
+                '"carrier": {"dep_late": [3, 24], "late": [24, 168]}',
+                '"carrier": {"dep_late": [3, 24], "arr_delay": [24], "late": [24, 168]}',
+            ),
+        ],
+        most=1,
+    ),
+    "a feature of the request": Recipe(
+        [
+            (
+                "pipeline/features/definitions.py",
+                "SCHEDULE = [*REQUEST]",
+                'SCHEDULE = [*REQUEST, "is_weekend"]',
+            ),
+            (
+                "pipeline/features/on_demand.py",
+                '    values["aircraft_age"] =',
+                '    values["is_weekend"] = np.isin(request["day_of_week"], [5, 6])\n'
+                '    values["aircraft_age"] =',
+            ),
+        ],
+        most=3,
+    ),
+    "another model of scikit-learn": Recipe(
+        [
+            (
+                "pipeline/models/classifier.py",
+                "from pipeline.models.trees import boosting\n\nfit = boosting\n",
+                "from pipeline.models.forest import random_forest\n\nfit = random_forest\n",
+            ),
+            ("pipeline/models/forest.py", "", _FOREST),
+        ],
+        most=2,
+    ),
+    "a check of the gate": Recipe(
+        [
+            (
+                "pipeline/evaluate/gate.py",
+                "\n\ndef evidence_checks(",
+                f"{_GATE_CHECK}\n\ndef evidence_checks(",
+            ),
+            (
+                "pipeline/evaluate/gate.py",
+                "    if valid.passed:\n        eased =",
+                "    if valid.passed:\n"
+                '        both = {**risks, "challenger": challenger}\n'
+                "        checks.append(ranks_like_the_linear_baseline(frame[LABEL], both))\n"
+                "        eased =",
+            ),
+        ],
+        most=2,
+    ),
+    "a guardrail": Recipe(
+        [
+            ("configs/rollout.yaml", "total_alpha: 0.05\n", "total_alpha: 0.055\n"),
+            (
+                "configs/rollout.yaml",
+                "    fallback: {alpha: 0.005,",
+                "    extreme: {alpha: 0.005, max_ratio: 1.0, required: false, stall_seconds: 0.1}\n"
+                "    fallback: {alpha: 0.005,",
+            ),
+            (
+                "pipeline/shared/config/rollout.py",
+                "    fallback: Guardrail\n",
+                "    extreme: Guardrail\n    fallback: Guardrail\n",
+            ),
+            (
+                "pipeline/rollout/analysis/guardrails.py",
+                '        "fallback": answered & other,\n    }\n    known = {\n',
+                '        "fallback": answered & other,\n'
+                '        "extreme": answered & (rows["risk"].sub(0.5).abs() > 0.4999).to_numpy(),\n'
+                "    }\n    known = {\n"
+                '        "extreme": answered & rows["risk"].notna().to_numpy(),\n',
+            ),
+        ],
+        most=3,
+    ),
+    "an alert": Recipe(
+        [
+            (
+                "configs/monitor/alerts.yml",
+                "\n# What goes in: counted by the servers at once",
+                f"{_ALERT}\n# What goes in: counted by the servers at once",
+            ),
+            ("docs/runbook.md", "## MissingFeatures\n", f"{_SECTION}## MissingFeatures\n"),
+            (
+                "tests/monitor/operations/scenes.py",
+                '    "Saturated": [\n',
+                f'{_SCENES}    "Saturated": [\n',
+            ),
+        ],
+        most=3,
+    ),
+}
+"""By what is added; every text stands in its file exactly once."""
