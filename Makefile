@@ -40,15 +40,15 @@ export AWS_EC2_METADATA_DISABLED := true
 # Arguments stand on the command line: a system exports VERSION or PORT and means something else.
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
-ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE M MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
-  REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION YES
+ARGUMENTS := AS_OF AT BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
+  PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STEP THREADS TO TOPIC UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
   export $(1)
 endef
 $(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
-$(foreach flag,FLOW FORCE REBUILD_ENV YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
+$(foreach flag,END FLOW FORCE REBASE REBUILD_ENV YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
 
 # Of what Python and its installers read from the environment, the way to the user's registry counts:
 # index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
@@ -79,9 +79,9 @@ unexport $(filter-out GIT_KEPT $(GIT_KEPT),$(filter GIT_%,$(.VARIABLES)))
 
 ##@ Start
 help: ## The targets, grouped in the order of the flow
-help-all: ## The same, and the targets for contributors
+help-all: ## The same, and each exercise's targets, and those for contributors
 help help-all:
-	@awk -v goal=$@ -F ':.*## ' '/^##@/ { if (goal == "help" && /contributors$$/) exit; print substr($$0, 5) } \
+	@awk -v goal=$@ -F ':.*## ' '/^##@/ { if (goal == "help" && /, for /) exit; print substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 # Its stamp counts for nothing where its Python is gone, or became another one that lacks the packages.
@@ -202,10 +202,33 @@ prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
 	@python -m docs.book prove "$$Q"
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
 	@python -m exercises.drill run "$$D"
-score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
-	@python -m docs.score $${FLOW:+--flow}
 book: setup ## The answer book as web pages, with search and a rehearsal: state/book/index.html
 	@python -m docs.site
+learn: setup ## Exercises on this pipeline, at a terminal: start, a verdict on each save, hints, next
+	@python -m exercises learn
+
+##@ Exercises, for learners and interviewers
+exercise: setup ## Start one in a worktree, or go on: make exercise E=first-step; without E a list
+	@python -m exercises exercise "$$E" $${REBASE:+--rebase}
+submit: setup ## The verdict on your work: make submit E=first-step
+	@python -m exercises submit "$$E"
+hint: setup ## The next of four hints; the last is the solution: make hint E=first-step
+	@python -m exercises hint "$$E"
+reset: setup ## Begin anew; what you wrote is kept as a patch: make reset E=first-step
+	@python -m exercises reset "$$E"
+solution: setup ## The solution, once you have confirmed it: make solution E=first-step
+	@python -m exercises solution "$$E" $${YES:+--yes}
+exam: setup ## Draw a set and count down: make exam MINUTES=45 TOPIC=drift; END=1 scores it
+	@python -m exercises exam $${MINUTES:+"--minutes=$$MINUTES"} $${TOPIC:+"--topic=$$TOPIC"} \
+	  $${SEED:+"--seed=$$SEED"} $${END:+--end}
+handout: setup ## A take-home that runs on its own: make handout E=labels-twice TO=/tmp/take-home
+	@python -m exercises handout "$$E" $${TO:+"--to=$$TO"}
+grade: setup ## Grade what came back, in a sandbox: make grade E=labels-twice FROM=/tmp/take-home
+	@python -m exercises grade "$$E" $${FROM:+"--from=$$FROM"} $${TO:+"--to=$$TO"}
+interview: setup ## The interviewer's page, with fault, path, hints and scoring: make interview E=labels-twice
+	@python -m exercises interview "$$E"
+prove-exercises: setup ## Each start fails as stated, each solution passes, each wrong one is rejected
+	@python -m exercises.prove $${E:+"$$E"}
 
 ##@ Check, for contributors
 check: setup ## Format, lint, types, imports, workflows
@@ -222,6 +245,8 @@ fast: setup ## The tests that take no minute: no registry, no data gate, no flow
 	@pytest -n 2 -m "not slow" --ignore=tests/figures
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
+score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
+	@python -m docs.score $${FLOW:+--flow}
 small: setup ## The whole graph on two months in a scratch copy, and its verdict: state/small.json
 	@python -m tests.flow.small
 nightly: setup ## The tests that take minutes: every stage killed, more drills, other stores
@@ -277,10 +302,12 @@ audit: setup ## Known vulnerabilities of the lock, and what it holds as CycloneD
 	@PYTHONPATH=. python .ci/audit.py
 platforms: setup ## Dry runs of the lock: which systems, machines and Pythons have every wheel
 	@PYTHONPATH=. python .ci/platforms.py && python -m docs.book fill
-clean: ## Remove what the pipeline wrote: data, caches, and the registry with its champion
+clean: ## Remove what the pipeline wrote, the registry with its champion too; your exercises stay
 	@[ -f pipeline/__main__.py ] || { echo "clean: $$PWD is not this project" >&2; exit 2; }
-	@rm -rf state data/ingest data/validate data/features data/register data/monitor \
+	@rm -rf data/ingest data/validate data/features data/register data/monitor \
 	  data/train data/evaluate data/reproduce data/retrain data/serve data/rollout .dvc/cache .dvc/tmp
+	@[ ! -d state ] || find state -mindepth 1 -maxdepth 1 ! -name exercises -exec rm -rf {} +
+	@rmdir state 2>/dev/null || true
 	@git checkout --quiet -- data 2>/dev/null || true
 
 # Names of the last release, for this one: they say what they are now on standard error, and do it.
@@ -298,7 +325,8 @@ $(RENAMED):
 .PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
-  lineage who-served replay-decision explain decisions tonight questions answer prove drill score book \
-  check test check-figures fast rules small nightly rollout-tests report comment ci measure drill-all \
+  lineage who-served replay-decision explain decisions tonight questions answer prove drill book \
+  learn exercise submit hint reset solution exam handout grade interview prove-exercises check test \
+  check-figures fast rules score small nightly rollout-tests report comment ci measure drill-all \
   record fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

@@ -1,0 +1,227 @@
+"""The commands of a person who learns: each says what it did, and the next command."""
+
+import difflib
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from exercises.workbench import catalogue, handout, judge, progress, trees, verdict, worktree
+from exercises.workbench import grade as grading
+from exercises.workbench.catalogue import ROOT, TOPICS, Exercise
+from exercises.workbench.progress import Entry
+from pipeline.shared.errors import UsageError
+
+
+class NotConfirmed(UsageError):
+    """A command asks first, and was not told yes."""
+
+
+def listing(console: Console, today: date) -> None:
+    """List every exercise by topic, with its state."""
+    known = progress.load().exercises
+    for topic, title in TOPICS.items():
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 2))
+        for column in ("exercise", "kind", "minutes", "for", "state"):
+            table.add_column(column)
+        for one in (one for one in catalogue.exercises() if one.topic == topic):
+            state = progress.state_of(known.get(one.slug), today)
+            table.add_row(one.slug, one.kind, str(one.minutes), one.reader, state)
+        console.print(table)
+    console.print("make exercise E=... starts one, make learn shows them all on one page")
+
+
+def brief(exercise: Exercise, console: Console) -> None:
+    """Print the brief of an exercise."""
+    console.print(f"[bold]{exercise.title}[/]  {exercise.kind}, {exercise.minutes} minutes")
+    for name, text in exercise.brief.model_dump().items():
+        heading = name.replace("_", " ").capitalize()
+        heading = "Talk about afterwards" if name == "talk_about" else heading
+        console.print(f"\n[bold]{heading}[/]\n{escape(' '.join(text.split()))}", highlight=False)
+
+
+def begin(slug: str, console: Console, today: date, rebase: bool = False) -> None:
+    """Start an exercise, or go on with it where it is started already."""
+    exercise, known = catalogue.exercise(slug), progress.load()
+    with worktree.lock(exercise):
+        entry = known.exercises.get(slug)
+        if entry is None or not worktree.is_there(exercise):
+            _start(exercise, entry, known, console, today)
+        elif rebase:
+            worktree.rebase(exercise, entry)
+            progress.save(known)
+            console.print(f"your work is on main's {entry.commit[:8]} now")
+        else:
+            state = progress.state_of(entry, today)
+            console.print(
+                f"{slug} was started on {entry.started_on} ({state}); it is as you left it"
+            )
+            say_if_changed(exercise, entry, console)
+    brief(exercise, console)
+    console.print(f"\nedit  {where(exercise)}\nthen  make submit E={slug}   make hint E={slug}")
+
+
+def _start(
+    exercise: Exercise,
+    before: Entry | None,
+    known: progress.Progress,
+    console: Console,
+    today: date,
+) -> None:
+    if before is not None:
+        console.print(f"the worktree of {exercise.slug} was gone: it begins anew")
+    if names := worktree.uncommitted(exercise):
+        console.print(f"main has uncommitted changes in {', '.join(names)}: not in the exercise")
+    entry = worktree.start(exercise, today)
+    if before is not None:  # what was passed before stays so
+        entry.passes, entry.passed_on, entry.due_on = before.passes, before.passed_on, before.due_on
+    known.exercises[exercise.slug] = entry
+    progress.save(known)
+
+
+def where(exercise: Exercise) -> str:
+    """The files to edit, as they are opened from main's folder."""
+    folder = worktree.path_of(exercise)
+    names = exercise.files if exercise.kind != "decide" else ["answers.toml"]
+    return "  ".join(str((folder / name).relative_to(ROOT)) for name in names)
+
+
+def say_if_changed(exercise: Exercise, entry: Entry, console: Console) -> None:
+    """Say if main's code or the exercise is another one than at the start."""
+    if worktree.fingerprint(exercise) != entry.fingerprint:
+        console.print(
+            f"[yellow]{exercise.slug} or its code changed in main since you started:[/] "
+            f"make exercise E={exercise.slug} REBASE=1 brings your work onto it, "
+            f"make reset E={exercise.slug} begins anew"
+        )
+
+
+def submit(slug: str, console: Console, today: date) -> bool:
+    """Check the work on an exercise, show the verdict, and note it; returns whether it passed."""
+    exercise, known = catalogue.exercise(slug), progress.load()
+    entry = worktree.entry_of(exercise, known)
+    found = judge.judge(exercise, worktree.path_of(exercise))
+    verdict.show(found, console)
+    say_if_changed(exercise, entry, console)
+    progress.record(entry, found.points, found.most, found.passed, today)
+    progress.save(known)
+    if found.passed:
+        after = catalogue.next_in_chain(exercise)
+        console.print(
+            f"talk about it: make answer Q={exercise.answer}; due again on {entry.due_on}"
+            + (f"; next: make exercise E={after.slug}" if after else "; that was the last one")
+        )
+    return found.passed
+
+
+def hint(slug: str, console: Console) -> None:
+    """Show the next hint; the fourth is the solution."""
+    exercise, known = catalogue.exercise(slug), progress.load()
+    entry = worktree.entry_of(exercise, known)
+    if entry.hints >= len(exercise.hints):
+        _show_solution(exercise, console)
+        entry.solution_seen = True
+    else:
+        for number, text in enumerate(exercise.hints[: entry.hints + 1], start=1):
+            console.print(f"hint {number} of 4  {escape(' '.join(text.split()))}", highlight=False)
+        entry.hints += 1
+        last = entry.hints == len(exercise.hints)
+        console.print("the next hint is the solution" if last else "make hint again for the next")
+    progress.save(known)
+
+
+def solution(slug: str, console: Console, yes: bool) -> None:
+    """Show the solution of an exercise, once that is confirmed.
+
+    Raises:
+        NotConfirmed: it is not.
+    """
+    exercise, known = catalogue.exercise(slug), progress.load()
+    if not yes and not _confirmed(f"Show the solution of {slug}? It counts as seen. [y/N] "):
+        raise NotConfirmed(
+            f"the solution of {slug} is not shown; `make hint E={slug}` helps without it, "
+            f"`make solution E={slug} YES=1` shows it"
+        )
+    _show_solution(exercise, console)
+    if slug in known.exercises:
+        known.exercises[slug].solution_seen = True
+        progress.save(known)
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+def _show_solution(exercise: Exercise, console: Console) -> None:
+    console.print(difference(exercise), markup=False, highlight=False)
+
+
+def difference(exercise: Exercise) -> str:
+    """The solution as a diff against the start."""
+    with tempfile.TemporaryDirectory(prefix="solution-") as name:
+        base = trees.copy(trees.files([exercise]), Path(name) / "base")
+        sides = {
+            state: trees.in_state(exercise, base, Path(name) / state, state)
+            for state in ("start", "solution")
+        }
+        changed = sorted({edit.file for edit in [*exercise.start, *exercise.solution]})
+        return "".join(_diff(sides["start"] / one, sides["solution"] / one, one) for one in changed)
+
+
+def _diff(old: Path, new: Path, name: str) -> str:
+    before, after = (
+        path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+        for path in (old, new)
+    )
+    return "".join(difflib.unified_diff(before, after, f"start/{name}", f"solution/{name}"))
+
+
+def reset(slug: str, console: Console, today: date) -> None:
+    """Bring an exercise back into its start state; what was written is kept as a patch."""
+    exercise, known = catalogue.exercise(slug), progress.load()
+    with worktree.lock(exercise):
+        before = known.exercises.get(slug)
+        kept = worktree.keep(exercise, before) if before else None
+        _start(exercise, before, known, console, today)
+    if kept:
+        console.print(f"your work is kept in {kept.relative_to(ROOT)}")
+    console.print(f"{slug} is in its start state: {where(exercise)}")
+
+
+def hand_out(slug: str, to: Path | None, console: Console) -> None:
+    """Write the handout of an exercise.
+
+    Raises:
+        NotConfirmed: no folder is named.
+    """
+    exercise = catalogue.exercise(slug)
+    if to is None:
+        raise UsageError(f"where to? `make handout E={slug} TO=folder`")
+    lines = handout.handout(exercise, to)
+    console.print(
+        f"{to}: {lines:,} lines of code, a task of {exercise.minutes} minutes; "
+        f"`make grade E={slug} FROM=folder` grades what comes back"
+    )
+
+
+def grade(slug: str, source: Path | None, to: Path | None, console: Console) -> None:
+    """Grade a submission, and write the report.
+
+    Raises:
+        UsageError: no folder is named.
+    """
+    exercise = catalogue.exercise(slug)
+    if source is None:
+        raise UsageError(f"of whom? `make grade E={slug} FROM=folder`")
+    found = grading.grade(exercise, source)
+    folder = to or progress.STATE / "grades" / f"{slug}-{source.resolve().name}"
+    grading.write(found, folder)
+    for part in found.parts:
+        console.print(f"{part.points:>5} of {part.of:<3} {part.part}", highlight=False)
+    for what in [*found.tried, *found.restored, *found.skipped]:
+        console.print(f"      said: {escape(what)}", highlight=False)
+    console.print(f"{found.total} of 100 -> {folder}/grade.html", highlight=False)

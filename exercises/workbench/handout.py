@@ -1,0 +1,267 @@
+"""The handout of an exercise: a tree without history, answers, solutions or hidden checks.
+
+It holds the files that the exercise's code imports and nothing else, installs what they import, and
+runs on its own.
+"""
+
+import ast
+import importlib.metadata
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from exercises.workbench import checking, edits, judge, trees
+from exercises.workbench.catalogue import ROOT, Exercise
+from exercises.workbench.rubric import rubric
+from pipeline.shared.errors import UsageError, shell_quote
+from pipeline.shared.files import storage_failure
+from pipeline.shared.pages import render
+
+TOOLS = ("pytest", "ruff", "mypy")
+"""What a handout installs beside what its code imports."""
+STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
+"""The types of packages that ship none."""
+NOTES = "NOTES.md"
+_CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class HandoutRefused(UsageError):
+    """A handout cannot be written where it was asked for."""
+
+
+def handout(exercise: Exercise, to: Path) -> int:
+    """Write the handout of an exercise into a new folder; returns its number of lines of code.
+
+    Raises:
+        HandoutRefused: the folder has something in it.
+        StorageFailed: it cannot be written; nothing of it is left.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise HandoutRefused(
+            f"{to} is not empty, and a handout is written into a new folder: name another one, "
+            f"`make handout E={exercise.slug} TO={shell_quote(f'{to}-2')}`"
+        )
+    try:
+        with tempfile.TemporaryDirectory(prefix="handout-") as name:
+            made = Path(name) / "handout"
+            lines = build(exercise, made)
+            shutil.copytree(made, to, dirs_exist_ok=True)
+        return lines
+    except OSError as error:
+        if (failed := storage_failure(to / "README.md", error)) is not None:
+            raise failed from error
+        raise
+
+
+def build(exercise: Exercise, folder: Path) -> int:
+    """Write a handout's files below a folder; returns its number of lines of code."""
+    copy_main(exercise, folder)
+    edits.apply(exercise.start, folder, exercise)
+    tested = _write_tests(exercise, folder)
+    shutil.copyfile(_TEMPLATES / NOTES, folder / NOTES)
+    (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(_settings(exercise), encoding="utf-8")
+    lines, weights = _count_lines(folder), rubric().weights_of(exercise.kind)
+    text = render(
+        "exercises/workbench/templates/handout.md",
+        exercise=exercise,
+        lines=f"{lines:,}",
+        tested=tested,
+        files=editable(exercise),
+        rubric=[(rubric().words[part], points) for part, points in weights.items()],
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return lines
+
+
+def copy_main(exercise: Exercise, folder: Path) -> None:
+    """Copy main's files of a handout, in main's state."""
+    trees.copy(files(exercise), folder)
+
+
+def editable(exercise: Exercise) -> list[str]:
+    """The files that a person edits."""
+    return ["answers.toml"] if exercise.kind == "decide" else exercise.files
+
+
+def files(exercise: Exercise) -> list[str]:
+    """The files of main that a handout begins with: the exercise's, and what they import."""
+    found = set(exercise.ships)
+    waiting = [name for name in exercise.files if (ROOT / name).is_file()]
+    waiting += [name for name in exercise.ships if name.endswith(".py")]
+    if exercise.kind == "decide":
+        return sorted(found | {name for name in exercise.files if not name.endswith(".py")})
+    waiting += _imported_by_checks(exercise)
+    found |= set(exercise.files)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if not name.endswith(".py"):
+            continue
+        late = name in exercise.files
+        waiting += _imported_files((ROOT / name).read_text(encoding="utf-8"), late)
+    return sorted(name for name in found | seen if (ROOT / name).is_file())
+
+
+def _imported_by_checks(exercise: Exercise) -> list[str]:
+    """The files that the visible checks import, and the configs that they read."""
+    text = visible(exercise)
+    return [*_imported_files(text, late=True), *_CONFIG.findall(text)]
+
+
+def _imported_files(text: str, late: bool) -> list[str]:
+    """The files of pipeline/ that a module's imports run; `late` takes those of functions too."""
+    found = []
+    for module in _imports(text, late):
+        parts = module.split(".")
+        if parts[0] in ("pipeline", "simulation"):
+            for end in range(1, len(parts) + 1):
+                path = "/".join(parts[:end])
+                found += [n for n in (f"{path}.py", f"{path}/__init__.py") if (ROOT / n).is_file()]
+    return found
+
+
+def _imports(text: str, late: bool) -> Iterator[str]:
+    """The modules that a text imports, as dotted names."""
+    tree = ast.parse(text)
+    nodes: Iterable[ast.AST] = ast.walk(tree) if late else _at_once(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _at_once(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported."""
+    for child in ast.iter_child_nodes(tree):
+        for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not for_types and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _at_once(child)
+
+
+def visible(exercise: Exercise) -> str:
+    """The checks of an exercise without the hidden ones, and without what only those use."""
+    text = exercise.checks.read_text(encoding="utf-8")
+    hidden = {one.__name__ for one in judge.checks(exercise.checks) if one.hidden}  # type: ignore[attr-defined]
+    text = _without(text, hidden)
+    while unused := _unused(text):
+        text = _without(text, unused)
+    text = text.replace("from exercises.workbench.checking import", "from checking import")
+    return _without_imports(text)
+
+
+def _without(text: str, names: set[str]) -> str:
+    """A module without some functions and constants."""
+    lines = text.splitlines(keepends=True)
+    for node in reversed(ast.parse(text).body):
+        if set(_bound(node)) & names:
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            del lines[first - 1 : node.end_lineno]
+    return re.sub(r"\n{4,}", "\n\n\n", "".join(lines)).rstrip() + "\n"
+
+
+def _without_imports(text: str) -> str:
+    """A module without the imports at its top that nothing uses."""
+    tree, lines = ast.parse(text), text.splitlines(keepends=True)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in reversed(tree.body):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            kept = [a for a in node.names if (a.asname or a.name.partition(".")[0]) in used]
+            if len(kept) < len(node.names):
+                node.names = kept
+                new = [f"{ast.unparse(node)}\n"] if kept else []
+                lines[node.lineno - 1 : node.end_lineno] = new
+    return re.sub(r'"""\n\n\n+', '"""\n\n', "".join(lines), count=1)
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    """The names that a statement at the top of a module gives."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _unused(text: str) -> set[str]:
+    """The functions and constants that nothing uses, checks apart."""
+    tree = ast.parse(text)
+    used = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    given = {name for node in tree.body for name in _bound(node)}
+    return {name for name in given - used if not name.startswith("test_")}
+
+
+def _write_tests(exercise: Exercise, folder: Path) -> bool:
+    """Write the visible checks as pytest runs them; returns whether there are any."""
+    text = visible(exercise)
+    if exercise.kind == "decide" or "def test_" not in text:
+        return False
+    tests = folder / "tests"
+    tests.mkdir(parents=True)
+    name = exercise.slug.replace("-", "_")
+    (tests / f"test_{name}.py").write_text(text, encoding="utf-8")
+    shutil.copyfile(checking.__file__, tests / "checking.py")
+    fixture = (_TEMPLATES / "conftest.txt").read_text(encoding="utf-8")
+    (tests / "conftest.py").write_text(fixture.replace("MODULE", exercise.module), encoding="utf-8")
+    return True
+
+
+def _requirements(folder: Path) -> str:
+    """Each package that the files import, in this environment's version, and the tools."""
+    packages = importlib.metadata.packages_distributions()
+    roots = {
+        module.partition(".")[0]
+        for path in folder.rglob("*.py")
+        for module in _imports(path.read_text(encoding="utf-8"), late=True)
+    }
+    wanted = {
+        packages[root][0] for root in roots - set(sys.stdlib_module_names) if root in packages
+    }
+    if (folder / "tests").is_dir():
+        wanted |= {*TOOLS, *(stubs for root, stubs in STUBS.items() if root in roots)}
+    lines = [f"{name.lower()}=={importlib.metadata.version(name)}" for name in sorted(wanted)]
+    return "".join(f"{line}\n" for line in sorted(lines))
+
+
+def _settings(exercise: Exercise) -> str:
+    """The settings of the tools, as main has them."""
+    main = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    ruff, mypy = main["ruff"], main["mypy"]
+    text = (_TEMPLATES / "pyproject.txt").read_text(encoding="utf-8")
+    values: dict[str, Any] = {
+        "SLUG": exercise.slug,
+        "LENGTH": ruff["line-length"],
+        "TARGET": ruff["target-version"],
+        "SELECT": ruff["lint"]["select"],
+        "IGNORE": ruff["lint"]["ignore"],
+        "MISSING": mypy["overrides"][0]["module"],
+    }
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value).replace("'", '"'))
+    return text
+
+
+def _count_lines(folder: Path) -> int:
+    """The lines of code that a person may have to read: Python and YAML, tests apart."""
+    paths = [path for kind in ("py", "yaml", "yml") for path in folder.rglob(f"*.{kind}")]
+    return sum(
+        len(path.read_text(encoding="utf-8").splitlines())
+        for path in paths
+        if "tests" not in path.relative_to(folder).parts
+    )

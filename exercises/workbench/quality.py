@@ -1,0 +1,242 @@
+"""The parts of a grade that are not checks: the code, the submission's own tests, its notes."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from exercises.workbench import edits, trees
+from exercises.workbench.catalogue import Exercise
+from exercises.workbench.checking import Raised
+from exercises.workbench.process import Ended, Subject
+from exercises.workbench.rubric import Code, rubric
+from exercises.workbench.sandbox import Limits
+from exercises.workbench.submission import Submission, notes
+
+TOOL_SECONDS = 120
+WORKERS = 2
+_HEADINGS = ("What I did, and why", "What I checked, and how", "What I left out")
+_IGNORE = re.compile(r"#\s*type:\s*ignore\b")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a grade: a share from 0 to 1 of its weight, and what was found."""
+
+    share: float
+    findings: list[str]
+
+
+def code(submission: Submission, original: Path) -> Part:
+    """Ruff, types and the length of functions, in the files that the submission changed or added.
+
+    What the original has already counts for nobody; `noqa` and `type: ignore` hide nothing.
+    """
+    names, rule = submission.own_code(), rubric().code
+    if not names:
+        return Part(0.0, ["no Python file was changed"])
+    if broken := [n for n in names if _parsed(submission.tree / n) is None]:
+        return Part(0.0, [f"{name} is no Python" for name in broken])
+    found = Counter(_findings(submission.tree, names))
+    found -= Counter(_findings(original, [n for n in names if (original / n).is_file()]))
+    long = [text for n in names for text in _long_functions(submission.tree / n, n, rule)]
+    lost = rule.long_function * len(long) + sum(
+        getattr(rule, kind) * many for (kind, _), many in found.items()
+    )
+    texts = [f"{text}{f' ({many} times)' if many > 1 else ''}" for (_, text), many in found.items()]
+    weight = rubric().weights["code"]
+    return Part(max(0.0, 1 - lost / weight), [*sorted(texts), *long])
+
+
+def _findings(tree: Path, names: list[str]) -> list[tuple[str, str]]:
+    """What the tools find, each as its kind and its words, without line numbers."""
+    if not names:
+        return []
+    lint = _tool(tree, "ruff", "check", "--ignore-noqa", "--output-format=json", "--quiet", *names)
+    found = []
+    for one in _json(lint):
+        name = Path(one["filename"]).resolve().relative_to(tree.resolve()).as_posix()
+        found.append(("lint", f"{name}: {one['code']} {one['message']}"))
+    form = _tool(tree, "ruff", "format", "--check", *names)
+    found += [("format", line) for line in form.splitlines() if line.startswith("Would reformat")]
+    return found + _type_findings(tree, names)
+
+
+def _type_findings(tree: Path, names: list[str]) -> list[tuple[str, str]]:
+    """What mypy finds in these files, by the restored settings, and without their ignores."""
+    typed, found = tree.with_name(f"{tree.name}-typed"), []
+    shutil.copytree(tree, typed, dirs_exist_ok=True)
+    for path in (typed / name for name in names):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(_IGNORE.sub("#", text), encoding="utf-8")
+    types = _tool(
+        typed,
+        "mypy",
+        "--no-error-summary",
+        "--cache-dir",
+        str(tree.parent / "types"),
+        "--no-color-output",
+        "--hide-error-context",
+        *names,
+    )
+    for line in types.splitlines():
+        match = re.match(r"([^:\n]+):\d+: error: ([^\n]+)", line)
+        if match and match[1] in names:
+            found.append(("types", f"{match[1]}: {match[2]}"))
+    return found
+
+
+def _json(text: str) -> list[dict[str, str]]:
+    try:
+        return list(json.loads(text))
+    except ValueError:
+        return []
+
+
+def _tool(tree: Path, program: str, *arguments: str) -> str:
+    """What a tool says of a tree; its settings are the restored pyproject.toml there."""
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    if not Path(command[0]).is_file():
+        command[0] = shutil.which(program) or program
+    try:
+        done = subprocess.run(
+            command,
+            cwd=tree,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TOOL_SECONDS,
+            check=False,
+            env={"PATH": "", "HOME": str(tree.parent)},
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout
+
+
+def _parsed(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _long_functions(path: Path, name: str, rule: Code) -> list[str]:
+    tree = _parsed(path)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] if tree else []
+    lengths = {one.name: (one.end_lineno or 0) - one.lineno + 1 for one in functions}
+    most = rule.max_function_lines
+    return [f"{name}: {f} has {n} lines, at most {most}" for f, n in lengths.items() if n > most]
+
+
+def own_tests(exercise: Exercise, submission: Submission, base: Path, folder: Path) -> Part:
+    """The submission's own tests: they pass on its solution, and fail on planted wrong ones."""
+    names = [n for n in submission.own_tests() if not _copied(submission.tree, n)]
+    if not names:
+        return Part(0.0, ["no tests of its own: tests/test_*.py"])
+    if (mine := _pytest(submission.tree, names, exercise)) != "passed":
+        return Part(0.0, [f"its own tests on its own solution: {mine}"])
+    states = ["solution", *(one.name for one in exercise.wrong)]
+    made = [
+        _with_tests(exercise, state, base, folder / str(number), submission, names)
+        for number, state in enumerate(states)
+    ]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        ended = list(pool.map(lambda tree: _pytest(tree, names, exercise), made))
+    outcomes = dict(zip(states, ended, strict=True))
+    if outcomes.pop("solution") != "passed":
+        return Part(0.0, ["its tests fail on another right solution: they test how, not what"])
+    caught = [state for state, ended in outcomes.items() if ended == "failed"]
+    missed = [
+        f"passes on a wrong solution: {one.why}" for one in exercise.wrong if one.name not in caught
+    ]
+    words = f"{len(caught)} of {len(outcomes)} wrong solutions are caught"
+    return Part(len(caught) / len(outcomes), [words, *missed])
+
+
+def _copied(tree: Path, name: str) -> bool:
+    """Whether a test file holds a test of the handout: that is no test of its own."""
+    given = {
+        body
+        for path in (tree / "tests").glob("test_*.py")
+        if path.name != Path(name).name
+        for body in _bodies(path)
+    }
+    return bool(_bodies(tree / name) & given)
+
+
+def _bodies(path: Path) -> set[str]:
+    tree = _parsed(path)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] if tree else []
+    tests = [one for one in functions if one.name.startswith("test_")]
+    return {
+        ast.dump(ast.Module(one.body[ast.get_docstring(one) is not None :], [])) for one in tests
+    }
+
+
+def _with_tests(
+    exercise: Exercise, state: str, base: Path, tree: Path, submission: Submission, names: list[str]
+) -> Path:
+    """The handout's tree in another state, with the submission's tests."""
+    trees.link(base, tree)
+    edits.apply(exercise.solution, tree, exercise)
+    for one in exercise.wrong:
+        if one.name == state:
+            edits.apply(one.edits, tree, exercise)
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(submission.tree / name, tree / name)
+    return tree
+
+
+def run_pytest(names):  # type: ignore[no-untyped-def]
+    """Run test files beside the solution; returns pytest's exit code."""
+    import pytest
+
+    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *names]))
+
+
+def _pytest(tree: Path, names: list[str], exercise: Exercise) -> str:
+    """How test files ended on a tree: "passed", "failed", or why they did not end."""
+    with Subject(tree, exercise.module, Limits(seconds=60.0), guard=True) as subject:
+        try:
+            code = subject.do(run_pytest, names)
+        except Raised as raised:
+            return f"raised {raised}"
+        except Ended as ended:
+            return str(ended)
+    return {0: "passed", 1: "failed"}.get(code, f"pytest ended with {code}")
+
+
+def explanation(exercise: Exercise, submission: Submission) -> Part:
+    """The notes: three headings with something below, of a length that is read, about this code.
+
+    A machine sees no more; a person reads them and may change the points.
+    """
+    text, rule = notes(submission.tree), rubric().explanation
+    words = len(_WORD.findall(re.sub(r"(?m)^#[^\n]*$", "", text)))
+    below = {h: _section(text, h) for h in _HEADINGS}
+    findings = [f"nothing below '{h}'" for h, found in below.items() if len(found) < 20]
+    if not rule.min_words <= words <= rule.max_words:
+        findings.append(f"{words} words, wanted are {rule.min_words} to {rule.max_words}")
+    stems = {Path(name).stem for name in exercise.files} | set(_named(exercise))
+    if not any(stem in text for stem in stems):
+        findings.append(f"names neither {' nor '.join(sorted(stems)[:3])}")
+    return Part(max(0.0, 1 - len(findings) / 5) if words else 0.0, findings)
+
+
+def _section(text: str, heading: str) -> str:
+    """What stands below a heading that begins so."""
+    _, _, after = text.partition(f"## {heading}")
+    return after.partition("\n")[2].partition("\n## ")[0].strip()
+
+
+def _named(exercise: Exercise) -> list[str]:
+    return [name for edit in exercise.start for name in edit.blank]
