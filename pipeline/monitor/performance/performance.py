@@ -22,7 +22,12 @@ from pipeline.monitor.performance.label_join import (
     join_labels,
     require_requests,
 )
-from pipeline.monitor.performance.quality import Figures, Interval, intervals
+from pipeline.monitor.performance.quality import (
+    Figures,
+    Interval,
+    excess_interval,
+    intervals,
+)
 from pipeline.monitor.performance.slice_performance import SliceFigures, judge_slices
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
@@ -50,7 +55,10 @@ class Rules:
 
 
 class Alert(Record):
-    """The cheap rule over the newest days with due labels; each reason has both numbers."""
+    """The cheap rule over the newest days with due labels; each reason has both numbers.
+
+    `excess_interval` is the excess log loss of the window with its 95 % interval over days.
+    """
 
     status: Status
     first: str | None
@@ -58,6 +66,7 @@ class Alert(Record):
     days: int
     figures: Figures
     reasons: list[str]
+    excess_interval: Interval | None = None
 
 
 class Feed(Record):
@@ -214,6 +223,7 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
         days=len(ends),
         figures=figure,
         reasons=reasons,
+        excess_interval=excess_interval(*arrays(window)),
     )
 
 
