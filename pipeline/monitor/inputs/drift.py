@@ -24,6 +24,17 @@ PAGE = MONITOR / "drift.html"
 Status = Literal["alert", "warn", "quiet", "report"]
 
 
+class Histogram(Record):
+    """The shares of a column's present values in bins, in the training window and now.
+
+    A bin is named by its value, or by its edges: "0.1..0.2".
+    """
+
+    bins: list[str]
+    reference: list[float]
+    now: list[float]
+
+
 class ColumnDrift(Record):
     """One column's PSI against the training window, and its status.
 
@@ -38,6 +49,7 @@ class ColumnDrift(Record):
     looks: list[float]
     lasting: float | None
     status: Status
+    histogram: Histogram | None = None
 
 
 class Drift(Record):
@@ -151,12 +163,14 @@ def compare(
     look_days = trailing_ends(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
     factor = max(1.0, _family_factor(before, config))
-    whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
+    month = (after.days >= first)[None, :].astype("float64")
+    whole = windows.psi(before, after, month)[0]
     found = measure(reference[seen], current[inside], config.html == "full")
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
+    pictures = _histograms(before, after, month)
     columns = [
-        judge(name, one, trend, config, factor)
-        for name, one, trend in zip(seen, psi, looks, strict=True)
+        judge(name, one, trend, config, factor).model_copy(update={"histogram": picture})
+        for name, one, trend, picture in zip(seen, psi, looks, pictures, strict=True)
     ]
     return Drift(
         reference=f"{before.days[0]}..{before.days[-1]}",
@@ -169,6 +183,22 @@ def compare(
         family_factor=round(factor, 4),
         columns=sorted(columns, key=lambda c: (-c.psi, c.column)),
     )
+
+
+def _histograms(
+    before: windows.Counts, after: windows.Counts, month: np.ndarray
+) -> list[Histogram]:
+    """Each column's histogram in the training window and in the month."""
+    reference, now = before.total(np.ones((1, len(before.days)))), after.total(month)
+    return [
+        Histogram(bins=one.labels, reference=_shares(old[0]), now=_shares(new[0]))
+        for one, old, new in zip(before.bins, reference, now, strict=True)
+    ]
+
+
+def _shares(counts: np.ndarray) -> list[float]:
+    present = counts[:-1]
+    return [round(float(one), 6) for one in present / max(present.sum(), 1)]
 
 
 def trailing_ends(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:

@@ -25,6 +25,14 @@ class Interval(Record):
     high: float
 
 
+class Tenth(Record):
+    """A tenth of the labelled flights by risk: what was predicted, and what came."""
+
+    mean_risk: float
+    mean_outcome: float
+    flights: int
+
+
 class Figures(Record):
     """Performance figures of some flights.
 
@@ -102,9 +110,26 @@ def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
 
     It is never below 0: noise alone gives a few thousandths on a month, and more on a slice.
     """
-    tenths = np.array_split(np.argsort(risk, kind="stable"), TENTHS)
-    apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in tenths]
+    apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in _tenths(risk)]
     return float(sum(apart) / len(late))
+
+
+def _tenths(risk: np.ndarray) -> list[np.ndarray]:
+    """The rows of each tenth of the flights by risk, the lowest first."""
+    return np.array_split(np.argsort(risk, kind="stable"), TENTHS)
+
+
+def calibration(late: np.ndarray, risk: np.ndarray) -> list[Tenth]:
+    """Predicted risk beside the outcome, for each tenth of labelled flights by risk."""
+    return [
+        Tenth(
+            mean_risk=_round(risk[rows].mean()),
+            mean_outcome=_round(late[rows].mean()),
+            flights=len(rows),
+        )
+        for rows in _tenths(risk)
+        if len(rows)
+    ]
 
 
 def recalibration(late: np.ndarray, risk: np.ndarray) -> tuple[float | None, float | None]:
