@@ -41,6 +41,8 @@ class Missing:
     what: str
     why: str
     command: str
+    missing: bool = True
+    """What a template asks of a fact."""
 
 
 @dataclass(frozen=True)

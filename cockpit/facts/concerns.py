@@ -14,7 +14,7 @@ from cockpit.facts.rollouts import Rollout
 from cockpit.reading import Missing
 
 SEVERITIES = ("page", "ticket", "note")
-_STOPPED = {"rolled back": "rolled back", "paused": "paused", "inconclusive": "inconclusive"}
+_STOPPED = ("rolled back", "paused", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def _records(project: Project) -> Iterator[Concern]:
     for name, record in (("rollout ledger", project.releases), ("journal", project.loop)):
         if isinstance(record, Missing):
             if not record.why.endswith("not there yet"):
-                yield Concern("page", f"The {name} cannot be read", record.why, "now", "make repair")
+                yield Concern(
+                    "page", f"The {name} cannot be read", record.why, "now", "make repair"
+                )
         elif record.flaw:
             yield Concern("page", f"The {name} was damaged", record.flaw, "now", "make repair")
 
@@ -72,7 +74,9 @@ def _registry(project: Project) -> Iterator[Concern]:
     if isinstance(ledger, Missing):
         return
     if isinstance(registry, Missing):
-        yield Concern("ticket", "The registry cannot be read", registry.why, "now", registry.command)
+        yield Concern(
+            "ticket", "The registry cannot be read", registry.why, "now", registry.command
+        )
         return
     alias = registry.aliases.get("champion")
     if alias != ledger.champion.version:
@@ -190,7 +194,7 @@ def _rollouts(project: Project) -> Iterator[Concern]:
         served = last.last.requests[0] if last.last else 0
         yield Concern(
             "note",
-            f"The last {last.kind} was {_STOPPED[last.ending]}{injected}",
+            f"The last {last.kind} was {last.ending}{injected}",
             f"{'; '.join(last.reasons) or 'by hand'}; {served:,} requests met the challenger",
             "rollout",
             f"make replay-decision ROLLOUT={last.name}",

@@ -41,7 +41,9 @@ def because(releases: Releases) -> str:
     if why:
         return why
     told = "; ".join(reasons(move)) or move.event
-    return f"{move.rollout} {'promoted' if move.event == 'baked' else move.event} it: {told}"
+    number, _, kind = move.rollout.partition("-")
+    event = "promoted" if move.event == "baked" else move.event
+    return f"{kind} {number} {event} it: {told}"
 
 
 def _gate(project: Project, side: Side) -> Step:
@@ -55,7 +57,7 @@ def _gate(project: Project, side: Side) -> Step:
     if isinstance(found, Missing):
         return Step("gate", "unknown", found.why, "gate")
     best, against = found.headline, "champion" if found.champion else "baseline"
-    words = f"{len(found.checks)} checks on {found.rows:,} flights"
+    words = f"{len(found.checks)} checks"
     if best is not None and best.interval is not None:
         point, low, high = best.interval
         words += f"; log loss {point:+.4f} [{low:+.4f}, {high:+.4f}] against the {against}"
@@ -94,4 +96,6 @@ def _person(reign: Entry) -> Step:
     by = reign.move.by
     if "by hand" in reign.move.event or by.startswith("hand of "):
         return Step("person", "passed", by, "time")
-    return Step("person", "none", f"nobody had to; begun by {by.partition(' for ')[2] or by}", "time")
+    return Step(
+        "person", "none", f"nobody had to; begun by {by.partition(' for ')[2] or by}", "time"
+    )

@@ -4,6 +4,7 @@ DVC knows a file by the MD5 of its bytes. Digests are kept by a file's size and 
 that is drawn every second reads each file once.
 """
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import members
 
 _WHAT = "the DVC pipeline"
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?e[-+]?\d+")
 _NAMED = 3
 """Changed files that a line names; a merge changes hundreds."""
 
@@ -63,7 +65,7 @@ def _state(folder: Path, name: str, entry: dict[str, Any], run: Stage | None) ->
     if run is None or written is None:
         return StageState(name, "never run", [], written, outs)
     changed = [path for path, digest in run.deps.items() if _digest(folder / path) != digest]
-    changed += [path for path in run.params if _values(folder / path) != run.params[path]]
+    changed += [path for path in run.params if _values(folder / path) != _numbers(run.params[path])]
     changed += [f"{path} is gone" for path in outs if not (folder / path).exists()]
     return StageState(name, "changed" if changed else "fresh", changed, written, outs)
 
@@ -105,6 +107,15 @@ def _lock(path: Path) -> dict[str, Stage]:
 
 def _values(path: Path) -> Any:
     try:
-        return _document(path)
+        return _numbers(_document(path))
     except (OSError, yaml.YAMLError):
         return None
+
+
+def _numbers(value: Any) -> Any:
+    """The value with "1e-05" as a number: DVC writes YAML 1.2, which is read here as YAML 1.1."""
+    if isinstance(value, dict):
+        return {key: _numbers(of) for key, of in value.items()}
+    if isinstance(value, list):
+        return [_numbers(of) for of in value]
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value

@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from cockpit.reading import Fact, Missing, read_json
 
 _COMMAND = "make monitor"
@@ -72,7 +74,7 @@ class Performance(Fact):
     alert: Rule
     overall: Figures
     intervals: dict[str, Interval]
-    calibration: list[Tenth] = []
+    calibration: list[Tenth] = Field(default_factory=list)
     days: list[Day]
     slices: dict[str, Slice]
 

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,38 @@ class Rollout:
         return list(found[0]) if found else []
 
     @property
+    def sentence(self) -> str:
+        """Whether it goes well, in one sentence that needs no picture."""
+        why = "; ".join(self.reasons)
+        met = self.last.requests[0] if self.last else 0
+        if self.ending in ("shadow passed", "promoted", "baked", "switched"):
+            return f"It went well. {self._compared(met)}"
+        if self.ending in ("rolled back", "shadow failed", "switched back"):
+            return f"It went badly and was taken back: {why or 'by hand'}. {met:,} requests met it."
+        if self.ending == "paused":
+            return f"It was paused, since its arms cannot be compared: {why}."
+        if not self.open:
+            return f"It ended without a result, and the champion stays: {why}."
+        if self.last is not None and any(g.metric.alarmed for g in self.last.guardrails):
+            return f"It goes badly: {why}."
+        return (
+            f"So far it goes well: no alarm in {met:,} requests. Still needed: {why or 'traffic'}."
+        )
+
+    def _compared(self, met: int) -> str:
+        """What a rollout that went well was measured by."""
+        if self.serving:
+            both, pairs = self.serving["both_answered"], self.serving["pairs"]
+            return f"It answered {both:,} of {pairs:,} mirrored requests; no user got an answer."
+        errors = next((g.metric for g in (self.last.guardrails if self.last else [])), None)
+        if errors is None:
+            return "; ".join(self.reasons)
+        return (
+            f"No alarm: it failed {errors.challenger.bad} of {met:,} requests, the baseline beside "
+            f"it {errors.control.bad} of {errors.control.of:,}."
+        )
+
+    @property
     def serving(self) -> dict[str, Any]:
         """A shadow's comparison of its mirrored requests, if it was one."""
         decisions = [entry.move.decision or {} for entry in self.entries]
@@ -147,7 +180,7 @@ def _read(folder: Path, name: str, entries: list[Entry]) -> Rollout:
     seen = analyses.read(folder / ROLLOUT / name)
     lines = [(one.at, one.shares, one.decision) for one in seen] or [
         (before.move.at, dict(before.move.shares), entry.move.decision or {})
-        for before, entry in zip(entries, entries[1:], strict=False)
+        for before, entry in pairwise(entries)
     ]
     found = [_analysis(at, shares, decision, plan) for at, shares, decision in lines]
     whole = [one for one in found if one is not None]

@@ -50,7 +50,10 @@ class TimeScale:
         days = max((self.last - self.first) / timedelta(days=1), 1)
         fit = max((self.end - self.start) / room, 1)
         step = next((n for n in (1, 2, 7, 14) if days / n <= fit), 31)
-        found, at = [], self.first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        found, at = (
+            [],
+            self.first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+        )
         while (at := _after(at, step)) <= self.last:
             found.append(Tick(self(at), f"{at.day} {_MONTHS[at.month - 1]}"))
         return found

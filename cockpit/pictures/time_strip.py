@@ -53,11 +53,9 @@ class Loss:
     line: str
     band: str
     points: list[Mark]
-    limit: float
-    limit_label: str
+    limit: Tick | None
     zero: float
     ticks: list[Tick]
-    alert: float
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,10 @@ def _loss(project: Project, loop: Loop, scale: TimeScale) -> Loss | None:
     days = [day for day in loop.days if day.excess is not None]
     if len(days) < 2:
         return None
-    limit = _limit(project)
+    config = read_config(project.folder, MonitorConfig)
+    limit = None if isinstance(config, Missing) else config.outcome.max_excess_loss
     ends = [value for day in days for value in (day.excess_interval or (day.excess or 0.0,))]
-    low, high = min([*ends, 0.0]), max([*ends, limit * 1.5])
+    low, high = min([*ends, 0.0]), max([*ends, 1.5 * (limit or 0.0)])
     y = Scale(low, high, LOSS_END, LOSS_TOP)
     banded = [day for day in days if day.excess_interval]
     upper = [(scale(d.at), y((d.excess_interval or (0, 0))[1])) for d in banded]
@@ -190,11 +189,9 @@ def _loss(project: Project, loop: Loop, scale: TimeScale) -> Loss | None:
         line=line([(scale(day.at), y(day.excess or 0.0)) for day in days]),
         band=area(upper, lower),
         points=[_point(day, scale, y) for day in days],
-        limit=y(limit),
-        limit_label=f"limit {limit:g}",
+        limit=None if limit is None else Tick(y(limit), f"limit {limit:g}"),
         zero=y(0.0),
         ticks=[Tick(y(value), f"{value:+.2f}") for value in nice_ticks(low, high, 3)],
-        alert=LOSS_TOP,
     )
 
 
@@ -204,8 +201,3 @@ def _point(day: Day, scale: TimeScale, y: Scale) -> Mark:
         words += " [{:+.4f}, {:+.4f}]".format(*day.excess_interval)
     words += f"; {day.status}; version {' and '.join(day.versions)}"
     return Mark(scale(day.at), y(day.excess or 0.0), day.status.replace(" ", "-"), words, "")
-
-
-def _limit(project: Project) -> float:
-    config = read_config(project.folder, MonitorConfig)
-    return 0.02 if isinstance(config, Missing) else config.outcome.max_excess_loss

@@ -1,0 +1,275 @@
+"""The page's values from a project's facts: what each template draws."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cockpit.facts import book as answer_book
+from cockpit.facts import concerns as wrong
+from cockpit.facts import evidence, month, prediction
+from cockpit.facts.book import PLACES, Book
+from cockpit.facts.decisions import decisions
+from cockpit.facts.project import Project
+from cockpit.facts.releases import Releases, percent
+from cockpit.facts.rollouts import Rollout
+from cockpit.facts.stages import stages
+from cockpit.pictures import figures, guardrails
+from cockpit.pictures.time_strip import colour, time_strip
+from cockpit.reading import Missing
+from pipeline.records.rollout_ledger import serving_shares
+from pipeline.shared.pages import render
+
+TITLES = {
+    "now": "Who serves now",
+    "time": "Time",
+    "pipeline": "Pipeline",
+    "rollout": "Rollouts",
+    "performance": "Drift and performance",
+    "data": "Data gate",
+    "gate": "Gate",
+    "prediction": "One prediction",
+    "versions": "Versions",
+}
+"""The parts of the page that are evidence, in their order."""
+NAV = {
+    "now": "Now",
+    "time": "Time",
+    "pipeline": "Pipeline",
+    "rollout": "Rollouts",
+    "performance": "Performance",
+    "data": "Data",
+    "gate": "Gate",
+    "prediction": "Prediction",
+    "versions": "Versions",
+    "questions": "Questions",
+    "tools": "Tools",
+}
+TOOLS = {
+    "mlflow": "experiments, runs, figures and the model registry, in MLflow",
+    "dvc": "the graph, plots, and metrics of the last commits, from DVC",
+    "evidently": "the drift reports of every month, in Evidently",
+    "great-expectations": "what the data gate expected and found",
+    "prometheus": "signals and alerts in a Prometheus, beside the dashboard",
+}
+_GOOD = ("promoted", "baked", "shadow passed", "switched")
+_BAD = ("rolled back", "shadow failed", "switched back")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A fact in two lines; `state` is "ticket" or "page" where it asks for a look."""
+
+    name: str
+    value: str
+    detail: str
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """The values that do not come from the project: where it is shown, and what was asked."""
+
+    root: Path
+    word: str = "here"
+    folders: dict[str, str] | None = None
+    request: str = ""
+    signature: str = ""
+    static: bool = False
+    css: str = ""
+    js: str = ""
+
+
+def page(project: Project, view: View) -> str:
+    """Render the whole page."""
+    return render("cockpit/templates/cockpit.html", **values(project, view))
+
+
+def live(project: Project, view: View) -> str:
+    """Render the part of the page that changes while programs run."""
+    return render("cockpit/templates/live.html", **values(project, view))
+
+
+def values(project: Project, view: View) -> dict[str, Any]:
+    """Everything that the templates draw."""
+    book = answer_book.read(view.root)
+    return {
+        "title": f"Cockpit: {project.name}",
+        "name": project.name,
+        "folder": _folder(project, view),
+        "folders": view.folders or {view.word: project.name},
+        "word": view.word,
+        "static": view.static,
+        "signature": view.signature,
+        "css": view.css,
+        "js": view.js,
+        "nav": NAV,
+        "titles": TITLES,
+        "places": [(place, TITLES[place]) for place in PLACES],
+        "answers_of": lambda place: _first_at(book, place),
+        "tools": TOOLS,
+        "live": project.live,
+        "now": project.now,
+        "book": book,
+        "colour": colour,
+        **_now(project),
+        **_time(project, view),
+        "stages": stages(project, book, datetime.now(UTC)),
+        "graph_missing": project.stages if isinstance(project.stages, Missing) else None,
+        "rollouts": [_rollout(one, view) for one in project.rollouts],
+        **_performance(project),
+        "snapshots": project.snapshots,
+        "verdict": project.verdict,
+        "gate_rows": []
+        if isinstance(project.verdict, Missing)
+        else figures.gate_rows(project.verdict),
+        **_prediction(project, view),
+        "registry": project.registry,
+    }
+
+
+def _folder(project: Project, view: View) -> str:
+    try:
+        shown = project.folder.resolve().relative_to(view.root.resolve())
+    except ValueError:
+        return str(project.folder)
+    return "." if shown == Path() else str(shown)
+
+
+def _first_at(book: Book, place: str) -> list[Any]:
+    """The answers whose first evidence is this part of the page: each is listed once."""
+    return [one for one in book.of(place) if one.places[0] == place]
+
+
+def _now(project: Project) -> dict[str, Any]:
+    found = wrong.concerns(project)
+    state, headline = wrong.summary(found)
+    ledger = project.releases
+    shown = {"releases": ledger, "concerns": found, "state": state, "headline": headline}
+    if isinstance(ledger, Missing):
+        return shown | {"shares": [], "because": "", "steps": [], "tiles": []}
+    return shown | {
+        "shares": [(side, percent(share)) for side, share in serving_shares(ledger.last)],
+        "because": evidence.because(ledger),
+        "steps": evidence.steps(project, ledger),
+        "tiles": _tiles(project, ledger),
+    }
+
+
+def _tiles(project: Project, ledger: Releases) -> list[Tile]:
+    side = ledger.champion
+    registry = project.registry
+    version = None if isinstance(registry, Missing) else registry.versions.get(side.version)
+    first, _, last = (version.tags.get("window", "") if version else "").partition("..")
+    return [
+        Tile("Release", side.release[:8], "digest of the whole release"),
+        Tile("Trained on", f"to {last}" if last else "not known", f"flights since {first}"),
+        _labels(project),
+        _data(project),
+        _check(project),
+    ]
+
+
+def _labels(project: Project) -> Tile:
+    if isinstance(project.loop, Missing) or not project.loop.days:
+        if isinstance(project.month, Missing):
+            return Tile("Labels (ground truth)", "none yet", "`make loop` receives them day by day")
+        at = project.month.performance.at
+        return Tile("Labels (ground truth)", f"to {at:%Y-%m-%d}", "of the month's report")
+    last = project.loop.days[-1]
+    detail = "those of a day come at 10:00 UTC of the next"
+    return Tile("Labels (ground truth)", f"to {last.day}", detail)
+
+
+def _data(project: Project) -> Tile:
+    if isinstance(project.snapshots, Missing):
+        return Tile("Data", "none yet", project.snapshots.why)
+    accepted = [s.month for s in project.snapshots.snapshots if not s.failures]
+    refused = project.snapshots.refused
+    words = f"{refused[0].month} was refused" if refused else "every month was accepted"
+    months = [month for month in accepted if not any(month == one.month for one in refused)]
+    newest = max(months, default="none")
+    return Tile("Data accepted", f"to {newest}", words, "ticket" if refused else "")
+
+
+def _check(project: Project) -> Tile:
+    due = project.next_check
+    if isinstance(due, Missing):
+        return Tile("Next check", "not known", due.why)
+    late = project.now is not None and due < project.now and not project.live
+    words = "overdue: the loop stands still" if late else "is it time to retrain?"
+    return Tile("Next check", f"{due:%a} {due.day} {due:%b}, {due:%H:%M} UTC", words)
+
+
+def _time(project: Project, view: View) -> dict[str, Any]:
+    found = decisions(project)
+    ledger = project.releases
+    numbers = (
+        []
+        if isinstance(ledger, Missing)
+        else dict.fromkeys(side.version for one in ledger.services for side, _ in one.shares)
+    )
+    return {
+        "strip": time_strip(project),
+        "legend": list(numbers),
+        "decisions": found,
+        "again_link": "" if view.static else f"/decide-again?of={view.word}&rollout=",
+    }
+
+
+def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
+    last = rollout.last
+    state = "good" if rollout.ending in _GOOD else "bad" if rollout.ending in _BAD else "open"
+    decided = any(entry.move.evidence for entry in rollout.entries)
+    return {
+        "rollout": rollout,
+        "state": state,
+        "steps": guardrails.steps(rollout),
+        "rows": guardrails.rows(last),
+        "courses": guardrails.courses(rollout),
+        "breakers": last.decision.breakers if last else [],
+        "again": f"/decide-again?of={view.word}&rollout={rollout.name}" if decided else "",
+    }
+
+
+def _performance(project: Project) -> dict[str, Any]:
+    words = ""
+    if not isinstance(project.loop, Missing) and project.loop.days:
+        last = project.loop.days[-1]
+        words = (
+            f"By the loop, on the 14 days to {last.day}: {last.status}"
+            + (f", excess log loss {last.excess:+.4f} nats" if last.excess is not None else "")
+            + (f", late share less mean risk {last.gap:+.4f}." if last.gap is not None else ".")
+        )
+    shown: dict[str, Any] = {"month": project.month, "loop_words": words}
+    if isinstance(project.month, Missing):
+        return shown
+    return shown | {
+        "month_words": _month_words(project.month),
+        "calibration": figures.calibration(project.month.performance.calibration),
+        "slices": figures.slice_rows(project.month),
+        "histograms": [
+            *filter(None, [figures.predictions(project.month)]),
+            *figures.worst_columns(project.month),
+        ],
+    }
+
+
+def _month_words(found: month.Month) -> str:
+    overall, alert = found.performance.overall, found.performance.alert
+    loss = "no label yet" if overall.log_loss is None else f"log loss {overall.log_loss:.3f}"
+    auc = "" if overall.roc_auc is None else f", ROC AUC {overall.roc_auc:.3f}"
+    return (
+        f"Version {found.signals.version} on {found.drift.window.replace('..', ' to ')}: {loss}"
+        f"{auc}, performance {alert.status}"
+        f"{': ' + '; '.join(alert.reasons) if alert.reasons else ''}."
+    )
+
+
+def _prediction(project: Project, view: View) -> dict[str, Any]:
+    found = prediction.find(project.folder, view.request) if view.request else None
+    return {
+        "request": view.request,
+        "prediction": found,
+        "examples": prediction.newest(project.folder),
+    }
