@@ -39,9 +39,12 @@ def _open(given: argparse.Namespace) -> int:
     from cockpit.web import serve
 
     path = "/?tour=1" if given.demo else "/"
-    sys.stdout.write(f"cockpit: http://127.0.0.1:{given.port}{path}  (Ctrl-C ends it)\n")
-    sys.stdout.flush()
-    serve(root, given.port)
+
+    def say() -> None:
+        sys.stdout.write(f"cockpit: http://127.0.0.1:{given.port}{path}  (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+
+    serve(root, given.port, say)
     return 0
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from cockpit import views
 from cockpit.facts import project as facts
 from cockpit.views import View
-from cockpit.web import ASSETS
 from pipeline.shared.files import write_text
 
+ASSETS = Path(__file__).parent / "assets"
 FILE = Path("state/cockpit.html")
 
 

@@ -2,90 +2,112 @@
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cockpit import views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
+from cockpit.static_page import ASSETS
 from cockpit.views import View
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
-ASSETS = Path(__file__).parent / "assets"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_HTML = "text/html; charset=utf-8"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _MAX_REQUEST = 80
 """Characters of a request id that are looked up; a flight's name has fewer than thirty."""
+_ONLY_OWN = "only the cockpit's own page may ask"
 
 
-def application(root: Path) -> Any:
+def application(root: Path) -> FastAPI:
     """The application for the project at `root`.
 
     It answers only requests that name this machine: a page elsewhere could otherwise read it by a
     name that it makes point here.
     """
-    from fastapi import FastAPI
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app, pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Pages(root)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    _add_pages(app, root)
+    app.get("/")(pages.page)
+    app.get("/live")(pages.live)
+    app.get("/signature")(pages.signature)
+    app.get("/decide-again")(pages.decide_again)
+    app.get("/explanation")(pages.explanation)
+    app.get("/assets/{name}")(pages.asset)
     return app
 
 
-def _add_pages(app: Any, root: Path) -> None:
-    from starlette.responses import PlainTextResponse, Response
+@dataclass(frozen=True)
+class Pages:
+    """What the server answers; `of` is the word of a folder, by default the newest."""
 
-    def respond(content: str, kind: str = "text/html; charset=utf-8") -> Response:
-        return Response(content, media_type=kind, headers=HEADERS)
+    root: Path
 
-    def shown(of: str, request: str, draw: Callable[..., str]) -> Response:
-        folders = facts.projects(root)
-        word = of if of in folders else facts.newest(root)
-        folder, name = folders[word]
-        signature = facts.signature(folder)
-        names = {key: title for key, (_, title) in folders.items()}
-        view = View(root, word, names, request.strip()[:_MAX_REQUEST], signature)
-        return respond(draw(facts.read(folder, name), view))
+    def page(self, of: str = "", request: str = "") -> Response:
+        """The whole page."""
+        return self._draw(of, request, views.page)
 
-    @app.get("/")
-    def page(of: str = "", request: str = "") -> Response:
-        return shown(of, request, views.page)
+    def live(self, of: str = "", request: str = "") -> Response:
+        """The part of the page that changes."""
+        return self._draw(of, request, views.live)
 
-    @app.get("/live")
-    def live(of: str = "", request: str = "") -> Response:
-        return shown(of, request, views.live)
+    def signature(self, of: str = "") -> Response:
+        """What changes when the page does."""
+        return _plain(facts.signature(self._folder(of)))
 
-    @app.get("/signature")
-    def signature(of: str = "") -> Response:
-        folders = facts.projects(root)
-        folder, _ = folders.get(of) or folders["here"]
-        return PlainTextResponse(facts.signature(folder), headers=HEADERS)
+    def decide_again(self, asked: Request, rollout: str, of: str = "") -> Response:
+        """A rollout, decided again from its evidence."""
+        if _is_foreign(asked):
+            return _plain(_ONLY_OWN, 403)
+        return _plain(decide_again(self._folder(of), rollout))
 
-    @app.get("/decide-again")
-    def again(rollout: str, of: str = "") -> Response:
-        folders = facts.projects(root)
-        folder, _ = folders.get(of) or folders["here"]
-        return PlainTextResponse(decide_again(folder, rollout), headers=HEADERS)
+    def explanation(self, asked: Request, request: str, of: str = "") -> Response:
+        """A prediction, explained."""
+        if _is_foreign(asked):
+            return _plain(_ONLY_OWN, 403)
+        words = explanation(self._folder(of), request.strip()[:_MAX_REQUEST])
+        return Response(words, media_type=_HTML, headers=HEADERS)
 
-    @app.get("/explanation")
-    def explain(request: str, of: str = "") -> Response:
-        folders = facts.projects(root)
-        folder, _ = folders.get(of) or folders["here"]
-        return respond(explanation(folder, request.strip()[:_MAX_REQUEST]))
-
-    @app.get("/assets/{name}")
-    def asset(name: str) -> Response:
+    def asset(self, name: str) -> Response:
+        """The stylesheet or the script."""
         path = ASSETS / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
-            return PlainTextResponse("no such file", 404, headers=HEADERS)
-        return respond(path.read_text(encoding="utf-8"), _TYPES[path.suffix])
+            return _plain("no such file", 404)
+        return Response(path.read_bytes(), media_type=_TYPES[path.suffix], headers=HEADERS)
+
+    def _draw(self, of: str, request: str, draw: Callable[..., str]) -> Response:
+        folders = facts.projects(self.root)
+        word = of if of in folders else facts.newest(self.root)
+        folder, name = folders[word]
+        signature = facts.signature(folder)  # first: what changes meanwhile is drawn once more
+        names = {key: title for key, (_, title) in folders.items()}
+        view = View(self.root, word, names, request.strip()[:_MAX_REQUEST], signature)
+        html = draw(facts.read(folder, name), view)
+        return Response(html, media_type=_HTML, headers=HEADERS)
+
+    def _folder(self, word: str) -> Path:
+        folders = facts.projects(self.root)
+        return (folders.get(word) or folders["here"])[0]
+
+
+def _plain(words: str, status: int = 200) -> Response:
+    return PlainTextResponse(words, status, headers=HEADERS)
+
+
+def _is_foreign(asked: Request) -> bool:
+    """Whether another site's page makes a browser ask: it may start no process here."""
+    return asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def listen(port: int) -> socket.socket:
@@ -107,11 +129,12 @@ def listen(port: int) -> socket.socket:
     return taken
 
 
-def serve(root: Path, port: int) -> None:
-    """Serve until Ctrl-C."""
+def serve(root: Path, port: int, ready: Callable[[], Any] = lambda: None) -> None:
+    """Serve until Ctrl-C; `ready` is called once the port is taken."""
     import uvicorn
 
     taken = listen(port)
+    ready()
     config = uvicorn.Config(
         application(root), log_level="warning", access_log=False, lifespan="off", ws="none"
     )
