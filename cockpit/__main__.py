@@ -1,6 +1,7 @@
 """The command line: `python -m cockpit [--port N] [--static 1] [--tool NAME] [--demo]`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -12,10 +13,12 @@ PORT = 8765
 
 def main(arguments: list[str] | None = None) -> int:
     """Open the cockpit; 0 done, 1 refused, 2 wrong usage."""
+    from cockpit.views import TOOLS
+
     parser = argparse.ArgumentParser(prog="python -m cockpit", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT, metavar="PORT")
     parser.add_argument("--static", default="", metavar="1", help="write one HTML file instead")
-    parser.add_argument("--tool", default="", metavar="NAME", help="a tool's own window: mlflow")
+    parser.add_argument("--tool", default="", metavar="NAME", choices=["", *TOOLS])
     parser.add_argument("--demo", action="store_true", help="the guided tour")
     given = parser.parse_args(arguments)
     if not 0 < given.port < 65_536:
@@ -34,18 +37,37 @@ def _open(given: argparse.Namespace) -> int:
     if given.static:
         from cockpit.static_page import write
 
-        sys.stdout.write(f"{write(root)}\n")
+        _say(write(root))
         return 0
+    from cockpit.tools.windows import PARTS
+
+    if given.tool in PARTS:
+        return _open_window(root, given.tool, given.port)
     from cockpit.web import serve
 
-    path = "/?tour=1" if given.demo else "/"
-
-    def say() -> None:
-        sys.stdout.write(f"cockpit: http://127.0.0.1:{given.port}{path}  (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-
-    serve(root, given.port, say)
+    path = f"/tools/{given.tool}" if given.tool else "/?tour=1" if given.demo else "/"
+    address = f"http://127.0.0.1:{given.port}{path}"
+    serve(root, given.port, lambda: _say(f"cockpit: {address}  (Ctrl-C ends it)"))
     return 0
+
+
+def _open_window(root: Path, tool: str, port: int) -> int:
+    """Open a tool's own window until Ctrl-C."""
+    from cockpit.facts import project
+    from cockpit.tools.windows import open_windows
+
+    ends = {signal.SIGINT, signal.SIGTERM}
+    folder, name = project.projects(root)[project.newest(root)]
+    with open_windows() as windows:
+        _say(f"{tool}: {windows.open(tool, folder, port)} shows {name}  (Ctrl-C ends it)")
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
+    return 0
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from cockpit.facts import book as answer_book
 from cockpit.facts import concerns as wrong
-from cockpit.facts import evidence, month, prediction
+from cockpit.facts import evidence, month, prediction, snapshots
 from cockpit.facts.book import PLACES, Book
 from cockpit.facts.decisions import decisions
 from cockpit.facts.project import Project
@@ -17,6 +17,7 @@ from cockpit.facts.stages import stages
 from cockpit.pictures import figures, guardrails
 from cockpit.pictures.time_strip import colour, time_strip
 from cockpit.reading import Missing
+from cockpit.tools import dashboard, dvc_window
 from pipeline.records.rollout_ledger import serving_shares
 from pipeline.shared.pages import render
 
@@ -46,12 +47,15 @@ NAV = {
     "tools": "Tools",
 }
 TOOLS = {
-    "mlflow": "experiments, runs, figures and the model registry, in MLflow",
-    "dvc": "the graph, plots, and metrics of the last commits, from DVC",
-    "evidently": "the drift reports of every month, in Evidently",
-    "great-expectations": "what the data gate expected and found",
-    "prometheus": "signals and alerts in a Prometheus, beside the dashboard",
+    "mlflow": "experiments, runs, figures and the model registry: MLflow itself",
+    "dvc": "the graph, metrics, parameters, plots and experiments, as DVC tells them",
+    "evidently": "the drift of every month that was monitored: Evidently itself",
+    "great-expectations": "what the data gate expected and found, month by month",
+    "prometheus": "signals and alerts: a Prometheus with the project's own rules",
+    "dashboard": "the Grafana dashboard, drawn from its file",
 }
+DRAWN = {"dvc": "DVC", "great-expectations": "Data validation", "dashboard": "Dashboard"}
+"""The tools' windows that are pages of the cockpit, with their titles."""
 _GOOD = ("promoted", "baked", "shadow passed", "switched")
 _BAD = ("rolled back", "shadow failed", "switched back")
 
@@ -88,6 +92,16 @@ def page(project: Project, view: View) -> str:
 def live(project: Project, view: View) -> str:
     """Render the part of the page that changes while programs run."""
     return render("cockpit/templates/live.html", **values(project, view))
+
+
+def tool(name: str, folder: Path, title: str, word: str) -> str:
+    """Render a tool's results as a page."""
+    shown = {"title": DRAWN[name], "name": title, "word": word}
+    if name == "dvc":
+        return render("cockpit/templates/dvc.html", **shown, **dvc_window.values(folder))
+    if name == "dashboard":
+        return render("cockpit/templates/dashboard.html", **shown, **dashboard.values(folder))
+    return render("cockpit/templates/data_docs.html", **shown, report=snapshots.read(folder))
 
 
 def values(project: Project, view: View) -> dict[str, Any]:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cockpit import views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
 from cockpit.static_page import ASSETS
+from cockpit.tools.windows import PARTS, Windows, open_windows
 from cockpit.views import View
-from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
 from pipeline.shared.loopback import HOST
 
 HEADERS = {
@@ -31,19 +32,20 @@ _MAX_REQUEST = 80
 _ONLY_OWN = "only the cockpit's own page may ask"
 
 
-def application(root: Path) -> FastAPI:
-    """The application for the project at `root`.
+def application(root: Path, windows: Windows | None = None) -> FastAPI:
+    """The application for the project at `root`; without `windows` no program can be opened.
 
     It answers only requests that name this machine: a page elsewhere could otherwise read it by a
     name that it makes point here.
     """
-    app, pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Pages(root)
+    app, pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Pages(root, windows)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     app.get("/")(pages.page)
     app.get("/live")(pages.live)
     app.get("/signature")(pages.signature)
     app.get("/decide-again")(pages.decide_again)
     app.get("/explanation")(pages.explanation)
+    app.get("/tools/{name}")(pages.tool)
     app.get("/assets/{name}")(pages.asset)
     return app
 
@@ -53,6 +55,7 @@ class Pages:
     """What the server answers; `of` is the word of a folder, by default the newest."""
 
     root: Path
+    windows: Windows | None = None
 
     def page(self, of: str = "", request: str = "") -> Response:
         """The whole page."""
@@ -78,6 +81,23 @@ class Pages:
             return _plain(_ONLY_OWN, 403)
         words = explanation(self._folder(of), request.strip()[:_MAX_REQUEST])
         return Response(words, media_type=_HTML, headers=HEADERS)
+
+    def tool(self, asked: Request, name: str, of: str = "") -> Response:
+        """A tool's window: a page of its results, or the way to its own program."""
+        if _is_foreign(asked):
+            return _plain(_ONLY_OWN, 403)
+        folders = facts.projects(self.root)
+        word = of if of in folders else facts.newest(self.root)
+        folder, title = folders[word]
+        if name in views.DRAWN:
+            html = views.tool(name, folder, title, word)
+            return Response(html, media_type=_HTML, headers=HEADERS)
+        if name not in PARTS or self.windows is None:
+            return _plain(f"no such window: {name[:40]}; one of {', '.join(views.TOOLS)}", 404)
+        try:
+            return RedirectResponse(self.windows.open(name, folder), 303, headers=HEADERS)
+        except (PipelineError, UsageError) as refusal:
+            return _plain(f"{type(refusal).__name__}: {refusal}", 409)
 
     def asset(self, name: str) -> Response:
         """The stylesheet or the script."""
@@ -134,8 +154,10 @@ def serve(root: Path, port: int, ready: Callable[[], Any] = lambda: None) -> Non
     import uvicorn
 
     taken = listen(port)
-    ready()
-    config = uvicorn.Config(
-        application(root), log_level="warning", access_log=False, lifespan="off", ws="none"
-    )
-    uvicorn.Server(config).run(sockets=[taken])
+    with open_windows() as windows:
+        ready()
+        app = application(root, windows)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", ws="none"
+        )
+        uvicorn.Server(config).run(sockets=[taken])

@@ -172,6 +172,10 @@ def _attempts(project: Project) -> Iterator[Concern]:
     if isinstance(project.loop, Missing) or not project.loop.attempts:
         return
     last = project.loop.attempts[-1]
+    if not last.result:
+        steps = ", ".join(last.steps) or "none"
+        detail = f"on data to {last.as_of}; steps done: {steps}"
+        yield Concern("note", "A retraining is in progress", detail, "time", "make rollout")
     if last.result and last.result != "promoted":
         yield Concern(
             "ticket",

@@ -62,7 +62,7 @@ def _state(folder: Path, name: str, entry: dict[str, Any], run: Stage | None) ->
     outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(entry.get(kind, []))]
     times = [path.stat().st_mtime for out in outs if (path := folder / out).exists()]
     written = max(times, default=None)
-    if run is None or written is None:
+    if run is None:
         return StageState(name, "never run", [], written, outs)
     changed = [path for path, digest in run.deps.items() if _digest(folder / path) != digest]
     changed += [path for path in run.params if _values(folder / path) != _numbers(run.params[path])]

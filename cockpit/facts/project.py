@@ -16,7 +16,7 @@ STORY = Path("state/replay/run")
 _LOCKS = {
     "a rollout": Path("state/rollout/controller.lock"),
     "the closed loop": Path("state/retrain/loop.lock"),
-    "servers": Path("state/rollout/kept/lock"),
+    "its servers": Path("state/rollout/kept/lock"),
 }
 _WATCHED = [
     "state/rollout/ledger.db",

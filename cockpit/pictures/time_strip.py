@@ -179,7 +179,11 @@ def _loss(project: Project, loop: Loop, scale: TimeScale) -> Loss | None:
         return None
     config = read_config(project.folder, MonitorConfig)
     limit = None if isinstance(config, Missing) else config.outcome.max_excess_loss
-    ends = [value for day in days for value in (day.excess_interval or (day.excess or 0.0,))]
+    # Of few days the interval is endless: it is cut off, rather than flatten all that follows.
+    wide = [
+        value for day in days if day.status != "not known" for value in day.excess_interval or ()
+    ]
+    ends = [*wide, *(day.excess or 0.0 for day in days)]
     low, high = min([*ends, 0.0]), max([*ends, 1.5 * (limit or 0.0)])
     y = Scale(low, high, LOSS_END, LOSS_TOP)
     banded = [day for day in days if day.excess_interval]

@@ -91,7 +91,8 @@ def explain(request: str | None = None, row: int | None = None) -> str:
         SkewFound: a logged feature or risk differs from the recomputed one.
     """
     result = explanation(request, row)
-    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or result.request_id or result.flight)}.json"
+    name = request or result.request_id or result.flight
+    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
     write_json(path, result.model_dump())
     write_text(path.with_suffix(".html"), explanation_report(result))
     if result.differs:

@@ -7,7 +7,8 @@ imply lower performance: an alarm asks a person to look, and never promotes or p
 
 import os
 import warnings
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from pipeline.shared.files import atomic_write
 
 CATEGORIES = ["origin", "carrier"]
 PAGE = MONITOR / "drift.html"
+WORKSPACE = Path("state/monitor/evidently")
+"""Evidently's own workspace: a snapshot of each month, for its own window."""
+_PROJECT = "Drift by month"
 Status = Literal["alert", "warn", "quiet", "report"]
 
 
@@ -119,10 +123,13 @@ def load_evidently() -> None:
     import evidently.presets  # noqa: F401
 
 
-def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
+def measure(
+    reference: pd.DataFrame, current: pd.DataFrame, html: bool, last_day: str = ""
+) -> dict[str, float]:
     """Each column's PSI by Evidently, without columns that are empty on either side.
 
-    With `html` its report is written to data/monitor/.
+    With `html` its report is written to data/monitor/, and kept as that of the month in which
+    `last_day` lies.
     """
     load_evidently()
     from evidently import DataDefinition, Dataset, Report
@@ -135,15 +142,32 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     snapshot = Report([preset]).run(
         Dataset.from_pandas(current, data_definition=columns),
         Dataset.from_pandas(reference, data_definition=columns),
+        timestamp=pd.Timestamp(last_day).to_pydatetime() if last_day else None,
     )
     if html:
         with atomic_write(PAGE) as temporary:
             snapshot.save_html(str(temporary))
+        if last_day:
+            _keep(snapshot, last_day)
     return {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
+
+
+def _keep(snapshot: Any, last_day: str) -> None:
+    """Keep a month's snapshot in Evidently's workspace, in place of an earlier one."""
+    from evidently.ui.workspace import Workspace
+
+    workspace = Workspace.create(str(WORKSPACE))
+    found = [one for one in workspace.list_projects() if one.name == _PROJECT]
+    project = found[0] if found else workspace.create_project(_PROJECT, "PSI against training")
+    month = last_day[:7]
+    for run in workspace.list_runs(project.id):
+        if workspace.get_run(project.id, run).name == month:
+            workspace.delete_run(project.id, run)
+    workspace.add_run(project.id, snapshot, name=month)
 
 
 def compare(
@@ -165,7 +189,8 @@ def compare(
     factor = max(1.0, _family_factor(before, config))
     month = (after.days >= first)[None, :].astype("float64")
     whole = windows.psi(before, after, month)[0]
-    found = measure(reference[seen], current[inside], config.html == "full")
+    html = config.html == "full"
+    found = measure(reference[seen], current[inside], html, str(after.days[-1]))
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
     pictures = _histograms(before, after, month)
     columns = [
