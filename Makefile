@@ -41,14 +41,14 @@ export AWS_EC2_METADATA_DISABLED := true
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
 ARGUMENTS := AS_OF AT BAD BASE D DAY FAULT FLOW FORCE M MONTH PORT PULL_REQUEST PYTHON Q REBUILD_ENV \
-  REQUEST ROLLOUT ROW STEP THREADS UNTIL VERSION YES
+  REQUEST ROLLOUT ROW STATIC STEP THREADS TOOL UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
   export $(1)
 endef
 $(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
-$(foreach flag,FLOW FORCE REBUILD_ENV YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
+$(foreach flag,FLOW FORCE REBUILD_ENV STATIC YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
 
 # Of what Python and its installers read from the environment, the way to the user's registry counts:
 # index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
@@ -150,6 +150,8 @@ rollback: setup ## Back to the version before, or to one that served: make rollb
 	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
 
 ##@ Watch
+ui: setup ## The cockpit: who serves, why, and is it well; STATIC=1 one file, TOOL=mlflow another window
+	@python -m cockpit $${PORT:+"--port=$$PORT"} $${STATIC:+--static=1} $${TOOL:+"--tool=$$TOOL"}
 monitor: setup ## A month in three layers, and its alerts: make monitor MONTH=2013-07
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
@@ -192,6 +194,8 @@ decisions: setup ## Decide every check of the loop again, from what was known th
 	@$(PIPELINE) decisions
 
 ##@ Learn
+demo: setup ## A guided tour of the cockpit, for a screen share: next, back, and what to say
+	@python -m cockpit --demo $${PORT:+"--port=$$PORT"}
 questions: setup ## List the interview questions and what proves each answer
 	@python -m docs.book questions
 answer: setup ## Show one answer: make answer Q=data-validation
@@ -293,8 +297,8 @@ $(RENAMED):
 
 .PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
-  rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
-  lineage who-served replay-decision explain decisions questions answer prove drill score book \
+  rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
+  lineage who-served replay-decision explain decisions demo questions answer prove drill score book \
   check test fast rules small nightly rollout-tests report comment ci measure drill-all record \
   fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

@@ -18,6 +18,7 @@ from cockpit.pictures import figures, guardrails
 from cockpit.pictures.time_strip import colour, time_strip
 from cockpit.reading import Missing
 from cockpit.tools import dashboard, dvc_window
+from cockpit.tour import stops
 from pipeline.records.rollout_ledger import serving_shares
 from pipeline.shared.pages import render
 
@@ -139,6 +140,7 @@ def values(project: Project, view: View) -> dict[str, Any]:
         else figures.gate_rows(project.verdict),
         **_prediction(project, view),
         "registry": project.registry,
+        "stops": stops(project),
     }
 
 

@@ -96,6 +96,40 @@
     setTimeout(look, document.hidden ? 5000 : 1000);
   }
 
+  // The tour: a panel that stays, while the page moves to what it is about.
+  const tour = document.getElementById("tour");
+  const articles = [...tour.querySelectorAll("article")];
+  let stop = 0;
+  function turn(by) {
+    stop = Math.min(Math.max(stop + by, 0), articles.length - 1);
+    articles.forEach((one, n) => (one.hidden = n !== stop));
+    tour.hidden = false;
+    tour.querySelector("[data-turn='-1']").disabled = stop === 0;
+    tour.querySelector("[data-turn='1']").disabled = stop === articles.length - 1;
+    for (const one of document.querySelectorAll(".shown")) one.classList.remove("shown");
+    const at = document.getElementById(articles[stop].dataset.place);
+    if (at) {
+      for (let up = at; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+      at.classList.add("shown");
+      at.scrollIntoView({ block: "start" });
+    }
+  }
+  function end() {
+    tour.hidden = true;
+    for (const one of document.querySelectorAll(".shown")) one.classList.remove("shown");
+  }
+  document.querySelector("[data-start]").addEventListener("click", () => { stop = 0; turn(0); tour.focus(); });
+  tour.querySelector("[data-end]").addEventListener("click", end);
+  for (const one of tour.querySelectorAll("[data-turn]")) one.addEventListener("click", () => turn(Number(one.dataset.turn)));
+  document.addEventListener("keydown", (event) => {
+    if (tour.hidden || event.target.closest("input, .scroll, .wide")) return;
+    if (event.key === "ArrowRight") turn(1);
+    else if (event.key === "ArrowLeft") turn(-1);
+    else if (event.key === "Escape") end();
+  });
+  live.addEventListener("refreshed", () => { if (!tour.hidden) document.getElementById(articles[stop].dataset.place)?.classList.add("shown"); });
+  if (new URLSearchParams(location.search).has("tour")) { turn(0); tour.focus(); }
+
   if (served) {
     for (const link of document.querySelectorAll("a[data-run][data-now]")) show(link);
     setTimeout(look, 1000);

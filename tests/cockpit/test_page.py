@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from starlette.testclient import TestClient
 
-from cockpit import static_page, views
+from cockpit import static_page, tour, views
 from cockpit.facts import book, project
 from cockpit.views import View
 from cockpit.web import application, listen
@@ -173,6 +173,15 @@ def test_every_part_names_an_answer_and_a_drill_that_there_is(story, place):
     section = page(story).partition(f'<section id="{place}"')[2].partition("</section>")[0]
     assert f'href="#answer-{known.of(place)[0].slug}"' in section
     assert f"make drill D={known.drill_of(place)}" in section
+
+
+def test_every_stop_of_the_tour_is_on_the_page_and_has_its_answer(story, empty):
+    known = book.read(ROOT)
+    for folder, many in ((story, 8), (empty, 5)):
+        found = tour.stops(project.read(folder, "a story"))
+        assert len(found) == many
+        assert {stop.place for stop in found} <= links_of(page(folder)).ids
+        assert {stop.answer for stop in found} <= set(known.answers)
 
 
 def test_the_book_is_read_as_it_is_printed():

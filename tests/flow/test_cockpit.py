@@ -184,3 +184,21 @@ def test_a_request_of_nobody_gets_a_way_on(tab: browser.Tab, address: str) -> No
     said = tab.run("document.querySelector('#prediction').innerText")
     assert "make" in said
     assert faults(tab, address) == []
+
+
+def test_the_tour_leads_through_the_page_by_keys(tab: browser.Tab, address: str) -> None:
+    tab.go(f"{address}?tour=1")
+    shown = "document.querySelector('#tour article:not([hidden])')"
+    assert tab.run(f"{shown}.querySelector('h2').innerText") == "Who serves, and since when"
+    places = []
+    for _ in range(tab.run("document.querySelectorAll('#tour article').length")):
+        place = tab.run(f"{shown}.dataset.place")
+        assert tab.run(f"document.getElementById('{place}').classList.contains('shown')")
+        places.append(place)
+        tab.press("ArrowRight")
+    assert places[:2] == ["now", "time"]
+    assert {"rollout-0003-canary", "rollout-0004-canary"} <= set(places)
+    assert len(set(places)) == len(places)
+    tab.press("Escape")
+    assert not tab.run("document.querySelector('#tour').checkVisibility()")
+    assert faults(tab, address) == []
