@@ -150,7 +150,7 @@ rollback: setup ## Back to the version before, or to one that served: make rollb
 	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
 
 ##@ Watch
-ui: setup ## The cockpit: who serves, why, and is it well; STATIC=1 one file, TOOL=mlflow another window
+ui: setup ## The cockpit: who serves, and is it well? STATIC=1: one file; TOOL=mlflow: its window
 	@python -m cockpit $${PORT:+"--port=$$PORT"} $${STATIC:+--static=1} $${TOOL:+"--tool=$$TOOL"}
 monitor: setup ## A month in three layers, and its alerts: make monitor MONTH=2013-07
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}

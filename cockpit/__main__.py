@@ -39,7 +39,7 @@ def _open(given: argparse.Namespace) -> int:
 
         _say(write(root))
         return 0
-    from cockpit.tools.windows import PARTS
+    from cockpit.tools.own_windows import PARTS
 
     if given.tool in PARTS:
         return _open_window(root, given.tool, given.port)
@@ -54,7 +54,7 @@ def _open(given: argparse.Namespace) -> int:
 def _open_window(root: Path, tool: str, port: int) -> int:
     """Open a tool's own window until Ctrl-C."""
     from cockpit.facts import project
-    from cockpit.tools.windows import open_windows
+    from cockpit.tools.own_windows import open_windows
 
     ends = {signal.SIGINT, signal.SIGTERM}
     folder, name = project.projects(root)[project.newest(root)]

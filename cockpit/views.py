@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cockpit.facts import approvals, month, prediction, snapshots
 from cockpit.facts import book as answer_book
 from cockpit.facts import concerns as wrong
-from cockpit.facts import evidence, month, prediction, snapshots
 from cockpit.facts.book import PLACES, Book
-from cockpit.facts.decisions import decisions
 from cockpit.facts.project import Project
 from cockpit.facts.releases import Releases, percent
 from cockpit.facts.rollouts import Rollout
 from cockpit.facts.stages import stages
-from cockpit.pictures import figures, guardrails
+from cockpit.facts.timeline import decisions
+from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.time_strip import colour, time_strip
 from cockpit.reading import Missing
 from cockpit.tools import dashboard, dvc_window
@@ -166,8 +166,8 @@ def _now(project: Project) -> dict[str, Any]:
         return shown | {"shares": [], "because": "", "steps": [], "tiles": []}
     return shown | {
         "shares": [(side, percent(share)) for side, share in serving_shares(ledger.last)],
-        "because": evidence.because(ledger),
-        "steps": evidence.steps(project, ledger),
+        "because": approvals.because(ledger),
+        "steps": approvals.steps(project, ledger),
         "tiles": _tiles(project, ledger),
     }
 
@@ -240,9 +240,9 @@ def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
     return {
         "rollout": rollout,
         "state": state,
-        "steps": guardrails.steps(rollout),
-        "rows": guardrails.rows(last),
-        "courses": guardrails.courses(rollout),
+        "steps": interval_rows.steps(rollout),
+        "rows": interval_rows.rows(last),
+        "courses": interval_rows.courses(rollout),
         "breakers": last.decision.breakers if last else [],
         "again": f"/decide-again?of={view.word}&rollout={rollout.name}" if decided else "",
     }

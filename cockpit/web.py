@@ -14,7 +14,7 @@ from cockpit import views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
 from cockpit.static_page import ASSETS
-from cockpit.tools.windows import PARTS, Windows, open_windows
+from cockpit.tools.own_windows import PARTS, Windows, open_windows
 from cockpit.views import View
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
 from pipeline.shared.loopback import HOST

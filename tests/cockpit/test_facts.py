@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from cockpit.facts import book, concerns, evidence, graph, prediction, project, releases
-from cockpit.facts.decisions import decisions
+from cockpit.facts import approvals, book, concerns, graph, prediction, project, releases
 from cockpit.facts.stages import ago, stage_map, stages
+from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
 from pipeline.features.windows import EPOCH
 from pipeline.records import request_log, rollout_ledger
@@ -35,7 +35,7 @@ def test_the_champion_is_whom_the_ledger_names_since_its_promotion(story):
     found = releases.read(story)
     assert found.champion.version == "2"
     assert found.reign.move.event == "promoted"
-    assert evidence.because(found) == (
+    assert approvals.because(found) == (
         "canary 0003 promoted it: no alarm in any step, and every step had its requests and days"
     )
     assert [share for one in found.services[-1:] for _, share in one.shares] == [10_000]
@@ -46,12 +46,12 @@ def test_a_rollback_begins_another_reign(story):
     rollout_ledger.append(back.model_copy(update={"shares": {"champion": 10_000}}), story / LEDGER)
     found = releases.read(story)
     assert (found.champion.version, found.reign.move.event) == ("1", "rolled back")
-    assert evidence.because(found) == "its successor was rolled back by hand of somebody"
-    assert evidence.steps(facts(story), found)[-1].words == "hand of somebody"
+    assert approvals.because(found) == "its successor was rolled back by hand of somebody"
+    assert approvals.steps(facts(story), found)[-1].words == "hand of somebody"
 
 
 def test_the_way_into_service_names_what_each_step_saw(story):
-    found = {step.name: step for step in evidence.steps(facts(story), releases.read(story))}
+    found = {step.name: step for step in approvals.steps(facts(story), releases.read(story))}
     assert found["shadow"].words == "900 of 900 mirrored requests"
     assert found["canary"].state == "passed"
     assert found["canary"].words.startswith("failed 0 of ")

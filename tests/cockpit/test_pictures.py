@@ -8,7 +8,7 @@ import pytest
 from cockpit.facts import project
 from cockpit.facts.month import Tenth
 from cockpit.facts.verdict import Verdict
-from cockpit.pictures import figures, guardrails
+from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
 from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
 from pipeline.rollout.analysis.canary import decide
@@ -31,7 +31,7 @@ def rows_of(decision):
     from cockpit.facts.rollouts import Analysis, Guardrail, limit_of
 
     found = [Guardrail(metric, limit_of(metric, PLAN)) for metric in decision.metrics]
-    return {row.name: row for row in guardrails.rows(Analysis(START_AT, 5.0, decision, found))}
+    return {row.name: row for row in interval_rows.rows(Analysis(START_AT, 5.0, decision, found))}
 
 
 START_AT = datetime(2013, 6, 1, tzinfo=UTC)
@@ -67,9 +67,9 @@ def test_alarms_come_first_and_what_only_reports_comes_last():
 
 def test_every_row_stays_within_its_frame(seen):
     for rollout in seen.rollouts:
-        for row in guardrails.rows(rollout.last):
+        for row in interval_rows.rows(rollout.last):
             for at in filter(None, [row.low, row.high, row.estimate, row.limit]):
-                assert guardrails.LEFT <= at <= guardrails.WIDTH - guardrails.RIGHT
+                assert interval_rows.LEFT <= at <= interval_rows.WIDTH - interval_rows.RIGHT
 
 
 @pytest.mark.answer("safe-rollout")
@@ -83,15 +83,15 @@ def test_the_sentence_says_how_it_goes(seen):
 
 
 def test_the_steps_say_what_each_had_and_wanted(seen):
-    found = guardrails.steps(rollout_of(seen, "0003-canary"))
+    found = interval_rows.steps(rollout_of(seen, "0003-canary"))
     assert [(one.weight, one.state) for one in found] == [(5, "over"), (25, "over"), (50, "over")]
     assert all(one.requests[0] >= one.requests[1] for one in found)
-    stopped = guardrails.steps(rollout_of(seen, "0004-canary"))
+    stopped = interval_rows.steps(rollout_of(seen, "0004-canary"))
     assert [one.state for one in stopped] == ["stopped", "to come", "to come"]
 
 
 def test_an_interval_narrows_as_requests_come(seen):
-    (slow,) = guardrails.courses(rollout_of(seen, "0003-canary"))
+    (slow,) = interval_rows.courses(rollout_of(seen, "0003-canary"))
     assert slow.words == "slow responses"
     assert slow.band.count("L") == 5  # three analyses, forth and back
     assert not slow.alarmed
