@@ -57,9 +57,12 @@ def _open_window(root: Path, tool: str, port: int) -> int:
     from cockpit.tools.own_windows import open_windows
 
     ends = {signal.SIGINT, signal.SIGTERM}
-    folder, name = project.projects(root)[project.newest(root)]
+    newest = project.newest(root)
+    folders = project.projects(root)
+    ordered = sorted(folders.values(), key=lambda one: one != folders[newest])
     with open_windows() as windows:
-        _say(f"{tool}: {windows.open(tool, folder, port)} shows {name}  (Ctrl-C ends it)")
+        address, name = windows.open_first(tool, ordered, port)
+        _say(f"{tool}: {address} shows {name}  (Ctrl-C ends it)")
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         signal.sigwait(ends)
     return 0

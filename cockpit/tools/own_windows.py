@@ -20,7 +20,9 @@ from pathlib import Path
 import yaml
 
 from cockpit.reading import Missing, read_config
-from pipeline.shared import dvc, loopback
+from pipeline.monitor.operations.alerts import RULES
+from pipeline.monitor.operations.job_signals import PREFIX
+from pipeline.shared import dvc, loopback, yaml_files
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit
 from pipeline.shared.loopback import HOST
@@ -29,6 +31,7 @@ from pipeline.shared.programs import installing
 
 WORKSPACE = Path("state/monitor/evidently")
 """Evidently's workspace, to which `make monitor` adds each month."""
+_ROOT = Path(__file__).parents[2]
 _READY_SECONDS = 60.0
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -76,6 +79,21 @@ class Windows:
         self.running[tool, folder] = address = f"http://{HOST}:{parts[-1].port}/"
         return address
 
+    def open_first(self, tool: str, folders: list[tuple[Path, str]], port: int) -> tuple[str, str]:
+        """Open a tool's window on the first folder that has something for it to show.
+
+        Returns its address and the folder's name.
+
+        Raises:
+            ArtifactMissing: none has.
+            EnvironmentUnfit: as `open`.
+        """
+        *others, (last, name) = folders
+        for folder, title in others:
+            with contextlib.suppress(ArtifactMissing):
+                return self.open(tool, folder, port), title
+        return self.open(tool, last, port), name
+
     def end(self) -> None:
         """End every program with its own children."""
         for pid in self.pids:
@@ -84,7 +102,8 @@ class Windows:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    return dvc.isolated_environment() | _QUIET | {"PWD": str(folder)}
+    """This process's, without what tools would send; `pipeline` comes from the folder if it can."""
+    return dvc.isolated_environment() | _QUIET | {"PWD": str(folder), "PYTHONPATH": str(_ROOT)}
 
 
 @contextmanager
@@ -149,7 +168,10 @@ def _evidently(folder: Path, port: int, _: Path) -> list[Part]:
 
 
 def _prometheus(folder: Path, port: int, scratch: Path) -> list[Part]:
-    """A Prometheus with the project's rules, and an exporter of the last month's signals."""
+    """A Prometheus with the rules on the monitoring job, and an exporter of its last signals.
+
+    Rules on servers are left out: none run for it, and each would say that they are down.
+    """
     program = shutil.which("prometheus")
     if program is None:
         raise EnvironmentUnfit(
@@ -159,7 +181,9 @@ def _prometheus(folder: Path, port: int, scratch: Path) -> list[Part]:
     if not (folder / "data/monitor/signals.json").is_file():
         raise ArtifactMissing("data/monitor/signals.json is not there yet; run `make monitor`")
     signals, config = free_port(), scratch / "prometheus.yml"
-    config.write_text(yaml.safe_dump(_scrape(folder, signals)), encoding="utf-8")
+    rules = scratch / "alerts.yml"
+    rules.write_text(yaml.safe_dump(monitoring_rules(folder / RULES)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(_scrape(rules, signals)), encoding="utf-8")
     exporter = [sys.executable, "-m", "pipeline", "exporter", f"--port={signals}"]
     options = [
         f"--config.file={config}",
@@ -173,12 +197,22 @@ def _prometheus(folder: Path, port: int, scratch: Path) -> list[Part]:
     ]
 
 
-def _scrape(folder: Path, port: int) -> dict[str, object]:
-    """What this Prometheus reads: the exporter alone, by the project's own rules."""
+def monitoring_rules(path: Path) -> dict[str, object]:
+    """The groups of the project's alerts, with the rules on the monitoring job's signals alone."""
+    groups = yaml_files.parse(path.read_text(encoding="utf-8"))["groups"]
+    kept = [
+        {**group, "rules": [rule for rule in group["rules"] if PREFIX in rule["expr"]]}
+        for group in groups
+    ]
+    return {"groups": [group for group in kept if group["rules"]]}
+
+
+def _scrape(rules: Path, port: int) -> dict[str, object]:
+    """What this Prometheus reads: the exporter alone."""
     targets = {"targets": [f"{HOST}:{port}"]}
     return {
         "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
-        "rule_files": [str((folder / "configs/monitor/alerts.yml").absolute())],
+        "rule_files": [str(rules)],
         "scrape_configs": [{"job_name": "monitor", "static_configs": [targets]}],
     }
 
