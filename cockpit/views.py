@@ -179,7 +179,9 @@ def _tiles(project: Project, ledger: Releases) -> list[Tile]:
     first, _, last = (version.tags.get("window", "") if version else "").partition("..")
     return [
         Tile("Release", side.release[:8], "digest of the whole release"),
-        Tile("Trained on", f"to {last}" if last else "not known", f"flights since {first}"),
+        Tile("Trained on", f"to {last}", f"flights since {first}")
+        if last
+        else Tile("Trained on", "not known", "the registry cannot be read"),
         _labels(project),
         _data(project),
         _check(project),

@@ -169,7 +169,7 @@ def steps(rollout: Rollout) -> list[StepState]:
         if number < reached or promoted:
             state = "over"
         elif number > reached:
-            state = "to come"
+            state = "to come" if rollout.open else "not reached"
         else:
             state = "open" if rollout.open else "stopped"
         requests = min((g.metric.seen for g in here.guardrails[:1]), default=0) if here else 0

@@ -87,7 +87,7 @@ def test_the_steps_say_what_each_had_and_wanted(seen):
     assert [(one.weight, one.state) for one in found] == [(5, "over"), (25, "over"), (50, "over")]
     assert all(one.requests[0] >= one.requests[1] for one in found)
     stopped = interval_rows.steps(rollout_of(seen, "0004-canary"))
-    assert [one.state for one in stopped] == ["stopped", "to come", "to come"]
+    assert [one.state for one in stopped] == ["stopped", "not reached", "not reached"]
 
 
 def test_an_interval_narrows_as_requests_come(seen):
