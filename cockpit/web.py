@@ -52,7 +52,7 @@ def application(root: Path, windows: Windows | None = None) -> FastAPI:
 
 @dataclass(frozen=True)
 class Pages:
-    """What the server answers; `of` is the word of a folder, by default the newest."""
+    """The responses of the server; `of` is the word of a folder, by default the newest."""
 
     root: Path
     windows: Windows | None = None
@@ -66,7 +66,7 @@ class Pages:
         return self._draw(of, request, views.live)
 
     def signature(self, of: str = "") -> Response:
-        """What changes when the page does."""
+        """A text that changes when the page does."""
         return _plain(facts.signature(self._folder(of)))
 
     def decide_again(self, asked: Request, rollout: str, of: str = "") -> Response:

@@ -53,7 +53,7 @@ class Attempt(Fact):
 
 @dataclass(frozen=True)
 class Loop:
-    """What the loop has seen and done, oldest first; `at` is where it stands."""
+    """The days, checks and attempts of the loop, oldest first; `at` is where it stands."""
 
     days: list[Day]
     checks: list[Check]

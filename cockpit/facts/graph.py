@@ -75,7 +75,7 @@ def _paths(entries: list[Any]) -> list[str]:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file, or any file of a folder, does."""
+    """Times and sizes of a file, or of every file of a folder."""
     found = [path] if path.is_file() else members(path) if path.is_dir() else []
     stats = [one.stat() for one in found]
     return tuple(value for one in stats for value in (one.st_mtime_ns, one.st_size))

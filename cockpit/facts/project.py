@@ -119,7 +119,7 @@ def arrival(arrived: str) -> datetime:
 
 
 def signature(folder: Path) -> str:
-    """What changes when something on the page might: times and sizes of the files behind it."""
+    """A text that changes when the page might: times and sizes of the files behind it."""
     paths = [folder / name for name in _WATCHED]
     paths += sorted((folder / ROLLOUT).glob("*/analyses.jsonl"))
     parts = []

@@ -63,7 +63,7 @@ class Releases:
 
     @property
     def services(self) -> list[Service]:
-        """Who served which share, transition by transition."""
+        """The shares of the traffic, transition by transition."""
         ends = [entry.move.at for entry in self.entries[1:]] + [None]
         return [
             Service(entry.move.at, end, serving_shares(entry.move), entry.number)

@@ -144,7 +144,7 @@ class Rollout:
         )
 
     def _compared(self, met: int) -> str:
-        """What a rollout that went well was measured by."""
+        """The numbers of a rollout that went well."""
         if self.serving:
             both, pairs = self.serving["both_answered"], self.serving["pairs"]
             return f"It answered {both:,} of {pairs:,} mirrored requests; no user got an answer."

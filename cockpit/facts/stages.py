@@ -44,7 +44,7 @@ class StageCard:
 
 
 def stage_map() -> dict[str, str]:
-    """What each stage does, in the words of the map of pipeline/."""
+    """Each stage with its work, in the words of the map of pipeline/."""
     import pipeline
 
     found = re.findall(r"^([a-z]+) {2,}(\S.*)$", pipeline.__doc__ or "", re.MULTILINE)

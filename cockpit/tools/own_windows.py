@@ -208,7 +208,7 @@ def monitoring_rules(path: Path) -> dict[str, object]:
 
 
 def _scrape(rules: Path, port: int) -> dict[str, object]:
-    """What this Prometheus reads: the exporter alone."""
+    """The configuration of this Prometheus, which reads the exporter alone."""
     targets = {"targets": [f"{HOST}:{port}"]}
     return {
         "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},

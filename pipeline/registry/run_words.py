@@ -23,7 +23,7 @@ def run_name(training: Training) -> str:
 
 
 def run_description(training: Training) -> str:
-    """What a run learned from, in a sentence."""
+    """The data of a run, in a sentence."""
     first, _, last = training.window.partition("..")
     text = f"{training.rows:,} flights from {first} to {last}, {len(training.features)} inputs."
     if training.digest != training.candidate:

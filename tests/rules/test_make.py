@@ -111,7 +111,12 @@ def test_help_is_what_make_alone_does() -> None:
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether two names differ by one letter: one more, one less, or another."""
+    """Whether two names differ by one letter: one more, one less, or another.
+
+    Names of two letters, as ui and ci, are read as a whole.
+    """
+    if max(len(name), len(other)) < 3:
+        return False
     changes = [line[0] for line in ndiff(name, other)]
     return max(changes.count("+"), changes.count("-")) <= 1
 
