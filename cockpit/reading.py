@@ -36,13 +36,20 @@ class Fact(BaseModel):
 
 @dataclass(frozen=True)
 class Missing:
-    """A fact that is not there: its name, the reason, and the command that makes it."""
+    """A fact that is not there: its name, the reason, and the command that makes it.
+
+    The command may be given in backticks, as people read it.
+    """
 
     what: str
     why: str
     command: str
     missing: bool = True
     """What a template asks of a fact."""
+
+    def __post_init__(self) -> None:
+        """Take the backticks off."""
+        object.__setattr__(self, "command", self.command.strip("`"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def read_config(folder: Path, section: type[C]) -> C | Missing:
         return section.model_validate(yaml_files.parse(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError, yaml.YAMLError):
         name = f"configs/{section.stage}.yaml"
-        return Missing(name, "it is missing, or a key of it is wrong", f"git diff {name}")
+        return Missing(name, "it is missing, or a key of it is wrong", f"`git diff {name}`")
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def read(folder: Path) -> list[StageState] | Missing:
     try:
         graph = _document(folder / "dvc.yaml")["stages"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return Missing(_WHAT, "dvc.yaml is missing or broken", "git checkout dvc.yaml")
+        return Missing(_WHAT, "dvc.yaml is missing or broken", "`git checkout dvc.yaml`")
     lock: dict[str, Stage] = {}
     with suppress(ArtifactTampered, OSError):
         lock = _lock(folder / "dvc.lock")

@@ -44,7 +44,7 @@ class Group:
 def values(folder: Path) -> dict[str, Any]:
     """The groups of the dashboard as the page draws them, or what is missing."""
     told = read_json(
-        dict[str, Any], folder / DASHBOARD, "the dashboard", f"git checkout {DASHBOARD}"
+        dict[str, Any], folder / DASHBOARD, "the dashboard", f"`git checkout {DASHBOARD}`"
     )
     signals = read_json(
         dict[str, Any], folder / "data/monitor/signals.json", "the signals", "make monitor"

@@ -149,7 +149,9 @@ def _mlflow(folder: Path, port: int, _: Path) -> list[Part]:
     if isinstance(config, Missing):
         raise ArtifactMissing(f"{config.what}: {config.why}; see `{config.command}`")
     if config.database is None:
-        raise EnvironmentUnfit(f"the registry is a server: open {config.tracking_url} in a browser")
+        raise EnvironmentUnfit(
+            f"the registry is a server, {config.tracking_url}; see it in a browser at its address"
+        )
     path = folder / config.database
     if not path.is_file():
         raise ArtifactMissing(f"{path} is not there yet; `make run` registers a model")
@@ -175,8 +177,8 @@ def _prometheus(folder: Path, port: int, scratch: Path) -> list[Part]:
     program = shutil.which("prometheus")
     if program is None:
         raise EnvironmentUnfit(
-            f"there is no prometheus here; {installing(['prometheus'])}; the dashboard is drawn on "
-            "the cockpit's page without it"
+            f"there is no prometheus here, which this window is; {installing(['prometheus'])}, or "
+            "see the dashboard without it: `make ui TOOL=dashboard`"
         )
     if not (folder / "data/monitor/signals.json").is_file():
         raise ArtifactMissing("data/monitor/signals.json is not there yet; run `make monitor`")

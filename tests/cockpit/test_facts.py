@@ -196,7 +196,7 @@ def test_a_stage_is_fresh_as_dvc_says_and_changes_with_its_config(tmp_path):
 def test_a_pipeline_without_its_file_is_missing(empty):
     (empty / "dvc.yaml").unlink()
     assert graph.read(empty) == Missing(
-        "the DVC pipeline", "dvc.yaml is missing or broken", "git checkout dvc.yaml"
+        "the DVC pipeline", "dvc.yaml is missing or broken", "`git checkout dvc.yaml`"
     )
 
 
