@@ -1,14 +1,12 @@
 """The gate's verdict on a challenger: its checks, the ones with an interval apart."""
 
-import re
 from pathlib import Path
 
 from cockpit.facts.registry import Version
 from cockpit.reading import Fact, Missing, read_json
+from pipeline.evaluate.verdict_report import interval
 
 _WHAT = "the gate's verdict"
-_INTERVAL = re.compile(r"^([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]")
-"""How the gate writes a difference of log loss with its interval over days."""
 
 
 class Check(Fact):
@@ -25,8 +23,7 @@ class Check(Fact):
     @property
     def interval(self) -> tuple[float, float, float] | None:
         """Point, low and high of a difference of log loss, in nats; below 0 is better."""
-        match = _INTERVAL.match(self.detail)
-        return (float(match[1]), float(match[2]), float(match[3])) if match else None
+        return interval(self)
 
 
 class Verdict(Fact):

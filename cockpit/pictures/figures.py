@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from cockpit.facts.month import Column, Month, Tenth
 from cockpit.facts.verdict import Verdict
 from cockpit.pictures.scale import Scale, Tick, line, nice_ticks
+from pipeline.evaluate.verdict_report import IntervalRow, interval_rows
 
 SMALL_WIDTH, SMALL_HEIGHT, MARGIN = 220, 96, 6
 SQUARE, SQUARE_MARGIN = 260, 34
 BARS_WIDTH, ROW = 420, 20
-_WORST, _SLICES, _NEAREST = 7, 9, 12
-"""Columns, slices and checks of the gate that are drawn; the others are in the tables."""
+_WORST, _SLICES = 7, 9
+"""Columns and slices that are drawn; the others are in the tables."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,6 @@ class Calibration:
     ticks: list[Tick]
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class IntervalRow:
-    """A difference of log loss with its interval; left of zero is better."""
-
-    words: str
-    low: float
-    point: float
-    high: float
-    limit: float
-    zero: float
-    state: str
-    title: str
 
 
 def worst_columns(month: Month) -> list[Histogram]:
@@ -122,32 +109,8 @@ def calibration(tenths: list[Tenth]) -> Calibration | None:
 
 
 def gate_rows(verdict: Verdict) -> list[IntervalRow]:
-    """The gate's differences of log loss against the champion, or else the baselines.
-
-    The whole first, then the slices whose interval comes nearest to its limit.
-    """
-    wanted = "champion" if verdict.champion else "baseline"
-    chosen = [c for c in verdict.checks if c.interval and c.kind.startswith(wanted)]
-    chosen.sort(key=lambda c: (c.kind != wanted, not c.blocking, c.limit - (c.interval or (0,))[0]))
-    chosen = chosen[:_NEAREST]
-    ends = [value for check in chosen for value in (check.interval or ())]
-    if not ends:
-        return []
-    low, high = min(ends), max([*ends, *(check.limit for check in chosen)])
-    scale = Scale(low, high, 4, BARS_WIDTH - 4)
-    return [
-        IntervalRow(
-            words=check.name,
-            low=scale((check.interval or (0, 0, 0))[1]),
-            point=scale((check.interval or (0, 0, 0))[0]),
-            high=scale((check.interval or (0, 0, 0))[2]),
-            limit=scale(check.limit),
-            zero=scale(0.0),
-            state="reported" if not check.blocking else "fine" if check.passed else "alarm",
-            title=f"{check.name}: {check.detail}, limit {check.limit:g}",
-        )
-        for check in chosen
-    ]
+    """The gate's differences of log loss against the champion, or else the baselines."""
+    return interval_rows(verdict.checks, "champion" if verdict.champion else "baseline")
 
 
 def slice_rows(month: Month) -> list[IntervalRow]:
