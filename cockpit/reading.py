@@ -6,7 +6,7 @@ makes the shared memory of a write-ahead log. Neither happens here.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,29 @@ class Chain:
 
     links: list[Link]
     flaw: str = ""
+
+
+_kept: dict[Path, tuple[tuple[int, ...], Any]] = {}
+
+
+def unless_changed(path: Path, read: Callable[[], T | Missing]) -> T | Missing:
+    """What was read from a chain before, unless its file or its copy has changed; or read it.
+
+    A page is drawn every second, and a chain of a year takes a while to parse and to verify.
+    """
+    stamp = tuple(
+        value
+        for one in (path, copy_path(path))
+        if one.is_file() and (stat := one.stat())
+        for value in (stat.st_mtime_ns, stat.st_size)
+    )
+    if path in _kept and _kept[path][0] == stamp:
+        known: T = _kept[path][1]
+        return known
+    found = read()
+    if stamp and not isinstance(found, Missing):
+        _kept[path] = (stamp, found)
+    return found
 
 
 def read_json(kind: type[T], path: Path, what: str, command: str) -> T | Missing:

@@ -11,7 +11,7 @@ from cockpit.facts import concerns as wrong
 from cockpit.facts.book import PLACES, Book
 from cockpit.facts.project import Project
 from cockpit.facts.releases import Releases, percent
-from cockpit.facts.rollouts import Rollout
+from cockpit.facts.rollouts import IN_FULL, Rollout
 from cockpit.facts.stages import stages
 from cockpit.facts.timeline import decisions
 from cockpit.pictures import figures, interval_rows
@@ -131,7 +131,8 @@ def values(project: Project, view: View) -> dict[str, Any]:
         **_time(project, view),
         "stages": stages(project, book, datetime.now(UTC)),
         "graph_missing": project.stages if isinstance(project.stages, Missing) else None,
-        "rollouts": [_rollout(one, view) for one in project.rollouts],
+        "rollouts": [_rollout(one, view) for one in project.rollouts[:IN_FULL]],
+        "older_rollouts": project.rollouts[IN_FULL:],
         **_performance(project),
         "snapshots": project.snapshots,
         "verdict": project.verdict,

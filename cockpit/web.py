@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from cockpit import views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
+from cockpit.facts.project import Project
 from cockpit.static_page import ASSETS
 from cockpit.tools.own_windows import PARTS, Windows, open_windows
 from cockpit.views import View
@@ -32,66 +36,66 @@ _MAX_REQUEST = 80
 _ONLY_OWN = "only the cockpit's own page may ask"
 
 
-def application(root: Path, windows: Windows | None = None) -> FastAPI:
+def application(root: Path, windows: Windows | None = None) -> Starlette:
     """The application for the project at `root`; without `windows` no program can be opened.
 
     It answers only requests that name this machine: a page elsewhere could otherwise read it by a
     name that it makes point here.
     """
-    app, pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Pages(root, windows)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    app.get("/")(pages.page)
-    app.get("/live")(pages.live)
-    app.get("/signature")(pages.signature)
-    app.get("/decide-again")(pages.decide_again)
-    app.get("/explanation")(pages.explanation)
-    app.get("/tools/{name}")(pages.tool)
-    app.get("/assets/{name}")(pages.asset)
-    return app
+    pages = Pages(root, windows)
+    routes = [
+        Route("/", pages.page),
+        Route("/live", pages.live),
+        Route("/signature", pages.signature),
+        Route("/decide-again", pages.decide_again),
+        Route("/explanation", pages.explanation),
+        Route("/tools/{name}", pages.tool),
+        Route("/assets/{name}", pages.asset),
+    ]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    return Starlette(routes=routes, middleware=[hosts])
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The responses of the server; `of` is the word of a folder, by default the newest."""
+    """The responses of the server; `of` in an address is the word of a folder."""
 
     root: Path
     windows: Windows | None = None
 
-    def page(self, of: str = "", request: str = "") -> Response:
+    def page(self, asked: Request) -> Response:
         """The whole page."""
-        return self._draw(of, request, views.page)
+        return self._draw(asked, views.page)
 
-    def live(self, of: str = "", request: str = "") -> Response:
+    def live(self, asked: Request) -> Response:
         """The part of the page that changes."""
-        return self._draw(of, request, views.live)
+        return self._draw(asked, views.live)
 
-    def signature(self, of: str = "") -> Response:
+    def signature(self, asked: Request) -> Response:
         """A text that changes when the page does."""
-        return _plain(facts.signature(self._folder(of)))
+        return _plain(facts.signature(self._folder(asked)[1]))
 
-    def decide_again(self, asked: Request, rollout: str, of: str = "") -> Response:
+    def decide_again(self, asked: Request) -> Response:
         """A rollout, decided again from its evidence."""
         if _is_foreign(asked):
             return _plain(_ONLY_OWN, 403)
-        return _plain(decide_again(self._folder(of), rollout))
+        rollout = asked.query_params.get("rollout", "")
+        return _plain(decide_again(self._folder(asked)[1], rollout))
 
-    def explanation(self, asked: Request, request: str, of: str = "") -> Response:
+    def explanation(self, asked: Request) -> Response:
         """A prediction, explained."""
         if _is_foreign(asked):
             return _plain(_ONLY_OWN, 403)
-        words = explanation(self._folder(of), request.strip()[:_MAX_REQUEST])
-        return Response(words, media_type=_HTML, headers=HEADERS)
+        return _html(explanation(self._folder(asked)[1], _request_id(asked)))
 
-    def tool(self, asked: Request, name: str, of: str = "") -> Response:
+    def tool(self, asked: Request) -> Response:
         """A tool's window: a page of its results, or the way to its own program."""
         if _is_foreign(asked):
             return _plain(_ONLY_OWN, 403)
-        folders = facts.projects(self.root)
-        word = of if of in folders else facts.newest(self.root)
-        folder, title = folders[word]
+        name = asked.path_params["name"]
+        word, folder, title = self._folder(asked)
         if name in views.DRAWN:
-            html = views.tool(name, folder, title, word)
-            return Response(html, media_type=_HTML, headers=HEADERS)
+            return _html(views.tool(name, folder, title, word))
         if name not in PARTS or self.windows is None:
             return _plain(f"no such window: {name[:40]}; one of {', '.join(views.TOOLS)}", 404)
         try:
@@ -99,26 +103,34 @@ class Pages:
         except (PipelineError, UsageError) as refusal:
             return _plain(f"{type(refusal).__name__}: {refusal}", 409)
 
-    def asset(self, name: str) -> Response:
+    def asset(self, asked: Request) -> Response:
         """The stylesheet or the script."""
-        path = ASSETS / Path(name).name
+        path = ASSETS / Path(asked.path_params["name"]).name
         if path.suffix not in _TYPES or not path.is_file():
             return _plain("no such file", 404)
         return Response(path.read_bytes(), media_type=_TYPES[path.suffix], headers=HEADERS)
 
-    def _draw(self, of: str, request: str, draw: Callable[..., str]) -> Response:
-        folders = facts.projects(self.root)
-        word = of if of in folders else facts.newest(self.root)
-        folder, name = folders[word]
+    def _draw(self, asked: Request, draw: Callable[[Project, View], str]) -> Response:
+        word, folder, name = self._folder(asked)
         signature = facts.signature(folder)  # first: what changes meanwhile is drawn once more
-        names = {key: title for key, (_, title) in folders.items()}
-        view = View(self.root, word, names, request.strip()[:_MAX_REQUEST], signature)
-        html = draw(facts.read(folder, name), view)
-        return Response(html, media_type=_HTML, headers=HEADERS)
+        names = {key: title for key, (_, title) in facts.projects(self.root).items()}
+        view = View(self.root, word, names, _request_id(asked), signature)
+        return _html(draw(facts.read(folder, name), view))
 
-    def _folder(self, word: str) -> Path:
+    def _folder(self, asked: Request) -> tuple[str, Path, str]:
+        """The word, folder and name that are asked for, or those of the newest folder."""
         folders = facts.projects(self.root)
-        return (folders.get(word) or folders["here"])[0]
+        word = asked.query_params.get("of", "")
+        word = word if word in folders else facts.newest(self.root)
+        return (word, *folders[word])
+
+
+def _request_id(asked: Request) -> str:
+    return asked.query_params.get("request", "").strip()[:_MAX_REQUEST]
+
+
+def _html(text: str) -> Response:
+    return Response(text, media_type=_HTML, headers=HEADERS)
 
 
 def _plain(words: str, status: int = 200) -> Response:

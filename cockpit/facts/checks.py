@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cockpit.reading import Fact, Missing, read_chain, read_config
+from cockpit.reading import Fact, Missing, read_chain, read_config, unless_changed
 from pipeline.shared.config.retrain import RetrainConfig
 
 JOURNAL = Path("state/retrain/journal.db")
@@ -64,7 +64,12 @@ class Loop:
 
 def read(folder: Path) -> Loop | Missing:
     """Read the journal of a project's folder."""
-    chain = read_chain(folder / JOURNAL, _WHAT, _COMMAND)
+    path = folder / JOURNAL
+    return unless_changed(path, lambda: _read(path))
+
+
+def _read(path: Path) -> Loop | Missing:
+    chain = read_chain(path, _WHAT, _COMMAND)
     if isinstance(chain, Missing):
         return chain
     days: list[Day] = []

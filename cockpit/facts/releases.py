@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cockpit.reading import Chain, Missing, read_chain
+from cockpit.reading import Chain, Missing, read_chain, unless_changed
 from pipeline.records.rollout_ledger import (
     LEDGER,
     UNFINISHED,
@@ -106,6 +106,10 @@ class Releases:
 def read(folder: Path) -> Releases | Missing:
     """Read the ledger of a project's folder."""
     path = folder / LEDGER
+    return unless_changed(path, lambda: _read(path))
+
+
+def _read(path: Path) -> Releases | Missing:
     chain = read_chain(path, _WHAT, _COMMAND)
     if isinstance(chain, Missing):
         return chain

@@ -17,6 +17,8 @@ from pipeline.rollout.analysis.decision import Decision, Metric
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 
+IN_FULL = 6
+"""Rollouts that are read with every analysis; of older ones the ledger's entries are shown."""
 HALF = 0.5
 """Of the events of two equal arms, the challenger's share by chance."""
 _WORDS = {
@@ -164,18 +166,24 @@ class Rollout:
 
 
 def read(folder: Path, releases: Releases) -> list[Rollout]:
-    """Read every rollout of the ledger, the newest first."""
-    found = [
-        _read(folder, name, entries)
-        for name, entries in releases.rollouts.items()
+    """Read every rollout of the ledger, the newest first; analyses of the newest ones only."""
+    mine = [
+        (name, entries)
+        for name, entries in reversed(releases.rollouts.items())
         if entries[0].move.challenger is not None and entries[0].move.event != "promoted by hand"
     ]
-    return found[::-1]
+    return [
+        _read(folder, name, entries, in_full=place < IN_FULL)
+        for place, (name, entries) in enumerate(mine)
+    ]
 
 
-def _read(folder: Path, name: str, entries: list[Entry]) -> Rollout:
+def _read(folder: Path, name: str, entries: list[Entry], in_full: bool) -> Rollout:
     first = entries[0].move
     assert first.challenger is not None, "a rollout has a challenger"
+    if not in_full:
+        plan = Missing(f"the plan of {name}", "it is long over", "make rollout")
+        return Rollout(name, first.champion, first.challenger, entries, plan)
     plan = _plan(folder, name)
     seen = analyses.read(folder / ROLLOUT / name)
     lines = [(one.at, one.shares, one.decision) for one in seen] or [

@@ -1,6 +1,6 @@
 """Every decision that can be opened: transitions of the ledger, and checks of the policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cockpit.facts.checks import Attempt, Check
@@ -9,6 +9,8 @@ from cockpit.facts.releases import reasons
 from cockpit.reading import Missing
 from pipeline.records.rollout_ledger import Entry
 
+_IN_FULL = 60
+"""Decisions that are shown with all their evidence; of older ones the page says the main thing."""
 _GOOD = {"promoted", "baked", "shadow passed", "promoted by hand", "registered", "switched"}
 _BAD = {"rolled back", "shadow failed", "switched back"}
 
@@ -42,7 +44,8 @@ def decisions(project: Project) -> list[Decision]:
     if not isinstance(project.loop, Missing):
         attempts = {one.at: one for one in project.loop.attempts}
         found += [_check(one, attempts.get(one.at)) for one in project.loop.checks]
-    return sorted(found, key=lambda one: one.at, reverse=True)
+    found.sort(key=lambda one: one.at, reverse=True)
+    return [*found[:_IN_FULL], *(replace(one, facts=one.facts[:2]) for one in found[_IN_FULL:])]
 
 
 def _transition(entry: Entry) -> Decision:
