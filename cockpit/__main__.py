@@ -13,7 +13,7 @@ PORT = 8765
 
 def main(arguments: list[str] | None = None) -> int:
     """Open the cockpit; 0 done, 1 refused, 2 wrong usage."""
-    from cockpit.views import TOOLS
+    from cockpit.places import TOOLS
 
     parser = argparse.ArgumentParser(prog="python -m cockpit", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT, metavar="PORT")

@@ -10,65 +10,22 @@ from cockpit.facts import book as answer_book
 from cockpit.facts import concerns as wrong
 from cockpit.facts.book import PLACES, Book
 from cockpit.facts.project import Project
-from cockpit.facts.releases import Releases, percent
+from cockpit.facts.releases import percent
 from cockpit.facts.rollouts import IN_FULL, Rollout
 from cockpit.facts.stages import stages
 from cockpit.facts.timeline import decisions
 from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.time_strip import colour, time_strip
+from cockpit.places import DRAWN, NAV, TITLES, TOOLS
 from cockpit.reading import Missing
+from cockpit.tiles import tiles
 from cockpit.tools import dashboard, dvc_window
 from cockpit.tour import stops
 from pipeline.records.rollout_ledger import serving_shares
 from pipeline.shared.pages import render
 
-TITLES = {
-    "now": "Who serves now",
-    "time": "Time",
-    "pipeline": "Pipeline",
-    "rollout": "Rollouts",
-    "performance": "Drift and performance",
-    "data": "Data gate",
-    "gate": "Gate",
-    "prediction": "One prediction",
-    "versions": "Versions",
-}
-"""The parts of the page that are evidence, in their order."""
-NAV = {
-    "now": "Now",
-    "time": "Time",
-    "pipeline": "Pipeline",
-    "rollout": "Rollouts",
-    "performance": "Performance",
-    "data": "Data",
-    "gate": "Gate",
-    "prediction": "Prediction",
-    "versions": "Versions",
-    "questions": "Questions",
-    "tools": "Tools",
-}
-TOOLS = {
-    "mlflow": "experiments, runs, figures and the model registry: MLflow itself",
-    "dvc": "the graph, metrics, parameters, plots and experiments, as DVC tells them",
-    "evidently": "the drift of every month that was monitored: Evidently itself",
-    "great-expectations": "what the data gate expected and found, month by month",
-    "prometheus": "signals and alerts: a Prometheus with the project's own rules",
-    "dashboard": "the Grafana dashboard, drawn from its file",
-}
-DRAWN = {"dvc": "DVC", "great-expectations": "Data validation", "dashboard": "Dashboard"}
-"""The tools' windows that are pages of the cockpit, with their titles."""
 _GOOD = ("promoted", "baked", "shadow passed", "switched")
 _BAD = ("rolled back", "shadow failed", "switched back")
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A fact in two lines; `state` is "ticket" or "page" where it asks for a look."""
-
-    name: str
-    value: str
-    detail: str
-    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,55 +126,8 @@ def _now(project: Project) -> dict[str, Any]:
         "shares": [(side, percent(share)) for side, share in serving_shares(ledger.last)],
         "because": approvals.because(ledger),
         "steps": approvals.steps(project, ledger),
-        "tiles": _tiles(project, ledger),
+        "tiles": tiles(project, ledger),
     }
-
-
-def _tiles(project: Project, ledger: Releases) -> list[Tile]:
-    side = ledger.champion
-    registry = project.registry
-    version = None if isinstance(registry, Missing) else registry.versions.get(side.version)
-    first, _, last = (version.tags.get("window", "") if version else "").partition("..")
-    return [
-        Tile("Release", side.release[:8], "digest of the whole release"),
-        Tile("Trained on", f"to {last}", f"flights since {first}")
-        if last
-        else Tile("Trained on", "not known", "the registry cannot be read"),
-        _labels(project),
-        _data(project),
-        _check(project),
-    ]
-
-
-def _labels(project: Project) -> Tile:
-    if isinstance(project.loop, Missing) or not project.loop.days:
-        if isinstance(project.month, Missing):
-            return Tile("Labels (ground truth)", "none yet", "`make loop` receives them day by day")
-        at = project.month.performance.at
-        return Tile("Labels (ground truth)", f"to {at:%Y-%m-%d}", "of the month's report")
-    last = project.loop.days[-1]
-    detail = "those of a day come at 10:00 UTC of the next"
-    return Tile("Labels (ground truth)", f"to {last.day}", detail)
-
-
-def _data(project: Project) -> Tile:
-    if isinstance(project.snapshots, Missing):
-        return Tile("Data", "none yet", project.snapshots.why)
-    accepted = [s.month for s in project.snapshots.snapshots if not s.failures]
-    refused = project.snapshots.refused
-    words = f"{refused[0].month} was refused" if refused else "every month was accepted"
-    months = [month for month in accepted if not any(month == one.month for one in refused)]
-    newest = max(months, default="none")
-    return Tile("Data accepted", f"to {newest}", words, "ticket" if refused else "")
-
-
-def _check(project: Project) -> Tile:
-    due = project.next_check
-    if isinstance(due, Missing):
-        return Tile("Next check", "not known", due.why)
-    late = project.now is not None and due < project.now and not project.live
-    words = "overdue: the loop stands still" if late else "is it time to retrain?"
-    return Tile("Next check", f"{due:%a} {due.day} {due:%b}, {due:%H:%M} UTC", words)
 
 
 def _time(project: Project, view: View) -> dict[str, Any]:

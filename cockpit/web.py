@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from cockpit import views
+from cockpit import places, views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
 from cockpit.facts.project import Project
@@ -94,10 +94,10 @@ class Pages:
             return _plain(_ONLY_OWN, 403)
         name = asked.path_params["name"]
         word, folder, title = self._folder(asked)
-        if name in views.DRAWN:
+        if name in places.DRAWN:
             return _html(views.tool(name, folder, title, word))
         if name not in PARTS or self.windows is None:
-            return _plain(f"no such window: {name[:40]}; one of {', '.join(views.TOOLS)}", 404)
+            return _plain(f"no such window: {name[:40]}; one of {', '.join(places.TOOLS)}", 404)
         try:
             return RedirectResponse(self.windows.open(name, folder), 303, headers=HEADERS)
         except (PipelineError, UsageError) as refusal:

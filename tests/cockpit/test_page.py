@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from starlette.testclient import TestClient
 
-from cockpit import static_page, tour, views
+from cockpit import places, static_page, tour, views
 from cockpit.facts import book, project
 from cockpit.views import View
 from cockpit.web import application, listen
@@ -163,7 +163,7 @@ def test_every_answer_of_the_book_has_a_place_and_every_place_answers_that_exist
     known = book.read(ROOT)
     named = {slug for slugs in book.PLACES.values() for slug in slugs}
     assert named == set(known.answers)
-    assert set(book.PLACES) == set(views.TITLES) <= set(views.NAV)
+    assert set(book.PLACES) == set(places.TITLES) <= set(places.NAV)
 
 
 @pytest.mark.parametrize("place", book.PLACES)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from starlette.testclient import TestClient
 
-from cockpit import views
+from cockpit import places, views
 from cockpit.facts import project as facts
 from cockpit.facts import registry, verdict
 from cockpit.reading import Missing
@@ -143,7 +143,7 @@ def test_the_server_draws_windows_and_refuses_what_is_none(story):
     assert client.get("/tools/nonsense").status_code == 404
     foreign = {"sec-fetch-site": "cross-site"}
     assert client.get("/tools/dashboard", headers=foreign).status_code == 403
-    assert set(views.TOOLS) == {*views.DRAWN, *own_windows.PARTS}
+    assert set(places.TOOLS) == {*places.DRAWN, *own_windows.PARTS}
 
 
 def test_every_expectation_of_a_refused_month_is_on_the_data_docs(story):
