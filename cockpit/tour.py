@@ -27,8 +27,8 @@ _STOPS = [
         "now",
         "Who serves, and since when",
         "One screen says which version answers, since when, and by which decision: the gate "
-        "compared it offline, the shadow copied requests to it, the canary gave it a share. On the right is "
-        "what needs a person, the worst first.",
+        "compared it offline, the shadow copied requests to it, the canary gave it a share. On the "
+        "right is what needs a person, the worst first.",
         "Point at the headline, then at the four boxes, then at the right.",
         "who-served",
     ),
@@ -53,8 +53,8 @@ _STOPS = [
         _GOOD,
         "A canary that goes well",
         "Each bad event is the challenger's or its baseline's. If they are alike it is a coin: "
-        "half. An interval wholly to the right of that line is the alarm, and it holds however often one "
-        "looks.",
+        "half. An interval wholly to the right of that line is the alarm, and it holds however "
+        "often one looks.",
         "Point at the line in the middle, then at the steps above.",
         "canary-decides",
     ),
