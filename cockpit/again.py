@@ -1,13 +1,13 @@
-"""Decide a rollout again, or explain a prediction, and print it: run by the cockpit, beside it.
+"""Decide a rollout again, or explain a prediction: run by path, with the pipeline of its folder.
 
-`python -m cockpit.again decide 0003-canary`, `python -m cockpit.again explain ID`. It writes
+`cockpit/again.py decide 0003-canary` prints words, `cockpit/again.py explain ID` JSON. It writes
 nothing; `make replay-decision` and `make explain` are the commands for people.
 """
 
+import json
 import sys
 
 from pipeline.shared.errors import PipelineError, UsageError
-from pipeline.shared.pages import render
 
 
 def decide(rollout: str) -> str:
@@ -18,18 +18,16 @@ def decide(rollout: str) -> str:
 
 
 def explain(request: str) -> str:
-    """A prediction's features, with their age and source, and what each counts."""
+    """A prediction's features, with their age and source, and what each counts, as JSON."""
     from pipeline.monitor.explain import explanation
     from pipeline.monitor.explanation_report import cells, outline
 
     found = explanation(request)
-    return render(
-        "cockpit/templates/explanation.html",
-        explanation=found,
-        outline=outline(found),
-        features=[(one, cells(one, 1)) for one in found.features],
-        largest=max((abs(one.counts) for one in found.features), default=0.0) or 1.0,
-    )
+    features = [
+        one.model_dump(exclude={"behind"}) | {"cells": cells(one, 1)} for one in found.features
+    ]
+    told = {"outline": outline(found), "differs": found.differs, "features": features}
+    return json.dumps(told)
 
 
 def main(verb: str, name: str) -> int:

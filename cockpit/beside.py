@@ -1,5 +1,6 @@
 """Commands that take seconds and heavy libraries, in a process beside the small cockpit."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ from pipeline.shared.pages import render
 
 _SECONDS = 120
 _ROLLOUT = re.compile(r"[0-9]{4,6}-[a-z-]{1,20}")
-_ROOT = Path(__file__).parents[1]
+_HERE = Path(__file__).parent
+_RUNNER = _HERE / "again.py"
 
 
 def decide_again(folder: Path, rollout: str) -> str:
@@ -24,17 +26,22 @@ def decide_again(folder: Path, rollout: str) -> str:
 def explanation(folder: Path, request: str) -> str:
     """Explain a prediction as a fragment of the page, or say why that cannot be done."""
     words = _run(folder, "explain", request)
-    if words.startswith("<"):
-        return words
-    return render("cockpit/templates/refusal.html", words=words)
+    try:
+        told = json.loads(words)
+        features = told["features"]
+        largest = max((abs(one["counts"]) for one in features), default=0.0) or 1.0
+        return render("cockpit/templates/explanation.html", **told, largest=largest)
+    except (ValueError, TypeError, KeyError):
+        return render("cockpit/templates/refusal.html", words=words)
 
 
 def _run(folder: Path, *arguments: str) -> str:
-    """Run `cockpit.again` in a folder, with that folder's pipeline; returns its words."""
-    quiet = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_ROOT)}
+    """Run `again.py` in a folder with that folder's pipeline, if it has one; returns its words."""
+    code = folder if (folder / "pipeline").is_dir() else _HERE.parent
+    quiet = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(code.absolute())}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cockpit.again", *arguments],
+            [sys.executable, str(_RUNNER), *arguments],
             cwd=folder,
             env=dvc.isolated_environment(os.environ) | quiet,
             stdin=subprocess.DEVNULL,
@@ -45,6 +52,5 @@ def _run(folder: Path, *arguments: str) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"it took longer than {_SECONDS} s; run the command on a terminal"
-    if done.returncode in (0, 1, 2):
-        return (done.stdout or done.stderr).strip()
-    return (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    return done.stdout.strip() or f"{last}; is the code of that folder another version's?"

@@ -48,12 +48,11 @@ def _labels(project: Project) -> Tile:
 def _data(project: Project) -> Tile:
     if isinstance(project.snapshots, Missing):
         return Tile("Data", "none yet", project.snapshots.why)
-    accepted = [s.month for s in project.snapshots.snapshots if not s.failures]
-    refused = project.snapshots.refused
-    words = f"{refused[0].month} was refused" if refused else "every month was accepted"
-    months = [month for month in accepted if not any(month == one.month for one in refused)]
-    newest = max(months, default="none")
-    return Tile("Data accepted", f"to {newest}", words, "ticket" if refused else "")
+    if refused := project.snapshots.refused:
+        months = ", ".join(dict.fromkeys(one.month for one in refused))
+        return Tile("Data", f"{months} refused", "nothing new is learned from", "ticket")
+    newest = max((one.month for one in project.snapshots.snapshots), default="none")
+    return Tile("Data accepted", f"to {newest}", "every month passed the data gate")
 
 
 def _check(project: Project) -> Tile:

@@ -104,7 +104,7 @@ def _verdict(one: Guardrail) -> str:
     if state == "alarm":
         return "ALARM"
     if state == "reported":
-        return "reported only"
+        return "reported; a new model may differ"
     if state == "silent":
         return "none in either arm"
     return "no alarm" if one.metric.enough else "no alarm; more to come"
