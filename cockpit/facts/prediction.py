@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cockpit.reading import Missing, open_database, read_config
 from pipeline.shared.config.serve import ServeConfig
@@ -98,10 +99,11 @@ def _path(folder: Path) -> Path | Missing:
     return path
 
 
-def _response(row: tuple[str, int, str, str, str, str, int, str, float, float]) -> Response:
-    *names, minute, flags, risk, seconds = row
+def _response(row: tuple[Any, ...]) -> Response:
+    told = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    minute, seconds = told.pop("predict_at"), told.pop("seconds")
     at = None if minute is None else _EPOCH + timedelta(minutes=minute)
-    return Response(*names, at, flags, risk, 1000 * seconds)
+    return Response(**told, predicted_at=at, milliseconds=1000 * seconds)
 
 
 def _label(path: Path, flight: str) -> Label | None:

@@ -8,6 +8,7 @@ from cockpit.facts import checks, graph, month, registry, releases, rollouts, sn
 from cockpit.reading import Missing
 from pipeline.records import command_runs
 from pipeline.records.command_runs import RUNS, CommandRun
+from pipeline.records.rollout_ledger import LEDGER
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.watcher import is_locked
 
@@ -136,7 +137,7 @@ def signature(folder: Path) -> str:
 def projects(root: Path) -> dict[str, tuple[Path, str]]:
     """The folders that can be shown, by the word in the page's address: this one, and the story."""
     found = {"here": (root, "this project")}
-    if (root / STORY / releases.LEDGER).is_file():
+    if (root / STORY / LEDGER).is_file():
         found["story"] = (root / STORY, "the recorded story")
     return found
 
@@ -149,5 +150,5 @@ def newest(root: Path) -> str:
 
 
 def _changed_at(folder: Path) -> float:
-    ledger, journal = folder / releases.LEDGER, folder / checks.JOURNAL
+    ledger, journal = folder / LEDGER, folder / checks.JOURNAL
     return max((p.stat().st_mtime for p in (ledger, journal) if p.is_file()), default=0.0)

@@ -182,12 +182,16 @@ def _read(folder: Path, name: str, entries: list[Entry], in_full: bool) -> Rollo
     first = entries[0].move
     assert first.challenger is not None, "a rollout has a challenger"
     if not in_full:
-        plan = Missing(f"the plan of {name}", "it is long over", "make rollout")
-        return Rollout(name, first.champion, first.challenger, entries, plan)
+        over = Missing(f"the plan of {name}", "it is long over", "make rollout")
+        return Rollout(name, first.champion, first.challenger, entries, over)
     plan = _plan(folder, name)
     seen = analyses.read(folder / ROLLOUT / name)
     lines = [(one.at, one.shares, one.decision) for one in seen] or [
-        (before.move.at, dict(before.move.shares), entry.move.decision or {})
+        (
+            before.move.at,
+            {str(a): s for a, s in before.move.shares.items()},
+            entry.move.decision or {},
+        )
         for before, entry in pairwise(entries)
     ]
     found = [_analysis(at, shares, decision, plan) for at, shares, decision in lines]

@@ -102,7 +102,7 @@ def _serves(ledger: Releases, scale: TimeScale, now: datetime) -> list[Bar]:
     found: list[Bar] = []
     for one in ledger.services:
         x, end = scale(one.since), scale(one.until or now)
-        base = SERVES + _HALF
+        base = float(SERVES + _HALF)
         for side, share in one.shares:
             high = round(2 * _HALF * share / WHOLE, 1)
             base -= high
