@@ -41,14 +41,15 @@ export AWS_EC2_METADATA_DISABLED := true
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
 ARGUMENTS := AS_OF AT BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
-  PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STEP THREADS TO TOPIC UNTIL VERSION YES
+  PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC UNTIL \
+  VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
   export $(1)
 endef
 $(foreach name,$(ARGUMENTS),$(eval $(call TAKE,$(name))))
-$(foreach flag,END FLOW FORCE REBASE REBUILD_ENV YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
+$(foreach flag,END FLOW FORCE REBASE REBUILD_ENV STATIC YES,$(if $(filter 0 no false off,$(value $(flag))),$(eval override $(flag) :=)))
 
 # Of what Python and its installers read from the environment, the way to the user's registry counts:
 # index, proxy, certificate, cache. What names a place to install to, a Python or a package, does not.
@@ -150,6 +151,8 @@ rollback: setup ## Back to the version before, or to one that served: make rollb
 	@$(PIPELINE) rollback $${VERSION:+"--version=$$VERSION"}
 
 ##@ Watch
+ui: setup ## The cockpit: who serves, and is it well? STATIC=1: one file; TOOL=mlflow: its window
+	@python -m cockpit $${PORT:+"--port=$$PORT"} $${STATIC:+--static=1} $${TOOL:+"--tool=$$TOOL"}
 monitor: setup ## A month in three layers, and its alerts: make monitor MONTH=2013-07
 	@$(PIPELINE) monitor $${MONTH:+"--month=$$MONTH"} $${AT:+"--at=$$AT"}
 diagnose: setup ## Data drift, concept drift or a broken feed, and what to do: MONTH=2013-07
@@ -192,6 +195,8 @@ decisions: setup ## Decide every check of the loop again, from what was known th
 	@$(PIPELINE) decisions
 
 ##@ Learn
+demo: setup ## A guided tour of the cockpit, for a screen share: next, back, and what to say
+	@python -m cockpit --demo $${PORT:+"--port=$$PORT"}
 tonight: ## The interview is tomorrow: nine answers to read aloud in twenty minutes
 	@python3 -m docs.tonight
 questions: ## List the interview questions
@@ -326,7 +331,8 @@ $(RENAMED):
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions tonight questions answer prove drill book \
-  learn exercise submit hint reset solution exam handout grade interview prove-exercises check test \
-  check-figures fast rules score small nightly rollout-tests report comment ci measure drill-all \
-  record fill push pull prune relocate repair lock latest audit platforms clean
+  learn exercise submit hint reset solution exam handout grade interview prove-exercises check \
+  test check-figures fast rules score small nightly rollout-tests report comment ci measure \
+  drill-all record fill push pull prune relocate repair lock latest audit platforms clean ui \
+  demo
 .PHONY: $(RENAMED)

@@ -168,6 +168,7 @@ def _leave_the_hook() -> None:
 
 
 def _run(stage: str, target: str, given: dict[str, Any]) -> int:
+    from pipeline.records.command_runs import CommandRun, note
     from pipeline.shared.errors import PipelineError, UsageError
     from pipeline.shared.installation import name_account, require_home
 
@@ -178,12 +179,14 @@ def _run(stage: str, target: str, given: dict[str, Any]) -> int:
             require_home()
         line = pkgutil.resolve_name(target)(**given)
     except (PipelineError, UsageError) as refusal:
-        return _refuse(stage, refusal)
+        return _refuse(stage, refusal, started)
     except Exception as error:
         if (failed := _storage_failed(stage, error)) is None:
             raise
-        return _refuse(stage, failed)
-    print(f"{stage:<9} {time.perf_counter() - started:5.1f} s  {line}", flush=True)
+        return _refuse(stage, failed, started)
+    took = time.perf_counter() - started
+    note(CommandRun(stage, time.time(), took, "done", str(line)))
+    print(f"{stage:<9} {took:5.1f} s  {line}", flush=True)
     return 0
 
 
@@ -200,8 +203,13 @@ def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
     return None if path is None else refusal_after(path, "registry", error)
 
 
-def _refuse(stage: str, refusal: "PipelineError | UsageError") -> int:
-    print(f"{stage}: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+def _refuse(stage: str, refusal: "PipelineError | UsageError", started: float) -> int:
+    from pipeline.records.command_runs import CommandRun, note
+
+    words = f"{type(refusal).__name__}: {refusal}"
+    if refusal.exit_code == 1:  # wrong usage says nothing about the stage
+        note(CommandRun(stage, time.time(), time.perf_counter() - started, "refused", words))
+    print(f"{stage}: {words}", file=sys.stderr)
     return refusal.exit_code
 
 

@@ -30,7 +30,11 @@ from pipeline.shared.files import (
 from pipeline.shared.scores import log_loss, roc_auc
 
 BASELINES = ["logistic", "hour_rate"]
+FittedModel = tuple[Any, list[str], np.ndarray]
+"""A fitted classifier, the names of its inputs, and its training matrix."""
 _REFERENCE_ROWS = 1000
+_CURVE_ROWS, _CURVE_EVERY = 4000, 10
+"""Rows whose loss is followed while trees are added, and how often."""
 
 
 def run() -> str:
@@ -96,6 +100,7 @@ def _fit(
         )
         stored = dict(zip(fitted, saved, strict=True))
     challenger = stored["model"][0]
+    write_json(TRAIN / "curve.json", _curve(config, candidate, frame))
     warm = onnx_export.warm_up(*fitted["model"], config.parity_tolerance)
     write_json(TRAIN / "warmup.json", warm.model_dump())
     return challenger, Training(
@@ -118,14 +123,26 @@ def _fit(
     )
 
 
+def _curve(config: TrainConfig, candidate: FittedModel, frame: pd.DataFrame) -> list[Any]:
+    """The candidate's loss by iteration, on days that it learned from and on days held out."""
+    date = frame["year"] * 10_000 + frame["month"] * 100 + frame["day"]
+    learned = (date <= int(config.window.last.replace("-", ""))).to_numpy()
+    chance = np.random.default_rng(config.seed)
+    model, names, _ = candidate
+    sets = {}
+    for name, of in (("log_loss_training", learned), ("log_loss_held_out", ~learned)):
+        rows = np.flatnonzero(of)
+        if len(rows):
+            kept = frame.iloc[chance.choice(rows, min(_CURVE_ROWS, len(rows)), replace=False)]
+            sets[name] = (matrix(kept, names), kept[LABEL].to_numpy())
+    with trees.limit_threads(config.threads):
+        return trees.loss_by_iteration(model, sets, _CURVE_EVERY)
+
+
 def recipe(config: TrainConfig) -> str:
     """A digest of the settings and the training code: of everything but the days."""
     code = [Path(__file__), *members(Path(trees.__file__).parent, "*.py")]
     return text_hash(" ".join([config.recipe, *(file_hash(path) for path in code)]))
-
-
-FittedModel = tuple[Any, list[str], np.ndarray]
-"""A fitted classifier, the names of its inputs, and its training matrix."""
 
 
 def _fit_both(

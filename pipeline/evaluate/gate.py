@@ -198,6 +198,7 @@ def run() -> str:
         _write_figures(verdict, frame, challenger)
     write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
+    versions.note_verdict(registry, verdict)
     return _summary(verdict)
 
 

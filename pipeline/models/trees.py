@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.features.definitions import MONOTONE
 from pipeline.shared.config.monitor import MembershipParameters
 from pipeline.shared.config.train import TrainConfig
+from pipeline.shared.scores import log_loss
 
 
 @contextmanager
@@ -37,6 +38,22 @@ def boosting(config: TrainConfig, names: list[str], inputs: np.ndarray, labels: 
         random_state=config.seed,
     )
     return model.fit(inputs, labels)
+
+
+def loss_by_iteration(
+    model: Any, rows: dict[str, tuple[np.ndarray, np.ndarray]], every: int
+) -> list[dict[str, float]]:
+    """The mean log loss of each set of rows after every so many trees, and after the last.
+
+    `rows` holds inputs and labels by the name of the set.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for name, (inputs, labels) in rows.items():
+        for number, risk in enumerate(model.staged_predict_proba(inputs), 1):
+            if number % every == 0 or number == model.n_iter_:
+                value = round(float(log_loss(labels, risk[:, 1]).mean()), 6)
+                found.setdefault(number, {"iteration": number})[name] = value
+    return list(found.values())
 
 
 def membership(config: MembershipParameters, inputs: np.ndarray, belongs: np.ndarray) -> Any:

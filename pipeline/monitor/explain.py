@@ -90,16 +90,9 @@ def explain(request: str | None = None, row: int | None = None) -> str:
         DayUnknown: the flight lies beyond the published data.
         SkewFound: a logged feature or risk differs from the recomputed one.
     """
-    if request is not None and FLIGHT.fullmatch(request):
-        answer = _newest_answer(flight=request)
-        flight = request
-    else:
-        answer = _find_answer(request, row)
-        flight = _flight(answer)
-    known = load_history(flight)
-    release = load_release(answer["release"] if answer else _champion_at(known))
-    result = _build(known, release, flight, answer)
-    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', request or result.request_id or flight)}.json"
+    result = explanation(request, row)
+    name = request or result.request_id or result.flight
+    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
     write_json(path, result.model_dump())
     write_text(path.with_suffix(".html"), explanation_report(result))
     if result.differs:
@@ -108,6 +101,24 @@ def explain(request: str | None = None, row: int | None = None) -> str:
             f"what was known\n{text(result)}\n-> {path}; `make skew` compares a day with training"
         )
     return f"{text(result)}\n-> {path}"
+
+
+def explanation(request: str | None = None, row: int | None = None) -> Explanation:
+    """Explain a prediction as `explain` does, and write nothing.
+
+    Raises:
+        RequestUnknown: there is no such logged prediction, or no such flight.
+        DayUnknown: the flight lies beyond the published data.
+    """
+    if request is not None and FLIGHT.fullmatch(request):
+        answer = _newest_answer(flight=request)
+        flight = request
+    else:
+        answer = _find_answer(request, row)
+        flight = _flight(answer)
+    known = load_history(flight)
+    release = load_release(answer["release"] if answer else _champion_at(known))
+    return _build(known, release, flight, answer)
 
 
 def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:

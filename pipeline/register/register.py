@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
 from pipeline.register.model_card import model_card
-from pipeline.registry import champions, locations, release, versions
+from pipeline.registry import champions, locations, release, run_words, versions
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -60,7 +60,9 @@ def register(
     if known is not None:
         before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
         return versions.set_tags(config, known, {**tags, **before}), False
-    return versions.add_version(config, run_id, training.digest, tags), True
+    figures = read_json(EVALUATE / "metrics.json", "evaluate")
+    about = run_words.version_description(training, verdict, figures)
+    return versions.add_version(config, run_id, training.digest, tags, about), True
 
 
 def _keeps_release(known: Version, champion: Version | None) -> bool:

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.registry import locations, model_scan
+from pipeline.registry import locations, model_scan, run_words
 from pipeline.shared import lineage
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, read_record
+from pipeline.shared.contracts import INGEST, TRAIN, Manifest, Training, Verdict, read_record
 from pipeline.shared.databases import REPAIR, database_refusal
 from pipeline.shared.errors import (
     ArtifactTampered,
@@ -174,7 +174,11 @@ def _experiment(client: Any, config: RegisterConfig) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     location = locations.artifact_location(config)
-    made = str(client.create_experiment(config.experiment, artifact_location=location))
+    made = str(
+        client.create_experiment(
+            config.experiment, location, {"mlflow.note.content": run_words.EXPERIMENT}
+        )
+    )
     locations.set_location(config, made)
     return made
 
@@ -201,11 +205,16 @@ def record(config: RegisterConfig, training: Training) -> str:
     import mlflow
 
     origin = lineage.collect()
-    with mlflow.start_run(experiment_id=_experiment(client, config)) as active:
+    name, about = run_words.run_name(training), run_words.run_description(training)
+    with mlflow.start_run(
+        experiment_id=_experiment(client, config), run_name=name, description=about
+    ) as active:
         mlflow.log_params(_parameters(training))
         mlflow.log_metrics(read_json(TRAIN / "metrics.json", "train"))
+        _log_curve(read_json(TRAIN / "curve.json", "train"))
         mlflow.set_tags(
             {
+                **run_words.run_tags(training),
                 **origin,
                 "model_digest": training.digest,
                 "predictions_hash": training.predictions_hash,
@@ -228,6 +237,17 @@ def _parameters(training: Training) -> dict[str, Any]:
         "threads": training.threads,
         "inputs": len(training.features),
     }
+
+
+def _log_curve(curve: list[dict[str, float]]) -> None:
+    """Log the loss by iteration, of rows that were learned from and of rows held out."""
+    import mlflow
+
+    for point in curve:
+        step = int(point["iteration"])
+        for name, value in point.items():
+            if name != "iteration":
+                mlflow.log_metric(name, value, step=step)
 
 
 def _log_data(client: Any, run_id: str, training: Training) -> None:
@@ -268,10 +288,18 @@ def _log_model(training: Training) -> None:
         model_scan.parse((TRAIN / MODEL_FILE).read_bytes()),
         name="model",
         signature=ModelSignature(Schema([inputs]), Schema(outputs)),
-        input_example={"inputs": np.zeros((1, len(training.features)), dtype="float32")},
+        input_example={"inputs": _example()},
         pip_requirements=[f"{name}=={version(name)}" for name in ("onnx", "onnxruntime")],
         save_as_external_data=False,
     )
+
+
+def _example() -> Any:
+    """Rows of inputs as they came, NaN where something is missing: those of the warm-up."""
+    import numpy as np
+
+    inputs = read_json(TRAIN / "warmup.json", "train")["inputs"]
+    return np.array([[np.nan if v is None else v for v in row] for row in inputs], dtype="float32")
 
 
 def _log_files() -> None:
@@ -466,17 +494,20 @@ def find_version(config: RegisterConfig, digest: str) -> Version | None:
     return min(same, key=lambda v: int(v.number)) if same else None
 
 
-def add_version(config: RegisterConfig, run_id: str, digest: str, tags: dict[str, str]) -> Version:
+def add_version(
+    config: RegisterConfig, run_id: str, digest: str, tags: dict[str, str], description: str = ""
+) -> Version:
     """Register the model of a run as a new version with its lineage as tags."""
     client = _client(config)
     if _registered_model(client, config) is None:
-        client.create_registered_model(config.model_name)
+        client.create_registered_model(config.model_name, description=run_words.MODEL)
     models = client.get_run(run_id).outputs.model_outputs
     added = client.create_model_version(
         config.model_name,
         source=f"models:/{models[0].model_id}",
         run_id=run_id,
         tags={**tags, "model_digest": digest},
+        description=description or None,
     )
     registered = _version(client.get_model_version(config.model_name, added.version))
     fetch(config, registered)
@@ -614,3 +645,26 @@ def log_verdict(
     _remove_world_write(client.get_run(run_id).info.artifact_uri)
     for name, value in figures.items():
         client.log_metric(run_id, name, value)
+
+
+def note_verdict(config: RegisterConfig, verdict: Verdict) -> None:
+    """Note a verdict on the run of the challenger, passed or refused; nothing without the run.
+
+    The run gets tags to search by, and a nested run with every check as a metric.
+    """
+    run_id = find_run(config, verdict.challenger) if exists(config) else None
+    if run_id is None:
+        return
+    client = _client(config)
+    for name, value in run_words.verdict_tags(verdict).items():
+        client.set_tag(run_id, name, value)
+    about = {
+        "mlflow.runName": run_words.verdict_name(verdict),
+        "mlflow.parentRunId": run_id,
+        "mlflow.note.content": run_words.verdict_description(verdict),
+        **run_words.verdict_tags(verdict),
+    }
+    judged = client.create_run(_experiment(client, config), tags=about)
+    for check in verdict.checks:
+        client.log_metric(judged.info.run_id, run_words.metric_name(check.name), check.found)
+    client.set_terminated(judged.info.run_id)

@@ -146,6 +146,7 @@ def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
     if is_check_day(now, load(RetrainConfig).policy):
         yield from _check(now, known, monitor, online)
     rows = monitor.year.predictions(known, monitor.year.between(day, day))
+    interval = alert.excess_interval
     payload = {
         "day": day,
         "flights": len(rows),
@@ -153,6 +154,7 @@ def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
         "labels": labels,
         "outcome": alert.status,
         "excess": alert.figures.excess,
+        "excess_interval": interval and [interval.low, interval.high],
         "gap": alert.figures.gap,
     }
     yield journal.add(now, "day", payload)

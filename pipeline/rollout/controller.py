@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.online_store import Store, open_store
-from pipeline.features.windows import DAY
-from pipeline.records import rollout_ledger
+from pipeline.features.windows import DAY, instant
+from pipeline.records import analyses, rollout_ledger
 from pipeline.records.request_log import last_id
 from pipeline.records.rollout_ledger import WHOLE, Entry, Side
 from pipeline.registry import champions
@@ -286,8 +286,17 @@ class Canary:
         self.analysed_at, self.analysed_requests = minute, len(self.stage.replies)
         shares = shares_at(self.stage.rollout, self.step)
         self.decisions.append((minute, shares, decision))
+        self._publish(minute, shares, decision)
         self.stage.progress.show(when(minute), shares, decision)
         return decision, observed
+
+    def _publish(self, minute: int, shares: dict[str, int], decision: Decision) -> None:
+        """Publish an analysis for readers beside the controller."""
+        fields = decision.model_dump(mode="json", exclude={"slices"})
+        at = instant(minute).to_pydatetime()
+        analyses.append(
+            self.stage.rollout.folder, analyses.Analysis(at=at, shares=shares, decision=fields)
+        )
 
 
 def shares_at(rollout: Rollout, step: int) -> dict[str, int]:

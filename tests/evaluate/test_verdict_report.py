@@ -2,7 +2,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.evaluate.verdict_report import verdict_report
+from pipeline.evaluate.verdict_report import interval_rows, verdict_report
+from pipeline.shared.contracts import Kind, at_most
 from tests.builders import check, verdict
 
 pytestmark = pytest.mark.answer("model-validation")
@@ -58,3 +59,28 @@ def test_what_a_check_says_cannot_become_markup():
     cells = Cells(verdict_report(verdict(checks=[check(hostile, detail=hostile)])))
     assert cells.rows[1][0] == cells.rows[1][4] == hostile
     assert cells.tags & {"script", "img"} == set()
+
+
+def test_what_failed_comes_first_and_the_tables_are_folded():
+    failed = check("too slow", passed=False, detail="why")
+    page = verdict_report(verdict(checks=[check(), failed]))
+    assert page.index("What failed") < page.index("too slow") < page.index("<details>")
+    assert "Nothing failed" in verdict_report(verdict())
+
+
+def test_the_picture_shows_what_is_nearest_to_its_limit_first():
+    checks = [
+        at_most(
+            Kind.CHAMPION_SLICE, "far", -0.05, 0.005, "-0.0500 [-0.0900, -0.0400] over 14 days"
+        ),
+        at_most(
+            Kind.CHAMPION_SLICE, "near", 0.004, 0.005, "+0.0040 [-0.0010, +0.0090] over 14 days"
+        ),
+        at_most(Kind.CHAMPION, "whole", -0.01, 0.0, "-0.0100 [-0.0200, -0.0010] over 14 days"),
+        at_most(Kind.EVIDENCE, "days", 14, 20, "days with flights"),
+    ]
+    rows = interval_rows(checks, "champion")
+    assert [row.words for row in rows] == ["whole", "near", "far"]
+    assert rows[0].low < rows[0].point < rows[0].high < rows[0].zero == rows[0].limit
+    assert rows[1].point > rows[1].zero
+    assert interval_rows(checks[3:], "champion") == []

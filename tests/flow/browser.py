@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_SILENT = {"Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}
+"""Keys that write nothing, with their codes."""
 FLAGS = [
     "--headless",
     "--remote-debugging-pipe",
@@ -90,8 +92,8 @@ class Tab:
 
     def press(self, key: str) -> None:
         """Press and release a key, wherever the focus is."""
-        text = {"Enter": "\r", "Tab": ""}.get(key, key)
-        code = {"Enter": 13, "Tab": 9}.get(key) or ord(key.upper())
+        text = {"Enter": "\r", **dict.fromkeys(_SILENT, "")}.get(key, key)
+        code = _SILENT.get(key) or (13 if key == "Enter" else ord(key.upper()))
         for kind in ("keyDown", "keyUp"):
             extra = {"text": text} if kind == "keyDown" and text else {}
             self.ask(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import train
+from pipeline.evaluate import gate
 from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
 from pipeline.register import register
@@ -23,7 +24,12 @@ from pipeline.shared.contracts import (
     Verdict,
     read_record,
 )
-from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit, RegistryRefused
+from pipeline.shared.errors import (
+    ArtifactMissing,
+    EnvironmentUnfit,
+    GateRefused,
+    RegistryRefused,
+)
 from pipeline.shared.files import file_hash, read_parquet, write_json, write_parquet
 from tests.builders import check
 from tests.shared import project
@@ -202,7 +208,9 @@ def test_a_run_has_its_parameters_metrics_and_lineage(registered):
     trained, judged = (
         json.loads((folder / "metrics.json").read_text()) for folder in (TRAIN, EVALUATE)
     )
-    assert run.data.metrics == pytest.approx(trained | judged)
+    curve = json.loads((TRAIN / "curve.json").read_text())
+    last = {"log_loss_training": curve[-1]["log_loss_training"]}
+    assert run.data.metrics == pytest.approx(trained | judged | last)
     assert run.data.tags["git_commit"] == project.git("rev-parse", "HEAD")
     assert run.data.tags["model_digest"] == the_training().digest
 
@@ -360,3 +368,61 @@ def test_features_that_changed_after_the_verdict_are_told(judged):
     write_parquet(ROWS, read_parquet(ROWS, "features")[1:])
     with pytest.raises(RegistryRefused, match=r"judged with data/features/rows\.parquet \w+, the"):
         register.run()
+
+
+# What a user of MLflow looks for: names, steps, tags, descriptions.
+
+
+def nested(run_id):
+    found = client().search_runs(
+        [the_run().info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'"
+    )
+    return {run.info.run_name: run for run in found}
+
+
+def test_a_run_is_called_by_its_newest_day_and_describes_its_data(registered):
+    run = the_run()
+    assert run.info.run_name == f"trained to 2013-02-28 ({the_training().digest[:8]})"
+    assert run.data.tags["mlflow.note.content"].startswith(f"{the_training().rows:,} flights from")
+    assert run.data.tags["trained_until"] == "2013-02-28"
+    assert "nested" in client().get_experiment(run.info.experiment_id).tags["mlflow.note.content"]
+
+
+def test_a_runs_loss_is_there_step_by_step_and_falls(registered):
+    found = client().get_metric_history(the_run().info.run_id, "log_loss_training")
+    assert [point.step for point in found] == [10]
+    project.configure("train", **{"boosting.max_iter": 30})
+    train.run()
+    run_id = versions.find_run(load(RegisterConfig), the_training().digest)
+    curve = client().get_metric_history(run_id, "log_loss_training")
+    assert [point.step for point in curve] == [10, 20, 30]
+    assert curve[0].value > curve[1].value > curve[2].value
+
+
+def test_a_verdict_is_a_nested_run_with_every_check_and_tags_to_search_by(registered):
+    run, verdict = the_run(), json.loads((EVALUATE / "verdict.json").read_text())
+    (name, judged), *others = nested(run.info.run_id).items()
+    blocking = sum(check["blocking"] for check in verdict["checks"])
+    assert (name, others) == (f"gate: passed, {blocking} of {blocking} checks", [])
+    assert len(judged.data.metrics) == len({check["name"] for check in verdict["checks"]})
+    assert run.data.tags["gate"] == "passed"
+    assert run.data.tags["judged_on"] == "2013-03-01 to 2013-03-31"
+
+
+def test_what_the_gate_refused_is_tracked_with_its_verdict(registered):
+    project.configure("train", **{"boosting.max_iter": 1})
+    train.run()
+    with pytest.raises(GateRefused):
+        gate.run()
+    run_id = versions.find_run(load(RegisterConfig), the_training().digest)
+    assert client().get_run(run_id).data.tags["gate"] == "refused"
+    (name,) = nested(run_id)
+    assert name.startswith("gate: refused, ")
+
+
+def test_a_version_and_the_model_are_described_for_a_reader(registered):
+    entry = client().get_model_version("flight-delay", "1")
+    assert entry.description.startswith("The first model. Trained on ")
+    assert "ROC AUC" in entry.description
+    assert len(entry.description) < 5_000
+    assert "`champion` serves" in client().get_registered_model("flight-delay").description

@@ -20,6 +20,8 @@ DVC = {
     "pipeline/shared/dvc_lock.py": "shows what the stages say; its variables are the door's",
     "exercises/drills/release.py": "given to run_stages, whose variables are the door's",
     "benchmarks/reproduce.py": "in a scratch copy; its variables are the door's",
+    "cockpit/places.py": "names DVC's window; what it asks goes through the door",
+    "cockpit/views.py": "the same",
     "pipeline/shared/installation.py": "looks at how DVC's own script begins",
 }
 """The files that start DVC, and why they may."""

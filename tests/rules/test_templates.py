@@ -8,7 +8,9 @@ import pytest
 from tests.rules import tree
 
 TEMPLATES = {
-    name for name in tree.files() if re.match(r"(pipeline|simulation)/.*?/?templates/", name)
+    name
+    for name in tree.files()
+    if re.match(r"(pipeline|simulation|cockpit)/.*?/?templates/", name)
 }
 
 

@@ -96,7 +96,7 @@ def deployed() -> list[str]:
 
 @cache
 def code() -> list[str]:
-    return [name for name in files() if re.fullmatch(r"(pipeline|simulation)/.+\.py", name)]
+    return [name for name in files() if re.fullmatch(r"(pipeline|simulation|cockpit)/.+\.py", name)]
 
 
 def module_of(name: str) -> str:
@@ -170,8 +170,8 @@ def templates(names: set[str]) -> set[str]:
     waiting = set(names)
     while waiting:
         named = re.findall(r'"((?:\w+/)+templates/\w+\.\w+)"', read(waiting.pop()))
-        top = ("", "pipeline/")
-        new = {f"{top[not name.startswith('simulation/')]}{name}" for name in named} - found
+        outside = ("simulation/", "cockpit/")
+        new = {n if n.startswith(outside) else f"pipeline/{n}" for n in named} - found
         found, waiting = found | new, waiting | new
     return found
 

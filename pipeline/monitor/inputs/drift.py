@@ -7,7 +7,8 @@ imply lower performance: an alarm asks a person to look, and never promotes or p
 
 import os
 import warnings
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,21 @@ from pipeline.shared.files import atomic_write
 
 CATEGORIES = ["origin", "carrier"]
 PAGE = MONITOR / "drift.html"
+WORKSPACE = Path("state/monitor/evidently")
+"""Evidently's own workspace: a snapshot of each month, for its own window."""
+_PROJECT = "Drift by month"
 Status = Literal["alert", "warn", "quiet", "report"]
+
+
+class Histogram(Record):
+    """The shares of a column's present values in bins, in the training window and now.
+
+    A bin is named by its value, or by its edges: "0.1..0.2".
+    """
+
+    bins: list[str]
+    reference: list[float]
+    now: list[float]
 
 
 class ColumnDrift(Record):
@@ -38,6 +53,7 @@ class ColumnDrift(Record):
     looks: list[float]
     lasting: float | None
     status: Status
+    histogram: Histogram | None = None
 
 
 class Drift(Record):
@@ -107,10 +123,13 @@ def load_evidently() -> None:
     import evidently.presets  # noqa: F401
 
 
-def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[str, float]:
+def measure(
+    reference: pd.DataFrame, current: pd.DataFrame, html: bool, last_day: str = ""
+) -> dict[str, float]:
     """Each column's PSI by Evidently, without columns that are empty on either side.
 
-    With `html` its report is written to data/monitor/.
+    With `html` its report is written to data/monitor/, and kept as that of the month in which
+    `last_day` lies.
     """
     load_evidently()
     from evidently import DataDefinition, Dataset, Report
@@ -123,15 +142,32 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, html: bool) -> dict[
     snapshot = Report([preset]).run(
         Dataset.from_pandas(current, data_definition=columns),
         Dataset.from_pandas(reference, data_definition=columns),
+        timestamp=pd.Timestamp(last_day).to_pydatetime() if last_day else None,
     )
     if html:
         with atomic_write(PAGE) as temporary:
             snapshot.save_html(str(temporary))
+        if last_day:
+            _keep(snapshot, last_day)
     return {
         metric["config"]["column"]: float(metric["value"])
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
     }
+
+
+def _keep(snapshot: Any, last_day: str) -> None:
+    """Keep a month's snapshot in Evidently's workspace, in place of an earlier one."""
+    from evidently.ui.workspace import Workspace
+
+    workspace = Workspace.create(str(WORKSPACE))
+    found = [one for one in workspace.list_projects() if one.name == _PROJECT]
+    project = found[0] if found else workspace.create_project(_PROJECT, "PSI against training")
+    month = last_day[:7]
+    for run in workspace.list_runs(project.id):
+        if workspace.get_run(project.id, run).name == month:
+            workspace.delete_run(project.id, run)
+    workspace.add_run(project.id, snapshot, name=month)
 
 
 def compare(
@@ -151,12 +187,15 @@ def compare(
     look_days = trailing_ends(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()
     factor = max(1.0, _family_factor(before, config))
-    whole = windows.psi(before, after, (after.days >= first)[None, :].astype("float64"))[0]
-    found = measure(reference[seen], current[inside], config.html == "full")
+    month = (after.days >= first)[None, :].astype("float64")
+    whole = windows.psi(before, after, month)[0]
+    html = config.html == "full"
+    found = measure(reference[seen], current[inside], html, str(after.days[-1]))
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
+    pictures = _histograms(before, after, month)
     columns = [
-        judge(name, one, trend, config, factor)
-        for name, one, trend in zip(seen, psi, looks, strict=True)
+        judge(name, one, trend, config, factor).model_copy(update={"histogram": picture})
+        for name, one, trend, picture in zip(seen, psi, looks, pictures, strict=True)
     ]
     return Drift(
         reference=f"{before.days[0]}..{before.days[-1]}",
@@ -169,6 +208,22 @@ def compare(
         family_factor=round(factor, 4),
         columns=sorted(columns, key=lambda c: (-c.psi, c.column)),
     )
+
+
+def _histograms(
+    before: windows.Counts, after: windows.Counts, month: np.ndarray
+) -> list[Histogram]:
+    """Each column's histogram in the training window and in the month."""
+    reference, now = before.total(np.ones((1, len(before.days)))), after.total(month)
+    return [
+        Histogram(bins=one.labels, reference=_shares(old[0]), now=_shares(new[0]))
+        for one, old, new in zip(before.bins, reference, now, strict=True)
+    ]
+
+
+def _shares(counts: np.ndarray) -> list[float]:
+    present = counts[:-1]
+    return [round(float(one), 6) for one in present / max(present.sum(), 1)]
 
 
 def trailing_ends(days: np.ndarray, first: str, config: MonitorConfig) -> list[str]:

@@ -6,6 +6,7 @@ more than one. Bins and zero shares are Evidently's; a test compares the two for
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,15 @@ class Bins:
             return len(self.edges) - 1
         assert self.values is not None
         return len(self.values)
+
+    @property
+    def labels(self) -> list[str]:
+        """Each bin's name: its value, or its edges."""
+        if self.edges is None:
+            assert self.values is not None
+            return [f"{v:g}" if isinstance(v, float) else str(v) for v in self.values]
+        ends = [f"{edge:.4g}" for edge in self.edges]
+        return [f"{low}..{high}" for low, high in pairwise(ends)]
 
     def assign(self, column: pd.Series) -> np.ndarray:
         """The bin of each value; `size` where it is missing."""

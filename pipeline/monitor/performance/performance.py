@@ -22,7 +22,14 @@ from pipeline.monitor.performance.label_join import (
     join_labels,
     require_requests,
 )
-from pipeline.monitor.performance.quality import Figures, Interval, intervals
+from pipeline.monitor.performance.quality import (
+    Figures,
+    Interval,
+    Tenth,
+    calibration,
+    excess_interval,
+    intervals,
+)
 from pipeline.monitor.performance.slice_performance import SliceFigures, judge_slices
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
@@ -50,7 +57,10 @@ class Rules:
 
 
 class Alert(Record):
-    """The cheap rule over the newest days with due labels; each reason has both numbers."""
+    """The cheap rule over the newest days with due labels; each reason has both numbers.
+
+    `excess_interval` is the excess log loss of the window with its 95 % interval over days.
+    """
 
     status: Status
     first: str | None
@@ -58,6 +68,7 @@ class Alert(Record):
     days: int
     figures: Figures
     reasons: list[str]
+    excess_interval: Interval | None = None
 
 
 class Feed(Record):
@@ -78,8 +89,8 @@ class Feed(Record):
 class Performance(Record):
     """Model performance as known at an instant; JSON by `model_dump(mode="json")`.
 
-    `overall`, its intervals, slices and versions are of final days. `agreement` lists the weeks
-    that are not trusted; it is None without proxies to check the labels against.
+    `overall`, its intervals, calibration, slices and versions are of final days. `agreement` lists
+    the weeks that are not trusted; it is None without proxies to check the labels against.
     """
 
     at: str
@@ -90,6 +101,7 @@ class Performance(Record):
     feed: Feed
     overall: Figures
     intervals: dict[str, Interval]
+    calibration: list[Tenth]
     days: list[Day]
     slices: dict[str, SliceFigures]
     versions: dict[str, Figures]
@@ -161,10 +173,11 @@ def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str,
     """The figures of final days only: of other days punctual flights are known first."""
     final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
     counted = flights[flights["day"].isin(final)]
-    known = counted[counted[LABEL].notna()]
+    late, risk, day = arrays(counted[counted[LABEL].notna()])
     return {
         "overall": figures_of(counted),
-        "intervals": intervals(*arrays(known), rules.bootstrap) if len(known) else {},
+        "intervals": intervals(late, risk, day, rules.bootstrap) if len(late) else {},
+        "calibration": calibration(late, risk),
         "slices": judge_slices(counted, rules.slices, rules.outcome, rules.bootstrap),
         "versions": {str(name): figures_of(of) for name, of in counted.groupby("version")},
     }
@@ -214,6 +227,7 @@ def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert
         days=len(ends),
         figures=figure,
         reasons=reasons,
+        excess_interval=excess_interval(*arrays(window)),
     )
 
 

@@ -25,6 +25,14 @@ class Interval(Record):
     high: float
 
 
+class Tenth(Record):
+    """A tenth of the labelled flights by risk: what was predicted, and what came."""
+
+    mean_risk: float
+    mean_outcome: float
+    flights: int
+
+
 class Figures(Record):
     """Performance figures of some flights.
 
@@ -102,9 +110,26 @@ def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
 
     It is never below 0: noise alone gives a few thousandths on a month, and more on a slice.
     """
-    tenths = np.array_split(np.argsort(risk, kind="stable"), TENTHS)
-    apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in tenths]
+    apart = [abs(late[rows].sum() - risk[rows].sum()) for rows in _tenths(risk)]
     return float(sum(apart) / len(late))
+
+
+def _tenths(risk: np.ndarray) -> list[np.ndarray]:
+    """The rows of each tenth of the flights by risk, the lowest first."""
+    return np.array_split(np.argsort(risk, kind="stable"), TENTHS)
+
+
+def calibration(late: np.ndarray, risk: np.ndarray) -> list[Tenth]:
+    """Predicted risk beside the outcome, for each tenth of labelled flights by risk."""
+    return [
+        Tenth(
+            mean_risk=_round(risk[rows].mean()),
+            mean_outcome=_round(late[rows].mean()),
+            flights=len(rows),
+        )
+        for rows in _tenths(risk)
+        if len(rows)
+    ]
 
 
 def recalibration(late: np.ndarray, risk: np.ndarray) -> tuple[float | None, float | None]:
@@ -186,17 +211,40 @@ def p_nonzero_mean(value: np.ndarray, day: np.ndarray) -> float:
     """
     from scipy import stats
 
+    days, error = _error_over_days(value, day)
+    if days < 2:
+        return 1.0
+    if not error:
+        return 0.0 if value.mean() else 1.0
+    return float(2 * stats.t.sf(abs(value.mean()) / error, days - 1))
+
+
+def _error_over_days(value: np.ndarray, day: np.ndarray) -> tuple[int, float]:
+    """The number of days, and the standard error of the mean of `value` with days as the unit."""
     names, position = np.unique(day, return_inverse=True)
     days = len(names)
     if days < 2:
-        return 1.0
+        return days, math.nan
     flights = np.bincount(position)
     apart = np.bincount(position, weights=value) - value.mean() * flights
-    error = math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
-    if not error:
-        return 0.0 if value.mean() else 1.0
+    return days, math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
 
-    return float(2 * stats.t.sf(abs(value.mean()) / error, days - 1))
+
+def excess_interval(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Interval | None:
+    """The excess log loss of labelled flights with its 95 % interval over days, by Student's t.
+
+    None with labels of fewer than two days. For every day of a replay: a bootstrap takes longer.
+    """
+    from scipy import stats
+
+    known = ~np.isnan(late)
+    y, p = late[known], risk[known]
+    excess = log_loss(y, p) - expected_loss(p)
+    days, error = _error_over_days(excess, day[known])
+    if days < 2:
+        return None
+    point, reach = float(excess.mean()), float(stats.t.ppf(0.975, days - 1)) * error
+    return Interval(point=_round(point), low=_round(point - reach), high=_round(point + reach))
 
 
 def holm(p: list[float]) -> list[float]:

@@ -1,0 +1,204 @@
+"""The page's values from a project's facts: what each template draws."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cockpit.facts import approvals, month, prediction, snapshots
+from cockpit.facts import book as answer_book
+from cockpit.facts import concerns as wrong
+from cockpit.facts.book import PLACES, Book
+from cockpit.facts.project import Project
+from cockpit.facts.releases import percent
+from cockpit.facts.rollouts import IN_FULL, Rollout
+from cockpit.facts.stages import stages
+from cockpit.facts.timeline import decisions
+from cockpit.pictures import figures, interval_rows
+from cockpit.pictures.time_strip import colour, time_strip
+from cockpit.places import DRAWN, NAV, TITLES, TOOLS
+from cockpit.reading import Missing
+from cockpit.tiles import tiles
+from cockpit.tools import dashboard, dvc_window
+from cockpit.tour import stops
+from pipeline.records.rollout_ledger import serving_shares
+from pipeline.shared.pages import render
+
+_GOOD = ("promoted", "baked", "shadow passed", "switched")
+_BAD = ("rolled back", "shadow failed", "switched back")
+
+
+@dataclass(frozen=True)
+class View:
+    """The values that do not come from the project: where it is shown, and what was asked."""
+
+    root: Path
+    word: str = "here"
+    folders: dict[str, str] | None = None
+    request: str = ""
+    signature: str = ""
+    static: bool = False
+    css: str = ""
+    js: str = ""
+
+
+def page(project: Project, view: View) -> str:
+    """Render the whole page."""
+    return render("cockpit/templates/cockpit.html", **values(project, view))
+
+
+def live(project: Project, view: View) -> str:
+    """Render the part of the page that changes while programs run."""
+    return render("cockpit/templates/live.html", **values(project, view))
+
+
+def tool(name: str, folder: Path, title: str, word: str) -> str:
+    """Render a tool's results as a page."""
+    shown = {"title": DRAWN[name], "name": title, "word": word}
+    if name == "dvc":
+        return render("cockpit/templates/dvc.html", **shown, **dvc_window.values(folder))
+    if name == "dashboard":
+        return render("cockpit/templates/dashboard.html", **shown, **dashboard.values(folder))
+    return render("cockpit/templates/data_docs.html", **shown, report=snapshots.read(folder))
+
+
+def values(project: Project, view: View) -> dict[str, Any]:
+    """Everything that the templates draw."""
+    book = answer_book.read(view.root)
+    return {
+        "title": f"Cockpit: {project.name}",
+        "name": project.name,
+        "folder": _folder(project, view),
+        "folders": view.folders or {view.word: project.name},
+        "word": view.word,
+        "static": view.static,
+        "signature": view.signature,
+        "css": view.css,
+        "js": view.js,
+        "nav": NAV,
+        "titles": TITLES,
+        "places": [(place, TITLES[place]) for place in PLACES],
+        "answers_of": lambda place: _first_at(book, place),
+        "tools": TOOLS,
+        "live": project.live,
+        "now": project.now,
+        "book": book,
+        "colour": colour,
+        **_now(project),
+        **_time(project, view),
+        "stages": stages(project, book, datetime.now(UTC)),
+        "graph_missing": project.stages if isinstance(project.stages, Missing) else None,
+        "rollouts": [_rollout(one, view) for one in project.rollouts[:IN_FULL]],
+        "older_rollouts": project.rollouts[IN_FULL:],
+        **_performance(project),
+        "snapshots": project.snapshots,
+        "verdict": project.verdict,
+        "gate_rows": []
+        if isinstance(project.verdict, Missing)
+        else figures.gate_rows(project.verdict),
+        **_prediction(project, view),
+        "registry": project.registry,
+        "stops": stops(project),
+    }
+
+
+def _folder(project: Project, view: View) -> str:
+    try:
+        shown = project.folder.resolve().relative_to(view.root.resolve())
+    except ValueError:
+        return str(project.folder)
+    return "." if shown == Path() else str(shown)
+
+
+def _first_at(book: Book, place: str) -> list[Any]:
+    """The answers whose first evidence is this part of the page: each is listed once."""
+    return [one for one in book.of(place) if one.places[0] == place]
+
+
+def _now(project: Project) -> dict[str, Any]:
+    found = wrong.concerns(project)
+    state, headline = wrong.summary(found)
+    ledger = project.releases
+    shown = {"releases": ledger, "concerns": found, "state": state, "headline": headline}
+    if isinstance(ledger, Missing):
+        return shown | {"shares": [], "because": "", "steps": [], "tiles": []}
+    return shown | {
+        "shares": [(side, percent(share)) for side, share in serving_shares(ledger.last)],
+        "because": approvals.because(ledger),
+        "steps": approvals.steps(project, ledger),
+        "tiles": tiles(project, ledger),
+    }
+
+
+def _time(project: Project, view: View) -> dict[str, Any]:
+    found = decisions(project)
+    ledger = project.releases
+    numbers = (
+        []
+        if isinstance(ledger, Missing)
+        else dict.fromkeys(side.version for one in ledger.services for side, _ in one.shares)
+    )
+    return {
+        "strip": time_strip(project),
+        "legend": list(numbers),
+        "decisions": found,
+        "again_link": "" if view.static else f"/decide-again?of={view.word}&rollout=",
+    }
+
+
+def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
+    last = rollout.last
+    state = "good" if rollout.ending in _GOOD else "bad" if rollout.ending in _BAD else "open"
+    decided = any(entry.move.evidence for entry in rollout.entries)
+    return {
+        "rollout": rollout,
+        "state": state,
+        "steps": interval_rows.steps(rollout),
+        "rows": interval_rows.rows(last),
+        "courses": interval_rows.courses(rollout),
+        "breakers": last.decision.breakers if last else [],
+        "again": f"/decide-again?of={view.word}&rollout={rollout.name}" if decided else "",
+    }
+
+
+def _performance(project: Project) -> dict[str, Any]:
+    words = ""
+    if not isinstance(project.loop, Missing) and project.loop.days:
+        last = project.loop.days[-1]
+        words = (
+            f"By the loop, on the 14 days to {last.day}: {last.status}"
+            + (f", excess log loss {last.excess:+.4f} nats" if last.excess is not None else "")
+            + (f", late share less mean risk {last.gap:+.4f}." if last.gap is not None else ".")
+        )
+    shown: dict[str, Any] = {"month": project.month, "loop_words": words}
+    if isinstance(project.month, Missing):
+        return shown
+    return shown | {
+        "month_words": _month_words(project.month),
+        "calibration": figures.calibration(project.month.performance.calibration),
+        "slices": figures.slice_rows(project.month),
+        "histograms": [
+            *filter(None, [figures.predictions(project.month)]),
+            *figures.worst_columns(project.month),
+        ],
+    }
+
+
+def _month_words(found: month.Month) -> str:
+    overall, alert = found.performance.overall, found.performance.alert
+    loss = "no label yet" if overall.log_loss is None else f"log loss {overall.log_loss:.3f}"
+    auc = "" if overall.roc_auc is None else f", ROC AUC {overall.roc_auc:.3f}"
+    return (
+        f"Version {found.signals.version} on {found.drift.window.replace('..', ' to ')}: {loss}"
+        f"{auc}, performance {alert.status}"
+        f"{': ' + '; '.join(alert.reasons) if alert.reasons else ''}."
+    )
+
+
+def _prediction(project: Project, view: View) -> dict[str, Any]:
+    found = prediction.find(project.folder, view.request) if view.request else None
+    return {
+        "request": view.request,
+        "prediction": found,
+        "examples": prediction.newest(project.folder),
+    }

@@ -1,0 +1,180 @@
+"""Geometry of the pictures: what is worse lies where worse is, and nothing leaves its frame."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from cockpit.facts import project
+from cockpit.facts.month import Tenth
+from cockpit.facts.verdict import Verdict
+from cockpit.pictures import figures, interval_rows
+from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
+from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
+from pipeline.rollout.analysis.canary import decide
+from pipeline.shared.contracts import Kind, at_most
+from tests.rollout.edge import NOW, PLAN, START, bad, requests
+
+pytestmark = pytest.mark.answer("canary-decides")
+
+
+@pytest.fixture
+def seen(story):
+    return project.read(story, "a story")
+
+
+def rollout_of(seen, name):
+    return next(one for one in seen.rollouts if one.name == name)
+
+
+def rows_of(decision):
+    from cockpit.facts.rollouts import Analysis, Guardrail, limit_of
+
+    found = [Guardrail(metric, limit_of(metric, PLAN)) for metric in decision.metrics]
+    return {row.name: row for row in interval_rows.rows(Analysis(START_AT, 5.0, decision, found))}
+
+
+START_AT = datetime(2013, 6, 1, tzinfo=UTC)
+
+
+def test_an_alarm_lies_wholly_on_the_side_of_worse():
+    decision = decide(PLAN, START, bad(requests(), "challenger", 30, code=503, logged=False), NOW)
+    row = rows_of(decision)["errors"]
+    assert (row.state, row.verdict) == ("alarm", "ALARM")
+    assert row.limit < row.low <= row.estimate <= row.high
+    assert row.counts.startswith("30 of ")
+
+
+def test_a_better_challenger_lies_on_the_other_side_and_is_no_alarm():
+    decision = decide(PLAN, START, bad(requests(), "control", 30, code=503, logged=False), NOW)
+    row = rows_of(decision)["errors"]
+    assert (row.state, row.verdict) == ("fine", "no alarm")
+    assert row.low <= row.estimate <= row.high < row.limit
+
+
+def test_where_nothing_bad_happened_no_interval_is_drawn():
+    row = rows_of(decide(PLAN, START, requests(), NOW))["errors"]
+    assert (row.state, row.verdict, row.estimate) == ("silent", "none in either arm", None)
+
+
+def test_alarms_come_first_and_what_only_reports_comes_last():
+    decision = decide(PLAN, START, bad(requests(), "challenger", 30, stale=True), NOW)
+    found = list(rows_of(decision).values())
+    assert [row.name for row in found if row.state == "alarm"] == ["stale"]
+    assert found[0].name == "stale"
+    assert found[-1].state == "reported"
+
+
+def test_every_row_stays_within_its_frame(seen):
+    for rollout in seen.rollouts:
+        for row in interval_rows.rows(rollout.last):
+            for at in filter(None, [row.low, row.high, row.estimate, row.limit]):
+                assert interval_rows.LEFT <= at <= interval_rows.WIDTH - interval_rows.RIGHT
+
+
+@pytest.mark.answer("safe-rollout")
+def test_the_sentence_says_how_it_goes(seen):
+    assert rollout_of(seen, "0003-canary").sentence.startswith(
+        "It went well. No alarm: it failed 0"
+    )
+    slow = rollout_of(seen, "0004-canary")
+    assert slow.sentence.startswith("It went badly and was taken back: slow in a row: ")
+    assert rollout_of(seen, "0002-shadow").sentence.startswith("It went well. It answered 900 of")
+
+
+def test_the_steps_say_what_each_had_and_wanted(seen):
+    found = interval_rows.steps(rollout_of(seen, "0003-canary"))
+    assert [(one.weight, one.state) for one in found] == [(5, "over"), (25, "over"), (50, "over")]
+    assert all(one.requests[0] >= one.requests[1] for one in found)
+    stopped = interval_rows.steps(rollout_of(seen, "0004-canary"))
+    assert [one.state for one in stopped] == ["stopped", "not reached", "not reached"]
+
+
+def test_an_interval_narrows_as_requests_come(seen):
+    (slow,) = interval_rows.courses(rollout_of(seen, "0003-canary"))
+    assert slow.words == "slow responses"
+    assert slow.band.count("L") == 5  # three analyses, forth and back
+    assert not slow.alarmed
+
+
+@pytest.mark.answer("who-served")
+def test_the_strip_shows_each_share_at_its_time(seen):
+    strip = time_strip(seen)
+    assert [bar.label for bar in strip.serves if bar.label] == ["version 1"]
+    assert {bar.kind for bar in strip.serves} == {"v1", "v2", "v2 fault"}
+    assert [bar.kind for bar in strip.rollouts] == ["bad", "good", "good"]
+    assert [mark.kind for mark in strip.marks if mark.kind == "retrain"] == ["retrain"] * 2
+    for bar in [*strip.serves, *strip.rollouts]:
+        assert bar.x >= LEFT
+        assert bar.x + bar.width <= WIDTH - RIGHT + 6
+
+
+def test_the_loss_rises_over_its_limit_where_it_alerts(seen):
+    loss = time_strip(seen).loss
+    above = [point for point in loss.points if point.y < loss.limit.at]
+    assert {point.kind for point in above} == {"alert"}
+    assert len(above) == 10
+    assert loss.band != ""
+
+
+def test_a_first_champion_alone_has_a_strip_without_a_loss(story, empty):
+    from pipeline.records import rollout_ledger
+    from pipeline.records.rollout_ledger import LEDGER
+    from tests.shared.moves import registered
+
+    rollout_ledger.append(registered(), empty / LEDGER)
+    strip = time_strip(project.read(empty, "new"))
+    assert (strip.loss, len(strip.serves), len(strip.rollouts)) == (None, 1, 0)
+    assert strip.ticks
+
+
+def test_where_nothing_was_released_there_is_no_strip(empty):
+    assert time_strip(project.read(empty, "new")) is None
+
+
+def test_scales_cut_off_at_their_ends_and_a_point_is_no_division_by_zero():
+    assert [Scale(0, 10, 100, 200)(value) for value in (-5, 5, 50)] == [100, 150, 200]
+    assert Scale(3, 3, 0, 10)(3) == 0
+
+
+@pytest.mark.parametrize("days", [2, 20, 60, 365])
+def test_ticks_have_room_and_stand_at_midnights(days):
+    scale = TimeScale(START_AT, START_AT + timedelta(days=days), 0, 980)
+    at = [tick.at for tick in scale.ticks()]
+    assert at == sorted(at)
+    assert all(b - a >= 50 for a, b in pairwise(at))
+    assert len(at) >= 1
+
+
+def test_nice_ticks_are_round_and_within():
+    assert nice_ticks(-0.07, 0.04, 3) == [-0.05, 0.0]
+    assert nice_ticks(1, 1) == [1]
+
+
+def test_paths_go_forth_and_back():
+    assert line([(0, 1), (2, 3)]) == "M0 1 L2 3"
+    assert area([(0, 1), (2, 1)], [(0, 5), (2, 5)]) == "M0 1 L2 1 L2 5 L0 5 Z"
+    assert area([], []) == ""
+
+
+def test_the_gates_rows_are_the_nearest_to_their_limits():
+    checks = [
+        at_most(Kind.CHAMPION, "not worse", -0.01, 0.0, "-0.0100 [-0.0200, -0.0010] over 14 days"),
+        at_most(Kind.CHAMPION_SLICE, "far", -0.05, 0.005, "-0.0500 [-0.0900, -0.0400] over"),
+        at_most(Kind.CHAMPION_SLICE, "near", 0.004, 0.005, "+0.0040 [-0.0010, +0.0090] over"),
+        at_most(Kind.EVIDENCE, "days", 14, 20, "days with flights"),
+    ]
+    told = {"challenger": "a" * 64, "champion": "b" * 64, "kind": "change", "window": "x..y"}
+    fields = {"rows": 9, "days": 14, "passed": True, "checks": [c.model_dump() for c in checks]}
+    verdict = Verdict.model_validate(told | fields)
+    rows = figures.gate_rows(verdict)
+    assert [row.words for row in rows] == ["not worse", "near", "far"]
+    assert rows[0].point < rows[0].zero <= rows[0].limit
+    assert verdict.headline.name == "not worse"
+
+
+def test_calibration_lies_on_the_diagonal_where_risks_are_right():
+    tenths = [Tenth(mean_risk=r, mean_outcome=r, flights=9) for r in (0.1, 0.3, 0.6)]
+    picture = figures.calibration(tenths)
+    assert [round(x + y) for x, y, _ in picture.points] == [figures.SQUARE] * 3
+    assert figures.calibration([]) is None
