@@ -36,17 +36,25 @@ HEADINGS = [
     "What this leaves out",
 ]
 """The sections of every page, in their order."""
+DEMONSTRATED, ARGUED = "demonstrated", "argued"
+SHOWN = {
+    DEMONSTRATED: "Demonstrated: tests prove it here, and record what they measured.",
+    ARGUED: "Argued only: no test here proves it; the code named is the nearest to it.",
+}
+"""What a page's header may say of how it is shown, and what that means."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """One page: the checked header, and the text below it.
 
-    `asked` holds the question in other words, as interviewers put it: the search reads them.
+    `shown` is one of SHOWN. `asked` holds the question in other words, as interviewers put it: the
+    search reads them.
     """
 
     slug: str
     question: str
+    shown: str
     stage: str
     code: list[str]
     command: str
@@ -60,7 +68,8 @@ def read_page(path: Path) -> Answer:
     """A page's header and text.
 
     Raises:
-        TypeError: a key in the header is missing, unknown, or read by YAML as no text.
+        TypeError: a key in the header is missing, unknown, or read by YAML as no text; or `shown`
+            is none of SHOWN.
         yaml.YAMLError: the header is not YAML, or a key stands twice.
     """
     _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
@@ -68,6 +77,8 @@ def read_page(path: Path) -> Answer:
     for label in values.get("numbers", {}):
         if not isinstance(label, str):
             raise TypeError(f"{path.name}: YAML reads a label of numbers as {label!r}; quote it")
+    if (shown := values.get("shown", DEMONSTRATED)) not in SHOWN:
+        raise TypeError(f"{path.name}: shown is {shown!r}, not one of {', '.join(SHOWN)}")
     return Answer(slug=path.stem, command=values.pop("try"), text=text, **values)
 
 
@@ -76,6 +87,11 @@ def pages() -> list[Answer]:
     stages = _stages()
     found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
     return sorted(found, key=lambda page: (stages.index(page.stage), page.question))
+
+
+def demonstrated() -> list[Answer]:
+    """The answers that tests prove."""
+    return [page for page in pages() if page.shown == DEMONSTRATED]
 
 
 def _stages() -> list[str]:
@@ -171,11 +187,11 @@ def _names(node: ast.stmt) -> list[str]:
 def questions_table() -> str:
     """The table question -> code -> command of the book's own list."""
     rows = [
-        f"| [{page.question}]({page.slug}.md) "
+        f"| [{page.question}]({page.slug}.md) | {page.shown} "
         f"| `{page.code[0].partition(':')[0]}` | `{page.command}` |"
         for page in pages()
     ]
-    return "\n".join(["| question | code | command |", "|---|---|---|", *rows])
+    return "\n".join(["| question | shown | code | command |", "|---|---|---|---|", *rows])
 
 
 def readme_table() -> str:
@@ -268,9 +284,10 @@ def show(page: Answer) -> str:
     drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
     took = json.loads(PROOFS.read_text(encoding="utf-8"))["proofs"].get(page.slug)
     when = f" ({took['seconds']} s when recorded)" if took else ""
+    proof = f"\n- Prove it: `make prove Q={page.slug}`{when}"
     return (
-        f"# {page.question}\n\n{text}\n\n## In the code\n{places}\n\n## Run it\n"
-        f"- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}`{when}{drills}"
+        f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{text}\n\n## In the code\n{places}\n\n"
+        f"## Run it\n- Run it: `{page.command}`{proof * (page.shown == DEMONSTRATED)}{drills}"
     )
 
 
@@ -370,7 +387,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.action == "questions":
         for page in pages():
             print(f"{page.slug:<20} {page.question}")
-            print(f"{'':<20} {page.command}, make prove Q={page.slug}")
+            proof = f"make prove Q={page.slug}" if page.shown == DEMONSTRATED else "argued only"
+            print(f"{'':<20} {page.command}, {proof}")
     elif chosen.action == "fill":
         for path, text in generated().items():
             path.write_text(text, encoding="utf-8")
@@ -384,11 +402,18 @@ def main(arguments: list[str] | None = None) -> int:
         if page.slug != chosen.question.strip():
             print(f"\n{aside(chosen.question)}")
     else:
-        page = find(chosen.question)
-        proof = prove(page)
-        print(verdict(page, proof))
-        return int(not proof.proven)
+        return _proved(find(chosen.question))
     return 0
+
+
+def _proved(page: Answer) -> int:
+    """Prove a page and print how it ended; the exit code. An argued page has nothing to run."""
+    if page.shown == ARGUED:
+        print(f"ARGUED ONLY: {page.question} `make answer Q={page.slug}` says what would refute it")
+        return 1
+    proof = prove(page)
+    print(verdict(page, proof))
+    return int(not proof.proven)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def _answers(links: Links) -> Iterator[Page]:
     for before, answer, after in zip([None, *order], order, [*order[1:], None], strict=False):
         filled = {
             "answer": answer,
+            "shown": book.SHOWN[answer.shown],
             "sections": prose.sections(answer.text, ANSWERS / f"{answer.slug}.md", links),
             "code": [excerpt(symbol) for symbol in answer.code],
             "commands": contents.commands(answer),

@@ -93,9 +93,10 @@ def documents() -> list[Document]:
 def commands(page: Answer) -> list[Command]:
     """What shows, proves and breaks an answer."""
     told = _drills()
+    proof = Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer")
     return [
         Command("See it", page.command, _commands()[page.command]),
-        Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer"),
+        *([proof] if page.shown == book.DEMONSTRATED else []),
         *(Command("Break it", f"make drill D={drill}", told[drill]) for drill in page.drills),
     ]
 

@@ -107,11 +107,42 @@ def test_the_command_of_a_page_is_typed_by_a_test(page):
     assert page.command.removeprefix("make ") in _typed()
 
 
-def test_answers_and_proofs_match_one_to_one():
-    assert {page.slug for page in PAGES} == _named(*map(tree.parsed, TESTS))
+def test_demonstrated_answers_and_proofs_match_one_to_one():
+    assert {page.slug for page in book.demonstrated()} == _named(*map(tree.parsed, TESTS))
+
+
+def test_at_least_fifty_answers_of_which_forty_are_demonstrated():
+    assert len(PAGES) >= 50
+    assert len(book.demonstrated()) >= 40
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_a_page_says_how_it_is_shown(page):
+    assert page.shown in book.SHOWN
+    assert (f"make prove Q={page.slug}" in book.show(page)) is (page.shown == book.DEMONSTRATED)
+    if page.shown == book.ARGUED:
+        assert page.drills == [], "a drill demonstrates"
+        assert re.search(r"would change (my|our) mind", page.text), "what would refute it?"
+
+
+def test_a_page_that_says_nothing_of_how_it_is_shown_is_an_error(tmp_path):
+    text = (book.ANSWERS / "ci-cd.md").read_text(encoding="utf-8")
+    path = tmp_path / "ci-cd.md"
+    path.write_text(text.replace("shown: demonstrated", "shown: probably"), encoding="utf-8")
+    with pytest.raises(TypeError, match="shown is 'probably', not one of demonstrated, argued"):
+        book.read_page(path)
+    path.write_text(text.replace("shown: demonstrated\n", ""), encoding="utf-8")
+    with pytest.raises(TypeError, match="'shown'"):
+        book.read_page(path)
+
+
+def test_an_argued_page_has_nothing_to_prove(capsys):
+    page = next(page for page in PAGES if page.shown == book.ARGUED)
+    assert book.main(["prove", page.slug]) == 1
+    assert capsys.readouterr().out.startswith(f"ARGUED ONLY: {page.question}")
+
+
+@pytest.mark.parametrize("page", book.demonstrated(), ids=lambda page: page.slug)
 def test_a_proof_of_a_page_records_what_it_measured(page):
     assert page.slug in MEASURED
 

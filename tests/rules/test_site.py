@@ -96,7 +96,10 @@ def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     for symbol in answer.code:
         assert f">{symbol}<" in page.text
         assert book.place(symbol).split("  ")[0] in page.text
-    lines = [answer.command, f"make prove Q={answer.slug}"]
+    proof = f"make prove Q={answer.slug}"
+    assert (f"<code>{proof}</code>" in page.text) is (answer.shown == book.DEMONSTRATED)
+    assert book.SHOWN[answer.shown] in page.text
+    lines = [answer.command]
     for line in [*lines, *(f"make drill D={drill}" for drill in answer.drills)]:
         assert f"<code>{line}</code>" in page.text
 
