@@ -16,7 +16,7 @@ LIMIT = 60
 
 
 def main() -> int:
-    """Prove every answer that is not argued only, and write how long each took, by how many tests."""
+    """Prove every demonstrated answer, and write how long each took and by how many tests."""
     found, missed = {}, []
     for page in book.demonstrated():
         proof = book.prove(page)
