@@ -62,6 +62,7 @@ class Answer:
     asked: list[str] = field(default_factory=list)
     drills: list[str] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict)
 
 
 def read_page(path: Path) -> Answer:
