@@ -192,10 +192,12 @@ decisions: setup ## Decide every check of the loop again, from what was known th
 	@$(PIPELINE) decisions
 
 ##@ Learn
-questions: setup ## List the interview questions and what proves each answer
-	@python -m docs.book questions
-answer: setup ## Show one answer: make answer Q=data-validation
-	@python -m docs.book answer "$$Q"
+tonight: ## The interview is tomorrow: nine answers to read aloud in twenty minutes
+	@python3 -m docs.tonight
+questions: ## List the interview questions
+	@python3 -m docs.ask questions
+answer: ## Show one answer, in free words too: make answer Q=data-validation
+	@python3 -m docs.ask answer "$$Q"
 prove: setup ## Run the tests that prove an answer: make prove Q=data-validation
 	@python -m docs.book prove "$$Q"
 drill: setup ## Inject a fault into a scratch copy and see it caught: make drill D=wind; without D a list
@@ -294,7 +296,7 @@ $(RENAMED):
 .PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
-  lineage who-served replay-decision explain decisions questions answer prove drill score book \
+  lineage who-served replay-decision explain decisions tonight questions answer prove drill score book \
   check test fast rules small nightly rollout-tests report comment ci measure drill-all record \
   fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

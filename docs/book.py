@@ -1,11 +1,10 @@
-"""The answer book: every interview question, its spoken answer, its code, and what proves it.
+"""The maker of the answer book: generated parts of its pages, and the proofs of its answers.
 
-Pages are docs/answers/<slug>.md with a checked header; tests name the page that they prove with
-`pytest.mark.answer("<slug>")`. File and line are computed when an answer is printed, never written.
+Pages are docs/answers/<slug>.md with a checked header: docs/pages.py reads them, docs/ask.py shows
+them. Tests name the page that they prove with `pytest.mark.answer("<slug>")`.
 """
 
 import argparse
-import ast
 import json
 import re
 import subprocess
@@ -14,175 +13,14 @@ import tempfile
 import textwrap
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from docs import numbers, platforms, search
+from docs import numbers, platforms, sheet, tonight
+from docs.pages import ANSWERS, ARGUED, ROOT, Answer, find, pages
 from pipeline.__main__ import run_command
-from pipeline.shared import dvc, git, yaml_files
-
-ROOT = Path(__file__).resolve().parent.parent
-ANSWERS = ROOT / "docs" / "answers"
-PROOFS = ROOT / "benchmarks" / "proofs.json"
-HEADINGS = [
-    "In 30 seconds",
-    "In three minutes",
-    "The numbers here",
-    "If they ask further",
-    "A weak answer",
-    "The trade-off, and when not to",
-    "Managed, or on a cluster",
-    "What this leaves out",
-]
-"""The sections of every page, in their order."""
-DEMONSTRATED, ARGUED = "demonstrated", "argued"
-SHOWN = {
-    DEMONSTRATED: "Demonstrated: tests prove it here, and record what they measured.",
-    ARGUED: "Argued only: no test here proves it; the code named is the nearest to it.",
-}
-"""What a page's header may say of how it is shown, and what that means."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One page: the checked header, and the text below it.
-
-    `shown` is one of SHOWN. `asked` holds the question in other words, as interviewers put it: the
-    search reads them.
-    """
-
-    slug: str
-    question: str
-    shown: str
-    stage: str
-    code: list[str]
-    command: str
-    text: str
-    asked: list[str] = field(default_factory=list)
-    drills: list[str] = field(default_factory=list)
-    numbers: dict[str, str] = field(default_factory=dict)
-    figures: dict[str, str] = field(default_factory=dict)
-
-
-def read_page(path: Path) -> Answer:
-    """A page's header and text.
-
-    Raises:
-        TypeError: a key in the header is missing, unknown, or read by YAML as no text; or `shown`
-            is none of SHOWN.
-        yaml.YAMLError: the header is not YAML, or a key stands twice.
-    """
-    _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
-    values = yaml_files.parse(header)
-    for label in values.get("numbers", {}):
-        if not isinstance(label, str):
-            raise TypeError(f"{path.name}: YAML reads a label of numbers as {label!r}; quote it")
-    if (shown := values.get("shown", DEMONSTRATED)) not in SHOWN:
-        raise TypeError(f"{path.name}: shown is {shown!r}, not one of {', '.join(SHOWN)}")
-    return Answer(slug=path.stem, command=values.pop("try"), text=text, **values)
-
-
-def pages() -> list[Answer]:
-    """Every answer, in the order in which data flows, then by question."""
-    stages = _stages()
-    found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
-    return sorted(found, key=lambda page: (stages.index(page.stage), page.question))
-
-
-def demonstrated() -> list[Answer]:
-    """The answers that tests prove."""
-    return [page for page in pages() if page.shown == DEMONSTRATED]
-
-
-def _stages() -> list[str]:
-    import pipeline
-
-    return [line.split()[0] for line in (pipeline.__doc__ or "").splitlines() if "  " in line]
-
-
-def find(words: str) -> Answer:
-    """The page with this slug, or the one that is nearest to a question asked freely."""
-    book = pages()
-    for page in book:
-        if page.slug == words.strip():
-            return page
-    found = near(words)
-    if not found:
-        sys.exit(f"no answer shares a word with {words!r}; `make questions` lists all {len(book)}")
-    return found[0]
-
-
-def near(words: str) -> list[Answer]:
-    """The pages that may answer a question asked freely, the nearest first."""
-    book = {page.slug: page for page in pages()}
-    return [book[slug] for slug in search.rank(words, [_entry(page) for page in book.values()])]
-
-
-def _entry(page: Answer) -> search.Entry:
-    phrases = [page.question, page.slug.replace("-", " "), *page.asked]
-    return search.Entry(page.slug, phrases, page.text)
-
-
-def aside(words: str) -> str:
-    """What else a question asked freely may have meant, and whether no page asks that at all."""
-    first, *others = near(words)
-    none = (
-        ""
-        if search.asks(words, _entry(first))
-        else f"No question of the book is about {words!r}; this is the nearest text. "
-    )
-    return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"
-
-
-def place(symbol: str) -> str:
-    """Where a symbol such as "pipeline.registry.model:load" stands: file:line, and what.
-
-    The source is read and not imported: that would take seconds.
-    """
-    path, node = _found(symbol)
-    line, doc = _first_line(node), ""
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-        doc = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-    return f"{path.relative_to(ROOT)}:{line}  {doc}".rstrip()
-
-
-def source(symbol: str) -> list[str]:
-    """The lines of a symbol's statement, or of its module."""
-    path, node = _found(symbol)
-    last = None if isinstance(node, ast.Module) else node.end_lineno
-    lines = path.read_text(encoding="utf-8").splitlines()[_first_line(node) - 1 : last]
-    return textwrap.dedent("\n".join(lines)).splitlines()
-
-
-def _first_line(node: ast.Module | ast.stmt) -> int:
-    if isinstance(node, ast.Module):
-        return 1
-    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-
-
-def _found(symbol: str) -> tuple[Path, ast.Module | ast.stmt]:
-    """A symbol's file and its statement there, where it is made and not where it is passed on."""
-    module, _, name = symbol.partition(":")
-    path = ROOT / module.replace(".", "/")
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    node: ast.Module | ast.stmt = ast.parse(path.read_text(encoding="utf-8"))
-    for part in filter(None, name.split(".")):
-        node = next(one for one in getattr(node, "body", []) if part in _names(one))
-        if isinstance(node, ast.ImportFrom):
-            made = next(one.name for one in node.names if part in (one.name, one.asname))
-            return _found(f"{node.module}:{made}")
-    return path, node
-
-
-def _names(node: ast.stmt) -> list[str]:
-    """What a statement gives a name to."""
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        return [node.name]
-    if isinstance(node, ast.ImportFrom):
-        return [one.asname or one.name for one in node.names]
-    targets = getattr(node, "targets", [getattr(node, "target", None)])
-    return [one.id for one in targets if isinstance(one, ast.Name)]
+from pipeline.shared import dvc, git
 
 
 def questions_table() -> str:
@@ -196,12 +34,11 @@ def questions_table() -> str:
 
 
 def readme_table() -> str:
-    """The same by stage and in a few words: the README is to be read."""
+    """The same by stage and in a few words, without links: the README is to be read."""
     found: dict[str, list[str]] = {}
     for page in pages():
-        link = f"[{page.slug.replace('-', ' ')}](docs/answers/{page.slug}.md)"
-        found.setdefault(page.stage, []).append(link)
-    rows = [f"| {stage} | {' · '.join(links)} |" for stage, links in found.items()]
+        found.setdefault(page.stage, []).append(page.slug.replace("-", " "))
+    rows = [f"| {stage} | {' · '.join(names)} |" for stage, names in found.items()]
     return "\n".join(["| stage | answers |", "|---|---|", *rows])
 
 
@@ -245,23 +82,29 @@ def generated() -> dict[Path, str]:
         },
         ANSWERS / "README.md": {"questions": questions_table()},
     }
-    wanted |= {
-        ANSWERS / f"{p.slug}.md": {"numbers": numbers.table(p.numbers)}
-        for p in pages()
-        if p.numbers
-    }
     filled = {path: _filled(path, parts) for path, parts in wanted.items()}
+    filled |= {ANSWERS / f"{page.slug}.md": _filled_page(page) for page in pages()}
     return filled | _made()
 
 
+def _filled_page(page: Answer) -> str:
+    """A page with its table of numbers, and with the figures that its sentences cite."""
+    parts = {"numbers": numbers.table(page.numbers)} if page.numbers else {}
+    path = ANSWERS / f"{page.slug}.md"
+    try:
+        return numbers.cite(_filled(path, parts), page.figures)
+    except (LookupError, ValueError) as wrong:
+        sys.exit(f"{path.relative_to(ROOT)}: {wrong}")
+
+
 def _made() -> dict[Path, str]:
-    """What is made as a whole: the pages of drills, scores and platforms."""
+    """What is made as a whole: the pages of drills, scores and platforms, and tonight's sheet."""
     from docs import score
     from exercises import matrix
 
     drills = matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
     made = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
-    return made | {platforms.PAGE: platforms.page()}
+    return made | {platforms.PAGE: platforms.page(), tonight.SHEET: sheet.sheet()}
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:
@@ -276,31 +119,6 @@ def _filled(path: Path, parts: dict[str, str]) -> str:
                 f"{path.relative_to(ROOT)} needs one block <!-- {name} --> ... <!-- end {name} -->"
             )
     return text
-
-
-def show(page: Answer) -> str:
-    """An answer as it is printed: question, spoken answer, where the code is, what to run."""
-    places = "\n".join(f"- {place(symbol)}" for symbol in page.code)
-    text = re.sub(r"<!-- .*? -->\n", "", page.text).strip()
-    drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
-    took = json.loads(PROOFS.read_text(encoding="utf-8"))["proofs"].get(page.slug)
-    when = f" ({took['seconds']} s when recorded)" if took else ""
-    proof = f"\n- Prove it: `make prove Q={page.slug}`{when}"
-    return (
-        f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{text}\n\n## In the code\n{places}\n\n"
-        f"## Run it\n- Run it: `{page.command}`{proof * (page.shown == DEMONSTRATED)}{drills}"
-    )
-
-
-def told(text: str) -> None:
-    """Print an answer: rendered where somebody reads it, as it is for whatever else does."""
-    if not sys.stdout.isatty():
-        print(text)
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console(width=min(100, Console().width)).print(Markdown(text))
 
 
 @dataclass(frozen=True)
@@ -380,35 +198,25 @@ def _shown(value: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`questions` lists, `answer` shows one, `prove` runs its tests, `fill` renews what is made."""
+    """`prove` runs an answer's tests, `fill` renews what is generated, `record` runs `make run`."""
     parser = argparse.ArgumentParser(prog="python -m docs.book")
-    parser.add_argument("action", choices=["questions", "answer", "prove", "fill", "record"])
+    parser.add_argument("action", choices=["prove", "fill", "record"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)
-    if chosen.action == "questions":
-        for page in pages():
-            print(f"{page.slug:<20} {page.question}")
-            proof = f"make prove Q={page.slug}" if page.shown == DEMONSTRATED else "argued only"
-            print(f"{'':<20} {page.command}, {proof}")
-    elif chosen.action == "fill":
+    if chosen.action == "fill":
         for path, text in generated().items():
             path.write_text(text, encoding="utf-8")
     elif chosen.action == "record":
         record()
     elif not chosen.question:
-        parser.error("name a question: make answer Q=data-validation, or in free words")
-    elif chosen.action == "answer":
-        page = find(chosen.question)
-        told(show(page))
-        if page.slug != chosen.question.strip():
-            print(f"\n{aside(chosen.question)}")
+        parser.error("name a question: make prove Q=data-validation, or in free words")
     else:
-        return _proved(find(chosen.question))
+        return _prove_and_print(find(chosen.question))
     return 0
 
 
-def _proved(page: Answer) -> int:
-    """Prove a page and print how it ended; the exit code. An argued page has nothing to run."""
+def _prove_and_print(page: Answer) -> int:
+    """Prove a page and print how that ended; the exit code. An argued page has nothing to run."""
     if page.shown == ARGUED:
         print(f"ARGUED ONLY: {page.question} `make answer Q={page.slug}` says what would refute it")
         return 1

@@ -20,7 +20,10 @@ MEASURES = ROOT / "docs" / "measures.yaml"
 INTERVAL = ("point", "low", "high")
 """The keys of an estimate with its interval, as every benchmark records one."""
 FIGURES = 3
-"""Significant figures of a measured value; counts are exact."""
+"""Significant figures of a measured value in a table; counts are exact."""
+SPOKEN_FIGURES = 2
+"""Those of a measured value in a sentence, which somebody has to say."""
+_CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]
 
@@ -59,9 +62,10 @@ def measure(reference: str) -> Measure:
 
 
 def value(reference: str, root: Path = ROOT) -> Any:
-    """The value that a recorded run has at a place, whose names may hold dots."""
+    """The value that a record or a config has at a place, whose names may hold dots."""
     path, _, left = reference.partition(":")
-    found = json.loads((root / path).read_text(encoding="utf-8"))
+    text = (root / path).read_text(encoding="utf-8")
+    found = json.loads(text) if path.endswith(".json") else yaml_files.parse(text)
     while left:
         part = left.partition(".")[0]
         if isinstance(found, dict):
@@ -71,7 +75,7 @@ def value(reference: str, root: Path = ROOT) -> Any:
     return found
 
 
-def shown(found: Any, unit: str = "") -> str:
+def shown(found: Any, unit: str = "", figures: int = FIGURES) -> str:
     """A value as people read it: a list as its length, an estimate with its interval."""
     if isinstance(found, dict):
         point, low, high = (shown(found[key], unit) for key in INTERVAL)
@@ -85,25 +89,59 @@ def shown(found: Any, unit: str = "") -> str:
     if isinstance(found, list):
         return f"{len(found):,}"
     if unit.startswith("%"):
-        return _rounded(Decimal(repr(found)) * 100)
-    return f"{found:,}" if isinstance(found, int) else _rounded(Decimal(repr(found)))
+        return _rounded(Decimal(repr(found)) * 100, figures)
+    return f"{found:,}" if isinstance(found, int) else _rounded(Decimal(repr(found)), figures)
 
 
-def _rounded(exact: Decimal) -> str:
-    """Three significant figures, fewer if no more are recorded; all digits before the point."""
+def _rounded(exact: Decimal, figures: int) -> str:
+    """Some significant figures, fewer if no more are recorded; all digits before the point."""
     if not exact:
         return "0"
-    if abs(exact) >= 10**FIGURES:
+    if abs(exact) >= 10**figures:
         return f"{exact:,.0f}"
     recorded = len(exact.normalize().as_tuple().digits)
-    figures = Context(prec=min(FIGURES, recorded), rounding=ROUND_HALF_UP)
-    return f"{figures.plus(exact):f}"
+    kept = Context(prec=min(figures, recorded), rounding=ROUND_HALF_UP)
+    return f"{kept.plus(exact):f}"
 
 
 def figure(reference: str) -> str:
     """A figure of a recorded run with its unit, as within a sentence or a list."""
     unit = measure(reference).unit
     return f"{shown(value(reference), unit)} {unit.removesuffix('–')}".rstrip()
+
+
+def said(reference: str) -> str:
+    """A figure as a sentence says it: without unit and sign, in few figures, a setting exactly.
+
+    A minus before the place turns a negative value round: "lower by 0.0098".
+
+    Raises:
+        ValueError: the value is negative, so that the sentence would say the opposite.
+    """
+    place = reference.removeprefix("-")
+    unit, found = measure(place).unit, value(place)
+    found = found[INTERVAL[0]] if isinstance(found, dict) else found
+    found = -found if reference.startswith("-") else found
+    if isinstance(found, int | float) and found < 0:
+        raise ValueError(
+            f"{place} is now {found if place == reference else -found:g}, and a sentence says the "
+            "opposite; change the sentence, and the minus before the place with it"
+        )
+    exact = place.startswith("configs/")
+    return shown(found, unit, 9 if exact else SPOKEN_FIGURES)
+
+
+def cite(text: str, figures: Mapping[str, str]) -> str:
+    """A text whose `<!-- name -->...<!-- / -->` marks hold the figures of these names.
+
+    Raises:
+        LookupError: a mark has no figure, or a figure no mark.
+    """
+    marked = {name for _, name, _ in _CITED.findall(text)}
+    if marked != set(figures):
+        odd = sorted(marked ^ set(figures))
+        raise LookupError(f"a mark without a figure, or a figure without a mark: {', '.join(odd)}")
+    return _CITED.sub(lambda mark: mark[1] + said(figures[mark[2]]) + mark[3], text)
 
 
 def table(numbers: Mapping[str, str]) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from docs.book import ROOT
 from docs.numbers import figure
+from docs.pages import ROOT
 from pipeline.__main__ import run_command
 from pipeline.shared import yaml_files
 

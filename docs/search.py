@@ -7,7 +7,7 @@ decides between phrases that are equally near.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import log
@@ -20,6 +20,20 @@ _SMALL = {
     would you your""".split()
 }
 """Words that every question has; they say nothing of what is asked."""
+_ALIKE = {
+    r"blue[ /]green": "blue-green",
+    r"\ba/?b[ -]tests?\b|\ba/?b[ -]testing\b": "a/b test",
+    r"\bk8s\b": "kubernetes",
+    r"\bground[ -]truth\b": "labels",
+    r"\bci ?cd\b": "ci/cd",
+    r"\bgpus?\b": "gpu",
+    r"\bllms?\b": "llmops",
+    r"\bmachine learning\b|\bml\b": "ml",
+    r"\breal[ -]?time\b": "online",
+    r"\bdark launch\b": "shadow",
+    r"\bcovariate shift\b": "data drift",
+}
+"""What is written in several ways, and the one way in which the search compares it."""
 _OF_TEXT = 0.4
 """What a text that holds every word counts, beside 1 for a phrase that is the question itself."""
 
@@ -77,12 +91,15 @@ def asks(words: str, entry: Entry) -> bool:
     return any(_alike(stem, known) for stem in _stems(words))
 
 
-def _alike(stem: str, known: Iterable[str]) -> list[str]:
+def _alike(stem: str, known: Collection[str]) -> list[str]:
     """The stem that is meant, itself if it is known; none if nothing is like it."""
-    return get_close_matches(stem, sorted(known), 1, 0.75)
+    return [stem] if stem in known else get_close_matches(stem, sorted(known), 1, 0.75)
 
 
 def _stems(text: str) -> list[str]:
     """The beginnings of a text's words, which its forms share, without the small ones."""
-    words = re.findall(r"a/b|[a-z]{2,}", text.lower())
+    text = text.lower()
+    for written, compared in _ALIKE.items():
+        text = re.sub(written, compared, text)
+    words = re.findall(r"a/b|[a-z]{2,}", text)
     return [word[:5] for word in words if word[:5] not in _SMALL]

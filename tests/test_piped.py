@@ -11,8 +11,9 @@ from tests.rules import tree
 
 COMMANDS = [
     ["-m", "exercises.drill", "list"],
-    ["-m", "docs.book", "questions"],
-    ["-m", "docs.book", "answer", "rollback"],
+    ["-m", "docs.ask", "questions"],
+    ["-m", "docs.ask", "answer", "rollback"],
+    ["-m", "docs.tonight"],
 ]
 APART = {
     ".ci/registry.py": "prints nothing: uv takes its place",

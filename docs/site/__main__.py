@@ -3,7 +3,7 @@
 import sys
 import time
 
-from docs.book import ROOT
+from docs.pages import ROOT
 from docs.site import build
 from pipeline.__main__ import run_command
 

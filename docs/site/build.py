@@ -11,14 +11,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from docs import book
-from docs.book import ANSWERS, ROOT, Answer
+from docs.pages import ANSWERS, LONG, ROOT, SHOWN, SPOKEN, Answer
+from docs.pages import pages as all_answers
 from docs.site import contents, prose
 from docs.site.prose import Links, Section
 from docs.site.source import Excerpt, excerpt
 
 HERE = Path(__file__).parent
-SPOKEN, LONG = "in-30-seconds", "in-three-minutes"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def pages(folder: Path) -> Iterator[Page]:
 
 
 def _links(folder: Path) -> Links:
-    named = {f"docs/answers/{page.slug}.md": f"{page.slug}.html" for page in book.pages()}
+    named = {f"docs/answers/{page.slug}.md": f"{page.slug}.html" for page in all_answers()}
     named |= {one.path.relative_to(ROOT).as_posix(): one.page for one in contents.documents()}
     named |= {"docs/answers/README.md": "index.html"}
     if len(set(named.values())) < len(named):
@@ -88,12 +87,12 @@ def _reports(links: Links, stage: str = "") -> dict[str, str]:
 
 
 def _answers(links: Links) -> Iterator[Page]:
-    order = book.pages()
+    order = all_answers()
     readings = contents.readings()
     for before, answer, after in zip([None, *order], order, [*order[1:], None], strict=False):
         filled = {
             "answer": answer,
-            "shown": book.SHOWN[answer.shown],
+            "shown": SHOWN[answer.shown],
             "sections": prose.sections(answer.text, ANSWERS / f"{answer.slug}.md", links),
             "code": [excerpt(symbol) for symbol in answer.code],
             "commands": contents.commands(answer),
@@ -127,7 +126,7 @@ def _paths(readings: list[contents.Reading], answers: list[Page]) -> Iterator[Pa
 
 def _begins(page: Page) -> str:
     """How a spoken answer begins: its first two sentences."""
-    said = next(section.words for section in page.sections if section.id == SPOKEN)
+    said = next(section.words for section in page.sections if section.title == SPOKEN)
     return " ".join(re.split(r"(?<=[.?!]) ", said)[:2])
 
 
@@ -175,7 +174,7 @@ def _rehearsed(found: list[Page]) -> dict[str, Any]:
 
 
 def _question(page: Page) -> dict[str, Any]:
-    said = {section.id: section.html for section in page.sections}
+    said = {section.title: section.html for section in page.sections}
     return {
         "slug": page.filled["answer"].slug,
         "page": page.name,

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.__main__ import questions
-from docs import book
-from docs.book import ROOT, Answer
+from docs.pages import DEMONSTRATED, ROOT, Answer, pages
 from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
@@ -67,7 +66,7 @@ def readings() -> list[Reading]:
 def topics() -> dict[str, list[Answer]]:
     """The answers of each stage, in the order in which data flows."""
     found: dict[str, list[Answer]] = {}
-    for page in book.pages():
+    for page in pages():
         found.setdefault(page.stage, []).append(page)
     return found
 
@@ -96,7 +95,7 @@ def commands(page: Answer) -> list[Command]:
     proof = Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer")
     return [
         Command("See it", page.command, _commands()[page.command]),
-        *([proof] if page.shown == book.DEMONSTRATED else []),
+        *([proof] if page.shown == DEMONSTRATED else []),
         *(Command("Break it", f"make drill D={drill}", told[drill]) for drill in page.drills),
     ]
 

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import escape
 
-from docs.book import ROOT
+from docs.pages import ROOT, readable
 from docs.site.source import coloured
 
 
@@ -60,7 +60,7 @@ class Links:
 
 def sections(text: str, source: Path, links: Links) -> list[Section]:
     """A Markdown text cut at its `##` headings; what stands before the first has no title."""
-    tokens = _parser().parse(re.sub(r"<!-- [^<\n]* -->\n", "", text))
+    tokens = _parser().parse(readable(text))
     starts = [n for n, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"]
     bounds = [0, *starts, len(tokens)]
     found: list[Section] = []

@@ -8,7 +8,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from docs import book
+from docs import symbols
 
 LINES = 25
 """How many lines of a symbol are shown."""
@@ -29,9 +29,9 @@ class Excerpt:
 @cache
 def excerpt(symbol: str) -> Excerpt:
     """The first lines of a symbol such as "pipeline.shared.paired_difference:difference"."""
-    lines = book.source(symbol)
+    lines = symbols.source(symbol)
     shown = LINES if len(lines) > LINES + _SPARE else len(lines)
-    place, _, doc = book.place(symbol).partition("  ")
+    place, _, doc = symbols.place(symbol).partition("  ")
     html = coloured("\n".join(lines[:shown]), "python")
     return Excerpt(symbol, place, doc, html, len(lines) - shown)
 

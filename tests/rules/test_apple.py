@@ -69,7 +69,7 @@ def test_with_a_plain_shell_lines_would_be_lost(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("python -m docs.book questions", ["python", "-m", "docs.book", "questions"]),
+        ("python3 -m docs.ask questions", ["python3", "-m", "docs.ask", "questions"]),
         ("pytest -n 2 -m 'not slow; at all'", ["pytest", "-n", "2", "-m", "not slow; at all"]),
         ('pytest -m "slow"', None),
         ("python -m x && echo", None),

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from docs import book, numbers
+from docs import numbers
+from docs.pages import Answer, pages
 from tests.rules import tree
 
-PAGES = [page for page in book.pages() if page.numbers]
+PAGES = [page for page in pages() if page.numbers]
 CITED = [(page.slug, label, place) for page in PAGES for label, place in page.numbers.items()]
 RECORDS = [
     name
@@ -65,6 +66,7 @@ def test_every_measure_is_one_of_some_number() -> None:
     from docs import score
 
     places = [place for *_, place in CITED]
+    places += [place for page in pages() for place in page.figures.values()]
     places += [item.benchmark for item in score.board().items if item.benchmark]
     used = {numbers.measure(place).places.pattern for place in places}
     assert {one.places.pattern for one in numbers.measures()} - used == set()
@@ -91,7 +93,7 @@ def test_a_score_cites_an_estimate_with_its_interval() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
-def test_a_loss_is_cited_with_its_recorded_comparison(page: book.Answer) -> None:
+def test_a_loss_is_cited_with_its_recorded_comparison(page: Answer) -> None:
     """Two log losses side by side say nothing of chance; the interval of their difference does."""
     cited = set(page.numbers.values())
     for place in cited:
@@ -103,7 +105,7 @@ def test_a_loss_is_cited_with_its_recorded_comparison(page: book.Answer) -> None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
-def test_misses_stand_beside_hits(page: book.Answer) -> None:
+def test_misses_stand_beside_hits(page: Answer) -> None:
     cited = set(page.numbers.values())
     wanted = {
         f"{start}.{miss}"
@@ -116,7 +118,7 @@ def test_misses_stand_beside_hits(page: book.Answer) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
-def test_a_label_names_the_percentile_that_its_place_does(page: book.Answer) -> None:
+def test_a_label_names_the_percentile_that_its_place_does(page: Answer) -> None:
     for label, place in page.numbers.items():
         named = re.findall(r"\bp\d\d\b", label)
         assert not named or re.search(rf"\b{named[0]}(_|$)", place), label
@@ -124,7 +126,7 @@ def test_a_label_names_the_percentile_that_its_place_does(page: book.Answer) -> 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
-def test_percentiles_of_a_page_rise(page: book.Answer) -> None:
+def test_percentiles_of_a_page_rise(page: Answer) -> None:
     found: dict[str, dict[str, float]] = {}
     for place in page.numbers.values():
         start, _, name = place.rpartition(".")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from docs import book
+from docs import symbols
+from docs.pages import DEMONSTRATED, HEADINGS, ROOT, SHOWN, Answer
+from docs.pages import pages as all_answers
 from docs.site import build, contents, prose, source
 from tests.rules import tree
 
-ANSWERS = book.pages()
+ANSWERS = all_answers()
 VOID = {"link", "meta", "input", "img", "br", "hr"}
 
 
@@ -61,7 +63,7 @@ def _data(folder: Path, name: str) -> object:
 
 
 def test_every_answer_decision_and_document_has_a_page(pages: dict[str, Seen]) -> None:
-    names = {path.stem for path in [*book.ROOT.glob("docs/*.md"), *book.ROOT.glob("docs/adr/*.md")]}
+    names = {path.stem for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]}
     names |= {answer.slug for answer in ANSWERS}
     assert {f"{name}.html" for name in names} <= set(pages)
 
@@ -83,10 +85,10 @@ def test_the_questions_stand_by_topic_in_the_order_of_the_flow(pages: dict[str, 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.slug)
 def test_an_answer_shows_its_sections_its_code_and_what_to_run(
-    pages: dict[str, Seen], answer: book.Answer
+    pages: dict[str, Seen], answer: Answer
 ) -> None:
     page = pages[f"{answer.slug}.html"]
-    headings = [prose.anchor(heading) for heading in book.HEADINGS]
+    headings = [prose.anchor(heading) for heading in HEADINGS]
     wanted = [h for h in headings if h != "the-numbers-here" or answer.numbers]
     assert [name for name in page.ids() if name in [*wanted, "code", "run"]] == [
         *wanted,
@@ -95,10 +97,10 @@ def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     ]
     for symbol in answer.code:
         assert f">{symbol}<" in page.text
-        assert book.place(symbol).split("  ")[0] in page.text
+        assert symbols.place(symbol).split("  ")[0] in page.text
     proof = f"make prove Q={answer.slug}"
-    assert (f"<code>{proof}</code>" in page.text) is (answer.shown == book.DEMONSTRATED)
-    assert book.SHOWN[answer.shown] in page.text
+    assert (f"<code>{proof}</code>" in page.text) is (answer.shown == DEMONSTRATED)
+    assert SHOWN[answer.shown] in page.text
     lines = [answer.command]
     for line in [*lines, *(f"make drill D={drill}" for drill in answer.drills)]:
         assert f"<code>{line}</code>" in page.text
@@ -203,7 +205,7 @@ def test_a_page_can_be_used_without_a_mouse_and_without_seeing_it(pages: dict[st
 
 def test_a_page_that_another_names_in_backticks_is_linked() -> None:
     links = prose.Links(Path("/site"), {"docs/answers/skew.md": "skew.html"})
-    (section,) = prose.sections("see `skew`, not `skews`", book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections("see `skew`, not `skews`", ROOT / "docs/a.md", links)
     assert section.html == (
         '<p>see <a href="skew.html"><code>skew</code></a>, not <code>skews</code></p>\n'
     )
@@ -212,16 +214,16 @@ def test_a_page_that_another_names_in_backticks_is_linked() -> None:
 
 def test_a_link_out_of_the_book_leads_back_to_the_checkout(tmp_path: Path) -> None:
     links = prose.Links(tmp_path, {"docs/adr/0001.md": "0001.html"})
-    here = book.ROOT / "docs/score.md"
+    here = ROOT / "docs/score.md"
     assert links.resolve("adr/0001.md#why", here) == "0001.html#why"
-    assert (tmp_path / links.resolve("../README.md", here)).resolve() == book.ROOT / "README.md"
+    assert (tmp_path / links.resolve("../README.md", here)).resolve() == ROOT / "README.md"
     assert links.resolve("https://example.org", here) == "https://example.org"
 
 
 def test_markup_in_a_text_stays_text_and_a_drawing_is_shown_as_it_was_written() -> None:
     links = prose.Links(Path("/site"), {})
     text = "<b>\n\n```mermaid\nflowchart LR\n```\n"
-    (section,) = prose.sections(text, book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections(text, ROOT / "docs/a.md", links)
     assert "&lt;b&gt;" in section.html
     assert '<pre class="code" tabindex="0"><code>flowchart LR' in section.html
 
@@ -229,7 +231,7 @@ def test_markup_in_a_text_stays_text_and_a_drawing_is_shown_as_it_was_written() 
 def test_a_column_without_a_name_has_no_heading() -> None:
     links = prose.Links(Path("/site"), {})
     table = "| | what |\n|---|---|\n| 1 | one |\n"
-    (section,) = prose.sections(f"## Things\n{table}", book.ROOT / "docs/a.md", links)
+    (section,) = prose.sections(f"## Things\n{table}", ROOT / "docs/a.md", links)
     assert section.html.count("<th>") == 1
     assert 'aria-label="Table: Things"' in section.html
 
@@ -238,7 +240,7 @@ def test_a_long_symbol_is_cut_and_says_how_much_is_left() -> None:
     found = source.excerpt("pipeline.features.windows")
     shown = re.sub("<[^>]+>", "", found.html).splitlines()
     assert len(shown) == source.LINES
-    assert found.left + len(shown) == len(book.source("pipeline.features.windows"))
+    assert found.left + len(shown) == len(symbols.source("pipeline.features.windows"))
 
 
 def test_a_constant_is_shown_too() -> None:

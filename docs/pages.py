@@ -1,0 +1,195 @@
+"""The pages of the answer book as text: a checked header, and the sections below it.
+
+Python alone reads them, without an environment: `make answer` and `make tonight` install nothing.
+A header is therefore a small part of YAML, and whatever lies beyond that part is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pipeline
+from docs import search
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSWERS = ROOT / "docs" / "answers"
+PROOFS = ROOT / "benchmarks" / "proofs.json"
+SPOKEN, LONG = "In 30 seconds", "In three minutes"
+HEADINGS = [
+    SPOKEN,
+    LONG,
+    "The numbers here",
+    "If they ask further",
+    "A weak answer",
+    "The trade-off, and when not to",
+    "Managed, or on a cluster",
+    "What this leaves out",
+]
+"""The sections of every page, in their order."""
+DEMONSTRATED, ARGUED = "demonstrated", "argued"
+SHOWN = {
+    DEMONSTRATED: "Demonstrated: tests prove it here, and record what they measured.",
+    ARGUED: "Argued only: no test here proves it; the code named is the nearest to it.",
+}
+"""Whether the repository runs what a page says, or the page only argues it."""
+_PAIR = re.compile(r'("(?:[^"\\]|\\.)*"|[^"\s-].*?):(?: (.+))?')
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One page: the checked header, and the text below it.
+
+    `shown` is one of SHOWN. `asked` holds the question in other words, as interviewers put it: the
+    search reads them.
+    `numbers` holds the rows of the page's table: what is measured, and its place in a record, as
+    "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite.
+    """
+
+    slug: str
+    question: str
+    shown: str
+    stage: str
+    code: list[str]
+    command: str
+    text: str
+    asked: list[str] = field(default_factory=list)
+    drills: list[str] = field(default_factory=list)
+    numbers: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict)
+
+    def section(self, heading: str) -> str:
+        """The text below one of the headings, as people read it; empty if the page has none."""
+        _, found, rest = self.text.partition(f"## {heading}\n")
+        return readable(rest.partition("\n## ")[0]).strip() if found else ""
+
+    @property
+    def spoken(self) -> str:
+        """The answer of thirty seconds, in one line."""
+        return " ".join(self.section(SPOKEN).split())
+
+
+def read_page(path: Path) -> Answer:
+    """A page's header and text.
+
+    Raises:
+        TypeError: a key in the header is missing or unknown.
+        ValueError: the header is not the part of YAML that pages use, or a key stands twice.
+    """
+    _, top, text = path.read_text(encoding="utf-8").split("---\n", 2)
+    try:
+        values = header(top)
+    except ValueError as wrong:
+        raise ValueError(f"{path.name}: {wrong}") from None
+    page = Answer(slug=path.stem, command=values.pop("try", None), text=text, **values)
+    if page.shown not in SHOWN:
+        raise ValueError(f"{path.name}: shown is {page.shown!r}; it is one of {', '.join(SHOWN)}")
+    return page
+
+
+def header(text: str) -> dict[str, Any]:
+    """A header's values: a text, a list, in brackets or of `- item` lines, or `name: text` lines.
+
+    Raises:
+        ValueError: a line is none of these, or a key stands twice.
+    """
+    blocks = [block.splitlines() for block in re.split(r"(?m)^(?=\S)", text) if block.strip()]
+    return _unique(_entry(first, rest) for first, *rest in blocks)
+
+
+def _entry(first: str, rest: list[str]) -> tuple[str, Any]:
+    key, value = _pair(first)
+    if value and rest:
+        raise ValueError(f"{rest[0]!r} stands below {key!r}, which has a value in its own line")
+    if value.startswith("[") and value.endswith("]"):
+        return key, [_scalar(item.strip()) for item in value[1:-1].split(",")]
+    if value:
+        return key, value
+    if all(line.startswith("  - ") for line in rest):
+        return key, [_scalar(line.removeprefix("  - ")) for line in rest]
+    return key, _unique(_pair(line.removeprefix("  "), with_value=True) for line in rest)
+
+
+def _pair(line: str, with_value: bool = False) -> tuple[str, str]:
+    match = _PAIR.fullmatch(line)
+    if not match or (with_value and not match[2]):
+        raise ValueError(f"{line!r} is no `key: text`")
+    return _scalar(match[1]), _scalar(match[2] or "")
+
+
+def _scalar(text: str) -> str:
+    return str(json.loads(text)) if text.startswith('"') else text
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} stands twice in the header; remove one of them")
+        found[key] = value
+    return found
+
+
+def readable(text: str) -> str:
+    """A page's text without the marks of its generated parts, which are comments of one line."""
+    return re.sub(r"<!-- .*? -->", "", re.sub(r"(?m)^<!-- .*? -->\n", "", text))
+
+
+def pages() -> list[Answer]:
+    """Every answer, in the order in which data flows, then by question."""
+    order = stages()
+    found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
+    return sorted(found, key=lambda page: (order.index(page.stage), page.question))
+
+
+def demonstrated() -> list[Answer]:
+    """The answers that tests prove."""
+    return [page for page in pages() if page.shown == DEMONSTRATED]
+
+
+def stages() -> list[str]:
+    """The stages, in the order of the map in pipeline/__init__.py."""
+    return [line.split()[0] for line in (pipeline.__doc__ or "").splitlines() if "  " in line]
+
+
+def find(words: str) -> Answer:
+    """The page with this slug, or the one that is nearest to a question asked freely.
+
+    Raises:
+        LookupError: no page shares a word with the question.
+    """
+    book = pages()
+    for page in book:
+        if page.slug == words.strip():
+            return page
+    found = near(words, book)
+    if not found:
+        raise LookupError(
+            f"no answer shares a word with {words!r}; `make questions` lists all {len(book)}"
+        )
+    return found[0]
+
+
+def near(words: str, book: list[Answer]) -> list[Answer]:
+    """The pages that may answer a question asked freely, the nearest first."""
+    named = {page.slug: page for page in book}
+    return [named[slug] for slug in search.rank(words, [entry(page) for page in book])]
+
+
+def entry(page: Answer) -> search.Entry:
+    """A page as the search knows it."""
+    phrases = [page.question, page.slug.replace("-", " "), *page.asked]
+    return search.Entry(page.slug, phrases, readable(page.text))
+
+
+def aside(words: str) -> str:
+    """What else a question asked freely may have meant, and whether no page asks that at all."""
+    first, *others = near(words, pages())
+    none = (
+        ""
+        if search.asks(words, entry(first))
+        else f"No question of the book is about {words!r}; this is the nearest text. "
+    )
+    return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"

@@ -1,0 +1,74 @@
+"""The maker of tonight's sheet: docs/tonight.yaml and the pages it names -> docs/tonight.md.
+
+The spoken answers are those of the pages, so that a page and the sheet never say two things.
+"""
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from docs import numbers, symbols
+from docs.pages import ANSWERS, ROOT, Answer, read_page
+from pipeline.shared import yaml_files
+
+PLAN = ROOT / "docs" / "tonight.yaml"
+WIDTH = 98
+"""Letters of a line: it is read in a terminal."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A question of the sheet: its page, one number, and what to say if they push.
+
+    `answer` stands in place of the page's spoken part where another question leads to that page.
+    """
+
+    question: str
+    page: str
+    number: dict[str, str]
+    push: str
+    then: str
+    answer: str = ""
+
+
+def entries() -> list[Entry]:
+    """The sheet's questions, in the order in which they are read."""
+    return [Entry(**one) for one in yaml_files.parse(PLAN.read_text(encoding="utf-8"))["questions"]]
+
+
+def sheet() -> str:
+    """The sheet as Markdown."""
+    plan: dict[str, Any] = yaml_files.parse(PLAN.read_text(encoding="utf-8"))
+    parts = [_section(number, entry) for number, entry in enumerate(entries(), 1)]
+    return "\n".join([f"# {plan['title']}\n", _wrapped(plan["lead"]), "", *parts])
+
+
+def _section(number: int, entry: Entry) -> str:
+    page = read_page(ANSWERS / f"{entry.page}.md")
+    lines = [f"## {number}. {entry.question}", _wrapped(entry.answer or page.spoken), ""]
+    return "\n".join([*lines, *_below(entry, page), ""])
+
+
+def _below(entry: Entry, page: Answer) -> list[str]:
+    """The lines below an answer: one number, the file, the command, and what comes next."""
+    ((what, place),) = entry.number.items()
+    better = numbers.measure(place).better
+    way = f" ({better} is better)" if better in ("lower", "higher") else ""
+    file = symbols.place(page.code[0]).partition(":")[0]
+    return [
+        _item("One number", f"{what}: {numbers.figure(place)}{way}"),
+        _item("Open", f"`{file}`"),
+        _item("Run", f"`{page.command}`"),
+        _item("If they push", f"{entry.push} More: [{entry.then}](answers/{entry.then}.md)."),
+    ]
+
+
+def _item(name: str, text: str) -> str:
+    return textwrap.fill(f"- **{name}:** {text}", WIDTH, subsequent_indent="  ", **_WHOLE)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), WIDTH, **_WHOLE)
+
+
+_WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
