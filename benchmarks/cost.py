@@ -148,7 +148,8 @@ def measured(folder: Path, watch: Watch) -> dict[str, Any]:
     found["batch_seconds_a_million"] = read_json(FIGURES, "batch")["online"]["seconds_a_million"]
     watch.said("a batch")
     found["storage"] = storage(folder)
-    return found | {"busy_share_of_a_day": busy(found), "dollars": dollars(found)}
+    found |= {"flights_a_day": round(DAY_FLIGHTS), "busy_share_of_a_day": busy(found)}
+    return found | {"dollars": dollars(found)}
 
 
 def main() -> int:
