@@ -23,7 +23,8 @@ def noise(days=DAYS, a_day=60, storm=0.0, effect=0.0):
     chance = np.random.default_rng(0)
     day = np.repeat(np.arange(days), a_day)
     costs = chance.normal(0, 1, len(day)) + storm * chance.normal(0, 1, days)[day]
-    return Trial(day, {"cost": costs}, {"cost": costs - effect}, {"cost": costs})
+    less = costs - effect + chance.normal(0, 0.01, len(day))
+    return Trial(day, {"cost": costs}, {"cost": less}, {"cost": costs})
 
 
 # The functions do what they say.

@@ -12,7 +12,7 @@ from tests.rules import tree
 
 FOUND = json.loads(tree.read("benchmarks/real_canaries.json"))
 PROCESSORS = json.loads(tree.read("benchmarks/processors.json"))
-pytestmark = pytest.mark.answer("canary-decides")
+pytestmark = pytest.mark.answer("canary-decides", "post-mortem")
 
 
 def test_the_canaries_were_decided_by_the_plan_of_today():
@@ -38,7 +38,7 @@ def test_the_summary_is_that_of_its_canaries():
     assert sum(of["false_rollbacks"] for of in by_load) == rolled_back
 
 
-def test_requests_share_a_stall_and_events_hardly_share_a_sign():
+def test_requests_share_a_stall_and_events_hardly_share_a_sign(record_property):
     found, stopped = FOUND["stalls"], FOUND["stalls"]["stopped"]["a replay's length"]
     same = found["next_has_the_same_sign"]
     assert same["each request"]["share"] > 0.6
@@ -47,6 +47,8 @@ def test_requests_share_a_stall_and_events_hardly_share_a_sign():
     assert stopped["1 s"] <= 3 * found["alpha"]
     longer = found["stopped"]["ten times as long"]
     assert longer["1 s"] < longer["in flight together"] < longer["each request"]
+    record_property("of equal servers stopped, each slow request counted", stopped["each request"])
+    record_property("of equal servers stopped, a stall is one event", stopped["1 s"])
 
 
 def test_drawn_stalls_are_the_recorded_ones_with_arms_by_a_coin():
