@@ -96,5 +96,11 @@ def test_the_busiest_aircraft_taught_every_champion_and_is_missed_by_none():
     assert found["loss_after_less_before"]["low"] < 0 < found["loss_after_less_before"]["high"]
 
 
+def test_risks_move_about_as_much_for_a_few_rows_as_for_many():
+    moved = [FOUND[name]["risk_moved"]["median"] for name in ("busiest", "median")]
+    assert max(moved) < 1.5 * min(moved)
+    assert FOUND["busiest"]["learned"] > 10 * FOUND["median"]["learned"]
+
+
 def test_most_aircraft_taught_the_first_champion():
     assert 0.5 < FOUND["aircraft_learned_from"] / FOUND["aircraft"] <= 1
