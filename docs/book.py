@@ -34,12 +34,12 @@ def questions_table() -> str:
 
 
 def readme_table() -> str:
-    """The same by stage and in a few words, without links: the README is to be read."""
-    found: dict[str, list[str]] = {}
-    for page in pages():
-        found.setdefault(page.stage, []).append(page.slug.replace("-", " "))
-    rows = [f"| {stage} | {' · '.join(names)} |" for stage, names in found.items()]
-    return "\n".join(["| stage | answers |", "|---|---|", *rows])
+    """The questions of tonight's sheet: the README is to be read, `make questions` has them all."""
+    rows = [
+        f"{number}. [{entry.question}](docs/answers/{entry.page}.md)"
+        for number, entry in enumerate(sheet.entries(), 1)
+    ]
+    return "\n".join(rows)
 
 
 def recorded() -> str:

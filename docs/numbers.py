@@ -5,6 +5,7 @@ follow from docs/measures.yaml, so that the same measure reads the same on every
 """
 
 import json
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ FIGURES = 3
 """Significant figures of a measured value in a table; counts are exact."""
 SPOKEN_FIGURES = 2
 """Those of a measured value in a sentence, which somebody has to say."""
+_SIGNS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 _CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]
@@ -113,14 +121,14 @@ def figure(reference: str) -> str:
 def said(reference: str) -> str:
     """A figure as a sentence says it: without unit and sign, in few figures, a setting exactly.
 
-    A minus before the place turns a negative value round: "lower by 0.0098".
+    A minus before the place turns a negative value round: "lower by 0.0098". Two places with a
+    slash between them are a ratio, in the unit of the first.
 
     Raises:
         ValueError: the value is negative, so that the sentence would say the opposite.
     """
     place = reference.removeprefix("-")
-    unit, found = measure(place).unit, value(place)
-    found = found[INTERVAL[0]] if isinstance(found, dict) else found
+    unit, found = measure(place).unit, _point(place)
     found = -found if reference.startswith("-") else found
     if isinstance(found, int | float) and found < 0:
         raise ValueError(
@@ -129,6 +137,21 @@ def said(reference: str) -> str:
         )
     exact = place.startswith("configs/")
     return shown(found, unit, 9 if exact else SPOKEN_FIGURES)
+
+
+def _point(place: str) -> Any:
+    """A value without its interval; of "a / b" the ratio, as of flights and days."""
+    above, _, below = place.partition(" / ")
+    found = value(above)
+    found = found[INTERVAL[0]] if isinstance(found, dict) else found
+    return found / _point(below) if below else found
+
+
+def holds(claim: str) -> bool:
+    """Whether a claim such as "benchmarks/loop.json:against_never.high < 0" is so in the record."""
+    place, sign, limit = re.split(r" (<=?|==|>=?) ", claim)
+    found = value(place)
+    return _SIGNS[sign](found, limit if isinstance(found, str) else float(limit))
 
 
 def cite(text: str, figures: Mapping[str, str]) -> str:

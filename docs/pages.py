@@ -45,7 +45,8 @@ class Answer:
     `shown` is one of SHOWN. `asked` holds the question in other words, as interviewers put it: the
     search reads them.
     `numbers` holds the rows of the page's table: what is measured, and its place in a record, as
-    "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite.
+    "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite; `claims`
+    what they say without a figure, as "benchmarks/loop.json:against_never.high < 0".
     """
 
     slug: str
@@ -59,6 +60,7 @@ class Answer:
     drills: list[str] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
+    claims: list[str] = field(default_factory=list)
 
     def section(self, heading: str) -> str:
         """The text below one of the headings, as people read it; empty if the page has none."""
@@ -134,7 +136,7 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def readable(text: str) -> str:
     """A page's text without the marks of its generated parts, which are comments of one line."""
-    return re.sub(r"<!-- .*? -->", "", re.sub(r"(?m)^<!-- .*? -->\n", "", text))
+    return re.sub(r"<!-- [^<\n]* -->", "", re.sub(r"(?m)^<!-- [^<\n]* -->\n", "", text))
 
 
 def pages() -> list[Answer]:

@@ -14,10 +14,10 @@ from math import log
 
 _SMALL = {
     word[:5]
-    for word in """about an and are as at be but can did do does explain for from give had has have
-    how if in into is it its know let me my no not of on or our should so some tell than that the
-    their them then there they this to us use walk was we what when where which who why will with
-    would you your""".split()
+    for word in """about an and are as at be best but can did do does ensure explain for from give
+    had handle has have how if in into is it its know let me my no not of on or our should so some
+    sure tell than that the their them then there they this to us use walk was way we what when
+    where which who why will with would you your""".split()
 }
 """Words that every question has; they say nothing of what is asked."""
 _ALIKE = {

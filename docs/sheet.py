@@ -4,7 +4,7 @@ The spoken answers are those of the pages, so that a page and the sheet never sa
 """
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from docs import numbers, symbols
@@ -20,12 +20,14 @@ WIDTH = 98
 class Entry:
     """A question of the sheet: its page, one number, and what to say if they push.
 
-    `answer` stands in place of the page's spoken part where another question leads to that page.
+    `number` is a sentence in which {name} stands for a figure. `answer` stands in place of the
+    page's spoken part where another question leads to that page.
     """
 
     question: str
     page: str
-    number: dict[str, str]
+    number: str
+    figures: dict[str, str]
     push: str
     then: str
     answer: str = ""
@@ -44,19 +46,18 @@ def sheet() -> str:
 
 
 def _section(number: int, entry: Entry) -> str:
-    page = read_page(ANSWERS / f"{entry.page}.md")
+    found = read_page(ANSWERS / f"{entry.page}.md")
+    page = replace(found, text=numbers.cite(found.text, found.figures))
     lines = [f"## {number}. {entry.question}", _wrapped(entry.answer or page.spoken), ""]
     return "\n".join([*lines, *_below(entry, page), ""])
 
 
 def _below(entry: Entry, page: Answer) -> list[str]:
     """The lines below an answer: one number, the file, the command, and what comes next."""
-    ((what, place),) = entry.number.items()
-    better = numbers.measure(place).better
-    way = f" ({better} is better)" if better in ("lower", "higher") else ""
+    said = {name: numbers.said(place) for name, place in entry.figures.items()}
     file = symbols.place(page.code[0]).partition(":")[0]
     return [
-        _item("One number", f"{what}: {numbers.figure(place)}{way}"),
+        _item("One number", entry.number.format(**said)),
         _item("Open", f"`{file}`"),
         _item("Run", f"`{page.command}`"),
         _item("If they push", f"{entry.push} More: [{entry.then}](answers/{entry.then}.md)."),

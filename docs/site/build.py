@@ -1,7 +1,6 @@
 """The whole book, written into a folder: pages, search, rehearsal, one stylesheet, one script."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,15 +118,10 @@ def _place(reading: contents.Reading, answer: Answer, order: list[Answer]) -> di
 def _paths(readings: list[contents.Reading], answers: list[Page]) -> Iterator[Page]:
     known = {page.filled["answer"].slug: page for page in answers}
     for reading in readings:
-        steps = [(known[slug], _begins(known[slug])) for slug in reading.answers]
-        filled = {"reading": reading, "steps": steps}
+        steps = [(known[slug], why) for slug, why in reading.stops.items()]
+        further = [page for slug, page in known.items() if slug not in reading.stops]
+        filled = {"reading": reading, "steps": steps, "further": further}
         yield Page(reading.page, f"Reading path: {reading.title}", "list", "path.html", filled)
-
-
-def _begins(page: Page) -> str:
-    """How a spoken answer begins: its first two sentences."""
-    said = next(section.words for section in page.sections if section.title == SPOKEN)
-    return " ".join(re.split(r"(?<=[.?!]) ", said)[:2])
 
 
 def _documents(links: Links) -> Iterator[Page]:

@@ -22,12 +22,17 @@ REPORTS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """A way through the book: for whom, why, and its answers in their order."""
+    """A way through the book: for whom, why, and its stops in order, each with why it is there."""
 
     slug: str
     title: str
     why: str
-    answers: list[str]
+    stops: dict[str, str]
+
+    @property
+    def answers(self) -> list[str]:
+        """The answers at its stops."""
+        return list(self.stops)
 
     @property
     def page(self) -> str:

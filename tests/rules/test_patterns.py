@@ -42,7 +42,6 @@ KNOWN_LINEAR = [
 EXCUSED = {
     ("docs/numbers.py", "one['places']"): "a place in our own figures, from docs/measures.yaml",
     ("docs/book.py", "pattern"): "a block of the project's own pages",
-    ("docs/book.py", "'<!-- .*? -->\\\\n'"): "a comment of the project's own pages, on one line",
 }
 """What is not judged, by its file and its expression, and why it reads nobody else's text."""
 USED = list(patterns.used())

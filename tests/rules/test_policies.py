@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.policies import alarms, firsts, monday, mondays
+from docs.pages import find
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("when-to-retrain")
@@ -32,9 +33,10 @@ def test_it_surely_beats_monthly_retraining_without_a_gate():
 
 def test_what_the_gate_and_the_rollout_cost_against_weekly_retraining_is_not_hidden():
     assert POLICIES["policies"]["weekly"]["loop"]["point"] <= 0.001
-    page = " ".join(tree.read("docs/answers/closed-loop.md").split())
-    assert "significantly better than never retraining and than monthly retraining" in page
-    assert "within a thousandth of a nat of weekly retraining" in page
+    page = find("closed-loop")
+    place = "benchmarks/policies.json:policies.weekly.loop"
+    assert page.figures["weekly"] == place
+    assert place in page.numbers.values()
 
 
 def test_no_promotion_hurt_and_those_that_were_worse_are_counted(
