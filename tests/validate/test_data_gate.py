@@ -20,7 +20,7 @@ from tests.builders import flights, weather
 
 pytestmark = [pytest.mark.answer("data-validation"), pytest.mark.slow]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # The months of the builders are small: everything else is judged by the limits that are shipped.
 SMALL = {
     "flights_a_day": [15, 40],
