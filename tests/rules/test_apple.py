@@ -61,7 +61,7 @@ def test_the_shell_is_found_on_the_path_of_make_itself() -> None:
 def test_with_a_plain_shell_lines_would_be_lost(shell: str) -> None:
     lost = _lost(shell)
     assert len(lost) > 20
-    assert ("questions", "python") in lost
+    assert ("fill", "python") in lost
     assert ("rules", "pytest") in lost
     assert "run" not in dict(lost)
 

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,7 +137,9 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["answer", "Q=model-validation"], "pipeline/shared/paired_difference.py:"),
     ],
 )
-def test_the_book_is_printed_by_python_alone(bare: Path, arguments: list[str], said: str) -> None:
+def test_the_book_is_printed_by_python_alone(
+    bare: Path, arguments: list[str], said: str, record_property: Callable[[str, object], None]
+) -> None:
     """PATH has make, the shell's tools and a Python that knows no package beside its own."""
     tools = bare.parent / "bin"
     tools.mkdir(exist_ok=True)
@@ -144,9 +148,12 @@ def test_the_book_is_printed_by_python_alone(bare: Path, arguments: list[str], s
         python.write_text(f'#!/bin/sh\nexec "{sys._base_executable}" -S -E "$@"\n')
         python.chmod(0o755)
     environment = tree.environment(PATH=f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    began = time.perf_counter()
     done = subprocess.run(
         ["make", *arguments], cwd=bare, env=environment, capture_output=True, text=True, check=False
     )
+    seconds = time.perf_counter() - began
+    record_property(f"seconds that make {arguments[0]} takes without .venv", round(seconds, 3))
     assert (done.returncode, done.stderr) == (0, "")
     assert said in done.stdout
     assert "<!--" not in done.stdout

@@ -20,7 +20,8 @@ PRIVATE = re.compile(
 EXACT = re.compile(
     r"`[^`]*`|https?://\S+|\bx86-64\b|\b[a-zA-Z]+\d+\b|\b4xx\b|"
     r"\b(?:exits|usage) with \d\b|\b\d+ to \d+\b(?= *[,.:]| as)|"
-    r"\b200\b(?= in| and|\.)|\bversion 2\b|\bCore 2\b|\b13313\b|\bissues? \d+\b"
+    r"\b(?:status )?200\b(?= in| and|[.,])|\bversion 2\b|\bCore 2\b|\b13313\b|\bissues? \d+\b|"
+    r"\w+_v\d+\b|\bsince \d\.\d\b|\b[Aa]rticles? \d+\b|\bopinion \d+ of \d{4}\b"
 )
 """Digits that measure nothing: names, codes, statuses, a probability's range."""
 
