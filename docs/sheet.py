@@ -59,7 +59,7 @@ def _below(entry: Entry, page: Answer) -> list[str]:
     return [
         _item("One number", entry.number.format(**said)),
         _item("Open", f"`{file}`"),
-        _item("Run", f"`{page.command}`"),
+        _item("Run", f"`{page.command}`; the whole page: [{page.slug}](answers/{page.slug}.md)"),
         _item("If they push", f"{entry.push} More: [{entry.then}](answers/{entry.then}.md)."),
     ]
 
