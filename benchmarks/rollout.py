@@ -24,7 +24,6 @@ from pipeline.serve.skew import Raw as Tables
 from pipeline.serve.skew import mistakes
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.rollout import RolloutConfig
-from pipeline.shared.config.sections import Window
 
 RUNS, LONG_RUNS, FAULT_RUNS, REPLAYED = 2000, 2000, 400, 20
 LONG_DAYS = 46
@@ -95,11 +94,10 @@ def retrained(raw: Raw, recipe: Recipe, said: Any, watch: Watch) -> np.ndarray:
     later = raw.honest["month"][raw.honest["month"] >= SCORED_FROM].to_numpy()
     parts = np.zeros(len(later))
     for month in range(SCORED_FROM, 13):
-        last = pd.Timestamp(2013, month, 1) - pd.Timedelta(days=1)
-        window = Window(first=recipe.train.window.first, last=f"{last:%Y-%m-%d}")
-        fresh = replace(recipe, train=recipe.train.model_copy(update={"window": window}))
+        last = f"{pd.Timestamp(2013, month, 1) - pd.Timedelta(days=1):%Y-%m-%d}"
+        fresh = recipe.until(last)
         parts = np.where(later == month, said(fresh.fit(raw.honest), raw.honest), parts)
-        watch.said(f"model of the flights until {window.last}")
+        watch.said(f"model of the flights until {last}")
     return parts
 
 

@@ -8,7 +8,7 @@ import contextlib
 import json
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline.features.point_in_time import historical
 from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss, roc_auc
@@ -112,7 +113,8 @@ class Recipe:
         return self.asked["year"] * 10_000 + self.asked["month"] * 100 + self.asked["day"]
 
     @property
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The model's inputs."""
         return [name for name in FEATURES if name not in self.train.drop_features]
 
     @cached_property
@@ -126,17 +128,25 @@ class Recipe:
 
         from pipeline.models.trees import boosting
 
-        inputs = matrix(frame[self.learned], self._names)
+        inputs = matrix(frame[self.learned], self.names)
         with threadpool_limits(self.train.threads):
-            return boosting(self.train, self._names, inputs, self._labels[self.learned])
+            return boosting(self.train, self.names, inputs, self._labels[self.learned])
 
     def risk(self, model: Any, frame: pd.DataFrame) -> np.ndarray:
         """What a model says of the flights that judge, fed with one feature table."""
+        return self.predict(model, frame[self.scored])
+
+    def predict(self, model: Any, frame: pd.DataFrame) -> np.ndarray:
+        """What a model says of every row."""
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(self.train.threads):
-            found = model.predict_proba(matrix(frame[self.scored], self._names))
-        return np.asarray(found[:, 1])
+            return np.asarray(model.predict_proba(matrix(frame, self.names))[:, 1])
+
+    def until(self, last: str) -> "Recipe":
+        """The same recipe, learning up to a later day."""
+        window = Window(first=self.train.window.first, last=last)
+        return replace(self, train=self.train.model_copy(update={"window": window}))
 
     def scores(self, risk: np.ndarray) -> dict[str, float]:
         """ROC AUC, and the mean log loss in nats."""

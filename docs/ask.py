@@ -8,7 +8,7 @@ import json
 import sys
 
 from docs import symbols
-from docs.pages import PROOFS, Answer, aside, find, pages, readable
+from docs.pages import DEMONSTRATED, PROOFS, SHOWN, Answer, aside, find, pages, readable
 from pipeline.__main__ import run_command
 
 
@@ -18,10 +18,11 @@ def show(page: Answer) -> str:
     drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
     took = json.loads(PROOFS.read_text(encoding="utf-8"))["proofs"].get(page.slug)
     when = f" ({took['seconds']} s when recorded)" if took else ""
+    proof = f"\n- Prove it: `make prove Q={page.slug}`{when}"
     return (
-        f"# {page.question}\n\n{readable(page.text).strip()}\n\n## In the code\n{places}\n\n"
-        f"## Run it\n- Run it: `{page.command}`\n- Prove it: `make prove Q={page.slug}`{when}"
-        f"{drills}"
+        f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{readable(page.text).strip()}\n\n"
+        f"## In the code\n{places}\n\n## Run it\n- Run it: `{page.command}`"
+        f"{proof * (page.shown == DEMONSTRATED)}{drills}"
     )
 
 
@@ -33,7 +34,8 @@ def question_list() -> str:
     for before, page in zip([None, *book], book, strict=False):
         if before is None or before.stage != page.stage:
             lines.append(f"\n{page.stage}")
-        lines.append(f"  {page.slug:<{width}}  {page.question}")
+        argued = "" if page.shown == DEMONSTRATED else " (argued only)"
+        lines.append(f"  {page.slug:<{width}}  {page.question}{argued}")
     return "\n".join([*lines, "", "One of them: make answer Q=rollback, or in free words."]).strip()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from docs import numbers, platforms, sheet, tonight
-from docs.pages import ANSWERS, ROOT, Answer, find, pages
+from docs.pages import ANSWERS, ARGUED, ROOT, Answer, find, pages
 from pipeline.__main__ import run_command
 from pipeline.shared import dvc, git
 
@@ -26,11 +26,11 @@ from pipeline.shared import dvc, git
 def questions_table() -> str:
     """The table question -> code -> command of the book's own list."""
     rows = [
-        f"| [{page.question}]({page.slug}.md) "
+        f"| [{page.question}]({page.slug}.md) | {page.shown} "
         f"| `{page.code[0].partition(':')[0]}` | `{page.command}` |"
         for page in pages()
     ]
-    return "\n".join(["| question | code | command |", "|---|---|---|", *rows])
+    return "\n".join(["| question | shown | code | command |", "|---|---|---|---|", *rows])
 
 
 def readme_table() -> str:
@@ -211,11 +211,18 @@ def main(arguments: list[str] | None = None) -> int:
     elif not chosen.question:
         parser.error("name a question: make prove Q=data-validation, or in free words")
     else:
-        page = find(chosen.question)
-        proof = prove(page)
-        print(verdict(page, proof))
-        return int(not proof.proven)
+        return _prove_and_print(find(chosen.question))
     return 0
+
+
+def _prove_and_print(page: Answer) -> int:
+    """Prove a page and print how that ended; the exit code. An argued page has nothing to run."""
+    if page.shown == ARGUED:
+        print(f"ARGUED ONLY: {page.question} `make answer Q={page.slug}` says what would refute it")
+        return 1
+    proof = prove(page)
+    print(verdict(page, proof))
+    return int(not proof.proven)
 
 
 if __name__ == "__main__":

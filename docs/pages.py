@@ -29,7 +29,11 @@ HEADINGS = [
     "What this leaves out",
 ]
 """The sections of every page, in their order."""
-SHOWN = ("demonstrated", "argued")
+DEMONSTRATED, ARGUED = "demonstrated", "argued"
+SHOWN = {
+    DEMONSTRATED: "Demonstrated: tests prove it here, and record what they measured.",
+    ARGUED: "Argued only: no test here proves it; the code named is the nearest to it.",
+}
 """Whether the repository runs what a page says, or the page only argues it."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -38,7 +42,8 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 class Answer:
     """One page: the checked header, and the text below it.
 
-    `asked` holds the question in other words, as interviewers put it: the search reads them.
+    `shown` is one of SHOWN. `asked` holds the question in other words, as interviewers put it: the
+    search reads them.
     `numbers` holds the rows of the page's table: what is measured, and its place in a record, as
     "benchmarks/year.json:months". `figures` holds, by a short name, what sentences cite; `claims`
     what they say without a figure, as "benchmarks/loop.json:against_never.high < 0".
@@ -46,6 +51,7 @@ class Answer:
 
     slug: str
     question: str
+    shown: str
     stage: str
     code: list[str]
     command: str
@@ -55,7 +61,6 @@ class Answer:
     numbers: dict[str, str] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
     claims: list[str] = field(default_factory=list)
-    shown: str = "demonstrated"
 
     def section(self, heading: str) -> str:
         """The text below one of the headings, as people read it; empty if the page has none."""
@@ -145,6 +150,11 @@ def pages() -> list[Answer]:
     order = stages()
     found = [read_page(path) for path in ANSWERS.glob("*.md") if path.name != "README.md"]
     return sorted(found, key=lambda page: (order.index(page.stage), page.question))
+
+
+def demonstrated() -> list[Answer]:
+    """The answers that tests prove."""
+    return [page for page in pages() if page.shown == DEMONSTRATED]
 
 
 def stages() -> list[str]:

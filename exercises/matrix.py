@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
@@ -134,13 +135,26 @@ def _record() -> dict[str, Any]:
     return told
 
 
+def caught_at(found: list[dict[str, Any]]) -> dict[str, int]:
+    """How many faults were caught by guards of each stage, of which "rules" are the tests of code.
+
+    A fault whose drill is gone has no stage, and is not counted.
+    """
+    known = drills()
+    met = [one["slug"] for one in found if one["ended"] == "CAUGHT" and one["slug"] in known]
+    counts = Counter(known[slug].stage for slug in met)
+    return {stage: counts[stage] for stage in STAGES} | {"all": len(met)}
+
+
 def _renewed(found: list[dict[str, Any]], controls: list[dict[str, Any]]) -> dict[str, Any]:
     """The record with other ends of those that were run, and with those that it did not have."""
     record = _record()
     ends = {one["slug"]: one for one in [*record["drills"], *found]}
     clean = {one["name"]: one for one in [*record["clean"], *controls]}
+    renewed = [ends[slug] for slug in drills() if slug in ends]
     return record | {
-        "drills": [ends[slug] for slug in drills() if slug in ends],
+        "drills": renewed,
+        "caught_at": caught_at(renewed),
         "clean": [clean[name] for name in CLEAN if name in clean],
     }
 
@@ -248,6 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     alarms = [one["name"] for one in controls if one["refused"]]
     seconds = time.perf_counter() - began
     told = {"drills": found, "clean": controls, "seconds": round(seconds), "at_once": _AT_ONCE}
+    told["caught_at"] = caught_at(found)
     write_json(RECORD, told if not chosen.names else _renewed(found, controls))
     sys.stdout.write(
         f"drills: {caught} of {len(found)} caught by their own guard, {len(alarms)} of "

@@ -249,30 +249,35 @@ def parsed_weather(*lines):
     return source.parse("weather.csv", "\n".join(lines).encode(), source.WEATHER_COLUMNS)
 
 
+@pytest.mark.answer("schema-evolution")
 def test_a_missing_column_is_named(small_source):
     lines = [line.rsplit(",", 1)[0] for line in small_source["weather"][:5]]
     with pytest.raises(SourceRejected, match=r"14 columns, 15 .* missing \['time_hour'\]"):
         parsed_weather(*lines)
 
 
+@pytest.mark.answer("schema-evolution")
 def test_a_renamed_column_is_named_with_both_names(small_source):
     head, *rows = small_source["weather"][:5]
     with pytest.raises(SourceRejected, match=r"missing \['humid'\], unknown \['humidity'\]"):
         parsed_weather(head.replace("humid", "humidity"), *rows)
 
 
+@pytest.mark.answer("schema-evolution")
 def test_an_extra_column_is_named(small_source):
     head, *rows = small_source["weather"][:5]
     with pytest.raises(SourceRejected, match=r"missing none, unknown \['source'\]"):
         parsed_weather(f"{head},source", *(f"{row},1" for row in rows))
 
 
+@pytest.mark.answer("schema-evolution")
 def test_a_column_that_comes_twice_is_refused(small_source):
     head, *rows = small_source["weather"][:5]
     with pytest.raises(SourceRejected, match=r"unknown \['humid.1'\]"):
         parsed_weather(f"{head},humid", *(f"{row},1" for row in rows))
 
 
+@pytest.mark.answer("schema-evolution")
 def test_columns_in_another_order_come_out_in_the_agreed_one(small_source):
     lines = [line.split(",") for line in small_source["weather"][:5]]
     turned = parsed_weather(*(",".join(reversed(line)) for line in lines))

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from docs.pages import ANSWERS, LONG, ROOT, SPOKEN, Answer
+from docs.pages import ANSWERS, LONG, ROOT, SHOWN, SPOKEN, Answer
 from docs.pages import pages as all_answers
 from docs.site import contents, prose
 from docs.site.prose import Links, Section
@@ -91,6 +91,7 @@ def _answers(links: Links) -> Iterator[Page]:
     for before, answer, after in zip([None, *order], order, [*order[1:], None], strict=False):
         filled = {
             "answer": answer,
+            "shown": SHOWN[answer.shown],
             "sections": prose.sections(answer.text, ANSWERS / f"{answer.slug}.md", links),
             "code": [excerpt(symbol) for symbol in answer.code],
             "commands": contents.commands(answer),

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.__main__ import questions
-from docs.pages import ROOT, Answer, pages
+from docs.pages import DEMONSTRATED, ROOT, Answer, pages
 from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
@@ -97,9 +97,10 @@ def documents() -> list[Document]:
 def commands(page: Answer) -> list[Command]:
     """What shows, proves and breaks an answer."""
     told = _drills()
+    proof = Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer")
     return [
         Command("See it", page.command, _commands()[page.command]),
-        Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer"),
+        *([proof] if page.shown == DEMONSTRATED else []),
         *(Command("Break it", f"make drill D={drill}", told[drill]) for drill in page.drills),
     ]
 

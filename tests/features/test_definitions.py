@@ -36,6 +36,26 @@ def test_every_group_has_its_shrinkage_and_every_value_its_prior():
     assert set(config.prior) >= {rolling.value for rolling in ROLLING}
 
 
+@pytest.mark.answer("schema-evolution")
+def test_a_service_has_another_name_with_any_other_meaning(monkeypatch, record_property):
+    settings = load(FeaturesConfig).model_dump()
+    today = definitions.service_version(settings)
+    names = {today, definitions.service_version(settings | {"horizon_minutes": 60})}
+    for part, other in {
+        "ENTITIES": definitions.ENTITIES | {"origin": ["dest"]},
+        "ROLLING": ROLLING[:-1],
+        "FEATURES": FEATURES[::-1],
+        "RANGES": definitions.RANGES | {"visib": (0.0, 11.0)},
+        "ONE_HOT": dict(list(ONE_HOT.items())[1:]),
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(definitions, part, other)
+            names.add(definitions.service_version(settings))
+    assert len(names) == 7
+    assert definitions.service_version(settings) == today
+    record_property("changes of meaning, each with a name of its own", len(names) - 1)
+
+
 def test_only_features_are_monotone():
     assert set(MONOTONE) <= set(FEATURES)
     assert set(MONOTONE.values()) == {-1, 1}

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.alerts import Span, grade, missed, spans
 from tests.rules import tree
 
-pytestmark = pytest.mark.answer("what-to-monitor")
+pytestmark = pytest.mark.answer("what-to-monitor", "alert-fatigue")
 
 KEPT = "benchmarks/alerts.json"
 FOUND = json.loads(tree.read(KEPT)) if KEPT in tree.files() else None

@@ -10,6 +10,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.train import TrainConfig
 from tests.rules import tree
 
+pytestmark = pytest.mark.answer("experiment-tracking")
 FOUND, LEAK = (json.loads(tree.read(f"benchmarks/{name}.json")) for name in ("choices", "leak"))
 WITHOUT = {name: found["worse_by"] for name, found in FOUND["without"].items()}
 WITH = {name: found["worse_by"] for name, found in FOUND["with"].items()}

@@ -21,6 +21,24 @@ def test_a_fault_was_caught_by_the_guard_that_is_named(found):
     assert found["ended"] == "CAUGHT", found["by"]
 
 
+@pytest.mark.answer("mlops")
+def test_most_faults_pass_every_test_of_code(record_property):
+    met = RECORD["caught_at"]
+    assert met == matrix.caught_at(RECORD["drills"])
+    assert met["all"] == sum(met[stage] for stage in matrix.STAGES)
+    assert met["rules"] < 0.25 * met["all"]
+    assert sum(met[stage] > 0 for stage in matrix.STAGES) == len(matrix.STAGES)
+    record_property("faults that were injected and caught", met["all"])
+    record_property("of these by tests of code", met["rules"])
+
+
+@pytest.mark.answer("mlops")
+@pytest.mark.parametrize("ended", ["MISSED", "BY LUCK", "BROKEN"])
+def test_only_a_fault_that_its_own_guard_caught_counts(ended):
+    first, second = RECORD["drills"][:2]
+    assert matrix.caught_at([first, second | {"ended": ended}])["all"] == 1
+
+
 @pytest.mark.parametrize("found", RECORD["clean"], ids=lambda found: found["name"])
 def test_what_has_no_fault_was_refused_by_none(found):
     assert not found["refused"], found["said"]

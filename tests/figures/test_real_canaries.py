@@ -13,12 +13,14 @@ from tests.rules import tree
 FOUND = json.loads(tree.read("benchmarks/real_canaries.json"))
 PROCESSORS = json.loads(tree.read("benchmarks/processors.json"))
 pytestmark = pytest.mark.answer("canary-decides")
+of_the_incident = pytest.mark.answer("post-mortem")
 
 
 def test_the_canaries_were_decided_by_the_plan_of_today():
     assert FOUND["plan"] == plan_hash(PLAN)
 
 
+@of_the_incident
 def test_enough_equal_servers_were_compared_and_few_were_rolled_back():
     assert FOUND["canaries"] >= real_canaries.WANTED == 100
     for loops in real_canaries.LOADS:
@@ -26,6 +28,7 @@ def test_enough_equal_servers_were_compared_and_few_were_rolled_back():
     assert FOUND["false_rollbacks"] <= PLAN.canary.total_alpha * FOUND["canaries"]
 
 
+@of_the_incident
 def test_the_summary_is_that_of_its_canaries():
     each = FOUND["each"]
     assert len({run["salt"] for run in each}) == len(each)
@@ -38,7 +41,8 @@ def test_the_summary_is_that_of_its_canaries():
     assert sum(of["false_rollbacks"] for of in by_load) == rolled_back
 
 
-def test_requests_share_a_stall_and_events_hardly_share_a_sign():
+@of_the_incident
+def test_requests_share_a_stall_and_events_hardly_share_a_sign(record_property):
     found, stopped = FOUND["stalls"], FOUND["stalls"]["stopped"]["a replay's length"]
     same = found["next_has_the_same_sign"]
     assert same["each request"]["share"] > 0.6
@@ -47,8 +51,11 @@ def test_requests_share_a_stall_and_events_hardly_share_a_sign():
     assert stopped["1 s"] <= 3 * found["alpha"]
     longer = found["stopped"]["ten times as long"]
     assert longer["1 s"] < longer["in flight together"] < longer["each request"]
+    record_property("of equal servers stopped, each slow request counted", stopped["each request"])
+    record_property("of equal servers stopped, a stall is one event", stopped["1 s"])
 
 
+@of_the_incident
 def test_drawn_stalls_are_the_recorded_ones_with_arms_by_a_coin():
     rows = json.loads("[[0, 10, 30, 1], [0, 6000, 40, 1], [1, 20, 50, 0]]")
     recorded = stalls.pd.DataFrame(

@@ -19,7 +19,10 @@ SAYS = {
     "retrain": r"^retrain +\d+\.\d s  2013-02 -> 2013-03",
 }
 """In the order in which they are typed, and what each says."""
-MEASURES = ["leak", "skews", "serving"]
+MEASURES = [
+    *("ab-test", "backfill", "cost", "erasure", "explanations", "fairness", "inference"),
+    *("leak", "skews", "serving"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,7 @@ def test_outside_a_git_checkout_nothing_is_registered(judged):
 # What is registered.
 
 
+@pytest.mark.answer("model-registry")
 def test_the_first_model_that_passes_becomes_champion(judged):
     closing = register.run()
     assert (numbers(), alias("champion"), alias("challenger")) == ([1], "1", None)
@@ -137,6 +138,7 @@ def test_the_first_model_that_passes_becomes_champion(judged):
     assert "registered, now champion, the first" in closing
 
 
+@pytest.mark.answer("model-registry")
 def test_a_later_model_that_passes_becomes_challenger(registered):
     project.judge(20)
     closing = register.run()
@@ -167,7 +169,8 @@ def test_a_version_holds_the_file_that_was_judged(registered):
     assert file_hash(path) == the_verdict().challenger
 
 
-def test_a_version_carries_its_lineage(judged):
+@pytest.mark.answer("model-registry")
+def test_a_version_carries_its_lineage(judged, record_property):
     register.run()
     tags = versions.version_of_alias(load(RegisterConfig), "champion").tags
     training = the_training()
@@ -185,6 +188,7 @@ def test_a_version_carries_its_lineage(judged):
         "compared_with": "baselines only",
     }
     assert len(tags["data_hash"]) == len(tags["config_hash"]) == 64
+    record_property("entries that a version carries beside its file", len(tags))
 
 
 # The run behind a version.
@@ -199,7 +203,8 @@ def artifacts(run_id, folder):
     return {Path(item.path).name for item in client().list_artifacts(run_id, folder)}
 
 
-def test_a_run_has_its_parameters_metrics_and_lineage(registered):
+@pytest.mark.answer("experiment-tracking")
+def test_a_run_has_its_parameters_metrics_and_lineage(registered, record_property):
     run = the_run()
     assert run.info.status == "FINISHED"
     assert run.data.params["max_iter"] == "10"
@@ -213,8 +218,11 @@ def test_a_run_has_its_parameters_metrics_and_lineage(registered):
     assert run.data.metrics == pytest.approx(trained | judged | last)
     assert run.data.tags["git_commit"] == project.git("rev-parse", "HEAD")
     assert run.data.tags["model_digest"] == the_training().digest
+    record_property("parameters of a run", len(run.data.params))
+    record_property("metrics of a run", len(run.data.metrics))
 
 
+@pytest.mark.answer("experiment-tracking")
 def test_a_run_names_the_months_that_it_learned_from_by_their_digests(registered):
     manifest = read_record(Manifest, Path("data/ingest/manifest.json"), "ingest")
     found = {i.dataset.name: i.dataset.digest for i in the_run().inputs.dataset_inputs}

@@ -134,6 +134,7 @@ def test_releases_that_were_served_make_no_room_for_a_first_champion(registered)
     assert rollout_ledger.entries() == []
 
 
+@pytest.mark.answer("model-registry")
 def test_versions_without_a_champion_make_no_room_for_another_first_one(challenged):
     shutil.rmtree("state/rollout")
     for name in ("champion", "challenger"):
@@ -176,6 +177,7 @@ def both(challenged):
     return sides()
 
 
+@pytest.mark.answer("model-registry")
 @pytest.mark.parametrize("how", ["behind", "deleted"])
 @pytest.mark.parametrize("command", ["lineage", "serve-http", "monitor"])
 def test_a_reader_goes_by_the_ledger_and_says_how_the_alias_differs(both, command, how, capsys):
@@ -200,6 +202,7 @@ def test_a_writer_lets_the_alias_follow_first(both, command, how, capsys):
     assert len(versions.approvals(versions.get_version(load(RegisterConfig), "2"))) == 1
 
 
+@pytest.mark.answer("model-registry")
 def test_an_alias_that_was_set_by_hand_changes_nothing_but_what_is_said(both, capsys):
     versions.set_alias(load(RegisterConfig), versions.CHAMPION, "2")
     assert champions.current(load(RegisterConfig)).number == "1"

@@ -94,6 +94,7 @@ def test_a_paper_that_was_added_is_refused(served):
         load_release(digest)
 
 
+@pytest.mark.answer("schema-evolution")
 def test_a_release_of_other_features_is_refused(registered):
     with pytest.raises(ReleaseRefused, match="trained with planted-1, this checkout serves flight"):
         load_release(export("champion"))

@@ -38,6 +38,7 @@ def test_an_alias_that_was_never_set_names_nothing(registered):
     assert versions.version_of_alias(load(RegisterConfig), versions.CHALLENGER) is None
 
 
+@pytest.mark.answer("experiment-tracking", "model-registry")
 def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
     config = load(RegisterConfig)
     champion = versions.version_of_alias(config, versions.CHAMPION)

@@ -40,7 +40,7 @@ def stepped():
     decided("step", requests(), decide(PLAN, START, requests(), NOW))
 
 
-@pytest.mark.answer("canary-decides")
+@pytest.mark.answer("canary-decides", "post-mortem")
 def test_every_kind_of_decision_comes_out_again_number_by_number():
     stepped()
     decided("rolled back", FAILING, decide(PLAN, START, FAILING, NOW))

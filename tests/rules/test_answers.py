@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from docs import book, symbols
-from docs.pages import HEADINGS, find, pages
+from docs import ask, book, symbols
+from docs.pages import ARGUED, DEMONSTRATED, HEADINGS, SHOWN, demonstrated, find, pages
 from exercises import drill
 from tests.flow import test_commands, test_orchestrators
 from tests.rules import tree
@@ -106,11 +106,31 @@ def test_the_command_of_a_page_is_typed_by_a_test(page):
     assert page.command.removeprefix("make ") in _typed()
 
 
-def test_answers_and_proofs_match_one_to_one():
-    assert {page.slug for page in PAGES} == _named(*map(tree.parsed, TESTS))
+def test_demonstrated_answers_and_proofs_match_one_to_one():
+    assert {page.slug for page in demonstrated()} == _named(*map(tree.parsed, TESTS))
+
+
+def test_at_least_fifty_answers_of_which_forty_are_demonstrated():
+    assert len(PAGES) >= 50
+    assert len(demonstrated()) >= 40
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_a_page_says_how_it_is_shown(page):
+    assert page.shown in SHOWN
+    assert (f"make prove Q={page.slug}" in ask.show(page)) is (page.shown == DEMONSTRATED)
+    if page.shown == ARGUED:
+        assert page.drills == [], "a drill demonstrates"
+        assert re.search(r"would\s+change\s+(my|our)\s+mind", page.text), "what would refute it?"
+
+
+def test_an_argued_page_has_nothing_to_prove(capsys):
+    page = next(page for page in PAGES if page.shown == ARGUED)
+    assert book.main(["prove", page.slug]) == 1
+    assert capsys.readouterr().out.startswith(f"ARGUED ONLY: {page.question}")
+
+
+@pytest.mark.parametrize("page", demonstrated(), ids=lambda page: page.slug)
 def test_a_proof_of_a_page_records_what_it_measured(page):
     assert page.slug in MEASURED
 

@@ -59,9 +59,12 @@ def test_a_page_with_an_unknown_key_in_its_header_is_an_error(tmp_path: Path) ->
 
 
 def test_a_page_is_demonstrated_or_argued_and_nothing_else(tmp_path: Path) -> None:
-    assert _read(tmp_path, PAGE.replace("stage:", "shown: argued\nstage:")).shown == "argued"
+    shown = "shown: demonstrated\n"
+    assert _read(tmp_path, PAGE.replace(shown, "shown: argued\n")).shown == "argued"
     with pytest.raises(ValueError, match=r"ci-cd.md: shown is 'told'; it is one of demonstrated"):
-        _read(tmp_path, PAGE.replace("stage:", "shown: told\nstage:"))
+        _read(tmp_path, PAGE.replace(shown, "shown: told\n"))
+    with pytest.raises(TypeError, match="'shown'"):
+        _read(tmp_path, PAGE.replace(shown, ""))
 
 
 def test_marks_of_generated_parts_are_not_read() -> None:

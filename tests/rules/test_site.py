@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs import symbols
-from docs.pages import HEADINGS, ROOT, Answer
+from docs.pages import DEMONSTRATED, HEADINGS, ROOT, SHOWN, Answer
 from docs.pages import pages as all_answers
 from docs.site import build, contents, prose, source
 from tests.rules import tree
@@ -107,7 +107,10 @@ def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     for symbol in answer.code:
         assert f">{symbol}<" in page.text
         assert symbols.place(symbol).split("  ")[0] in page.text
-    lines = [answer.command, f"make prove Q={answer.slug}"]
+    proof = f"make prove Q={answer.slug}"
+    assert (f"<code>{proof}</code>" in page.text) is (answer.shown == DEMONSTRATED)
+    assert SHOWN[answer.shown] in page.text
+    lines = [answer.command]
     for line in [*lines, *(f"make drill D={drill}" for drill in answer.drills)]:
         assert f"<code>{line}</code>" in page.text
 

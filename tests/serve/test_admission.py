@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.serve.admission import _MIN_INSIDE, Gate
 
-pytestmark = pytest.mark.answer("model-server")
+pytestmark = pytest.mark.answer("model-server", "scaling")
 
 
 def inside(gate, many):

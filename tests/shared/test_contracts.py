@@ -96,6 +96,7 @@ def without_kinds(judged):
     return stored
 
 
+@pytest.mark.answer("schema-evolution")
 def test_a_sealed_verdict_of_before_kinds_can_still_be_read():
     stored = without_kinds(verdict(checks=[check(name) for name in BEFORE_KINDS]))
     assert {c.name: c.kind for c in checks_of(stored)} == BEFORE_KINDS

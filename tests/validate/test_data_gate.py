@@ -76,10 +76,7 @@ def assign(**changes: Any) -> Change:
     return lambda frame: frame.assign(**changes)
 
 
-FLIGHT_FAULTS = [
-    pytest.param(
-        lambda f: pd.concat([f, f], ignore_index=True), ["unique-key"], id="every flight twice"
-    ),
+SCHEMA_FAULTS = [
     pytest.param(lambda f: f.rename(columns={"dest": "to"}), ["columns"], id="a renamed column"),
     pytest.param(lambda f: f.drop(columns="carrier"), ["columns"], id="a missing column"),
     pytest.param(assign(gate="B12"), ["columns"], id="an extra column"),
@@ -94,6 +91,12 @@ FLIGHT_FAULTS = [
         lambda f: f.assign(sched_dep_utc=f["sched_dep_utc"].dt.tz_localize(None)),
         ["type"],
         id="an instant without its time zone",
+    ),
+]
+"""Changes of columns and types, each by itself."""
+FLIGHT_FAULTS = [
+    pytest.param(
+        lambda f: pd.concat([f, f], ignore_index=True), ["unique-key"], id="every flight twice"
     ),
     pytest.param(put("carrier", None), ["never-null"], id="a null where none may be"),
     pytest.param(put("sched_arr_utc", pd.NaT), ["never-null"], id="no scheduled arrival"),
@@ -151,6 +154,19 @@ FLIGHT_FAULTS = [
         id="too many rows to set aside",
     ),
 ]
+
+
+@pytest.mark.answer("schema-evolution")
+@pytest.mark.parametrize(("change", "rules"), SCHEMA_FAULTS)
+def test_a_month_of_another_schema_is_refused_for(
+    change: Change,
+    rules: list[str],
+    february: Any,
+    record_property: Callable[[str, object], None],
+) -> None:
+    judgement = february("flights", change(flights(month="2013-02")))
+    assert set(rules) <= {outcome.rule for outcome in judgement.refusals}
+    record_property("changes of columns and types that stop a month", len(SCHEMA_FAULTS))
 
 
 @pytest.mark.parametrize(("change", "rules"), FLIGHT_FAULTS)

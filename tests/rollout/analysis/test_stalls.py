@@ -9,7 +9,7 @@ from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.stalls import Arms, events, longest_run
 from tests.rollout.edge import NOW, PLAN, START, requests
 
-pytestmark = pytest.mark.answer("canary-decides")
+pytestmark = pytest.mark.answer("canary-decides", "post-mortem")
 
 
 def grouped(bad, start, end, ours, seconds):

@@ -1,0 +1,114 @@
+"""Does one model treat groups alike, and which kinds of alike can be had at once?
+
+Carriers and airports stand in for groups of people. The champion's risks of April to June are
+compared with what happened, by group: calibration, then warnings that were missed and needless.
+Each group is then calibrated perfectly, to see which differences stay.
+"""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ab_test import WARN_FROM
+from benchmarks.study import Recipe, Watch, kept, published
+from pipeline.__main__ import run_command
+from pipeline.features.definitions import LABEL
+from pipeline.shared.paired_difference import difference
+
+FEWEST = 1_000
+"""Flights that a group needs, or its rates say little."""
+UNITS = "gap: mean risk less late share; missed, needless: shares of late and of other flights"
+
+
+def rates(labels: np.ndarray, risk: np.ndarray) -> dict[str, float]:
+    """The share of late flights without a warning, and of other flights with one."""
+    late, warned = labels == 1, risk >= WARN_FROM
+    return {
+        "missed": round(float((~warned)[late].mean()), 4),
+        "needless": round(float(warned[~late].mean()), 4),
+    }
+
+
+def calibrated(labels: np.ndarray, risk: np.ndarray) -> np.ndarray:
+    """The risks shifted in log odds so that their mean is the share that was late."""
+    from scipy.optimize import brentq
+
+    odds = np.log(risk) - np.log1p(-risk)
+
+    def shifted(by: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-(odds + by)))
+
+    share = labels.mean()
+    return shifted(brentq(lambda by: shifted(by).mean() - share, -10, 10))
+
+
+def spread(groups: dict[str, Any], of: str) -> dict[str, float]:
+    """The lowest and the highest value among groups."""
+    values = [group[of] for group in groups.values()]
+    return {"min": min(values), "max": max(values)}
+
+
+def by_group(
+    recipe: Recipe, names: np.ndarray, labels: np.ndarray, risk: np.ndarray, day: np.ndarray
+) -> dict[str, Any]:
+    """Each group with enough flights: its rates, its calibration, and those after a perfect one."""
+    groups: dict[str, Any] = {}
+    for name in sorted(set(names)):
+        of = names == name
+        if of.sum() < FEWEST:
+            continue
+        gap = difference(risk[of] - labels[of], day[of], recipe.bootstrap)
+        best = rates(labels[of], calibrated(labels[of], risk[of]))
+        groups[str(name)] = {
+            "flights": int(of.sum()),
+            "late": round(float(labels[of].mean()), 4),
+            "gap": {end: round(getattr(gap, end), 4) for end in ("point", "low", "high")},
+            **rates(labels[of], risk[of]),
+            **{f"{rate}_calibrated": value for rate, value in best.items()},
+        }
+    return groups
+
+
+def summary(groups: dict[str, Any]) -> dict[str, Any]:
+    """How far groups are apart, and which are surely not calibrated."""
+    off = {n: g["gap"] for n, g in groups.items() if g["gap"]["low"] > 0 or g["gap"]["high"] < 0}
+    kinds = ("late", "missed", "needless", "missed_calibrated", "needless_calibrated")
+    return {
+        "groups": len(groups),
+        "surely_off": sorted(off),
+        "worst_gap": max((g["gap"] for g in groups.values()), key=lambda gap: abs(gap["point"])),
+        **{kind: spread(groups, kind) for kind in kinds},
+    }
+
+
+def measured(recipe: Recipe, frame: Any, watch: Watch) -> dict[str, Any]:
+    """Carriers, then airports."""
+    scored = frame[recipe.scored]
+    risk = recipe.risk(recipe.fit(frame), frame)
+    watch.said("champion trained")
+    labels = scored[LABEL].to_numpy()
+    day = (scored["month"] * 100 + scored["day"]).to_numpy()
+    found: dict[str, Any] = recipe.told()
+    for kind in ("carrier", "origin"):
+        groups = by_group(recipe, scored[kind].to_numpy(), labels, risk, day)
+        found[kind] = summary(groups) | {"by_group": groups}
+    return found
+
+
+def main() -> int:
+    """Measure, print, and write benchmarks/fairness.json."""
+    print("fairness: one model, many carriers", flush=True)
+    watch = Watch()
+    raw = published()
+    watch.said("raw tables accepted, point-in-time features")
+    found = measured(Recipe.of(raw), raw.honest, watch)
+    found |= {"units": UNITS, "seconds": watch.seconds()}
+    kept("fairness", found)
+    print(json.dumps({k: v for k, v in found["carrier"].items() if k != "by_group"}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
