@@ -63,7 +63,10 @@ def test_two_ways_to_write_a_word_find_the_same(one: str, other: str) -> None:
     [
         ("rolback", "Near it: "),
         ("When and how do you retrain?", "Near it: "),
-        ("chargeback zoology", "No question of the book is about 'chargeback zoology'; this is the "),
+        (
+            "chargeback zoology",
+            "No question of the book is about 'chargeback zoology'; this is the ",
+        ),
     ],
 )
 def test_an_answer_to_free_words_says_what_else_is_near(words: str, said: str) -> None:
