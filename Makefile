@@ -329,10 +329,9 @@ $(RENAMED):
 
 .PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
   reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
-  rollback monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
-  lineage who-served replay-decision explain decisions tonight questions answer prove drill book \
-  learn exercise submit hint reset solution exam handout grade interview prove-exercises check \
-  test check-figures fast rules score small nightly rollout-tests report comment ci measure \
-  drill-all record fill push pull prune relocate repair lock latest audit platforms clean ui \
-  demo
+  rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
+  lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
+  book learn exercise submit hint reset solution exam handout grade interview prove-exercises \
+  check test check-figures fast rules score small nightly rollout-tests report comment ci measure \
+  drill-all record fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)
