@@ -26,7 +26,7 @@ from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
 from pipeline.features.feature_table import ROWS
 from pipeline.records.request_log import last_id
-from pipeline.registry.release_loader import RELEASES, export
+from pipeline.registry.release_loader import export, export_folder
 from pipeline.serve.batch import FIGURES, batch
 from pipeline.serve.server import serve
 from pipeline.shared.contracts import INGEST
@@ -105,7 +105,9 @@ def serving(log: Path) -> dict[str, Any]:
 
 
 def _size(folder: Path, pattern: str = "**/*") -> int:
-    return sum(path.stat().st_size for path in folder.glob(pattern) if path.is_file())
+    files = [path for path in folder.glob(pattern) if path.is_file()]
+    assert files, f"{folder} has no {pattern}: what is not there costs nothing"
+    return sum(path.stat().st_size for path in files)
 
 
 def storage(folder: Path) -> dict[str, int]:
@@ -114,8 +116,8 @@ def storage(folder: Path) -> dict[str, int]:
     return {
         "snapshots_a_flight": round(_size(INGEST, "*/*.parquet") / rows),
         "features_a_flight": round(ROWS.stat().st_size / rows),
-        "release": _size(RELEASES / export("champion")),
-        "online_store": _size(folder, "online.db*"),
+        "release": _size(export_folder(export("champion"))),
+        "online_store": _size(folder, "online*.db*"),
     }
 
 
