@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
-from pipeline.registry import champions, locations, release
+from pipeline.registry import champions, copies, locations, release
 from pipeline.registry import versions as tracking
-from pipeline.registry.versions import VersionFiles
+from pipeline.registry.copies import VersionFiles
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
@@ -113,7 +113,7 @@ def rebuild(config: RegisterConfig, made: dict[int, KeptRelease]) -> None:
         )
         for number, one in made.items()
     }
-    tracking.restore(beside, restored)
+    copies.restore(beside, restored)
     champions.update_alias(beside)
     _set_challenger(beside)
     temporary.rename(path)

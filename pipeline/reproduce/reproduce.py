@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.records import rollout_ledger
-from pipeline.registry import champions, release, versions
+from pipeline.registry import champions, copies, release, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuild
@@ -116,7 +116,7 @@ def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Pa
             f"the version was judged against {opponent[:12]}, which "
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
-    number = versions.copy_champion(own, champion, versions.fetch(registry, champion))
+    number = copies.copy_champion(own, champion, versions.fetch(registry, champion))
     first = champions.first_move(replace(champion, number=number), rollout_ledger.BEGINNING)
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 
