@@ -10,7 +10,15 @@ from pathlib import Path
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
 from pipeline.register.model_card import model_card
-from pipeline.registry import champions, locations, release, run_words, runs, versions
+from pipeline.registry import (
+    champions,
+    locations,
+    release,
+    release_consistency,
+    run_words,
+    runs,
+    versions,
+)
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -81,7 +89,7 @@ def _seal_release(
     described = model_card(config.model_name, training, verdict, manifest, figures)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)
-    release.require_in_step(sealed, folder, release.MODEL, Path())
+    release_consistency.require_in_step(sealed, folder, release.MODEL, Path())
     return release.tags(sealed, folder)
 
 
@@ -176,7 +184,7 @@ def promote() -> str:
             f"{challenger.tag('compared_with')[:12]}, the champion is {live[:12]}; "
             "run `make evaluate register`"
         )
-    release.fetch(config, challenger)
+    release_consistency.fetch(config, challenger)
     _record_promotion(challenger, champion)
     champions.update_alias(config)
     before = f"version {champion.number}" if champion else "none"
