@@ -335,7 +335,7 @@ def test_configs_that_are_not_the_commits_are_told_once_it_is_checked_out(releas
 
     forge(papers, change_lock=admit)
     lock = dvc_lock.read_lock(papers / dvc_lock.LOCK)
-    config = release._config_version(papers, lock)
+    config = release.config_version(papers, lock)
     without, checked_out = forged(releases, papers, config=config)
     assert without == {}  # only the commit knows
     assert checked_out["commit"].startswith("configs/evaluate.yaml holds other values")
