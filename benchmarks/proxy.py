@@ -18,7 +18,8 @@ from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.registry.release_loader import load_release
-from pipeline.rollout.controller import Stage, open_stage, shares_at
+from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.interim_analyses import shares_at
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begin
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load

@@ -138,7 +138,7 @@ def joins(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
 
 def dask_join(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
     """Feast's default offline store on a few of the same requests: its time, and its lost rows."""
-    from pipeline.features import online_store as module
+    from pipeline.features import feast_client as module
 
     asked = raw.asked.sample(DASK_REQUESTS, random_state=DASK_REQUESTS).sort_index()
     with open_store(raw.config, serve, folder) as store:

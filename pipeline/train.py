@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
 from pipeline.models import baselines, classifier, onnx_export, pictures, trees
-from pipeline.registry import versions
+from pipeline.registry import runs
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.shared import lineage
 from pipeline.shared.config.loading import load
@@ -48,7 +48,7 @@ def run() -> str:
     )
     model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
-    run_id = versions.record(load(RegisterConfig), training)
+    run_id = runs.record(load(RegisterConfig), training)
     return (
         f"{training.rows:,} flights, {len(names)} inputs -> {TRAIN}/model.onnx "
         f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "

@@ -239,7 +239,7 @@ def _lose_rows(folder: Path) -> list[str]:
     start = "    serve = pkgutil.resolve_name(SERVER)\n"
     lost = (
         '    if server.arm == "challenger":\n'
-        "        from pipeline.records.request_log import Log\n\n"
+        "        from pipeline.records.request_log_writer import Log\n\n"
         "        add, number = Log.add, iter(range(10**9))\n"
         "        Log.add = lambda self, rows: next(number) % 3 and add(self, rows)\n"
     )

@@ -26,7 +26,8 @@ from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.predictions import flights
-from pipeline.records.request_log import Prediction, open_log, pack
+from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log_writer import open_log
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig

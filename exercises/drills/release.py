@@ -98,7 +98,8 @@ DRILLS = [
         slug="mixed-release",
         stage="register",
         fault="the graph ran, then a model is trained by hand with another config and registered",
-        guard="registry.release.require_in_step: commit, data, model and config are of one run",
+        guard="registry.release_consistency.require_in_step: "
+        "commit, data, model and config are of one run",
         inject=_train_by_hand,
         caught=_not_in_step,
     ),

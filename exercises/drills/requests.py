@@ -13,7 +13,7 @@ import pandas as pd
 from starlette.testclient import TestClient
 
 from pipeline.features.online_store import open_store
-from pipeline.records import request_log
+from pipeline.records.request_log_writer import open_log
 from pipeline.serve.app import create_app
 from pipeline.registry.release_loader import export, load_release
 from pipeline.serve.metrics import Metrics
@@ -29,7 +29,7 @@ body["distance"] = int(body["distance"])
 body["scheduled_departure"] = f"{flight['sched_dep_utc']:%Y-%m-%dT%H:%MZ}"
 release, config = load_release(export("champion")), load(ServeConfig)
 url = config.log_url.get_secret_value()
-with open_store(release.features, config) as store, request_log.open_log(url, 10) as written:
+with open_store(release.features, config) as store, open_log(url, 10) as written:
     app = create_app(Predictor(release, store), written, config, Metrics(), str)
     done = TestClient(app).post("/predict", json={"flights": [body]})
     assert done.status_code == 200, done.text

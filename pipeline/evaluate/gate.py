@@ -12,7 +12,7 @@ from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL
 from pipeline.features.feature_table import ROWS, read
 from pipeline.features.slices import slices
-from pipeline.registry import champions, versions
+from pipeline.registry import champions, runs, versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -198,7 +198,7 @@ def run() -> str:
         _write_figures(verdict, frame, challenger)
     write_text(EVALUATE / "verdict.html", verdict_report(verdict))
     write_json(EVALUATE / "verdict.json", verdict.model_dump())
-    versions.note_verdict(registry, verdict)
+    runs.note_verdict(registry, verdict)
     return _summary(verdict)
 
 

@@ -1,33 +1,36 @@
 """The feature store: the same point-in-time correct values for training and for serving.
 
-With feast_repository.py, the only module that imports Feast. It adds what Feast's stores lack, on
-the replay's clock and never on the wall clock: an older push does not replace a newer value, a view
-that fell behind is withheld instead of served, and missing values are flagged and counted, never
-imputed.
+With feast_client.py and feast_repository.py, the only module that imports Feast. It adds what
+Feast's stores lack, on the replay's clock and never on the wall clock: an older push does not
+replace a newer value, a view that fell behind is withheld instead of served, and missing values are
+flagged and counted, never imputed.
 """
 
 import contextlib
-import io
-import json
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, VIEWS
+from pipeline.features.feast_client import (
+    entity_key,
+    feature_store,
+    named_errors,
+    silence,
+    stored_value,
+    write_ahead,
+)
 from pipeline.features.feast_repository import (
     DERIVED_FEATURES,
     VIEW_ROWS,
     WATERMARK,
     Repository,
     columns,
-    import_feast,
     keys_of,
     on_demand_values,
     repository,
@@ -37,18 +40,16 @@ from pipeline.features.feast_repository import (
 )
 from pipeline.features.on_demand import Columns, sources
 from pipeline.features.point_in_time import with_features
-from pipeline.features.spark import SPARK, demand_spark, session, settings
+from pipeline.features.spark import SPARK, demand_spark, session
 from pipeline.features.windows import NEVER, fill_missing, minutes
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.serve import ServeConfig
-from pipeline.shared.databases import database, require_whole
+from pipeline.shared.databases import require_whole
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import remove
 
 LIVE, REPLAY = "flights", "replay"
 """The store's projects: one for serving, one for replaying a day."""
-OFFLINE = "duckdb"
-"""Unless Spark is configured. Feast's default, dask, silently drops requests and takes minutes."""
 STALE, MISSING, LATE = "stale", "missing", "late"
 
 
@@ -77,8 +78,8 @@ class Store:
         self._feast, self._repository = feast, repository
         self._provider = get_provider(feast.config)
         if feast.config.project != LIVE:
-            with _online(feast):
-                _write_ahead(self._provider.online_store, feast.config)
+            with named_errors(feast):
+                write_ahead(self._provider.online_store, feast.config)
         self._config, self._serve = config, serve
         self.counts: Counter[tuple[str, str]] = Counter()
         """By view: how many values were STALE or MISSING, and how many pushed rows LATE."""
@@ -101,14 +102,14 @@ class Store:
             row=np.arange(len(asked)), event_timestamp=asked["predict_at"].array
         )
         service = self._repository.service
-        with _silence():
+        with silence():
             job = self._feast.get_historical_features(entity_df=entities, features=service)
             rows = job.to_df().sort_values("row")
         if rows["row"].tolist() != entities["row"].tolist():
             raise RowsLost(
                 f"the {self._feast.config.offline_store.type} offline store gave {len(rows):,} "
                 f"rows for {len(asked):,} requests and said nothing; restore duckdb, which keeps "
-                "every request: compute in configs/serve.yaml or OFFLINE in online_store.py"
+                "every request: compute in configs/serve.yaml or OFFLINE in feast_client.py"
             )
         return with_features(asked, _values(rows, asked))
 
@@ -118,7 +119,7 @@ class Store:
         The watermark moves last: a process killed in between leaves correct values and a watermark
         that claims too little.
         """
-        with _online(self._feast), _silence():
+        with named_errors(self._feast), silence():
             self._feast.materialize(since.to_pydatetime(), until.to_pydatetime(), views)
         self.complete(views, until)
 
@@ -145,12 +146,12 @@ class Store:
     def prepare(self, view: str, rows: pd.DataFrame) -> list[Any]:
         """Convert rows of a view's `table` to be written: most of a push's cost, in one batch."""
         to = self._repository.views[view]
-        with _silence():
+        with silence():
             return list(self._provider._prep_rows_to_write_for_ingestion(to, rows))
 
     def write(self, view: str, rows: list[Any]) -> None:
         """Write prepared rows online, an entity's newest last, without reading the rows there."""
-        with _online(self._feast):
+        with named_errors(self._feast):
             to = self._repository.views[view]
             self._provider.online_write_batch(self._feast.config, to, rows, None)
 
@@ -192,15 +193,15 @@ class Store:
         """The online row of each request's entity, by column; None where there is none."""
         names, source = keys_of(view), self._repository.views[view]
         entities = list(zip(*(request[name] for name in names), strict=True))
-        keys = {entity: _key(names, entity) for entity in entities}
+        keys = {entity: entity_key(names, entity) for entity in entities}
         columns = [field.name for field in source.features]
-        with _online(self._feast):
+        with named_errors(self._feast):
             rows = self._provider.online_read(
                 self._feast.config, source, list(keys.values()), columns
             )
         stored = {entity: values or {} for entity, (_, values) in zip(keys, rows, strict=True)}
         return {
-            column: [_value(stored[entity].get(column)) for entity in entities]
+            column: [stored_value(stored[entity].get(column)) for entity in entities]
             for column in columns
         }
 
@@ -219,26 +220,8 @@ class Store:
 
     def _push(self, view: str, rows: pd.DataFrame) -> None:
         # The last step of Feast's push, without its reads of the registry.
-        with _online(self._feast), _silence():
+        with named_errors(self._feast), silence():
             self._provider.ingest_df(self._repository.views[view], rows)
-
-
-def preload() -> None:
-    """Import an open store's libraries, which takes seconds, before processes are forked."""
-    import_feast()
-    import feast.infra.online_stores.sqlite
-    import feast.infra.passthrough_provider  # noqa: F401
-
-
-def _write_ahead(online_store: Any, config: Any) -> None:
-    """Allow reads during writes to an SQLite file, and writes without waiting for the disk.
-
-    For replays only: a machine that loses power may lose their last minutes.
-    """
-    if config.online_store.type == "sqlite":
-        connection = online_store._get_conn(config)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
@@ -251,19 +234,6 @@ def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
         **{name: asked[name].astype("int64").tolist() for name in REQUEST},
         "predict_at": minutes(asked["predict_at"]).tolist(),
     }
-
-
-def _key(names: list[str], entity: tuple[Any, ...]) -> Any:
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    kinds = ({"int64_val" if isinstance(part, int) else "string_val": part} for part in entity)
-    return EntityKey(join_keys=names, entity_values=[Value(**kind) for kind in kinds])
-
-
-def _value(stored: Any) -> Any:
-    kind = stored and stored.WhichOneof("val")
-    return getattr(stored, kind) if kind else None
 
 
 def _values(found: Any, asked: Any) -> Columns:
@@ -306,100 +276,19 @@ def open_store(
         enter = until_closed.enter_context
         registry = scratch("registry")
         until_closed.callback(remove, registry)
-        with _silence():
+        with silence():
             feast_objects = repository(config, folder.resolve(), serve.compute)
             if on_spark:
                 enter(session(registry))
-            feast = _feast(registry, project, serve)
+            feast = feature_store(registry, project, serve)
             if feast.config.online_store.type == "sqlite":
                 require_whole(Path(feast.config.online_store.path), "online store")
-            with _online(feast):
+            with named_errors(feast):
                 feast.apply(feast_objects.objects)
                 if empty:
                     feast.teardown()
-                    feast = _feast(registry, project, serve)
+                    feast = feature_store(registry, project, serve)
                     feast.apply(feast_objects.objects)
         store = Store(feast, feast_objects, config, serve)
         until_closed.callback(store.close)
         yield store
-
-
-def _online(feast: Any) -> contextlib.AbstractContextManager[None]:
-    """Let SQLite's errors name the online store's file; a server names itself."""
-    online = feast.config.online_store
-    known = online.type == "sqlite"
-    return database(Path(online.path), "online store") if known else contextlib.nullcontext()
-
-
-def _feast(registry: Path, project: str, serve: ServeConfig) -> Any:
-    from feast import FeatureStore, RepoConfig
-
-    return FeatureStore(
-        config=RepoConfig(
-            project=project,
-            provider="local",
-            registry={"path": str(registry / "registry.db"), "cache_ttl_seconds": 0},
-            online_store=online_store(serve.online_url.get_secret_value(), project),
-            entity_key_serialization_version=3,
-            repo_path=registry,
-            **_compute(registry, serve),
-        )
-    )
-
-
-def _compute(registry: Path, serve: ServeConfig) -> dict[str, Any]:
-    """Feast's settings of the offline store and the batch engine."""
-    if serve.compute != SPARK:
-        return {"offline_store": {"type": OFFLINE}}
-    conf = {"spark_conf": settings(registry)}
-    return {
-        "offline_store": {"type": "spark", **conf},
-        "batch_engine": {"type": "spark.engine", **conf},
-    }
-
-
-def online_store(url: str, project: str) -> dict[str, Any]:
-    """Feast's settings for an address: sqlite:///file, redis://host:port/number or postgresql://.
-
-    Feast empties a whole SQLite file at once, so each project has a file of its own.
-    """
-    scheme, _, address = url.partition("://")
-    if scheme == "sqlite":
-        path = Path(url.removeprefix("sqlite:///")).resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return {"type": "sqlite", "path": str(path.with_stem(f"{path.stem}-{project}"))}
-    caller, _, server = address.rpartition("@")
-    user, _, password = (unquote(part) for part in caller.partition(":"))
-    parts = urlsplit(f"//{server}")  # apart from the password, which an error would show
-    if scheme == "redis":
-        options = {"db": parts.path.strip("/") or "0"}
-        options |= {"username": _quote(user)} if user else {}
-        options |= {"password": _quote(password)} if password else {}
-        where = [f"{parts.hostname}:{parts.port or 6379}", *map("=".join, options.items())]
-        return {"type": "redis", "connection_string": ",".join(where)}
-    return {
-        "type": "postgres",
-        "host": parts.hostname,
-        "port": parts.port or 5432,
-        "database": parts.path.strip("/"),
-        "user": user,
-        "password": password,
-        "sslmode": dict(parse_qsl(parts.query)).get("sslmode", "prefer"),
-    }
-
-
-def _quote(text: str) -> str:
-    """Quote text for a Redis connection string, which Feast splits at commas and reads as JSON."""
-    return json.dumps(text).replace(",", "\\u002c")
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Suppress Feast's progress on stdout and stderr, and its libraries' warnings."""
-    output = io.StringIO()
-    with (
-        warnings.catch_warnings(action="ignore"),
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(output),
-    ):
-        yield

@@ -17,6 +17,7 @@ from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.explanation_report import explanation_report, text
+from pipeline.monitor.predictions import newest_prediction
 from pipeline.monitor.raw_events import (
     FlightHistory,
     SourceEvents,
@@ -32,7 +33,7 @@ from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import LoadedRelease, export, load_release
 from pipeline.shared import clock
-from pipeline.shared.callers import DIRECT, SHADOW, STRANGER
+from pipeline.shared.callers import SHADOW
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -111,7 +112,7 @@ def explanation(request: str | None = None, row: int | None = None) -> Explanati
         DayUnknown: the flight lies beyond the published data.
     """
     if request is not None and FLIGHT.fullmatch(request):
-        answer = _newest_answer(flight=request)
+        answer = newest_prediction(request, load(ServeConfig).log_url.get_secret_value())
         flight = request
     else:
         answer = _find_answer(request, row)
@@ -139,14 +140,6 @@ def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
     return dict(zip(found.columns, first, strict=True))
-
-
-def _newest_answer(**equal: Any) -> dict[str, Any] | None:
-    """The newest prediction for a known caller, or else for a direct one."""
-    found = read_predictions(load(ServeConfig).log_url.get_secret_value(), **equal)
-    found = found[~found["arm"].isin([SHADOW, STRANGER])]
-    found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
-    return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
 
 
 def _flight(answer: dict[str, Any]) -> str:

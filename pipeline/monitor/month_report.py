@@ -1,9 +1,10 @@
-"""A month as people read it: one page in three layers, and its picture."""
+"""A month as people read it: one line, one page in three layers, and its picture."""
 
 from typing import TYPE_CHECKING, Any
 
 from pipeline.monitor.inputs.data_quality import DOCS
 from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
+from pipeline.monitor.predictions import RISK
 from pipeline.shared import plots as figures
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.pages import render
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from pipeline.monitor.report import Month
 
 PICTURE = MONITOR / "month.png"
+
+
+def month_line(found: "Month") -> str:
+    """A month in a line: its flights, drift and log loss, and the alerts that fire."""
+    risk = next(c for c in found.drift.columns if c.column == RISK)
+    firing = found.alerts
+    paged = [f"{a.name}: {a.reason}" for a in firing if a.severity == "page"]
+    tickets = [a.name for a in firing if a.severity == "ticket"]
+    overall = found.outcome.overall
+    scored = "no label yet" if overall.log_loss is None else f"log loss {overall.log_loss:.3f}"
+    return (
+        f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} flights; predictions PSI "
+        f"{risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
+        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'}"
+    )
 
 
 def month_report(found: "Month") -> str:

@@ -7,6 +7,7 @@ row names its source. Outcomes are excluded: they come through the label feed.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.records.request_log import count, features_of, known_at_of, read_predictions
 from pipeline.registry.model import Model
 from pipeline.shared import clock
-from pipeline.shared.callers import DIRECT, STRANGER, UNPROVEN
+from pipeline.shared.callers import DIRECT, SHADOW, STRANGER, UNPROVEN
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
@@ -128,6 +129,14 @@ def served_predictions(
 def count_unknown_callers(frame: pd.DataFrame, log_url: str) -> int:
     """Count the predictions for flights of `frame` to unknown callers, which are left out."""
     return count(log_url, [DIRECT, STRANGER], frame["name"].unique().tolist())
+
+
+def newest_prediction(flight: str, log_url: str) -> dict[str, Any] | None:
+    """The newest row of the log for a flight and a known caller, or else for a direct one."""
+    found = read_predictions(log_url, flight=flight)
+    found = found[~found["arm"].isin([SHADOW, STRANGER])]
+    found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
+    return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
 
 
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:

@@ -9,14 +9,13 @@ import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
 
 import pandas as pd
 
 from pipeline.features.definitions import PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live_champion, load_champion, month_window
-from pipeline.monitor.month_report import draw_month, month_report
+from pipeline.monitor.month_report import draw_month, month_line, month_report
 from pipeline.monitor.operations import alerts, job_signals
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
@@ -48,7 +47,6 @@ FOUND = {
     for name in ("drift", "tripwires", "outcome", "gain", "alerts", "month")
 }
 PAGE = MONITOR / "month.html"
-
 
 _FEW_ROWS = 20_000
 _NAMED = 3
@@ -229,7 +227,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
     write_text(PAGE, month_report(found))
-    report = Report(inputs=inputs, line=_line(found))
+    report = Report(inputs=inputs, line=month_line(found))
     write_json(FOUND["month"], report.model_dump())
     return f"{report.line} -> {PAGE}"
 
@@ -284,18 +282,4 @@ def signals_of(found: Month) -> job_signals.Signals:
         input_psi={name: psi[name] for name in steady if name in psi},
         quality_failures=len(data_quality.failures(found.checks)),
         skew_mismatches=sum(found.skew.values()),
-    )
-
-
-def _line(found: Month) -> str:
-    risk = next(c for c in found.drift.columns if c.column == RISK)
-    firing = found.alerts
-    paged = [f"{a.name}: {a.reason}" for a in firing if a.severity == "page"]
-    tickets = [a.name for a in firing if a.severity == "ticket"]
-    figures: Any = found.outcome.overall
-    scored = "no label yet" if figures.log_loss is None else f"log loss {figures.log_loss:.3f}"
-    return (
-        f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} flights; predictions PSI "
-        f"{risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
-        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'}"
     )

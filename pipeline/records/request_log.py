@@ -1,18 +1,11 @@
-"""The request log: every prediction of a server, once, written beside the serving path.
+"""The request log: every prediction of a server, once, in a table that only grows.
 
-A prediction waits in memory until one thread writes it in a batch, so a slow disk delays no
-response; when too many wait, the newest are counted and dropped. A killed server loses the
-predictions of the last FLUSH_SECONDS and the batch in progress; one that ends in order writes
-everything. The log is append-only: if one arm of one release predicts a request twice, the first
-row stays.
+If one arm of one release predicts a request twice, the first row stays. request_log_writer.py adds
+rows, retention.py removes those that are too old, and everything else only reads.
 """
 
 import contextlib
-import sys
-import threading
 from collections.abc import Iterator, Sequence
-from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +20,6 @@ from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.files import own_temporary, publish, storage_failure
 from pipeline.shared.secrets import mask_address
 
-FLUSH_SECONDS = 0.1
-_BATCH = 1_000
-_SIZES = tuple(2**power for power in range(9, -1, -1))
-"""Rows per INSERT statement: few different statements, and few of them for any batch."""
 _BUSY_MS = 10_000
 _MAX_FLIGHTS = 10_000
 """Flights that one query may name: databases have a limit."""
@@ -97,122 +86,6 @@ APPEND_ONLY = no_changes("answers", "answers are only ever added")
 pipeline/records/retention.py removes rows, when they are too old."""
 
 
-class Log:
-    """A request log that is open for writing; `open_log` creates and closes it."""
-
-    def __init__(self, url: str, limit: int):
-        """At most `limit` predictions wait at a time."""
-        self._engine, self._limit = _engine(url), limit
-        self._waiting: list[tuple[Any, ...]] = []
-        self._lock, self._some = threading.Lock(), threading.Event()
-        self._enough, self._closing = threading.Event(), False
-        self.written = self.duplicates = self.dropped = self.failed = 0
-        """Rows written, rows already there, rows given up, and failed attempts to write."""
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
-        self._thread.start()
-
-    def add(self, answers: Sequence[tuple[Any, ...]]) -> None:
-        """Queue rows, with the columns of `Prediction`, for writing; returns at once."""
-        with self._lock:
-            room = max(0, self._limit - len(self._waiting))
-            if room < len(answers):
-                self.dropped += len(answers) - room
-                answers = answers[:room]
-            self._waiting += answers
-            enough = len(self._waiting) >= _BATCH
-        if not self._some.is_set():  # faster than setting it again
-            self._some.set()
-        if enough:
-            self._enough.set()
-
-    @property
-    def waiting(self) -> int:
-        """The number of rows that wait to be written."""
-        return len(self._waiting)
-
-    def close(self) -> None:
-        """Write the waiting rows and stop; rows that cannot be written are dropped and counted."""
-        self._closing = True
-        self._some.set()
-        self._enough.set()
-        self._thread.join()
-        self.dropped += len(self._waiting)
-        self._waiting.clear()
-        self._engine.dispose()
-
-    def _write(self) -> None:
-        while not self._closing or self._waiting:
-            self._some.wait()
-            self._enough.wait(FLUSH_SECONDS)
-            self._some.clear()
-            self._enough.clear()
-            batch = self._waiting[:_BATCH]
-            if not batch:
-                continue
-            done = self._insert_all(batch)
-            with self._lock:
-                del self._waiting[: len(batch) if done else 0]
-                left = bool(self._waiting)
-            if not done and self._closing:
-                return
-            if left:
-                self._some.set()
-
-    def _insert_all(self, batch: list[tuple[Any, ...]]) -> bool:
-        try:
-            with self._engine.begin() as connection:
-                new = sum(_insert(connection, part) for part in _parts(batch))
-        except sa.exc.DBAPIError as error:
-            self.failed += 1
-            if self.failed == 1:  # once: the metrics say how often
-                sys.stderr.write(f"server: the request log cannot be written: {error.orig}\n")
-            return False
-        self.written += new
-        self.duplicates += len(batch) - new
-        return True
-
-
-def _parts(batch: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Split a batch into parts of few sizes, so that their statements stay prepared."""
-    at = 0
-    for size in _SIZES:
-        while len(batch) - at >= size:
-            yield batch[at : at + size]
-            at += size
-
-
-def _insert(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
-    """Insert rows in one statement, skipping duplicates; returns the number of new rows.
-
-    The driver releases the interpreter once a statement: with one statement a row, it and the event
-    loop would take the interpreter from each other thousands of times a second.
-    """
-    text = _statement(len(rows), "?" if connection.dialect.name == "sqlite" else "%s")
-    return int(connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount)
-
-
-@cache
-def _statement(rows: int, mark: str) -> str:
-    names = ", ".join(f'"{name}"' for name in Prediction._fields)
-    row = f"({', '.join([mark] * len(Prediction._fields))})"
-    return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
-
-
-@contextlib.contextmanager
-def open_log(url: str, limit: int) -> Iterator[Log]:
-    """Open a log; on exit its waiting rows are written and it is closed.
-
-    Raises:
-        StorageFailed: it cannot be created or opened.
-    """
-    prepare(url)
-    log = Log(url, limit)
-    try:
-        yield log
-    finally:
-        log.close()
-
-
 def prepare(url: str) -> None:
     """Create the log if there is none; any number of servers may do so at once.
 
@@ -223,7 +96,7 @@ def prepare(url: str) -> None:
         if (path := _file(url)) is not None:
             _make_file(path)
             return
-        engine = _engine(url)
+        engine = make_engine(url)
         with engine.begin() as connection:
             connection.execute(CreateTable(TABLE, if_not_exists=True))
         engine.dispose()
@@ -282,7 +155,7 @@ def open_engine(url: str) -> Iterator[sa.Engine]:
     """
     if (path := _file(url)) is not None:
         require_made(path, "request log")
-    engine = _engine(url)
+    engine = make_engine(url)
     try:
         yield engine
     except sa.exc.DBAPIError as error:
@@ -291,7 +164,8 @@ def open_engine(url: str) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
-def _engine(url: str) -> sa.Engine:
+def make_engine(url: str) -> sa.Engine:
+    """An engine for the log's database, which connects when it is used."""
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)

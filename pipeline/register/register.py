@@ -10,7 +10,15 @@ from pathlib import Path
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
 from pipeline.register.model_card import model_card
-from pipeline.registry import champions, locations, release, run_words, versions
+from pipeline.registry import (
+    champions,
+    locations,
+    release,
+    release_consistency,
+    run_words,
+    runs,
+    versions,
+)
 from pipeline.registry.versions import CHALLENGER, CHAMPION, Version
 from pipeline.shared import clock, dvc_lock, lineage
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -52,11 +60,11 @@ def register(
         tags = _seal_release(config, folder, verdict, training)
         dvc_lock.push()
         if known is None:
-            run_id = versions.find_run(config, training.digest) or versions.record(config, training)
+            run_id = runs.find_run(config, training.digest) or runs.record(config, training)
         else:
             run_id = known.run_id
         _log_verdict(config, run_id)
-        versions.log_folder(config, run_id, folder, release.artifact_path(tags["release"]))
+        runs.log_folder(config, run_id, folder, release.artifact_path(tags["release"]))
     if known is not None:
         before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
         return versions.set_tags(config, known, {**tags, **before}), False
@@ -81,12 +89,12 @@ def _seal_release(
     described = model_card(config.model_name, training, verdict, manifest, figures)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)
-    release.require_in_step(sealed, folder, release.MODEL, Path())
+    release_consistency.require_in_step(sealed, folder, release.MODEL, Path())
     return release.tags(sealed, folder)
 
 
 def _log_verdict(config: RegisterConfig, run_id: str) -> None:
-    versions.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
+    runs.log_verdict(config, run_id, EVALUATE, read_json(EVALUATE / "metrics.json", "evaluate"))
 
 
 def _require_passed(verdict: Verdict, training: Training, champion: Version | None) -> None:
@@ -176,7 +184,7 @@ def promote() -> str:
             f"{challenger.tag('compared_with')[:12]}, the champion is {live[:12]}; "
             "run `make evaluate register`"
         )
-    release.fetch(config, challenger)
+    release_consistency.fetch(config, challenger)
     _record_promotion(challenger, champion)
     champions.update_alias(config)
     before = f"version {champion.number}" if champion else "none"

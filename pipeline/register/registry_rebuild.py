@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry, Side
-from pipeline.registry import champions, locations, release
+from pipeline.registry import champions, copies, locations, release, release_consistency
 from pipeline.registry import versions as tracking
-from pipeline.registry.versions import VersionFiles
+from pipeline.registry.copies import VersionFiles
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, PipelineError, UsageError
 from pipeline.shared.files import file_hash
@@ -39,7 +39,7 @@ def kept_releases(config: RegisterConfig) -> dict[str, KeptRelease]:
         try:
             digest = file_hash(record)
             sealed = release.read(record.parent, digest)
-            release.require_in_step(sealed, record.parent, models[sealed.model])
+            release_consistency.require_in_step(sealed, record.parent, models[sealed.model])
         except (PipelineError, UsageError, KeyError, ValueError):
             continue  # not intact
         found.setdefault(
@@ -113,7 +113,7 @@ def rebuild(config: RegisterConfig, made: dict[int, KeptRelease]) -> None:
         )
         for number, one in made.items()
     }
-    tracking.restore(beside, restored)
+    copies.restore(beside, restored)
     champions.update_alias(beside)
     _set_challenger(beside)
     temporary.rename(path)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.features.definitions import service_version
 from pipeline.features.windows import ZONE
-from pipeline.registry import champions, release, versions
+from pipeline.registry import champions, release, release_consistency, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config.features import FeaturesConfig
@@ -80,7 +80,7 @@ def export(name: str) -> str:
     digest = version.tag("release")
     to = export_folder(digest)
     if not to.is_dir():
-        _, files, model = release.fetch(registry, version)
+        _, files, model = release_consistency.fetch(registry, version)
         _copy(to, files, model, ExportRecord(number=version.number, release=digest))
     return digest
 
@@ -130,7 +130,7 @@ def load_release(digest: str) -> LoadedRelease:
             f"{folder} is not what was exported: {str(error).partition(';')[0]}; {REPAIR}, here "
             "the registry"
         ) from error
-    release.require_in_step(sealed, files, file)
+    release_consistency.require_in_step(sealed, files, file)
     config = load(FeaturesConfig)
     _require_service(record.number, sealed, service_version(config.model_dump()))
     recorded = files / WARM_UP
@@ -155,7 +155,7 @@ def export_fault(folder: Path) -> str:
             return f"{release.EXPORT_RECORD} names the release {record.release[:12]}"
         files = folder / release.RELEASE_FILES
         sealed = release.read(files, record.release)
-        release.require_in_step(sealed, files, folder / versions.MODEL_FILE)
+        release_consistency.require_in_step(sealed, files, folder / versions.MODEL_FILE)
     except (PipelineError, OSError) as refusal:
         return str(refusal).partition(";")[0]
     return ""
@@ -168,7 +168,7 @@ def registry_fault(config: RegisterConfig, version: versions.Version) -> str:
         StorageFailed: it cannot be read, so it may be intact.
     """
     try:
-        release.fetch(config, version)
+        release_consistency.fetch(config, version)
     except StorageFailed:
         raise
     except PipelineError as refusal:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.records import rollout_ledger as ledger
 from pipeline.records.rollout_ledger import Move
-from pipeline.registry import champions, release
+from pipeline.registry import champions, release, release_consistency
 from pipeline.registry import versions as tracking
 from pipeline.registry.release import Release
 from pipeline.registry.versions import Version
@@ -23,7 +23,7 @@ def lineage(version: str = tracking.CHAMPION) -> str:
     """Write a version's lineage report and model card after checking that its release is intact."""
     registry = load(RegisterConfig)
     registered = champions.get_version(registry, version)
-    sealed, folder, _ = release.fetch(registry, registered)
+    sealed, folder, _ = release_consistency.fetch(registry, registered)
     name = f"{registry.model_name} version {registered.number}"
     path = REPRODUCE / f"lineage-{registered.number}.md"
     card = REPRODUCE / f"card-{registered.number}.md"

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.records import rollout_ledger
-from pipeline.registry import champions, release, versions
+from pipeline.registry import champions, copies, release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
 from pipeline.reproduce.compare import Item, Rebuild
@@ -51,10 +51,10 @@ def run(
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
     registered = champions.get_version(registry, _served_version(at) if at else version)
-    sealed, release_folder, model = release.fetch(registry, registered)
+    sealed, release_folder, model = release_consistency.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, release_folder / release.PATCH) as folder:
         shutil.copyfile(release_folder / dvc_lock.LOCK, folder / dvc_lock.LOCK)
-        release.require_in_step(sealed, release_folder, model, folder)
+        release_consistency.require_in_step(sealed, release_folder, model, folder)
         # Use the commit's lock: the registry must not decide which code is built and run.
         programs = environment.find_environment(
             folder / release.ENVIRONMENT, sealed.python, rebuild_env
@@ -116,7 +116,7 @@ def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Pa
             f"the version was judged against {opponent[:12]}, which "
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
-    number = versions.copy_champion(own, champion, versions.fetch(registry, champion))
+    number = copies.copy_champion(own, champion, versions.fetch(registry, champion))
     first = champions.first_move(replace(champion, number=number), rollout_ledger.BEGINNING)
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 

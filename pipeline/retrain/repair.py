@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.register import registry_rebuild
-from pipeline.registry import champions, locations, release, release_loader, versions
+from pipeline.registry import champions, client, locations, release, release_loader, versions
 from pipeline.retrain import journal
 from pipeline.retrain.chains import check_chain
 from pipeline.retrain.findings import Finding, set_aside
@@ -92,7 +92,7 @@ def findings() -> Iterator[Finding]:
         return  # it names the champion, on which all that follows depends
     registry = list(_registry(config, known))
     yield from registry
-    if not registry and versions.exists(config):
+    if not registry and client.exists(config):
         yield from _alias(config, known)
         yield from _versions(config)
     yield from _releases(config)

@@ -10,15 +10,8 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
-from pipeline.rollout.controller import (
-    BASELINE,
-    COLD,
-    Canary,
-    Stage,
-    freeze_start,
-    open_stage,
-    shares_at,
-)
+from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.interim_analyses import BASELINE, COLD, Canary, freeze_start, shares_at
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
     ALL_CHALLENGER,

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from pipeline.records.request_log import Log
+from pipeline.records.request_log_writer import Log
 from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
 from pipeline.serve.handler import Handler

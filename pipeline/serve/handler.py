@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.records.request_log import Log, pack
+from pipeline.records.request_log import pack
+from pipeline.records.request_log_writer import Log
 from pipeline.serve.admission import Gate
 from pipeline.serve.compression import content_encoding, decompress
 from pipeline.serve.metrics import Metrics

@@ -62,7 +62,7 @@ def serve(
     `wrap` may decorate the predictor; readiness is that of the undecorated one. `edge_key` is the
     key of the proxy whose headers are believed; without one, no header is.
     """
-    from pipeline.records import request_log
+    from pipeline.records.request_log_writer import open_log
     from pipeline.registry.release_loader import load_release, warm_up_failure
     from pipeline.serve.app import create_app
     from pipeline.serve.metrics import Metrics
@@ -77,7 +77,7 @@ def serve(
     with (
         _listener(config.port if port is None else port) as listener,
         open_store(release.features, config, project=project) as store,
-        request_log.open_log(url, config.log_queue) as log,
+        open_log(url, config.log_queue) as log,
     ):
         reason = warm_up_failure(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.expectations import RuleResult, plain, run_rules
 from pipeline.validate import rules as suites
+from pipeline.validate import snapshot_schema
 from pipeline.validate.flight_consistency import OtherMonths
 
 
@@ -59,7 +60,7 @@ def judge(
 
     `known` are aircraft and routes of other months; None if there are none.
     """
-    name, schema = f"{table} {month}", suites.schema_rules(table, rows.columns)
+    name, schema = f"{table} {month}", snapshot_schema.schema_rules(table, rows.columns)
     found = run_rules(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
@@ -116,7 +117,7 @@ def judge_all(
     flights = {
         month: rows
         for (table, month), rows in snapshots.items()
-        if table == "flights" and suites.fits_schema(table, rows)
+        if table == "flights" and snapshot_schema.fits_schema(table, rows)
     }
     for (table, month), rows in snapshots.items():
         reference = {

@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline.shared.contracts import VALIDATE
 from pipeline.shared.expectations import RuleResult
 from pipeline.validate.judge import Judgement
-from pipeline.validate.rules import KEYS
+from pipeline.validate.snapshot_schema import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]

@@ -13,8 +13,9 @@ from cockpit.facts.stages import ago, stage_map, stages
 from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
 from pipeline.features.windows import EPOCH
-from pipeline.records import request_log, rollout_ledger
+from pipeline.records import rollout_ledger
 from pipeline.records.command_runs import RUNS
+from pipeline.records.request_log_writer import open_log
 from pipeline.records.rollout_ledger import LEDGER
 from pipeline.shared import clock
 from pipeline.shared.watcher import hold
@@ -203,7 +204,7 @@ def test_a_pipeline_without_its_file_is_missing(empty):
 @pytest.fixture
 def served(story):
     url = f"sqlite:///{story}/state/serve/log.db"
-    with request_log.open_log(url, 10) as log:
+    with open_log(url, 10) as log:
         log.add(
             [
                 (

@@ -30,6 +30,7 @@ from pipeline.features.definitions import (
     WEATHER,
     service_version,
 )
+from pipeline.features.feast_client import online_store
 from pipeline.features.feast_repository import WATERMARK, repository, table
 from pipeline.features.on_demand import sources
 from pipeline.features.online_store import (
@@ -37,7 +38,6 @@ from pipeline.features.online_store import (
     MISSING,
     REPLAY,
     STALE,
-    online_store,
     open_store,
     requests,
 )

@@ -9,7 +9,8 @@ import pytest
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.windows import NEVER
 from pipeline.monitor.explain import explain
-from pipeline.records.request_log import Prediction, open_log, pack
+from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log_writer import open_log
 from pipeline.registry.model import load
 from pipeline.registry.release_loader import export
 from pipeline.shared.errors import RequestUnknown, SkewFound

@@ -18,7 +18,8 @@ import pytest
 from exercises import drill
 from exercises.drills import serving
 from pipeline.features.definitions import NUMERIC
-from pipeline.records.request_log import last_id, open_log, read_predictions
+from pipeline.records.request_log import last_id, read_predictions
+from pipeline.records.request_log_writer import open_log
 from pipeline.records.retention import removals, remove
 from tests import needs
 from tests.flow import life

@@ -12,7 +12,8 @@ from pipeline.features.windows import NEVER, minutes
 from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.predictions import flights
 from pipeline.monitor.report import look_at
-from pipeline.records.request_log import Prediction, open_log, pack
+from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log_writer import open_log
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.serve import ServeConfig

@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY
 from pipeline.monitor import predictions
-from pipeline.monitor.explain import _newest_answer
 from pipeline.monitor.predictions import (
     count_skew,
     count_unknown_callers,
     days_of,
+    newest_prediction,
     served_predictions,
 )
 from pipeline.records import request_log
@@ -131,7 +131,7 @@ def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, 
 def test_the_answer_to_a_flight_that_is_explained_is_no_strangers(flights, arms, explained):
     rows = flights.iloc[[0] * len(arms)].reset_index(drop=True)
     months.log(rows, arm=arms)
-    found = _newest_answer(flight=flights["name"][0])
+    found = newest_prediction(flights["name"][0], load(ServeConfig).log_url.get_secret_value())
     assert (found and found["arm"]) == explained
 
 

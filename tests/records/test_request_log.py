@@ -14,14 +14,13 @@ from pipeline.features.definitions import NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
 from pipeline.records import request_log as module
 from pipeline.records.request_log import (
-    Log,
     Prediction,
     features_of,
     known_at_of,
-    open_log,
     pack,
     read_predictions,
 )
+from pipeline.records.request_log_writer import Log, open_log
 from pipeline.shared.errors import StorageFailed
 from tests.patience import PATIENCE, until
 

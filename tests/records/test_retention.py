@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
-from pipeline.records.request_log import open_log, prepare, read_predictions
+from pipeline.records.request_log import prepare, read_predictions
+from pipeline.records.request_log_writer import open_log
 from pipeline.records.retention import prune, removals, remove
 from pipeline.records.rollout_ledger import Move, Side
 from pipeline.shared.config.loading import load

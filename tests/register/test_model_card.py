@@ -10,7 +10,7 @@ import pytest
 from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, report_baselines, stays_near
 from pipeline.register.model_card import model_card
-from pipeline.registry import release, versions
+from pipeline.registry import release, release_consistency, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -266,7 +266,7 @@ def test_the_card_of_a_version_is_sealed_and_tells_of_its_own_model(challenged):
     config = load(RegisterConfig)
     for number in ("1", "2"):
         version = versions.get_version(config, number)
-        record, papers, _ = release.fetch(config, version)
+        record, papers, _ = release_consistency.fetch(config, version)
         text = (papers / release.CARD).read_text(encoding="utf-8")
         assert text.startswith(f"# Model card: flight-delay {version.digest[:12]}\n")
         assert record.papers[release.CARD] == file_hash(papers / release.CARD)
@@ -278,8 +278,8 @@ def test_the_card_of_a_version_is_sealed_and_tells_of_its_own_model(challenged):
 def test_a_card_that_was_embellished_is_told(registered):
     config = load(RegisterConfig)
     version = versions.get_version(config, "1")
-    _, papers, _ = release.fetch(config, version)
+    _, papers, _ = release_consistency.fetch(config, version)
     path = Path(papers / release.CARD)
     path.write_text(path.read_text().replace("Not for:", "For:"))
     with pytest.raises(ArtifactTampered, match=r"^card\.md of the release has SHA-256"):
-        release.fetch(config, version)
+        release_consistency.fetch(config, version)

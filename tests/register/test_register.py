@@ -12,7 +12,7 @@ from pipeline.features.definitions import FEATURES
 from pipeline.features.feature_table import ROWS
 from pipeline.register import register
 from pipeline.register.register import promote
-from pipeline.registry import versions
+from pipeline.registry import runs, versions
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import (
@@ -401,7 +401,7 @@ def test_a_runs_loss_is_there_step_by_step_and_falls(registered):
     assert [point.step for point in found] == [10]
     project.configure("train", **{"boosting.max_iter": 30})
     train.run()
-    run_id = versions.find_run(load(RegisterConfig), the_training().digest)
+    run_id = runs.find_run(load(RegisterConfig), the_training().digest)
     curve = client().get_metric_history(run_id, "log_loss_training")
     assert [point.step for point in curve] == [10, 20, 30]
     assert curve[0].value > curve[1].value > curve[2].value
@@ -422,7 +422,7 @@ def test_what_the_gate_refused_is_tracked_with_its_verdict(registered):
     train.run()
     with pytest.raises(GateRefused):
         gate.run()
-    run_id = versions.find_run(load(RegisterConfig), the_training().digest)
+    run_id = runs.find_run(load(RegisterConfig), the_training().digest)
     assert client().get_run(run_id).data.tags["gate"] == "refused"
     (name,) = nested(run_id)
     assert name.startswith("gate: refused, ")

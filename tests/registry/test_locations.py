@@ -11,7 +11,8 @@ import mlflow
 import pytest
 
 from pipeline.register import register
-from pipeline.registry import locations, versions
+from pipeline.registry import locations, runs, versions
+from pipeline.registry.client import connect, experiment_id
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Training, read_record
@@ -94,7 +95,7 @@ def test_what_a_copy_writes_is_in_the_copy(registered, elsewhere, monkeypatch):
     before = contents(registered)
     config = live_in(elsewhere, monkeypatch)
     champion = versions.version_of_alias(config, versions.CHAMPION)
-    versions.log_folder(config, champion.run_id, Path("configs"), "of-the-copy")
+    runs.log_folder(config, champion.run_id, Path("configs"), "of-the-copy")
     register.run()
     assert contents(registered) == before
     assert list(elsewhere.glob("state/artifacts/*/artifacts/of-the-copy/train.yaml"))
@@ -106,7 +107,7 @@ def test_a_registry_out_of_the_project_keeps_full_paths(registered, tmp_path_fac
         update={"tracking_url": Address(f"sqlite:///{shared}/all.db")}
     )
     client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
-    made = versions._experiment(versions._client(config), config)
+    made = experiment_id(connect(config), config)
     here = (registered / "state/artifacts").as_uri()
     assert client.get_experiment(made).artifact_location == here
 
@@ -221,9 +222,9 @@ def test_the_registry_of_another_project_is_read_from_its_own_folder_and_not_wri
     before = contents(registered)
     told = f"is the registry of {re.escape(str(registered))}, which names its files by paths from"
     with pytest.raises(RegistryRefused, match=told):
-        versions.log_folder(config, champion.run_id, Path("configs"), "of-another")
+        runs.log_folder(config, champion.run_id, Path("configs"), "of-another")
     with pytest.raises(RegistryRefused, match=told):
-        versions.record(config, read_record(Training, TRAIN / "training.json", "train"))
+        runs.record(config, read_record(Training, TRAIN / "training.json", "train"))
     assert contents(registered) == before
     assert not Path("state/artifacts").exists()
 

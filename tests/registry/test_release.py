@@ -13,8 +13,9 @@ import yaml
 
 from pipeline.features.feature_table import SERVICE
 from pipeline.register import register
-from pipeline.registry import release, versions
-from pipeline.registry.release import PARTS, Release
+from pipeline.registry import release, release_consistency, versions
+from pipeline.registry.release import Release
+from pipeline.registry.release_consistency import PARTS
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -93,7 +94,7 @@ def mixed(releases, parts, shelf):
 
 
 def disagreements(made):
-    return release.disagreements(made.record, made.papers, made.model, made.checkout)
+    return release_consistency.disagreements(made.record, made.papers, made.model, made.checkout)
 
 
 def test_the_two_releases_have_no_part_in_common_and_each_is_in_step(releases):
@@ -109,7 +110,7 @@ def test_a_release_in_which_two_parts_disagree_is_refused(releases, tmp_path, on
     made = mixed(releases, parts, tmp_path)
     assert set(disagreements(made)) == {(one, other)[foreign]}
     with pytest.raises(ReleaseRefused, match=rf"1 of 5 parts .*: {(one, other)[foreign]}: "):
-        release.require_in_step(made.record, made.papers, made.model, made.checkout)
+        release_consistency.require_in_step(made.record, made.papers, made.model, made.checkout)
 
 
 def test_every_mixture_of_two_releases_is_refused_and_its_foreign_parts_are_named(
@@ -128,21 +129,21 @@ def test_every_mixture_of_two_releases_is_refused_and_its_foreign_parts_are_name
 def test_a_record_that_names_another_part_than_its_papers_show_is_refused(releases, tmp_path, part):
     first, second = releases
     record = first.record.model_copy(update={part: getattr(second.record, part)})
-    found = release.disagreements(record, first.papers, first.model, first.checkout)
+    found = release_consistency.disagreements(record, first.papers, first.model, first.checkout)
     assert list(found) == [part]
     assert "the release names" in found[part]
 
 
 def test_another_model_file_is_refused(releases):
     first, second = releases
-    found = release.disagreements(first.record, first.papers, second.model)
+    found = release_consistency.disagreements(first.record, first.papers, second.model)
     assert found["model"].startswith("the release names")
 
 
 def test_without_a_checkout_the_commit_is_not_asked(releases):
     first, second = releases
     record = first.record.model_copy(update={"commit": second.record.commit})
-    assert release.disagreements(record, first.papers, first.model) == {}
+    assert release_consistency.disagreements(record, first.papers, first.model) == {}
 
 
 # The seal.
@@ -217,7 +218,7 @@ def forged(releases, papers, **changes):
     record = release.read(papers, forge(papers, **changes))
     first = releases[0]
     return [
-        release.disagreements(record, papers, first.model, place)
+        release_consistency.disagreements(record, papers, first.model, place)
         for place in (None, first.checkout)
     ]
 
@@ -334,7 +335,7 @@ def test_configs_that_are_not_the_commits_are_told_once_it_is_checked_out(releas
 
     forge(papers, change_lock=admit)
     lock = dvc_lock.read_lock(papers / dvc_lock.LOCK)
-    config = release._config_version(papers, lock)
+    config = release.config_version(papers, lock)
     without, checked_out = forged(releases, papers, config=config)
     assert without == {}  # only the commit knows
     assert checked_out["commit"].startswith("configs/evaluate.yaml holds other values")
@@ -363,7 +364,7 @@ def the_version(name="champion"):
 
 
 def test_a_registered_version_brings_its_release_its_papers_and_its_model(registered):
-    record, papers, model = release.fetch(load(RegisterConfig), the_version())
+    record, papers, model = release_consistency.fetch(load(RegisterConfig), the_version())
     assert record.model == file_hash(model) == file_hash(release.MODEL)
     assert record.commit == project.git("rev-parse", "HEAD")
     assert set(record.papers) >= {
@@ -376,7 +377,7 @@ def test_a_registered_version_brings_its_release_its_papers_and_its_model(regist
 
 def test_every_tag_that_is_rewritten_is_told_by_name(registered):
     config, version = load(RegisterConfig), the_version()
-    record, papers, _ = release.fetch(config, version)
+    record, papers, _ = release_consistency.fetch(config, version)
     client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     for name, value in release.tags(record, papers).items():
         if name == "release":
@@ -385,16 +386,16 @@ def test_every_tag_that_is_rewritten_is_told_by_name(registered):
         with pytest.raises(
             ArtifactTampered, match=rf"tag {name} of .* says 'rewritten', its release"
         ):
-            release.fetch(config, the_version())
+            release_consistency.fetch(config, the_version())
         client.set_model_version_tag(config.model_name, version.number, name, value)
-    assert release.fetch(config, the_version())
+    assert release_consistency.fetch(config, the_version())
 
 
 def test_a_seal_that_is_rewritten_leads_to_no_release(registered):
     config, version = load(RegisterConfig), the_version()
     versions.set_tags(config, version, {"release": "0" * 64})
     with pytest.raises(RegistryRefused, match="release/000000000000 is version 1, but"):
-        release.fetch(config, the_version())
+        release_consistency.fetch(config, the_version())
 
 
 def test_a_model_that_was_swapped_in_the_store_is_told(registered):
@@ -402,16 +403,16 @@ def test_a_model_that_was_swapped_in_the_store_is_told(registered):
     path = versions.fetch(config, version)
     path.write_bytes(Path("data/train/logistic.onnx").read_bytes())
     with pytest.raises(ArtifactTampered, match=r"version 1 has SHA-256 \w+…, \w+… was registered"):
-        release.fetch(config, the_version())
+        release_consistency.fetch(config, the_version())
 
 
 def test_a_config_that_was_changed_in_the_store_is_told(registered):
     config, version = load(RegisterConfig), the_version()
-    _, papers, _ = release.fetch(config, version)
+    _, papers, _ = release_consistency.fetch(config, version)
     path = papers / "configs/train.yaml"
     path.write_text(path.read_text().replace("max_iter: 10", "max_iter: 11"))
     with pytest.raises(ArtifactTampered, match=r"^configs/train\.yaml of the release has"):
-        release.fetch(config, the_version())
+        release_consistency.fetch(config, the_version())
 
 
 def test_a_version_that_another_tool_registered_has_no_release(registered):
@@ -419,7 +420,7 @@ def test_a_version_that_another_tool_registered_has_no_release(registered):
     client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     client.delete_model_version_tag(config.model_name, version.number, "release")
     with pytest.raises(RegistryRefused, match="has no tag 'release'"):
-        release.fetch(config, the_version())
+        release_consistency.fetch(config, the_version())
 
 
 def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
@@ -484,6 +485,6 @@ def test_a_model_that_is_judged_again_gets_a_new_release_and_keeps_the_old_one(c
     after = the_version("challenger")
     assert after.number == before.number
     assert after.tags["release"] != before.tags["release"]
-    assert release.fetch(config, after)
+    assert release_consistency.fetch(config, after)
     old = versions.fetch_folder(config, after, release.artifact_path(before.tags["release"]))
     assert release.read(old, before.tags["release"]).model == after.digest

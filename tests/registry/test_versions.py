@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from pipeline.register import register
-from pipeline.registry import versions
+from pipeline.registry import client, runs, versions
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import Training, read_record
@@ -31,7 +31,7 @@ def test_a_server_is_asked_whether_or_not_a_file_has_its_name(registered):
     server = load(RegisterConfig).model_copy(
         update={"tracking_url": Address("https://localhost:1")}
     )
-    assert versions.exists(server)
+    assert client.exists(server)
 
 
 def test_an_alias_that_was_never_set_names_nothing(registered):
@@ -42,9 +42,9 @@ def test_an_alias_that_was_never_set_names_nothing(registered):
 def test_a_run_and_a_version_are_found_by_the_digest_of_their_model(registered):
     config = load(RegisterConfig)
     champion = versions.version_of_alias(config, versions.CHAMPION)
-    assert versions.find_run(config, champion.digest) == champion.run_id
+    assert runs.find_run(config, champion.digest) == champion.run_id
     assert versions.find_version(config, champion.digest) == champion
-    assert versions.find_run(config, "0" * 64) is None
+    assert runs.find_run(config, "0" * 64) is None
     assert versions.find_version(config, "0" * 64) is None
 
 
@@ -53,7 +53,7 @@ def test_a_run_that_failed_is_not_found(registered):
     champion = versions.version_of_alias(config, versions.CHAMPION)
     client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     client.update_run(champion.run_id, status="FAILED")
-    assert versions.find_run(config, champion.digest) is None
+    assert runs.find_run(config, champion.digest) is None
 
 
 def test_tags_that_are_set_again_are_replaced_and_the_others_kept(registered):
@@ -91,7 +91,7 @@ def test_a_registry_is_kept_from_everybody_though_the_checkout_is_open(judged, n
     shutil.rmtree("state")  # of the training: this one is made by a process without a mask
     os.umask(0)
     config = load(RegisterConfig)
-    versions.record(config, read_record(Training, Path("data/train/training.json"), "train"))
+    runs.record(config, read_record(Training, Path("data/train/training.json"), "train"))
     assert open_to_everybody(Path.cwd() / "state") == []
     register.run()
     assert len(list(Path("state").rglob("*"))) > 30
@@ -128,7 +128,7 @@ def test_a_drive_on_which_no_mode_holds_is_named_once_and_not_refused(
     """As WSL mounts a drive of Windows: everything is 0777, and chmod does nothing."""
     for path in (registered / "state", registered / "state/mlflow.db"):
         path.chmod(0o777)
-    versions._keeps_modes.cache_clear()
+    client._keeps_modes.cache_clear()
     real = os.fstat
 
     def open_to_all(stream):
@@ -142,7 +142,7 @@ def test_a_drive_on_which_no_mode_holds_is_named_once_and_not_refused(
     said = capsys.readouterr().err
     assert said.count("this file system keeps no modes") == 1
     assert f"{registered}/state: " in said
-    versions._keeps_modes.cache_clear()
+    client._keeps_modes.cache_clear()
     with pytest.raises(RegistryRefused, match="everybody may write"):
         versions.version_of_alias(load(RegisterConfig), versions.CHAMPION)
 
@@ -175,7 +175,7 @@ def test_a_version_that_is_gone_is_told_without_the_passwords(registered):
         "artifacts_url": "://".join(["ftp", f"bob:a {HUNTER}@files.example/mlflow"]),
     }
     config = load(RegisterConfig).model_copy(update={k: Address(url) for k, url in urls.items()})
-    told = versions._missing(config, "champion", "1", "the registry")
+    told = client._missing(config, "champion", "1", "the registry")
     assert "restore postgresql://***@db.example/mlflow and ftp://***@files.example/mlflow" in told
     assert HUNTER not in told
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.register import register
-from pipeline.registry import release, versions
+from pipeline.registry import release, release_consistency, versions
 from pipeline.reproduce.lineage_report import lineage, lineage_report
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -31,7 +31,7 @@ def the_page(number=1):
 def fetched(version="champion"):
     config = load(RegisterConfig)
     registered = versions.get_version(config, version)
-    record, papers, _ = release.fetch(config, registered)
+    record, papers, _ = release_consistency.fetch(config, registered)
     return registered, record, papers
 
 

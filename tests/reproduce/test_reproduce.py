@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.register import register
-from pipeline.registry import release, versions
+from pipeline.registry import release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce
 from pipeline.reproduce.compare import Item, Rebuild
@@ -228,7 +228,7 @@ def checkout(challenged, tmp_path_factory):
 
     def of(name):
         config = load(RegisterConfig)
-        return folder, release.fetch(config, versions.get_version(config, name))[1]
+        return folder, release_consistency.fetch(config, versions.get_version(config, name))[1]
 
     return of
 

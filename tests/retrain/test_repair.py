@@ -16,7 +16,7 @@ from pipeline.monitor.performance import label_ledger
 from pipeline.records import hash_chain, request_log, rollout_ledger
 from pipeline.records.hash_chain import copy_path
 from pipeline.register.register import promote
-from pipeline.registry import champions
+from pipeline.registry import champions, client
 from pipeline.registry import versions as tracking
 from pipeline.registry.release import exported_releases
 from pipeline.registry.release_loader import export
@@ -322,7 +322,7 @@ REGISTRY = {
     "overwritten": overwritten,
     "gone": gone,
     "another database": lambda path: (gone(path), sql(path, "CREATE TABLE letters (text)")),
-    "made anew": lambda path: (gone(path), tracking._make_store(path)),
+    "made anew": lambda path: (gone(path), client.make_store(path)),
 }
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.rollout.controller import Stage, shares_at, slow_limit
+from pipeline.rollout.controller import Stage
+from pipeline.rollout.interim_analyses import shares_at, slow_limit
 from pipeline.rollout.state import ALL_CHALLENGER, Rollout
 from pipeline.shared.errors import RolloutRefused
 from tests.rollout.edge import PLAN

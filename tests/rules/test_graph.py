@@ -13,7 +13,8 @@ MAPS = {name for name in tree.code() if name.endswith("/__init__.py")}
 
 RECORDERS = {
     # Not deps of these stages, nor is what lies behind them (lineage): they change no output.
-    ("train", "pipeline/registry/versions.py"): "records the run from what train has written",
+    ("train", "pipeline/registry/runs.py"): "records the run from what train has written",
+    ("evaluate", "pipeline/registry/runs.py"): "notes the verdict, which is already written",
     ("evaluate", "pipeline/registry/versions.py"): "fetches the champion; the stage always runs",
     ("evaluate", "pipeline/registry/champions.py"): "asks who is champion; the stage always runs",
 }

@@ -107,6 +107,20 @@ def test_nothing_in_pipeline_is_called_by_a_name_that_says_nothing() -> None:
     assert {name: found for name, found in words.items() if found} == {}
 
 
+MOST_LINES = 300
+
+
+def test_no_file_of_the_code_is_too_long_to_be_read_at_once() -> None:
+    folders = ("pipeline/", "simulation/", "cockpit/")
+    lines = {
+        name: (tree.ROOT / name).read_bytes().count(b"\n")
+        for name in tree.files()
+        if name.startswith(folders)
+    }
+    assert {folder for name in lines for folder in folders if name.startswith(folder)} == {*folders}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
 @cache
 def _reached() -> dict[str, set[str]]:
     """By stage or layer, and for the simulation, all files that it imports in the end."""

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES
 from pipeline.records import request_log
+from pipeline.records.request_log_writer import open_log
 from pipeline.records.retention import REMOVALS
 from pipeline.records.rollout_ledger import Move
 from pipeline.rollout.traffic import listener, routes
@@ -71,7 +72,7 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a server kept of requests whose callers told who they are, every column of it."""
     path = tmp_path_factory.mktemp("personal") / "log.db"
     metrics, told = Metrics(), load(ServeConfig)
-    with request_log.open_log(f"sqlite:///{path}", 100) as log:
+    with open_log(f"sqlite:///{path}", 100) as log:
         app = create_app(Predictor(loaded(), Store(weather="stale")), log, told, metrics, str)
         with TestClient(app, raise_server_exceptions=False) as client:
             flights = {"flights": [FLIGHT]}

@@ -18,7 +18,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.features.definitions import FEATURES, NUMERIC
-from pipeline.records.request_log import features_of, open_log, read_predictions
+from pipeline.records.request_log import features_of, read_predictions
+from pipeline.records.request_log_writer import open_log
 from pipeline.serve import handler, open_inference
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics

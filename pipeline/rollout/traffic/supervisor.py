@@ -150,9 +150,9 @@ def load() -> None:
     if not FORKS:
         return
     pkgutil.resolve_name(APP), pkgutil.resolve_name(SERVER)
-    from pipeline.features import online_store
+    from pipeline.features import feast_client
 
-    online_store.preload()
+    feast_client.preload()
 
 
 def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = load) -> int:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from pipeline.features.definitions import ALWAYS_THERE
 from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.alerts import RULES, alerts
-from pipeline.records.request_log import open_log
+from pipeline.records.request_log_writer import open_log
 from pipeline.rollout.traffic import envoy
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics

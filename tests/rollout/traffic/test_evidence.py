@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.features.windows import DAY
-from pipeline.records.request_log import Prediction, open_log
+from pipeline.records.request_log import Prediction
+from pipeline.records.request_log_writer import open_log
 from pipeline.rollout.traffic import evidence as module
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.shared import processes
