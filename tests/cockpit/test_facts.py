@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -73,11 +74,22 @@ def test_what_is_wrong_is_found_and_the_worst_comes_first(story):
     assert concerns.summary(found) == ("ticket", "Nothing urgent; 3 things need a look.")
 
 
-def test_an_alert_of_the_champion_itself_is_a_ticket(story):
+@pytest.mark.parametrize(
+    ("excess", "gap", "headline"),
+    [
+        (0.03, 0.015, "Version 1 does worse than it expects of itself"),
+        (-0.02, -0.05, "Version 1 predicts too high on the whole"),
+        (0.01, 0.05, "Version 1 predicts too low on the whole"),
+    ],
+)
+def test_an_alert_of_the_champion_itself_is_a_ticket(story, excess, gap, headline):
     (story / LEDGER).unlink()
     (story / LEDGER).with_suffix(".jsonl").unlink()
     rollout_ledger.append(move("registered", 0, challenger=None), story / LEDGER)
-    assert headlines(story)["Version 1 does worse than it expects of itself"] == "ticket"
+    seen = facts(story)
+    last = seen.loop.days[-1].model_copy(update={"excess": excess, "gap": gap})
+    alerted = replace(seen, loop=replace(seen.loop, days=[*seen.loop.days[:-1], last]))
+    assert {one.headline: one.severity for one in concerns.concerns(alerted)}[headline] == "ticket"
 
 
 def test_a_damaged_ledger_is_a_page_and_what_stands_is_shown(story):
@@ -245,3 +257,5 @@ def test_the_story_of_a_project_is_offered_and_the_newest_comes_first(story, tmp
     (root / project.STORY / LEDGER).touch()
     assert list(project.projects(root)) == ["here", "story"]
     assert project.newest(root) == "story"
+    shutil.copytree(story, root / project.YEAR)
+    assert list(project.projects(root)) == ["here", "story", "year"]

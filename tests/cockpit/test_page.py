@@ -10,8 +10,10 @@ from starlette.testclient import TestClient
 
 from cockpit import places, static_page, tour, views
 from cockpit.facts import book, project
+from cockpit.ports import listen
+from cockpit.tools.own_windows import open_windows
 from cockpit.views import View
-from cockpit.web import application, listen
+from cockpit.web import application
 from pipeline.records.rollout_ledger import LEDGER
 from pipeline.retrain.journal import JOURNAL
 from pipeline.shared.errors import EnvironmentUnfit
@@ -270,6 +272,20 @@ def test_a_port_in_use_names_the_page_that_may_run_there():
         port = taken.getsockname()[1]
         with pytest.raises(EnvironmentUnfit, match=f"make ui PORT={port + 1}"):
             listen(port)
+
+
+PATHS = ["/", "/live", "/signature", "/decide-again?rollout=0004-canary", "/explanation?request=x"]
+
+
+@pytest.mark.parametrize("path", [*PATHS, *(f"/tools/{tool}" for tool in places.TOOLS)])
+def test_a_folder_that_was_moved_while_it_is_shown_is_said(story, tmp_path, path):
+    with open_windows() as windows:
+        client = TestClient(application(story, windows), base_url="http://127.0.0.1:8765")
+        story.rename(tmp_path / "elsewhere")
+        answer = client.get(path)
+    assert answer.status_code == 409
+    assert answer.text.startswith(f"ArtifactMissing: {story} is not there any more")
+    assert not story.exists()
 
 
 # One file, and a small process.
