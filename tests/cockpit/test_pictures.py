@@ -1,5 +1,6 @@
 """Geometry of the pictures: what is worse lies where worse is, and nothing leaves its frame."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -118,8 +119,17 @@ def test_the_strip_shows_each_share_at_its_time(seen):
 
 
 def test_labels_of_checks_lie_beside_each_other_and_not_over_each_other(seen):
-    marks = [mark for mark in time_strip(seen).marks if mark.kind == "retrain"]
-    assert [mark.label for mark in marks] == ["", "retrain"]  # a week apart: room for one
+    def labels(found):
+        return [mark.label for mark in time_strip(found).marks if mark.kind == "retrain"]
+
+    assert labels(seen) == ["retrain", "retrain"]
+    last = seen.loop.checks[-1]
+    weekly = [
+        last.model_copy(update={"at": last.at + timedelta(weeks=n), "action": "retrain"})
+        for n in range(30)
+    ]
+    year = replace(seen, now=weekly[-1].at, loop=replace(seen.loop, checks=weekly))
+    assert labels(year) == [""] * 30
 
 
 def test_the_loss_rises_over_its_limit_where_it_alerts(seen):
