@@ -149,6 +149,8 @@ def _time(project: Project, view: View) -> dict[str, Any]:
 def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
     last = rollout.last
     state = "good" if rollout.ending in _GOOD else "bad" if rollout.ending in _BAD else "open"
+    if rollout.open and rollout.alarms:
+        state = "bad"
     decided = any(entry.move.evidence for entry in rollout.entries)
     return {
         "rollout": rollout,

@@ -217,9 +217,8 @@ def _rollouts(project: Project) -> Iterator[Concern]:
 
 
 def _running(last: Rollout, ledger: Releases) -> Concern:
-    alarmed = [g for g in (last.last.guardrails if last.last else []) if g.metric.alarmed]
-    if alarmed:
-        words = ", ".join(one.words for one in alarmed)
+    if last.alarms:
+        words = ", ".join(last.alarms)
         return Concern("page", f"{last.name} has an alarm", words, "rollout", "make rollback")
     share = ledger.last.shares.get("challenger", 0) / 100
     return Concern(

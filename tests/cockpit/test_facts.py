@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from cockpit import views
 from cockpit.facts import approvals, book, concerns, graph, prediction, project, releases
 from cockpit.facts.stages import ago, stage_map, stages
 from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
+from cockpit.views import View
 from pipeline.features.windows import EPOCH
 from pipeline.records import request_log, rollout_ledger
 from pipeline.records.command_runs import RUNS
@@ -90,6 +92,19 @@ def test_an_alert_of_the_champion_itself_is_a_ticket(story, excess, gap, headlin
     last = seen.loop.days[-1].model_copy(update={"excess": excess, "gap": gap})
     alerted = replace(seen, loop=replace(seen.loop, days=[*seen.loop.days[:-1], last]))
     assert {one.headline: one.severity for one in concerns.concerns(alerted)}[headline] == "ticket"
+
+
+def test_a_canary_that_goes_badly_while_it_runs_is_a_page(story):
+    seen = facts(story)
+    last = seen.rollouts[0]
+    running = replace(last, entries=last.entries[:1])
+    assert (last.open, running.open) == (False, True)
+    assert running.sentence.startswith("It goes badly: slow in a row: ")
+    alarmed = replace(seen, rollouts=[running, *seen.rollouts[1:]])
+    found = concerns.concerns(alarmed)
+    assert (found[0].severity, found[0].headline) == ("page", "0004-canary has an alarm")
+    assert found[0].detail.startswith("slow in a row")
+    assert views.values(alarmed, View(ROOT))["rollouts"][0]["state"] == "bad"
 
 
 def test_a_damaged_ledger_is_a_page_and_what_stands_is_shown(story):
