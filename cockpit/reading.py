@@ -108,7 +108,7 @@ def read_config(folder: Path, section: type[C]) -> C | Missing:
     except (OSError, ValueError, ValidationError, yaml.YAMLError):
         name = f"configs/{section.stage}.yaml"
         return Missing(
-            name, "it is missing, or a key of it is wrong", f"git diff {shell_quote(name)}"
+            name, "it is missing, or a key of it is wrong", f"`git diff {shell_quote(name)}`"
         )
 
 

@@ -120,7 +120,7 @@ class Rollout:
 
     @property
     def alarms(self) -> list[str]:
-        """What speaks against the challenger at the newest analysis."""
+        """The alarms of the newest analysis."""
         return self.last.alarms if self.last else []
 
     @property

@@ -65,7 +65,7 @@ class StepState:
 
 
 def rows(analysis: Analysis | None) -> list[Row]:
-    """What stopped an analysis first, tripped breakers and alarms; reported guardrails last."""
+    """Tripped breakers and guardrails: those that stopped it first, reported ones last."""
     if analysis is None:
         return []
     found = [_tripped(one) for one in analysis.decision.breakers if one.tripped]

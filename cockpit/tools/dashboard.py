@@ -48,7 +48,7 @@ def values(folder: Path) -> dict[str, Any]:
         dict[str, Any],
         folder / DASHBOARD,
         "the dashboard",
-        f"git checkout {shell_quote(DASHBOARD)}",
+        f"`git checkout {shell_quote(DASHBOARD)}`",
     )
     signals = read_json(
         dict[str, Any], folder / "data/monitor/signals.json", "the signals", "make monitor"
