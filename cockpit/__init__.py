@@ -2,6 +2,6 @@
 
 `reading` opens files and databases without ever writing; `facts` turn them into typed facts, pure
 functions of a folder; `pictures` turn facts into geometry, and `templates` into a page. `web`
-serves it on this machine, `static_page` writes it into one file, `tool_windows` open the tools' own
-pages, and `tour` is the guided demonstration. Nothing in pipeline/ or simulation/ imports it.
+serves it on this machine, `static_page` writes it into one file, `tools` opens the tools' own
+windows, and `tour` is the guided demonstration. Nothing in pipeline/ or simulation/ imports it.
 """

@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not 0 < given.port < 65_536:
         parser.error(f"{given.port} is no port, which is a number from 1 to 65535")
+    if given.static and given.tool:
+        parser.error("--static writes the page, --tool opens a window: give one of them")
     try:
         return _open(given)
     except (PipelineError, UsageError) as refusal:

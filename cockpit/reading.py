@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pipeline.records.hash_chain import Link, copy_path, next_link, salvage_copy
 from pipeline.shared import yaml_files
 from pipeline.shared.config.sections import StageConfig
+from pipeline.shared.errors import shell_quote
 from pipeline.shared.files import MAX_JSON_BYTES, parse_json, read_at_most
 
 _LOCKED_SECONDS = 0.2
@@ -64,7 +65,7 @@ _kept: dict[Path, tuple[tuple[int, ...], Any]] = {}
 
 
 def unless_changed(path: Path, read: Callable[[], T | Missing]) -> T | Missing:
-    """What was read from a chain before, unless its file or its copy has changed; or read it.
+    """Return an earlier reading of a chain, and read it again if it or its copy has changed.
 
     A page is drawn every second, and a chain of a year takes a while to parse and to verify.
     """
@@ -106,7 +107,9 @@ def read_config(folder: Path, section: type[C]) -> C | Missing:
         return section.model_validate(yaml_files.parse(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError, yaml.YAMLError):
         name = f"configs/{section.stage}.yaml"
-        return Missing(name, "it is missing, or a key of it is wrong", f"`git diff {name}`")
+        return Missing(
+            name, "it is missing, or a key of it is wrong", f"`git diff {shell_quote(name)}`"
+        )
 
 
 @contextmanager
@@ -158,7 +161,9 @@ def _of_copy(path: Path, what: str, copied: list[Link], why: str) -> Chain | Mis
     if copied:
         return Chain(copied, "" if locked else f"{path.name}: {why}")
     if locked:
-        return Missing(what, f"{path.name} is locked by another program", f"fuser {path}")
+        return Missing(
+            what, f"{path.name} is locked by another program", f"fuser {shell_quote(path)}"
+        )
     return Missing(what, f"{path.name} cannot be read: {why}", "make repair")
 
 

@@ -15,7 +15,7 @@ from cockpit.facts.rollouts import IN_FULL, Rollout
 from cockpit.facts.stages import stages
 from cockpit.facts.timeline import decisions
 from cockpit.pictures import figures, interval_rows
-from cockpit.pictures.time_strip import colour, time_strip
+from cockpit.pictures.time_strip import COLOURS, colour, time_strip
 from cockpit.places import DRAWN, NAV, TITLES, TOOLS
 from cockpit.reading import Missing
 from cockpit.tiles import tiles
@@ -140,7 +140,7 @@ def _time(project: Project, view: View) -> dict[str, Any]:
     )
     return {
         "strip": time_strip(project),
-        "legend": list(numbers),
+        "legend": list(numbers) if len(numbers) <= COLOURS else [],
         "decisions": found,
         "again_link": "" if view.static else f"/decide-again?of={view.word}&rollout=",
     }
@@ -149,6 +149,8 @@ def _time(project: Project, view: View) -> dict[str, Any]:
 def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
     last = rollout.last
     state = "good" if rollout.ending in _GOOD else "bad" if rollout.ending in _BAD else "open"
+    if rollout.open and rollout.alarms:
+        state = "bad"
     decided = any(entry.move.evidence for entry in rollout.entries)
     return {
         "rollout": rollout,

@@ -1,6 +1,5 @@
 """The local server: one page, read-only, on this machine only."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from cockpit import places, views
 from cockpit.beside import decide_again, explanation
 from cockpit.facts import project as facts
 from cockpit.facts.project import Project
+from cockpit.ports import listen
 from cockpit.static_page import ASSETS
 from cockpit.tools.own_windows import PARTS, Windows, open_windows
 from cockpit.views import View
-from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
+from pipeline.shared.errors import ArtifactMissing, PipelineError, UsageError
 from pipeline.shared.loopback import HOST
 
 HEADERS = {
@@ -53,7 +53,8 @@ def application(root: Path, windows: Windows | None = None) -> Starlette:
         Route("/assets/{name}", pages.asset),
     ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    return Starlette(routes=routes, middleware=[hosts])
+    handlers = {PipelineError: _refusal, UsageError: _refusal}
+    return Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,7 @@ class Pages:
             return _html(views.tool(name, folder, title, word))
         if name not in PARTS or self.windows is None:
             return _plain(f"no such window: {name[:40]}; one of {', '.join(places.TOOLS)}", 404)
-        try:
-            return RedirectResponse(self.windows.open(name, folder), 303, headers=HEADERS)
-        except (PipelineError, UsageError) as refusal:
-            return _plain(f"{type(refusal).__name__}: {refusal}", 409)
+        return RedirectResponse(self.windows.open(name, folder), 303, headers=HEADERS)
 
     def asset(self, asked: Request) -> Response:
         """The stylesheet or the script."""
@@ -118,7 +116,16 @@ class Pages:
         return _html(draw(facts.read(folder, name), view))
 
     def _folder(self, asked: Request) -> tuple[str, Path, str]:
-        """The word, folder and name that are asked for, or those of the newest folder."""
+        """The word, folder and name that are asked for, or those of the newest folder.
+
+        Raises:
+            ArtifactMissing: the project was moved or removed while the cockpit shows it.
+        """
+        if not self.root.is_dir():
+            raise ArtifactMissing(
+                f"{self.root} is not there any more: the project was moved or removed; end this "
+                "cockpit, and `make ui` opens another in the project's new place"
+            )
         folders = facts.projects(self.root)
         word = asked.query_params.get("of", "")
         word = word if word in folders else facts.newest(self.root)
@@ -137,28 +144,14 @@ def _plain(words: str, status: int = 200) -> Response:
     return PlainTextResponse(words, status, headers=HEADERS)
 
 
+def _refusal(_: Request, error: Exception) -> Response:
+    """A refusal on purpose, as a page: anything else is a bug, and ends as one."""
+    return _plain(f"{type(error).__name__}: {error}", 409)
+
+
 def _is_foreign(asked: Request) -> bool:
     """Whether another site's page makes a browser ask: it may start no process here."""
     return asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-
-
-def listen(port: int) -> socket.socket:
-    """Take a port of this machine.
-
-    Raises:
-        EnvironmentUnfit: another program has it, such as a cockpit that runs already.
-    """
-    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((HOST, port))
-    except OSError as error:
-        taken.close()
-        raise EnvironmentUnfit(
-            f"port {port} of {HOST} is in use ({error.strerror}): open http://{HOST}:{port}/ if a "
-            f"cockpit runs there already, or `make ui PORT={port + 1}`"
-        ) from error
-    return taken
 
 
 def serve(root: Path, port: int, ready: Callable[[], Any] = lambda: None) -> None:

@@ -11,25 +11,75 @@ from pipeline.shared import yaml_files
 
 PLACES: dict[str, list[str]] = {
     "now": ["who-served", "silent-degradation", "release", "lineage", "three-artefacts"],
-    "time": ["closed-loop", "when-to-retrain", "rollback", "delayed-labels"],
+    "time": ["closed-loop", "when-to-retrain", "rollback", "delayed-labels", "star-stories"],
     "pipeline": [
+        "walk-through",
+        "mlops",
         "ci-cd",
         "orchestrators",
         "feature-store",
         "point-in-time",
+        "backfill",
         "devops-engineer",
         "hundred-times",
+        "cost",
+        "scaling",
+        "docker-kubernetes",
+        "infrastructure-as-code",
+        "maturity-levels",
+        "many-models",
+        "edge",
+        "gpu",
+        "whiteboard-platform",
+        "whiteboard-feature-store",
     ],
-    "data": ["data-validation"],
-    "gate": ["model-validation", "behavioural-tests", "retraining", "data-scientist"],
-    "rollout": ["safe-rollout", "canary-decides", "which-rollout"],
-    "performance": ["what-to-monitor", "data-drift", "which-drift"],
-    "prediction": ["one-prediction", "skew", "model-server", "online-or-batch"],
-    "versions": ["model-security", "lineage", "release", "three-artefacts"],
+    "data": ["data-validation", "schema-evolution"],
+    "gate": [
+        "model-validation",
+        "behavioural-tests",
+        "retraining",
+        "data-scientist",
+        "fairness",
+        "llmops",
+    ],
+    "rollout": [
+        "safe-rollout",
+        "canary-decides",
+        "which-rollout",
+        "ab-test",
+        "latency",
+        "post-mortem",
+    ],
+    "performance": [
+        "what-to-monitor",
+        "data-drift",
+        "which-drift",
+        "alert-fatigue",
+        "embedding-drift",
+    ],
+    "prediction": [
+        "one-prediction",
+        "explainability",
+        "skew",
+        "model-server",
+        "online-or-batch",
+        "whiteboard-fraud",
+    ],
+    "versions": [
+        "model-registry",
+        "experiment-tracking",
+        "model-security",
+        "governance",
+        "lineage",
+        "release",
+        "three-artefacts",
+    ],
 }
 """By part of the page, the answers that it is the evidence for, the nearest first."""
 _DRILL = re.compile(r"^\| \*\*([\w-]+)\*\*: (.*?) \|", re.MULTILINE)
 _FURTHER = re.compile(r"^- \*(.+?\?)\*\s+(.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
+_FILLED = re.compile(r"<!--.*?-->")
+"""The marks around a figure that is filled from its record."""
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _SPOKEN, _AFTER = "## In 30 seconds", "## If they ask further"
 
@@ -47,6 +97,8 @@ class Answer:
     further: list[tuple[str, str]] = field(default_factory=list)
     drills: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
+    argued: bool = False
+    """Whether nothing here proves it: its parts of the page are the nearest only."""
 
     @property
     def places(self) -> list[str]:
@@ -104,6 +156,7 @@ def _answer(path: Path) -> Answer | None:
             further=[(_plain(q), _plain(a)) for q, a in _FURTHER.findall(_section(text, _AFTER))],
             drills=list(values.get("drills", [])),
             code=list(values.get("code", [])),
+            argued=values.get("shown") == "argued",
         )
     except (ValueError, KeyError, TypeError, yaml.YAMLError):
         return None
@@ -118,5 +171,5 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """A text on one line, its links as their words."""
-    return " ".join(_LINK.sub(r"\1", text).split())
+    """A text on one line, its links as their words, its figures without their marks."""
+    return " ".join(_LINK.sub(r"\1", _FILLED.sub("", text)).split())

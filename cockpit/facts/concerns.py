@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from cockpit.facts.checks import Day
 from cockpit.facts.project import Project
 from cockpit.facts.releases import Releases
 from cockpit.facts.rollouts import Rollout
-from cockpit.reading import Missing
+from cockpit.reading import Missing, read_config
+from pipeline.shared.config.monitor import MonitorConfig
 
 SEVERITIES = ("page", "ticket", "note")
 _STOPPED = ("rolled back", "paused", "inconclusive")
@@ -50,7 +52,7 @@ def summary(found: list[Concern]) -> tuple[str, str]:
     pages = [one for one in found if one.severity == "page"]
     tickets = [one for one in found if one.severity == "ticket"]
     if pages:
-        return "page", "Yes: users may be affected now."
+        return "page", "Yes: somebody has to act now."
     if tickets:
         many = f"{len(tickets)} things need" if len(tickets) > 1 else "one thing needs"
         return "ticket", f"Nothing urgent; {many} a look."
@@ -129,12 +131,21 @@ def _performance(project: Project) -> Iterator[Concern]:
     elif last.status == "alert":
         yield Concern(
             "ticket",
-            f"Version {version} does worse than it expects of itself",
+            _performance_headline(project, last, version),
             f"log loss {last.excess or 0:+.4f} nats beyond its expectation, late share "
             f"{last.gap or 0:+.4f} beyond its risks, on days to {last.day}",
             "performance",
             "make diagnose",
         )
+
+
+def _performance_headline(project: Project, last: Day, version: str) -> str:
+    """The limit that was passed: of the loss, or of the risks as a whole."""
+    config = read_config(project.folder, MonitorConfig)
+    if isinstance(config, Missing) or (last.excess or 0.0) > config.outcome.max_excess_loss:
+        return f"Version {version} does worse than it expects of itself"
+    side = "low" if (last.gap or 0.0) > 0 else "high"
+    return f"Version {version} predicts too {side} on the whole"
 
 
 def _data(project: Project) -> Iterator[Concern]:
@@ -206,9 +217,8 @@ def _rollouts(project: Project) -> Iterator[Concern]:
 
 
 def _running(last: Rollout, ledger: Releases) -> Concern:
-    alarmed = [g for g in (last.last.guardrails if last.last else []) if g.metric.alarmed]
-    if alarmed:
-        words = ", ".join(one.words for one in alarmed)
+    if last.alarms:
+        words = ", ".join(last.alarms)
         return Concern("page", f"{last.name} has an alarm", words, "rollout", "make rollback")
     share = ledger.last.shares.get("challenger", 0) / 100
     return Concern(

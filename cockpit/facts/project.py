@@ -12,8 +12,8 @@ from pipeline.records.rollout_ledger import LEDGER
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.watcher import is_locked
 
-STORY = Path("state/replay/run")
-"""The replay of `make run`, a checkout of its own within the project."""
+STORY, YEAR = Path("state/replay/run"), Path("state/replay/year")
+"""The replays of `make run` and `make measure M=loop`, each a checkout of its own within."""
 _LOCKS = {
     "a rollout": Path("state/rollout/controller.lock"),
     "the closed loop": Path("state/retrain/loop.lock"),
@@ -135,10 +135,12 @@ def signature(folder: Path) -> str:
 
 
 def projects(root: Path) -> dict[str, tuple[Path, str]]:
-    """The folders that can be shown, by the word in the page's address: this one, and the story."""
+    """The folders that can be shown, by the word in the page's address: this one, and replays."""
     found = {"here": (root, "this project")}
-    if (root / STORY / LEDGER).is_file():
-        found["story"] = (root / STORY, "the recorded story")
+    replays = {"story": (STORY, "the recorded story"), "year": (YEAR, "the replayed year")}
+    for word, (place, name) in replays.items():
+        if (root / place / LEDGER).is_file():
+            found[word] = (root / place, name)
     return found
 
 

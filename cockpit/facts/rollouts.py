@@ -85,6 +85,12 @@ class Analysis:
         found = next((g.metric for g in self.guardrails if g.name == "errors"), None)
         return (found.challenger.of, found.control.of) if found else (0, 0)
 
+    @property
+    def alarms(self) -> list[str]:
+        """Guardrails with an alarm and circuit breakers that tripped, in words."""
+        tripped = [one.name for one in self.decision.breakers if one.tripped]
+        return tripped + [one.words for one in self.guardrails if one.metric.alarmed]
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -113,6 +119,11 @@ class Rollout:
         return self.entries[-1].move.event
 
     @property
+    def alarms(self) -> list[str]:
+        """The alarms of the newest analysis."""
+        return self.last.alarms if self.last else []
+
+    @property
     def last(self) -> Analysis | None:
         """The newest analysis."""
         return self.analyses[-1] if self.analyses else None
@@ -139,7 +150,7 @@ class Rollout:
             return f"It was paused, since its arms cannot be compared: {why}."
         if not self.open:
             return f"It ended without a result, and the champion stays: {why}."
-        if self.last is not None and any(g.metric.alarmed for g in self.last.guardrails):
+        if self.alarms:
             return f"It goes badly: {why}."
         return (
             f"So far it goes well: no alarm in {met:,} requests. Still needed: {why or 'traffic'}."

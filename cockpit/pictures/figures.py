@@ -126,7 +126,7 @@ def slice_rows(month: Month) -> list[IntervalRow]:
     scale = Scale(0, max((max(pair) for pair in pairs), default=1.0) * 1.05, 4, BARS_WIDTH - 4)
     return [
         IntervalRow(
-            words=name,
+            words=f"{name}, {risk:.0%} to {late:.0%}",
             low=scale(min(risk, late)),
             point=scale(late),
             high=scale(max(risk, late)),

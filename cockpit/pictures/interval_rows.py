@@ -5,18 +5,27 @@ from dataclasses import dataclass
 from cockpit.facts.rollouts import Analysis, Guardrail, Rollout
 from cockpit.pictures.scale import Scale, area, line
 from cockpit.reading import Missing
+from pipeline.rollout.analysis.decision import Breaker
 
 WIDTH, LEFT, RIGHT, ROW = 640, 8, 8, 26
 SMALL_WIDTH, SMALL_HEIGHT, _MARGIN = 220, 92, 8
 _REACH = 0.02
 """Half of the narrowest scale of a metric that counts both ways."""
+_VERDICTS = {
+    "alarm": "ALARM",
+    "fine": "no alarm",
+    "early": "too few to tell",
+    "silent": "none in either arm",
+    "reported": "reported; a new model may differ",
+}
 
 
 @dataclass(frozen=True)
 class Row:
     """One guardrail: words and counts beside a picture of its own scale, limit in the middle.
 
-    `state` is "alarm", "fine", "silent" (no event in either arm) or "reported" (it cannot stop).
+    `state` is "tripped" (a circuit breaker), "alarm", "fine", "early" (too few requests to tell),
+    "silent" (no event in either arm) or "reported" (it cannot stop).
     """
 
     name: str
@@ -56,10 +65,32 @@ class StepState:
 
 
 def rows(analysis: Analysis | None) -> list[Row]:
-    """The guardrails of an analysis, alarms first, reported ones last."""
-    found = [_row(one) for one in (analysis.guardrails if analysis else [])]
-    order = ("alarm", "fine", "silent", "reported")
+    """Tripped breakers and guardrails: those that stopped it first, reported ones last."""
+    if analysis is None:
+        return []
+    found = [_tripped(one) for one in analysis.decision.breakers if one.tripped]
+    found += [_row(one) for one in analysis.guardrails]
+    order = ("tripped", "alarm", "fine", "early", "silent", "reported")
     return sorted(found, key=lambda row: order.index(row.state))
+
+
+def _tripped(one: Breaker) -> Row:
+    """A circuit breaker beyond its limit: from the limit, in the middle, to what was found."""
+    reach = 1.15 * max(one.allowed, one.found - one.allowed, 1)
+    scale = Scale(one.allowed - reach, one.allowed + reach, LEFT, WIDTH - RIGHT)
+    return Row(
+        name=one.name,
+        words=one.name,
+        counts=f"{one.found:,}, allowed {one.allowed:,}",
+        state="tripped",
+        verdict="STOPPED IT",
+        low=scale(one.allowed),
+        high=scale(one.found),
+        estimate=scale(one.found),
+        limit=scale(one.allowed),
+        both_ways=False,
+        title=f"circuit breaker: {one.found:,} found, {one.allowed:,} allowed",
+    )
 
 
 def _row(one: Guardrail) -> Row:
@@ -72,7 +103,7 @@ def _row(one: Guardrail) -> Row:
         words=one.words,
         counts=_counts(one),
         state=_state(one),
-        verdict=_verdict(one),
+        verdict=_VERDICTS[_state(one)],
         low=scale(low),
         high=scale(high),
         estimate=None if metric.estimate is None else scale(metric.estimate),
@@ -96,18 +127,9 @@ def _state(one: Guardrail) -> str:
         return "alarm"
     if not one.decides:
         return "reported"
-    return "silent" if one.silent else "fine"
-
-
-def _verdict(one: Guardrail) -> str:
-    state = _state(one)
-    if state == "alarm":
-        return "ALARM"
-    if state == "reported":
-        return "reported; a new model may differ"
-    if state == "silent":
-        return "none in either arm"
-    return "no alarm" if one.metric.enough else "no alarm; more to come"
+    if one.silent:
+        return "silent"
+    return "fine" if one.metric.enough else "early"
 
 
 def _counts(one: Guardrail) -> str:
@@ -147,7 +169,7 @@ def _course(analyses: list[Analysis], last: Guardrail) -> Course:
         band=area(upper, lower),
         line=line(known),
         limit=y(last.limit),
-        ends=(f"{seen[0][0]:,}", f"{seen[-1][0]:,} requests"),
+        ends=("0", f"{seen[-1][0]:,} requests"),
         alarmed=last.metric.alarmed,
         title=f"{last.words}: interval {last.metric.low} to {last.metric.high}",
     )

@@ -19,6 +19,9 @@ LOSS_TOP, LOSS_END, HEIGHT = 176, 290, 318
 _HALF = 14
 COLOURS = 6
 """Versions have a colour each, which come again after so many."""
+_LABELLED = ("retrain", "block", "escalate")
+_LABEL_WIDTH, _LABELS_TURN = 64, 1040
+"""The room for a check's label, and where it stands to the left of its mark."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Mark:
-    """An instant: its place, its kind for the style and shape, its words, where it leads."""
+    """An instant: its place, its kind for the style and shape, its words, where it leads.
+
+    `label` stands beside it, if there is room.
+    """
 
     x: float
     y: float
     kind: str
     words: str
     link: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,16 +136,23 @@ def _rollout(rollout: Rollout, scale: TimeScale, now: datetime) -> Bar:
 def _checks(loop: Loop | Missing, scale: TimeScale) -> list[Mark]:
     if isinstance(loop, Missing):
         return []
+    places = [LEFT, *(scale(one.at) for one in loop.checks), WIDTH + _LABEL_WIDTH]
     return [
         Mark(
-            scale(one.at),
+            x,
             CHECKS,
             one.action,
             f"check of {one.at:%Y-%m-%d}: {one.action}; {'; '.join(one.reasons)}",
             f"#check-{one.at:%Y-%m-%d}",
+            one.action if one.action in _LABELLED and _has_room(before, x, after) else "",
         )
-        for one in loop.checks
+        for one, before, x, after in zip(loop.checks, places, places[1:], places[2:], strict=False)
     ]
+
+
+def _has_room(before: float, x: float, after: float) -> bool:
+    """Whether a label beside a mark at `x` ends before the next mark on its side."""
+    return (x - before if x >= _LABELS_TURN else after - x) >= _LABEL_WIDTH
 
 
 def _registered(ledger: Releases, scale: TimeScale) -> list[Mark]:

@@ -12,6 +12,7 @@ from typing import Any
 from cockpit.facts import checks
 from cockpit.pictures.scale import Scale, line
 from cockpit.reading import Missing, read_json
+from pipeline.shared.errors import shell_quote
 
 DASHBOARD = Path("configs/monitor/dashboard.json")
 WIDTH, HEIGHT, MARGIN = 220, 70, 6
@@ -44,7 +45,10 @@ class Group:
 def values(folder: Path) -> dict[str, Any]:
     """The groups of the dashboard as the page draws them, or what is missing."""
     told = read_json(
-        dict[str, Any], folder / DASHBOARD, "the dashboard", f"`git checkout {DASHBOARD}`"
+        dict[str, Any],
+        folder / DASHBOARD,
+        "the dashboard",
+        f"`git checkout {shell_quote(DASHBOARD)}`",
     )
     signals = read_json(
         dict[str, Any], folder / "data/monitor/signals.json", "the signals", "make monitor"

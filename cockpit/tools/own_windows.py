@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from cockpit.ports import free_port, listen
 from cockpit.reading import Missing, read_config
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.monitor.operations.job_signals import PREFIX
@@ -69,6 +69,7 @@ class Windows:
         if (tool, folder) in self.running:
             return self.running[tool, folder]
         parts = PARTS[tool](folder, port or free_port(), self.scratch)
+        listen(parts[-1].port, tool).close()  # what answers there must be the tool's own
         for part in parts:
             name = f"{len(self.pids)}-{part.name}"
             log = self.scratch / f"{name}.log"
@@ -119,13 +120,6 @@ def open_windows() -> Iterator[Windows]:
                 windows.end()
 
 
-def free_port() -> int:
-    """A free port of this machine."""
-    with contextlib.closing(socket.socket()) as one:
-        one.bind((HOST, 0))
-        return int(one.getsockname()[1])
-
-
 def _wait(part: Part, poll: Callable[[], int | None], log: Path) -> None:
     patience = Patience(_READY_SECONDS)
     while loopback.get(part.port, part.ready) is None:
@@ -133,7 +127,7 @@ def _wait(part: Part, poll: Callable[[], int | None], log: Path) -> None:
             said = log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
             raise EnvironmentUnfit(
                 f"{part.name} did not open on {HOST}:{part.port} within {_READY_SECONDS:g} s; it "
-                f"said: {said[0][:200]}; is the port in use? `make ui TOOL={part.name} PORT=8801`"
+                f"said: {said[0][:200]}; `make setup` installs it anew"
             )
         time.sleep(0.05)
 

@@ -15,6 +15,8 @@ MODEL = (
     "at all. `champion` serves; `challenger` passed the gate and may be rolled out. The ledger of "
     "rollouts decides, and the aliases follow it: `make rollout`."
 )
+_MOST = 4_900
+"""Characters that MLflow's database keeps of a description."""
 
 
 def run_name(training: Training) -> str:
@@ -44,7 +46,7 @@ def verdict_tags(verdict: Verdict) -> dict[str, str]:
         "gate": "passed" if verdict.passed else "refused",
         "kind": verdict.kind,
         "judged_on": verdict.window.replace("..", " to "),
-        "compared_with": (verdict.champion or "baselines only")[:12],
+        "compared_with": verdict.champion[:12] if verdict.champion else "baselines only",
     }
 
 
@@ -92,7 +94,3 @@ def version_description(training: Training, verdict: Verdict, figures: dict[str,
         f"{verdict_description(verdict)}\n\n"
         "Its model card is among the artifacts of its run, in `release/`."
     )[:_MOST]
-
-
-_MOST = 4_900
-"""Characters that MLflow's database keeps of a description."""

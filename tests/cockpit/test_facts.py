@@ -3,15 +3,18 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
+from cockpit import views
 from cockpit.facts import approvals, book, concerns, graph, prediction, project, releases
 from cockpit.facts.stages import ago, stage_map, stages
 from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
+from cockpit.views import View
 from pipeline.features.windows import EPOCH
 from pipeline.records import rollout_ledger
 from pipeline.records.command_runs import RUNS
@@ -74,11 +77,35 @@ def test_what_is_wrong_is_found_and_the_worst_comes_first(story):
     assert concerns.summary(found) == ("ticket", "Nothing urgent; 3 things need a look.")
 
 
-def test_an_alert_of_the_champion_itself_is_a_ticket(story):
+@pytest.mark.parametrize(
+    ("excess", "gap", "headline"),
+    [
+        (0.03, 0.015, "Version 1 does worse than it expects of itself"),
+        (-0.02, -0.05, "Version 1 predicts too high on the whole"),
+        (0.01, 0.05, "Version 1 predicts too low on the whole"),
+    ],
+)
+def test_an_alert_of_the_champion_itself_is_a_ticket(story, excess, gap, headline):
     (story / LEDGER).unlink()
     (story / LEDGER).with_suffix(".jsonl").unlink()
     rollout_ledger.append(move("registered", 0, challenger=None), story / LEDGER)
-    assert headlines(story)["Version 1 does worse than it expects of itself"] == "ticket"
+    seen = facts(story)
+    last = seen.loop.days[-1].model_copy(update={"excess": excess, "gap": gap})
+    alerted = replace(seen, loop=replace(seen.loop, days=[*seen.loop.days[:-1], last]))
+    assert {one.headline: one.severity for one in concerns.concerns(alerted)}[headline] == "ticket"
+
+
+def test_a_canary_that_goes_badly_while_it_runs_is_a_page(story):
+    seen = facts(story)
+    last = seen.rollouts[0]
+    running = replace(last, entries=last.entries[:1])
+    assert (last.open, running.open) == (False, True)
+    assert running.sentence.startswith("It goes badly: slow in a row: ")
+    alarmed = replace(seen, rollouts=[running, *seen.rollouts[1:]])
+    found = concerns.concerns(alarmed)
+    assert (found[0].severity, found[0].headline) == ("page", "0004-canary has an alarm")
+    assert found[0].detail.startswith("slow in a row")
+    assert views.values(alarmed, View(ROOT))["rollouts"][0]["state"] == "bad"
 
 
 def test_a_damaged_ledger_is_a_page_and_what_stands_is_shown(story):
@@ -246,3 +273,5 @@ def test_the_story_of_a_project_is_offered_and_the_newest_comes_first(story, tmp
     (root / project.STORY / LEDGER).touch()
     assert list(project.projects(root)) == ["here", "story"]
     assert project.newest(root) == "story"
+    shutil.copytree(story, root / project.YEAR)
+    assert list(project.projects(root)) == ["here", "story", "year"]

@@ -1,5 +1,6 @@
 """Geometry of the pictures: what is worse lies where worse is, and nothing leaves its frame."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -65,6 +66,14 @@ def test_alarms_come_first_and_what_only_reports_comes_last():
     assert found[-1].state == "reported"
 
 
+def test_a_breaker_that_stopped_it_comes_first_and_few_requests_are_no_all_clear(seen):
+    first, *others = interval_rows.rows(rollout_of(seen, "0004-canary").last)
+    assert (first.name, first.state, first.verdict) == ("slow in a row", "tripped", "STOPPED IT")
+    assert first.limit == first.low < first.high == first.estimate
+    assert "early" in {row.state for row in others}
+    assert all(row.verdict == "too few to tell" for row in others if row.state == "early")
+
+
 def test_every_row_stays_within_its_frame(seen):
     for rollout in seen.rollouts:
         for row in interval_rows.rows(rollout.last):
@@ -107,6 +116,20 @@ def test_the_strip_shows_each_share_at_its_time(seen):
     for bar in [*strip.serves, *strip.rollouts]:
         assert bar.x >= LEFT
         assert bar.x + bar.width <= WIDTH - RIGHT + 6
+
+
+def test_labels_of_checks_lie_beside_each_other_and_not_over_each_other(seen):
+    def labels(found):
+        return [mark.label for mark in time_strip(found).marks if mark.kind == "retrain"]
+
+    assert labels(seen) == ["retrain", "retrain"]
+    last = seen.loop.checks[-1]
+    weekly = [
+        last.model_copy(update={"at": last.at + timedelta(weeks=n), "action": "retrain"})
+        for n in range(30)
+    ]
+    year = replace(seen, now=weekly[-1].at, loop=replace(seen.loop, checks=weekly))
+    assert labels(year) == [""] * 30
 
 
 def test_the_loss_rises_over_its_limit_where_it_alerts(seen):

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from cockpit import places, views
 from cockpit.facts import project as facts
 from cockpit.facts import registry, verdict
+from cockpit.ports import listen
 from cockpit.reading import Missing
 from cockpit.tools import dashboard, dvc_window, own_windows
 from cockpit.web import application
@@ -116,6 +117,16 @@ def test_where_prometheus_is_not_installed_its_package_is_named(story, monkeypat
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with own_windows.open_windows() as windows, pytest.raises(EnvironmentUnfit, match="prometheus"):
         windows.open("prometheus", story)
+
+
+def test_a_window_takes_no_port_of_another_program(story):
+    (story / "state/mlflow.db").touch()
+    with listen(0) as taken, own_windows.open_windows() as windows:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EnvironmentUnfit, match=f"make ui TOOL=mlflow PORT={port + 1}"):
+            windows.open("mlflow", story, port)
+        assert windows.pids == []
 
 
 @pytest.mark.slow
