@@ -43,6 +43,7 @@ def expect(
     Raises:
         Unmet: they differ; with the reason of the known wrong turn, or else `why`.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     if alike(seen, expected, tolerance):
         return
     known = [reason for value, reason in turns if alike(seen, value, tolerance)]
@@ -55,6 +56,7 @@ def holds(condition: bool, expected: str, seen: Any, why: str = "") -> None:
     Raises:
         Unmet: it does not hold.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     if not condition:
         raise Unmet(Words(expected), seen, why)
 
@@ -133,6 +135,7 @@ def raised(call: Callable[[], Any], kind: str) -> str:
     Raises:
         Unmet: it returns, or raises another kind.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     try:
         value = call()
     except Raised as error:

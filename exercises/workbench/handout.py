@@ -65,16 +65,20 @@ def build(exercise: Exercise, folder: Path) -> int:
     edits.apply(exercise.start, folder, exercise)
     tested = _write_tests(exercise, folder)
     shutil.copyfile(_TEMPLATES / NOTES, folder / NOTES)
-    (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
-    (folder / "pyproject.toml").write_text(_settings(exercise), encoding="utf-8")
-    lines, weights = _count_lines(folder), rubric().weights_of(exercise.kind)
+    if tested:
+        (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
+        (folder / "pyproject.toml").write_text(_settings(exercise), encoding="utf-8")
+    lines, weights = _count_lines(folder), rubric().weights_of(exercise)
     text = render(
         "exercises/workbench/templates/handout.md",
         exercise=exercise,
         lines=f"{lines:,}",
         tested=tested,
+        ships=[f"`{name}`" for name in exercise.ships],
         files=editable(exercise),
-        rubric=[(rubric().words[part], points) for part, points in weights.items()],
+        typed="code" in weights,
+        words=f"{rubric().explanation.min_words} to {rubric().explanation.max_words}",
+        rubric=[(rubric().about(part, exercise.kind), n) for part, n in weights.items()],
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return lines

@@ -104,7 +104,7 @@ class Subject:
             raise Ended(f"{name} cannot be read: {error}") from error
 
     def answer(self, name: str) -> Any:
-        """A person's answer in answers.toml.
+        """A person's answer in answers.toml; "false" and "2" within quotes are false and 2.
 
         Raises:
             Ended: it is not given yet, or the file is no TOML.
@@ -115,7 +115,7 @@ class Subject:
             raise Ended(f"answers.toml is no TOML: {error}") from error
         if answers.get(name, "") == "":
             raise Ended(f"{name} in answers.toml is not answered yet")
-        return answers[name]
+        return _unquoted(answers[name])
 
     def warm(self) -> None:
         """Start the process and let it import the module, while the caller imports its own."""
@@ -247,3 +247,15 @@ class Subject:
                 stream.close()
         self._process.wait()
         self._process = None
+
+
+def _unquoted(value: Any) -> Any:
+    """An answer as it is meant: a person fills in between the quotes that are there."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        found = tomllib.loads(f"value = {text.lower()}")["value"]
+        if isinstance(found, bool | int | float):
+            return found
+    return text
