@@ -22,6 +22,8 @@ class Unmet(AssertionError):
     def __init__(self, expected: Any, seen: Any, why: str = "") -> None:
         """`why` explains a known wrong turn."""
         self.expected, self.seen, self.why = shorten(expected), shorten(seen), why
+        if self.expected == self.seen:  # they differ beyond the sixth digit
+            self.expected, self.seen = (shorten(Words(repr(v))) for v in (expected, seen))
         super().__init__(f"expected {self.expected}, seen {self.seen}{f': {why}' if why else ''}")
 
 

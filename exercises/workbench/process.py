@@ -49,6 +49,7 @@ class Subject:
         self._tree, self._module = tree.resolve(), module
         self._limits, self._guard = limits or Limits(), guard
         self.tried: set[str] = set()
+        self.last_read, self.never_loads = "", False
 
     def __enter__(self) -> "Subject":
         """Prepare a scratch folder; the process starts with the first call."""
@@ -93,7 +94,7 @@ class Subject:
         Raises:
             Ended: there is no such file, or it is too large, or no text.
         """
-        path = self._tree / name
+        path, self.last_read = self._tree / name, name
         try:
             if path.is_symlink() or not path.is_file():
                 raise Ended(f"{name} is not there as a file of its own")
@@ -183,7 +184,9 @@ class Subject:
             if self._stopped:
                 raise self._ended(self._stopped)
             if patience.over():  # also where it sends a byte now and then
-                raise self._ended(f"it did not come back within {self._limits.seconds:g} s")
+                self.never_loads = self._is_new
+                what = "its module did not load" if self._is_new else "it did not come back"
+                raise self._ended(f"{what} within {seconds:g} s")
             if not ready:
                 continue
             if not (more := os.read(descriptor, min(size - len(found), MB))):

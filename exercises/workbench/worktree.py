@@ -6,6 +6,7 @@ a person's own work. Whatever is thrown away is kept as a patch first.
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from exercises.workbench.catalogue import ROOT, Exercise
 from exercises.workbench.progress import STATE, Entry
 from pipeline.shared import git
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError
-from pipeline.shared.files import bytes_hash, members, storage_failure, write_text
+from pipeline.shared.files import atomic_write, bytes_hash, members, storage_failure
 from pipeline.shared.watcher import hold
 
 _AUTHOR = ("-c", "user.name=workbench", "-c", "user.email=workbench@localhost")
@@ -116,8 +117,20 @@ def keep(exercise: Exercise, entry: Entry) -> Path | None:
     if not is_there(exercise) or not (patch := work(exercise, entry)):
         return None
     path = STATE / "kept" / f"{exercise.slug}-{bytes_hash(patch)[:8]}.patch"
-    write_text(path, patch.decode("utf-8", errors="surrogateescape"))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(patch)  # a person's file need not be UTF-8
     return path
+
+
+def set_aside(exercise: Exercise) -> Path | None:
+    """Move a folder that git no longer takes for the worktree out of the way; where it is now."""
+    path = path_of(exercise)
+    if is_there(exercise) or not path.is_dir() or not any(path.iterdir()):
+        return None
+    kept = STATE / "kept"
+    kept.mkdir(parents=True, exist_ok=True)
+    names = (kept / f"{exercise.slug}-{number}" for number in itertools.count(1))
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def fingerprint(exercise: Exercise) -> str:
@@ -173,8 +186,10 @@ def entry_of(exercise: Exercise, known: progress.Progress) -> Entry:
     if entry is None:
         raise WorktreeRefused(f"{slug} is not started; `make exercise E={slug}` starts it")
     if not is_there(exercise):
+        path = path_of(exercise)
+        lost = "is no worktree of git any more" if path.is_dir() else "is gone, and the work in it"
         raise WorktreeRefused(
-            f"the worktree of {slug}, {path_of(exercise)}, is gone, and its work with it if it was "
-            f"not committed elsewhere; `make exercise E={slug}` begins anew"
+            f"{path} {lost}; `make exercise E={slug}` begins {slug} anew and moves what is left in "
+            "the folder aside"
         )
     return entry
