@@ -51,9 +51,11 @@ def handout(exercise: Exercise, to: Path) -> int:
         with tempfile.TemporaryDirectory(prefix="handout-") as name:
             made = Path(name) / "handout"
             lines = build(exercise, made)
-            shutil.copytree(made, to, dirs_exist_ok=True)
+            paths = (path for path in made.rglob("*") if path.is_file())
+            trees.copy([path.relative_to(made).as_posix() for path in paths], to, made)
         return lines
     except OSError as error:
+        shutil.rmtree(to, ignore_errors=True)  # it was empty before
         if (failed := storage_failure(to / "README.md", error)) is not None:
             raise failed from error
         raise

@@ -5,6 +5,7 @@ a person's own work. Whatever is thrown away is kept as a patch first.
 """
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -51,13 +52,19 @@ def lock(exercise: Exercise) -> Iterator[None]:
 
 
 def is_there(exercise: Exercise) -> bool:
-    """Whether the worktree can be worked in; one whose repository was moved is repaired first."""
+    """Whether the worktree can be worked in; one whose repository was moved is repaired first.
+
+    Raises:
+        EnvironmentUnfit: there is no git that could say so.
+    """
     path = path_of(exercise)
+    git.commit(ROOT)
     if not (path / ".git").is_file():
         return False
     with contextlib.suppress(EnvironmentUnfit):
         git.run(ROOT, "worktree", "repair", str(path))
-        return Path(os.fsdecode(git.run(path, "rev-parse", "--show-toplevel")).strip()) == path
+        top = os.fsdecode(git.run(path, "rev-parse", "--show-toplevel")).strip()
+        return Path(top) == path.resolve()
     return False
 
 
@@ -77,6 +84,9 @@ def start(exercise: Exercise, today: date) -> Entry:
         begun = _commit_start(exercise, path)
     except (OSError, PipelineError, EnvironmentUnfit) as error:
         _remove(path)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if full.strerror in str(error):  # as git says it too
+            error = full
         failed = storage_failure(path, error) if isinstance(error, OSError) else None
         if failed is not None:
             raise failed from error
