@@ -17,6 +17,7 @@ from typing import Any
 
 from exercises.workbench import checking, edits, judge, trees
 from exercises.workbench.catalogue import ROOT, Exercise
+from exercises.workbench.pruning import Pruning
 from exercises.workbench.rubric import rubric
 from pipeline.shared.errors import UsageError, shell_quote
 from pipeline.shared.files import storage_failure
@@ -27,6 +28,8 @@ TOOLS = ("pytest", "ruff", "mypy")
 STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
 """The types of packages that ship none."""
 NOTES = "NOTES.md"
+_TARGET = re.compile(r"\b((?:pipeline|simulation)[.\w]*):(\w+)")
+_CALLED = re.compile(r"\bsubject\.(\w+)")
 _CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -88,7 +91,9 @@ def build(exercise: Exercise, folder: Path) -> int:
 
 def copy_main(exercise: Exercise, folder: Path) -> None:
     """Copy main's files of a handout, in main's state."""
-    trees.copy(files(exercise), folder)
+    for name, text in files(exercise).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def editable(exercise: Exercise) -> list[str]:
@@ -96,44 +101,31 @@ def editable(exercise: Exercise) -> list[str]:
     return ["answers.toml"] if exercise.kind == "decide" else exercise.files
 
 
-def files(exercise: Exercise) -> list[str]:
-    """The files of main that a handout begins with: the exercise's, and what they import."""
-    found = set(exercise.ships)
-    waiting = [name for name in exercise.files if (ROOT / name).is_file()]
-    waiting += [name for name in exercise.ships if name.endswith(".py")]
+def files(exercise: Exercise) -> dict[str, str]:
+    """The files of main that a handout begins with: the exercise's, and what those reach."""
+    whole = {name for name in [*exercise.files, *exercise.ships] if (ROOT / name).is_file()}
     if exercise.kind == "decide":
-        return sorted(found | {name for name in exercise.files if not name.endswith(".py")})
-    waiting += _imported_by_checks(exercise)
-    found |= set(exercise.files)
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if not name.endswith(".py"):
-            continue
-        late = name in exercise.files
-        waiting += _imported_files((ROOT / name).read_text(encoding="utf-8"), late)
-    return sorted(name for name in found | seen if (ROOT / name).is_file())
+        whole -= {name for name in exercise.files if name.endswith(".py")} - set(exercise.ships)
+        return {name: (ROOT / name).read_text(encoding="utf-8") for name in sorted(whole)}
+    checks, found = exercise.checks.read_text(encoding="utf-8"), Pruning(ROOT)
+    whole |= {name for name in _CONFIG.findall(visible(exercise)) if (ROOT / name).is_file()}
+    for name in sorted(whole):
+        if name.endswith(".py"):
+            found.need_file(name)
+    found.need_imports(checks)
+    for module, name in _TARGET.findall(checks):
+        found.need_name(module, name)
+    for name in _CALLED.findall(checks):
+        found.need_name(exercise.module, name)
+    for edit in exercise.solution:
+        found.need_imports(_imports_of(edit.new or edit.code or ""))
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
+    return dict(sorted((found.texts() | texts).items()))
 
 
-def _imported_by_checks(exercise: Exercise) -> list[str]:
-    """The files that the visible checks import, and the configs that they read."""
-    text = visible(exercise)
-    return [*_imported_files(text, late=True), *_CONFIG.findall(text)]
-
-
-def _imported_files(text: str, late: bool) -> list[str]:
-    """The files of pipeline/ that a module's imports run; `late` takes those of functions too."""
-    found = []
-    for module in _imports(text, late):
-        parts = module.split(".")
-        if parts[0] in ("pipeline", "simulation"):
-            for end in range(1, len(parts) + 1):
-                path = "/".join(parts[:end])
-                found += [n for n in (f"{path}.py", f"{path}/__init__.py") if (ROOT / n).is_file()]
-    return found
+def _imports_of(text: str) -> str:
+    """The lines of a piece of code that import something."""
+    return "\n".join(re.findall(r"^\s*((?:from|import) [^\n(]+)$", text, re.MULTILINE))
 
 
 def _imports(text: str, late: bool) -> Iterator[str]:

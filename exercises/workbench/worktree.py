@@ -23,6 +23,8 @@ from pipeline.shared.errors import EnvironmentUnfit, PipelineError
 from pipeline.shared.files import atomic_write, bytes_hash, members, storage_failure
 from pipeline.shared.watcher import hold
 
+FULL_BYTES = 1_000_000
+"""A disk with less room than this is full."""
 _AUTHOR = ("-c", "user.name=workbench", "-c", "user.email=workbench@localhost")
 
 
@@ -83,11 +85,12 @@ def start(exercise: Exercise, today: date) -> Entry:
         git.run(ROOT, "worktree", "add", "--detach", "--force", "--quiet", str(path), commit)
         begun = _commit_start(exercise, path)
     except (OSError, PipelineError, EnvironmentUnfit) as error:
+        is_full = shutil.disk_usage(path.parent).free < FULL_BYTES
         _remove(path)
-        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if full.strerror in str(error):  # as git says it too
-            error = full
         failed = storage_failure(path, error) if isinstance(error, OSError) else None
+        if is_full:  # git names each file that it could not write, and not why
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            failed = storage_failure(path, full)
         if failed is not None:
             raise failed from error
         raise
