@@ -248,6 +248,11 @@ def _settings(exercise: Exercise) -> str:
         "TARGET": ruff["target-version"],
         "SELECT": ruff["lint"]["select"],
         "IGNORE": ruff["lint"]["ignore"],
+        "OTHERS": "\n".join(
+            f"{path!r} = {codes}"
+            for path, codes in ruff["lint"].get("per-file-ignores", {}).items()
+            if path.startswith(trees.CODE)
+        ),
         "MISSING": mypy["overrides"][0]["module"],
     }
     for name, value in values.items():

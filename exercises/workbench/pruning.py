@@ -197,8 +197,15 @@ def _cut(module: _Module) -> str:
         if text is not None:
             first, last = _span(node, lines)
             lines[first:last] = [text] if text else []
-    short = re.sub(r"\n{4,}", "\n\n\n", "".join(lines)).rstrip() + "\n"
-    return re.sub(r'"""\n\n\n+(import|from) ', r'"""\n\n\1 ', short, count=1)
+    return _without_gaps("".join(lines))
+
+
+def _without_gaps(text: str) -> str:
+    """A module with as many empty lines as the formatter leaves where something was cut."""
+    text = re.sub(r"\n{4,}", "\n\n\n", text).rstrip() + "\n"
+    text = re.sub(r'^("""(?:.|\n)*?""")\n\n\n+(?!def |class |@|async )', r"\1\n\n", text)
+    group = re.compile(r"^((?:import|from) .*|\))\n\n\n+(?!def |class |@|async |#)", re.MULTILINE)
+    return group.sub(r"\1\n\n", text)
 
 
 def _with_names(node: ast.stmt, used: set[str]) -> str | None:
