@@ -111,7 +111,7 @@ def files(exercise: Exercise) -> dict[str, str]:
     whole |= {name for name in _CONFIG.findall(visible(exercise)) if (ROOT / name).is_file()}
     for name in sorted(whole):
         if name.endswith(".py"):
-            found.need_file(name)
+            found.need_file(name, set(re.findall(r"\w+", checks)))
     found.need_imports(checks)
     for module, name in _TARGET.findall(checks):
         found.need_name(module, name)

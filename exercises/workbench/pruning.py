@@ -48,16 +48,27 @@ class Pruning:
             for dotted, one in self._modules.items()
         }
 
-    def need_file(self, path: str) -> None:
-        """Need a whole file, as it is, and what the imports in its functions name."""
+    def need_file(self, path: str, words: set[str]) -> None:
+        """Need a whole file, as it is, and the imports within those functions that `words` name."""
         dotted = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         self._whole.add(dotted)
         self._need_all(dotted)
-        self.need_imports((self._root / path).read_text(encoding="utf-8"))
+        module = self._modules[dotted]
+        waiting, run = words & module.bound.keys(), set[str]()
+        while waiting:
+            run |= waiting
+            nodes = [node for name in waiting for node in module.bound[name]]
+            used = {name for node in nodes for name in _names_used(node)}
+            waiting = (used & module.bound.keys()) - run
+            for node in nodes:
+                self._need_inner(node)
 
     def need_imports(self, text: str) -> None:
         """Need what any import in a text names, modules whole."""
-        for node in ast.walk(ast.parse(text)):
+        self._need_inner(ast.parse(text))
+
+    def _need_inner(self, tree: ast.AST) -> None:
+        for node in ast.walk(tree):
             for target, bound, given in _targets(node):
                 module = self._load(target)
                 if module is not None and bound in module.bound:
@@ -185,6 +196,8 @@ def _cut(module: _Module) -> str:
     lines = module.text.splitlines(keepends=True)
     needed = [n for n in module.body if id(n) in module.needed and not isinstance(n, _IMPORT)]
     used = {name for node in needed for name in _names_used(node)}
+    if any(_is_for_types(node) and _with_names(node, used) != "" for node in module.body):
+        used.add("TYPE_CHECKING")
     new: list[str | None] = []
     for number, node in enumerate(module.body):
         if isinstance(node, _IMPORT) or _is_for_types(node):
@@ -214,26 +227,19 @@ def _with_names(node: ast.stmt, used: set[str]) -> str | None:
         inner = [(one, _with_names(one, used)) for one in node.body]
         if all(text is None for _, text in inner):
             return None
-        texts = [_import_text(one) if text is None else text for one, text in inner]
-        body = "".join(text for text in texts if text)
+        texts = [f"{ast.unparse(one)}\n" if text is None else text for one, text in inner]
+        body = "".join(texts)
         return f"if TYPE_CHECKING:\n{textwrap.indent(body, '    ')}" if body else ""
     assert isinstance(node, _IMPORT)
-    given = [
-        alias for alias in node.names if (alias.asname or alias.name.partition(".")[0]) in used
-    ]
-    if len(given) == len(node.names):
+    given = [(ast.unparse(a), a.asname or a.name.partition(".")[0]) for a in node.names]
+    kept = [text for text, name in given if name in used]
+    if len(kept) == len(given):
         return None
-    node.names = given
-    return _import_text(node) if given else ""
-
-
-def _import_text(node: ast.stmt) -> str:
-    """An import as the formatter writes it."""
-    text = ast.unparse(node)
-    if len(text) <= LINE:
-        return f"{text}\n"
-    head, _, names = text.partition(" import ")
-    return f"{head} import (\n    " + names.replace(", ", ",\n    ") + ",\n)\n"
+    head = f"from {node.module} import" if isinstance(node, ast.ImportFrom) else "import"
+    line = f"{head} {', '.join(kept)}\n"
+    if len(line) > LINE + 1:
+        line = f"{head} (\n" + "".join(f"    {text},\n" for text in kept) + ")\n"
+    return line if kept else ""
 
 
 def _span(node: ast.stmt, lines: list[str]) -> tuple[int, int]:
