@@ -228,6 +228,6 @@ def grade(slug: str, source: Path | None, to: Path | None, console: Console) -> 
     grading.write(found, folder)
     for part in found.parts:
         console.print(f"{part.points:>5} of {part.of:<3} {part.part}", highlight=False)
-    for what in [*found.tried, *found.restored, *found.skipped]:
+    for what in [*found.remarks, *found.tried, *found.restored, *found.skipped]:
         console.print(f"      said: {escape(what)}", highlight=False)
     console.print(f"{found.total} of 100 -> {folder}/grade.html", highlight=False)

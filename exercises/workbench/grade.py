@@ -58,6 +58,7 @@ class Grade(_Record):
     tried: list[str]
     restored: list[str]
     skipped: list[str]
+    remarks: list[str]
     changed: list[str]
     ask: list[str]
     lacking: list[str]
@@ -124,6 +125,7 @@ def _grade(
         tried=verdict.tried,
         restored=taken.restored,
         skipped=taken.skipped,
+        remarks=taken.remarks,
         changed=taken.changed,
         ask=questions(exercise, verdict, taken),
         lacking=lacking(),

@@ -20,7 +20,7 @@ from exercises.workbench.catalogue import ROOT, Exercise
 from exercises.workbench.pruning import Pruning
 from exercises.workbench.rubric import rubric
 from pipeline.shared.errors import UsageError, shell_quote
-from pipeline.shared.files import storage_failure
+from pipeline.shared.files import bytes_hash, members, storage_failure
 from pipeline.shared.pages import render
 
 TOOLS = ("pytest", "ruff", "mypy")
@@ -72,7 +72,7 @@ def build(exercise: Exercise, folder: Path) -> int:
     shutil.copyfile(_TEMPLATES / NOTES, folder / NOTES)
     if tested:
         (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
-        (folder / "pyproject.toml").write_text(_settings(exercise), encoding="utf-8")
+        (folder / "pyproject.toml").write_text(_settings(exercise, folder), encoding="utf-8")
     lines, weights = _count_lines(folder), rubric().weights_of(exercise)
     text = render(
         "exercises/workbench/templates/handout.md",
@@ -237,13 +237,22 @@ def _requirements(folder: Path) -> str:
     return "".join(f"{line}\n" for line in sorted(lines))
 
 
-def _settings(exercise: Exercise) -> str:
-    """The settings of the tools, as main has them."""
+def version_of(text: str) -> str:
+    """The version that a handout's pyproject.toml names; "" if it names none."""
+    found = re.search(r'^version = "([^"\n]{1,40})"$', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _settings(exercise: Exercise, folder: Path) -> str:
+    """The settings of the tools, as main has them; the version is a digest of the other files."""
+    paths = [path for path in members(folder) if path.name != "requirements.txt"]
+    content = "".join(bytes_hash(path.read_bytes()) for path in paths)
     main = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     ruff, mypy = main["ruff"], main["mypy"]
     text = (_TEMPLATES / "pyproject.txt").read_text(encoding="utf-8")
     values: dict[str, Any] = {
         "SLUG": exercise.slug,
+        "VERSION": f"0+{bytes_hash(content.encode())[:12]}",
         "LENGTH": ruff["line-length"],
         "TARGET": ruff["target-version"],
         "SELECT": ruff["lint"]["select"],

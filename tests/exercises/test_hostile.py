@@ -316,6 +316,15 @@ def test_tests_that_were_edited_or_deleted_are_restored_and_said(
         assert (taken.tree / name).read_bytes() == original.read_bytes()
 
 
+def test_a_handout_of_another_version_is_said(handed_in: Path, tmp_path: Path) -> None:
+    settings = handed_in / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    version = handout.version_of(text)
+    settings.write_text(text.replace(version, "0+0123456789ab"), encoding="utf-8")
+    (said,) = submission.take(EXERCISE, handed_in, tmp_path / "taken").remarks
+    assert said.startswith(f"handout 0+0123456789ab, graded as {version}: ")
+
+
 def test_links_and_pipes_are_left_out_and_said(handed_in: Path, tmp_path: Path) -> None:
     (handed_in / FILE).unlink()
     (handed_in / FILE).symlink_to(catalogue.ROOT / FILE)
