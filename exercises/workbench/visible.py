@@ -1,4 +1,4 @@
-"""The checks that a handout shows: an exercise's, without the hidden ones and what only those use."""
+"""The checks that a handout shows: all but the hidden ones and what only those use."""
 
 import ast
 import re
