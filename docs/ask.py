@@ -8,7 +8,7 @@ import json
 import sys
 
 from docs import symbols
-from docs.pages import DEMONSTRATED, PROOFS, SHOWN, Answer, aside, find, pages, readable
+from docs.pages import DEMONSTRATED, PROOFS, SHOWN, Answer, aside, exercises, find, pages, readable
 from pipeline.__main__ import run_command
 
 
@@ -16,13 +16,17 @@ def show(page: Answer) -> str:
     """An answer as it is printed: question, spoken answer, where the code is, what to run."""
     places = "\n".join(f"- {symbols.place(symbol)}" for symbol in page.code)
     drills = "".join(f"\n- Break it: `make drill D={name}`" for name in page.drills)
+    built = "".join(
+        f"\n- Build it: `make exercise E={name}` ({words})"
+        for name, words in exercises().get(page.slug, [])
+    )
     took = json.loads(PROOFS.read_text(encoding="utf-8"))["proofs"].get(page.slug)
     when = f" ({took['seconds']} s when recorded)" if took else ""
     proof = f"\n- Prove it: `make prove Q={page.slug}`{when}"
     return (
         f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{readable(page.text).strip()}\n\n"
         f"## In the code\n{places}\n\n## Run it\n- Run it: `{page.command}`"
-        f"{proof * (page.shown == DEMONSTRATED)}{drills}"
+        f"{proof * (page.shown == DEMONSTRATED)}{drills}{built}"
     )
 
 

@@ -6,8 +6,10 @@ A header is therefore a small part of YAML, and whatever lies beyond that part i
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,17 @@ class Answer:
     def spoken(self) -> str:
         """The answer of thirty seconds, in one line."""
         return " ".join(self.section(SPOKEN).split())
+
+
+@cache
+def exercises() -> dict[str, list[tuple[str, str]]]:
+    """The exercises of each answer: a name, and what it is, its kind and its minutes."""
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for path in sorted(ROOT.glob("exercises/*/*/exercise.toml")):
+        one = tomllib.loads(path.read_text(encoding="utf-8"))
+        words = f"{one['title']}: {one['kind']}, {one['minutes']} minutes"
+        found.setdefault(one["answer"], []).append((one["depth"], path.parent.name, words))
+    return {page: [(name, words) for _, name, words in sorted(of)] for page, of in found.items()}
 
 
 def read_page(path: Path) -> Answer:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.__main__ import questions
-from docs.pages import DEMONSTRATED, ROOT, Answer, pages
+from docs.pages import DEMONSTRATED, ROOT, Answer, exercises, pages
 from pipeline.shared.yaml_files import parse
 
 PATHS = ROOT / "docs" / "paths.yaml"
@@ -95,13 +95,14 @@ def documents() -> list[Document]:
 
 
 def commands(page: Answer) -> list[Command]:
-    """What shows, proves and breaks an answer."""
-    told = _drills()
+    """What shows, proves and breaks an answer, and the exercises that build it."""
+    told, built = _drills(), exercises().get(page.slug, [])
     proof = Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer")
     return [
         Command("See it", page.command, _commands()[page.command]),
         *([proof] if page.shown == DEMONSTRATED else []),
         *(Command("Break it", f"make drill D={drill}", told[drill]) for drill in page.drills),
+        *(Command("Build it", f"make exercise E={name}", words) for name, words in built),
     ]
 
 

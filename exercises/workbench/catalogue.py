@@ -27,7 +27,8 @@ TOPICS = {
 }
 """Folder and title of each topic, in the order of the guide."""
 Kind = Literal["rebuild", "repair", "extend", "decide"]
-Reader = Literal["data scientist", "devops engineer"]
+Reader = Literal["data scientist", "devops engineer", "candidate", "interviewer"]
+"""For whom it is first of all: of the last two, for the evening before, and to hand out."""
 
 
 class ExerciseUnknown(UsageError):

@@ -22,6 +22,8 @@ class Unmet(AssertionError):
     def __init__(self, expected: Any, seen: Any, why: str = "") -> None:
         """`why` explains a known wrong turn."""
         self.expected, self.seen, self.why = shorten(expected), shorten(seen), why
+        if self.expected == self.seen:  # they differ beyond the sixth digit
+            self.expected, self.seen = (shorten(Words(repr(v))) for v in (expected, seen))
         super().__init__(f"expected {self.expected}, seen {self.seen}{f': {why}' if why else ''}")
 
 
@@ -43,6 +45,7 @@ def expect(
     Raises:
         Unmet: they differ; with the reason of the known wrong turn, or else `why`.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     if alike(seen, expected, tolerance):
         return
     known = [reason for value, reason in turns if alike(seen, value, tolerance)]
@@ -55,6 +58,7 @@ def holds(condition: bool, expected: str, seen: Any, why: str = "") -> None:
     Raises:
         Unmet: it does not hold.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     if not condition:
         raise Unmet(Words(expected), seen, why)
 
@@ -133,6 +137,7 @@ def raised(call: Callable[[], Any], kind: str) -> str:
     Raises:
         Unmet: it returns, or raises another kind.
     """
+    __tracebackhide__ = True  # pytest shows the check and not this
     try:
         value = call()
     except Raised as error:

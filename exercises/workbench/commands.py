@@ -46,14 +46,14 @@ def brief(exercise: Exercise, console: Console) -> None:
 
 def begin(slug: str, console: Console, today: date, rebase: bool = False) -> None:
     """Start an exercise, or go on with it where it is started already."""
-    exercise, known = catalogue.exercise(slug), progress.load()
+    exercise = catalogue.exercise(slug)
     with worktree.lock(exercise):
-        entry = known.exercises.get(slug)
+        entry = progress.load().exercises.get(slug)
         if entry is None or not worktree.is_there(exercise):
-            _start(exercise, entry, known, console, today)
+            _start(exercise, entry, console, today)
         elif rebase:
             worktree.rebase(exercise, entry)
-            progress.save(known)
+            _store(slug, entry)
             console.print(f"your work is on main's {entry.commit[:8]} now")
         else:
             state = progress.state_of(entry, today)
@@ -68,19 +68,24 @@ def begin(slug: str, console: Console, today: date, rebase: bool = False) -> Non
 def _start(
     exercise: Exercise,
     before: Entry | None,
-    known: progress.Progress,
     console: Console,
     today: date,
 ) -> None:
-    if before is not None:
+    if before is not None and not worktree.is_there(exercise):
         console.print(f"the worktree of {exercise.slug} was gone: it begins anew")
+    if (aside := worktree.set_aside(exercise)) is not None:
+        console.print(f"the files that were in its folder are kept in {aside.relative_to(ROOT)}")
     if names := worktree.uncommitted(exercise):
         console.print(f"main has uncommitted changes in {', '.join(names)}: not in the exercise")
     entry = worktree.start(exercise, today)
     if before is not None:  # what was passed before stays so
         entry.passes, entry.passed_on, entry.due_on = before.passes, before.passed_on, before.due_on
-    known.exercises[exercise.slug] = entry
-    progress.save(known)
+    _store(exercise.slug, entry)
+
+
+def _store(slug: str, entry: Entry) -> None:
+    with progress.changing() as known:
+        known.exercises[slug] = entry
 
 
 def where(exercise: Exercise) -> str:
@@ -102,13 +107,14 @@ def say_if_changed(exercise: Exercise, entry: Entry, console: Console) -> None:
 
 def submit(slug: str, console: Console, today: date) -> bool:
     """Check the work on an exercise, show the verdict, and note it; returns whether it passed."""
-    exercise, known = catalogue.exercise(slug), progress.load()
-    entry = worktree.entry_of(exercise, known)
+    exercise = catalogue.exercise(slug)
+    worktree.entry_of(exercise, progress.load())
     found = judge.judge(exercise, worktree.path_of(exercise))
     verdict.show(found, console)
+    with progress.changing() as known:
+        entry = worktree.entry_of(exercise, known)
+        progress.record(entry, found.points, found.most, found.passed, today)
     say_if_changed(exercise, entry, console)
-    progress.record(entry, found.points, found.most, found.passed, today)
-    progress.save(known)
     if found.passed:
         after = catalogue.next_in_chain(exercise)
         console.print(
@@ -120,18 +126,18 @@ def submit(slug: str, console: Console, today: date) -> bool:
 
 def hint(slug: str, console: Console) -> None:
     """Show the next hint; the fourth is the solution."""
-    exercise, known = catalogue.exercise(slug), progress.load()
-    entry = worktree.entry_of(exercise, known)
-    if entry.hints >= len(exercise.hints):
+    exercise = catalogue.exercise(slug)
+    with progress.changing() as known:
+        entry = worktree.entry_of(exercise, known)
+        entry.solution_seen |= entry.hints == len(exercise.hints)
+        entry.hints = min(entry.hints + 1, len(exercise.hints))
+    if entry.solution_seen:
         _show_solution(exercise, console)
-        entry.solution_seen = True
-    else:
-        for number, text in enumerate(exercise.hints[: entry.hints + 1], start=1):
-            console.print(f"hint {number} of 4  {escape(' '.join(text.split()))}", highlight=False)
-        entry.hints += 1
-        last = entry.hints == len(exercise.hints)
-        console.print("the next hint is the solution" if last else "make hint again for the next")
-    progress.save(known)
+        return
+    for number, text in enumerate(exercise.hints[: entry.hints], start=1):
+        console.print(f"hint {number} of 4  {escape(' '.join(text.split()))}", highlight=False)
+    last = entry.hints == len(exercise.hints)
+    console.print("the next hint is the solution" if last else "make hint again for the next")
 
 
 def solution(slug: str, console: Console, yes: bool) -> None:
@@ -140,16 +146,16 @@ def solution(slug: str, console: Console, yes: bool) -> None:
     Raises:
         NotConfirmed: it is not.
     """
-    exercise, known = catalogue.exercise(slug), progress.load()
+    exercise = catalogue.exercise(slug)
     if not yes and not _confirmed(f"Show the solution of {slug}? It counts as seen. [y/N] "):
         raise NotConfirmed(
             f"the solution of {slug} is not shown; `make hint E={slug}` helps without it, "
             f"`make solution E={slug} YES=1` shows it"
         )
     _show_solution(exercise, console)
-    if slug in known.exercises:
-        known.exercises[slug].solution_seen = True
-        progress.save(known)
+    with progress.changing() as known:
+        if slug in known.exercises:
+            known.exercises[slug].solution_seen = True
 
 
 def _confirmed(question: str) -> bool:
@@ -182,11 +188,11 @@ def _diff(old: Path, new: Path, name: str) -> str:
 
 def reset(slug: str, console: Console, today: date) -> None:
     """Bring an exercise back into its start state; what was written is kept as a patch."""
-    exercise, known = catalogue.exercise(slug), progress.load()
+    exercise = catalogue.exercise(slug)
     with worktree.lock(exercise):
-        before = known.exercises.get(slug)
+        before = progress.load().exercises.get(slug)
         kept = worktree.keep(exercise, before) if before else None
-        _start(exercise, before, known, console, today)
+        _start(exercise, before, console, today)
     if kept:
         console.print(f"your work is kept in {kept.relative_to(ROOT)}")
     console.print(f"{slug} is in its start state: {where(exercise)}")
@@ -222,6 +228,6 @@ def grade(slug: str, source: Path | None, to: Path | None, console: Console) -> 
     grading.write(found, folder)
     for part in found.parts:
         console.print(f"{part.points:>5} of {part.of:<3} {part.part}", highlight=False)
-    for what in [*found.tried, *found.restored, *found.skipped]:
+    for what in [*found.remarks, *found.tried, *found.restored, *found.skipped]:
         console.print(f"      said: {escape(what)}", highlight=False)
     console.print(f"{found.total} of 100 -> {folder}/grade.html", highlight=False)

@@ -58,6 +58,7 @@ class Grade(_Record):
     tried: list[str]
     restored: list[str]
     skipped: list[str]
+    remarks: list[str]
     changed: list[str]
     ask: list[str]
     lacking: list[str]
@@ -77,8 +78,10 @@ def grade(exercise: Exercise, source: Path) -> Grade:
             "working": Part(verdict.points / verdict.most, _failures(verdict)),
             "explanation": quality.explanation(exercise, taken),
         }
-        if exercise.kind != "decide":
+        graded = rubric().weights_of(exercise)
+        if "code" in graded:
             parts["code"] = quality.code(taken, folder / "original")
+        if "tests" in graded:
             parts["tests"] = quality.own_tests(
                 exercise, taken, _base(exercise, folder), folder / "states"
             )
@@ -101,12 +104,16 @@ def _grade(
     exercise: Exercise, taken: Submission, verdict: Verdict, parts: dict[str, Part]
 ) -> Grade:
     rule, graded = rubric(), []
-    for name, weight in rule.weights_of(exercise.kind).items():
+    for name, weight in rule.weights_of(exercise).items():
         part = parts[name]
         points = round(part.share * weight, 1)
         graded.append(
             PartGrade(
-                part=name, about=rule.words[name], points=points, of=weight, findings=part.findings
+                part=name,
+                about=rule.about(name, exercise.kind),
+                points=points,
+                of=weight,
+                findings=part.findings,
             )
         )
     return Grade(
@@ -118,6 +125,7 @@ def _grade(
         tried=verdict.tried,
         restored=taken.restored,
         skipped=taken.skipped,
+        remarks=taken.remarks,
         changed=taken.changed,
         ask=questions(exercise, verdict, taken),
         lacking=lacking(),

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from exercises.workbench import checking, edits, judge, trees
+from exercises.workbench import checking, edits, trees
 from exercises.workbench.catalogue import ROOT, Exercise
+from exercises.workbench.pruning import Pruning
 from exercises.workbench.rubric import rubric
+from exercises.workbench.visible import visible
 from pipeline.shared.errors import UsageError, shell_quote
-from pipeline.shared.files import storage_failure
+from pipeline.shared.files import bytes_hash, members, storage_failure
 from pipeline.shared.pages import render
 
 TOOLS = ("pytest", "ruff", "mypy")
@@ -27,6 +29,8 @@ TOOLS = ("pytest", "ruff", "mypy")
 STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
 """The types of packages that ship none."""
 NOTES = "NOTES.md"
+_TARGET = re.compile(r"\b((?:pipeline|simulation)[.\w]*):(\w+)")
+_CALLED = re.compile(r"\bsubject\.(\w+)")
 _CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,9 +55,11 @@ def handout(exercise: Exercise, to: Path) -> int:
         with tempfile.TemporaryDirectory(prefix="handout-") as name:
             made = Path(name) / "handout"
             lines = build(exercise, made)
-            shutil.copytree(made, to, dirs_exist_ok=True)
+            paths = (path for path in made.rglob("*") if path.is_file())
+            trees.copy([path.relative_to(made).as_posix() for path in paths], to, made)
         return lines
     except OSError as error:
+        shutil.rmtree(to, ignore_errors=True)  # it was empty before
         if (failed := storage_failure(to / "README.md", error)) is not None:
             raise failed from error
         raise
@@ -65,16 +71,20 @@ def build(exercise: Exercise, folder: Path) -> int:
     edits.apply(exercise.start, folder, exercise)
     tested = _write_tests(exercise, folder)
     shutil.copyfile(_TEMPLATES / NOTES, folder / NOTES)
-    (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
-    (folder / "pyproject.toml").write_text(_settings(exercise), encoding="utf-8")
-    lines, weights = _count_lines(folder), rubric().weights_of(exercise.kind)
+    if tested:
+        (folder / "requirements.txt").write_text(_requirements(folder), encoding="utf-8")
+        (folder / "pyproject.toml").write_text(_settings(exercise, folder), encoding="utf-8")
+    lines, weights = _count_lines(folder), rubric().weights_of(exercise)
     text = render(
         "exercises/workbench/templates/handout.md",
         exercise=exercise,
         lines=f"{lines:,}",
         tested=tested,
+        ships=[f"`{name}`" for name in exercise.ships],
         files=editable(exercise),
-        rubric=[(rubric().words[part], points) for part, points in weights.items()],
+        typed="code" in weights,
+        words=f"{rubric().explanation.min_words} to {rubric().explanation.max_words}",
+        rubric=[(rubric().about(part, exercise.kind), n) for part, n in weights.items()],
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return lines
@@ -82,7 +92,9 @@ def build(exercise: Exercise, folder: Path) -> int:
 
 def copy_main(exercise: Exercise, folder: Path) -> None:
     """Copy main's files of a handout, in main's state."""
-    trees.copy(files(exercise), folder)
+    for name, text in files(exercise).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def editable(exercise: Exercise) -> list[str]:
@@ -90,44 +102,31 @@ def editable(exercise: Exercise) -> list[str]:
     return ["answers.toml"] if exercise.kind == "decide" else exercise.files
 
 
-def files(exercise: Exercise) -> list[str]:
-    """The files of main that a handout begins with: the exercise's, and what they import."""
-    found = set(exercise.ships)
-    waiting = [name for name in exercise.files if (ROOT / name).is_file()]
-    waiting += [name for name in exercise.ships if name.endswith(".py")]
+def files(exercise: Exercise) -> dict[str, str]:
+    """The files of main that a handout begins with: the exercise's, and what those reach."""
+    whole = {name for name in [*exercise.files, *exercise.ships] if (ROOT / name).is_file()}
     if exercise.kind == "decide":
-        return sorted(found | {name for name in exercise.files if not name.endswith(".py")})
-    waiting += _imported_by_checks(exercise)
-    found |= set(exercise.files)
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if not name.endswith(".py"):
-            continue
-        late = name in exercise.files
-        waiting += _imported_files((ROOT / name).read_text(encoding="utf-8"), late)
-    return sorted(name for name in found | seen if (ROOT / name).is_file())
+        whole -= {name for name in exercise.files if name.endswith(".py")} - set(exercise.ships)
+        return {name: (ROOT / name).read_text(encoding="utf-8") for name in sorted(whole)}
+    checks, found = exercise.checks.read_text(encoding="utf-8"), Pruning(ROOT)
+    whole |= {name for name in _CONFIG.findall(visible(exercise)) if (ROOT / name).is_file()}
+    for name in sorted(whole):
+        if name.endswith(".py"):
+            found.need_file(name, set(re.findall(r"\w+", checks)))
+    found.need_imports(checks)
+    for module, name in _TARGET.findall(checks):
+        found.need_name(module, name)
+    for name in _CALLED.findall(checks):
+        found.need_name(exercise.module, name)
+    for edit in exercise.solution:
+        found.need_imports(_imports_of(edit.new or edit.code or ""))
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
+    return dict(sorted((found.texts() | texts).items()))
 
 
-def _imported_by_checks(exercise: Exercise) -> list[str]:
-    """The files that the visible checks import, and the configs that they read."""
-    text = visible(exercise)
-    return [*_imported_files(text, late=True), *_CONFIG.findall(text)]
-
-
-def _imported_files(text: str, late: bool) -> list[str]:
-    """The files of pipeline/ that a module's imports run; `late` takes those of functions too."""
-    found = []
-    for module in _imports(text, late):
-        parts = module.split(".")
-        if parts[0] in ("pipeline", "simulation"):
-            for end in range(1, len(parts) + 1):
-                path = "/".join(parts[:end])
-                found += [n for n in (f"{path}.py", f"{path}/__init__.py") if (ROOT / n).is_file()]
-    return found
+def _imports_of(text: str) -> str:
+    """The lines of a piece of code that import something."""
+    return "\n".join(re.findall(r"^\s*((?:from|import) [^\n(]+)$", text, re.MULTILINE))
 
 
 def _imports(text: str, late: bool) -> Iterator[str]:
@@ -149,62 +148,6 @@ def _at_once(tree: ast.AST) -> Iterator[ast.AST]:
         if not for_types and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             yield child
             yield from _at_once(child)
-
-
-def visible(exercise: Exercise) -> str:
-    """The checks of an exercise without the hidden ones, and without what only those use."""
-    text = exercise.checks.read_text(encoding="utf-8")
-    hidden = {one.__name__ for one in judge.checks(exercise.checks) if one.hidden}  # type: ignore[attr-defined]
-    text = _without(text, hidden)
-    while unused := _unused(text):
-        text = _without(text, unused)
-    text = text.replace("from exercises.workbench.checking import", "from checking import")
-    return _without_imports(text)
-
-
-def _without(text: str, names: set[str]) -> str:
-    """A module without some functions and constants."""
-    lines = text.splitlines(keepends=True)
-    for node in reversed(ast.parse(text).body):
-        if set(_bound(node)) & names:
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            del lines[first - 1 : node.end_lineno]
-    return re.sub(r"\n{4,}", "\n\n\n", "".join(lines)).rstrip() + "\n"
-
-
-def _without_imports(text: str) -> str:
-    """A module without the imports at its top that nothing uses."""
-    tree, lines = ast.parse(text), text.splitlines(keepends=True)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for node in reversed(tree.body):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            kept = [a for a in node.names if (a.asname or a.name.partition(".")[0]) in used]
-            if len(kept) < len(node.names):
-                node.names = kept
-                new = [f"{ast.unparse(node)}\n"] if kept else []
-                lines[node.lineno - 1 : node.end_lineno] = new
-    return re.sub(r'"""\n\n\n+', '"""\n\n', "".join(lines), count=1)
-
-
-def _bound(node: ast.stmt) -> list[str]:
-    """The names that a statement at the top of a module gives."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
-
-
-def _unused(text: str) -> set[str]:
-    """The functions and constants that nothing uses, checks apart."""
-    tree = ast.parse(text)
-    used = {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name | ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    given = {name for node in tree.body for name in _bound(node)}
-    return {name for name in given - used if not name.startswith("test_")}
 
 
 def _write_tests(exercise: Exercise, folder: Path) -> bool:
@@ -239,17 +182,31 @@ def _requirements(folder: Path) -> str:
     return "".join(f"{line}\n" for line in sorted(lines))
 
 
-def _settings(exercise: Exercise) -> str:
-    """The settings of the tools, as main has them."""
+def version_of(text: str) -> str:
+    """The version that a handout's pyproject.toml names; "" if it names none."""
+    found = re.search(r'^version = "([^"\n]{1,40})"$', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _settings(exercise: Exercise, folder: Path) -> str:
+    """The settings of the tools, as main has them; the version is a digest of the other files."""
+    paths = [path for path in members(folder) if path.name != "requirements.txt"]
+    content = "".join(bytes_hash(path.read_bytes()) for path in paths)
     main = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     ruff, mypy = main["ruff"], main["mypy"]
     text = (_TEMPLATES / "pyproject.txt").read_text(encoding="utf-8")
     values: dict[str, Any] = {
         "SLUG": exercise.slug,
+        "VERSION": f"0+{bytes_hash(content.encode())[:12]}",
         "LENGTH": ruff["line-length"],
         "TARGET": ruff["target-version"],
         "SELECT": ruff["lint"]["select"],
         "IGNORE": ruff["lint"]["ignore"],
+        "OTHERS": "\n".join(
+            f"{path!r} = {codes}"
+            for path, codes in ruff["lint"].get("per-file-ignores", {}).items()
+            if path.startswith(trees.CODE)
+        ),
         "MISSING": mypy["overrides"][0]["module"],
     }
     for name, value in values.items():

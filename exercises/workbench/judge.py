@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.checking import Raised, Unmet
 from exercises.workbench.modules import load
@@ -48,6 +50,8 @@ def _run(check: Check, subject: Subject) -> Found:
     def failed(expected: str, seen: str, why: str = "") -> Found:
         return Found(name, weight, False, hidden, expected, seen, why)
 
+    if subject.never_loads:
+        return failed("", "not run: the module does not load")
     if subject.ends >= MAX_ENDS:
         return failed("", f"not run: {MAX_ENDS} checks before had to be ended")
     try:
@@ -58,8 +62,12 @@ def _run(check: Check, subject: Subject) -> Found:
         return failed("", *_explain(raised))
     except Ended as ended:
         return failed("", str(ended))
-    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
-        # The value has another shape than the check can read: a wrong solution, no bug of ours.
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        return failed("", f"{subject.last_read} line {line} is no YAML: {error.problem}")
+    except Exception as error:
+        # The value has another shape than the check can read: a wrong solution. That checks work on
+        # right and wrong ones is proven by exercises.prove.
         words = f"a value of another shape ({type(error).__name__}: {error})"
         return failed("", words, _first_line(check))
     return Found(name, weight, True, hidden)
@@ -76,6 +84,8 @@ def _explain(raised: Raised) -> tuple[str, str]:
     where = f"{file}:{line}: {text}" if file else ""
     if raised.kinds[0] == "NotImplementedError":
         return raised.words or "not written yet", where
+    if "SyntaxError" in raised.kinds and not file:
+        return f"a file is no Python: {raised.words}", ""
     if "SyntaxError" in raised.kinds:
         return f"{file} line {line} is no Python: {raised.words.partition(' (')[0]}", text
     return f"{raised.kinds[0]}: {raised.words}", where

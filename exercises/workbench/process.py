@@ -49,6 +49,7 @@ class Subject:
         self._tree, self._module = tree.resolve(), module
         self._limits, self._guard = limits or Limits(), guard
         self.tried: set[str] = set()
+        self.last_read, self.never_loads = "", False
 
     def __enter__(self) -> "Subject":
         """Prepare a scratch folder; the process starts with the first call."""
@@ -93,7 +94,7 @@ class Subject:
         Raises:
             Ended: there is no such file, or it is too large, or no text.
         """
-        path = self._tree / name
+        path, self.last_read = self._tree / name, name
         try:
             if path.is_symlink() or not path.is_file():
                 raise Ended(f"{name} is not there as a file of its own")
@@ -104,7 +105,7 @@ class Subject:
             raise Ended(f"{name} cannot be read: {error}") from error
 
     def answer(self, name: str) -> Any:
-        """A person's answer in answers.toml.
+        """A person's answer in answers.toml; "false" and "2" within quotes are false and 2.
 
         Raises:
             Ended: it is not given yet, or the file is no TOML.
@@ -115,7 +116,7 @@ class Subject:
             raise Ended(f"answers.toml is no TOML: {error}") from error
         if answers.get(name, "") == "":
             raise Ended(f"{name} in answers.toml is not answered yet")
-        return answers[name]
+        return _unquoted(answers[name])
 
     def warm(self) -> None:
         """Start the process and let it import the module, while the caller imports its own."""
@@ -183,7 +184,9 @@ class Subject:
             if self._stopped:
                 raise self._ended(self._stopped)
             if patience.over():  # also where it sends a byte now and then
-                raise self._ended(f"it did not come back within {self._limits.seconds:g} s")
+                self.never_loads = self._is_new
+                what = "its module did not load" if self._is_new else "it did not come back"
+                raise self._ended(f"{what} within {seconds:g} s")
             if not ready:
                 continue
             if not (more := os.read(descriptor, min(size - len(found), MB))):
@@ -247,3 +250,15 @@ class Subject:
                 stream.close()
         self._process.wait()
         self._process = None
+
+
+def _unquoted(value: Any) -> Any:
+    """An answer as it is meant: a person fills in between the quotes that are there."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        found = tomllib.loads(f"value = {text.lower()}")["value"]
+        if isinstance(found, bool | int | float):
+            return found
+    return text

@@ -4,6 +4,9 @@ One file below state/, written whole or not at all. A passed exercise is due aga
 longer each time: what is not repeated is forgotten.
 """
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -73,6 +76,21 @@ def save(progress: Progress, folder: Path = STATE) -> None:
         StorageFailed: the disk is full or the folder cannot be written; the old one is as it was.
     """
     write_json(folder / "progress.json", progress.model_dump(mode="json"))
+
+
+@contextmanager
+def changing() -> Iterator[Progress]:
+    """The progress, to be changed in the block and written at its end, by one command at a time.
+
+    Raises:
+        StorageFailed: it cannot be written; the old one is as it was.
+    """
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "progress.lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        known = load()
+        yield known
+        save(known)
 
 
 def record(entry: Entry, points: int, most: int, passed: bool, today: date) -> None:

@@ -226,7 +226,7 @@ def explanation(exercise: Exercise, submission: Submission) -> Part:
     findings = [f"nothing below '{h}'" for h, found in below.items() if len(found) < 20]
     if not rule.min_words <= words <= rule.max_words:
         findings.append(f"{words} words, wanted are {rule.min_words} to {rule.max_words}")
-    stems = {Path(name).stem for name in exercise.files} | set(_named(exercise))
+    stems = _stems(exercise)
     if not any(stem in text for stem in stems):
         findings.append(f"names neither {' nor '.join(sorted(stems)[:3])}")
     return Part(max(0.0, 1 - len(findings) / 5) if words else 0.0, findings)
@@ -238,5 +238,9 @@ def _section(text: str, heading: str) -> str:
     return after.partition("\n")[2].partition("\n## ")[0].strip()
 
 
-def _named(exercise: Exercise) -> list[str]:
-    return [name for edit in exercise.start for name in edit.blank]
+def _stems(exercise: Exercise) -> set[str]:
+    """The words of which notes about this exercise have one: its files, and blanked functions."""
+    if exercise.kind == "decide":  # main's files are not in its handout, the evidence is
+        return {Path(edit.file).stem for edit in exercise.start} - {"answers"}
+    blanked = {name for edit in exercise.start for name in edit.blank}
+    return {Path(name).stem for name in exercise.files} | blanked

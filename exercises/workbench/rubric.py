@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exercises.workbench.catalogue import Exercise
+
 Part = Literal["working", "code", "tests", "explanation"]
 PATH = Path(__file__).with_name("rubric.toml")
 
@@ -37,20 +39,28 @@ class Rubric(_Section):
 
     weights: dict[Part, int]
     weights_without_code: dict[Part, int]
-    words: dict[Part, str]
+    weights_of_configuration: dict[Part, int]
+    words: dict[Part | Literal["answers"], str]
     code: Code
     explanation: Explanation
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Rubric":
-        for weights in (self.weights, self.weights_without_code):
+        for weights in (self.weights, self.weights_without_code, self.weights_of_configuration):
             if (total := sum(weights.values())) != 100:
                 raise ValueError(f"the weights of the parts add up to {total}, wanted are 100")
         return self
 
-    def weights_of(self, kind: str) -> dict[Part, int]:
-        """The weights for a kind of exercise: a decision has no code and no tests."""
-        return self.weights_without_code if kind == "decide" else self.weights
+    def weights_of(self, exercise: Exercise) -> dict[Part, int]:
+        """The weights for an exercise: a decision has no code or tests, YAML no types."""
+        if exercise.kind == "decide":
+            return self.weights_without_code
+        is_python = any(name.endswith(".py") for name in exercise.files)
+        return self.weights if is_python else self.weights_of_configuration
+
+    def about(self, part: Part, kind: str) -> str:
+        """What a part is about, for a kind of exercise."""
+        return self.words["answers" if (part, kind) == ("working", "decide") else part]
 
 
 @cache

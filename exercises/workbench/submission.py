@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exercises.workbench.catalogue import Exercise
-from exercises.workbench.handout import NOTES, build, editable
+from exercises.workbench.handout import NOTES, build, editable, version_of
 from pipeline.shared.errors import UsageError
 
 LEFT_OUT = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
@@ -30,7 +30,7 @@ class Submission:
     """A submission's tree, and what it did to the handout; all paths are relative.
 
     `changed` are originals that it changed and may change; `restored` those that it may not;
-    `added` are new files, `skipped` what is no plain file.
+    `added` are new files, `skipped` what is no plain file, `remarks` about the grade itself.
     """
 
     tree: Path
@@ -38,6 +38,7 @@ class Submission:
     restored: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def own_tests(self) -> list[str]:
         """The test files that it added."""
@@ -65,8 +66,20 @@ def take(exercise: Exercise, source: Path, folder: Path) -> Submission:
             f"{source} holds none of {', '.join(wanted)}: it is no submission of {exercise.slug}; "
             "name the folder that was handed in, FROM=..."
         )
+    versions = [_version(folder) for folder in (tree, original)]
     _restore(original, tree, found)
+    if all(versions) and versions[0] != versions[1]:
+        found.remarks.append(
+            f"handout {versions[0]}, graded as {versions[1]}: the exercise has changed since, and "
+            "what changed counts as the submission's; grade with the commit that wrote the handout"
+        )
     return found
+
+
+def _version(folder: Path) -> str:
+    """The version in a handout's settings; "" if it has none."""
+    path = folder / "pyproject.toml"
+    return version_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else ""
 
 
 def _copy(source: Path, tree: Path, found: Submission) -> None:

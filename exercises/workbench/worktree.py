@@ -5,7 +5,9 @@ a person's own work. Whatever is thrown away is kept as a patch first.
 """
 
 import contextlib
+import errno
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,9 +20,11 @@ from exercises.workbench.catalogue import ROOT, Exercise
 from exercises.workbench.progress import STATE, Entry
 from pipeline.shared import git
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError
-from pipeline.shared.files import bytes_hash, members, storage_failure, write_text
+from pipeline.shared.files import atomic_write, bytes_hash, members, storage_failure
 from pipeline.shared.watcher import hold
 
+FULL_BYTES = 1_000_000
+"""A disk with less room than this is full."""
 _AUTHOR = ("-c", "user.name=workbench", "-c", "user.email=workbench@localhost")
 
 
@@ -50,13 +54,19 @@ def lock(exercise: Exercise) -> Iterator[None]:
 
 
 def is_there(exercise: Exercise) -> bool:
-    """Whether the worktree can be worked in; one whose repository was moved is repaired first."""
+    """Whether the worktree can be worked in; one whose repository was moved is repaired first.
+
+    Raises:
+        EnvironmentUnfit: there is no git that could say so.
+    """
     path = path_of(exercise)
+    git.commit(ROOT)
     if not (path / ".git").is_file():
         return False
     with contextlib.suppress(EnvironmentUnfit):
         git.run(ROOT, "worktree", "repair", str(path))
-        return Path(os.fsdecode(git.run(path, "rev-parse", "--show-toplevel")).strip()) == path
+        top = os.fsdecode(git.run(path, "rev-parse", "--show-toplevel")).strip()
+        return Path(top) == path.resolve()
     return False
 
 
@@ -75,8 +85,12 @@ def start(exercise: Exercise, today: date) -> Entry:
         git.run(ROOT, "worktree", "add", "--detach", "--force", "--quiet", str(path), commit)
         begun = _commit_start(exercise, path)
     except (OSError, PipelineError, EnvironmentUnfit) as error:
+        is_full = shutil.disk_usage(path.parent).free < FULL_BYTES
         _remove(path)
         failed = storage_failure(path, error) if isinstance(error, OSError) else None
+        if is_full:  # git names each file that it could not write, and not why
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            failed = storage_failure(path, full)
         if failed is not None:
             raise failed from error
         raise
@@ -116,8 +130,20 @@ def keep(exercise: Exercise, entry: Entry) -> Path | None:
     if not is_there(exercise) or not (patch := work(exercise, entry)):
         return None
     path = STATE / "kept" / f"{exercise.slug}-{bytes_hash(patch)[:8]}.patch"
-    write_text(path, patch.decode("utf-8", errors="surrogateescape"))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(patch)  # a person's file need not be UTF-8
     return path
+
+
+def set_aside(exercise: Exercise) -> Path | None:
+    """Move a folder that git no longer takes for the worktree out of the way; where it is now."""
+    path = path_of(exercise)
+    if is_there(exercise) or not path.is_dir() or not any(path.iterdir()):
+        return None
+    kept = STATE / "kept"
+    kept.mkdir(parents=True, exist_ok=True)
+    names = (kept / f"{exercise.slug}-{number}" for number in itertools.count(1))
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def fingerprint(exercise: Exercise) -> str:
@@ -173,8 +199,10 @@ def entry_of(exercise: Exercise, known: progress.Progress) -> Entry:
     if entry is None:
         raise WorktreeRefused(f"{slug} is not started; `make exercise E={slug}` starts it")
     if not is_there(exercise):
+        path = path_of(exercise)
+        lost = "is no worktree of git any more" if path.is_dir() else "is gone, and the work in it"
         raise WorktreeRefused(
-            f"the worktree of {slug}, {path_of(exercise)}, is gone, and its work with it if it was "
-            f"not committed elsewhere; `make exercise E={slug}` begins anew"
+            f"{path} {lost}; `make exercise E={slug}` begins {slug} anew and moves what is left in "
+            "the folder aside"
         )
     return entry

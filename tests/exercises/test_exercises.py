@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from exercises import prove
-from exercises.workbench import catalogue, edits, judge, trees
+from exercises.workbench import catalogue, checking, edits, judge, trees
 from exercises.workbench.catalogue import TOPICS, Exercise
+from exercises.workbench.process import Subject
 from tests.rules import tree
 
 EVERY = catalogue.exercises()
@@ -85,7 +87,8 @@ def test_there_are_as_many_as_were_promised() -> None:
     assert sum(len(one.wrong) for one in EVERY) >= 72
     by_topic = Counter(one.topic for one in EVERY)
     assert min(by_topic[topic] for topic in TOPICS) >= 4
-    assert min(Counter(one.reader for one in EVERY).values()) >= 2
+    by_reader = Counter(one.reader for one in EVERY)
+    assert min(by_reader[reader] for reader in get_args(catalogue.Reader)) >= 2
     for topic in TOPICS:
         kinds = {one.kind for one in EVERY if one.topic == topic}
         assert {"rebuild", "repair", "decide"} <= kinds, topic
@@ -117,6 +120,38 @@ def test_every_exercise_names_files_that_its_start_or_solution_changes() -> None
         if one.kind != "decide":
             changed = {edit.file for edit in [*one.start, *one.solution]}
             assert changed == set(one.files), one.slug
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("' False '", False),
+        ('"2"', 2),
+        ("2.5", 2.5),
+        ('"hour 17-23"', "hour 17-23"),
+        ('"1979"', 1979),
+    ],
+)
+def test_an_answer_within_quotes_is_what_it_says(
+    written: str, meant: object, tmp_path: Path
+) -> None:
+    (tmp_path / "answers.toml").write_text(f"it = {written}\n", encoding="utf-8")
+    with Subject(tmp_path, "") as subject:
+        assert (subject.answer("it"), type(subject.answer("it"))) == (meant, type(meant))
+
+
+def test_yaml_that_is_broken_is_said_by_its_line(tmp_path: Path) -> None:
+    exercise = catalogue.exercise("early-ticket")
+    tree = trees.copy(trees.files([exercise]), tmp_path)
+    with (tree / exercise.files[0]).open("a", encoding="utf-8") as stream:
+        stream.write("  - [a: {\n")
+    seen = judge.judge(exercise, tree).checks[0].seen
+    assert re.fullmatch(r"configs/monitor/alerts.yml line \d+ is no YAML: .*", seen)
+
+
+def test_numbers_that_differ_late_are_shown_whole() -> None:
+    unmet = checking.Unmet(12345678900000.0, 12345678901234.0)
+    assert (unmet.expected, unmet.seen) == ("12345678900000.0", "12345678901234.0")
 
 
 def test_an_unknown_key_of_an_exercise_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A handout runs on its own, and holds nothing that would give the task away."""
 
+import errno
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 
 from exercises.workbench import catalogue, edits, handout, judge
 from exercises.workbench.catalogue import Exercise
+from exercises.workbench.rubric import rubric
+from pipeline.shared.errors import StorageFailed
 
 EVERY = catalogue.exercises()
 WITH_TESTS = [one for one in EVERY if one.kind != "decide"]
@@ -104,6 +107,29 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(handout.HandoutRefused, match=r"not empty.*make handout E="):
         handout.handout(catalogue.exercise("first-step"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_full_disk_leaves_no_half_handout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(names: list[str], tree: Path, source: Path = catalogue.ROOT) -> Path:
+        if tree == tmp_path / "to":
+            real(names[:1], tree, source)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(names, tree, source)
+
+    real = handout.trees.copy
+    monkeypatch.setattr(handout.trees, "copy", full)
+    with pytest.raises(StorageFailed, match="No space left"):
+        handout.handout(catalogue.exercise("psi"), tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_an_exercise_without_python_has_no_code_to_grade(tmp_path: Path) -> None:
+    exercise = catalogue.exercise("early-ticket")
+    assert set(rubric().weights_of(exercise)) == {"working", "tests", "explanation"}
+    handout.build(exercise, tmp_path)
+    assert "mypy" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_requirements_are_those_of_this_environment(tmp_path: Path) -> None:

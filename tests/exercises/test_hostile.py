@@ -141,6 +141,13 @@ def test_what_hangs_ends_the_grade_after_a_few_checks(handed_in: Path, tmp_path:
     assert len(skipped) == len(verdict.checks) - judge.MAX_ENDS
 
 
+def test_a_module_that_never_loads_is_waited_for_once(handed_in: Path, tmp_path: Path) -> None:
+    limits = Limits(seconds=1.0, loading_seconds=1.0)
+    verdict = _judged(_write(handed_in, at_import="while True: pass"), tmp_path, limits)
+    assert verdict.checks[0].seen == "its module did not load within 2 s"
+    assert {one.seen for one in verdict.checks[1:]} == {"not run: the module does not load"}
+
+
 def test_a_broken_file_is_shown_by_its_line(handed_in: Path, tmp_path: Path) -> None:
     verdict = _judged(_write(handed_in, in_function="x = = 1"), tmp_path)
     assert verdict.checks[0].seen.startswith(f"{FILE} line ")
@@ -307,6 +314,15 @@ def test_tests_that_were_edited_or_deleted_are_restored_and_said(
     for name in ("tests/checking.py", "tests/test_long_haul_slice.py", "pyproject.toml"):
         original = tmp_path / "taken/original" / name
         assert (taken.tree / name).read_bytes() == original.read_bytes()
+
+
+def test_a_handout_of_another_version_is_said(handed_in: Path, tmp_path: Path) -> None:
+    settings = handed_in / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    version = handout.version_of(text)
+    settings.write_text(text.replace(version, "0+0123456789ab"), encoding="utf-8")
+    (said,) = submission.take(EXERCISE, handed_in, tmp_path / "taken").remarks
+    assert said.startswith(f"handout 0+0123456789ab, graded as {version}: ")
 
 
 def test_links_and_pipes_are_left_out_and_said(handed_in: Path, tmp_path: Path) -> None:

@@ -146,6 +146,44 @@ def test_reset_begins_anew_and_keeps_what_was_written(home: Path) -> None:
     assert _submit()[0]  # what was kept is whole
 
 
+def test_work_that_is_not_utf_8_is_kept_as_it_is(home: Path) -> None:
+    _begin()
+    (_file(home).parent / "mine.py").write_bytes(b'x = "\xe9"\n')
+    commands.reset(SLUG, Console(file=StringIO()), TODAY)
+    (patch,) = (home / "state/exercises/kept").glob("*.patch")
+    git.run(home / "state/exercises" / SLUG, "apply", str(patch))
+    assert (_file(home).parent / "mine.py").read_bytes() == b'x = "\xe9"\n'
+
+
+def test_a_folder_that_git_has_lost_is_moved_aside(home: Path) -> None:
+    _begin()
+    _solve(home)
+    folder = home / "state/exercises" / SLUG
+    (folder / ".git").unlink()
+    with pytest.raises(worktree.WorktreeRefused, match="is no worktree of git any more"):
+        _submit()
+    said = _begin()
+    assert f"are kept in state/exercises/kept/{SLUG}-1" in said
+    assert RIGHT in (home / f"state/exercises/kept/{SLUG}-1" / FILE).read_text(encoding="utf-8")
+
+
+def test_what_two_commands_note_at_once_is_kept_of_both(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _begin()
+    commands.begin("hash-chain", Console(file=StringIO()), TODAY)
+    judged = commands.judge.judge
+
+    def meanwhile(*arguments: object) -> object:
+        _say(commands.hint, "hash-chain")
+        return judged(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(commands.judge, "judge", meanwhile)
+    _submit()
+    known = progress.load().exercises
+    assert (known[SLUG].most, known["hash-chain"].hints) == (6, 1)
+
+
 def test_reset_of_an_untouched_one_keeps_nothing(home: Path) -> None:
     _begin()
     commands.reset(SLUG, Console(file=StringIO()), TODAY)
@@ -192,6 +230,35 @@ def test_without_git_the_remedy_is_said(home: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(EnvironmentUnfit, match="there is no git on the PATH"):
         _begin()
     assert progress.load().exercises == {}
+
+
+def test_without_git_nothing_is_moved_or_begun_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _begin()
+    _solve(home)
+    before = _file(home).read_bytes()
+    monkeypatch.setenv("PATH", str(home / "nowhere"))
+    for command in (_begin, _submit, lambda: _say(commands.hint, SLUG)):
+        with pytest.raises(EnvironmentUnfit, match="there is no git on the PATH"):
+            command()
+    assert _file(home).read_bytes() == before
+
+
+def test_a_disk_that_git_finds_full_is_said_in_a_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path, *arguments: str) -> bytes:
+        if "add" in arguments:
+            raise EnvironmentUnfit(f"git says: {'error: unable to write file ' * 100}")
+        return real(folder, *arguments)
+
+    real = git.run
+    monkeypatch.setattr(worktree.git, "run", run)
+    monkeypatch.setattr(worktree, "FULL_BYTES", 2**62)
+    with pytest.raises(StorageFailed, match="No space left") as refusal:
+        _begin()
+    assert len(str(refusal.value)) < 400
 
 
 def test_a_full_disk_leaves_nothing_half_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

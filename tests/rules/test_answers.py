@@ -9,8 +9,18 @@ from collections.abc import Iterator
 import pytest
 
 from docs import ask, book, symbols
-from docs.pages import ARGUED, DEMONSTRATED, HEADINGS, SHOWN, demonstrated, find, pages
+from docs.pages import (
+    ARGUED,
+    DEMONSTRATED,
+    HEADINGS,
+    SHOWN,
+    demonstrated,
+    exercises,
+    find,
+    pages,
+)
 from exercises import drill
+from exercises.workbench import catalogue
 from tests.flow import test_commands, test_orchestrators
 from tests.rules import tree
 
@@ -108,6 +118,14 @@ def test_the_command_of_a_page_is_typed_by_a_test(page):
 
 def test_demonstrated_answers_and_proofs_match_one_to_one():
     assert {page.slug for page in demonstrated()} == _named(*map(tree.parsed, TESTS))
+
+
+def test_every_exercise_is_named_below_its_answer():
+    names = {page: [name for name, _ in of] for page, of in exercises().items()}
+    assert sorted(name for of in names.values() for name in of) == sorted(catalogue.names())
+    for page, of in names.items():
+        said = ask.show(find(page))
+        assert [name for name in of if f"make exercise E={name}`" not in said] == []
 
 
 def test_at_least_fifty_answers_of_which_forty_are_demonstrated():

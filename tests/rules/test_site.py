@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs import symbols
-from docs.pages import DEMONSTRATED, HEADINGS, ROOT, SHOWN, Answer
+from docs.pages import DEMONSTRATED, HEADINGS, ROOT, SHOWN, Answer, exercises
 from docs.pages import pages as all_answers
 from docs.site import build, contents, prose, source
 from tests.rules import tree
@@ -111,7 +111,8 @@ def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     assert (f"<code>{proof}</code>" in page.text) is (answer.shown == DEMONSTRATED)
     assert SHOWN[answer.shown] in page.text
     lines = [answer.command]
-    for line in [*lines, *(f"make drill D={drill}" for drill in answer.drills)]:
+    built = [f"make exercise E={name}" for name, _ in exercises().get(answer.slug, [])]
+    for line in [*lines, *built, *(f"make drill D={drill}" for drill in answer.drills)]:
         assert f"<code>{line}</code>" in page.text
 
 

@@ -17,7 +17,7 @@ def test_the_verdict_is_the_gates(subject):
 
 
 @check(3)
-def test_the_veto_is_the_slice_that_is_surely_worse(subject):
+def test_the_veto_is_the_slice_that_is_significantly_worse(subject):
     """Blocking, beyond the limit, and its interval above 0."""
     turns = [
         (
