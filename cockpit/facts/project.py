@@ -13,7 +13,7 @@ from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.watcher import is_locked
 
 STORY, YEAR = Path("state/replay/run"), Path("state/replay/year")
-"""The replays of `make run` and `make measure M=loop`, each a checkout of its own within."""
+"""The replays of `make run` and `make measure M=year`, each a checkout of its own within."""
 _LOCKS = {
     "a rollout": Path("state/rollout/controller.lock"),
     "the closed loop": Path("state/retrain/loop.lock"),
