@@ -143,7 +143,7 @@ def prove(page: Answer) -> Proof:
         command = [sys.executable, "-m", "pytest", "-q", f"--answer={page.slug}"]
         if files:  # without any, pytest would take them all
             command += [f"--junitxml={report}", *files]
-            command += ["-n", "2", "--dist", "worksteal"] if len(files) > 1 else []
+            command += ["-n", "2", "--dist", "worksteal"] if _is_long(files) else []
             code = subprocess.run(command, cwd=ROOT, check=False).returncode
         cases = _cases(report)
     ran = [case for case in cases if case.find("skipped") is None]
@@ -159,6 +159,12 @@ def verdict(page: Answer, proof: Proof) -> str:
         counts = f"{proof.failed} of {proof.ran} tests failed, in {proof.seconds:.0f} s"
         said = f"NOT PROVEN: {page.question} ({counts})"
     return "\n".join([said, *proof.figures])
+
+
+def _is_long(files: list[str]) -> bool:
+    """Whether a second process, whose start takes seconds, pays: rules and figures are read fast."""
+    reading = {"tests/rules", "tests/figures"}
+    return any(str(Path(name).parent) not in reading for name in files)
 
 
 def _naming(page: Answer) -> list[str]:
