@@ -162,7 +162,7 @@ def verdict(page: Answer, proof: Proof) -> str:
 
 
 def _is_long(files: list[str]) -> bool:
-    """Whether a second process, whose start takes seconds, pays: rules and figures are read fast."""
+    """Whether a second process pays, which takes seconds to start: rules and figures are fast."""
     reading = {"tests/rules", "tests/figures"}
     return any(str(Path(name).parent) not in reading for name in files)
 

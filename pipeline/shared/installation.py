@@ -224,9 +224,10 @@ def _relocate_activation(programs: Path) -> int:
     lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
     command = next((line for line in lines if line.startswith("command = ")), "")
     made = command.partition(" -m venv ")[2]
-    if not made or Path(made) == programs.parent:
+    environment = programs.parent.resolve()  # behind a link it is another project's too
+    if not made or Path(made).resolve() == environment:
         return 0
-    old, new = made.encode(), os.fsencode(programs.parent)
+    old, new = made.encode(), os.fsencode(environment)
     files = [p for p in (settings, *programs.glob("activate*")) if old in p.read_bytes()]
     for path in files:
         _rewrite(path, path.read_bytes().replace(old, new))

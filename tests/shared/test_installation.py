@@ -274,6 +274,14 @@ def test_an_environment_whose_programs_run_another_is_refused_and_mended(tmp_pat
     assert done.stdout.strip() == f"{made}/dvc"
 
 
+def test_an_environment_behind_a_link_keeps_the_name_of_its_own_project(tmp_path):
+    programs(tmp_path / "original", tmp_path / "original/bin/python")
+    (tmp_path / "linked").symlink_to("original")
+    before = contents(tmp_path / "original")
+    assert installation.relocate_scripts(tmp_path / "linked/bin") == 0
+    assert contents(tmp_path / "original") == before
+
+
 def test_scripts_that_find_their_python_themselves_are_left_alone(tmp_path):
     made = programs(tmp_path, tmp_path / "bin/python")
     for first in ("#!/bin/sh", "#!/usr/bin/env python3"):
