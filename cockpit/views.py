@@ -166,6 +166,7 @@ def _rollout(rollout: Rollout, project: Project, view: View) -> dict[str, Any]:
         "rows": interval_rows.rows(last),
         "others": interval_rows.others(last),
         "courses": interval_rows.courses(rollout),
+        "rates": [one.metric for one in last.guardrails if one.is_rate] if last else [],
         "breakers": last.decision.breakers if last else [],
         "again": f"/decide-again?of={view.word}&rollout={rollout.name}" if decided else "",
     }

@@ -100,8 +100,8 @@ def _canary(entry: Entry | None) -> Step:
     if errors:
         ours, theirs = errors["challenger"], errors["control"]
         words = (
-            f"failed {ours['bad']} of {ours['of']:,} requests; beside it version "
-            f"{entry.move.champion.version}, {theirs['bad']} of {theirs['of']:,}"
+            f"failed {ours['bad']} of {ours['of']:,} requests, version "
+            f"{entry.move.champion.version} beside it {theirs['bad']} of {theirs['of']:,}"
         )
     return Step("canary", state, words, "rollout")
 
@@ -111,4 +111,4 @@ def _approval(reign: Entry) -> Step:
     if "by hand" in reign.move.event or by.startswith("hand of "):
         return Step("approval", "passed", by, "time")
     started = by.partition(" for ")[2] or by
-    return Step("approval", "none", f"the plan decides; {started} (git) started it", "time")
+    return Step("approval", "none", f"the plan decides; started by {started} (git)", "time")

@@ -22,12 +22,12 @@ def concerns(project: Project) -> list[Concern]:
         _records,
         _registry,
         _alerts,
+        _rollouts,
         _performance,
         _loop_stands_still,
         _data,
         _gate,
         _attempts,
-        _rollouts,
     )
     found = [concern for rule in rules for concern in rule(project)]
     return sorted(found, key=lambda concern: SEVERITIES.index(concern.severity))
@@ -67,7 +67,7 @@ def _registry(project: Project) -> Iterator[Concern]:
         yield Concern(
             "ticket",
             "Ledger and registry name different champions",
-            f"the ledger says version {ledger.champion.version}, the registry's alias {told}; the "
+            f"The ledger says version {ledger.champion.version}, the registry's alias {told}; the "
             "ledger counts, and the alias follows",
             "now",
             "make rollout",
@@ -84,7 +84,7 @@ def _alerts(project: Project) -> Iterator[Concern]:
         yield Concern(
             "note",
             "The month's report is about an earlier champion",
-            f"it watched version {month.signals.version}; the champion is version "
+            f"It watched version {month.signals.version}; the champion is version "
             f"{ledger.champion.version}",
             "performance",
             "make monitor",
@@ -107,15 +107,15 @@ def _performance(project: Project) -> Iterator[Concern]:
             yield Concern(
                 "note",
                 f"How well version {version} does is not known yet",
-                f"it is champion since {dates.day(ledger.reign.move.at)}, and its first labels "
-                "come a day later",
+                f"It has been champion since {dates.day(ledger.reign.move.at)}, and its first "
+                "labels come a day later",
                 "performance",
             )
     elif last.status == "alert":
         yield Concern(
             "ticket",
             _performance_headline(project, last, version),
-            f"log loss {last.excess or 0:+.4f} nats beyond its expectation, late share "
+            f"Log loss {last.excess or 0:+.4f} nats beyond its expectation, late share "
             f"{last.gap or 0:+.4f} beyond its risks, on the 14 days to {dates.day(last.day)}",
             "performance",
             *_DIAGNOSE,
@@ -136,12 +136,12 @@ def _data(project: Project) -> Iterator[Concern]:
         return
     for snapshot in project.snapshots.refused:
         first, *others = snapshot.failures
-        more = f"; so do {', '.join(one.title for one in others)}" if others else ""
+        more = f", and by {', '.join(one.title for one in others)}" if others else ""
         yield Concern(
             "ticket",
             f"New data were refused: {snapshot.table} of {dates.month(snapshot.month)}",
-            f"{first.statement} (rule {first.rule}){more}. Nothing is trained on them, and the "
-            "champion stays",
+            f"{rollout_words.capital(first.statement)}. Refused by the rule {first.rule}{more}. "
+            "Nothing is trained on them",
             "data",
             "make validate",
             "shows every rule",
@@ -169,13 +169,13 @@ def _attempts(project: Project) -> Iterator[Concern]:
     last = project.loop.attempts[-1]
     if not last.result:
         steps = ", ".join(last.steps) or "none"
-        detail = f"on data to {last.as_of}; steps done: {steps}"
+        detail = f"On data to {last.as_of}; steps done: {steps}"
         yield Concern("note", "A retraining is in progress", detail, "time")
     if last.result and last.result != "promoted":
         yield Concern(
             "ticket",
             f"The last retraining ended: {last.result}",
-            last.why or f"the attempt on data to {last.as_of}; the champion stays",
+            last.why or f"The attempt on data to {last.as_of}; the champion stays",
             "time",
             "make decisions",
             "shows its steps",
@@ -190,13 +190,13 @@ def _rollouts(project: Project) -> Iterator[Concern]:
     if last.open:
         yield _running(last, ledger, live="a rollout" in project.live)
     elif last.ending in _STOPPED:
+        why = rollout_words.capital(rollout_words.why(last.reasons))
         drill = rollout_words.drill(last.challenger.fault)
         ended = "taken back" if last.ending == "rolled back" else last.ending
         yield Concern(
             "note",
             f"The last {last.kind} was {ended}{f' ({drill})' if drill else ''}",
-            f"{rollout_words.why(last.reasons) or 'by hand'}; {last.requests[0]:,} requests met "
-            "the challenger",
+            f"{why or 'By hand'}; {last.requests[0]:,} requests met the challenger",
             "rollout",
             f"make replay-decision ROLLOUT={last.name}",
             "checks the decision again",
@@ -205,16 +205,17 @@ def _rollouts(project: Project) -> Iterator[Concern]:
 
 def _running(last: Rollout, ledger: Releases, live: bool) -> Concern:
     """A rollout in progress: its controller acts on an alarm by itself, as long as it runs."""
-    why = rollout_words.why(last.reasons)
+    why = rollout_words.capital(rollout_words.why(last.reasons))
     by_hand = ("make rollback", f"ends it by hand: version {last.champion.version} serves all")
     if last.alarms:
         headline, act = f"{last.name} has an alarm", rollout_words.next_act(last, live)
         if live:
+            headline += ", and its controller acts"
             return Concern("ticket", headline, f"{why}. {act.rstrip('.')}", "rollout")
         return Concern("page", f"{headline} and no controller", why, "rollout", *by_hand)
     if not live:
         headline = f"{last.name} was interrupted: its controller does not run"
-        return Concern("ticket", headline, why or "it had just begun", "rollout", *by_hand)
+        return Concern("ticket", headline, why or "It had just begun", "rollout", *by_hand)
     share = ledger.last.shares.get("challenger", 0) / 100
     return Concern(
         "note",
@@ -229,12 +230,12 @@ def _loop_stands_still(project: Project) -> Iterator[Concern]:
     loop, due, ledger = project.loop, project.next_check, project.releases
     if isinstance(loop, Missing) or isinstance(due, Missing) or not project.stands_still:
         return
-    detail = f"no label has come since, and the weekly check of {dates.day(due)} is overdue"
+    detail = f"No label has come since, and the weekly check of {dates.day(due)} is overdue"
     if not isinstance(ledger, Missing) and loop.at < ledger.reign.move.at:
         detail += f"; so how well version {ledger.champion.version} does is not known"
     yield Concern(
         "ticket",
-        f"The closed loop stands still since {dates.day(loop.at)}",
+        f"The closed loop has stood still since {dates.day(loop.at)}",
         detail,
         "time",
         _loop_to(due),

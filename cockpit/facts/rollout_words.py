@@ -95,9 +95,9 @@ def _going(rollout: Rollout, reasons: str) -> str:
     if rollout.last is None:
         return "It has just begun: nothing is compared yet."
     if rollout.last.decision.outcome == "pause":
-        return f"Nobody can say: its arms cannot be compared. {_capital(reasons)}."
+        return f"Nobody can say: its arms cannot be compared. {capital(reasons)}."
     if rollout.alarms:
-        return f"It goes badly. {_capital(reasons)}."
+        return f"It goes badly. {capital(reasons)}."
     ours, theirs = rollout.requests
     said = f"no alarm in {ours:,} requests of the challenger beside {theirs:,} of the baseline"
     return f"So far it goes well: {said}. {_needed(rollout)}"
@@ -108,7 +108,7 @@ def _needed(rollout: Rollout) -> str:
     now = next((one for one in steps(rollout) if one.state == "open"), None)
     others = [one for one in rollout.reasons if not _OF_A_STEP.fullmatch(one)]
     if now is None or (rollout.last and rollout.last.decision.outcome != "hold"):
-        return f"{_capital(why(rollout.reasons))}."
+        return f"{capital(why(rollout.reasons))}."
     had = f"{now.smaller:,} of {now.wanted:,} requests an arm"
     lasted = f"{now.days:.1f} of {now.wanted_days:g} days"
     return f"The {now.weight:g}% step has {'; '.join([f'{had}, {lasted}', *map(reason, others)])}."
@@ -121,7 +121,7 @@ def _compared(rollout: Rollout) -> str:
         return f"It answered {both:,} of {pairs:,} mirrored requests; no user got an answer."
     errors = next((g.metric for g in (rollout.last.guardrails if rollout.last else [])), None)
     if errors is None:
-        return f"{_capital(why(rollout.reasons))}."
+        return f"{capital(why(rollout.reasons))}."
     ours, theirs = errors.challenger, errors.control
     return (
         f"No alarm: of {ours.of:,} requests {ours.bad} got no prediction, of the baseline's "
@@ -140,7 +140,7 @@ def next_act(rollout: Rollout, live: bool) -> str:
         )
     if rollout.ending == "promoted":
         return (
-            f"{_capital(_old(rollout))} is kept warm for now: a circuit breaker that trips brings "
+            f"{capital(_old(rollout))} is kept warm for now: a circuit breaker that trips brings "
             "it back by itself."
         )
     return _after(rollout, rollout.last.decision if rollout.last else None)
@@ -153,8 +153,8 @@ def _after(rollout: Rollout, decision: Decision | None) -> str:
     often = rollout.look_every
     within = f" within {often} requests of both arms" if often else ""
     return (
-        f"The controller looks again{within}. An alarm makes it roll back by itself; nobody has to "
-        "act."
+        f"The controller looks again{within}, and acts by itself: on once this step has all that "
+        f"it needs, back to {_old(rollout)} on an alarm."
     )
 
 
@@ -162,5 +162,6 @@ def _old(rollout: Rollout) -> str:
     return f"version {rollout.champion.version}"
 
 
-def _capital(words: str) -> str:
+def capital(words: str) -> str:
+    """The words as the beginning of a sentence."""
     return words[:1].upper() + words[1:]

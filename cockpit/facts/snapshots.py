@@ -36,23 +36,23 @@ class Rule(Fact):
     def statement(self) -> str:
         """The value found and the limit, with the column's unit, in words."""
         if self.rule not in _MOMENTS:
-            return f"{self.title}: {_shown(self.observed)}{self._allowed('')}"
+            return f"{self.title}: {_shown(self.observed)}{self._allowed}"
         column = ", ".join(self.columns)
         unit = _UNITS.get(column, "")
-        found = f"{_shown(self.observed)}{unit}{self._allowed(unit)}"
+        found = f"{_shown(self.observed)}{unit}{self._allowed}"
         return f"the {_MOMENTS[self.rule]} of {column} is {found}"
 
-    def _allowed(self, unit: str) -> str:
+    @property
+    def _allowed(self) -> str:
         """The limits in words; none where the rule is yes or no."""
         limits = {name: value for name, value in self.limit.items() if value is not None}
         low, high = limits.pop("min_value", None), limits.pop("max_value", None)
         high = limits.pop("threshold", high)
         words = [f"{name.strip('_').replace('_', ' ')} {value}" for name, value in limits.items()]
         if low is not None and high is not None:
-            words.append(f"{_shown(low)} to {_shown(high)}{unit}")
+            words.append(f"{_shown(low)} to {_shown(high)}")
         elif high is not None or low is not None:
-            bound = f"at least {_shown(low)}" if high is None else f"at most {_shown(high)}"
-            words.append(f"{bound}{unit}")
+            words.append(f"at least {_shown(low)}" if high is None else f"at most {_shown(high)}")
         return f", allowed {', '.join(words)}" if words else ""
 
 
@@ -85,7 +85,9 @@ class Report(Fact):
 
 
 def _shown(value: object) -> str:
-    return f"{value:,.6g}" if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def read(folder: Path) -> Report | Missing:

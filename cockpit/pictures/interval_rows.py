@@ -17,7 +17,8 @@ COURSE_LEFT, _COURSE_RIGHT, _COURSE_TOP, _COURSE_END = 64, 412, 8, 126
 _VERDICTS = {
     "alarm": "ALARM",
     "fine": "no alarm",
-    "early": "too few to tell",
+    "early": "no alarm: too few to tell",
+    "tripped": "CIRCUIT BREAKER",
     "silent": "none in either arm",
 }
 _ALONE = {
@@ -31,8 +32,8 @@ _ALONE = {
 class Row:
     """One kind of bad event: words and both arms' counts beside its interval.
 
-    `state` is "alarm", "fine", "early" (too few events or requests to tell) or "silent" (no event
-    in either arm).
+    `state` is "tripped" (its circuit breaker stopped the rollout), "alarm", "fine", "early" (too
+    few events or requests to tell) or "silent" (no event in either arm).
     """
 
     name: str
@@ -75,17 +76,22 @@ class Course:
 
 def rows(analysis: Analysis | None) -> list[Row]:
     """The guardrails on bad events: those with an alarm first, those without an event last."""
-    found = [_row(one) for one in (analysis.guardrails if analysis else []) if one.is_rate]
-    order = ("alarm", "fine", "early", "silent")
+    if analysis is None:
+        return []
+    tripped = {one.name for one in analysis.decision.breakers if one.tripped}
+    found = [
+        _row(one, f"{one.name} in a row" in tripped) for one in analysis.guardrails if one.is_rate
+    ]
+    order = ("tripped", "alarm", "fine", "early", "silent")
     return sorted(found, key=lambda row: order.index(row.state))
 
 
-def _row(one: Guardrail) -> Row:
+def _row(one: Guardrail, tripped: bool) -> Row:
     metric, scale = one.metric, Scale(0.0, 2 * one.limit, LEFT, WIDTH - RIGHT)
     low = metric.low if metric.low is not None else scale.low
     high = metric.high if metric.high is not None else scale.high
     interval = f"{low:.3f} to {high:.3f}"
-    state = _state(one)
+    state = "tripped" if tripped else _state(one)
     ours, theirs = metric.challenger, metric.control
     return Row(
         name=one.name,
@@ -97,7 +103,7 @@ def _row(one: Guardrail) -> Row:
         high=scale(high),
         estimate=None if metric.estimate is None else scale(metric.estimate),
         limit=scale(one.limit),
-        title=f"challenger's share of the events: interval {interval}, limit {one.limit:.3f}",
+        title=f"challenger's share of the events: {interval}, limit {one.limit:.3f}",
     )
 
 
@@ -127,7 +133,10 @@ def others(analysis: Analysis | None) -> list[Figure]:
         for one in analysis.decision.breakers
         if one.tripped
     ]
-    return found + [_figure(one) for one in analysis.guardrails if not one.is_rate]
+    alone = [one for one in analysis.guardrails if not one.is_rate]
+    return found + [
+        _figure(one) for one in sorted(alone, key=lambda one: list(_ALONE).index(one.name))
+    ]
 
 
 def _figure(one: Guardrail) -> Figure:
