@@ -51,7 +51,7 @@ def _labels(project: Project) -> Tile:
     last = project.loop.days[-1]
     detail = "a day's labels come at 10:00 UTC of the next"
     if project.stands_still:
-        detail = "none since: the closed loop stands still"
+        detail = "none since: the loop stands still"
     return Tile("Labels (ground truth)", f"to {dates.day(last.day)}", detail)
 
 
@@ -71,7 +71,7 @@ def _check(project: Project) -> Tile:
     if isinstance(due, Missing):
         return Tile("Next check", "not known", due.why)
     if project.stands_still:
-        when = f"overdue since {due.day} {due:%B}"
-        return Tile("Weekly check", when, "none since: the closed loop stands still", "ticket")
+        when = f"since {due.day} {due:%B}"
+        return Tile("Weekly check overdue", when, "the closed loop stands still", "ticket")
     when = f"{due:%a} {due.day} {due:%B}, {due:%H:%M} UTC"
     return Tile("Next weekly check", when, "is it time to retrain?")

@@ -180,7 +180,7 @@ def _state(rollout: Rollout) -> str:
 
 def _badge(rollout: Rollout, live: bool) -> str:
     if not rollout.open:
-        return rollout.ending
+        return "promoted" if rollout.ending == "baked" else rollout.ending
     alarm = ", ALARM" if rollout.alarms else ""
     return f"{'running' if live else 'interrupted'}{alarm}"
 

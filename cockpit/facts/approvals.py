@@ -111,4 +111,4 @@ def _approval(reign: Entry) -> Step:
     if "by hand" in reign.move.event or by.startswith("hand of "):
         return Step("approval", "passed", by, "time")
     started = by.partition(" for ")[2] or by
-    return Step("approval", "none", f"the plan decides; started by {started} (git)", "time")
+    return Step("approval", "none", f"by the plan; started by {started} (git)", "time")

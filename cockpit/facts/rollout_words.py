@@ -110,7 +110,7 @@ def _needed(rollout: Rollout) -> str:
     if now is None or (rollout.last and rollout.last.decision.outcome != "hold"):
         return f"{capital(why(rollout.reasons))}."
     had = f"{now.smaller:,} of {now.wanted:,} requests an arm"
-    lasted = f"{now.days:.1f} of {now.wanted_days:g} days"
+    lasted = f"{now.days:.1f} days of {now.wanted_days:g}"
     return f"The {now.weight:g}% step has {'; '.join([f'{had}, {lasted}', *map(reason, others)])}."
 
 
@@ -150,11 +150,13 @@ def _after(rollout: Rollout, decision: Decision | None) -> str:
     new = f"version {rollout.challenger.version}"
     if decision is not None and decision.outcome in _AFTER:
         return _AFTER[decision.outcome].format(old=_old(rollout), new=new)
-    often = rollout.look_every
-    within = f" within {often} requests of both arms" if often else ""
+    if rollout.kind != "canary" or not rollout.look_every:
+        return "The controller compares again as requests come, and acts by itself."
+    later = next((one.weight for one in steps(rollout) if one.state == "to come"), 100)
     return (
-        f"The controller looks again{within}, and acts by itself: on once this step has all that "
-        f"it needs, back to {_old(rollout)} on an alarm."
+        f"The controller looks again within {rollout.look_every} requests of both arms, and acts "
+        f"by itself: on to {later:g}% once this step has all that it needs, back to "
+        f"{_old(rollout)} on an alarm."
     )
 
 

@@ -72,7 +72,7 @@ def test_the_way_into_service_names_what_each_step_saw(story):
     assert found["canary"].words.startswith("failed 0 of ")
     assert ", version 1 beside it 0 of " in found["canary"].words
     assert found["gate"].state == "unknown"  # this folder has no registry
-    assert found["approval"].words == "the plan decides; started by somebody (git)"
+    assert found["approval"].words == "by the plan; started by somebody (git)"
 
 
 @pytest.mark.answer("silent-degradation")

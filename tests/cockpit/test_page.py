@@ -32,7 +32,7 @@ def text_of(html):
 @pytest.mark.answer("who-served")
 def test_the_first_lines_say_who_serves_since_when_why_and_what_is_wrong(story):
     said = text_of(page(story))
-    first = said[: said.index("Time Above, the version")]
+    first = said[: said.index("Time Above, which version")]
     assert "Who served last Version 2 served all requests" in first
     assert "since 3 July 2013" in first or "since 5 July 2013" in first
     assert "canary 0003 promoted it: no alarm in any step" in first

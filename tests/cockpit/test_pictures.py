@@ -125,7 +125,7 @@ def test_a_running_canary_says_what_its_step_has_and_what_its_controller_does_ne
     running = replace(whole, entries=whole.entries[:1], analyses=[analysis_of(early)])
     words = sentence(running)
     assert words.startswith("So far it goes well: no alarm in ")
-    assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 of 1 days\.$", words)
+    assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 days of 1\.$", words)
     assert next_act(running, live=True).startswith(
         "The controller looks again within 50 requests of both arms, and acts by itself"
     )
