@@ -20,9 +20,9 @@ def concerns(project: Project) -> list[Concern]:
     """Find every concern, the most severe first."""
     rules = (
         _records,
+        _rollouts,
         _registry,
         _alerts,
-        _rollouts,
         _performance,
         _loop_stands_still,
         _data,
