@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.facts import project
 from cockpit.facts.month import Tenth
-from cockpit.facts.rollout_words import next_act, sentence
+from cockpit.facts.rollout_words import next_act, sentence, why
 from cockpit.facts.steps import steps
 from cockpit.facts.verdict import Verdict
 from cockpit.pictures import figures, interval_rows
@@ -51,6 +51,9 @@ def test_an_alarm_lies_wholly_on_the_side_of_worse():
     assert (row.state, row.verdict) == ("alarm", "ALARM")
     assert row.limit < row.low <= row.estimate <= row.high
     assert row.counts.startswith("30 of ")
+    said = why(decision.reasons)
+    assert said.startswith("requests without a prediction: challenger 30 of ")
+    assert re.search(r"control|alpha|events", said) is None
 
 
 def test_a_better_challenger_lies_on_the_other_side_and_is_no_alarm():
