@@ -129,6 +129,8 @@ def test_a_running_canary_says_what_its_step_has_and_what_its_controller_does_ne
     words = sentence(running)
     assert words.startswith("So far it goes well: no alarm in ")
     assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 days of 1\.$", words)
+    few = replace(running, analyses=[analysis_of(decide(PLAN, START, requests(20), NOW))])
+    assert re.search(r"The 5% step has \d of 30 requests an arm, 1\.0 days of 1\.$", sentence(few))
     assert next_act(running, live=True).startswith(
         "The controller looks again within 50 requests of both arms, and acts by itself"
     )
