@@ -173,7 +173,7 @@ def test_the_registry_is_read_as_mlflow_wrote_it(registered):
     import mlflow
 
     config = load(RegisterConfig)
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     entry = client.get_model_version_by_alias(config.model_name, "champion")
     found = registry.read(registered)
     one = found.versions[found.aliases["champion"]]
