@@ -21,8 +21,8 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit
 from tests import needs
-from tests.conftest import ROOT
 from tests.patience import until
+from tests.rules.tree import ROOT
 from tests.shared.moves import START
 
 DOT = 'strict digraph {\n"a";\n"b";\n"c-d";\n"a" -> "b";\n"a" -> "c-d";\n"b" -> "c-d";\n}\n'
