@@ -1,7 +1,7 @@
 """The places of the page in their order, and the tools that have windows of their own."""
 
 TITLES = {
-    "now": "Who serves now",
+    "now": "Who serves",
     "time": "Time",
     "pipeline": "Pipeline",
     "rollout": "Rollouts",

@@ -53,9 +53,9 @@ _STOPS = [
         _GOOD,
         "A canary that goes well",
         "Each bad event is the challenger's or its baseline's. If they are alike it is a coin: "
-        "half. An interval wholly to the right of that line is the alarm, and it holds however "
-        "often one looks.",
-        "Point at the line in the middle, then at the steps above.",
+        "half, which is the limit. An interval wholly to its right is the alarm, and it holds "
+        "however often one looks.",
+        "Point at the limit in the middle, then at the steps above.",
         "canary-decides",
     ),
     Stop(
@@ -63,7 +63,7 @@ _STOPS = [
         "And one that is taken back",
         "The fault was injected on purpose. A circuit breaker needs no sample size: the traffic "
         "went back to the champion by itself, and the decision comes out again from the evidence.",
-        "Press Decide again now, and read how many requests met it.",
+        "Press Check this decision again, and read how many requests met it.",
         "rollback",
     ),
     Stop(

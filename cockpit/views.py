@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cockpit.facts import approvals, month, prediction, snapshots
+from cockpit.facts import approvals, dates, month, prediction, rollout_words, severity, snapshots
 from cockpit.facts import book as answer_book
 from cockpit.facts import concerns as wrong
 from cockpit.facts.book import PLACES, Book
@@ -13,6 +13,7 @@ from cockpit.facts.project import Project
 from cockpit.facts.releases import percent
 from cockpit.facts.rollouts import IN_FULL, Rollout
 from cockpit.facts.stages import stages
+from cockpit.facts.steps import steps
 from cockpit.facts.timeline import decisions
 from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.time_strip import COLOURS, colour, time_strip
@@ -24,8 +25,7 @@ from cockpit.tour import stops
 from pipeline.records.rollout_ledger import serving_shares
 from pipeline.shared.pages import render
 
-_GOOD = ("promoted", "baked", "shadow passed", "switched")
-_BAD = ("rolled back", "shadow failed", "switched back")
+CHECK_AGAIN = "Check this decision again (changes nothing)"
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,15 @@ def values(project: Project, view: View) -> dict[str, Any]:
         "now": project.now,
         "book": book,
         "colour": colour,
+        "arms": rollout_words.ARMS,
+        "month_name": dates.month,
+        "check_again": CHECK_AGAIN,
         **_now(project),
         **_time(project, view),
         "stages": stages(project, book, datetime.now(UTC)),
         "graph_missing": project.stages if isinstance(project.stages, Missing) else None,
-        "rollouts": [_rollout(one, view) for one in project.rollouts[:IN_FULL]],
-        "older_rollouts": project.rollouts[IN_FULL:],
+        "rollouts": [_rollout(one, project, view) for one in project.rollouts[:IN_FULL]],
+        "older_rollouts": [_ended(one) for one in project.rollouts[IN_FULL:]],
         **_performance(project),
         "snapshots": project.snapshots,
         "verdict": project.verdict,
@@ -117,9 +120,10 @@ def _first_at(book: Book, place: str) -> list[Any]:
 
 def _now(project: Project) -> dict[str, Any]:
     found = wrong.concerns(project)
-    state, headline = wrong.summary(found)
+    state, headline = severity.summary(found)
     ledger = project.releases
-    shown = {"releases": ledger, "concerns": found, "state": state, "headline": headline}
+    shown: dict[str, Any] = {"releases": ledger, "state": state, "headline": headline}
+    shown["concerns"] = severity.grouped(found)
     if isinstance(ledger, Missing):
         return shown | {"shares": [], "because": "", "steps": [], "tiles": []}
     return shown | {
@@ -146,21 +150,45 @@ def _time(project: Project, view: View) -> dict[str, Any]:
     }
 
 
-def _rollout(rollout: Rollout, view: View) -> dict[str, Any]:
-    last = rollout.last
-    state = "good" if rollout.ending in _GOOD else "bad" if rollout.ending in _BAD else "open"
-    if rollout.open and rollout.alarms:
-        state = "bad"
+def _rollout(rollout: Rollout, project: Project, view: View) -> dict[str, Any]:
+    last, live = rollout.last, "a rollout" in project.live
     decided = any(entry.move.evidence for entry in rollout.entries)
     return {
         "rollout": rollout,
-        "state": state,
-        "steps": interval_rows.steps(rollout),
+        "state": _state(rollout),
+        "badge": _badge(rollout, live),
+        "days": rollout_words.days(rollout),
+        "drill": rollout_words.drill(rollout.challenger.fault),
+        "sentence": rollout_words.sentence(rollout),
+        "next_act": rollout_words.next_act(rollout, live),
+        "recorded": rollout.reasons,
+        "steps": steps(rollout),
         "rows": interval_rows.rows(last),
+        "others": interval_rows.others(last),
         "courses": interval_rows.courses(rollout),
+        "rates": [one.metric for one in last.guardrails if one.is_rate] if last else [],
         "breakers": last.decision.breakers if last else [],
         "again": f"/decide-again?of={view.word}&rollout={rollout.name}" if decided else "",
     }
+
+
+def _state(rollout: Rollout) -> str:
+    if rollout.ending in rollout_words.WENT_BADLY or (rollout.open and rollout.alarms):
+        return "bad"
+    return "good" if rollout.ending in rollout_words.WENT_WELL else "open"
+
+
+def _badge(rollout: Rollout, live: bool) -> str:
+    if not rollout.open:
+        return "promoted" if rollout.ending == "baked" else rollout.ending
+    alarm = ", ALARM" if rollout.alarms else ""
+    return f"{'running' if live else 'interrupted'}{alarm}"
+
+
+def _ended(rollout: Rollout) -> dict[str, Any]:
+    """A rollout of long ago in a line."""
+    days, why = rollout_words.days(rollout), rollout_words.why(rollout.reasons)
+    return {"rollout": rollout, "days": days, "why": why}
 
 
 def _performance(project: Project) -> dict[str, Any]:
@@ -168,7 +196,7 @@ def _performance(project: Project) -> dict[str, Any]:
     if not isinstance(project.loop, Missing) and project.loop.days:
         last = project.loop.days[-1]
         words = (
-            f"By the loop, on the 14 days to {last.day}: {last.status}"
+            f"By the loop, on the 14 days to {dates.day(last.day)}: {last.status}"
             + (f", excess log loss {last.excess:+.4f} nats" if last.excess is not None else "")
             + (f", late share less mean risk {last.gap:+.4f}." if last.gap is not None else ".")
         )

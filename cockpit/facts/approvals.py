@@ -1,10 +1,12 @@
-"""Why this version serves: the gate, the shadow, the canary and the person behind it."""
+"""Why this version serves: the gate, the shadow, the canary and the approval behind it."""
 
 from dataclasses import dataclass
 
 from cockpit.facts import verdict
 from cockpit.facts.project import Project
+from cockpit.facts.registry import Registry
 from cockpit.facts.releases import Releases, reasons
+from cockpit.facts.rollout_words import why
 from cockpit.reading import Missing
 from pipeline.records.rollout_ledger import Entry, Side
 
@@ -26,21 +28,21 @@ def steps(project: Project, releases: Releases) -> list[Step]:
         _gate(project, side),
         _shadow(releases.shadow_of(side.release)),
         _canary(releases.canary_of(side.release)),
-        _person(releases.reign),
+        _approval(releases.reign),
     ]
 
 
 def because(releases: Releases) -> str:
     """The decision that made the champion, in half a sentence."""
     move = releases.reign.move
-    why = {
+    event = {
         "registered": "it passed the gate as the first model, when nothing was live",
         "promoted by hand": f"{move.by} promoted it by hand",
         "rolled back": f"its successor was rolled back by {move.by}",
     }.get(move.event)
-    if why:
-        return why
-    told = "; ".join(reasons(move)) or move.event
+    if event:
+        return event
+    told = why(reasons(move)) or move.event
     number, _, kind = move.rollout.partition("-")
     event = "promoted" if move.event == "baked" else move.event
     return f"{kind} {number} {event} it: {told}"
@@ -56,23 +58,35 @@ def _gate(project: Project, side: Side) -> Step:
     found = verdict.of_version(version)
     if isinstance(found, Missing):
         return Step("gate", "unknown", found.why, "gate")
-    best, against = found.headline, "champion" if found.champion else "baseline"
     words = f"{len(found.checks)} checks"
-    if best is not None and best.interval is not None:
-        point, low, high = best.interval
-        words += f"; log loss {point:+.4f} [{low:+.4f}, {high:+.4f}] against the {against}"
+    if found.headline is not None and found.headline.interval is not None:
+        against = _version_of(registry, found.champion) if found.champion else "the best baseline"
+        words += f"; log loss {_difference(*found.headline.interval)} than {against}"
     return Step("gate", "passed" if found.passed else "failed", words, "gate")
+
+
+def _version_of(registry: Registry, model: str) -> str:
+    """The version that holds a model, by the model's digest."""
+    numbers = [n for n, one in registry.versions.items() if one.tags.get("model_digest") == model]
+    return f"version {numbers[0]}" if numbers else f"model {model[:8]}"
+
+
+def _difference(point: float, low: float, high: float) -> str:
+    """A difference of log loss with its interval; below 0 is better."""
+    if point <= 0:
+        return f"better by {-point:.4f} [{-high:.4f}, {-low:.4f}]"
+    return f"worse by {point:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def _shadow(entry: Entry | None) -> Step:
     if entry is None:
-        return Step("shadow", "none", "no request was mirrored to it before", "rollout")
+        return Step("shadow", "none", "no request was copied to it before", "rollout")
     state = "passed" if entry.move.event == "shadow passed" else "failed"
     serving = (entry.move.decision or {}).get("serving")
     if serving:
-        words = f"{serving['both_answered']:,} of {serving['pairs']:,} mirrored requests"
+        words = f"answered {serving['both_answered']:,} of {serving['pairs']:,} copied requests"
     else:
-        words = "; ".join(reasons(entry.move)) or entry.move.event
+        words = why(reasons(entry.move)) or entry.move.event
     return Step("shadow", state, words, "rollout")
 
 
@@ -82,20 +96,19 @@ def _canary(entry: Entry | None) -> Step:
     state = "passed" if entry.move.event == "promoted" else "failed"
     metrics = (entry.move.decision or {}).get("metrics", [])
     errors = next((one for one in metrics if one["name"] == "errors"), None)
-    words = "; ".join(reasons(entry.move)) or entry.move.event
+    words = why(reasons(entry.move)) or entry.move.event
     if errors:
         ours, theirs = errors["challenger"], errors["control"]
         words = (
-            f"failed {ours['bad']} of {ours['of']:,} requests, its baseline {theirs['bad']} of "
-            f"{theirs['of']:,}"
+            f"failed {ours['bad']} of {ours['of']:,} requests, version "
+            f"{entry.move.champion.version} beside it {theirs['bad']} of {theirs['of']:,}"
         )
     return Step("canary", state, words, "rollout")
 
 
-def _person(reign: Entry) -> Step:
+def _approval(reign: Entry) -> Step:
     by = reign.move.by
     if "by hand" in reign.move.event or by.startswith("hand of "):
-        return Step("person", "passed", by, "time")
-    return Step(
-        "person", "none", f"nobody had to; begun by {by.partition(' for ')[2] or by}", "time"
-    )
+        return Step("approval", "passed", by, "time")
+    started = by.partition(" for ")[2] or by
+    return Step("approval", "none", f"by the plan; started by {started} (git)", "time")

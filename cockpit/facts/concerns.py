@@ -1,62 +1,36 @@
-"""Is something wrong? Every concern with its severity, its evidence and the command that helps.
-
-A page: users may be affected, or the records contradict each other. A ticket waits for the morning.
-A note is worth knowing and asks nothing of anybody.
-"""
+"""Is something wrong? The rules that find a concern; one cause is one concern."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
+from cockpit.facts import dates, rollout_words
 from cockpit.facts.checks import Day
 from cockpit.facts.project import Project
 from cockpit.facts.releases import Releases
 from cockpit.facts.rollouts import Rollout
+from cockpit.facts.severity import SEVERITIES, Concern
 from cockpit.reading import Missing, read_config
 from pipeline.shared.config.monitor import MonitorConfig
 
-SEVERITIES = ("page", "ticket", "note")
 _STOPPED = ("rolled back", "paused", "inconclusive")
-
-
-@dataclass(frozen=True)
-class Concern:
-    """One thing that is not as it should be; `place` is the part of the page with the evidence."""
-
-    severity: str
-    headline: str
-    detail: str
-    place: str
-    command: str = ""
+_DIAGNOSE = ("make diagnose", "finds the cause")
 
 
 def concerns(project: Project) -> list[Concern]:
     """Find every concern, the most severe first."""
     rules = (
         _records,
+        _rollouts,
         _registry,
         _alerts,
         _performance,
+        _loop_stands_still,
         _data,
         _gate,
         _attempts,
-        _rollouts,
-        _check_overdue,
     )
     found = [concern for rule in rules for concern in rule(project)]
     return sorted(found, key=lambda concern: SEVERITIES.index(concern.severity))
-
-
-def summary(found: list[Concern]) -> tuple[str, str]:
-    """The severity of the whole, "fine" without any, and one sentence."""
-    pages = [one for one in found if one.severity == "page"]
-    tickets = [one for one in found if one.severity == "ticket"]
-    if pages:
-        return "page", "Yes: somebody has to act now."
-    if tickets:
-        many = f"{len(tickets)} things need" if len(tickets) > 1 else "one thing needs"
-        return "ticket", f"Nothing urgent; {many} a look."
-    return "fine", "No: nothing needs anybody."
 
 
 def _records(project: Project) -> Iterator[Concern]:
@@ -64,11 +38,13 @@ def _records(project: Project) -> Iterator[Concern]:
     for name, record in (("rollout ledger", project.releases), ("journal", project.loop)):
         if isinstance(record, Missing):
             if not record.why.endswith("not there yet"):
-                yield Concern(
-                    "page", f"The {name} cannot be read", record.why, "now", "make repair"
-                )
+                yield _broken(f"The {name} cannot be read", record.why)
         elif record.flaw:
-            yield Concern("page", f"The {name} was damaged", record.flaw, "now", "make repair")
+            yield _broken(f"The {name} was damaged", record.flaw)
+
+
+def _broken(headline: str, why: str) -> Concern:
+    return Concern("page", headline, why, "now", "make repair", "says what can be restored")
 
 
 def _registry(project: Project) -> Iterator[Concern]:
@@ -77,7 +53,12 @@ def _registry(project: Project) -> Iterator[Concern]:
         return
     if isinstance(registry, Missing):
         yield Concern(
-            "ticket", "The registry cannot be read", registry.why, "now", registry.command
+            "ticket",
+            "The registry cannot be read",
+            registry.why,
+            "now",
+            registry.command,
+            "is the way on",
         )
         return
     alias = registry.aliases.get("champion")
@@ -86,10 +67,11 @@ def _registry(project: Project) -> Iterator[Concern]:
         yield Concern(
             "ticket",
             "Ledger and registry name different champions",
-            f"the ledger says version {ledger.champion.version}, the registry's alias {told}; the "
+            f"The ledger says version {ledger.champion.version}, the registry's alias {told}; the "
             "ledger counts, and the alias follows",
             "now",
             "make rollout",
+            "shows both",
         )
 
 
@@ -102,14 +84,16 @@ def _alerts(project: Project) -> Iterator[Concern]:
         yield Concern(
             "note",
             "The month's report is about an earlier champion",
-            f"it watched version {month.signals.version}; version {ledger.champion.version} serves",
+            f"It watched version {month.signals.version}; the champion is version "
+            f"{ledger.champion.version}",
             "performance",
             "make monitor",
+            "watches the champion",
         )
         return
     for alert in month.alerts:
         detail = f"{alert.name}: {alert.reason}"
-        yield Concern(alert.severity, alert.summary, detail, "performance", "make diagnose")
+        yield Concern(alert.severity, alert.summary, detail, "performance", *_DIAGNOSE)
 
 
 def _performance(project: Project) -> Iterator[Concern]:
@@ -117,25 +101,24 @@ def _performance(project: Project) -> Iterator[Concern]:
     loop, ledger = project.loop, project.releases
     if isinstance(loop, Missing) or isinstance(ledger, Missing) or not loop.days:
         return
-    last, reign = loop.days[-1], ledger.reign
-    version = ledger.champion.version
-    if last.at < reign.move.at:
-        yield Concern(
-            "ticket",
-            f"How well version {version} does is not known yet",
-            f"the newest labels are of {last.day}, and it serves all since "
-            f"{reign.move.at:%Y-%m-%d}; they come a day later, when the loop goes on",
-            "performance",
-            _loop_to(project.next_check),
-        )
+    last, version = loop.days[-1], ledger.champion.version
+    if last.at < ledger.reign.move.at:
+        if not project.stands_still:
+            yield Concern(
+                "note",
+                f"How well version {version} does is not known yet",
+                f"It has been champion since {dates.day(ledger.reign.move.at)}, and its first "
+                "labels come a day later",
+                "performance",
+            )
     elif last.status == "alert":
         yield Concern(
             "ticket",
             _performance_headline(project, last, version),
-            f"log loss {last.excess or 0:+.4f} nats beyond its expectation, late share "
-            f"{last.gap or 0:+.4f} beyond its risks, on days to {last.day}",
+            f"Log loss {last.excess or 0:+.4f} nats beyond its expectation, late share "
+            f"{last.gap or 0:+.4f} beyond its risks, on the 14 days to {dates.day(last.day)}",
             "performance",
-            "make diagnose",
+            *_DIAGNOSE,
         )
 
 
@@ -153,15 +136,15 @@ def _data(project: Project) -> Iterator[Concern]:
         return
     for snapshot in project.snapshots.refused:
         first, *others = snapshot.failures
-        found = first.observed if isinstance(first.observed, str) else f"{first.observed:g}"
-        more = f", and {len(others)} more rules" if others else ""
+        more = f", and by {', '.join(one.title for one in others)}" if others else ""
         yield Concern(
             "ticket",
-            f"New data were refused: {snapshot.table} of {snapshot.month}",
-            f"{first.title} found {found}{more}; nothing is trained on them, and the champion "
-            "serves on",
+            f"New data were refused: {snapshot.table} of {dates.month(snapshot.month)}",
+            f"{rollout_words.capital(first.statement)}. Refused by the rule {first.rule}{more}. "
+            "Nothing is trained on them",
             "data",
             "make validate",
+            "shows every rule",
         )
 
 
@@ -176,6 +159,7 @@ def _gate(project: Project) -> Iterator[Concern]:
         f"{first.name}: {first.found:.4g}, limit {first.limit:.4g}; the champion stays",
         "gate",
         "make evaluate",
+        "judges it again",
     )
 
 
@@ -185,15 +169,16 @@ def _attempts(project: Project) -> Iterator[Concern]:
     last = project.loop.attempts[-1]
     if not last.result:
         steps = ", ".join(last.steps) or "none"
-        detail = f"on data to {last.as_of}; steps done: {steps}"
-        yield Concern("note", "A retraining is in progress", detail, "time", "make rollout")
+        detail = f"On data to {last.as_of}; steps done: {steps}"
+        yield Concern("note", "A retraining is in progress", detail, "time")
     if last.result and last.result != "promoted":
         yield Concern(
             "ticket",
             f"The last retraining ended: {last.result}",
-            last.why or f"the attempt on data to {last.as_of}; the champion stays",
+            last.why or f"The attempt on data to {last.as_of}; the champion stays",
             "time",
             "make decisions",
+            "shows its steps",
         )
 
 
@@ -203,48 +188,61 @@ def _rollouts(project: Project) -> Iterator[Concern]:
         return
     last = project.rollouts[0]
     if last.open:
-        yield _running(last, ledger)
+        yield _running(last, ledger, live="a rollout" in project.live)
     elif last.ending in _STOPPED:
-        injected = f" (injected: {last.challenger.fault})" if last.challenger.fault else ""
-        served = last.last.requests[0] if last.last else 0
+        why = rollout_words.capital(rollout_words.why(last.reasons))
+        drill = rollout_words.drill(last.challenger.fault)
+        ended = "taken back" if last.ending == "rolled back" else last.ending
         yield Concern(
             "note",
-            f"The last {last.kind} was {last.ending}{injected}",
-            f"{'; '.join(last.reasons) or 'by hand'}; {served:,} requests met the challenger",
+            f"The last {last.kind} was {ended}{f' ({drill})' if drill else ''}",
+            f"{why or 'By hand'}; {last.requests[0]:,} requests met the challenger",
             "rollout",
             f"make replay-decision ROLLOUT={last.name}",
+            "checks the decision again",
         )
 
 
-def _running(last: Rollout, ledger: Releases) -> Concern:
+def _running(last: Rollout, ledger: Releases, live: bool) -> Concern:
+    """A rollout in progress: its controller acts on an alarm by itself, as long as it runs."""
+    why = rollout_words.capital(rollout_words.why(last.reasons))
+    by_hand = ("make rollback", f"ends it by hand: version {last.champion.version} serves all")
     if last.alarms:
-        words = ", ".join(last.alarms)
-        return Concern("page", f"{last.name} has an alarm", words, "rollout", "make rollback")
+        headline, act = f"{last.name} has an alarm", rollout_words.next_act(last, live)
+        if live:
+            headline += ", and its controller acts"
+            return Concern("ticket", headline, f"{why}. {act.rstrip('.')}", "rollout")
+        return Concern("page", f"{headline} and no controller", why, "rollout", *by_hand)
+    if not live:
+        headline = f"{last.name} was interrupted: its controller does not run"
+        return Concern("ticket", headline, why or "It had just begun", "rollout", *by_hand)
     share = ledger.last.shares.get("challenger", 0) / 100
     return Concern(
         "note",
         f"A {last.kind} is in progress: version {last.challenger.version} gets {share:g}%",
-        "; ".join(last.reasons) or "it has just begun",
+        rollout_words.sentence(last).rstrip("."),
         "rollout",
-        "make rollback",
     )
 
 
-def _check_overdue(project: Project) -> Iterator[Concern]:
-    """A check whose day has passed: the loop stands still."""
-    due = project.next_check
-    if isinstance(project.loop, Missing) or isinstance(due, Missing) or project.now is None:
+def _loop_stands_still(project: Project) -> Iterator[Concern]:
+    """A check whose day has passed: the loop stands still, so labels stay away as well."""
+    loop, due, ledger = project.loop, project.next_check, project.releases
+    if isinstance(loop, Missing) or isinstance(due, Missing) or not project.stands_still:
         return
-    if due < project.now and not project.live:
-        yield Concern(
-            "note",
-            "The weekly check is overdue",
-            f"it was due on {due:%Y-%m-%d}; the loop stands at {project.loop.at:%Y-%m-%d}",
-            "time",
-            _loop_to(due),
-        )
+    detail = f"No label has come since, and the weekly check of {dates.day(due)} is overdue"
+    if not isinstance(ledger, Missing) and loop.at < ledger.reign.move.at:
+        detail += f"; so how well version {ledger.champion.version} does is not known"
+    yield Concern(
+        "ticket",
+        f"The closed loop has stood still since {dates.day(loop.at)}",
+        detail,
+        "time",
+        _loop_to(due),
+        "lets it go on to that check",
+    )
 
 
-def _loop_to(day: datetime | Missing) -> str:
+def _loop_to(day: datetime) -> str:
     """The command that lets time pass up to a day."""
-    return "make loop" if isinstance(day, Missing) else f"make loop UNTIL={day:%Y-%m-%d}"
+    return f"make loop UNTIL={day:%Y-%m-%d}"

@@ -60,6 +60,14 @@ class Project:
     arrived: str | Missing
     next_check: datetime | Missing
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether the loop's next check has passed while nothing runs that could make it."""
+        due = self.next_check
+        if isinstance(self.loop, Missing) or isinstance(due, Missing) or self.now is None:
+            return False
+        return due < self.now and not self.live
+
 
 def read(folder: Path, name: str) -> Project:
     """Read all facts of a folder."""

@@ -21,7 +21,7 @@ IN_FULL = 6
 """Rollouts that are read with every analysis; of older ones the ledger's entries are shown."""
 HALF = 0.5
 """Of the events of two equal arms, the challenger's share by chance."""
-_WORDS = {
+METRICS = {
     "errors": "requests without a prediction",
     "slow": "slow responses",
     "missing": "responses without a feature view",
@@ -30,6 +30,9 @@ _WORDS = {
     "score": "mean risk",
     "sample_ratio": "requests of each arm",
 }
+"""Metrics of the plan in words."""
+_TOO_WIDE = 0.5
+"""The part of its axis that an interval covers at least if its events are too few to tell."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Guardrail:
     @property
     def words(self) -> str:
         """The metric in words."""
-        return _WORDS.get(self.name, self.name)
+        return METRICS.get(self.name, self.name)
 
     @property
     def both_ways(self) -> bool:
@@ -68,6 +71,18 @@ class Guardrail:
     def silent(self) -> bool:
         """Whether there was no event at all, in either arm."""
         return self.metric.events == (0, 0)
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it counts bad events; the other metrics are means and sizes."""
+        return not self.both_ways
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether the interval of a rate still holds the limit and half of all shares."""
+        low = 0.0 if self.metric.low is None else self.metric.low
+        high = 1.0 if self.metric.high is None else self.metric.high
+        return low <= self.limit <= high and high - low >= _TOO_WIDE
 
 
 @dataclass(frozen=True)
@@ -138,36 +153,14 @@ class Rollout:
         return list(found[0]) if found else []
 
     @property
-    def sentence(self) -> str:
-        """Whether it goes well, in one sentence that needs no picture."""
-        why = "; ".join(self.reasons)
-        met = self.last.requests[0] if self.last else 0
-        if self.ending in ("shadow passed", "promoted", "baked", "switched"):
-            return f"It went well. {self._compared(met)}"
-        if self.ending in ("rolled back", "shadow failed", "switched back"):
-            return f"It went badly and was taken back: {why or 'by hand'}. {met:,} requests met it."
-        if self.ending == "paused":
-            return f"It was paused, since its arms cannot be compared: {why}."
-        if not self.open:
-            return f"It ended without a result, and the champion stays: {why}."
-        if self.alarms:
-            return f"It goes badly: {why}."
-        return (
-            f"So far it goes well: no alarm in {met:,} requests. Still needed: {why or 'traffic'}."
-        )
+    def requests(self) -> tuple[int, int]:
+        """Requests of the challenger and of the baseline by the newest analysis."""
+        return self.last.requests if self.last else (0, 0)
 
-    def _compared(self, met: int) -> str:
-        """The numbers of a rollout that went well."""
-        if self.serving:
-            both, pairs = self.serving["both_answered"], self.serving["pairs"]
-            return f"It answered {both:,} of {pairs:,} mirrored requests; no user got an answer."
-        errors = next((g.metric for g in (self.last.guardrails if self.last else [])), None)
-        if errors is None:
-            return "; ".join(self.reasons)
-        return (
-            f"No alarm: it failed {errors.challenger.bad} of {met:,} requests, the baseline beside "
-            f"it {errors.control.bad} of {errors.control.of:,}."
-        )
+    @property
+    def look_every(self) -> int:
+        """Requests of both arms until the next analysis at the latest; 0 if nobody knows."""
+        return 0 if isinstance(self.plan, Missing) else self.plan.canary.look_every
 
     @property
     def serving(self) -> dict[str, Any]:

@@ -6,6 +6,14 @@ from cockpit.reading import Fact, Missing, read_config, read_json
 from pipeline.shared.config.ingest import IngestConfig
 
 _WHAT = "the data gate's report"
+_MOMENTS = {"mean-shift": "mean", "spread": "standard deviation"}
+"""Rules on one number of a column, which is in the column's unit."""
+_UNITS = {
+    "distance": " miles",
+    "air_time": " minutes",
+    "arr_delay": " minutes",
+    "dep_delay": " minutes",
+}
 
 
 class Rule(Fact):
@@ -23,6 +31,29 @@ class Rule(Fact):
     def title(self) -> str:
         """The rule with the columns that it is about."""
         return f"{self.rule} of {', '.join(self.columns)}" if self.columns else self.rule
+
+    @property
+    def statement(self) -> str:
+        """The value found and the limit, with the column's unit, in words."""
+        if self.rule not in _MOMENTS:
+            return f"{self.title}: {_shown(self.observed)}{self._allowed}"
+        column = ", ".join(self.columns)
+        unit = _UNITS.get(column, "")
+        found = f"{_shown(self.observed)}{unit}{self._allowed}"
+        return f"the {_MOMENTS[self.rule]} of {column} is {found}"
+
+    @property
+    def _allowed(self) -> str:
+        """The limits in words; none where the rule is yes or no."""
+        limits = {name: value for name, value in self.limit.items() if value is not None}
+        low, high = limits.pop("min_value", None), limits.pop("max_value", None)
+        high = limits.pop("threshold", high)
+        words = [f"{name.strip('_').replace('_', ' ')} {value}" for name, value in limits.items()]
+        if low is not None and high is not None:
+            words.append(f"{_shown(low)} to {_shown(high)}")
+        elif high is not None or low is not None:
+            words.append(f"at least {_shown(low)}" if high is None else f"at most {_shown(high)}")
+        return f", allowed {', '.join(words)}" if words else ""
 
 
 class Snapshot(Fact):
@@ -51,6 +82,12 @@ class Report(Fact):
     def refused(self) -> list[Snapshot]:
         """The months that were refused."""
         return [one for one in self.snapshots if one.failures]
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def read(folder: Path) -> Report | Missing:

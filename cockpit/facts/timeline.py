@@ -6,6 +6,7 @@ from datetime import datetime
 from cockpit.facts.checks import Attempt, Check
 from cockpit.facts.project import Project
 from cockpit.facts.releases import reasons
+from cockpit.facts.rollout_words import ARMS, why
 from cockpit.reading import Missing
 from pipeline.records.rollout_ledger import Entry
 
@@ -51,13 +52,15 @@ def decisions(project: Project) -> list[Decision]:
 def _transition(entry: Entry) -> Decision:
     move = entry.move
     kind = "good" if move.event in _GOOD else "bad" if move.event in _BAD else "step"
-    shares = ", ".join(f"{arm} {share / 100:g}%" for arm, share in move.shares.items() if share)
+    shares = ", ".join(
+        f"{ARMS.get(arm, arm)} {share / 100:g}%" for arm, share in move.shares.items() if share
+    )
     facts = [("traffic from then on", shares + (", mirrored" if move.mirrored else ""))]
     facts.append(("champion", move.champion.label))
     if move.challenger is not None:
         facts.append(("challenger", move.challenger.label))
     if told := reasons(move):
-        facts.append(("reasons", "; ".join(told)))
+        facts.append(("reasons as recorded", "; ".join(told)))
     facts.append(("by", move.by))
     if move.plan:
         facts.append(("plan, frozen before", f"`{move.plan[:12]}`"))
@@ -70,7 +73,7 @@ def _transition(entry: Entry) -> Decision:
     if move.evidence:
         again = Again(f"make replay-decision ROLLOUT={move.rollout}", move.rollout)
     title = f"{move.rollout}: {move.event}"
-    return Decision(f"entry-{entry.number}", move.at, kind, title, "; ".join(told), facts, again)
+    return Decision(f"entry-{entry.number}", move.at, kind, title, why(told), facts, again)
 
 
 def _check(check: Check, attempt: Attempt | None) -> Decision:

@@ -1,31 +1,39 @@
-"""A rollout's guardrails: each interval against its limit, worse to the right; and over time."""
+"""A rollout's guardrails: each interval against its limit, worse to the right; and over time.
+
+Bad events share one axis, which goes from all of the baseline's to all of the challenger's. Means,
+sizes and circuit breakers have other units, so they are a table beside it.
+"""
 
 from dataclasses import dataclass
 
+from cockpit.facts.rollout_words import breaker
 from cockpit.facts.rollouts import Analysis, Guardrail, Rollout
 from cockpit.pictures.scale import Scale, area, line
-from cockpit.reading import Missing
-from pipeline.rollout.analysis.decision import Breaker
 
 WIDTH, LEFT, RIGHT, ROW = 640, 8, 8, 26
-SMALL_WIDTH, SMALL_HEIGHT, _MARGIN = 220, 92, 8
-_REACH = 0.02
-"""Half of the narrowest scale of a metric that counts both ways."""
+COURSE_WIDTH, COURSE_HEIGHT = 420, 150
+"""The whole picture of a guardrail over time; its left margin holds the words of the axis."""
+COURSE_LEFT, _COURSE_RIGHT, _COURSE_TOP, _COURSE_END = 64, 412, 8, 126
 _VERDICTS = {
     "alarm": "ALARM",
     "fine": "no alarm",
-    "early": "too few to tell",
+    "early": "no alarm: too few to tell",
+    "tripped": "CIRCUIT BREAKER",
     "silent": "none in either arm",
-    "reported": "reported; a new model may differ",
 }
+_ALONE = {
+    "sample_ratio": {"fine": "no alarm: an even split", "alarm": "ALARM: not an even split"},
+    "score": {"reported": "no guardrail: a new model may predict other risks"},
+}
+"""Verdicts on the metrics that count no bad events, where their words are others."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One guardrail: words and counts beside a picture of its own scale, limit in the middle.
+    """One kind of bad event: words and both arms' counts beside its interval.
 
-    `state` is "tripped" (a circuit breaker), "alarm", "fine", "early" (too few requests to tell),
-    "silent" (no event in either arm) or "reported" (it cannot stop).
+    `state` is "tripped" (its circuit breaker stopped the rollout), "alarm", "fine", "early" (too
+    few events or requests to tell) or "silent" (no event in either arm).
     """
 
     name: str
@@ -37,8 +45,18 @@ class Row:
     high: float
     estimate: float | None
     limit: float
-    both_ways: bool
     title: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of each arm that counts no bad events, or a tripped breaker, with its verdict."""
+
+    words: str
+    challenger: str
+    baseline: str
+    verdict: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -48,78 +66,45 @@ class Course:
     words: str
     band: str
     line: str
+    points: list[tuple[float, float]]
     limit: float
+    level: str
     ends: tuple[str, str]
     alarmed: bool
     title: str
 
 
-@dataclass(frozen=True)
-class StepState:
-    """One step of a canary's plan: its weight, what it wants and has, and where it stands."""
-
-    weight: float
-    state: str
-    requests: tuple[int, int]
-    days: tuple[float, float]
-
-
 def rows(analysis: Analysis | None) -> list[Row]:
-    """Tripped breakers and guardrails: those that stopped it first, reported ones last."""
+    """The guardrails on bad events: those with an alarm first, those without an event last."""
     if analysis is None:
         return []
-    found = [_tripped(one) for one in analysis.decision.breakers if one.tripped]
-    found += [_row(one) for one in analysis.guardrails]
-    order = ("tripped", "alarm", "fine", "early", "silent", "reported")
+    tripped = {one.name for one in analysis.decision.breakers if one.tripped}
+    found = [
+        _row(one, f"{one.name} in a row" in tripped) for one in analysis.guardrails if one.is_rate
+    ]
+    order = ("tripped", "alarm", "fine", "early", "silent")
     return sorted(found, key=lambda row: order.index(row.state))
 
 
-def _tripped(one: Breaker) -> Row:
-    """A circuit breaker beyond its limit: from the limit, in the middle, to what was found."""
-    reach = 1.15 * max(one.allowed, one.found - one.allowed, 1)
-    scale = Scale(one.allowed - reach, one.allowed + reach, LEFT, WIDTH - RIGHT)
-    return Row(
-        name=one.name,
-        words=one.name,
-        counts=f"{one.found:,}, allowed {one.allowed:,}",
-        state="tripped",
-        verdict="STOPPED IT",
-        low=scale(one.allowed),
-        high=scale(one.found),
-        estimate=scale(one.found),
-        limit=scale(one.allowed),
-        both_ways=False,
-        title=f"circuit breaker: {one.found:,} found, {one.allowed:,} allowed",
-    )
-
-
-def _row(one: Guardrail) -> Row:
-    metric, scale = one.metric, _scale(one)
+def _row(one: Guardrail, tripped: bool) -> Row:
+    metric, scale = one.metric, Scale(0.0, 2 * one.limit, LEFT, WIDTH - RIGHT)
     low = metric.low if metric.low is not None else scale.low
     high = metric.high if metric.high is not None else scale.high
     interval = f"{low:.3f} to {high:.3f}"
+    state = "tripped" if tripped else _state(one)
+    ours, theirs = metric.challenger, metric.control
     return Row(
         name=one.name,
         words=one.words,
-        counts=_counts(one),
-        state=_state(one),
-        verdict=_VERDICTS[_state(one)],
+        counts=f"{ours.bad:,} of {ours.of:,} beside {theirs.bad:,} of {theirs.of:,}",
+        state=state,
+        verdict=_VERDICTS[state],
         low=scale(low),
         high=scale(high),
         estimate=None if metric.estimate is None else scale(metric.estimate),
         limit=scale(one.limit),
-        both_ways=one.both_ways,
-        title=f"{metric.unit}: {interval}, limit {one.limit:g}; alarm if it lies beyond",
+        title=f"challenger's share of the events: {interval}, limit {one.limit:.3f}",
     )
-
-
-def _scale(one: Guardrail) -> Scale:
-    """The metric's scale, with its limit in the middle."""
-    if not one.both_ways:
-        return Scale(0.0, 2 * one.limit, LEFT, WIDTH - RIGHT)
-    ends = [v for v in (one.metric.low, one.metric.high, one.metric.estimate) if v is not None]
-    reach = max([_REACH, *(abs(value - one.limit) * 1.15 for value in ends)])
-    return Scale(one.limit - reach, one.limit + reach, LEFT, WIDTH - RIGHT)
 
 
 def _state(one: Guardrail) -> str:
@@ -129,73 +114,74 @@ def _state(one: Guardrail) -> str:
         return "reported"
     if one.silent:
         return "silent"
-    return "fine" if one.metric.enough else "early"
+    few = not one.metric.enough or (one.is_rate and one.too_wide)
+    return "early" if few else "fine"
 
 
-def _counts(one: Guardrail) -> str:
+def others(analysis: Analysis | None) -> list[Figure]:
+    """Tripped circuit breakers, then the metrics that count no bad events."""
+    if analysis is None:
+        return []
+    found = [
+        Figure(
+            f"circuit breaker: {breaker(one.name, one.found, one.allowed)}",
+            f"{one.found:,}",
+            "",
+            "STOPPED IT",
+            "alarm",
+        )
+        for one in analysis.decision.breakers
+        if one.tripped
+    ]
+    alone = [one for one in analysis.guardrails if not one.is_rate]
+    return found + [
+        _figure(one) for one in sorted(alone, key=lambda one: list(_ALONE).index(one.name))
+    ]
+
+
+def _figure(one: Guardrail) -> Figure:
     ours, theirs = one.metric.challenger, one.metric.control
-    if ours.bad is not None:
-        return f"{ours.bad:,} of {ours.of:,} beside {theirs.bad:,} of {theirs.of:,}"
-    if ours.mean is not None and theirs.mean is not None:
-        return f"{ours.mean:.3f} beside {theirs.mean:.3f}"
-    return f"{ours.of:,} beside {theirs.of:,}"
+    shown = [f"{arm.of:,}" if arm.mean is None else f"{arm.mean:.3f}" for arm in (ours, theirs)]
+    state = _state(one)
+    verdict = _ALONE.get(one.name, {}).get(state) or _VERDICTS.get(state, state)
+    return Figure(one.words, shown[0], shown[1], verdict, state)
 
 
 def courses(rollout: Rollout) -> list[Course]:
-    """The course of every guardrail that saw an event, over the challenger's requests."""
-    last = rollout.last
-    if last is None or len(rollout.analyses) < 2:
+    """The course of every guardrail that saw events, over the requests of both arms."""
+    if rollout.last is None:
         return []
-    return [
+    found = [
         _course(rollout.analyses, one)
-        for one in last.guardrails
-        if one.decides and not one.silent and not one.both_ways
+        for one in rollout.last.guardrails
+        if one.decides and one.is_rate and not one.silent
     ]
+    return [one for one in found if one is not None]
 
 
-def _course(analyses: list[Analysis], last: Guardrail) -> Course:
+def _course(analyses: list[Analysis], last: Guardrail) -> Course | None:
+    """A guardrail from its first event on; None if fewer than two analyses saw any."""
     seen = [
-        (analysis.requests[0], found)
+        (sum(analysis.requests), found)
         for analysis in analyses
-        if (found := next((g for g in analysis.guardrails if g.name == last.name), None))
+        for found in analysis.guardrails
+        if found.name == last.name and found.metric.estimate is not None
     ]
-    x = Scale(0, max(count for count, _ in seen), _MARGIN, SMALL_WIDTH - _MARGIN)
-    y = Scale(0.0, 2 * last.limit, SMALL_HEIGHT - _MARGIN, _MARGIN)
-    upper = [(x(count), y(g.metric.high or 1.0)) for count, g in seen]
-    lower = [(x(count), y(g.metric.low or 0.0)) for count, g in seen]
-    known = [(x(n), y(g.metric.estimate)) for n, g in seen if g.metric.estimate is not None]
+    if len(seen) < 2:
+        return None
+    x = Scale(seen[0][0], seen[-1][0], COURSE_LEFT, _COURSE_RIGHT)
+    y = Scale(0.0, 2 * last.limit, _COURSE_END, _COURSE_TOP)
+    high = [(x(n), y(1.0 if g.metric.high is None else g.metric.high)) for n, g in seen]
+    low = [(x(n), y(0.0 if g.metric.low is None else g.metric.low)) for n, g in seen]
+    points = [(x(n), y(g.metric.estimate or 0.0)) for n, g in seen]
     return Course(
         words=last.words,
-        band=area(upper, lower),
-        line=line(known),
+        band=area(high, low),
+        line=line(points),
+        points=points if len(points) <= 12 else points[-1:],
         limit=y(last.limit),
-        ends=("0", f"{seen[-1][0]:,} requests"),
+        level=f"{1 - last.metric.alpha:.1%}",
+        ends=(f"{seen[0][0]:,}", f"{seen[-1][0]:,} requests of both arms"),
         alarmed=last.metric.alarmed,
         title=f"{last.words}: interval {last.metric.low} to {last.metric.high}",
     )
-
-
-def steps(rollout: Rollout) -> list[StepState]:
-    """The steps of a canary's plan, those that are over, the present one, and those to come."""
-    if isinstance(rollout.plan, Missing) or rollout.kind != "canary":
-        return []
-    plan = rollout.plan.canary.steps
-    last = rollout.last
-    at = last.decision.at if last else None
-    reached = at.step if at else 0
-    promoted = rollout.ending in ("promoted", "baked")
-    found = []
-    for number, step in enumerate(plan):
-        seen = [a for a in rollout.analyses if a.decision.at and a.decision.at.step == number]
-        here = seen[-1] if seen else None
-        if number < reached or promoted:
-            state = "over"
-        elif number > reached:
-            state = "to come" if rollout.open else "not reached"
-        else:
-            state = "open" if rollout.open else "stopped"
-        requests = min((g.metric.seen for g in here.guardrails[:1]), default=0) if here else 0
-        days = here.decision.at.days_at_step if here and here.decision.at else 0.0
-        wants = (step.min_requests, step.days)
-        found.append(StepState(step.set_weight, state, (requests, wants[0]), (days, wants[1])))
-    return found

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from cockpit.facts.checks import Day, Loop
 from cockpit.facts.project import Project, arrival
 from cockpit.facts.releases import Releases
+from cockpit.facts.rollout_words import WENT_BADLY, WENT_WELL, why
 from cockpit.facts.rollouts import Rollout
 from cockpit.pictures.scale import Scale, Tick, TimeScale, area, line, nice_ticks
 from cockpit.reading import Missing, read_config
@@ -20,8 +21,8 @@ _HALF = 14
 COLOURS = 6
 """Versions have a colour each, which come again after so many."""
 _LABELLED = ("retrain", "block", "escalate")
-_LABEL_WIDTH, _LABELS_TURN = 64, 1040
-"""The room for a check's label, and where it stands to the left of its mark."""
+_LABEL_WIDTH, _LABELS_TURN, _LETTER = 64, 1040, 6.2
+"""The room for a check's label, where it stands to the left of its mark, and a letter's room."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class TimeStrip:
 
     ticks: list[Tick]
     serves: list[Bar]
+    shares: list[Tick]
     rollouts: list[Bar]
     marks: list[Mark]
     loss: Loss | None
@@ -91,6 +93,7 @@ def time_strip(project: Project) -> TimeStrip | None:
     return TimeStrip(
         ticks=scale.ticks(),
         serves=_serves(ledger, scale, project.now),
+        shares=_shares(project.rollouts, scale),
         rollouts=[_rollout(one, scale, project.now) for one in project.rollouts],
         marks=[*_checks(loop, scale), *_registered(ledger, scale), *_data(project, scale)],
         loss=loss,
@@ -121,13 +124,26 @@ def _serves(ledger: Releases, scale: TimeScale, now: datetime) -> list[Bar]:
     return found
 
 
+def _shares(rollouts: list[Rollout], scale: TimeScale) -> list[Tick]:
+    """The challenger's shares in each canary, above its slices, where there is room."""
+    found: list[Tick] = []
+    end = 0.0
+    for rollout in sorted(rollouts, key=lambda one: one.entries[0].move.at):
+        moves = [entry.move for entry in rollout.entries if entry.move.event in ("canary", "step")]
+        got = dict.fromkeys(move.shares.get("challenger", 0) / 100 for move in moves)
+        x = scale(rollout.entries[0].move.at)
+        if rollout.kind == "canary" and got and x > end:
+            label = f"canary: {', '.join(f'{share:g}' for share in got)}%"
+            found.append(Tick(x, label))
+            end = x + _LETTER * len(label)
+    return found
+
+
 def _rollout(rollout: Rollout, scale: TimeScale, now: datetime) -> Bar:
     begun, ended = rollout.entries[0].move, rollout.entries[-1].move
     x, end = scale(begun.at), scale(now if rollout.open else ended.at)
-    good = {"promoted", "baked", "shadow passed", "switched"}
-    bad = {"rolled back", "shadow failed", "switched back"}
-    kind = "good" if ended.event in good else "bad" if ended.event in bad else "open"
-    words = f"{rollout.name}: {ended.event}; {'; '.join(rollout.reasons)}".rstrip("; ")
+    kind = "good" if ended.event in WENT_WELL else "bad" if ended.event in WENT_BADLY else "open"
+    words = f"{rollout.name}: {ended.event}; {why(rollout.reasons)}".rstrip("; ")
     width = max(end - x, 5)
     link = f"#entry-{rollout.entries[-1].number}"
     return Bar(x, width, ROLLOUTS - 7, 14, kind, words, link, rollout.kind if width > 52 else "")

@@ -10,7 +10,18 @@ import pandas as pd
 import pytest
 
 from cockpit import views
-from cockpit.facts import approvals, book, concerns, graph, prediction, project, releases
+from cockpit.facts import (
+    approvals,
+    book,
+    concerns,
+    dates,
+    graph,
+    prediction,
+    project,
+    releases,
+    rollout_words,
+    severity,
+)
 from cockpit.facts.stages import ago, stage_map, stages
 from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
@@ -56,10 +67,12 @@ def test_a_rollback_begins_another_reign(story):
 
 def test_the_way_into_service_names_what_each_step_saw(story):
     found = {step.name: step for step in approvals.steps(facts(story), releases.read(story))}
-    assert found["shadow"].words == "900 of 900 mirrored requests"
+    assert found["shadow"].words == "answered 900 of 900 copied requests"
     assert found["canary"].state == "passed"
     assert found["canary"].words.startswith("failed 0 of ")
+    assert ", version 1 beside it 0 of " in found["canary"].words
     assert found["gate"].state == "unknown"  # this folder has no registry
+    assert found["approval"].words == "by the plan; started by somebody (git)"
 
 
 @pytest.mark.answer("silent-degradation")
@@ -67,14 +80,39 @@ def test_what_is_wrong_is_found_and_the_worst_comes_first(story):
     found = concerns.concerns(facts(story))
     assert {one.headline for one in found} == {
         "The registry cannot be read",
-        "How well version 2 does is not known yet",
-        "New data were refused: flights of 2013-06",
-        "The last canary was rolled back (injected: slow)",
-        "The weekly check is overdue",
+        "The closed loop has stood still since 1 July 2013",
+        "New data were refused: flights of June 2013",
+        "The last canary was taken back (a drill: slowness injected on purpose)",
     }
-    severities = [concerns.SEVERITIES.index(one.severity) for one in found]
+    severities = [severity.SEVERITIES.index(one.severity) for one in found]
     assert severities == sorted(severities)
-    assert concerns.summary(found) == ("ticket", "Nothing urgent; 3 things need a look.")
+    assert severity.summary(found) == ("ticket", "Nothing urgent: 3 to look at, 1 to know.")
+    assert [(name, len(of)) for name, _, of in severity.grouped(found)] == [
+        ("ticket", 3),
+        ("note", 1),
+    ]
+
+
+def test_a_loop_that_stands_still_is_one_cause_of_missing_labels_and_of_a_late_check(story):
+    (still,) = (one for one in concerns.concerns(facts(story)) if "loop" in one.headline)
+    assert "No label has come since, and the weekly check of 8 July 2013 is overdue" in still.detail
+    assert "how well version 2 does is not known" in still.detail
+    assert still.command == "make loop UNTIL=2013-07-08"
+
+
+def test_a_loop_that_is_on_time_says_when_the_first_labels_come(story):
+    seen = facts(story)
+    on_time = replace(seen, now=seen.loop.at)
+    found = {one.headline: one for one in concerns.concerns(on_time)}
+    assert found["How well version 2 does is not known yet"].severity == "note"
+    assert not any("stood still" in headline for headline in found)
+
+
+def test_refused_data_are_said_with_unit_and_limit(story):
+    refused = next(one for one in concerns.concerns(facts(story)) if "refused" in one.headline)
+    assert refused.detail.startswith(
+        "The mean of distance is 1,704 miles, allowed at most 1,100. Refused by the rule mean-shift"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,12 +138,67 @@ def test_a_canary_that_goes_badly_while_it_runs_is_a_page(story):
     last = seen.rollouts[0]
     running = replace(last, entries=last.entries[:1])
     assert (last.open, running.open) == (False, True)
-    assert running.sentence.startswith("It goes badly: slow in a row: ")
+    assert " slow responses in a row, allowed 8." in rollout_words.sentence(running)
+    assert rollout_words.sentence(running).startswith("It goes badly. ")
     alarmed = replace(seen, rollouts=[running, *seen.rollouts[1:]])
     found = concerns.concerns(alarmed)
-    assert (found[0].severity, found[0].headline) == ("page", "0004-canary has an alarm")
-    assert found[0].detail.startswith("slow in a row")
-    assert views.values(alarmed, View(ROOT))["rollouts"][0]["state"] == "bad"
+    assert (found[0].severity, found[0].headline) == (
+        "page",
+        "0004-canary has an alarm and no controller",
+    )
+    assert " slow responses in a row, allowed 8" in found[0].detail
+    shown = views.values(alarmed, View(ROOT))["rollouts"][0]
+    assert (shown["state"], shown["badge"]) == ("bad", "interrupted, ALARM")
+    assert "Its controller does not run now" in shown["next_act"]
+
+
+def test_an_alarm_that_the_controller_acts_on_asks_nobody_to_act(story):
+    seen = facts(story)
+    running = replace(seen.rollouts[0], entries=seen.rollouts[0].entries[:1])
+    alarmed = replace(seen, live=["a rollout"], rollouts=[running, *seen.rollouts[1:]])
+    found = concerns.concerns(alarmed)
+    assert (found[0].severity, found[0].headline) == (
+        "ticket",
+        "0004-canary has an alarm, and its controller acts",
+    )
+    assert found[0].detail.endswith("all requests return to version 2. Nobody has to act")
+    assert views.values(alarmed, View(ROOT))["rollouts"][0]["badge"] == "running, ALARM"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "words"),
+    [
+        (
+            "errors: challenger 18 of 902, control 0 of 998 (18 and 0 events); p 3.6e-05, "
+            "alpha 0.015",
+            "requests without a prediction: challenger 18 of 902, baseline 0 of 998",
+        ),
+        ("slow in a row: 10, allowed 8", "10 slow responses in a row, allowed 8"),
+        ("failed of 20 in a row: 15, allowed 14", "15 of 20 requests in a row failed, allowed 14"),
+        ("challenger process gone: 1, allowed 0", "challenger process gone: 1, allowed 0"),
+        (
+            "MB of memory beyond the control's: 70, allowed 64",
+            "70 MB of memory beyond the baseline's, allowed 64",
+        ),
+        (
+            "slow seen 3 times in the arm that shows less, needed 30",
+            "slow responses seen 3 times in the arm that shows less, needed 30",
+        ),
+    ],
+)
+def test_a_recorded_reason_is_said_in_the_words_of_the_page(recorded, words):
+    assert rollout_words.reason(recorded) == words
+
+
+def test_the_days_of_a_rollout_are_said_once():
+    first, last = datetime(2013, 6, 26, 13, tzinfo=UTC), datetime(2013, 7, 4, 8, tzinfo=UTC)
+    assert dates.span(first, last) == "26 June to 4 July 2013"
+    assert dates.span(first, None) == "since 26 June 2013"
+    assert dates.span(last, last) == "4 July 2013"
+    assert (dates.month("2013-07"), dates.month("2013-06-23")) == (
+        "July 2013",
+        "June 2013 to the 23",
+    )
 
 
 def test_a_damaged_ledger_is_a_page_and_what_stands_is_shown(story):
@@ -115,11 +208,11 @@ def test_a_damaged_ledger_is_a_page_and_what_stands_is_shown(story):
     path.write_text("\n".join([*lines[:4], lines[4].replace("500", "501"), *lines[5:]]) + "\n")
     found = facts(story)
     assert len(found.releases.entries) == 4
-    assert concerns.summary(concerns.concerns(found))[0] == "page"
+    assert severity.summary(concerns.concerns(found))[0] == "page"
 
 
 def test_nothing_wrong_is_said_so():
-    assert concerns.summary([]) == ("fine", "No: nothing needs anybody.")
+    assert severity.summary([]) == ("fine", "No, nothing.")
 
 
 def test_where_nothing_was_released_everything_says_what_makes_it(empty):

@@ -18,6 +18,7 @@ from docs.pages import find
 from pipeline.records.rollout_ledger import LEDGER
 from pipeline.retrain.journal import JOURNAL
 from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.watcher import hold
 from tests.cockpit.life import fingerprint
 from tests.rules.tree import ROOT
 
@@ -33,12 +34,23 @@ def text_of(html):
 @pytest.mark.answer("who-served")
 def test_the_first_lines_say_who_serves_since_when_why_and_what_is_wrong(story):
     said = text_of(page(story))
-    first = said[: said.index("Time Every date")]
-    assert "Version 2 serves all requests" in first
+    first = said[: said.index("Time Above, which version")]
+    assert "Who served last Version 2 served all requests" in first
     assert "since 3 July 2013" in first or "since 5 July 2013" in first
     assert "canary 0003 promoted it: no alarm in any step" in first
-    assert "Nothing urgent; 3 things need a look." in first
-    assert "From files nothing runs here now" in first
+    assert "Nothing urgent: 3 to look at, 1 to know." in first
+    assert re.search(r"As of \d+ July 2013, \d\d:\d\d UTC , where a story stopped\.", first)
+    assert "No server, rollout or loop of it runs on this machine now." in first
+
+
+def test_while_something_runs_the_page_speaks_of_now(story):
+    lock = story / "state/retrain/loop.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with hold(lock):
+        said = text_of(page(story))
+    assert "Live the closed loop is running; the replay's clock shows " in said
+    assert "Who serves now Version 2 serves all requests" in said
+    assert "stood still" not in said
 
 
 @pytest.mark.answer("silent-degradation")
@@ -101,7 +113,7 @@ def test_bad_state_is_a_page_that_says_what_helps(story, empty, name, lived):
 
 def test_a_moved_folder_shows_what_it_holds(story, tmp_path):
     moved = story.rename(tmp_path / "moved % {here}")
-    assert "Version 2 serves all requests" in text_of(page(moved))
+    assert "Version 2 served all requests" in text_of(page(moved))
 
 
 def test_what_a_file_holds_becomes_no_markup(story):
@@ -209,7 +221,7 @@ def client(story):
 def test_the_server_shows_the_page_and_the_part_that_changes(client):
     whole, part = client.get("/"), client.get("/live")
     assert (whole.status_code, part.status_code) == (200, 200)
-    assert "Version 2 serves all requests" in text_of(part.text)
+    assert "Version 2 served all requests" in text_of(part.text)
     assert part.text.strip() in whole.text
     assert "default-src 'self'" in whole.headers["content-security-policy"]
 
@@ -299,7 +311,7 @@ def test_one_file_holds_everything(story):
     line = static_page.write(story)
     assert line == "this project, as one file -> state/cockpit.html"
     said = (story / "state/cockpit.html").read_text()
-    assert "Version 2 serves all requests" in text_of(said)
+    assert "Version 2 served all requests" in text_of(said)
     assert re.findall(r'(?:src|href)="(?!#|data:)', said) == []
 
 

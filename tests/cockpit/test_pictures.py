@@ -1,5 +1,6 @@
 """Geometry of the pictures: what is worse lies where worse is, and nothing leaves its frame."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,6 +9,8 @@ import pytest
 
 from cockpit.facts import project
 from cockpit.facts.month import Tenth
+from cockpit.facts.rollout_words import next_act, sentence
+from cockpit.facts.steps import steps
 from cockpit.facts.verdict import Verdict
 from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
@@ -28,11 +31,15 @@ def rollout_of(seen, name):
     return next(one for one in seen.rollouts if one.name == name)
 
 
-def rows_of(decision):
+def analysis_of(decision):
     from cockpit.facts.rollouts import Analysis, Guardrail, limit_of
 
     found = [Guardrail(metric, limit_of(metric, PLAN)) for metric in decision.metrics]
-    return {row.name: row for row in interval_rows.rows(Analysis(START_AT, 5.0, decision, found))}
+    return Analysis(START_AT, 5.0, decision, found)
+
+
+def rows_of(decision):
+    return {row.name: row for row in interval_rows.rows(analysis_of(decision))}
 
 
 START_AT = datetime(2013, 6, 1, tzinfo=UTC)
@@ -58,20 +65,38 @@ def test_where_nothing_bad_happened_no_interval_is_drawn():
     assert (row.state, row.verdict, row.estimate) == ("silent", "none in either arm", None)
 
 
-def test_alarms_come_first_and_what_only_reports_comes_last():
+def test_alarms_come_first_and_what_never_happened_comes_last():
     decision = decide(PLAN, START, bad(requests(), "challenger", 30, stale=True), NOW)
     found = list(rows_of(decision).values())
     assert [row.name for row in found if row.state == "alarm"] == ["stale"]
     assert found[0].name == "stale"
-    assert found[-1].state == "reported"
+    assert found[-1].state == "silent"
+
+
+def test_a_few_events_are_no_all_clear_however_many_requests_there_are():
+    """One event beside two among thousands of requests: the interval holds nearly every share."""
+    seen = bad(bad(requests(), "control", 2, seconds=0.5), "challenger", 1, seconds=0.5)
+    row = rows_of(decide(PLAN, START, seen, NOW))["slow"]
+    assert (row.state, row.verdict) == ("early", "no alarm: too few to tell")
+    assert row.low < row.limit < row.high
+
+
+def test_sizes_and_means_stand_apart_from_bad_events():
+    analysis = analysis_of(decide(PLAN, START, requests(), NOW))
+    assert not {"score", "sample_ratio"} & {row.name for row in interval_rows.rows(analysis)}
+    sizes, risks = interval_rows.others(analysis)
+    assert (sizes.words, sizes.verdict) == ("requests of each arm", "no alarm: an even split")
+    assert risks.verdict == "no guardrail: a new model may predict other risks"
 
 
 def test_a_breaker_that_stopped_it_comes_first_and_few_requests_are_no_all_clear(seen):
-    first, *others = interval_rows.rows(rollout_of(seen, "0004-canary").last)
-    assert (first.name, first.state, first.verdict) == ("slow in a row", "tripped", "STOPPED IT")
-    assert first.limit == first.low < first.high == first.estimate
-    assert "early" in {row.state for row in others}
-    assert all(row.verdict == "too few to tell" for row in others if row.state == "early")
+    last = rollout_of(seen, "0004-canary").last
+    first, *_ = interval_rows.rows(last)
+    assert (first.name, first.state, first.verdict) == ("slow", "tripped", "CIRCUIT BREAKER")
+    stopped, *others = interval_rows.others(last)
+    assert stopped.verdict == "STOPPED IT"
+    assert "slow responses in a row, allowed 8" in stopped.words
+    assert others[0].verdict == "no alarm: too few to tell"
 
 
 def test_every_row_stays_within_its_frame(seen):
@@ -83,20 +108,39 @@ def test_every_row_stays_within_its_frame(seen):
 
 @pytest.mark.answer("safe-rollout")
 def test_the_sentence_says_how_it_goes(seen):
-    assert rollout_of(seen, "0003-canary").sentence.startswith(
-        "It went well. No alarm: it failed 0"
+    well = sentence(rollout_of(seen, "0003-canary"))
+    assert well.startswith("It went well. No alarm: of ")
+    slow = sentence(rollout_of(seen, "0004-canary"))
+    assert slow.startswith("It went badly and was taken back: ")
+    assert " slow responses in a row, allowed 8. " in slow
+    assert sentence(rollout_of(seen, "0002-shadow")).startswith("It went well. It answered 900 of")
+
+
+def test_a_running_canary_says_what_its_step_has_and_what_its_controller_does_next(seen):
+    """The recorded canary as it stood at its first analysis, before its step had its days."""
+    whole = rollout_of(seen, "0003-canary")
+    early = decide(
+        PLAN, START, requests(1000), NOW.model_copy(update={"days": 0.5, "days_at_step": 0.5})
     )
-    slow = rollout_of(seen, "0004-canary")
-    assert slow.sentence.startswith("It went badly and was taken back: slow in a row: ")
-    assert rollout_of(seen, "0002-shadow").sentence.startswith("It went well. It answered 900 of")
+    running = replace(whole, entries=whole.entries[:1], analyses=[analysis_of(early)])
+    words = sentence(running)
+    assert words.startswith("So far it goes well: no alarm in ")
+    assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 days of 1\.$", words)
+    assert next_act(running, live=True).startswith(
+        "The controller looks again within 50 requests of both arms, and acts by itself"
+    )
+    assert next_act(running, live=False).startswith("Its controller does not run now")
+    assert next_act(whole, live=True) == ""
 
 
 def test_the_steps_say_what_each_had_and_wanted(seen):
-    found = interval_rows.steps(rollout_of(seen, "0003-canary"))
+    found = steps(rollout_of(seen, "0003-canary"))
     assert [(one.weight, one.state) for one in found] == [(5, "over"), (25, "over"), (50, "over")]
-    assert all(one.requests[0] >= one.requests[1] for one in found)
-    stopped = interval_rows.steps(rollout_of(seen, "0004-canary"))
-    assert [one.state for one in stopped] == ["stopped", "not reached", "not reached"]
+    assert all(min(one.requests) == one.smaller >= one.wanted for one in found)
+    stopped = rollout_of(seen, "0004-canary")
+    assert [one.state for one in steps(stopped)] == ["stopped", "not reached", "not reached"]
+    running = replace(stopped, entries=stopped.entries[:1])
+    assert [one.state for one in steps(running)] == ["alarm", "to come", "to come"]
 
 
 def test_an_interval_narrows_as_requests_come(seen):
@@ -110,6 +154,7 @@ def test_an_interval_narrows_as_requests_come(seen):
 def test_the_strip_shows_each_share_at_its_time(seen):
     strip = time_strip(seen)
     assert [bar.label for bar in strip.serves if bar.label] == ["version 1"]
+    assert [one.label for one in strip.shares][:1] == ["canary: 5, 25, 50%"]
     assert {bar.kind for bar in strip.serves} == {"v1", "v2", "v2 fault"}
     assert [bar.kind for bar in strip.rollouts] == ["bad", "good", "good"]
     assert [mark.kind for mark in strip.marks if mark.kind == "retrain"] == ["retrain"] * 2

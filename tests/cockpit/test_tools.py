@@ -182,4 +182,4 @@ def test_the_registry_is_read_as_mlflow_wrote_it(registered):
     assert [approval.before for approval in one.approvals] == ["none"]
     assert verdict.of_version(one).passed
     said = views.page(facts.read(registered, "a project"), views.View(ROOT))
-    assert "Version 1 serves all requests" in said.replace("</span>", "")
+    assert "Version 1 served all requests" in said.replace("</span>", "")

@@ -96,7 +96,7 @@ def test_it_loads_without_an_error_asks_nobody_else_and_fits(
 def test_one_file_opens_without_a_server(tab: browser.Tab, story: Path) -> None:
     static_page.write(story)
     tab.go((story / static_page.FILE).as_uri())
-    assert tab.run("document.querySelector('h1').innerText") == "Version 2 serves all requests"
+    assert tab.run("document.querySelector('h1').innerText") == "Version 2 served all requests"
     tab.run("location.hash = '#entry-7'")
     wait(tab, "document.querySelector('#entry-7').open")
     assert tab.faults == []
@@ -151,7 +151,7 @@ def test_what_happens_is_shown_without_a_reload_and_what_was_opened_stays_open(
     rollout_ledger.append(later, story / LEDGER)
     wait(tab, "document.querySelector('#entry-11') !== null")
     assert tab.run("document.querySelector('#entry-2').open")
-    assert "A canary is in progress" in tab.run("document.querySelector('.wrong').innerText")
+    assert "0005-canary was interrupted" in tab.run("document.querySelector('.wrong').innerText")
     assert faults(tab, address) == []
 
 
@@ -163,7 +163,7 @@ def test_a_lost_connection_is_said_and_found_again(tab: browser.Tab, story: Path
         assert not tab.run(shown)
     wait(tab, shown)
     assert "make ui" in tab.run("document.querySelector('#lost').innerText")
-    assert tab.run("document.querySelector('h1').innerText") == "Version 2 serves all requests"
+    assert tab.run("document.querySelector('h1').innerText") == "Version 2 served all requests"
     with opened(story, port):
         wait(tab, f"!{shown}")
 
