@@ -18,13 +18,17 @@ _OURS = ("pipeline", "simulation")
 
 @dataclass
 class _Module:
-    """A module's text, its top-level statements by the names they bind, and which are needed."""
+    """A module's text, its top-level statements by the names they bind, and which are needed.
+
+    `imported` are names that it imports and that are needed here, or elsewhere by way of it.
+    """
 
     path: str
     text: str
     body: list[ast.stmt]
     bound: dict[str, list[ast.stmt]] = field(default_factory=dict)
     needed: set[int] = field(default_factory=set)
+    imported: set[str] = field(default_factory=set)
 
 
 class Pruning:
@@ -117,6 +121,7 @@ class Pruning:
         """Need a top-level statement; of an import only the one name."""
         module = self._modules[dotted]
         if isinstance(node, _IMPORT):
+            module.imported |= {name} if name else set(_names_bound(node))
             self._follow(node, name)
         if id(node) in module.needed:
             return
@@ -195,7 +200,7 @@ def _cut(module: _Module) -> str:
     """A module's text without statements that are not needed, and imports that nothing uses."""
     lines = module.text.splitlines(keepends=True)
     needed = [n for n in module.body if id(n) in module.needed and not isinstance(n, _IMPORT)]
-    used = {name for node in needed for name in _names_used(node)}
+    used = module.imported | {name for node in needed for name in _names_used(node)}
     if any(_is_for_types(node) and _with_names(node, used) != "" for node in module.body):
         used.add("TYPE_CHECKING")
     new: list[str | None] = []

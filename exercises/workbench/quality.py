@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exercises.workbench import edits, trees
@@ -137,28 +138,47 @@ def _long_functions(path: Path, name: str, rule: Code) -> list[str]:
 
 
 def own_tests(exercise: Exercise, submission: Submission, base: Path, folder: Path) -> Part:
-    """The submission's own tests: they pass on its solution, and fail on planted wrong ones."""
+    """The submission's own tests: they pass on its solution, and fail on planted wrong ones.
+
+    A test that fails on another right solution decides what the brief leaves open. It is set aside
+    and costs its share of the tests; the others are judged.
+    """
     names = [n for n in submission.own_tests() if not _copied(submission.tree, n)]
     if not names:
         return Part(0.0, ["no tests of its own: tests/test_*.py"])
-    if (mine := _pytest(submission.tree, names, exercise)) != "passed":
-        return Part(0.0, [f"its own tests on its own solution: {mine}"])
-    states = ["solution", *(one.name for one in exercise.wrong)]
+    if not (mine := _pytest(submission.tree, names, exercise)).passed:
+        return Part(0.0, [f"its own tests on its own solution: {mine.said}"])
+    right = _with_tests(exercise, "solution", base, folder / "right", submission, names)
+    other = _pytest(right, names, exercise)
+    if not other.failed and not other.passed:
+        return Part(0.0, [f"its own tests on another right solution: {other.said}"])
+    kept = 1 - len(other.failed) / mine.ran
+    aside = [f"set aside, it fails on another right solution: {name}" for name in other.failed]
+    caught = _caught(exercise, submission, base, folder, names, other.failed) if kept > 0 else set()
+    missed = [
+        f"passes on a wrong solution: {one.why}" for one in exercise.wrong if one.name not in caught
+    ]
+    words = f"{len(caught)} of {len(exercise.wrong)} wrong solutions are caught"
+    return Part(kept * len(caught) / len(exercise.wrong), [words, *aside[:5], *missed])
+
+
+def _caught(
+    exercise: Exercise,
+    submission: Submission,
+    base: Path,
+    folder: Path,
+    names: list[str],
+    without: list[str],
+) -> set[str]:
+    """The planted wrong solutions on which a test fails that is not set aside."""
+    states = [one.name for one in exercise.wrong]
     made = [
         _with_tests(exercise, state, base, folder / str(number), submission, names)
         for number, state in enumerate(states)
     ]
     with ThreadPoolExecutor(WORKERS) as pool:
-        ended = list(pool.map(lambda tree: _pytest(tree, names, exercise), made))
-    outcomes = dict(zip(states, ended, strict=True))
-    if outcomes.pop("solution") != "passed":
-        return Part(0.0, ["its tests fail on another right solution: they test how, not what"])
-    caught = [state for state, ended in outcomes.items() if ended == "failed"]
-    missed = [
-        f"passes on a wrong solution: {one.why}" for one in exercise.wrong if one.name not in caught
-    ]
-    words = f"{len(caught)} of {len(outcomes)} wrong solutions are caught"
-    return Part(len(caught) / len(outcomes), [words, *missed])
+        ended = list(pool.map(lambda tree: _pytest(tree, names, exercise, without), made))
+    return {state for state, end in zip(states, ended, strict=True) if end.failed}
 
 
 def _copied(tree: Path, name: str) -> bool:
@@ -196,23 +216,50 @@ def _with_tests(
     return tree
 
 
-def run_pytest(names):  # type: ignore[no-untyped-def]
-    """Run test files beside the solution; returns pytest's exit code."""
+def run_pytest(names, without):  # type: ignore[no-untyped-def]
+    """Run test files beside the solution; pytest's exit code, and which tests ran and failed."""
     import pytest
 
-    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *names]))
+    class Reports:
+        def __init__(self):  # type: ignore[no-untyped-def]
+            self.ran, self.failed = set(), set()
+
+        def pytest_runtest_logreport(self, report):  # type: ignore[no-untyped-def]
+            self.ran.add(report.nodeid)
+            if report.failed:
+                self.failed.add(report.nodeid)
+
+    deselected = [f"--deselect={name}" for name in without]
+    told = Reports()
+    code = pytest.main(["-q", "-p", "no:cacheprovider", *deselected, *names], plugins=[told])
+    return {"code": int(code), "ran": len(told.ran), "failed": sorted(told.failed)}
 
 
-def _pytest(tree: Path, names: list[str], exercise: Exercise) -> str:
-    """How test files ended on a tree: "passed", "failed", or why they did not end."""
+@dataclass(frozen=True)
+class _End:
+    """How test files ended on a tree: `said` is "passed", "failed", or why they did not end."""
+
+    said: str
+    ran: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return self.said == "passed" and self.ran > 0
+
+
+def _pytest(tree: Path, names: list[str], exercise: Exercise, without: Sequence[str] = ()) -> _End:
+    """How test files ended on a tree, without the tests that are set aside."""
     with Subject(tree, exercise.module, Limits(seconds=60.0), guard=True) as subject:
         try:
-            code = subject.do(run_pytest, names)
+            found = subject.do(run_pytest, names, list(without))
         except Raised as raised:
-            return f"raised {raised}"
+            return _End(f"raised {raised}")
         except Ended as ended:
-            return str(ended)
-    return {0: "passed", 1: "failed"}.get(code, f"pytest ended with {code}")
+            return _End(str(ended))
+    code = found["code"]
+    said = {0: "passed", 1: "failed"}.get(code, f"pytest ended with {code}")
+    return _End(said, found["ran"], found["failed"] if code == 1 else [])
 
 
 def explanation(exercise: Exercise, submission: Submission) -> Part:

@@ -14,8 +14,10 @@ import linecache
 import os
 import pickle
 import resource
+import select
 import struct
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,7 @@ def main() -> None:
     requests, replies = _private_descriptors()
     wire = _load("wire", Path(__file__).with_name("wire.py"))
     tried: list[str] = []
+    threading.Thread(target=_end_with_the_judge, args=(requests.fileno(),), daemon=True).start()
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     limit(settings["limits"])
@@ -119,6 +122,14 @@ def _place(error: BaseException, folder: Path) -> dict[str, Any]:
 def _inside(name: str, folder: Path) -> str:
     path = Path(name)
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _end_with_the_judge(requests: int) -> None:
+    """End the process when nobody is left to ask: a judge that was killed ends nothing itself."""
+    waiting = select.poll()
+    waiting.register(requests, 0)  # a hang-up is told whatever is asked for
+    waiting.poll()
+    os._exit(1)
 
 
 def limit(limits: dict[str, int]) -> None:

@@ -21,8 +21,8 @@ from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.files import file_hash, write_json, write_parquet
-from tests.conftest import ROOT
 from tests.rollout.edge import PLAN, START, bad, requests
+from tests.rules.tree import ROOT
 from tests.shared.moves import NEW, OLD, move, registered
 
 DAY = 24 * 60

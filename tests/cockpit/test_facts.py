@@ -33,7 +33,7 @@ from pipeline.records.request_log_writer import open_log
 from pipeline.records.rollout_ledger import LEDGER
 from pipeline.shared import clock
 from pipeline.shared.watcher import hold
-from tests.conftest import ROOT
+from tests.rules.tree import ROOT
 from tests.shared.moves import NEW, OLD, move
 
 

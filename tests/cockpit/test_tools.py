@@ -21,8 +21,8 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactMissing, EnvironmentUnfit
 from tests import needs
-from tests.conftest import ROOT
 from tests.patience import until
+from tests.rules.tree import ROOT
 from tests.shared.moves import START
 
 DOT = 'strict digraph {\n"a";\n"b";\n"c-d";\n"a" -> "b";\n"a" -> "c-d";\n"b" -> "c-d";\n}\n'
@@ -173,7 +173,7 @@ def test_the_registry_is_read_as_mlflow_wrote_it(registered):
     import mlflow
 
     config = load(RegisterConfig)
-    client = mlflow.MlflowClient(config.tracking_url.get_secret_value())
+    client = mlflow.MlflowClient(*[config.tracking_url.get_secret_value()] * 2)
     entry = client.get_model_version_by_alias(config.model_name, "champion")
     found = registry.read(registered)
     one = found.versions[found.aliases["champion"]]

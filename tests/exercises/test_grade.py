@@ -138,7 +138,25 @@ def test_tests_that_know_how_and_not_what_are_worth_nothing(mine: Path, tmp_path
     (mine / "tests/test_mine.py").write_text(text, encoding="utf-8")
     with (mine / FILE).open("a", encoding="utf-8") as stream:
         stream.write("\nMY_LIMIT = 2000\n")
-    assert "another right solution" in _own_tests(mine, tmp_path).findings[0]
+    part = _own_tests(mine, tmp_path)
+    assert part.share == 0
+    assert "another right solution" in part.findings[0]
+
+
+def test_one_test_that_decides_what_the_brief_leaves_open_costs_its_share(
+    mine: Path, tmp_path: Path
+) -> None:
+    before = _own_tests(mine, tmp_path / "before")
+    with (mine / "tests/test_mine.py").open("a", encoding="utf-8") as stream:
+        stream.write("\n\ndef test_how():\n    import pipeline.features.slices as it\n")
+        stream.write("\n    assert it.MY_LIMIT\n")
+    with (mine / FILE).open("a", encoding="utf-8") as stream:
+        stream.write("\nMY_LIMIT = 2000\n")
+    part = _own_tests(mine, tmp_path / "after")
+    assert before.share == 1
+    assert 0.7 <= part.share < 1
+    assert "set aside" in part.findings[1]
+    assert "test_how" in part.findings[1]
 
 
 def _own_tests(folder: Path, tmp_path: Path) -> quality.Part:

@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from exercises.workbench import catalogue, grade, handout, judge, subject, submission
 from exercises.workbench.sandbox import Limits, isolation
 from exercises.workbench.verdict import Verdict
+from tests.patience import until
+from tests.rules.tree import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -421,3 +425,34 @@ def test_files_are_out_of_reach_even_below_the_hook(handed_in: Path, tmp_path: P
     )
     verdict = _judged(_write(handed_in, in_function=code), tmp_path)
     assert "opened -1 -1" in _said(verdict)
+
+
+JUDGE = """
+import sys, time
+from pathlib import Path
+from exercises.workbench.process import Subject
+with Subject(Path(sys.argv[1]), "endless", guard=sys.argv[2] == "guarded") as subject:
+    subject.warm()
+    print("asked", flush=True)
+    time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("guard", ["guarded", "free"])
+def test_a_solution_in_an_endless_loop_ends_when_its_judge_is_killed(
+    guard: str, tmp_path: Path
+) -> None:
+    (tmp_path / "endless.py").write_text("while True:\n    pass\n", encoding="utf-8")
+    command = [sys.executable, "-c", JUDGE, str(tmp_path), guard]
+    judging = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert judging.stdout is not None
+    with judging:
+        assert judging.stdout.readline() == "asked\n"
+        until(lambda: _solving(tmp_path))
+        judging.kill()
+    until(lambda: not _solving(tmp_path))
+
+
+def _solving(tree: Path) -> list[str]:
+    """The command lines of processes that run a solution of a tree."""
+    return [line for line in _children() if "subject.py" in line and str(tree) in line]

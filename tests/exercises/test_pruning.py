@@ -89,6 +89,13 @@ def test_what_a_kept_function_imports_late_is_kept_where_its_module_is(found: Pr
     assert "def late" in found.texts()["pipeline/other.py"]
 
 
+def test_a_name_that_a_module_passes_on_is_kept_there(found: Pruning, tmp_path: Path) -> None:
+    door = tmp_path / "pipeline/door.py"
+    door.write_text("from math import floor, pi\n\nx = 1\n", encoding="utf-8")
+    found.need_imports("from pipeline.door import pi")
+    assert found.texts()["pipeline/door.py"] == "from math import pi\n"
+
+
 LARGE = {"days-both-knew": 4_000, "broken-data-first": 5_700}
 """Their files import most of the registry when they are loaded."""
 

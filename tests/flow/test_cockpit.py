@@ -21,10 +21,10 @@ from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from tests import needs
 from tests.cockpit import life
-from tests.conftest import ROOT
 from tests.flow import browser
 from tests.flow.test_book import AXE, PHONE
 from tests.patience import until
+from tests.rules.tree import ROOT
 from tests.shared.moves import NEW, move
 
 pytestmark = [pytest.mark.slow, needs.unless(browser.program(), "chromium")]

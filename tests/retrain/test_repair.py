@@ -34,7 +34,7 @@ from tests.rules.test_state import listed
 from tests.rules.tree import ROOT
 from tests.shared import project
 
-pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
+pytestmark = pytest.mark.slow
 
 _ANSWERED = ("champion", "1", "a" * 64, "f", 1, None, None, "{}", 0.5, 1.0, 0.1)
 LOG, ONLINE = Path("state/serve/log.db"), Path("state/feast/online-flights.db")
