@@ -92,7 +92,7 @@ def values(project: Project, view: View) -> dict[str, Any]:
         "stages": stages(project, book, datetime.now(UTC)),
         "graph_missing": project.stages if isinstance(project.stages, Missing) else None,
         "rollouts": [_rollout(one, project, view) for one in project.rollouts[:IN_FULL]],
-        "older_rollouts": [_ended(one) for one in project.rollouts[IN_FULL:]],
+        "older_rollouts": [_outcome(one) for one in project.rollouts[IN_FULL:]],
         **_performance(project),
         "snapshots": project.snapshots,
         "verdict": project.verdict,
@@ -185,7 +185,7 @@ def _badge(rollout: Rollout, live: bool) -> str:
     return f"{'running' if live else 'interrupted'}{alarm}"
 
 
-def _ended(rollout: Rollout) -> dict[str, Any]:
+def _outcome(rollout: Rollout) -> dict[str, Any]:
     """A rollout of long ago in a line."""
     days, why = rollout_words.days(rollout), rollout_words.why(rollout.reasons)
     return {"rollout": rollout, "days": days, "why": why}

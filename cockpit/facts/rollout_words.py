@@ -132,7 +132,7 @@ def _compared(rollout: Rollout) -> str:
 
 
 def next_act(rollout: Rollout, live: bool) -> str:
-    """What happens next to an open rollout, and who does it; "" once it is over."""
+    """The next act on an open rollout, and its author; "" once it is over."""
     if not rollout.open:
         return ""
     if not live:

@@ -36,10 +36,10 @@ class Rule(Fact):
     def statement(self) -> str:
         """The value found and the limit, with the column's unit, in words."""
         if self.rule not in _MOMENTS:
-            return f"{self.title}: {_shown(self.observed)}{self._allowed}"
+            return f"{self.title}: {_format(self.observed)}{self._allowed}"
         column = ", ".join(self.columns)
         unit = _UNITS.get(column, "")
-        found = f"{_shown(self.observed)}{unit}{self._allowed}"
+        found = f"{_format(self.observed)}{unit}{self._allowed}"
         return f"the {_MOMENTS[self.rule]} of {column} is {found}"
 
     @property
@@ -50,9 +50,9 @@ class Rule(Fact):
         high = limits.pop("threshold", high)
         words = [f"{name.strip('_').replace('_', ' ')} {value}" for name, value in limits.items()]
         if low is not None and high is not None:
-            words.append(f"{_shown(low)} to {_shown(high)}")
+            words.append(f"{_format(low)} to {_format(high)}")
         elif high is not None or low is not None:
-            words.append(f"at least {_shown(low)}" if high is None else f"at most {_shown(high)}")
+            words.append(f"at least {_format(low)}" if high is None else f"at most {_format(high)}")
         return f", allowed {', '.join(words)}" if words else ""
 
 
@@ -84,7 +84,7 @@ class Report(Fact):
         return [one for one in self.snapshots if one.failures]
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if not isinstance(value, int | float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
