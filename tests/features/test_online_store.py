@@ -820,7 +820,7 @@ def lived(march, config, tmp_path_factory):
     return SimpleNamespace(first=first, until=until, left=left, read=read)
 
 
-@pytest.mark.answer()
+@pytest.mark.answer
 def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
     march, lived, config, tmp_path, record_property: Callable[[str, object], None]
 ):
@@ -837,7 +837,7 @@ def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
     record_property("materializations killed by SIGKILL and made good by the next", len(lived.left))
 
 
-@pytest.mark.answer()
+@pytest.mark.answer
 def test_kill_9_was_in_the_midst_of_writes_and_of_the_way(lived):
     assert any(torn for *_, torn in lived.left)
     assert lived.left[-1][1] < lived.until[-1]
@@ -904,7 +904,7 @@ def nights(published_year, config, tmp_path_factory):
     return SimpleNamespace(folder=folder, views=views, asked=asked, told=told)
 
 
-@pytest.mark.answer()
+@pytest.mark.answer
 @pytest.mark.parametrize("night", NIGHTS)
 def test_in_new_york_the_store_says_the_same_in_the_night_when_clocks_change(nights, config, night):
     offline, read = nights.told[night]
@@ -914,7 +914,7 @@ def test_in_new_york_the_store_says_the_same_in_the_night_when_clocks_change(nig
     assert same(read, expected.loc[read.index])
 
 
-@pytest.mark.answer()
+@pytest.mark.answer
 @pytest.mark.parametrize("night", NIGHTS)
 def test_in_new_york_feasts_own_timestamps_are_wrong_and_ours_are_numbers(nights, night):
     """Its SQLite takes what is UTC for local time, so no answer may rest on `event_ts`."""
