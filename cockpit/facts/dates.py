@@ -20,5 +20,7 @@ def span(first: date, last: date | None) -> str:
         return f"since {day(first)}"
     if (first.year, first.month, first.day) == (last.year, last.month, last.day):
         return day(last)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} to {day(last)}"
     short = f"{first.day} {first:%B}" if first.year == last.year else day(first)
     return f"{short} to {day(last)}"

@@ -106,7 +106,9 @@ def _going(rollout: Rollout, reasons: str) -> str:
 def _needed(rollout: Rollout) -> str:
     """The evidence that the present step has and wants."""
     now = next((one for one in steps(rollout) if one.state == "open"), None)
-    others = [one for one in rollout.reasons if not _OF_A_STEP.fullmatch(one)]
+    # With too few requests every metric has too few: the reasons repeat one number.
+    short = now is not None and now.smaller < now.wanted
+    others = [] if short else [one for one in rollout.reasons if not _OF_A_STEP.fullmatch(one)]
     if now is None or (rollout.last and rollout.last.decision.outcome != "hold"):
         return f"{capital(why(rollout.reasons))}."
     had = f"{now.smaller:,} of {now.wanted:,} requests an arm"

@@ -195,6 +195,7 @@ def test_the_days_of_a_rollout_are_said_once():
     assert dates.span(first, last) == "26 June to 4 July 2013"
     assert dates.span(first, None) == "since 26 June 2013"
     assert dates.span(last, last) == "4 July 2013"
+    assert dates.span(first.replace(day=3), first) == "3 to 26 June 2013"
     assert (dates.month("2013-07"), dates.month("2013-06-23")) == (
         "July 2013",
         "June 2013 to the 23",

@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.facts import project
 from cockpit.facts.month import Tenth
-from cockpit.facts.rollout_words import next_act, sentence
+from cockpit.facts.rollout_words import next_act, sentence, why
 from cockpit.facts.steps import steps
 from cockpit.facts.verdict import Verdict
 from cockpit.pictures import figures, interval_rows
@@ -51,6 +51,9 @@ def test_an_alarm_lies_wholly_on_the_side_of_worse():
     assert (row.state, row.verdict) == ("alarm", "ALARM")
     assert row.limit < row.low <= row.estimate <= row.high
     assert row.counts.startswith("30 of ")
+    said = why(decision.reasons)
+    assert said.startswith("requests without a prediction: challenger 30 of ")
+    assert re.search(r"control|alpha|events", said) is None
 
 
 def test_a_better_challenger_lies_on_the_other_side_and_is_no_alarm():
@@ -126,6 +129,8 @@ def test_a_running_canary_says_what_its_step_has_and_what_its_controller_does_ne
     words = sentence(running)
     assert words.startswith("So far it goes well: no alarm in ")
     assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 days of 1\.$", words)
+    few = replace(running, analyses=[analysis_of(decide(PLAN, START, requests(20), NOW))])
+    assert re.search(r"The 5% step has \d of 30 requests an arm, 1\.0 days of 1\.$", sentence(few))
     assert next_act(running, live=True).startswith(
         "The controller looks again within 50 requests of both arms, and acts by itself"
     )
