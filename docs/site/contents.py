@@ -95,7 +95,7 @@ def documents() -> list[Document]:
 
 
 def commands(page: Answer) -> list[Command]:
-    """What shows, proves and breaks an answer, and the exercises that build it."""
+    """The commands that show, prove and break an answer, and the exercises that build it."""
     told, built = _drills(), exercises().get(page.slug, [])
     proof = Command("Prove it", f"make prove Q={page.slug}", "Run the tests that prove this answer")
     return [

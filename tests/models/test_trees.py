@@ -140,7 +140,6 @@ for model in (line, boosted):
 
 
 @pytest.mark.slow
-@pytest.mark.answer("three-artefacts")
 def test_other_processors_give_the_same_bytes(
     published, tmp_path, record_property: Callable[[str, object], None]
 ):
