@@ -147,7 +147,7 @@ def prove(page: Answer) -> Proof:
             code = subprocess.run(command, cwd=ROOT, check=False).returncode
         cases = _cases(report)
     ran = [case for case in cases if case.find("skipped") is None]
-    failed = sum(one.tag in ("failure", "error") for case in ran for one in case)
+    failed = sum(any(one.tag in ("failure", "error") for one in case) for case in ran)
     took = time.monotonic() - began
     return Proof(code == 0 and bool(ran), took, len(ran), failed, _figures(cases))
 
