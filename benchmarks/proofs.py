@@ -19,6 +19,7 @@ LIMIT = 60
 
 def main(names: list[str] | None = None) -> int:
     """Prove the demonstrated answers, and write how long each took and by how many tests."""
+    names = sys.argv[1:] if names is None else names
     pages = [page for page in demonstrated() if not names or page.slug in names]
     kept = read_json(FOUND, "measure M=proofs")["proofs"] if names else {}
     found, missed = {}, []
@@ -41,4 +42,4 @@ def main(names: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(sys.argv[1:])))
+    sys.exit(run_command(main))

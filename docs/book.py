@@ -181,7 +181,7 @@ def _naming(page: Answer) -> list[str]:
 def _cases(report: Path) -> list[ElementTree.Element]:
     """The tests of pytest's report, file by file; none if pytest wrote no report."""
     found = ElementTree.parse(report).iter("testcase") if report.exists() else ()
-    return sorted(found, key=lambda case: case.get("classname", ""))
+    return sorted(found, key=lambda case: (case.get("classname", ""), case.get("name", "")))
 
 
 def _figures(cases: list[ElementTree.Element]) -> list[str]:

@@ -19,6 +19,7 @@ from exercises.workbench.process import Ended, Subject
 from exercises.workbench.rubric import Code, rubric
 from exercises.workbench.sandbox import Limits
 from exercises.workbench.submission import Submission, notes
+from pipeline.shared.errors import EnvironmentUnfit
 
 TOOL_SECONDS = 120
 WORKERS = 2
@@ -103,9 +104,9 @@ def _json(text: str) -> list[dict[str, str]]:
 
 def _tool(tree: Path, program: str, *arguments: str) -> str:
     """What a tool says of a tree; its settings are the restored pyproject.toml there."""
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
-    if not Path(command[0]).is_file():
-        command[0] = shutil.which(program) or program
+    # As a module, since an environment's script may need a shell; isolated, since the tree may
+    # hold a module of the tool's name.
+    command = [sys.executable, "-I", "-m", program, *arguments]
     try:
         done = subprocess.run(
             command,
@@ -118,7 +119,9 @@ def _tool(tree: Path, program: str, *arguments: str) -> str:
             env={"PATH": "", "HOME": str(tree.parent)},
         )
     except subprocess.TimeoutExpired:
-        return ""
+        return f"{arguments[-1]}:1: error: {program} did not end within {TOOL_SECONDS} s"
+    if done.returncode not in (0, 1, 2):  # 2: it could not read the files, and says so
+        raise EnvironmentUnfit(f"{program} ended with {done.returncode}: {done.stderr[-200:]}")
     return done.stdout
 
 

@@ -35,7 +35,7 @@ def ended(monkeypatch, tmp_path):
 
 def test_each_answer_is_recorded_with_its_seconds_and_tests(ended, capsys):
     first, second = ended(book.Proof(True, 59.96, 7, 0, []))
-    assert proofs.main() == 0
+    assert proofs.main([]) == 0
     assert json.loads(proofs.FOUND.read_text())["proofs"] == {
         first: {"seconds": 4, "tests": 3},
         second: {"seconds": 60, "tests": 7},
@@ -51,14 +51,14 @@ def test_each_answer_is_recorded_with_its_seconds_and_tests(ended, capsys):
 )
 def test_a_proof_that_is_too_long_or_fails_ends_with_1_and_is_not_recorded(ended, proof, capsys):
     first, second = ended(proof)
-    assert proofs.main() == 1
+    assert proofs.main([]) == 1
     assert list(json.loads(proofs.FOUND.read_text())["proofs"]) == [first]
     assert f"proofs: {second}: not proven, or longer than 60 s" in capsys.readouterr().out
 
 
 def test_named_answers_are_proven_anew_and_the_others_keep_their_record(ended):
     first, second = ended(book.Proof(True, 12.0, 7, 0, []))
-    proofs.main()
+    proofs.main([])
     ended(book.Proof(True, 5.0, 9, 0, []))
     assert proofs.main([second]) == 0
     assert json.loads(proofs.FOUND.read_text())["proofs"] == {
