@@ -45,9 +45,12 @@ def loss_by_iteration(
 ) -> list[dict[str, float]]:
     """The mean log loss of each set of rows after every so many trees, and after the last.
 
-    `rows` holds inputs and labels by the name of the set.
+    `rows` holds inputs and labels by the name of the set. A model that is not made of iterations
+    has none.
     """
     found: dict[int, dict[str, float]] = {}
+    if not hasattr(model, "staged_predict_proba"):
+        return []
     for name, (inputs, labels) in rows.items():
         for number, risk in enumerate(model.staged_predict_proba(inputs), 1):
             if number % every == 0 or number == model.n_iter_:

@@ -24,7 +24,7 @@ def test_a_refused_snapshot_stops_the_graph_before_the_next_stage(refused):
     assert "failed to run: python -m pipeline validate, exited with 1" in words
     assert re.findall(r"> python -m pipeline (\w+)", words) == ["ingest", "validate"]
     assert not (refused.folder / "data/features").exists()
-    assert not (refused.folder / "state").exists()
+    assert [path.name for path in (refused.folder / "state").iterdir()] == ["runs.jsonl"]
     assert not list((refused.folder / "data/validate").rglob("*.parquet"))
 
 
