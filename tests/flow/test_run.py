@@ -61,8 +61,10 @@ def test_mlflow_runs_an_entry_point_and_records_it(small, shelf):
 
 
 def _runs(database):
+    """The runs of trainings; a verdict is a run nested in one."""
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(
             "SELECT e.name, r.status, t.value FROM runs r JOIN experiments e USING (experiment_id) "
-            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'model_digest'"
+            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'model_digest' "
+            "WHERE r.run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId')"
         ).fetchall()
