@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.study import Raw, Recipe, Watch, kept, published
+from benchmarks.study import Raw, Recipe, Watch, recorded
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL
 from pipeline.features.names import flight_names
@@ -293,12 +293,7 @@ def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
 def main() -> int:
     """Measure, print, and write benchmarks/ab_test.json."""
     print("ab-test: two models, dealt the real flights of May and June", flush=True)
-    watch = Watch()
-    raw = published()
-    watch.said("raw tables accepted, point-in-time features")
-    found = measured(raw, watch) | {"units": UNITS, "seconds": watch.seconds()}
-    kept("ab_test", found)
-    print(json.dumps(found, indent=2))
+    print(json.dumps(recorded("ab_test", measured, UNITS), indent=2))
     return 0
 
 

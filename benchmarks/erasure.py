@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.study import Raw, Recipe, Watch, kept, published
+from benchmarks.study import Raw, Recipe, Watch, recorded
 from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, NUMERIC
@@ -110,12 +110,7 @@ def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
 def main() -> int:
     """Measure, print, and write benchmarks/erasure.json."""
     print("erasure: an aircraft is deleted, and everything is made anew", flush=True)
-    watch = Watch()
-    raw = published()
-    watch.said("raw tables accepted, point-in-time features")
-    found = measured(raw, watch) | {"units": UNITS, "seconds": watch.seconds()}
-    kept("erasure", found)
-    print(json.dumps(found, indent=2))
+    print(json.dumps(recorded("erasure", measured, UNITS), indent=2))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.study import Recipe, Watch, kept, published
+from benchmarks.study import Raw, Recipe, Watch, recorded
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import NUMERIC, ROLLING, matrix
 
@@ -74,8 +74,9 @@ def together(predict: Predict, rows: np.ndarray, usual: np.ndarray, of: list[int
     return predict(rows) - predict(other)
 
 
-def measured(recipe: Recipe, frame: Any, watch: Watch) -> dict[str, Any]:
+def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
     """Every figure of the benchmark."""
+    recipe, frame = Recipe.of(raw), raw.honest
     columns = [recipe.names.index(name) for name in NUMERIC]
     scored = matrix(frame[recipe.scored], recipe.names)
     rows = scored[np.random.default_rng(0).choice(len(scored), FLIGHTS, replace=False)]
@@ -125,13 +126,7 @@ def _predict(model: Any, rows: np.ndarray, columns: list[int]) -> Predict:
 def main() -> int:
     """Measure, print, and write benchmarks/explanations.json."""
     print("explanations: one feature at a time, and what that leaves out", flush=True)
-    watch = Watch()
-    raw = published()
-    watch.said("raw tables accepted, point-in-time features")
-    found = measured(Recipe.of(raw), raw.honest, watch)
-    found |= {"units": UNITS, "seconds": watch.seconds()}
-    kept("explanations", found)
-    print(json.dumps(found, indent=2))
+    print(json.dumps(recorded("explanations", measured, UNITS), indent=2))
     return 0
 
 

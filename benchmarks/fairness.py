@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ab_test import WARN_FROM
-from benchmarks.study import Recipe, Watch, kept, published
+from benchmarks.study import Raw, Recipe, Watch, recorded
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL
 from pipeline.shared.paired_difference import difference
@@ -83,8 +83,9 @@ def summary(groups: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def measured(recipe: Recipe, frame: Any, watch: Watch) -> dict[str, Any]:
+def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
     """Carriers, then airports."""
+    recipe, frame = Recipe.of(raw), raw.honest
     scored = frame[recipe.scored]
     risk = recipe.risk(recipe.fit(frame), frame)
     watch.said("champion trained")
@@ -100,12 +101,7 @@ def measured(recipe: Recipe, frame: Any, watch: Watch) -> dict[str, Any]:
 def main() -> int:
     """Measure, print, and write benchmarks/fairness.json."""
     print("fairness: one model, many carriers", flush=True)
-    watch = Watch()
-    raw = published()
-    watch.said("raw tables accepted, point-in-time features")
-    found = measured(Recipe.of(raw), raw.honest, watch)
-    found |= {"units": UNITS, "seconds": watch.seconds()}
-    kept("fairness", found)
+    found = recorded("fairness", measured, UNITS)
     print(json.dumps({k: v for k, v in found["carrier"].items() if k != "by_group"}, indent=2))
     return 0
 

@@ -21,6 +21,10 @@ def main(names: list[str] | None = None) -> int:
     """Prove the demonstrated answers, and write how long each took and by how many tests."""
     names = sys.argv[1:] if names is None else names
     pages = [page for page in demonstrated() if not names or page.slug in names]
+    if unknown := set(names) - {page.slug for page in pages}:
+        told = f"proofs: no demonstrated answers: {sorted(unknown)}; `make questions` lists all"
+        print(told, file=sys.stderr)
+        return 2
     kept = read_json(FOUND, "measure M=proofs")["proofs"] if names else {}
     found, missed = {}, []
     for page in pages:

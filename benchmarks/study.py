@@ -8,6 +8,7 @@ import contextlib
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -202,6 +203,18 @@ def kept(name: str, found: dict[str, Any]) -> None:
     """Write what a study found into benchmarks/<name>.json."""
     path = ROOT / "benchmarks" / f"{name}.json"
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def recorded(
+    name: str, measure: Callable[[Raw, Watch], dict[str, Any]], units: str
+) -> dict[str, Any]:
+    """What is measured on the published tables, as it was written into benchmarks/<name>.json."""
+    watch = Watch()
+    raw = published()
+    watch.said("raw tables accepted, point-in-time features")
+    found = measure(raw, watch) | {"units": units, "seconds": watch.seconds()}
+    kept(name, found)
+    return found
 
 
 def interval(found: dict[str, float]) -> str:

@@ -202,7 +202,7 @@ def hand_out(slug: str, to: Path | None, console: Console) -> None:
     """Write the handout of an exercise.
 
     Raises:
-        NotConfirmed: no folder is named.
+        UsageError: no folder is named.
     """
     exercise = catalogue.exercise(slug)
     if to is None:
