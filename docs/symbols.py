@@ -40,7 +40,8 @@ def _found(symbol: str) -> tuple[Path, ast.Module | ast.stmt]:
     """A symbol's file and its statement there, where it is made and not where it is passed on."""
     module, _, name = symbol.partition(":")
     path = ROOT / module.replace(".", "/")
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    package = path / "__init__.py"  # a folder without it may be left of an earlier version
+    path = package if package.is_file() else path.with_suffix(".py")
     node: ast.Module | ast.stmt = ast.parse(path.read_text(encoding="utf-8"))
     for part in filter(None, name.split(".")):
         node = next(one for one in getattr(node, "body", []) if part in _names(one))

@@ -34,6 +34,8 @@ from exercises.workbench.sandbox import (
 )
 from pipeline.shared.processes import Patience
 
+CLOSING_SECONDS = 5  # from a process's closed pipes to its code, on a busy machine
+
 
 class Ended(Exception):
     """The process of a solution is gone, or was ended, and why."""
@@ -231,14 +233,20 @@ class Subject:
             time.sleep(0.02 if many else 0.05)
 
     def _ended(self, why: str) -> Ended:
-        code = None if self._process is None else self._process.poll()
+        code = self._code() if why == "its process ended" else None
         self._end()
         self.ends += 1
-        if why == "its process ended" and code is not None:
+        if code is not None:
             killed = -code == signal.SIGXCPU or -code == signal.SIGKILL
             why += f" with {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
             why += ": it used too much" if killed else ""
         return Ended(why)
+
+    def _code(self) -> int | None:
+        """The code of a process whose pipe is closed; the system says it a moment later."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return None if self._process is None else self._process.wait(timeout=CLOSING_SECONDS)
+        return None
 
     def _end(self) -> None:
         if self._process is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exercises.workbench import catalogue, grade, handout, judge, subject, submission
+from exercises.workbench.process import Ended, Subject
 from exercises.workbench.sandbox import Limits, isolation
 from exercises.workbench.verdict import Verdict
 from tests.patience import until
@@ -124,6 +125,16 @@ def test_what_does_not_come_back_is_ended_and_said(
     verdict = _judged(_write(handed_in, in_function=code), tmp_path)
     assert verdict.points == 0
     assert said in _said(verdict)
+
+
+def test_a_process_that_ends_after_its_pipes_is_waited_for(tmp_path: Path) -> None:
+    code = "import os, time\ndef end():\n    os.closerange(0, 99); time.sleep(0.5); os._exit(7)\n"
+    (tmp_path / "slow.py").write_text(code, encoding="utf-8")
+    with (
+        Subject(tmp_path, "slow") as subject,
+        pytest.raises(Ended, match="ended with exit code 7"),
+    ):
+        subject.end()
 
 
 def test_a_byte_now_and_then_is_no_reply(handed_in: Path, tmp_path: Path) -> None:
