@@ -278,7 +278,8 @@ def on_demand_values(
 ) -> on_demand.Columns:
     """`derive` over the columns of a store and a request; None where the store has no row."""
     names = [name for view in VIEWS for name in columns(view, config)]
-    joined = {name: np.array(inputs[store_column(name)], dtype="float64") for name in names}
+    stored = np.array([inputs[store_column(name)] for name in names], dtype="float64")
+    joined = dict(zip(names, stored, strict=True))
     joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
     request = {name: np.array(inputs[name]) for name in REQUEST}
     return on_demand.derive(joined, request, np.array(inputs["predict_at"]), config)

@@ -66,8 +66,8 @@ def _since(at: Minutes, instants: Minutes) -> np.ndarray:
 
 
 def _if_any(view: str, joined: Columns, config: FeaturesConfig) -> Minutes:
-    counts = _stack(joined, transform.windows(view, config), "count")
-    return np.where(counts.any(axis=0), joined[f"{view}_known_at"], NEVER)
+    counts = [joined[f"{w.name}_count"] > 0 for w in transform.windows(view, config)]
+    return np.where(np.logical_or.reduce(counts), joined[f"{view}_known_at"], NEVER)
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
@@ -90,5 +90,6 @@ def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
 
 def _stack(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
     """The counts or sums of windows, a row per window; an entity without a row had no flights."""
-    values = np.stack([joined[f"{w.name}_{part}"] for w in windows]).astype("float64", copy=False)
-    return np.where(np.isnan(values), 0.0, values)
+    values = np.array([joined[f"{w.name}_{part}"] for w in windows], dtype="float64")
+    values[np.isnan(values)] = 0.0
+    return values

@@ -8,7 +8,7 @@ feature store, so the same rows feed one. Instants are whole minutes (UTC) since
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -171,16 +171,25 @@ def _span(known: dict[str, Event], windows: list[Rolling]) -> int:
 
 def baselines(config: FeaturesConfig) -> list[Rolling]:
     """The system-wide long windows whose means small groups are shrunk towards."""
+    return _baselines(config.baseline_days)
+
+
+@cache
+def _baselines(days: int) -> list[Rolling]:
     return [
-        Rolling("system", value, config.baseline_days * 24)
-        for value in (PROXY, LABEL, "dep_delay", "arr_delay")
+        Rolling("system", value, days * 24) for value in (PROXY, LABEL, "dep_delay", "arr_delay")
     ]
 
 
 def windows(view: str, config: FeaturesConfig) -> list[Rolling]:
     """The windows in a rolling view's rows: its features', and the baselines in "system"."""
+    return _windows(view, config.baseline_days)
+
+
+@cache  # a request asks for each view's
+def _windows(view: str, days: int) -> list[Rolling]:
     own = [w for w in ROLLING if w.view == view]
-    return own + (baselines(config) if view == "system" else [])
+    return own + (_baselines(days) if view == "system" else [])
 
 
 def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
