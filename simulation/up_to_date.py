@@ -38,12 +38,12 @@ def outputs() -> str:
     return text_hash(json.dumps(_digests(OUTPUTS)))
 
 
-def _digests(places: Iterable[str]) -> dict[str, str | None]:
-    """The SHA-256 of each file at or below some places; None for a place without one."""
-    digests: dict[str, str | None] = {}
+def _digests(places: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each file at or below some places; "none" for a place without one."""
+    digests: dict[str, str] = {}
     for place in map(Path, places):
         files = [place] if place.is_file() else members(place)
-        digests |= {str(path): file_hash(path) for path in files} or {str(place): None}
+        digests |= {str(path): file_hash(path) for path in files} or {str(place): "none"}
     return digests
 
 
