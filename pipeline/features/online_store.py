@@ -35,6 +35,7 @@ from pipeline.features.feast_repository import (
     repository,
     scratch,
     store_column,
+    stored_columns,
     table,
 )
 from pipeline.features.on_demand import Columns, sources
@@ -80,7 +81,7 @@ class Store:
         if feast.config.project != LIVE:
             with named_errors(feast):
                 write_ahead(self._provider.online_store, feast.config)
-        self._config, self._serve = config, serve
+        self._config, self._serve, self._stored = config, serve, stored_columns(config)
         self.counts: Counter[tuple[str, str]] = Counter()
         """By view: how many values were STALE or MISSING, and how many pushed rows LATE."""
 
@@ -165,7 +166,7 @@ class Store:
         `request` holds, by column, every key, REQUEST, and `predict_at` in minutes since EPOCH.
         """
         stored = self._read_rows([*VIEWS, WATERMARK], {**request, "view": VIEWS})
-        values = on_demand_values({**request, **stored}, self._config)
+        values = on_demand_values({**request, **stored}, self._stored, self._config)
         behind = np.array(request["predict_at"]) - self._serve.max_lag_minutes
         complete = fill_missing(stored["complete_to"])  # in the order of VIEWS
         stale = complete[:, None] < behind
