@@ -200,10 +200,8 @@ class Store:
     def _flags(self, values: Columns, stale: np.ndarray) -> dict[str, np.ndarray]:
         missing = np.array([values[name] for name in KNOWN_AT]) == NEVER
         flags = np.where(stale, STALE, np.where(missing, MISSING, ""))
-        if (stale | missing).any():
-            for view, flag in zip(VIEWS, flags, strict=True):
-                for reason in (STALE, MISSING):
-                    self.counts[view, reason] += int((flag == reason).sum())
+        for view, row in zip(VIEWS, flags.tolist(), strict=True):
+            self.counts.update((view, flag) for flag in row if flag)
         return dict(zip(VIEWS, flags, strict=True))
 
     def _push(self, view: str, rows: pd.DataFrame) -> None:
