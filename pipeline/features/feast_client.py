@@ -131,7 +131,7 @@ class OnlineRows:
         `request` holds, by column, the keys of those views.
         """
         changes = self._count_changes()
-        if changes is None or changes != self._changes or self._kept() > MOST_ROWS:
+        if changes is None or changes != self._changes or self._size() > MOST_ROWS:
             self._rows = {view: {} for view in self._views}
             self._changes = changes
         found: dict[str, Sequence[Any]] = {}
@@ -144,7 +144,7 @@ class OnlineRows:
             found |= zip(columns, values or [()] * len(columns), strict=True)
         return found
 
-    def _kept(self) -> int:
+    def _size(self) -> int:
         return sum(map(len, self._rows.values()))
 
     def _decode(

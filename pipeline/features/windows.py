@@ -48,6 +48,7 @@ def minutes(instants: pd.Series) -> Minutes:
 
 def instants(since: Minutes) -> pd.Series:
     """The inverse of `minutes`."""
+    since = np.asarray(since).astype("int64")  # a column that once held a missing value has floats
     moments = np.where(since == NEVER, NEVER, _EPOCH + since * 60_000_000)  # NEVER is NumPy's NaT
     return pd.Series(moments.view("M8[us]")).dt.tz_localize("UTC")
 

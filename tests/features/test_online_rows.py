@@ -158,4 +158,4 @@ def test_the_number_of_kept_rows_has_a_limit(tmp_path, rows, monkeypatch):
     with opened(tmp_path) as store:
         for number in range(200):
             store.read(rows.asked | {"tailnum": [f"N{number}"]})
-            assert store._rows._kept() <= 30 + len(VIEWS) + len(VIEWS)
+            assert store._rows._size() <= 30 + len(VIEWS) + len(VIEWS)

@@ -228,6 +228,14 @@ def test_a_cancelled_flight_is_no_event_of_its_aircraft():
     assert len(aircraft(flight("05-20 08:00", NAN, NAN), flight("05-20 09:00"))) == 2
 
 
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+def test_whole_minutes_are_instants_whatever_their_kind(kind):
+    found = windows.instants(np.array([0, 90, windows.NEVER], dtype=kind))
+    assert found[:2].tolist() == [windows.EPOCH, windows.EPOCH + pd.Timedelta(minutes=90)]
+    assert found.isna().tolist() == [False, False, True]
+    assert str(found.dtype) == "datetime64[us, UTC]"
+
+
 # Entities.
 
 
