@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.shared.files import file_hash, members, text_hash, write_json
 
-RECORD = Path("state/run.json")
+RECORD = Path("state/last-run.json")
 INPUTS = ("pipeline", "simulation", "configs", "dvc.yaml", "requirements.lock", "Makefile")
 REPLAY = Path("state/replay/run")
 OUTPUTS = (

