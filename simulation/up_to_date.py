@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.__main__ import run_command
 from pipeline.shared.files import file_hash, members, text_hash, write_json
 
 RECORD = Path("state/last-run.json")
@@ -76,8 +77,14 @@ def note() -> None:
     write_json(RECORD, {"inputs": began, "outputs": outputs(), "stands": stands})
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Say what stands, or with `--note` record that a run has ended."""
     if "--note" in sys.argv:
         note()
     elif line := check():
         sys.stdout.write(f"{line}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,14 +1,17 @@
-"""`make test`: the unit tests, then the flow, whatever became of the first; and what was left out.
+"""`make test`: the unit tests beside the flow, whatever becomes of either; and what was left out.
 
 The last line says what could not be tested on this machine, and what would install it.
 """
 
 import subprocess
 import sys
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 from pipeline.__main__ import run_command
@@ -68,14 +71,39 @@ def _broke(case: ElementTree.Element) -> bool:
     return case.find("error") is not None
 
 
-def run(name: str) -> Half:
-    """Run one half, showing what pytest says."""
-    report = FOLDER / f"{name.replace(' ', '-')}.xml"
-    report.unlink(missing_ok=True)
+def begin(name: str, stream: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
+    """Begin one half; pytest says what it does in the stream, or on the terminal."""
+    _report(name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", *HALVES[name], "-m", "not nightly"]
-    code = subprocess.run([*command, f"--junitxml={report}"], check=False).returncode
+    return subprocess.Popen([*command, f"--junitxml={_report(name)}"], stdout=stream)
+
+
+def ended(name: str, code: int) -> Half:
+    """How a half ended, with what it wrote of each test."""
+    report = _report(name)
     cases = list(ElementTree.parse(report).iter("testcase")) if report.is_file() else []
     return Half(name, code, cases)
+
+
+def _report(name: str) -> Path:
+    return FOLDER / f"{name.replace(' ', '-')}.xml"
+
+
+def run() -> list[Half]:
+    """Run both halves beside each other, the flow waits as much as it computes; show one by one."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    units, flow = HALVES
+    with (
+        tempfile.NamedTemporaryFile() as said,
+        Path(said.name).open("rb") as shown,
+        begin(flow, said.file) as beside,
+    ):
+        halves = [ended(units, begin(units).wait())]
+        while (running := beside.poll() is None) | bool(text := shown.read()):
+            sys.stdout.buffer.write(text)
+            sys.stdout.flush()
+            time.sleep(0.2 if running else 0)
+    return [*halves, ended(flow, beside.returncode)]
 
 
 def left_out(reasons: Counter[str]) -> str:
@@ -94,7 +122,7 @@ def _said(reason: str) -> str:
 
 def main() -> int:
     """0 if both halves passed, else 1."""
-    halves = [run(name) for name in HALVES]
+    halves = run()
     for half in halves:
         print(half.told())
     print(left_out(Counter(reason for half in halves for reason in half.skipped)))

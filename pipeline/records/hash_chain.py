@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.shared import databases
 from pipeline.shared.databases import REPAIR, database, flaw, require_whole
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import atomic_write, text_hash
@@ -212,7 +213,9 @@ def _open_existing(path: Path, what: str) -> Iterator[sqlite3.Connection]:
     require_whole(path, what)
     with (
         database(path, what),
-        contextlib.closing(sqlite3.connect(_address(path), timeout=10, uri=True)) as connection,
+        contextlib.closing(
+            sqlite3.connect(_address(path), timeout=databases.BUSY_SECONDS, uri=True)
+        ) as connection,
     ):
         yield connection
 
@@ -230,7 +233,9 @@ def open_database(path: Path, schema: str, what: str) -> Iterator[sqlite3.Connec
     require_whole(path, what)
     with (
         database(path, what),
-        contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection,
+        contextlib.closing(
+            sqlite3.connect(path, timeout=databases.BUSY_SECONDS, isolation_level=None)
+        ) as connection,
     ):
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(schema)

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.shared import databases
 from pipeline.shared.databases import database_refusal, require_made
 from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.files import own_temporary, publish, storage_failure
 from pipeline.shared.secrets import mask_address
 
-_BUSY_MS = 10_000
 _MAX_FLIGHTS = 10_000
 """Flights that one query may name: databases have a limit."""
 
@@ -174,7 +174,7 @@ def make_engine(url: str) -> sa.Engine:
 
 def _set_pragmas(connection: Any, _: Any) -> None:
     """Let champion and challenger, which write to one file, wait for each other."""
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute(f"PRAGMA busy_timeout={databases.BUSY_SECONDS * 1000:.0f}")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from pipeline.shared import installation
+from pipeline.shared import databases, installation
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database, require_made
@@ -77,7 +77,9 @@ def _database(config: RegisterConfig) -> Iterator[sqlite3.Connection]:
     require_made(config.database, "registry")
     with (
         database(config.database, "registry"),
-        contextlib.closing(sqlite3.connect(config.database, timeout=10)) as connection,
+        contextlib.closing(
+            sqlite3.connect(config.database, timeout=databases.BUSY_SECONDS)
+        ) as connection,
         connection,
     ):
         yield connection
@@ -257,7 +259,7 @@ def _back_up(path: Path) -> Path:
     with atomic_write(to) as temporary:
         temporary.touch(mode=0o600)
         with (
-            contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
+            contextlib.closing(sqlite3.connect(path, timeout=databases.BUSY_SECONDS)) as source,
             contextlib.closing(sqlite3.connect(temporary)) as target,
         ):
             source.backup(target)

@@ -19,6 +19,8 @@ from pipeline.shared.files import storage_failure
 REPAIR = "`make repair` shows what still stands and what rebuilds it"
 START_AGAIN = "begin anew beside it: `mv state state-before`, then `make evaluate register`"
 """The way out if there is nothing to rebuild from; it deletes nothing."""
+BUSY_SECONDS = 10.0
+"""How long a connection waits for a database that another program is writing."""
 _MAGIC, _HEADER = b"SQLite format 3\0", 100
 _ERRNOS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -104,7 +106,7 @@ def damage(path: Path) -> str:
     if why := flaw(path) or ("" if path.stat().st_size else "it is empty"):
         return why
     try:
-        with closing(sqlite3.connect(path, timeout=10)) as connection:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         return "" if _code(error) in _LOCKED | _NOT_OPENED else str(error)

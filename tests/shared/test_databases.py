@@ -13,6 +13,7 @@ from pipeline.records import request_log, rollout_ledger
 from pipeline.register import register
 from pipeline.registry import versions
 from pipeline.retrain import journal
+from pipeline.shared import databases
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, StorageFailed
@@ -55,7 +56,8 @@ def begun():
 
 
 @pytest.mark.parametrize(("path", "what", "use"), USES, ids=IDS)
-def test_a_database_that_another_program_holds_is_named(registered, path, what, use):
+def test_a_database_that_another_program_holds_is_named(registered, path, what, use, monkeypatch):
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.5)
     begun()
     use()
     named = re.escape(path)
