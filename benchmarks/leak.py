@@ -52,8 +52,8 @@ def date(raw: Raw) -> pd.DataFrame:
         values = pd.DataFrame({w.name: known[w.value].value for w in own}, index=raw.asked.index)
         newest = pd.Series(_newest(own, known), index=raw.asked.index)
         groups = [*day, entity_names(raw.asked, view)]
-        columns |= dict(values.groupby(groups).transform("mean").astype("float32"))
-        told = instants(newest.groupby(groups).transform("max").to_numpy())
+        columns |= dict(values.groupby(groups, observed=True).transform("mean").astype("float32"))
+        told = instants(newest.groupby(groups, observed=True).transform("max").to_numpy())
         columns[f"{view}_known_at"] = told.array
     return raw.honest.assign(**columns)
 
@@ -126,7 +126,7 @@ def _honestly_dated(
     """
     ends = pd.DataFrame({"entity": entity, "available_at": counted, "known_at": known})
     ends = ends.sort_values(["entity", "available_at"], ignore_index=True)
-    ends["known_at"] = ends.groupby("entity")["known_at"].cummax()
+    ends["known_at"] = ends.groupby("entity", observed=True)["known_at"].cummax()
     ends["entity"] = ends["entity"].astype("category")
     found = as_of(ends, rows["entity"], rows["known_at"].to_numpy())
     return rows.assign(known_at=ends["known_at"].to_numpy()[found])
