@@ -4,6 +4,7 @@ What many drills begin with, two months and a champion, is made once and copied 
 """
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -37,12 +38,22 @@ def scratch(folder: Path) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+            _copy_compiled(name, folder)
     git.own(folder, "init", "--quiet")
     git.own(folder, "add", "--all")
     git.own(folder, "commit", "--quiet", "--no-verify", "--message", "scratch copy")
     if shared := os.environ.get(SHARED_CACHE):
         dvc.configure(folder, {"cache": {"dir": shared}})
     return folder
+
+
+def _copy_compiled(name: str, folder: Path) -> None:
+    """Copy what Python compiled of a module, which holds as long as its file is as it was."""
+    if name.endswith(".py"):
+        compiled = Path(importlib.util.cache_from_source(name))
+        if (ROOT / compiled).is_file():
+            (folder / compiled).parent.mkdir(exist_ok=True)
+            shutil.copy2(ROOT / compiled, folder / compiled)
 
 
 def tree_of(folder: Path, revision: str = "HEAD") -> str:

@@ -9,6 +9,8 @@ from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
 REPLAY, STORE = "simulation/feed.py", "pipeline/features/online_store.py"
+READ = "        behind = np.array(request["
+"""What the store does once it has the values."""
 DAY = "--day=2013-02-14"
 """A day of the scratch copy's second month; any other would do."""
 STAGE, ASKED = "simulation/served_day.py", "    asked = requests_of(flights, config, days)\n"
@@ -50,19 +52,16 @@ def _six_hours_behind(folder: Path) -> list[str]:
 
 
 def _percent(folder: Path) -> list[str]:
-    values = "        at, complete = "
-    times = (
-        '        values |= {n: values[n] * 100 for n in values if "late_" in n and n[-1] in "hd"}\n'
-    )
-    return _served(folder, (STORE, values, times + values))
+    shares = 'for n in values if "late_" in n and n[-1] in "hd"'
+    times = f"        values |= {{n: values[n] * 100 {shares}}}\n"
+    return _served(folder, (STORE, READ, times + READ))
 
 
 def _zero(folder: Path) -> list[str]:
-    values = "        at, complete = "
     filled = (
         "        values |= {n: np.nan_to_num(v) for n, v in values.items() if v.dtype == 'f4'}\n"
     )
-    return _served(folder, (STORE, values, filled + values))
+    return _served(folder, (STORE, READ, filled + READ))
 
 
 def _utc(folder: Path) -> list[str]:

@@ -1,7 +1,6 @@
 """The data gate: it validates every snapshot, and accepts all or none."""
 
 import os
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -27,9 +26,6 @@ from pipeline.shared.files import (
 )
 
 TABLES = ("flights", "weather")
-# Great Expectations imports jsonschema, which would compile a grammar of IRIs for a second because
-# an audit tool installs one; no IRI is read here. See docs/adr/0016.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def read_snapshot(snapshot: Snapshot) -> pd.DataFrame:
