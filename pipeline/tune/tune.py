@@ -134,7 +134,8 @@ def words(found: Search) -> str:
     if held.looks > 1:
         text += f" (search {held.looks} that was judged on these days: they wear out)"
     if not held.better:
-        return f"{text}, not significantly better: keep the present settings"
+        ending = "significantly worse" if held.low > 0 else "not significantly better"
+        return f"{text}, {ending}: keep the present settings"
     return f"{text}, significantly better. {proposal(chosen.settings, present.settings)}"
 
 

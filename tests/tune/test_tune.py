@@ -26,7 +26,8 @@ from pipeline.tune.search_report import coordinates
 from tests.rules.tree import ROOT
 from tests.shared import project
 
-pytestmark = [pytest.mark.answer("experiment-tracking"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
+proof = pytest.mark.answer("experiment-tracking")
 SMALL = {
     "trials": 3,
     "folds": 2,
@@ -36,6 +37,8 @@ SMALL = {
     "space.min_samples_leaf": [20, 60],
 }
 
+_SEEN: dict[str, Any] = {}
+
 
 @pytest.fixture
 def searched(started):
@@ -43,6 +46,17 @@ def searched(started):
     project.configure("tune", **SMALL)
     tune.run()
     return record()
+
+
+@pytest.fixture
+def seen(started):
+    """The record of such a search and its page, searched once."""
+    project.configure("tune", **SMALL)
+    if not _SEEN:
+        tune.run()
+        page = (random_search.TUNE / "search.html").read_text()
+        _SEEN.update(record=record(), page=page)
+    return _SEEN["record"]
 
 
 def record() -> dict[str, Any]:
@@ -66,6 +80,7 @@ def frame_of_the_window() -> pd.DataFrame:
 # The days.
 
 
+@proof
 def test_every_fold_learns_from_days_before_those_that_judge_it_and_the_holdout_is_last(started):
     project.configure("tune", **SMALL)
     frame = frame_of_the_window()
@@ -102,9 +117,9 @@ def test_no_trial_sees_the_holdout(searched):
 # The trials.
 
 
-def test_the_first_trial_is_the_present_settings_and_the_others_lie_within_the_space(searched):
+def test_the_first_trial_is_the_present_settings_and_the_others_lie_within_the_space(seen):
     config = load(TuneConfig)
-    present, *drawn = [BoostingParameters(**trial["settings"]) for trial in searched["trials"]]
+    present, *drawn = [BoostingParameters(**trial["settings"]) for trial in seen["trials"]]
     assert present == load(TrainConfig).boosting
     assert len(drawn) == len({one.model_dump_json() for one in drawn}) == 3
     for name, (low, high) in config.space.items():
@@ -114,6 +129,7 @@ def test_the_first_trial_is_the_present_settings_and_the_others_lie_within_the_s
     assert random_search.draw(other, present)[1:] != drawn
 
 
+@proof
 def test_a_trial_is_scored_by_what_training_would_fit(started):
     """Its loss is that of scikit-learn's own metric on the model that training fits by hand."""
     from sklearn.metrics import log_loss
@@ -131,22 +147,25 @@ def test_a_trial_is_scored_by_what_training_would_fit(started):
     assert found == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_best_trial_has_the_lowest_loss(searched):
-    losses = [trial["loss"] for trial in searched["trials"]]
-    assert losses[searched["best"]] == min(losses)
-    for trial in searched["trials"]:
+def test_the_best_trial_has_the_lowest_loss(seen):
+    losses = [trial["loss"] for trial in seen["trials"]]
+    assert losses[seen["best"]] == min(losses)
+    for trial in seen["trials"]:
         assert min(trial["by_fold"]) <= trial["loss"] <= max(trial["by_fold"])
 
 
 # The record.
 
 
+@proof
 def test_each_trial_is_a_run_nested_in_that_of_the_search(searched, record_property):
     parent, trials = runs()
     assert parent.info.status == "FINISHED"
     assert parent.data.params["trials"] == "3"
     assert parent.data.tags["git_commit"] == project.git("rev-parse", "HEAD")
     assert parent.data.metrics["best_trial"] == searched["best"]
+    config = load(RegisterConfig)  # where trainings are, and no trial
+    assert connect(config).get_experiment_by_name(config.experiment) is None
     assert len(trials) == len(searched["trials"]) == 4
     for run, trial in zip(trials, searched["trials"], strict=True):
         settings = {name: str(value) for name, value in trial["settings"].items()}
@@ -175,17 +194,12 @@ def test_a_second_search_on_the_same_holdout_says_that_it_is_the_second(searched
     assert record()["holdout"]["looks"] == 2
 
 
-def test_the_trials_are_not_among_the_trainings(searched):
-    config = load(RegisterConfig)
-    assert connect(config).get_experiment_by_name(config.experiment) is None
-
-
-def test_the_page_draws_each_trial_across_its_settings_to_its_loss(searched):
-    text = (random_search.TUNE / "search.html").read_text()
+def test_the_page_draws_each_trial_across_its_settings_to_its_loss(seen):
+    text = _SEEN["page"]
     assert len(re.findall("<polyline", text)) == 4
     assert len(re.findall(r"<polyline class=\"(best|present)\"", text)) == 2
-    trials = [random_search.Trial(**trial, seconds=0) for trial in searched["trials"]]
-    axes, lines = coordinates(trials, trials[searched["best"]])
+    trials = [random_search.Trial(**trial, seconds=0) for trial in seen["trials"]]
+    axes, lines = coordinates(trials, trials[seen["best"]])
     assert [axis.name for axis in axes] == [*BoostingParameters.model_fields, "log loss"]
     lowest = lines[-1].points.rpartition(",")[2]
     assert float(lowest) == max(float(line.points.rpartition(",")[2]) for line in lines)
@@ -194,6 +208,7 @@ def test_the_page_draws_each_trial_across_its_settings_to_its_loss(searched):
 # The proposal.
 
 
+@proof
 def test_a_search_proposes_an_edit_that_training_takes_and_changes_no_file(started):
     """The planted settings have one tree, and the search finds better ones."""
     project.configure("tune", **SMALL)
@@ -210,11 +225,14 @@ def test_a_search_proposes_an_edit_that_training_takes_and_changes_no_file(start
         assert f"-S 'configs/train.yaml:boosting.{name}={value}'" in words
 
 
-def test_without_a_significant_gain_the_present_settings_stay(searched):
-    trials = [random_search.Trial(**trial, seconds=0) for trial in searched["trials"]]
-    held = searched["holdout"] | {"point": -0.001, "low": -0.003, "high": 0.0001}
+def test_without_a_significant_gain_the_present_settings_stay(seen):
+    trials = [random_search.Trial(**trial, seconds=0) for trial in seen["trials"]]
+    held = seen["holdout"] | {"point": -0.001, "low": -0.003, "high": 0.0001}
     found = tune.Search(window="", trials=trials, best=1, holdout=tune.Holdout(**held))
     assert tune.words(found).endswith("not significantly better: keep the present settings")
+    worse = tune.Holdout(**held | {"point": 0.001, "low": 0.0003, "high": 0.002})
+    lost = found.model_copy(update={"holdout": worse})
+    assert tune.words(lost).endswith("significantly worse: keep the present settings")
     alone = tune.Search(window="", trials=trials, best=0, holdout=None)
     assert "none is better than the present settings" in tune.words(alone)
 

@@ -27,7 +27,7 @@ from pipeline.shared.contracts import EVALUATE, Kind, Verdict, at_most, read_rec
 from tests.builders import verdict
 from tests.monitor import months
 
-pytestmark = [pytest.mark.answer("model-validation"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 APRIL = Window(first="2013-04-01", last="2013-04-30")
 COMPLETE = pd.Timestamp("2013-05-01T10:00Z")
 
@@ -45,6 +45,7 @@ def of_april(now=COMPLETE):
     return measure_promotion(frame, rows, now), frame, rows
 
 
+@pytest.mark.answer("model-validation")
 def test_the_gates_comparison_stands_beside_the_same_one_on_the_flights_served_since(promoted):
     found, frame, rows = of_april()
     judged = read_record(Verdict, EVALUATE / "verdict.json", "evaluate")
