@@ -14,6 +14,9 @@ from pipeline.registry.client import connect, experiment_id
 from pipeline.shared import lineage
 from pipeline.shared.config.register import RegisterConfig
 
+_JUDGED_ON = "judged_on"
+"""The tag of a search whose best trial was judged on a hold-out; its value is the hold-out."""
+
 
 def experiment(config: RegisterConfig) -> RegisterConfig:
     """The same store with the experiment of searches in the place of that of trainings."""
@@ -44,11 +47,15 @@ class SearchRun:
         client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
 
-    def conclude(self, metrics: Mapping[str, float], note: str, folder: Path) -> None:
-        """Record what the search found: the best trial, its comparison, its files."""
+    def conclude(
+        self, metrics: Mapping[str, float], note: str, folder: Path, judged_on: str | None
+    ) -> None:
+        """Record the result: best trial, comparison, files, and the hold-out if it was used."""
         client = connect(self.config)
         self._log(client, self.run_id, {}, metrics)
         client.set_tag(self.run_id, "mlflow.note.content", note)
+        if judged_on is not None:
+            client.set_tag(self.run_id, _JUDGED_ON, judged_on)
         runs.log_folder(self.config, self.run_id, folder, "search")
 
     @staticmethod
@@ -62,12 +69,12 @@ class SearchRun:
 
 
 @contextmanager
-def search_run(config: RegisterConfig, name: str, tags: Mapping[str, str]) -> Iterator[SearchRun]:
+def search_run(config: RegisterConfig, name: str) -> Iterator[SearchRun]:
     """A parent run with its lineage; finished at the end of the block, failed after an error."""
     own = experiment(config)
     client = connect(own)
-    locations.require_written_here(own)
-    about = {"mlflow.runName": name, **lineage.collect(), **tags}
+    locations.require_written_here(config)
+    about = {"mlflow.runName": name, **lineage.collect()}
     run_id = str(client.create_run(_experiment_id(client, own), tags=about).info.run_id)
     ended = "FAILED"
     try:
@@ -78,12 +85,13 @@ def search_run(config: RegisterConfig, name: str, tags: Mapping[str, str]) -> It
 
 
 def looks(config: RegisterConfig, holdout: str) -> int:
-    """How many finished searches of this registry have been judged on a hold-out."""
+    """The number of searches of this registry that were judged on a hold-out."""
     own = experiment(config)
     client = connect(own)
+    searches = client.get_experiment_by_name(own.experiment)
+    if searches is None:
+        return 0
     found = client.search_runs(
-        [_experiment_id(client, own)],
-        f"tags.holdout = '{holdout}' and attributes.status = 'FINISHED'",
-        max_results=1_000,
+        [searches.experiment_id], f"tags.{_JUDGED_ON} = '{holdout}'", max_results=1_000
     )
     return len(found)

@@ -48,7 +48,7 @@ def split(frame: pd.DataFrame, config: TuneConfig) -> Split:
         raise TooLittleData(
             f"{len(days)} days to tune on, configs/tune.yaml asks for {needed}: "
             f"{config.holdout_days} held out, {config.folds} folds of {config.fold_days}, and as "
-            "many to learn from before them; lower folds or fold_days, or widen the window in "
+            "many to learn from before them; change folds or fold_days, or widen the window in "
             "configs/train.yaml"
         )
     searched, held_out = days[: -config.holdout_days], days[-config.holdout_days :]

@@ -57,14 +57,15 @@ def run(trials: int | None = None) -> str:
     frame = labelled_flights(train)
     parts = split(frame, config)
     before = search_runs.looks(registry, parts.window)
-    name, tags = f"{config.trials} trials, seed {config.seed}", {"holdout": parts.window}
-    with search_runs.search_run(registry, name, tags) as recorded:
+    name = f"{config.trials} trials, seed {config.seed}"
+    with search_runs.search_run(registry, name) as recorded:
         recorded.add_values(config.model_dump(exclude={"space"}) | config.space)
         tried = search(config, train, frame, parts, lambda trial: _note(recorded, trial, config))
         found = _judge(train, frame, parts, tried, before + 1)
         write_json(TUNE / "search.json", found.model_dump())
         write_text(TUNE / "search.html", search_report(found.trials, best(tried), words(found)))
-        recorded.conclude(_figures(found), words(found), TUNE)
+        judged_on = parts.window if found.holdout else None
+        recorded.conclude(_figures(found), words(found), TUNE, judged_on)
     return f"{words(found)}\n  {TUNE}/search.html; run {recorded.run_id[:8]}: make ui TOOL=mlflow"
 
 
@@ -94,11 +95,11 @@ def _judge(
         window=f"{train.window.first}..{train.window.last}",
         trials=tried,
         best=chosen.number,
-        holdout=_held(held, parts.window, looks) if held else None,
+        holdout=_holdout(held, parts.window, looks) if held else None,
     )
 
 
-def _held(found: Difference, window: str, looks: int) -> Holdout:
+def _holdout(found: Difference, window: str, looks: int) -> Holdout:
     return Holdout(
         window=window,
         point=found.point,
@@ -111,7 +112,7 @@ def _held(found: Difference, window: str, looks: int) -> Holdout:
 
 
 def _figures(found: Search) -> dict[str, float]:
-    """What MLflow keeps of the parent as metrics."""
+    """The parent run's metrics: losses of the best and the present, and the hold-out's interval."""
     figures = {"log_loss": found.trials[found.best].loss, "best_trial": float(found.best)}
     figures["log_loss_present"] = found.trials[PRESENT].loss
     if held := found.holdout:
@@ -120,7 +121,7 @@ def _figures(found: Search) -> dict[str, float]:
 
 
 def words(found: Search) -> str:
-    """What a search found and proposes: the edit and the next command, or to leave it alone."""
+    """The finding in words, with the proposal: an edit and the next command, or to keep all."""
     chosen, present = found.trials[found.best], found.trials[PRESENT]
     head = f"{len(found.trials) - 1} trials on {len(present.by_fold)} folds in time: "
     if found.holdout is None:
@@ -147,6 +148,7 @@ def proposal(new: BoostingParameters, present: BoostingParameters) -> str:
     sets = [f"-S 'configs/train.yaml:boosting.{name}={value}'" for name, value in changed.items()]
     edit = "\n".join(["Under `boosting` in configs/train.yaml:", *lines])
     return (
-        f"{edit}\n  then `make evaluate`: the gate decides. Or beside the working tree:\n"
+        f"{edit}\n  then `make evaluate`: the gate decides. "
+        "Or beside the working tree, against the baselines:\n"
         f"    dvc exp run --temp evaluate {' '.join(sets)}"
     )

@@ -181,7 +181,7 @@ def test_a_search_that_fails_ends_its_run_as_failed_and_is_no_look_at_the_holdou
     registry = load(RegisterConfig)
     with (
         pytest.raises(KeyboardInterrupt),
-        search_runs.search_run(registry, "a search", {"holdout": "2013-02-19..2013-02-28"}),
+        search_runs.search_run(registry, "a search"),
     ):
         raise KeyboardInterrupt
     assert runs()[0].info.status == "FAILED"

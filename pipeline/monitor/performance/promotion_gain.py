@@ -43,7 +43,7 @@ class Estimate(Record):
 
 
 class PromotionGain(Record):
-    """What the gate found of a promotion, and what came of it; negative is better.
+    """The gain of a promotion, offline by the gate and online since; negative is better.
 
     `offline` is None where the gate compared nothing: no day was held out from both.
     """
