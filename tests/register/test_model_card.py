@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, report_baselines, stays_near
+from pipeline.register.group_gaps import GroupGap
 from pipeline.register.model_card import model_card
 from pipeline.registry import release, release_consistency, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -72,6 +73,7 @@ def written(**changes):
         "verdict": verdict(checks=CHECKS),
         "manifest": Manifest(source="builders", as_of="2013-03", files={}, snapshots=months),
         "figures": FIGURES,
+        "groups": [GroupGap("carrier UA", 5_000, 0.25, Difference(0.02, 0.01, 0.03, 5_000, 30))],
     }
     return model_card(**records | changes)
 
