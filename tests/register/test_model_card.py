@@ -247,8 +247,13 @@ def test_a_card_says_what_its_records_say(changes, words):
 
 
 def test_every_number_of_a_card_that_is_no_fixed_text_is_from_the_records():
-    fixed = "".join(section(written(), SECTIONS[n]) for n in (0, 3, 4))
+    fixed = "".join(section(written(groups=[]), SECTIONS[n]) for n in (0, 3, 4))
     assert set(re.findall(r"\d+", fixed)) <= {"15"}
+
+
+def test_a_card_says_for_each_group_how_far_its_risks_are_off():
+    row = ["carrier UA", "5,000", "25.0%", "+0.020 [+0.010, +0.030]", "too high"]
+    assert rows(section(written(), SECTIONS[4]))[2:] == [row]
 
 
 @pytest.mark.parametrize("hostile", ["a|b", "a\nb", "a\r\n\n## Limits\n|b", "|", "a\u2028b"])
