@@ -18,6 +18,7 @@ SIMULATION := python -m simulation
 # A wrong config is refused first: the graph would remove what the stage wrote before.
 # DVC starts what it runs by the shell of the account, which may be none that runs anything.
 REPRO := python -m pipeline.shared.config.every && SHELL=/bin/sh dvc repro
+CHAMPION = $(REPRO) && $(PIPELINE) register monitor
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
@@ -99,10 +100,12 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	echo "setup: Python 3.11 to 3.13 is needed, found $${found:-none}; $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
 
 run: started := $(shell date +%s)
-run: champion ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
-	@$(SIMULATION) replay && echo "run: done in $$(($$(date +%s) - $(started))) s"
+run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
+	@stands=$$(python -m simulation.up_to_date); if [ -n "$$stands" ]; then echo "$$stands"; else \
+	  $(CHAMPION) && $(SIMULATION) replay && python -m simulation.up_to_date --note && \
+	  echo "run: done in $$(($$(date +%s) - $(started))) s"; fi
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
-	@$(REPRO) && $(PIPELINE) register monitor
+	@$(CHAMPION)
 
 checkout:
 	@python -m pipeline.shared.git

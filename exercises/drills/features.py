@@ -8,8 +8,8 @@ from exercises.drill import Drill, Outcome, replace_once, two_months
 def _join_on_the_date(folder: Path) -> list[str]:
     replace_once(
         folder / "pipeline/features/point_in_time.py",
-        "positions = as_of(rows, entity_names(requests, view), at - lag)",
-        "positions = as_of(rows, entity_names(requests, view), at // 1440 * 1440 + 1439)",
+        "as_of(rows, entity_names(keys, v), at - lag)",
+        "as_of(rows, entity_names(keys, v), at // 1440 * 1440 + 1439)",
     )
     two_months(folder)
     return ["ingest", "validate", "features"]

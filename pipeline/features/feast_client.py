@@ -8,18 +8,20 @@ import contextlib
 import io
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pipeline.features.feast_repository import import_feast
+from pipeline.features.feast_repository import import_feast, keys_of
 from pipeline.features.spark import SPARK, settings
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.databases import database
 
 OFFLINE = "duckdb"
 """Unless Spark is configured. Feast's default, dask, silently drops requests and takes minutes."""
+MOST_ROWS = 50_000
+"""Decoded rows that are kept: callers name entities, so their number must have a limit."""
 
 
 def preload() -> None:
@@ -105,6 +107,60 @@ def stored_value(stored: Any) -> Any:
     """The plain value of one that Feast stored; None where there is none."""
     kind = stored and stored.WhichOneof("val")
     return getattr(stored, kind) if kind else None
+
+
+class OnlineRows:
+    """The online rows of entities, each decoded once until a process writes to the store.
+
+    An SQLite file counts its changes, and each read asks for that count first, so a kept row is
+    never older than the file. Redis and PostgreSQL have no count as cheap: no row is kept there.
+    """
+
+    def __init__(self, provider: Any, config: Any, views: Mapping[str, Any]):
+        """`config` is Feast's own, of the project whose rows are read; `views` are Feast's."""
+        self._provider, self._config, self._views = provider, config, views
+        self._columns = {name: [f.name for f in view.features] for name, view in views.items()}
+        self._rows: dict[str, dict[tuple[Any, ...], list[Any]]] = {}
+        self._changes: tuple[int, int] | None = None
+
+    def read(
+        self, views: Iterable[str], request: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Sequence[Any]]:
+        """The rows of each request's entities in some views, by column; None where none is.
+
+        `request` holds, by column, the keys of those views.
+        """
+        changes = self._count_changes()
+        if changes is None or changes != self._changes or self._size() > MOST_ROWS:
+            self._rows = {view: {} for view in self._views}
+            self._changes = changes
+        found: dict[str, Sequence[Any]] = {}
+        for view in views:
+            rows, names, columns = self._rows[view], keys_of(view), self._columns[view]
+            entities = list(zip(*[request[name] for name in names], strict=True))
+            if new := [entity for entity in dict.fromkeys(entities) if entity not in rows]:
+                rows |= zip(new, self._decode(view, names, new), strict=True)
+            values = list(zip(*[rows[entity] for entity in entities], strict=True))
+            found |= zip(columns, values or [()] * len(columns), strict=True)
+        return found
+
+    def _size(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    def _decode(
+        self, view: str, names: list[str], entities: list[tuple[Any, ...]]
+    ) -> Iterator[list[Any]]:
+        keys, columns = [entity_key(names, one) for one in entities], self._columns[view]
+        source = self._views[view]
+        for _, values in self._provider.online_read(self._config, source, keys, columns):
+            yield [stored_value((values or {}).get(column)) for column in columns]
+
+    def _count_changes(self) -> tuple[int, int] | None:
+        """The commits of other connections and the rows that this one wrote; None for a server."""
+        if self._config.online_store.type != "sqlite":
+            return None
+        connection = self._provider.online_store._get_conn(self._config)
+        return connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
 
 
 def write_ahead(online_store: Any, config: Any) -> None:

@@ -263,7 +263,8 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
 
 def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
     """`on_demand_values` as lists, for the columns that the on-demand view declares."""
-    values = on_demand_values(inputs, _settings(settings))
+    config = _settings(settings)
+    values = on_demand_values(inputs, stored_columns(config), config)
     numbers = {name: values[name].astype("float64").tolist() for name in DERIVED_FEATURES}
     return numbers | {f"last_{name}": values[name].tolist() for name in KNOWN_AT}
 
@@ -273,12 +274,20 @@ def _settings(text: str) -> FeaturesConfig:
     return FeaturesConfig.model_validate_json(text)
 
 
+def stored_columns(config: FeaturesConfig) -> dict[str, str]:
+    """Every value's column by its name in the store."""
+    return {store_column(name): name for view in VIEWS for name in columns(view, config)}
+
+
 def on_demand_values(
-    inputs: Mapping[str, Sequence[Any]], config: FeaturesConfig
+    inputs: Mapping[str, Sequence[Any]], stored: Mapping[str, str], config: FeaturesConfig
 ) -> on_demand.Columns:
-    """`derive` over the columns of a store and a request; None where the store has no row."""
-    names = [name for view in VIEWS for name in columns(view, config)]
-    joined = {name: np.array(inputs[store_column(name)], dtype="float64") for name in names}
+    """`derive` over the columns of a store and a request; None where the store has no row.
+
+    `stored` is from `stored_columns`, which takes longer than the rest for a single request.
+    """
+    values = np.array([inputs[name] for name in stored], dtype="float64")
+    joined = dict(zip(stored.values(), values, strict=True))
     joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
     request = {name: np.array(inputs[name]) for name in REQUEST}
     return on_demand.derive(joined, request, np.array(inputs["predict_at"]), config)

@@ -41,7 +41,7 @@ def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfi
     values["aircraft_age"] = _since(at, joined["landed_at"])
     values["aircraft_slack"] = at + config.horizon_minutes - joined["ready"]
     known = {name: joined[name] for name in KNOWN_AT}
-    known |= {f"{view}_known_at": _if_any(view, joined, config) for view in ENTITIES}
+    known |= _known_if_any(joined, config)
     return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
 
 
@@ -65,9 +65,14 @@ def _since(at: Minutes, instants: Minutes) -> np.ndarray:
     return np.where(instants == NEVER, np.nan, at - instants)
 
 
-def _if_any(view: str, joined: Columns, config: FeaturesConfig) -> Minutes:
-    counts = _stack(joined, transform.windows(view, config), "count")
-    return np.where(counts.any(axis=0), joined[f"{view}_known_at"], NEVER)
+def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
+    """When each rolling view was known; NEVER where its windows are all empty."""
+    windows = [transform.windows(view, config) for view in ENTITIES]
+    counts = np.array([joined[f"{w.name}_count"] for of in windows for w in of])
+    first = np.cumsum([0, *map(len, windows[:-1])])
+    filled = np.logical_or.reduceat(counts > 0, first)
+    names = [f"{view}_known_at" for view in ENTITIES]
+    return {n: np.where(one, joined[n], NEVER) for n, one in zip(names, filled, strict=True)}
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
@@ -90,5 +95,6 @@ def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
 
 def _stack(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
     """The counts or sums of windows, a row per window; an entity without a row had no flights."""
-    values = np.stack([joined[f"{w.name}_{part}"] for w in windows]).astype("float64", copy=False)
-    return np.where(np.isnan(values), 0.0, values)
+    values = np.array([joined[f"{w.name}_{part}"] for w in windows], dtype="float64")
+    values[np.isnan(values)] = 0.0
+    return values

@@ -18,11 +18,10 @@ import pandas as pd
 
 from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, VIEWS
 from pipeline.features.feast_client import (
-    entity_key,
+    OnlineRows,
     feature_store,
     named_errors,
     silence,
-    stored_value,
     write_ahead,
 )
 from pipeline.features.feast_repository import (
@@ -36,6 +35,7 @@ from pipeline.features.feast_repository import (
     repository,
     scratch,
     store_column,
+    stored_columns,
     table,
 )
 from pipeline.features.on_demand import Columns, sources
@@ -77,10 +77,11 @@ class Store:
 
         self._feast, self._repository = feast, repository
         self._provider = get_provider(feast.config)
+        self._rows = OnlineRows(self._provider, feast.config, repository.views)
         if feast.config.project != LIVE:
             with named_errors(feast):
                 write_ahead(self._provider.online_store, feast.config)
-        self._config, self._serve = config, serve
+        self._config, self._serve, self._stored = config, serve, stored_columns(config)
         self.counts: Counter[tuple[str, str]] = Counter()
         """By view: how many values were STALE or MISSING, and how many pushed rows LATE."""
 
@@ -135,7 +136,7 @@ class Store:
         newest = rows.sort_values("available_at").groupby("entity", observed=True).tail(1)
         pushed = table(view, newest, self._config)
         keys = {name: pushed[name].tolist() for name in keys_of(view)}
-        known = self._read_view(view, keys)[f"{view}_available_at"]
+        known = self._read_rows([view], keys)[f"{view}_available_at"]
         newer = pushed[f"{view}_available_at"].to_numpy() >= fill_missing(known)
         if newer.any():
             self._push(view, pushed[newer])
@@ -164,10 +165,11 @@ class Store:
 
         `request` holds, by column, every key, REQUEST, and `predict_at` in minutes since EPOCH.
         """
-        stored = {name: of for view in VIEWS for name, of in self._read_view(view, request).items()}
-        values = on_demand_values({**request, **stored}, self._config)
-        at, complete = request["predict_at"], self.watermarks()
-        stale = {view: self._behind(at, complete[view]) for view in VIEWS}
+        stored = self._read_rows([*VIEWS, WATERMARK], {**request, "view": VIEWS})
+        values = on_demand_values({**request, **stored}, self._stored, self._config)
+        behind = np.array(request["predict_at"]) - self._serve.max_lag_minutes
+        complete = fill_missing(stored["complete_to"])  # in the order of VIEWS
+        stale = complete[:, None] < behind
         return Vectors(_withhold_stale(values, stale), self._flags(values, stale))
 
     def read_by_feast(self, request: dict[str, list[Any]]) -> Columns:
@@ -178,7 +180,7 @@ class Store:
 
     def rows(self, view: str, entities: list[str]) -> pd.DataFrame:
         """The online rows of entities that have one, in the columns of `windows.views`."""
-        stored = self._read_view(view, {keys_of(view)[0]: entities})
+        stored = self._read_rows([view], {keys_of(view)[0]: entities})
         available = stored.pop(f"{view}_available_at")
         values = {name: stored[store_column(name)] for name in columns(view, self._config)}
         frame = pd.DataFrame({"entity": entities, "known_at": stored[f"{view}_known_at"], **values})
@@ -186,37 +188,21 @@ class Store:
 
     def watermarks(self) -> dict[str, int]:
         """For each view, the minute up to which it is complete online; NEVER if it is empty."""
-        complete_to = self._read_view(WATERMARK, {"view": VIEWS})["complete_to"]
+        complete_to = self._read_rows([WATERMARK], {"view": VIEWS})["complete_to"]
         return dict(zip(VIEWS, fill_missing(complete_to).tolist(), strict=True))
 
-    def _read_view(self, view: str, request: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """The online row of each request's entity, by column; None where there is none."""
-        names, source = keys_of(view), self._repository.views[view]
-        entities = list(zip(*(request[name] for name in names), strict=True))
-        keys = {entity: entity_key(names, entity) for entity in entities}
-        columns = [field.name for field in source.features]
+    def _read_rows(
+        self, views: list[str], request: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Sequence[Any]]:
         with named_errors(self._feast):
-            rows = self._provider.online_read(
-                self._feast.config, source, list(keys.values()), columns
-            )
-        stored = {entity: values or {} for entity, (_, values) in zip(keys, rows, strict=True)}
-        return {
-            column: [stored_value(stored[entity].get(column)) for entity in entities]
-            for column in columns
-        }
+            return self._rows.read(views, request)
 
-    def _behind(self, at: Sequence[int], complete_to: int) -> np.ndarray:
-        lag = self._serve.max_lag_minutes
-        return np.array([complete_to == NEVER or minute - complete_to > lag for minute in at])
-
-    def _flags(self, values: Columns, stale: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        flags = {}
-        for view in VIEWS:
-            missing = np.where(values[f"{view}_known_at"] == NEVER, MISSING, "")
-            flags[view] = np.where(stale[view], STALE, missing)
-            for reason in (STALE, MISSING):
-                self.counts[view, reason] += int((flags[view] == reason).sum())
-        return flags
+    def _flags(self, values: Columns, stale: np.ndarray) -> dict[str, np.ndarray]:
+        missing = np.array([values[name] for name in KNOWN_AT]) == NEVER
+        flags = np.where(stale, STALE, np.where(missing, MISSING, ""))
+        for view, row in zip(VIEWS, flags.tolist(), strict=True):
+            self.counts.update((view, flag) for flag in row if flag)
+        return dict(zip(VIEWS, flags, strict=True))
 
     def _push(self, view: str, rows: pd.DataFrame) -> None:
         # The last step of Feast's push, without its reads of the registry.
@@ -242,16 +228,16 @@ def _values(found: Any, asked: Any) -> Columns:
     return values | {name: fill_missing(found[f"last_{name}"]) for name in KNOWN_AT}
 
 
-def _withhold_stale(values: Columns, stale: dict[str, np.ndarray]) -> Columns:
-    """The values, missing where they depend on a view that fell behind."""
-    if not any(behind.any() for behind in stale.values()):
+def _withhold_stale(values: Columns, stale: np.ndarray) -> Columns:
+    """The values, missing where they depend on a view that fell behind; `stale` is by VIEWS."""
+    if not stale.any():
         return values
-    kept = dict(values)
+    kept, by_view = dict(values), dict(zip(VIEWS, stale, strict=True))
     for name in DERIVED_FEATURES:
-        behind = np.logical_or.reduce([stale[view] for view in sources(name)])
+        behind = np.logical_or.reduce([by_view[view] for view in sources(name)])
         kept[name] = np.where(behind, np.float32("nan"), values[name])
-    for view in VIEWS:
-        kept[f"{view}_known_at"] = np.where(stale[view], NEVER, values[f"{view}_known_at"])
+    for view, name in zip(VIEWS, KNOWN_AT, strict=True):
+        kept[name] = np.where(by_view[view], NEVER, values[name])
     return kept
 
 

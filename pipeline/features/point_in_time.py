@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
-from pipeline.features.on_demand import derive
-from pipeline.features.windows import NEVER, Minutes, entity_names, instants, minutes
+from pipeline.features.on_demand import Columns, derive
+from pipeline.features.windows import NEVER, Minutes, entity_keys, entity_names, instants, minutes
 from pipeline.shared.config.features import FeaturesConfig
+
+_TOGETHER = 16_384
+"""How many requests are derived at once: their columns then stay in the processor's cache."""
 
 
 def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
@@ -25,8 +28,13 @@ def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
     wanted = entities.categories.get_indexer(pd.Index(entity))
     span = int(max(rows["available_at"].max(), at.max())) + 1
     available = codes * span + rows["available_at"].to_numpy()
+    # Searches by entity stay in the processor's cache; small codes are sorted in linear time.
+    order = np.argsort(wanted.astype(entities.codes.to_numpy().dtype), kind="stable")
+    wanted, at = wanted[order], at[order]
     last = np.searchsorted(available, wanted * span + at, "right") - 1
-    return np.where((wanted >= 0) & (last >= 0) & (codes[last] == wanted), last, -1)
+    positions = np.empty(len(last), dtype="int64")
+    positions[order] = np.where((wanted >= 0) & (last >= 0) & (codes[last] == wanted), last, -1)
+    return positions
 
 
 def historical(
@@ -37,28 +45,42 @@ def historical(
     A `lag` gives the rows of `lag` minutes before: what a store that stood still since then would
     serve.
     """
-    at = minutes(requests["predict_at"])
-    joined: dict[str, np.ndarray] = {}
-    for view, rows in views.items():
-        positions = as_of(rows, entity_names(requests, view), at - lag)
-        for column in rows.columns.difference(["entity", "available_at"]):
-            name = f"{view}_known_at" if column == "known_at" else column
-            joined[name] = _take(rows[column].to_numpy(), positions)
+    at, keys = minutes(requests["predict_at"]), entity_keys(requests)
+    positions = {v: as_of(rows, entity_names(keys, v), at - lag) for v, rows in views.items()}
     request = {name: requests[name].to_numpy() for name in REQUEST}
-    return with_features(requests, derive(joined, request, at, config))
+
+    found = dict(zip(NUMERIC, np.empty((len(NUMERIC), len(at)), "float32"), strict=True))
+    found |= dict(zip(KNOWN_AT, np.empty((len(KNOWN_AT), len(at)), "int64"), strict=True))
+    for first in range(0, len(at), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        joined: Columns = {}
+        for view, rows in views.items():
+            for column in rows.columns.difference(["entity", "available_at"]):
+                name = f"{view}_known_at" if column == "known_at" else column
+                joined[name] = _take(rows[column].to_numpy(), positions[view][part])
+        known = {name: of[part] for name, of in request.items()}
+        for name, values in derive(joined, known, at[part], config).items():
+            found[name][part] = values
+    return with_features(requests, found)
 
 
-def with_features(requests: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
+def with_features(requests: pd.DataFrame, values: Columns) -> pd.DataFrame:
     """The requests with their features: instants for KNOWN_AT, float32 for NUMERIC."""
-    frame = requests.assign(**{view: instants(values[view]).array for view in KNOWN_AT})
-    numeric = pd.DataFrame({name: values[name] for name in NUMERIC}, index=frame.index)
-    return pd.concat([frame.drop(columns=frame.columns.intersection(NUMERIC)), numeric], axis=1)
+    frame = requests.drop(columns=requests.columns.intersection(NUMERIC))
+    for view in KNOWN_AT:
+        frame[view] = instants(values[view]).array
+    numeric = np.array([values[name] for name in NUMERIC], dtype="float32").T
+    return pd.concat(
+        [frame, pd.DataFrame(numeric, frame.index, NUMERIC, copy=False)], axis=1, copy=False
+    )
 
 
 def _take(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     if not len(values):
         return np.full(len(positions), _missing_value(values))
-    return np.where(positions < 0, _missing_value(values), values[positions])
+    if (missing := positions < 0).any():
+        return np.where(missing, _missing_value(values), values[positions])
+    return values.take(positions)
 
 
 def _missing_value(values: np.ndarray) -> float | int:

@@ -8,7 +8,7 @@ feature store, so the same rows feed one. Instants are whole minutes (UTC) since
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ LATE_MINUTES = 15
 OBSERVATION_MINUTES = 60
 """The row of hour H is observed at up to H:51, so it is known at the end of that hour."""
 NEVER = np.iinfo("int64").min
+_EPOCH = int(EPOCH.timestamp()) * 1_000_000
 DAY = 24 * 60
 Minutes = np.ndarray
 """int64 minutes since EPOCH; NEVER where there is none."""
@@ -47,8 +48,9 @@ def minutes(instants: pd.Series) -> Minutes:
 
 def instants(since: Minutes) -> pd.Series:
     """The inverse of `minutes`."""
-    elapsed = pd.to_timedelta(np.where(since == NEVER, 0, since), unit="min").as_unit("us")
-    return pd.Series(EPOCH.as_unit("us") + elapsed).mask(since == NEVER)
+    since = np.asarray(since).astype("int64")  # a column that once held a missing value has floats
+    moments = np.where(since == NEVER, NEVER, _EPOCH + since * 60_000_000)  # NEVER is NumPy's NaT
+    return pd.Series(moments.view("M8[us]")).dt.tz_localize("UTC")
 
 
 def instant(minute: int) -> pd.Timestamp:
@@ -112,12 +114,25 @@ def requests(flights: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) ->
     )
 
 
+def entity_keys(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that name entities as categoricals, so that no view compares their text again."""
+    return frame[list({name: None for of in KEYS.values() for name in of})].astype("category")
+
+
 def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
-    """The entity of each row in a view, as text: "EWR/UA" for an origin and carrier."""
-    parts = [frame[column].fillna("").astype(str) for column in KEYS[view]]
-    if not parts:
-        return pd.Series("all", index=frame.index)
-    return reduce(lambda left, right: left + "/" + right, parts)
+    """The entity of each row in a view, a categorical: "EWR/UA" for an origin and carrier."""
+    columns, combined = KEYS[view], np.zeros(len(frame), dtype="int64")
+    for column in columns:
+        part, values = pd.factorize(frame[column])  # -1 where missing
+        combined = combined * (len(values) + 1) + part + 1
+    codes, distinct = pd.factorize(combined)
+    example = np.zeros(len(distinct), dtype="int64")
+    example[codes] = np.arange(len(codes))
+    rows = zip(*[frame[column].iloc[example] for column in columns], strict=True)
+    texts = ["/".join("" if pd.isna(part) else str(part) for part in row) for row in rows]
+    names = pd.Categorical(texts if columns else ["all"] * len(distinct))
+    places: Any = names.codes[codes]
+    return pd.Series(pd.Categorical.from_codes(places, dtype=names.dtype), frame.index)
 
 
 def rolling_rows(
@@ -129,7 +144,8 @@ def rolling_rows(
     The row published at G holds what became known in [G - window, G), so each event enters at the
     first G after it and leaves at the first G after its window has passed.
     """
-    codes, names = pd.factorize(entity, sort=True)
+    entities = entity.astype("category").cat
+    codes, names = entities.codes.to_numpy(), entities.categories
     span = _span(known, windows)
     changes, streams = [], {}
     for value in {w.value: None for w in windows}:
@@ -152,11 +168,11 @@ def rolling_rows(
         )
         table[f"{window.name}_count"] = (last - first).astype("int32")
         table[f"{window.name}_sum"] = (total[last] - total[first]).astype("float64")
-    entities: Any = rows // span
+    place: Any = rows // span
     newest = np.sort(np.concatenate([at for at, _ in streams.values()]))
     return pd.DataFrame(
         {
-            "entity": pd.Categorical.from_codes(entities, names),
+            "entity": pd.Categorical.from_codes(place, names),
             "known_at": newest[np.searchsorted(newest, rows, "left") - 1] % span,
             "available_at": rows % span,
             **table,
@@ -171,16 +187,25 @@ def _span(known: dict[str, Event], windows: list[Rolling]) -> int:
 
 def baselines(config: FeaturesConfig) -> list[Rolling]:
     """The system-wide long windows whose means small groups are shrunk towards."""
+    return _baselines(config.baseline_days)
+
+
+@cache
+def _baselines(days: int) -> list[Rolling]:
     return [
-        Rolling("system", value, config.baseline_days * 24)
-        for value in (PROXY, LABEL, "dep_delay", "arr_delay")
+        Rolling("system", value, days * 24) for value in (PROXY, LABEL, "dep_delay", "arr_delay")
     ]
 
 
 def windows(view: str, config: FeaturesConfig) -> list[Rolling]:
     """The windows in a rolling view's rows: its features', and the baselines in "system"."""
+    return _windows(view, config.baseline_days)
+
+
+@cache  # a request asks for each view's
+def _windows(view: str, days: int) -> list[Rolling]:
     own = [w for w in ROLLING if w.view == view]
-    return own + (baselines(config) if view == "system" else [])
+    return own + (_baselines(days) if view == "system" else [])
 
 
 def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
@@ -262,10 +287,10 @@ def views(
     `known` replaces `outcomes`, to measure the effect of wrong instants of knowledge (a leak).
     """
     known = outcomes(flights) if known is None else known
-    frame = requests(flights, config)
+    keys = entity_keys(requests(flights, config))
     tables = {
         view: rolling_rows(
-            entity_names(frame, view),
+            entity_names(keys, view),
             known,
             windows(view, config),
             config.grid_minutes,

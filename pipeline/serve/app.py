@@ -4,7 +4,7 @@ Bad requests get a 4xx with a reason; no input causes a 5xx.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -125,6 +125,8 @@ def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> None
         model = {"version": handler.version, "release": handler.release}
         return _json({"request_id": request.state.id, **model, "predictions": predictions})
 
+    _add_fast_route(app, "/predict", predict)
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """The API reference, a page without external resources."""
@@ -206,13 +208,22 @@ class _NamedRoute(Route):
         return match, {**child, "route": self}
 
 
+def _add_fast_route(
+    app: FastAPI, path: str, respond: Callable[[Request], Awaitable[Response]]
+) -> None:
+    """Answer a path's POST without FastAPI, whose routes take as long as a prediction does.
+
+    FastAPI's own route of the path only documents it.
+    """
+    app.router.routes.insert(0, _NamedRoute(path, respond, methods=["POST"]))
+
+
 def _add_protocol_routes(app: FastAPI, to: _Protocol, kinds: list[str], version: str) -> None:
     """Add the routes of the protocol, with and without a version."""
     app.get("/v2", response_model=openapi.Server)(to.server)
     app.get("/v2/health/live", response_model=openapi.Live)(to.live)
     app.get("/v2/health/ready", response_model=openapi.Ready)(to.ready)
-    # FastAPI's routes only document: they take as long as a prediction does.
-    app.router.routes.insert(0, _NamedRoute(f"{_MODEL}/infer", to.infer, methods=["POST"]))
+    _add_fast_route(app, f"{_MODEL}/infer", to.infer)
     named, versioned = openapi.in_path(name=kinds), openapi.in_path(name=kinds, version=[version])
     for base, extra in ((_MODEL, named), (f"{_MODEL}/versions/{{version}}", versioned)):
         app.get(base, openapi_extra=extra, response_model=openapi.Metadata)(to.model)

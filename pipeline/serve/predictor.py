@@ -79,13 +79,10 @@ class Predictor:
             InvalidRisk: a risk is not a probability.
         """
         read = self._store.read(requests)
-        values = np.column_stack([read.values[name] for name in NUMERIC])
-        return Predictions(
-            risk=self.vectors(np.column_stack([values, one_hot(requests)])),
-            values=values,
-            known_at=np.column_stack([read.values[name] for name in KNOWN_AT]),
-            flags=_flags(read, len(values)),
-        )
+        values = np.array([read.values[name] for name in NUMERIC])  # faster than column_stack
+        known_at = np.array([read.values[name] for name in KNOWN_AT])
+        rows = np.ascontiguousarray(np.concatenate([values, one_hot(requests).T]).T)
+        return Predictions(self.vectors(rows), values.T, known_at.T, _flags(read, len(rows)))
 
     def vectors(self, matrix: np.ndarray) -> np.ndarray:
         """The risks of rows of FEATURES (float32), NaN where a value is missing.

@@ -27,6 +27,7 @@ from pipeline.features.feast_repository import (
     lifetime,
     on_demand_values,
     store_column,
+    stored_columns,
     table,
 )
 from pipeline.features.windows import NEVER
@@ -185,7 +186,7 @@ def inputs_of(config, size=1):
 
 
 def test_a_store_without_a_row_says_none_and_is_understood(config):
-    values = on_demand_values(inputs_of(config), config)
+    values = on_demand_values(inputs_of(config), stored_columns(config), config)
     assert values["origin_dep_late_3h"] == np.float32(config.prior["dep_late"])
     assert np.isnan(values["humid"]).all()
     assert values["weather_known_at"].tolist() == [NEVER]
@@ -193,7 +194,7 @@ def test_a_store_without_a_row_says_none_and_is_understood(config):
 
 def test_a_column_reaches_its_feature_by_the_name_that_it_has_in_the_store(config):
     inputs = inputs_of(config) | {"last_humid": [55.5], "weather_known_at": [499_990]}
-    values = on_demand_values(inputs, config)
+    values = on_demand_values(inputs, stored_columns(config), config)
     assert (values["humid"], values["weather_known_at"]) == (55.5, 499_990)
 
 

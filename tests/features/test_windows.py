@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features import windows
-from pipeline.features.definitions import ENTITIES, LABEL, PROXY, VIEWS
+from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, VIEWS
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from tests.features import oracle
@@ -228,12 +228,38 @@ def test_a_cancelled_flight_is_no_event_of_its_aircraft():
     assert len(aircraft(flight("05-20 08:00", NAN, NAN), flight("05-20 09:00"))) == 2
 
 
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+def test_whole_minutes_are_instants_whatever_their_kind(kind):
+    found = windows.instants(np.array([0, 90, windows.NEVER], dtype=kind))
+    assert found[:2].tolist() == [windows.EPOCH, windows.EPOCH + pd.Timedelta(minutes=90)]
+    assert found.isna().tolist() == [False, False, True]
+    assert str(found.dtype) == "datetime64[us, UTC]"
+
+
 # Entities.
 
 
 def test_an_entity_of_two_columns_is_told_as_both():
     frame = pd.DataFrame({"origin": ["EWR", "JFK"], "carrier": ["UA", "B6"]})
     assert windows.entity_names(frame, "origin_carrier").tolist() == ["EWR/UA", "JFK/B6"]
+
+
+@pytest.mark.parametrize("kind", ["object", "category"])
+@pytest.mark.parametrize("view", KEYS)
+def test_entities_are_named_by_their_parts_whatever_is_missing(view, kind):
+    values = {
+        "origin": ["EWR", "", None, "JFK", "EWR", float("nan")],
+        "carrier": ["UA", None, "", "UA", "9E", "UA"],
+        "dest": ["ORD", "EWR", "EWR", "", None, "ORD"],
+        "tailnum": ["N1", None, "", "N2", "N1", "1"],
+        "sched_hour": [5, 23, 5, 0, 0, 11],
+    }
+    frame = pd.DataFrame(values, index=[3, 1, 4, 1, 5, 9]).astype(kind)
+    parts = [["" if pd.isna(v) else str(v) for v in values[name]] for name in KEYS[view]]
+    expected = ["/".join(row) for row in zip(*parts, strict=True)] or ["all"] * len(frame)
+    found = windows.entity_names(frame, view)
+    assert (found.tolist(), found.index.tolist()) == (expected, frame.index.tolist())
+    assert found.cat.categories.tolist() == sorted(set(expected))
 
 
 def test_every_flight_is_of_the_one_system():

@@ -44,6 +44,21 @@ def test_the_same_again_tells_the_same(replayed):
     assert done.words.splitlines()[-14:] == replayed.done.words.splitlines()[-14:]
 
 
+def test_a_run_with_nothing_to_do_says_what_stands_and_another_change_is_noticed(replayed):
+    life.run(replayed.folder, "make", "run").well()
+    again = life.run(replayed.folder, "make", "run").well()
+    assert re.fullmatch(
+        r"run: nothing has changed: version 1 \(\w{8}\) is champion, 7 events in state/replay/run; "
+        r"`make replay` shows them\s*",
+        again.words,
+    )
+    page = replayed.folder / "data/evaluate/verdict.html"
+    before = page.read_bytes()
+    page.write_bytes(before + b" ")
+    assert "Running stage 'evaluate'" in life.run(replayed.folder, "make", "run").well().words
+    assert page.read_bytes() == before
+
+
 def test_one_can_go_on_where_it_ended_and_take_back_its_promotion(replayed):
     folder = replayed.folder / "state/replay/run"
     life.run(folder, "make", "features").well()

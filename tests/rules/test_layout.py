@@ -149,6 +149,7 @@ RUN_ELSEWHERE = {
     "pipeline/retrain/airflow.py": "`make airflow`, in an environment of its own",
     "pipeline/retrain/kubeflow.py": "`make kubeflow`, in an environment of its own",
     "pipeline/shared/config/every.py": "make runs it before DVC",
+    "simulation/up_to_date.py": "make asks it before a run",
     "simulation/__main__.py": "starts every command that sends requests",
     "cockpit/__main__.py": "`make ui`, which writes nothing and is no command of the pipeline",
     "cockpit/again.py": "the cockpit starts it beside itself",

@@ -1,0 +1,83 @@
+"""Whether `make run` has nothing to do: all that its story rests on is as the last run left it.
+
+The bytes of files are compared, never their dates. A registry on a server or in another place may
+change unseen, so with one a run is always made.
+"""
+
+import json
+import os
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.shared.files import file_hash, members, text_hash, write_json
+
+RECORD = Path("state/last-run.json")
+INPUTS = ("pipeline", "simulation", "configs", "dvc.yaml", "requirements.lock", "Makefile")
+REPLAY = Path("state/replay/run")
+OUTPUTS = (
+    *("dvc.lock", "data", "state/mlflow.db", "state/artifacts", "state/rollout"),
+    *(f"{REPLAY}/{name}" for name in ("dvc.lock", "configs", "data", "state")),
+)
+_VARIABLES = ("PIPELINE_", "MLFLOW_", "DVC_")
+"""Variables that settings are taken from; a digest of them is kept, since some hold passwords."""
+
+
+def inputs() -> str:
+    """A digest of code, configs, settings in the environment, Python and packages' versions."""
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*-info"))
+    variables = {name: of for name, of in os.environ.items() if name.startswith(_VARIABLES)}
+    told = [sys.version, platform.platform(), packages, sorted(variables.items())]
+    return text_hash(json.dumps([_digests(INPUTS), told]))
+
+
+def outputs() -> str:
+    """A digest of the data, the registry, the ledger and the replayed months."""
+    return text_hash(json.dumps(_digests(OUTPUTS)))
+
+
+def _digests(places: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each file at or below some places; "none" for a place without one."""
+    digests: dict[str, str] = {}
+    for place in map(Path, places):
+        files = [place] if place.is_file() else members(place)
+        digests |= {str(path): file_hash(path) for path in files} or {str(place): "none"}
+    return digests
+
+
+def check() -> str:
+    """The line that says what stands; "" if there is work, whose inputs are then noted."""
+    try:
+        last = json.loads(RECORD.read_text(encoding="utf-8"))
+        if last == {"inputs": inputs(), "outputs": outputs(), "stands": last["stands"]}:
+            return f"run: nothing has changed: {last['stands']}; `make replay` shows them"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no run has ended, or its record is damaged
+    write_json(RECORD, {"inputs": inputs()})
+    return ""
+
+
+def note() -> None:
+    """Record that a run has ended, unless its inputs have changed since it began."""
+    from pipeline.records import rollout_ledger
+    from pipeline.shared.config.loading import load
+    from pipeline.shared.config.register import RegisterConfig
+    from simulation.story import story_events
+
+    began = json.loads(RECORD.read_text(encoding="utf-8"))["inputs"]
+    registry = load(RegisterConfig)
+    watched = {str(registry.database), str(registry.artifacts)} <= set(OUTPUTS)
+    if began != inputs() or not watched:
+        return
+    champion = rollout_ledger.entries(rollout_ledger.LEDGER)[-1].move.champion
+    stands = f"{champion.label} is champion, {len(story_events(REPLAY))} events in {REPLAY}"
+    write_json(RECORD, {"inputs": began, "outputs": outputs(), "stands": stands})
+
+
+if __name__ == "__main__":
+    if "--note" in sys.argv:
+        note()
+    elif line := check():
+        sys.stdout.write(f"{line}\n")
