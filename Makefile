@@ -42,8 +42,8 @@ export AWS_EC2_METADATA_DISABLED := true
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
 ARGUMENTS := AS_OF AT BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
-  PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC UNTIL \
-  VERSION YES
+  PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC \
+  TRIALS UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
@@ -119,6 +119,8 @@ features: setup ## Accepted rows -> features as known two hours before departure
 	@$(REPRO) features
 train: setup checkout ## Features -> a challenger, its baselines, a run with its lineage
 	@$(REPRO) train
+tune: setup checkout ## Search hyperparameters; proposes, changes nothing: make tune TRIALS=8
+	@$(REPRO) features && $(PIPELINE) tune $${TRIALS:+"--trials=$$TRIALS"}
 evaluate: setup checkout ## The gate: challenger against baselines and champion
 	@$(REPRO) train && $(REPRO) --single-item --force evaluate
 register: setup checkout ## A passed verdict -> a version and its alias
@@ -330,8 +332,8 @@ $(RENAMED):
 	@echo "make $@ is now make $(NOW)" >&2
 	@$(MAKE) $(NOW)
 
-.PHONY: help help-all setup run champion checkout ingest validate features train evaluate register \
-  reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
+.PHONY: help help-all setup run champion checkout ingest validate features train tune evaluate \
+  register reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
   book learn exercise submit hint reset solution exam handout grade interview prove-exercises \

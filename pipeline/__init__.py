@@ -4,6 +4,7 @@ ingest      the published files -> one immutable snapshot per month, and a manif
 validate    snapshots -> accepted snapshots and quarantined rows, or DataRejected
 features    accepted snapshots -> one row per flight, as known two hours before departure
 train       features -> a challenger, its baselines, a run with its lineage
+tune        settings drawn at random, on folds in time -> a proposal, compared on later days
 evaluate    challenger against baselines and champion -> a Verdict: the gate
 register    a passed Verdict -> a version in the registry, and its alias
 reproduce   a registered version -> rebuilt from its record alone, compared, proven

@@ -21,6 +21,7 @@ STAGES = {
     "validate": "pipeline.validate.data_gate:run",
     "features": "pipeline.features.build:run",
     "train": "pipeline.train:run",
+    "tune": "pipeline.tune.tune:run",
     "evaluate": "pipeline.evaluate.gate:run",
     "register": "pipeline.register.register:run",
     "reproduce": "pipeline.reproduce.reproduce:run",
@@ -65,6 +66,7 @@ _PORT = {"type": _whole(0, 65535), "metavar": "PORT", "help": "where it listens,
 _AT = {"metavar": "INSTANT", "help": "an instant of the replay: 2013-05-18T10:00Z"}
 Options = dict[str, dict[str, dict[str, Any]]]
 OPTIONS: Options = {
+    "tune": {"trials": {"type": _whole(1, 1000), "metavar": "N", "help": "tune: as many trials"}},
     "reproduce": {
         "version": _VERSION,
         "at": _AT,

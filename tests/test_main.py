@@ -82,7 +82,7 @@ def test_every_option_that_is_a_number_has_bounds():
     kinds = [how.get("type") for options in door.OPTIONS.values() for how in options.values()]
     assert int not in kinds
     assert float not in kinds
-    assert len([kind for kind in kinds if kind]) == 4
+    assert len([kind for kind in kinds if kind]) == 5
 
 
 def test_a_stage_never_sees_the_repository_of_a_git_hook(stages, monkeypatch):

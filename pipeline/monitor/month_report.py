@@ -70,7 +70,7 @@ def _links(name: str) -> dict[str, str]:
         "Great Expectations: the served rows": f"{DOCS.relative_to(MONITOR).as_posix()}/index.html",
         f"make diagnose MONTH={name}": f"diagnosis-{name}.html",
     }
-    layers = ("drift", "tripwires", "outcome", "gain", "alerts")
+    layers = ("drift", "tripwires", "outcome", "gain", "promotion", "alerts")
     places |= {f"{layer} as JSON": f"{layer}.json" for layer in layers}
     return {text: to for text, to in places.items() if (MONITOR / to).is_file()}
 

@@ -19,6 +19,7 @@ from pipeline.monitor.month_report import draw_month, month_line, month_report
 from pipeline.monitor.operations import alerts, job_signals
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
+from pipeline.monitor.performance.promotion_gain import PromotionGain, measure_promotion
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
 from pipeline.monitor.predictions import (
     RISK,
@@ -44,7 +45,7 @@ from pipeline.shared.files import file_hash, text_hash, write_json, write_text
 
 FOUND = {
     name: MONITOR / f"{name}.json"
-    for name in ("drift", "tripwires", "outcome", "gain", "alerts", "month")
+    for name in ("drift", "tripwires", "outcome", "gain", "promotion", "alerts", "month")
 }
 PAGE = MONITOR / "month.html"
 
@@ -85,6 +86,7 @@ class Month:
     drift: drift.Drift
     outcome: Performance
     gain: RefitGain | None
+    promotion: PromotionGain | None
 
     @property
     def alerts(self) -> list[FiringAlert]:
@@ -162,6 +164,7 @@ def look_at(window: Window, now: pd.Timestamp) -> Month:
             drift=moved.result(),
             outcome=outcome,
             gain=gain,
+            promotion=measure_promotion(frame, rows, now),
         )
 
 
@@ -221,8 +224,8 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["drift"], found.drift.model_dump())
     write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
-    gain = found.gain
-    write_json(FOUND["gain"], None if gain is None else gain.model_dump())
+    for name, gain in (("gain", found.gain), ("promotion", found.promotion)):
+        write_json(FOUND[name], None if gain is None else gain.model_dump())
     job_signals.write(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)

@@ -4,6 +4,9 @@ It is written from the files of the model's release and stored with them, so it 
 another model.
 """
 
+from collections.abc import Sequence
+
+from pipeline.register.group_gaps import GroupGap
 from pipeline.shared.contracts import OVERALL, SLICES, Kind, Manifest, Training, Verdict
 from pipeline.shared.pages import render
 
@@ -17,7 +20,12 @@ SECTIONS = {
 
 
 def model_card(
-    name: str, training: Training, verdict: Verdict, manifest: Manifest, figures: dict[str, float]
+    name: str,
+    training: Training,
+    verdict: Verdict,
+    manifest: Manifest,
+    figures: dict[str, float],
+    groups: Sequence[GroupGap],
 ) -> str:
     """Render the card as Markdown, with every number from the records."""
     last = training.window.split("..")[1][:7]
@@ -30,4 +38,5 @@ def model_card(
         snapshots=[one for one in manifest.snapshots if one.month[:7] <= last],
         figures=figures,
         sections=SECTIONS,
+        groups=groups,
     )

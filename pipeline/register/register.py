@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
+from pipeline.register.group_gaps import group_gaps, judged_flights
 from pipeline.register.model_card import model_card
 from pipeline.registry import (
     champions,
@@ -86,7 +87,9 @@ def _seal_release(
     release.gather(folder)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
-    described = model_card(config.model_name, training, verdict, manifest, figures)
+    judged = load(EvaluateConfig)
+    groups = group_gaps(*judged_flights(judged), judged)
+    described = model_card(config.model_name, training, verdict, manifest, figures, groups)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)
     release_consistency.require_in_step(sealed, folder, release.MODEL, Path())

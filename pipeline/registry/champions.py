@@ -142,6 +142,11 @@ def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> 
     )
 
 
+def reign() -> Reign | None:
+    """The champion by the ledger with its predecessor; None before the first champion."""
+    return _reign(rollout_ledger.entries())
+
+
 def _reign(known: list[Entry]) -> Reign | None:
     """The champion's run of entries at the end of the ledger."""
     if not known:

@@ -115,17 +115,13 @@ def exists(config: RegisterConfig) -> bool:
     return config.database is None or config.database.is_file()
 
 
-def experiment_id(client: Any, config: RegisterConfig) -> str:
-    """The id of the configured experiment, which is made if the store has none of its name."""
+def experiment_id(client: Any, config: RegisterConfig, note: str = run_words.EXPERIMENT) -> str:
+    """The id of the configured experiment; made with a note if the store has none of its name."""
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is not None:
         return str(experiment.experiment_id)
     location = locations.artifact_location(config)
-    made = str(
-        client.create_experiment(
-            config.experiment, location, {"mlflow.note.content": run_words.EXPERIMENT}
-        )
-    )
+    made = str(client.create_experiment(config.experiment, location, {"mlflow.note.content": note}))
     locations.set_location(config, made)
     return made
 

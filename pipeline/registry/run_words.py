@@ -10,6 +10,11 @@ EXPERIMENT = (
     "Every training, also of what the gate refused later: the tag `gate` says which. The runs "
     "nested in one are the verdicts on it. What serves is in the registry: alias `champion`."
 )
+SEARCHES = (
+    "Every search for hyperparameters: a parent run each, its trials nested in it. Choose the "
+    "trials of one and compare them: MLflow draws parallel coordinates. A search proposes; the "
+    "gate decides."
+)
 MODEL = (
     "The risk, two hours before departure, that a flight arrives 15 or more minutes late, or not "
     "at all. `champion` serves; `challenger` passed the gate and may be rolled out. The ledger of "

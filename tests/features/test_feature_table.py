@@ -49,6 +49,7 @@ def test_the_stage_writes_one_row_per_accepted_flight_by_time(stage, published):
     assert len(rows.merge(accepted, on=FLIGHT_KEY)) == len(rows) == len(accepted)
 
 
+@pytest.mark.answer
 def test_shuffled_snapshots_give_the_same_bytes(stage):
     run()
     before = file_hash(ROWS)
@@ -58,6 +59,7 @@ def test_shuffled_snapshots_give_the_same_bytes(stage):
     assert file_hash(ROWS) == before
 
 
+@pytest.mark.answer
 def test_a_snapshot_that_was_not_accepted_is_asked_for(stage):
     snapshot_path(VALIDATE, "weather", "2013-02").unlink()
     with pytest.raises(ArtifactMissing, match=r"2013-02\.parquet is missing; `make validate`"):

@@ -56,6 +56,11 @@ def test_a_proof_that_is_too_long_or_fails_ends_with_1_and_is_not_recorded(ended
     assert f"proofs: {second}: not proven, or longer than 60 s" in capsys.readouterr().out
 
 
+def test_only_tests_that_start_a_real_tool_are_run_by_two_processes():
+    assert not book._is_long(["tests/rollout/test_bluegreen.py", "tests/figures/test_rollout.py"])
+    assert book._is_long(["tests/rollout/test_bluegreen.py", "tests/tune/test_tune.py"])
+
+
 def test_named_answers_are_proven_anew_and_the_others_keep_their_record(ended):
     first, second = ended(book.Proof(True, 12.0, 7, 0, []))
     proofs.main([])

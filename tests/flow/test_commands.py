@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from exercises import drill
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(3600)]
@@ -21,7 +22,7 @@ SAYS = {
 """In the order in which they are typed, and what each says."""
 MEASURES = [
     *("ab-test", "backfill", "cost", "erasure", "explanations", "fairness", "inference"),
-    *("leak", "skews", "serving"),
+    *("leak", "skews", "serving", "tuning"),
 ]
 
 
@@ -35,6 +36,15 @@ def walked(small, shelf):
 def test_a_command_does_what_its_answer_says(walked, command):
     done = life.run(walked, "make", command).well()
     assert re.search(SAYS[command], done.words, re.MULTILINE), done.words
+
+
+def test_a_search_says_what_it_found_and_proposes(small, shelf):
+    """In a window of January alone, whose days make fewer and shorter folds."""
+    folder = life.twin(small.folder, shelf / "tuned")
+    drill.configure(folder, "tune", folds=2, fold_days=4, holdout_days=7)
+    done = life.run(folder, "make", "tune", "TRIALS=2").well()
+    assert re.search(r"^tune +\d+\.\d s  2 trials on 2 folds in time: ", done.words, re.MULTILINE)
+    assert (folder / "data/tune/search.html").is_file()
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -4,13 +4,15 @@ import json
 import os
 import re
 import sys
+import time
 
+import pandas as pd
 import pytest
 
 from exercises.drill import run_stages, shown, two_months
 from exercises.drills.release import DVC, passed
 from exercises.scratch import scratch
-from pipeline.features.definitions import FEATURES
+from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.shared import dvc
 from tests.recipes import RECIPES
 
@@ -20,8 +22,9 @@ BESIDE = [name for name in RECIPES if name != ANOTHER_MODEL]
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path):
-    folder = scratch(tmp_path)
+def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path, record_property):
+    """New features among them: they are served, each value as training has it."""
+    folder, started = scratch(tmp_path), time.perf_counter()
     for name in BESIDE:
         RECIPES[name].perform(folder)
     two_months(folder)
@@ -34,6 +37,16 @@ def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path):
     registered = run_stages(folder, ["register"])
     assert registered.code == 0, registered.words
     assert "now champion" in registered.words
+    served = run_stages(folder, ["skew", "--day", "2013-02-14"])
+    assert served.code == 0, served.words
+    differ = re.search(r" (\d+) of (\d+) flights x (\d+) features differ", served.words)
+    assert differ, served.words
+    assert (int(differ[1]), int(differ[3])) == (0, len(NUMERIC) + len(added))
+    vectors = pd.read_parquet(folder / "data/serve/served.parquet")
+    assert len(vectors) == int(differ[2]) > 500
+    assert vectors[sorted(added)].notna().mean().min() > 0.9
+    minutes = (time.perf_counter() - started) / 60
+    record_property("minutes from an edit to served values of two new features", f"{minutes:.1f}")
 
 
 @pytest.mark.slow

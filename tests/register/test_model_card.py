@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.evaluate.gate import beats
 from pipeline.evaluate.refresh import holds_slice, not_worse, report_baselines, stays_near
+from pipeline.register.group_gaps import GroupGap
 from pipeline.register.model_card import model_card
 from pipeline.registry import release, release_consistency, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -72,6 +73,7 @@ def written(**changes):
         "verdict": verdict(checks=CHECKS),
         "manifest": Manifest(source="builders", as_of="2013-03", files={}, snapshots=months),
         "figures": FIGURES,
+        "groups": [GroupGap("carrier UA", 5_000, 0.25, Difference(0.02, 0.01, 0.03, 5_000, 30))],
     }
     return model_card(**records | changes)
 
@@ -245,8 +247,13 @@ def test_a_card_says_what_its_records_say(changes, words):
 
 
 def test_every_number_of_a_card_that_is_no_fixed_text_is_from_the_records():
-    fixed = "".join(section(written(), SECTIONS[n]) for n in (0, 3, 4))
+    fixed = "".join(section(written(groups=[]), SECTIONS[n]) for n in (0, 3, 4))
     assert set(re.findall(r"\d+", fixed)) <= {"15"}
+
+
+def test_a_card_says_for_each_group_how_far_its_risks_are_off():
+    row = ["carrier UA", "5,000", "25.0%", "+0.020 [+0.010, +0.030]", "too high"]
+    assert rows(section(written(), SECTIONS[4]))[2:] == [row]
 
 
 @pytest.mark.parametrize("hostile", ["a|b", "a\nb", "a\r\n\n## Limits\n|b", "|", "a\u2028b"])

@@ -20,6 +20,7 @@ OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
     "validate": ("max_quarantined_share", 1.5),
     "features": ("horizon_minutes", 0),
     "train": ("boosting.learning_rate", 5),
+    "tune": ("folds", 1),
     "evaluate": ("bootstrap.draws", 10),
     "register": ("model_name", "Two Words"),
     "reproduce": ("prediction_tolerance", 1),

@@ -56,9 +56,13 @@ def test_the_contract_covers_every_tool_that_the_law_names() -> None:
     assert NAMED_BY_LAW - set(TOOLS) == set()
 
 
+SECOND_DOORS = {"sklearn": "pipeline.tune.*"}
+"""scikit-learn fits models by one door, and samples settings and splits days by another."""
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_has_at_most_one_door(tool: str) -> None:
-    assert len(DOORS[tool]) <= 1
+    assert len(set(DOORS[tool]) - {SECOND_DOORS.get(tool)}) <= 1
     # A door is one module, or one stage's package: pipeline.<stage>.*, never pipeline.shared.*
     assert all(re.fullmatch(r"pipeline\.(\w+(\.\w+)+|(?!shared)\w+\.\*)", d) for d in DOORS[tool])
 

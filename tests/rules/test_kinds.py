@@ -48,7 +48,7 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", Kind)
 def test_a_new_check_of_any_kind_is_on_every_page_without_another_edit(kind, tmp_path):
     passed = judged(check(NEW, kind=kind))
-    card = model_card("m", training(), passed, MANIFEST, FIGURES)
+    card = model_card("m", training(), passed, MANIFEST, FIGURES, [])
     assert card.count(f"| {NEW} |") == 1
     assert NEW in verdict_report(passed)
     refused = judged(check(NEW, kind=kind, passed=False))

@@ -65,9 +65,14 @@ def offered() -> set[str]:
 
 
 def data_folders() -> dict[str, str]:
-    """The constants of contracts.py that are folders below data/, by name."""
-    text = read("pipeline/shared/contracts.py")
-    return dict(re.findall(r'^([A-Z]+) = Path\("(data/[^"]*)"\)', text, re.MULTILINE))
+    """The constants that are folders below data/, by name: of contracts.py, and of a stage alone.
+
+    A folder that no other stage reads is named by its own stage: a change of contracts.py would run
+    the whole graph again.
+    """
+    names = ["pipeline/shared/contracts.py", *(n for stage in stages() for n in sorted(own(stage)))]
+    found = [re.findall(r'^([A-Z]+) = Path\("(data/\w+)"\)', read(n), re.MULTILINE) for n in names]
+    return dict(pair for pairs in found for pair in pairs)
 
 
 @cache

@@ -14,6 +14,7 @@ from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.config.train import TrainConfig
+from pipeline.shared.config.tune import TuneConfig
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.errors import ConfigError
 
@@ -22,6 +23,7 @@ SECTIONS: tuple[type[StageConfig], ...] = (
     ValidateConfig,
     FeaturesConfig,
     TrainConfig,
+    TuneConfig,
     EvaluateConfig,
     RegisterConfig,
     ReproduceConfig,
