@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.workbench import checking, edits, trees
-from exercises.workbench.catalogue import ROOT, Exercise
+from exercises.workbench.catalogue import ROOT, Edit, Exercise
 from exercises.workbench.pruning import Pruning
 from exercises.workbench.rubric import rubric
 from exercises.workbench.visible import visible
@@ -118,10 +118,19 @@ def files(exercise: Exercise) -> dict[str, str]:
         found.need_name(module, name)
     for name in _CALLED.findall(checks):
         found.need_name(exercise.module, name)
-    for edit in exercise.solution:
-        found.need_imports(_imports_of(edit.new or edit.code or ""))
+    for edit in [*exercise.start, *exercise.solution]:
+        _need_for(edit, exercise, found)
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
     return dict(sorted((found.texts() | texts).items()))
+
+
+def _need_for(edit: Edit, exercise: Exercise, found: Pruning) -> None:
+    """Need what an edit's new code imports, and the package that a new file is put into."""
+    found.need_imports(_imports_of(edit.new or edit.code or ""))
+    if edit.source is not None:
+        package = edit.file.rpartition("/")[0].replace("/", ".")
+        found.need_imports(f"import {package}")
+        found.need_imports(edits.changed("", edit, exercise))
 
 
 def _imports_of(text: str) -> str:

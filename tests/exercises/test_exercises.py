@@ -59,7 +59,10 @@ def test_an_exercise_is_whole(exercise: Exercise) -> None:
     assert len({one.name for one in exercise.wrong}) == len(exercise.wrong)
     assert all(len(hint) >= 40 for hint in exercise.hints)
     assert (tree.ROOT / f"docs/answers/{exercise.answer}.md").is_file()
-    assert [name for name in exercise.files if not (tree.ROOT / name).exists()] == []
+    begun = {edit.file for edit in exercise.start if edit.source is not None}
+    there = {name for name in exercise.files if (tree.ROOT / name).exists()}
+    assert there.isdisjoint(begun), "a skeleton is of a file that main has not"
+    assert there | begun == set(exercise.files)
     assert [one.__name__ for one in checks if not (one.__doc__ or "").strip()] == []
     if exercise.kind == "rebuild":
         assert all(edit.blank for edit in exercise.start)
@@ -68,7 +71,7 @@ def test_an_exercise_is_whole(exercise: Exercise) -> None:
         assert exercise.start
         assert exercise.solution == []
     if exercise.kind == "extend":
-        assert exercise.start == []
+        assert {edit.file for edit in exercise.start} == begun
         assert exercise.solution
     if exercise.kind != "decide":
         assert any(one.hidden for one in checks), "a grade needs checks that nobody was shown"  # type: ignore[attr-defined]
