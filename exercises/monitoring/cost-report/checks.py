@@ -105,7 +105,7 @@ def test_commands_cost_processor_seconds_and_not_time_that_passes(subject):
     runs.append(_run("train", 40.0, ending="refused", words="GateRefused: no"))
     seen = subject.do(_answer, "by_command", runs, [], PRICE)
     train = {"runs": 3, "unmeasured": 1, "processor_seconds": 60.0, "dollars": 0.006}
-    wall = train | {"processor_seconds": 200.0, "dollars": 0.02}
+    wall = train | {"processor_seconds": 300.0, "dollars": 0.03}
     turns = [(wall, "the time that passed: it doubles on a busy machine")]
     done = train | {"runs": 2, "processor_seconds": 20.0, "dollars": 0.002}
     expect(dict(seen["train"]), train, [*turns, (done, "a refused run has cost as much")])

@@ -29,11 +29,11 @@ def as_known(
 ) -> pd.DataFrame:
     """The share of an entity's flights that were late, as it was known at each request.
 
-    `events`, in any order, has a row for each time that something became known of a flight: `flight`
-    and `entity` (texts), `happened_at`, `known_at` (minutes), `late` (0.0 or 1.0). A flight with
-    several rows was corrected: once a row is known, it replaces those of the same flight that were
-    known before it; of two that were known in the same minute, the lower in the table. A row whose
-    `late` is NaN withdraws its flight. A flight's entity does not change.
+    `events`, in any order, has a row for each time that something became known of a flight:
+    `flight` and `entity` (texts), `happened_at`, `known_at` (minutes), `late` (0.0 or 1.0). A
+    flight with several rows was corrected: once a row is known, it replaces those of the same
+    flight that were known before it; of two of one minute, the lower in the table replaces the
+    other. A row whose `late` is NaN withdraws its flight. A flight's entity does not change.
 
     `requests`, in any order and with any index, has `entity` and `predict_at` (minutes). At T, the
     rows with T - `window` <= `known_at` < T count that are not replaced by one known before T.
