@@ -26,6 +26,8 @@ from pipeline.shared.pages import render
 
 TOOLS = ("pytest", "ruff", "mypy")
 """What a handout installs beside what its code imports."""
+NAMESPACES = {"google": "protobuf"}
+"""The package of a module's root that several packages share."""
 STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
 """The types of packages that ship none."""
 NOTES = "NOTES.md"
@@ -177,6 +179,7 @@ def _write_tests(exercise: Exercise, folder: Path) -> bool:
 def _requirements(folder: Path) -> str:
     """Each package that the files import, in this environment's version, and the tools."""
     packages = importlib.metadata.packages_distributions()
+    packages = {**packages, **{root: [name] for root, name in NAMESPACES.items()}}
     roots = {
         module.partition(".")[0]
         for path in folder.rglob("*.py")

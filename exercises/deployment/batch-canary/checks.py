@@ -115,6 +115,16 @@ def _releases(files: dict[str, str], night: str) -> dict[str, str]:
     return {row["flight"]: row["release"] for row in _table(files, night)}
 
 
+def _new(files: dict[str, str], night: str) -> list[str]:
+    """The flights that the challenger serves."""
+    return [name for name, release in _releases(files, night).items() if release == "new"]
+
+
+def _changed(after: dict[str, str], before: dict[str, str]) -> list[str]:
+    """The names whose texts differ, or that are in one alone."""
+    return [name for name in sorted({*after, *before}) if after.get(name) != before.get(name)]
+
+
 def _state(files: dict[str, str]) -> dict[str, Any]:
     return dict(json.loads(files["state.json"]))
 
@@ -139,9 +149,8 @@ def test_whole_routes_are_the_challengers(subject):
     """A quarter of the routes, by the hash that deals requests; the others are the champion's."""
     flights = _night(N1, better=0.3)
     seen = subject.do(_played, PLAN, [BEGUN, ["publish", N1, flights]])
-    expected = {f["flight"]: "new" if f["route"] in _dealt(2500) else "old" for f in flights}
     turn = "routes are dealt, so that a crew reads one model"
-    expect(_releases(seen["files"], N1), expected, why=turn)
+    expect(_new(seen["files"], N1), [f["flight"] for f in _mine(flights, 2500)], why=turn)
     holds(0 < len(_dealt(2500)) < 6, "a few routes", _dealt(2500))
     expect(seen["gave"][1]["status"], "running")
 
@@ -154,7 +163,7 @@ def test_a_table_is_whole_and_the_same_again(subject):
     _whole(once, {N1: flights})
     expect(sorted(_table(once, N1)[0]), ["flight", "release", "risk"])
     again = subject.do(_played, PLAN, [["publish", N1, flights[::-1]]], once)["files"]
-    expect(again, once, why="the same night, published again in another order")
+    expect(_changed(again, once), [], why="the same night, published again in another order")
     served = subject.do(_played, PLAN, [["served", N1], ["served", N2]], once)["gave"]
     expect(served[0], _table(once, N1))
     expect(served[1][0], "ArtifactMissing")
@@ -214,10 +223,9 @@ def test_a_night_keeps_its_step(subject):
     after = subject.do(
         _played, PLAN, [["publish", N1, nights[N1]], ["publish", N3, _night(N3)]], before["files"]
     )["files"]
-    expect(_table(after, N1), _table(before["files"], N1), why="the night of before, run again")
-    mine = {f["flight"] for f in _mine(_night(N3), 5000)}
-    new = {flight for flight, release in _releases(after, N3).items() if release == "new"}
-    expect(new, mine, why="a new night is of the new step")
+    expect(_new(after, N1), _new(before["files"], N1), why="the night of before, run again")
+    mine = [f["flight"] for f in _mine(_night(N3), 5000)]
+    expect(_new(after, N3), mine, why="a new night is of the new step")
 
 
 @check(3)
@@ -278,14 +286,14 @@ def test_a_rollback_makes_coming_nights_anew_and_no_others(subject):
     after = seen["files"]
     _whole(after, nights)
     turn = "the record of what was served is made up afterwards"
-    expect(_table(after, N1), _table(before, N1), why=turn)
+    expect(_new(after, N1), _new(before, N1), why=turn)
     for night in (N2, N3):
         expect(set(_releases(after, night).values()), {"old"})
         expect(after[f"scores/{night}.json"], before[f"scores/{night}.json"])
     state = _state(after)
     expect([state["status"], state["since"], state["reason"]], ["rolled back", N2, "two airports"])
     again = subject.do(_played, PLAN, [["publish", N1, nights[N1]]], after)["files"]
-    expect(_table(again, N1), _table(before, N1), why=turn)
+    expect(_new(again, N1), _new(before, N1), why=turn)
 
 
 def _kills(subject, step: list[Any], files: dict[str, str], after: list[Any]) -> list[Any]:
@@ -322,7 +330,9 @@ def test_a_rollback_may_be_killed_at_any_write(subject):
             "tables made anew under a canary that runs",
             "killed here, the rollback is forgotten, and the next night is the challenger's",
         )
-        expect(ended, unbroken, why="the next call ends where an unbroken run would have")
+        expect(
+            _changed(ended, unbroken), [], why="the next call ends where an unbroken run would have"
+        )
 
 
 @check(3, hidden=True)
@@ -340,7 +350,11 @@ def test_a_publication_may_be_killed_at_any_write(subject):
                 holds(f"scores/{N2}.json" in then, "scores before their table", "a table alone")
                 seen = set(_releases(then, N2).values())
                 holds(release == "new" or seen == {"old"}, "a broken night by the champion", seen)
-            expect(ended, unbroken, why="published again, it ends where an unbroken run would have")
+            expect(
+                _changed(ended, unbroken),
+                [],
+                why="published again, it ends where an unbroken run would have",
+            )
 
 
 @check(2, hidden=True)
@@ -366,7 +380,7 @@ def test_what_cannot_be_served_leaves_nothing(subject):
     for wrong in (without, [*flights, flights[3]]):
         seen = subject.do(_played, PLAN, [["publish", N1, wrong]], begun)
         expect(seen["gave"][0][0], "RolloutRefused")
-        expect(seen["files"], begun, why="nothing of the night is written")
+        expect(_changed(seen["files"], begun), [], why="nothing of the night is written")
     for call in (["publish", N1, flights], ["judge", N1, {}], ["rollback", N1, "why"]):
         seen = subject.do(_played, PLAN, [call])
         expect([seen["gave"][0][0], seen["files"]], ["RolloutRefused", {}])
@@ -392,7 +406,7 @@ def test_a_folder_holds_the_same(subject):
     nights = {name: _night(name, better=0.3) for name in (N1, N2)}
     steps = [BEGUN, *(["publish", *one] for one in nights.items()), ["rollback", N2, "why"]]
     kept = subject.do(_played, PLAN, steps)["files"]
-    expect(subject.do(_in_a_folder, PLAN, nights), kept)
+    expect(_changed(subject.do(_in_a_folder, PLAN, nights), kept), [])
 
 
 def _in_a_folder(plan, nights):
