@@ -95,7 +95,11 @@ class Wrong(_Part):
 
 
 class Exercise(_Part):
-    """One exercise; `depth` orders a topic's chain, `module` is what the checks call."""
+    """One exercise; `depth` orders a topic's chain, `module` is what the checks call.
+
+    A handout has its `files` and those that it `ships` whole; `leaves_out` names functions of the
+    files that are the way in from a command, whose registry and logs the task does not reach.
+    """
 
     topic: str
     slug: str
@@ -114,6 +118,7 @@ class Exercise(_Part):
     solution: list[Edit] = Field(default_factory=list)
     wrong: list[Wrong] = Field(min_length=2)
     ships: list[str] = Field(default_factory=list)
+    leaves_out: list[str] = Field(default_factory=list)
 
     @property
     def folder(self) -> Path:

@@ -114,7 +114,7 @@ def files(exercise: Exercise) -> dict[str, str]:
     whole |= {name for name in _CONFIG.findall(visible(exercise)) if (ROOT / name).is_file()}
     for name in sorted(whole):
         if name.endswith(".py"):
-            found.need_file(name, set(re.findall(r"\w+", checks)))
+            found.need_file(name, set(re.findall(r"\w+", checks)), exercise.leaves_out)
     found.need_imports(checks)
     for module, name in _TARGET.findall(checks):
         found.need_name(module, name)
@@ -123,7 +123,7 @@ def files(exercise: Exercise) -> dict[str, str]:
     for edit in [*exercise.start, *exercise.solution]:
         _need_for(edit, exercise, found)
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
-    return dict(sorted((found.texts() | texts).items()))
+    return dict(sorted((texts | found.texts()).items()))
 
 
 def _need_for(edit: Edit, exercise: Exercise, found: Pruning) -> None:

@@ -152,6 +152,22 @@ def test_yaml_that_is_broken_is_said_by_its_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"configs/monitor/alerts.yml line \d+ is no YAML: .*", seen)
 
 
+@pytest.mark.parametrize("exercise", EVERY, ids=lambda one: one.slug)
+def test_what_is_left_out_is_there_and_no_part_of_the_task(exercise: Exercise) -> None:
+    checks = exercise.checks.read_text(encoding="utf-8")
+    of_main = [tree.ROOT / name for name in exercise.files if name.endswith(".py")]
+    known = {n for path in of_main if path.is_file() for n in edits.definitions(path.read_text())}
+    changed = " ".join(
+        text
+        for edit in trees.all_edits(exercise)
+        for text in (*edit.blank, edit.old, edit.new, edit.code)
+        if text
+    )
+    for name in exercise.leaves_out:
+        assert name in known
+        assert not re.search(rf"\b(subject\.|def ){name}\b", checks + changed)
+
+
 def test_numbers_that_differ_late_are_shown_whole() -> None:
     unmet = checking.Unmet(12345678900000.0, 12345678901234.0)
     assert (unmet.expected, unmet.seen) == ("12345678900000.0", "12345678901234.0")
