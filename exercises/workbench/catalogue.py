@@ -44,6 +44,7 @@ class Edit(_Part):
 
     `blank` empties the bodies of these functions; `old` becomes `new`, and stands there once;
     `code` replaces functions and classes by those of the same name; `text` is the whole file;
+    `source` names the whole file in the exercise's folder, where it is linted as code;
     `made` has it made by the exercise's evidence.py, from the real code.
     """
 
@@ -53,14 +54,17 @@ class Edit(_Part):
     new: str | None = None
     code: str | None = None
     text: str | None = None
+    source: str | None = None
     made: bool = False
 
     @model_validator(mode="after")
     def _has_one_form(self) -> "Edit":
         forms = [bool(self.blank), self.old is not None, self.code is not None]
-        forms += [self.text is not None, self.made]
+        forms += [self.text is not None, self.source is not None, self.made]
         if sum(forms) != 1 or (self.old is None) != (self.new is None):
-            raise ValueError(f"an edit of {self.file} is blank, old and new, code, text or made")
+            raise ValueError(
+                f"an edit of {self.file} is blank, old and new, code, text, source or made"
+            )
         return self
 
 
@@ -91,13 +95,17 @@ class Wrong(_Part):
 
 
 class Exercise(_Part):
-    """One exercise; `depth` orders a topic's chain, `module` is what the checks call."""
+    """One exercise; `depth` orders a topic's chain, `module` is what the checks call.
+
+    A handout has its `files` and those that it `ships` whole; `leaves_out` names functions of the
+    files that are the way in from a command, whose registry and logs the task does not reach.
+    """
 
     topic: str
     slug: str
     title: str
     kind: Kind
-    depth: int = Field(ge=1, le=9)
+    depth: int = Field(ge=1, le=10)
     minutes: int = Field(ge=10, le=240)
     reader: Reader
     answer: str
@@ -110,6 +118,7 @@ class Exercise(_Part):
     solution: list[Edit] = Field(default_factory=list)
     wrong: list[Wrong] = Field(min_length=2)
     ships: list[str] = Field(default_factory=list)
+    leaves_out: list[str] = Field(default_factory=list)
 
     @property
     def folder(self) -> Path:

@@ -36,6 +36,8 @@ def changed(text: str, edit: Edit, exercise: Exercise) -> str:
     """
     if edit.text is not None:
         return edit.text
+    if edit.source is not None:
+        return (exercise.folder / edit.source).read_text(encoding="utf-8")
     if edit.made:
         return str(load(exercise.folder / "evidence.py").files()[edit.file])
     if edit.old is not None and edit.new is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.workbench import checking, edits, trees
-from exercises.workbench.catalogue import ROOT, Exercise
+from exercises.workbench.catalogue import ROOT, Edit, Exercise
 from exercises.workbench.pruning import Pruning
 from exercises.workbench.rubric import rubric
 from exercises.workbench.visible import visible
@@ -26,6 +26,8 @@ from pipeline.shared.pages import render
 
 TOOLS = ("pytest", "ruff", "mypy")
 """What a handout installs beside what its code imports."""
+NAMESPACES = {"google": "protobuf"}
+"""The package of a module's root that several packages share."""
 STUBS = {"pandas": "pandas-stubs", "yaml": "types-PyYAML"}
 """The types of packages that ship none."""
 NOTES = "NOTES.md"
@@ -112,16 +114,25 @@ def files(exercise: Exercise) -> dict[str, str]:
     whole |= {name for name in _CONFIG.findall(visible(exercise)) if (ROOT / name).is_file()}
     for name in sorted(whole):
         if name.endswith(".py"):
-            found.need_file(name, set(re.findall(r"\w+", checks)))
+            found.need_file(name, set(re.findall(r"\w+", checks)), exercise.leaves_out)
     found.need_imports(checks)
     for module, name in _TARGET.findall(checks):
         found.need_name(module, name)
     for name in _CALLED.findall(checks):
         found.need_name(exercise.module, name)
-    for edit in exercise.solution:
-        found.need_imports(_imports_of(edit.new or edit.code or ""))
+    for edit in [*exercise.start, *exercise.solution]:
+        _need_for(edit, exercise, found)
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
-    return dict(sorted((found.texts() | texts).items()))
+    return dict(sorted((texts | found.texts()).items()))
+
+
+def _need_for(edit: Edit, exercise: Exercise, found: Pruning) -> None:
+    """Need what an edit's new code imports, and the package that a new file is put into."""
+    found.need_imports(_imports_of(edit.new or edit.code or ""))
+    if edit.source is not None:
+        package = edit.file.rpartition("/")[0].replace("/", ".")
+        found.need_imports(f"import {package}")
+        found.need_imports(edits.changed("", edit, exercise))
 
 
 def _imports_of(text: str) -> str:
@@ -168,6 +179,7 @@ def _write_tests(exercise: Exercise, folder: Path) -> bool:
 def _requirements(folder: Path) -> str:
     """Each package that the files import, in this environment's version, and the tools."""
     packages = importlib.metadata.packages_distributions()
+    packages = {**packages, **{root: [name] for root, name in NAMESPACES.items()}}
     roots = {
         module.partition(".")[0]
         for path in folder.rglob("*.py")

@@ -6,7 +6,7 @@ A module is cut at its top level only: a function, class or constant is there wh
 import ast
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,12 +52,22 @@ class Pruning:
             for dotted, one in self._modules.items()
         }
 
-    def need_file(self, path: str, words: set[str]) -> None:
-        """Need a whole file, as it is, and the imports within those functions that `words` name."""
+    def need_file(self, path: str, words: set[str], without: Collection[str] = ()) -> None:
+        """Need a whole file, as it is, and the imports within those functions that `words` name.
+
+        Functions of it may be left `without`, and then private ones that only those use go, too.
+        """
         dotted = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        self._whole.add(dotted)
-        self._need_all(dotted)
-        module = self._modules[dotted]
+        module = self._load(dotted)
+        assert module is not None, f"{path} is no module"
+        if gone := _with_their_own(module, set(without) & module.bound.keys()):
+            for node in module.body:
+                if not isinstance(node, _IMPORT) and gone.isdisjoint(_names_bound(node)):
+                    self._need(dotted, node)
+        else:
+            self._whole.add(dotted)
+            self._need_all(dotted)
+        words = words - gone
         waiting, run = words & module.bound.keys(), set[str]()
         while waiting:
             run |= waiting
@@ -153,6 +163,18 @@ class Pruning:
                 self.need_name(target, bound)
             elif bound and not only_reached:
                 self._load(f"{target}.{bound}")
+
+
+def _with_their_own(module: _Module, names: set[str]) -> set[str]:
+    """Functions of a module, with the private ones that nothing else there uses."""
+    gone: set[str] = set()
+    while names != gone:
+        gone = names
+        kept = [node for node in module.body if gone.isdisjoint(_names_bound(node))]
+        used = {name for node in kept for name in _names_used(node)}
+        functions = (node.name for node in kept if isinstance(node, ast.FunctionDef))
+        names = gone | {name for name in functions if name.startswith("_") and name not in used}
+    return gone
 
 
 def _targets(node: ast.AST) -> Iterator[tuple[str, str, str]]:

@@ -59,7 +59,10 @@ def test_an_exercise_is_whole(exercise: Exercise) -> None:
     assert len({one.name for one in exercise.wrong}) == len(exercise.wrong)
     assert all(len(hint) >= 40 for hint in exercise.hints)
     assert (tree.ROOT / f"docs/answers/{exercise.answer}.md").is_file()
-    assert [name for name in exercise.files if not (tree.ROOT / name).exists()] == []
+    begun = {edit.file for edit in exercise.start if edit.source is not None}
+    there = {name for name in exercise.files if (tree.ROOT / name).exists()}
+    assert there.isdisjoint(begun), "a skeleton is of a file that main has not"
+    assert there | begun == set(exercise.files)
     assert [one.__name__ for one in checks if not (one.__doc__ or "").strip()] == []
     if exercise.kind == "rebuild":
         assert all(edit.blank for edit in exercise.start)
@@ -68,7 +71,7 @@ def test_an_exercise_is_whole(exercise: Exercise) -> None:
         assert exercise.start
         assert exercise.solution == []
     if exercise.kind == "extend":
-        assert exercise.start == []
+        assert {edit.file for edit in exercise.start} == begun
         assert exercise.solution
     if exercise.kind != "decide":
         assert any(one.hidden for one in checks), "a grade needs checks that nobody was shown"  # type: ignore[attr-defined]
@@ -147,6 +150,22 @@ def test_yaml_that_is_broken_is_said_by_its_line(tmp_path: Path) -> None:
         stream.write("  - [a: {\n")
     seen = judge.judge(exercise, tree).checks[0].seen
     assert re.fullmatch(r"configs/monitor/alerts.yml line \d+ is no YAML: .*", seen)
+
+
+@pytest.mark.parametrize("exercise", EVERY, ids=lambda one: one.slug)
+def test_what_is_left_out_is_there_and_no_part_of_the_task(exercise: Exercise) -> None:
+    checks = exercise.checks.read_text(encoding="utf-8")
+    of_main = [tree.ROOT / name for name in exercise.files if name.endswith(".py")]
+    known = {n for path in of_main if path.is_file() for n in edits.definitions(path.read_text())}
+    changed = " ".join(
+        text
+        for edit in trees.all_edits(exercise)
+        for text in (*edit.blank, edit.old, edit.new, edit.code)
+        if text
+    )
+    for name in exercise.leaves_out:
+        assert name in known
+        assert not re.search(rf"\b(subject\.|def ){name}\b", checks + changed)
 
 
 def test_numbers_that_differ_late_are_shown_whole() -> None:

@@ -141,3 +141,7 @@ def test_the_requirements_are_those_of_this_environment(tmp_path: Path) -> None:
     assert f"numpy=={version('numpy')}" in lines
     assert {line.partition("==")[0] for line in lines} >= {"pytest", "ruff", "mypy"}
     assert not [line for line in lines if line.startswith(("mlflow", "feast", "dvc"))]
+    handout.build(catalogue.exercise("another-model"), tmp_path / "onnx")
+    lines = (tmp_path / "onnx/requirements.txt").read_text(encoding="utf-8").split()
+    assert f"protobuf=={version('protobuf')}" in lines
+    assert not [line for line in lines if line.startswith("google")]

@@ -96,10 +96,31 @@ def test_a_name_that_a_module_passes_on_is_kept_there(found: Pruning, tmp_path: 
     assert found.texts()["pipeline/door.py"] == "from math import pi\n"
 
 
-LARGE = {"days-both-knew": 4_000, "broken-data-first": 5_700}
-"""Their files import most of the registry when they are loaded."""
+def test_a_way_in_goes_with_what_only_it_uses(found: Pruning, tmp_path: Path) -> None:
+    command = tmp_path / "pipeline/command.py"
+    kept = "LIMIT = 2\n\n\ndef solve() -> int:\n    return _least() + LIMIT\n"
+    least = "\n\ndef _least() -> int:\n    return 1\n"
+    way_in = """
+
+def run() -> str:
+    return _read() + str(solve() + _least())
+
+
+def _read() -> str:
+    return _deeper()
+
+
+def _deeper() -> str:
+    return rates.rate(1)
+"""
+    head = '"""A command."""\n\nfrom pipeline import rates\n\n'
+    command.write_text(head + kept + way_in + least, encoding="utf-8")
+    found.need_file("pipeline/command.py", {"solve"}, ["run"])
+    texts = found.texts()
+    assert texts["pipeline/command.py"] == f'"""A command."""\n\n{kept}{least}'
+    assert "pipeline/rates.py" not in texts
 
 
 @pytest.mark.parametrize("exercise", catalogue.exercises(), ids=lambda one: one.slug)
 def test_a_handout_is_small(exercise: catalogue.Exercise, tmp_path: Path) -> None:
-    assert handout.build(exercise, tmp_path) <= LARGE.get(exercise.slug, 3_500)
+    assert handout.build(exercise, tmp_path) <= 3_500
