@@ -24,7 +24,8 @@ BESIDE = [name for name in RECIPES if name != ANOTHER_MODEL]
 @pytest.mark.timeout(3600)
 def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path, record_property):
     """New features among them: they are served, each value as training has it."""
-    folder, started = scratch(tmp_path), time.perf_counter()
+    started = time.perf_counter()
+    folder = scratch(tmp_path)
     for name in BESIDE:
         RECIPES[name].perform(folder)
     two_months(folder)
