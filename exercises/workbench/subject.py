@@ -7,6 +7,7 @@ nothing that a solution prints is taken for a reply.
 
 import contextlib
 import ctypes
+import fcntl
 import importlib
 import importlib.util
 import json
@@ -171,7 +172,7 @@ def _touches(
     is_about_files = event in ("open", "os.listdir") or event in _CHANGES
     if not is_about_files or not isinstance(args[0], str | bytes | os.PathLike):
         return ""
-    path = os.path.realpath(os.fsdecode(args[0]))
+    path = _path_of(event, args)
     if event == "open":
         flags = args[2] if len(args) > 2 and isinstance(args[2], int) else 0
         if flags & _WRITING and not _below(path, scratch) and path != os.devnull:
@@ -183,6 +184,18 @@ def _touches(
     if event == "os.listdir" and is_hidden(path):
         return f"listed {_shown(path, folder)}"
     return ""
+
+
+def _path_of(event: str, args: tuple[Any, ...]) -> str:
+    """The path that an event is about; where a folder is emptied, it is relative to that one."""
+    path = os.fsdecode(args[0])
+    if event in ("os.remove", "os.rmdir") and args[1] >= 0:
+        if hasattr(fcntl, "F_GETPATH"):  # macOS
+            folder = os.fsdecode(fcntl.fcntl(args[1], fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        else:
+            folder = str(Path(f"/proc/self/fd/{args[1]}").readlink())
+        path = str(Path(folder) / path)
+    return os.path.realpath(path)
 
 
 def _below(path: str, parent: str) -> bool:

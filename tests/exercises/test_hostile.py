@@ -63,6 +63,15 @@ def test_an_honest_solution_passes_in_the_sandbox(handed_in: Path, tmp_path: Pat
     assert verdict.tried == []
 
 
+def test_a_temporary_folder_may_come_and_go(handed_in: Path, tmp_path: Path) -> None:
+    code = "import pathlib, tempfile\nwith tempfile.TemporaryDirectory() as folder:\n"
+    code += "    below = pathlib.Path(folder) / 'a/b'\n    below.mkdir(parents=True)\n"
+    code += "    (below / 'c').write_text('d')\nassert not pathlib.Path(folder).exists()\n"
+    verdict = _judged(_write(handed_in, in_function=f"{code}{RIGHT.strip()}"), tmp_path)
+    assert verdict.passed, verdict.failed()
+    assert verdict.tried == []
+
+
 SECRET = catalogue.ROOT / "exercises/ci-cd/long-haul-slice/checks.py"
 SOLUTION = SECRET.with_name("exercise.toml")
 TRIED = {
@@ -76,6 +85,10 @@ TRIED = {
     "writes outside": ("open('/var/tmp/outside', 'w').write('x')", "wrote …/outside"),
     "edits its own tests": ("open('tests/checking.py', 'a').write('#')", "wrote tests/checking.py"),
     "deletes files": ("import os; os.remove('README.md')", "changed README.md"),
+    "deletes files from a folder": (
+        "import os; os.remove('sections.py', dir_fd=os.open('pipeline/shared/config', 0))",
+        "changed pipeline/shared/config/sections.py",
+    ),
     "keeps a database": (
         "import sqlite3; sqlite3.connect('/var/tmp/kept.db').execute('create table t (x)')",
         "changed …/kept.db",

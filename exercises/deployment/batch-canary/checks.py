@@ -258,9 +258,8 @@ def test_labels_decide_by_the_paired_interval(subject):
     late = np.array([_labels(N1, N2)[f["flight"]] for f in mine])
     by_arm = [np.array([f[arm] for f in mine]) for arm in ("challenger", "champion")]
     worse = log_loss(late, by_arm[0]) - log_loss(late, by_arm[1])
-    of = difference(
-        worse, np.array([f["flight"][:10] for f in mine]), Bootstrap(**PLAN["bootstrap"])
-    )
+    of_night = np.array([name for name in (N1, N2) for _ in _mine(nights[name], 2500)])
+    of = difference(worse, of_night, Bootstrap(**PLAN["bootstrap"]))
     figures = {"outcome": "advance", "nights": [N1, N2], "flights": len(mine)}
     expect(found, figures | {"point": of.point, "low": of.low, "high": of.high})
     last = subject.do(_played, PLAN | {"steps": [2500]}, [*steps, ["publish", N3, _night(N3)]])

@@ -62,7 +62,6 @@ def _fitted(values, stir=0, unknown="", of="classifier"):
         "auc": roc_auc(labels[1600:], risks),
         "gain": float((log_loss(labels[1600:], np.full(800, labels.mean()))).mean())
         - float(log_loss(labels[1600:], risks).mean()),
-        "spread": float(risks.std()),
     }
 
 
