@@ -85,9 +85,12 @@ def test_a_visible_check_shows_why_the_start_fails(exercise: Exercise) -> None:
 
 
 def test_there_are_as_many_as_were_promised() -> None:
-    assert len(EVERY) >= 36
-    assert sum(len(judge.checks(one.checks)) for one in EVERY) >= 130
-    assert sum(len(one.wrong) for one in EVERY) >= 72
+    assert len(EVERY) >= 52
+    assert sum(len(judge.checks(one.checks)) for one in EVERY) >= 340
+    assert sum(len(one.wrong) for one in EVERY) >= 200
+    minutes = [one.minutes for one in EVERY]
+    assert (min(minutes), max(minutes)) == (10, 240)
+    assert sum(one.kind == "extend" and one.minutes >= 60 for one in EVERY) >= 6
     by_topic = Counter(one.topic for one in EVERY)
     assert min(by_topic[topic] for topic in TOPICS) >= 4
     by_reader = Counter(one.reader for one in EVERY)
