@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exercises import matrix
 from exercises.drill import drills
 from tests.rules import tree
 from tests.rules.patterns import module
@@ -88,3 +89,9 @@ def _is_known(dotted: str) -> bool:
             found = getattr(found, name, None)
         return found is not None
     return False
+
+
+def test_scratch_copies_live_in_memory_only_where_there_is_room(tmp_path):
+    assert matrix.roomy(tmp_path, 0, "otherwise") == str(tmp_path)
+    assert matrix.roomy(tmp_path, 2**80, "otherwise") == "otherwise"
+    assert matrix.roomy(tmp_path / "none", 0, "otherwise") == "otherwise"

@@ -61,7 +61,8 @@ def binary() -> str:
 def command(folder: Path) -> list[str]:
     """The command that starts Envoy on a folder filled by `write`."""
     quiet = ["--log-level", "error", "--log-path", str(folder / "envoy.log")]
-    pace = ["--concurrency", "1", "--file-flush-interval-msec", "20", "--use-dynamic-base-id"]
+    # Hot restart shares memory, under one name for the machine, and leaves it behind.
+    pace = ["--concurrency", "1", "--file-flush-interval-msec", "20", "--disable-hot-restart"]
     drain = ["--drain-time-s", "2", "--parent-shutdown-time-s", "3"]
     return [binary(), "--config-path", str(folder / "envoy.json"), *quiet, *pace, *drain]
 

@@ -1,12 +1,15 @@
 """The door to Envoy: the arm of every flight, and what happens to it when an arm breaks."""
 
+import contextlib
 import http.client
 import json
 import pkgutil
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +98,16 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
         pkgutil.resolve_name(STAGES[command])()
     assert not (tmp_path / "state/replay").exists()
     assert rollout_ledger.entries() == []
+
+
+def test_an_envoy_leaves_no_shared_memory_behind(tmp_path):
+    (tmp_path / "envoy.json").write_text("{}")
+    before = set(Path("/dev/shm").glob("envoy_shared_memory_*"))
+    with subprocess.Popen(envoy.command(tmp_path)) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it serves until it is stopped
+            process.wait(2)
+        process.terminate()
+    assert set(Path("/dev/shm").glob("envoy_shared_memory_*")) <= before
 
 
 def test_a_server_has_room_for_all_that_the_proxy_may_send_it():
