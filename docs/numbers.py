@@ -31,6 +31,7 @@ _SIGNS = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+_COMBINED = {" / ": operator.truediv, " less ": operator.sub}
 _CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]
@@ -70,9 +71,14 @@ def measure(reference: str) -> Measure:
 
 
 def value(reference: str, root: Path = ROOT) -> Any:
-    """The value that a record or a config has at a place, whose names may hold dots."""
+    """The value that a record or a config has at a place, whose names may hold dots.
+
+    The place in a text, as "docs/run.txt:failed \\S+ of (\\S+) requests", is a pattern with one group.
+    """
     path, _, left = reference.partition(":")
     text = (root / path).read_text(encoding="utf-8")
+    if path.endswith((".txt", ".md")):
+        return _printed(reference, " ".join(text.split()), left)
     found = json.loads(text) if path.endswith(".json") else yaml_files.parse(text)
     while left:
         part = left.partition(".")[0]
@@ -81,6 +87,19 @@ def value(reference: str, root: Path = ROOT) -> Any:
         found = found[int(part) if isinstance(found, list) else part]
         left = left[len(part) + 1 :]
     return found
+
+
+def _printed(reference: str, text: str, pattern: str) -> int | float:
+    """The number within a text that a pattern's group fits.
+
+    Raises:
+        LookupError: the pattern fits nowhere, or at several places.
+    """
+    found = re.findall(pattern, text)
+    if len(found) != 1:
+        raise LookupError(f"{reference} fits {len(found)} places of the text, 1 is needed")
+    number: int | float = json.loads(found[0].replace(",", "").lstrip("+"))
+    return number
 
 
 def shown(found: Any, unit: str = "", figures: int = FIGURES) -> str:
@@ -122,7 +141,7 @@ def said(reference: str) -> str:
     """A figure as a sentence says it: without unit and sign, in few figures, a setting exactly.
 
     A minus before the place turns a negative value round: "lower by 0.0098". Two places with a
-    slash between them are a ratio, in the unit of the first.
+    slash between them are a ratio, with "less" a difference, in the unit of the first.
 
     Raises:
         ValueError: the value is negative, so that the sentence would say the opposite.
@@ -140,11 +159,13 @@ def said(reference: str) -> str:
 
 
 def _point(place: str) -> Any:
-    """A value without its interval; of "a / b" the ratio, as of flights and days."""
-    above, _, below = place.partition(" / ")
-    found = value(above)
-    found = found[INTERVAL[0]] if isinstance(found, dict) else found
-    return found / _point(below) if below else found
+    """A value without its interval; of "a / b" the ratio, as of flights and days, of "a less b"."""
+    for word, combined in _COMBINED.items():
+        first, _, second = place.partition(word)
+        if second:
+            return combined(_point(first), _point(second))
+    found = value(place)
+    return found[INTERVAL[0]] if isinstance(found, dict) else found
 
 
 def holds(claim: str) -> bool:
