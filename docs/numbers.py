@@ -73,7 +73,7 @@ def measure(reference: str) -> Measure:
 def value(reference: str, root: Path = ROOT) -> Any:
     """The value that a record or a config has at a place, whose names may hold dots.
 
-    The place in a text, as "docs/run.txt:failed \\S+ of (\\S+) requests", is a pattern with one group.
+    A place in a text is a pattern with one group, as "docs/run.txt:of (\\S+) requests".
     """
     path, _, left = reference.partition(":")
     text = (root / path).read_text(encoding="utf-8")

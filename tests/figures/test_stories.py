@@ -39,7 +39,7 @@ def test_every_check_before_the_loss_held_and_the_loss_is_one_of_late_june():
     assert found > limit
 
 
-def test_the_retrained_model_was_better_by_its_bound_and_promoted_in_as_many_days_as_are_said(record_property):
+def test_the_retrained_model_won_by_its_bound_and_was_promoted_in_the_days_said(record_property):
     trained, text = event("trained anew")
     point, bound = map(
         float, re.findall(r"log loss is (-\d\.\d+) \(97\.5% bound (-\d\.\d+)\)", text)[0]
