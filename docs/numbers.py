@@ -32,6 +32,7 @@ _SIGNS = {
     ">": operator.gt,
 }
 _COMBINED = {" / ": operator.truediv, " less ": operator.sub}
+_NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 _CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]
@@ -73,7 +74,7 @@ def measure(reference: str) -> Measure:
 def value(reference: str, root: Path = ROOT) -> Any:
     """The value that a record or a config has at a place, whose names may hold dots.
 
-    A place in a text is a pattern with one group, as "docs/run.txt:of (\\S+) requests".
+    A place in a text is what stands around the number, as "docs/run.txt:after {} requests".
     """
     path, _, left = reference.partition(":")
     text = (root / path).read_text(encoding="utf-8")
@@ -89,13 +90,18 @@ def value(reference: str, root: Path = ROOT) -> Any:
     return found
 
 
-def _printed(reference: str, text: str, pattern: str) -> int | float:
-    """The number within a text that a pattern's group fits.
+def _printed(reference: str, text: str, words: str) -> int | float:
+    """The number within a text that stands where words have a pair of braces.
 
     Raises:
-        LookupError: the pattern fits nowhere, or at several places.
+        LookupError: a number stands between these words nowhere, or at several places.
     """
-    found = re.findall(pattern, text)
+    before, _, after = words.partition("{}")
+    found = [
+        one[0]
+        for one in _NUMBER.finditer(text)
+        if text.endswith(before, 0, one.start()) and text.startswith(after, one.end())
+    ]
     if len(found) != 1:
         raise LookupError(f"{reference} fits {len(found)} places of the text, 1 is needed")
     number: int | float = json.loads(found[0].replace(",", "").lstrip("+"))
