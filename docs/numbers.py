@@ -85,7 +85,7 @@ def value(reference: str, root: Path = ROOT) -> Any:
         part = left.partition(".")[0]
         if isinstance(found, dict):
             part = next(name for name in found if f"{left}.".startswith(f"{name}."))
-        found = found[int(part) if isinstance(found, list) else part]
+        found = _item(found, part) if isinstance(found, list) else found[part]
         left = left[len(part) + 1 :]
     return found
 
@@ -106,6 +106,11 @@ def _printed(reference: str, text: str, words: str) -> int | float:
         raise LookupError(f"{reference} fits {len(found)} places of the text, 1 is needed")
     number: int | float = json.loads(found[0].replace(",", "").lstrip("+"))
     return number
+
+
+def _item(found: list[Any], part: str) -> Any:
+    """An item of a list by its number, or by its slug."""
+    return found[int(part)] if part.isdigit() else next(o for o in found if o["slug"] == part)
 
 
 def shown(found: Any, unit: str = "", figures: int = FIGURES) -> str:
