@@ -9,6 +9,7 @@ import pytest
 
 from docs import numbers
 from docs.pages import Answer, pages
+from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from tests.rules import tree
 
 PAGES = [page for page in pages() if page.numbers]
@@ -219,6 +220,13 @@ def test_the_promotions_that_lost_are_some_of_all() -> None:
     assert len(found["attempts"]) == found["checks"]["retrain"]
 
 
+def test_every_promotion_of_the_loop_followed_a_champion_of_the_week_before() -> None:
+    """The gate compared none with its champion: closed-loop.md says so of all."""
+    gates = [one["gate"] for one in _record("loop")["attempts"] if one["result"] == "promoted"]
+    assert all("refit stays near what was judged" in gate for gate in gates)
+    assert [gate for gate in gates if {NOT_WORSE, NOT_MUCH_WORSE} & set(gate)] == []
+
+
 @pytest.mark.parametrize(
     ("found", "unit", "said"),
     [
@@ -248,6 +256,11 @@ def test_a_value_is_shown_in_three_figures_a_list_as_its_length(
     found: Any, unit: str, said: str
 ) -> None:
     assert numbers.shown(found, unit) == said
+
+
+def test_an_item_of_a_list_is_found_by_its_slug(tmp_path: Any) -> None:
+    (tmp_path / "found.json").write_text('[{"slug": "a", "by": "x"}, {"slug": "b-c", "by": "y"}]')
+    assert numbers.value("found.json:b-c.by", tmp_path) == "y"
 
 
 def test_a_number_is_read_from_lists_and_under_names_with_dots(tmp_path: Any) -> None:
