@@ -214,6 +214,10 @@ def test_the_faults_in_training_data_are_as_many_as_the_page_says() -> None:
     faults, dates = found["cases"].keys() - {"clean"}, found["cases"]["clean"]
     assert len(found["faulty"]) == len(faults) * len(dates)
     assert (len(faults), len(dates)) == (7, 2), "docs/answers/retraining.md says so"
+    refused = [
+        told["guards_that_refuse"] for name in faults for told in found["cases"][name].values()
+    ]
+    assert all(refused), "docs/answers/retraining.md says that the guards refused every case"
 
 
 def test_the_promotions_that_lost_are_some_of_all() -> None:
