@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.candidates import summary
 from docs import numbers
 from docs.pages import Answer, pages
 from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
@@ -208,10 +209,16 @@ def test_no_more_outputs_are_equal_than_were_compared() -> None:
 
 def test_the_faults_in_training_data_are_as_many_as_the_page_says() -> None:
     found = _record("candidates")
-    faults = sum(len(dates) for case, dates in found["cases"].items() if case != "clean")
-    assert set(found["of_these_live"]) <= set(found["surely_harmful"])
-    label = next(label for _, label, _ in CITED if label.startswith("faults in training"))
-    assert label == f"faults in training data that cost significantly, of {faults}"
+    assert {name: found[name] for name in found if name != "cases"} == summary(found["cases"])
+    assert set(found["of_these_live"]) <= set(found["live_without_guards"])
+    assert set(found["live_without_guards"]) <= set(found["surely_harmful"])
+    faults, dates = found["cases"].keys() - {"clean"}, found["cases"]["clean"]
+    assert len(found["faulty"]) == len(faults) * len(dates)
+    assert (len(faults), len(dates)) == (7, 2), "docs/answers/retraining.md says so"
+    refused = [
+        told["guards_that_refuse"] for name in faults for told in found["cases"][name].values()
+    ]
+    assert all(refused), "docs/answers/retraining.md says that the guards refused every case"
 
 
 def test_the_promotions_that_lost_are_some_of_all() -> None:
