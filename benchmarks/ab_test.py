@@ -58,6 +58,19 @@ def arm_size(deviation: float, effect: float) -> float:
     return 2 * ((norm.isf(ALPHA / 2) + norm.ppf(POWER)) * deviation / effect) ** 2
 
 
+def days_by_effect(days: float, effect: dict[str, float]) -> dict[str, float | None]:
+    """A test's days if the true effect is an end of its interval; None if that end finds nothing.
+
+    `days` are those for the effect's point: the days grow with the square of its inverse.
+    """
+    large, small = sorted((effect["low"], effect["high"]), key=abs, reverse=True)
+
+    def scaled(end: float) -> float:
+        return round(days * (effect["point"] / end) ** 2, 1)
+
+    return {"least": scaled(large), "most": scaled(small) if large * small > 0 else None}
+
+
 def reduced(outcome: np.ndarray, known_before: np.ndarray) -> float:
     """The share of the variance that a covariate known before the test explains (CUPED)."""
     return float(np.corrcoef(outcome, known_before)[0, 1] ** 2)
@@ -200,11 +213,14 @@ def sizes(trial: Trial, recipe: Recipe, metric: str) -> dict[str, Any]:
     means = np.bincount(trial.day, by) / np.bincount(trial.day)
     a_day = len(by) / trial.days / 2
     shadow = ((norm.isf(ALPHA / 2) + norm.ppf(POWER)) * means.std(ddof=1) / effect.point) ** 2
+    found = {n: round(getattr(effect, n), 5) for n in ("point", "low", "high")}
+    days = round(flights / a_day, 1)
     return {
         "champion": round(float(champion.mean()), 4),
-        "difference": {n: round(getattr(effect, n), 5) for n in ("point", "low", "high")},
+        "difference": found,
         "flights_an_arm": round(flights),
-        "days": round(flights / a_day, 1),
+        "days": days,
+        "days_by_effect": days_by_effect(days, found),
         "explained_before": round(explained, 4),
         "days_with_covariate": round(flights * (1 - explained) / a_day, 1),
         "days_of_a_shadow": round(shadow, 1),
@@ -276,6 +292,7 @@ def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
     flights = raw.honest[raw.honest["month"].isin(MONTHS)]
     trial = trial_of(flights, risk)
     found: dict[str, Any] = {"flights": len(flights), "days": trial.days, "runs": RUNS}
+    found["design"] = {"alpha": ALPHA, "power": POWER}
     found["metrics"] = {name: sizes(trial, recipe, name) for name in METRICS}
     watch.said("sizes")
     found["false_alarms"] = false_alarms(trial, "cost")

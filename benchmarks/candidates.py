@@ -36,6 +36,7 @@ from pipeline.shared.scores import log_loss
 
 MONDAYS = ("2013-07-01", "2013-09-30")
 HOLDOUT, AFTER, STALE_HOURS = 14, 28, 6
+FIRST, RECENT = "the first champion", "a model of four weeks ago"
 LAST_WEEK = "the champion of last week, on the fast track"
 Fault = Callable[[pd.DataFrame, pd.Series, pd.Timestamp], pd.DataFrame]
 """Training rows, the day of each, and the Monday: the rows as a broken feed gives them."""
@@ -107,8 +108,8 @@ class Case:
         self.fits, self.monday = fits, pd.Timestamp(monday)
         self.day = pd.to_datetime(pd.Series(fits.day, index=fits.frame.index))
         self.incumbents = {
-            "the first champion": fits.risk("2013-04-01"),
-            "a model of four weeks ago": fits.risk(f"{self.monday - 28 * DAY:%Y-%m-%d}"),
+            FIRST: fits.risk("2013-04-01"),
+            RECENT: fits.risk(f"{self.monday - 28 * DAY:%Y-%m-%d}"),
         }
         self.last_week = fits.risk(f"{self.monday - 7 * DAY:%Y-%m-%d}")
 
@@ -183,15 +184,37 @@ def answered(case: Case, fault: Fault, clean: np.ndarray | None) -> tuple[dict[s
     candidate = case.fitted(fault, case.monday - HOLDOUT * DAY)
     refit = case.fitted(fault, case.monday)
     gate, guards = case.gate(candidate, refit), case.guards(fault)
-    passes = [name for name in case.incumbents if gate[name] and gate["refit_stays_near"]]
-    passes += [LAST_WEEK] * gate[LAST_WEEK]
     found = {
         "gate": gate,
         "guards_that_refuse": guards,
         "against_clean": case.damage(refit, refit if clean is None else clean),
-        "goes_live_against": [] if guards else passes,
+        "goes_live_against": [] if guards else accepting_incumbents(gate),
     }
     return found, refit
+
+
+def accepting_incumbents(gate: dict[str, Any]) -> list[str]:
+    """The incumbents against which the gate lets a refit go live, the guards left aside."""
+    compared = [FIRST, RECENT] if gate["refit_stays_near"] else []
+    return [name for name in [*compared, LAST_WEEK] if gate[name]]
+
+
+def summary(cases: dict[str, Any]) -> dict[str, list[str]]:
+    """The cases with a fault, by what they did and what would have let them go live."""
+    each = {f"{name}, {monday}": told for name, of in cases.items() for monday, told in of.items()}
+    faulty = {name: told for name, told in each.items() if not name.startswith("clean, ")}
+    harmful = {name: told for name, told in faulty.items() if told["against_clean"]["low"] > 0}
+    return {
+        "faulty": sorted(faulty),
+        "surely_harmful": sorted(harmful),
+        "live_without_guards": sorted(
+            n for n, told in harmful.items() if accepting_incumbents(told["gate"])
+        ),
+        "of_these_live": sorted(n for n, told in harmful.items() if told["goes_live_against"]),
+        "clean_stopped_by_guards": [
+            monday for monday, told in cases["clean"].items() if told["guards_that_refuse"]
+        ],
+    }
 
 
 def main() -> int:
@@ -205,23 +228,7 @@ def main() -> int:
             clean = refit if clean is None else clean
             found.setdefault(name, {})[monday] = told
             watch.said(f"{monday} {name}: {told['goes_live_against'] or 'stopped'}")
-    harmful = {
-        f"{name}, {monday}": told
-        for name, of in found.items()
-        for monday, told in of.items()
-        if told["against_clean"]["low"] > 0
-    }
-    kept(
-        "candidates",
-        {
-            "cases": found,
-            "surely_harmful": sorted(harmful),
-            "of_these_live": sorted(n for n, told in harmful.items() if told["goes_live_against"]),
-            "clean_stopped_by_guards": [
-                monday for monday, told in found["clean"].items() if told["guards_that_refuse"]
-            ],
-        },
-    )
+    kept("candidates", {"cases": found, **summary(found)})
     return 0
 
 

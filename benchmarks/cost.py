@@ -40,7 +40,8 @@ PRICE = 0.04
 """Dollars a processor and hour, assumed: about what a shared one of a cloud costs."""
 MILLION = 1_000_000
 UNITS = (
-    "processor_seconds; bytes; idle: of a server that nobody asks; dollars: at the assumed price"
+    "processor_seconds; requests_a_second: of one client; bytes; idle: of a server that nobody "
+    "asks; dollars: at the assumed price"
 )
 
 
@@ -66,12 +67,15 @@ def processor(server: Process) -> float:
     return float(sum(server.cpu_times()[:2]))
 
 
-def a_million(port: int, requests: list[bytes], server: Process) -> float:
-    """Processor seconds of the server for a million requests of one row."""
+def a_million(port: int, requests: list[bytes], server: Process) -> dict[str, int]:
+    """Processor seconds of the server for a million requests of one row, and their rate."""
     taken(Server(port, requests), 1.0)  # connections and caches
     before = processor(server)
     answered = len(taken(Server(port, requests), SECONDS))
-    return round(MILLION * (processor(server) - before) / answered)
+    return {
+        "processor_seconds_a_million": round(MILLION * (processor(server) - before) / answered),
+        "requests_a_second": round(answered / SECONDS),
+    }
 
 
 def serving(log: Path) -> dict[str, Any]:
@@ -85,8 +89,7 @@ def serving(log: Path) -> dict[str, Any]:
         wait_for(port, "/v2")
         server = Process(own.pid)
         found: dict[str, Any] = {
-            name: {"processor_seconds_a_million": a_million(port, content[name], server)}
-            for name in ("features", "online")
+            name: a_million(port, content[name], server) for name in ("features", "online")
         }
         before = processor(server)
         time.sleep(IDLE_SECONDS)
@@ -111,12 +114,12 @@ def _size(folder: Path, pattern: str = "**/*") -> int:
 
 
 def storage(folder: Path) -> dict[str, int]:
-    """Bytes of data and features a flight, of the champion's release, and of the online store."""
+    """Bytes of data and features a flight and of the online store; the champion's release in kB."""
     rows = len(read_parquet(ROWS, "features"))
     return {
         "snapshots_a_flight": round(_size(INGEST, "*/*.parquet") / rows),
         "features_a_flight": round(ROWS.stat().st_size / rows),
-        "release": _size(export_folder(export("champion"))),
+        "release_kb": round(_size(export_folder(export("champion"))) / 1000),
         "online_store": _size(folder, "online*.db*"),
     }
 

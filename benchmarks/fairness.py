@@ -2,7 +2,7 @@
 
 Carriers and airports stand in for groups of people. The champion's risks of April to June are
 compared with what happened, by group: calibration, then warnings that were missed and needless.
-Each group is then calibrated perfectly, to see which differences stay.
+Each group's mean risk is then corrected, to see which differences stay.
 """
 
 import json
@@ -53,7 +53,7 @@ def spread(groups: dict[str, Any], of: str) -> dict[str, float]:
 def by_group(
     recipe: Recipe, names: np.ndarray, labels: np.ndarray, risk: np.ndarray, day: np.ndarray
 ) -> dict[str, Any]:
-    """Each group with enough flights: its rates, its calibration, and those after a perfect one."""
+    """Each group with enough flights: its rates, its gap, and its rates without that gap."""
     groups: dict[str, Any] = {}
     for name in sorted(set(names)):
         of = names == name
@@ -71,13 +71,20 @@ def by_group(
     return groups
 
 
+def mean_gap(groups: dict[str, Any]) -> float:
+    """The mean risk less the late share over the flights of all groups."""
+    flights = [group["flights"] for group in groups.values()]
+    return float(np.average([group["gap"]["point"] for group in groups.values()], weights=flights))
+
+
 def summary(groups: dict[str, Any]) -> dict[str, Any]:
-    """How far groups are apart, and which are surely not calibrated."""
+    """How far groups are apart, what all have in common, and which are surely not calibrated."""
     off = {n: g["gap"] for n, g in groups.items() if g["gap"]["low"] > 0 or g["gap"]["high"] < 0}
     kinds = ("late", "missed", "needless", "missed_calibrated", "needless_calibrated")
     return {
         "groups": len(groups),
         "surely_off": sorted(off),
+        "mean_gap": round(mean_gap(groups), 4),
         "worst_gap": max((g["gap"] for g in groups.values()), key=lambda gap: abs(gap["point"])),
         **{kind: spread(groups, kind) for kind in kinds},
     }

@@ -85,6 +85,14 @@ def _commit(folder: Path, message: str) -> None:
     git.own(folder, "commit", "--quiet", "--no-verify", "--message", message)
 
 
+def months_ago(version: int) -> int:
+    """Calendar months from the arrival that a version was trained on to the newest."""
+    (year, month), (own_year, own_month) = (
+        map(int, name.split("-")) for name in (max(MONTHS), list(MONTHS)[version - 1])
+    )
+    return 12 * (year - own_year) + month - own_month
+
+
 def _rebuild(folder: Path, version: int) -> dict[str, object]:
     started = time.perf_counter()
     _run(folder, "python", "-m", "pipeline", "reproduce", "--version", str(version))
@@ -94,6 +102,7 @@ def _rebuild(folder: Path, version: int) -> dict[str, object]:
     return {
         "version": version,
         "promotions_ago": len(MONTHS) - version,
+        "months_ago": months_ago(version),
         "seconds": round(seconds),
         "compared": len(answers),
         "equal": answers.count("equal"),

@@ -155,6 +155,7 @@ def dask_join(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
         "refused": lost,
         "seconds": round(took, 1),
         "to_duckdb": round(took / duckdb),
+        "training_seconds": round(ours, 3),
         "to_training": round(took / ours),
     }
 

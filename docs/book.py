@@ -89,7 +89,11 @@ def generated() -> dict[Path, str]:
 
 def _filled_page(page: Answer) -> str:
     """A page with its table of numbers, and with the figures that its sentences cite."""
+    from docs import score
+
     parts = {"numbers": numbers.table(page.numbers)} if page.numbers else {}
+    if "<!-- score -->" in page.text:
+        parts["score"] = score.sentence()
     path = ANSWERS / f"{page.slug}.md"
     try:
         return numbers.cite(_filled(path, parts), page.figures)

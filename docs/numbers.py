@@ -31,6 +31,8 @@ _SIGNS = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+_COMBINED = {" / ": operator.truediv, " less ": operator.sub}
+_NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 _CITED = re.compile(r"(<!-- ([\w-]+) -->)[^<]*(<!-- / -->)")
 
 Better = Literal["lower", "higher", "near 0", "–"]
@@ -70,17 +72,45 @@ def measure(reference: str) -> Measure:
 
 
 def value(reference: str, root: Path = ROOT) -> Any:
-    """The value that a record or a config has at a place, whose names may hold dots."""
+    """The value that a record or a config has at a place, whose names may hold dots.
+
+    A place in a text is what stands around the number, as "docs/run.txt:after {} requests".
+    """
     path, _, left = reference.partition(":")
     text = (root / path).read_text(encoding="utf-8")
+    if path.endswith((".txt", ".md")):
+        return _printed(reference, " ".join(text.split()), left)
     found = json.loads(text) if path.endswith(".json") else yaml_files.parse(text)
     while left:
         part = left.partition(".")[0]
         if isinstance(found, dict):
             part = next(name for name in found if f"{left}.".startswith(f"{name}."))
-        found = found[int(part) if isinstance(found, list) else part]
+        found = _item(found, part) if isinstance(found, list) else found[part]
         left = left[len(part) + 1 :]
     return found
+
+
+def _printed(reference: str, text: str, words: str) -> int | float:
+    """The number within a text that stands where words have a pair of braces.
+
+    Raises:
+        LookupError: a number stands between these words nowhere, or at several places.
+    """
+    before, _, after = words.partition("{}")
+    found = [
+        one[0]
+        for one in _NUMBER.finditer(text)
+        if text.endswith(before, 0, one.start()) and text.startswith(after, one.end())
+    ]
+    if len(found) != 1:
+        raise LookupError(f"{reference} fits {len(found)} places of the text, 1 is needed")
+    number: int | float = json.loads(found[0].replace(",", "").lstrip("+"))
+    return number
+
+
+def _item(found: list[Any], part: str) -> Any:
+    """An item of a list by its number, or by its slug."""
+    return found[int(part)] if part.isdigit() else next(o for o in found if o["slug"] == part)
 
 
 def shown(found: Any, unit: str = "", figures: int = FIGURES) -> str:
@@ -122,7 +152,7 @@ def said(reference: str) -> str:
     """A figure as a sentence says it: without unit and sign, in few figures, a setting exactly.
 
     A minus before the place turns a negative value round: "lower by 0.0098". Two places with a
-    slash between them are a ratio, in the unit of the first.
+    slash between them are a ratio, with "less" a difference, in the unit of the first.
 
     Raises:
         ValueError: the value is negative, so that the sentence would say the opposite.
@@ -140,11 +170,13 @@ def said(reference: str) -> str:
 
 
 def _point(place: str) -> Any:
-    """A value without its interval; of "a / b" the ratio, as of flights and days."""
-    above, _, below = place.partition(" / ")
-    found = value(above)
-    found = found[INTERVAL[0]] if isinstance(found, dict) else found
-    return found / _point(below) if below else found
+    """A value without its interval; of "a / b" the ratio, as of flights and days, of "a less b"."""
+    for word, combined in _COMBINED.items():
+        first, _, second = place.partition(word)
+        if second:
+            return combined(_point(first), _point(second))
+    found = value(place)
+    return found[INTERVAL[0]] if isinstance(found, dict) else found
 
 
 def holds(claim: str) -> bool:

@@ -207,7 +207,7 @@ def page() -> str:
     of = board()
     claimed = {item.id: item.counts for item in of.items}
     sums = section_scores(of.sections, claimed)
-    parts = [_HEAD.format(score=min(sums.values()), level=of.level)]
+    parts = [_HEAD.format(score=_minimum(of), level=of.level)]
     for name, items in of.sections.items():
         rows = [
             f"| {i.id} | {i.name} | {i.counts:g} | {_evidence_of(i)} | {i.limit} |" for i in items
@@ -215,6 +215,21 @@ def page() -> str:
         head = "| | test | points | proof | limit |\n|---|---|---|---|---|"
         parts.append("\n".join([f"## {name}: {sums[name]:g} of {len(items)}\n", head, *rows]))
     return "\n\n".join([*parts, *_rubric_of(of), *_maturity_of(of)]) + "\n"
+
+
+def sentence() -> str:
+    """What is claimed in one sentence, for a page of the book."""
+    of = board()
+    level = of.level.partition(":")[0].lower()
+    return (
+        f"The ML Test Score claimed here is {_minimum(of):g} of 7, that of its worst section, and "
+        f"the maturity {level}: `docs/score.md`."
+    )
+
+
+def _minimum(of: Board) -> float:
+    """The points of the worst section, as claimed."""
+    return min(section_scores(of.sections, {item.id: item.counts for item in of.items}).values())
 
 
 def _rubric_of(of: Board) -> list[str]:

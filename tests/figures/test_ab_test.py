@@ -51,6 +51,13 @@ def test_an_arm_of_the_computed_size_finds_the_effect_as_often_as_promised(recor
     assert found == pytest.approx(POWER, abs=4 * np.sqrt(POWER * (1 - POWER) / 2000))
 
 
+def test_days_grow_with_the_inverse_square_of_the_effect():
+    effect = {"point": -0.02, "low": -0.04, "high": -0.01}
+    assert ab_test.days_by_effect(100, effect) == {"least": 25, "most": 400}
+    assert ab_test.days_by_effect(100, effect | {"high": 0.01})["most"] is None
+    assert ab_test.days_by_effect(100, effect | {"high": 0.0})["most"] is None
+
+
 def test_z_is_welchs_after_each_day():
     trial, treated = noise(days=3), np.random.default_rng(1).random(180) < 0.5
     outcome = trial.champion["cost"]
@@ -126,6 +133,7 @@ def test_the_fresher_model_is_better_and_a_test_needs_several_times_a_shadows_da
     found = FOUND["metrics"][metric]
     assert found["difference"]["high"] < 0
     assert found["days"] > 4 * found["days_of_a_shadow"]
+    assert found["days_by_effect"] == ab_test.days_by_effect(found["days"], found["difference"])
     assert found["days"] > found["days_with_covariate"] > 0.8 * found["days"]
     a_day = FOUND["flights"] / FOUND["days"] / 2
     assert found["days"] == pytest.approx(found["flights_an_arm"] / a_day, rel=0.01)

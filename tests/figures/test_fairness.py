@@ -51,16 +51,17 @@ def test_a_spread_is_the_lowest_and_the_highest():
 
 
 def test_a_group_is_surely_off_if_its_interval_excludes_zero():
-    def group(low, high):
+    def group(low, high, flights=1000):
         gap = {"point": (low + high) / 2, "low": low, "high": high}
         rates = dict.fromkeys(
             ("late", "missed", "needless", "missed_calibrated", "needless_calibrated"), 0.1
         )
-        return {"gap": gap, **rates}
+        return {"flights": flights, "gap": gap, **rates}
 
-    found = fairness.summary({"a": group(0.01, 0.03), "b": group(-0.02, 0.03)})
+    found = fairness.summary({"a": group(0.01, 0.03), "b": group(-0.02, 0.03, flights=3000)})
     assert found["surely_off"] == ["a"]
     assert found["worst_gap"]["point"] == 0.02
+    assert found["mean_gap"] == pytest.approx((0.02 + 3 * 0.005) / 4, abs=1e-4)
 
 
 # What was recorded.
@@ -74,10 +75,16 @@ def test_the_summary_is_that_of_its_groups(kind):
     assert all(group["flights"] >= fairness.FEWEST for group in groups.values())
     for rate in ("late", "missed", "needless", "missed_calibrated", "needless_calibrated"):
         assert found[rate] == fairness.spread(groups, rate)
-    assert fairness.summary(groups)["surely_off"] == found["surely_off"]
+    assert fairness.summary(groups) == {k: v for k, v in found.items() if k != "by_group"}
 
 
-def test_base_rates_differ_and_so_do_error_rates_also_after_perfect_calibration():
+def test_the_model_says_too_little_for_every_carrier():
+    gaps = [group["gap"]["point"] for group in CARRIERS["by_group"].values()]
+    assert CARRIERS["worst_gap"]["point"] <= CARRIERS["mean_gap"] < 0
+    assert max(gaps) < 0
+
+
+def test_base_rates_differ_and_so_do_error_rates_also_with_corrected_mean_risks():
     assert CARRIERS["late"]["max"] > 1.5 * CARRIERS["late"]["min"]
     for rate in ("needless", "needless_calibrated"):
         assert CARRIERS[rate]["max"] > 2 * CARRIERS[rate]["min"]

@@ -6,11 +6,14 @@ import re
 import pandas as pd
 import pytest
 
+from docs.pages import find, readable
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("star-stories")
 RUN = " ".join(tree.read("docs/run.txt").split())
 EVENTS = re.findall(r"(\d)\. (?:to )?(2013-\d\d(?:-\d\d)?) (.*?)(?= \d\. (?:to )?2013|$)", RUN)
+PAGE = readable(find("star-stories").text)
+NUMBERS = dict(enumerate("five six seven eight nine ten eleven twelve".split(), 5))
 LOOP = json.loads(tree.read("benchmarks/loop.json"))
 
 
@@ -36,23 +39,24 @@ def test_every_check_before_the_loss_held_and_the_loss_is_one_of_late_june():
     assert found > limit
 
 
-def test_the_retrained_model_was_better_by_its_bound_and_promoted_in_about_a_week(record_property):
+def test_the_retrained_model_won_by_its_bound_and_was_promoted_in_the_days_said(record_property):
     trained, text = event("trained anew")
     point, bound = map(
         float, re.findall(r"log loss is (-\d\.\d+) \(97\.5% bound (-\d\.\d+)\)", text)[0]
     )
     assert point < bound < 0
     promoted, text = event("canary: promoted")
-    assert 5 <= (promoted - trained).days <= 12
+    days = NUMBERS[(promoted - trained).days]
+    assert len(re.findall(rf"(?i)\b{days}\s+days", PAGE)) == 3
     failed, requests = re.findall(r"failed (\d+) of ([\d,]+) requests", text)[0]
     assert (failed, int(requests.replace(",", "")) > 1000) == ("0", True)
     record_property("days from the alert to the promotion", (promoted - trained).days)
 
 
-def test_the_slow_release_met_a_few_dozen_requests_at_most(record_property):
+def test_the_slow_release_met_as_many_requests_as_are_said(record_property):
     _, text = event("INJECTED: a slow challenger")
     met = int(re.findall(r"rolled back: after (\d+) requests", text)[0])
-    assert met <= 48
+    assert f"It had answered {met} requests" in PAGE
     record_property("requests that met the slow release", met)
 
 
@@ -66,3 +70,4 @@ def test_the_loop_beats_a_champion_that_is_never_retrained_and_only_data_were_re
     others = [one["result"] for one in LOOP["attempts"] if one["result"] != "promoted"]
     assert others == ["refused data"]
     assert LOOP["promotions"] + len(others) == LOOP["checks"]["retrain"]
+    assert len(LOOP["surely_harmful"]) == 1, "so the page says"

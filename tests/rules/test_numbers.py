@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.candidates import summary
 from docs import numbers
 from docs.pages import Answer, pages
+from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
 from tests.rules import tree
 
 PAGES = [page for page in pages() if page.numbers]
@@ -207,16 +209,29 @@ def test_no_more_outputs_are_equal_than_were_compared() -> None:
 
 def test_the_faults_in_training_data_are_as_many_as_the_page_says() -> None:
     found = _record("candidates")
-    faults = sum(len(dates) for case, dates in found["cases"].items() if case != "clean")
-    assert set(found["of_these_live"]) <= set(found["surely_harmful"])
-    label = next(label for _, label, _ in CITED if label.startswith("faults in training"))
-    assert label == f"faults in training data that cost significantly, of {faults}"
+    assert {name: found[name] for name in found if name != "cases"} == summary(found["cases"])
+    assert set(found["of_these_live"]) <= set(found["live_without_guards"])
+    assert set(found["live_without_guards"]) <= set(found["surely_harmful"])
+    faults, dates = found["cases"].keys() - {"clean"}, found["cases"]["clean"]
+    assert len(found["faulty"]) == len(faults) * len(dates)
+    assert (len(faults), len(dates)) == (7, 2), "docs/answers/retraining.md says so"
+    refused = [
+        told["guards_that_refuse"] for name in faults for told in found["cases"][name].values()
+    ]
+    assert all(refused), "docs/answers/retraining.md says that the guards refused every case"
 
 
 def test_the_promotions_that_lost_are_some_of_all() -> None:
     found = _record("loop")
     assert len(found["surely_harmful"]) <= len(found["harmful"]) <= found["promotions"]
     assert len(found["attempts"]) == found["checks"]["retrain"]
+
+
+def test_every_promotion_of_the_loop_followed_a_champion_of_the_week_before() -> None:
+    """The gate compared none with its champion: closed-loop.md says so of all."""
+    gates = [one["gate"] for one in _record("loop")["attempts"] if one["result"] == "promoted"]
+    assert all("refit stays near what was judged" in gate for gate in gates)
+    assert [gate for gate in gates if {NOT_WORSE, NOT_MUCH_WORSE} & set(gate)] == []
 
 
 @pytest.mark.parametrize(
@@ -250,10 +265,31 @@ def test_a_value_is_shown_in_three_figures_a_list_as_its_length(
     assert numbers.shown(found, unit) == said
 
 
+def test_an_item_of_a_list_is_found_by_its_slug(tmp_path: Any) -> None:
+    (tmp_path / "found.json").write_text('[{"slug": "a", "by": "x"}, {"slug": "b-c", "by": "y"}]')
+    assert numbers.value("found.json:b-c.by", tmp_path) == "y"
+
+
 def test_a_number_is_read_from_lists_and_under_names_with_dots(tmp_path: Any) -> None:
     (tmp_path / "found.json").write_text('{"p below .05": [{"at": 0.25}], "p": 7000}')
     assert numbers.value("found.json:p below .05.0.at", tmp_path) == 0.25
     assert numbers.value("found.json:p", tmp_path) == 7000
+
+
+def test_a_number_is_read_from_a_text_by_the_words_around_it(tmp_path: Any) -> None:
+    (tmp_path / "run.txt").write_text("failed 0 of 1,707\nrequests; excess at most +0.0153, -0.5")
+    found = {"of {} requests": 1707, "at most {},": 0.0153, ", {}": -0.5}
+    assert {words: numbers.value(f"run.txt:{words}", tmp_path) for words in found} == found
+    for words, fits in {"at least {}": 0, " {} ": 2}.items():
+        with pytest.raises(LookupError, match=rf"fits {fits} places of the text, 1 is needed"):
+            numbers.value(f"run.txt:{words}", tmp_path)
+
+
+def test_two_places_are_said_as_their_ratio_or_their_difference() -> None:
+    days, firing = (f"benchmarks/outcome.json:outcome_alert.{n}" for n in ("days", "days_firing"))
+    of, with_an_alert = numbers.value(days), numbers.value(firing)
+    assert numbers.said(f"{days} less {firing}") == str(of - with_an_alert)
+    assert numbers.said(f"{days} / {firing}") == f"{of / with_an_alert:.1f}"
 
 
 @pytest.mark.parametrize(
