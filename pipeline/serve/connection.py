@@ -7,15 +7,16 @@ and the bytes of its head are limited.
 
 import asyncio
 import random
+import time
 from typing import ClassVar
 
 import orjson
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.middleware import Middleware
 from pipeline.shared.config.serve import ServeConfig
 
 DRAIN_SECONDS = 10
@@ -103,7 +104,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if self.cycle is not before:
-            self.scope["state"]["cycle"] = self.cycle
+            self.scope["state"] |= {"cycle": self.cycle, "began": time.perf_counter()}
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -212,12 +213,12 @@ class Connection(HttpToolsProtocol):
             self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
 
-def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
+def settings(app: Middleware, config: ServeConfig) -> uvicorn.Config:
     """Uvicorn's settings: these limits, and no log line for each bad request."""
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=Connection.of(config, app.state.gate, app.state.metrics),
+        http=Connection.of(config, app.gate, app.metrics),
         ws="none",
         access_log=False,
         log_level="error",  # a warning for each bad request would let callers fill the disk
