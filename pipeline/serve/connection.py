@@ -30,12 +30,47 @@ _FULL = b"503 Service Unavailable\r\nretry-after: 1"
 _CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
+class JoinedWrites(asyncio.Transport):
+    """A transport that sends the head of a response together with its body.
+
+    Uvicorn writes them one after the other, and each write is a packet that wakes the caller.
+    """
+
+    def __init__(self, transport: asyncio.Transport):
+        """The head that waits for its body is sent with it, or when the response ends without."""
+        self._transport, self._head = transport, b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write a part of a response, or keep it if it is a head."""
+        content = bytes(data)
+        if not self._head and content[:9] == b"HTTP/1.1 " and content[9:12] != b"100":
+            self._head = content
+            return
+        self._head, joined = b"", self._head + content
+        self._transport.write(joined)
+
+    def flush(self) -> None:
+        """Write the head of a response without a body."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close the connection after what was written."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closed or about to be."""
+        return self._transport.is_closing()
+
+
 class Connection(HttpToolsProtocol):
     """A connection with limits, and admission control before the app; `of` binds it to a server."""
 
     limits: ClassVar[ServeConfig]
     gate: ClassVar[Gate]
     metrics: ClassVar[Metrics]
+    _joined: JoinedWrites
     _timer: asyncio.TimerHandle | None = None
     _reader: asyncio.TimerHandle | None = None
     _head_bytes = _bytes = _unread = 0
@@ -50,6 +85,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection unless there are too many, and start its first request's timer."""
         super().connection_made(transport)
+        self._joined = JoinedWrites(transport)
         if len(self.connections) > self.limits.max_connections:
             self._cut(b"503 Service Unavailable")
         else:
@@ -104,6 +140,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if self.cycle is not before:
+            self.cycle.transport = self._joined
             self.scope["state"] |= {"cycle": self.cycle, "began": time.perf_counter()}
 
     def on_body(self, body: bytes) -> None:
@@ -120,6 +157,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """After the response, close a closing connection even if its caller does not read."""
+        self._joined.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
