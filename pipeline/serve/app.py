@@ -4,22 +4,28 @@ Bad requests get a 4xx with a reason; no input causes a 5xx.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.requests import ClientDisconnect
 
 from pipeline.records.request_log_writer import Log
 from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
 from pipeline.serve.handler import Handler
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.middleware import Middleware, refusal
+from pipeline.serve.middleware import (
+    CLIENT_CLOSED,
+    HotRoute,
+    Middleware,
+    Respond,
+    failure,
+    refusal,
+)
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
 from pipeline.serve.schema import PredictRequest, flight_id, instant_of
@@ -29,6 +35,7 @@ from pipeline.shared.prometheus import CONTENT_TYPE
 
 JSON, BYTES = "application/json", "application/octet-stream"
 _MODEL = "/v2/models/{name}"
+_VERSION = f"{_MODEL}/versions/{{version}}"
 
 
 def create_app(
@@ -39,10 +46,12 @@ def create_app(
     ready: Callable[[], str],
     model_name: str = "flight-delay",
     trust: Trust | None = None,
-) -> FastAPI:
+) -> Middleware:
     """The app over a predictor; `ready` returns why the model is not ready, "" if it is.
 
-    `trust` decides whose headers are believed; without it, no header is.
+    `trust` decides whose headers are believed; without it, no header is. Predictions are answered
+    by the middleware itself: FastAPI's own way to a route takes as long as a small one does.
+    FastAPI has the same routes, with the same functions, for its document and for other spellings.
     """
     gate = Gate(config.max_waiting, config.queue_ms / 1000)
     handler = Handler(predictor, log, config, metrics, gate)
@@ -62,16 +71,18 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,  # the address of a redirect would be made of the caller's Host
     )
-    about = {"x-version": handler.version, "x-release": handler.release[:12]}
-    app.add_middleware(Middleware, metrics=metrics, about=about, trust=trust or Trust(), gate=gate)
     app.add_exception_handler(RequestRefused, _refusal)
     app.add_exception_handler(HTTPException, _http_error)
-    _add_people_routes(app, handler, metrics)
+    app.add_exception_handler(ClientDisconnect, _client_closed)
+    app.add_exception_handler(Exception, _failure)
+    predict = _add_people_routes(app, handler, metrics)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
-    _add_protocol_routes(app, _Protocol(handler, ready, kinds), list(kinds), handler.version)
+    protocol = _Protocol(handler, ready, kinds)
+    _add_protocol_routes(app, protocol, list(kinds), handler.version)
     openapi.add_bodies(app)
-    app.state.gate, app.state.metrics = gate, metrics  # for the connections
-    return app
+    hot = {"/predict": HotRoute("/predict", {}, predict)} | protocol.hot_routes()
+    about = {"x-version": handler.version, "x-release": handler.release[:12]}
+    return Middleware(app, hot, metrics, about, trust or Trust(), gate)
 
 
 def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: Gate) -> None:
@@ -93,6 +104,14 @@ async def _refusal(_: Request, error: Exception) -> Response:
     return refusal(error.code, error.reason, error.headers)
 
 
+async def _client_closed(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)  # counted; the connection has ended
+
+
+async def _failure(_: Request, error: Exception) -> Response:
+    return failure(error)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
@@ -103,8 +122,8 @@ def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type=JSON)
 
 
-def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> None:
-    """Add `/predict`, the documentation and the metrics."""
+def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> Respond:
+    """Add `/predict`, the documentation and the metrics; returns the function of the first."""
 
     @app.post(
         "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
@@ -125,8 +144,6 @@ def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> None
         model = {"version": handler.version, "release": handler.release}
         return _json({"request_id": request.state.id, **model, "predictions": predictions})
 
-    _add_fast_route(app, "/predict", predict)
-
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """The API reference, a page without external resources."""
@@ -137,6 +154,8 @@ def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> None
         """The metrics in Prometheus' text format."""
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
+    return predict
+
 
 class _Protocol:
     """The Open Inference Protocol for the models in `kinds`, each with its tensors' datatypes."""
@@ -146,9 +165,20 @@ class _Protocol:
     ):
         self._handler, self._ready, self._kinds = handler, ready, kinds
 
+    def hot_routes(self) -> dict[str, HotRoute]:
+        """The paths at which the models are asked, with and without the version."""
+        routes = {}
+        for name in self._kinds:
+            for version in ({}, {"version": self._handler.version}):
+                base, params = _VERSION if version else _MODEL, {"name": name, **version}
+                path = f"{base}/infer"
+                routes[path.format(**params)] = HotRoute(path, params, self.infer)
+        return routes
+
     async def infer(self, request: Request) -> Response:
         """The risks of rows, as tensors."""
-        name, header = self._model_name(request), request.headers.get(open_inference.HEADER)
+        name = self._model_name(request)
+        header = request.scope["state"]["headers"].get(open_inference.HEADER)
         kinds = self._kinds[name]
         body = await self._handler.body(request, *([BYTES, JSON] if header else [JSON]))
         if INPUTS in kinds:
@@ -200,32 +230,13 @@ class _Protocol:
         return _json({**about, "ready": True})
 
 
-class _NamedRoute(Route):
-    """A Starlette route that names itself in the scope, as FastAPI's do, for the metrics."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child = super().matches(scope)
-        return match, {**child, "route": self}
-
-
-def _add_fast_route(
-    app: FastAPI, path: str, respond: Callable[[Request], Awaitable[Response]]
-) -> None:
-    """Answer a path's POST without FastAPI, whose routes take as long as a prediction does.
-
-    FastAPI's own route of the path only documents it.
-    """
-    app.router.routes.insert(0, _NamedRoute(path, respond, methods=["POST"]))
-
-
 def _add_protocol_routes(app: FastAPI, to: _Protocol, kinds: list[str], version: str) -> None:
     """Add the routes of the protocol, with and without a version."""
     app.get("/v2", response_model=openapi.Server)(to.server)
     app.get("/v2/health/live", response_model=openapi.Live)(to.live)
     app.get("/v2/health/ready", response_model=openapi.Ready)(to.ready)
-    _add_fast_route(app, f"{_MODEL}/infer", to.infer)
     named, versioned = openapi.in_path(name=kinds), openapi.in_path(name=kinds, version=[version])
-    for base, extra in ((_MODEL, named), (f"{_MODEL}/versions/{{version}}", versioned)):
+    for base, extra in ((_MODEL, named), (_VERSION, versioned)):
         app.get(base, openapi_extra=extra, response_model=openapi.Metadata)(to.model)
         app.get(f"{base}/ready", openapi_extra=extra, response_model=openapi.Ready)(to.model_ready)
         app.post(

@@ -7,15 +7,16 @@ and the bytes of its head are limited.
 
 import asyncio
 import random
+import time
 from typing import ClassVar
 
 import orjson
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.middleware import Middleware
 from pipeline.shared.config.serve import ServeConfig
 
 DRAIN_SECONDS = 10
@@ -29,12 +30,47 @@ _FULL = b"503 Service Unavailable\r\nretry-after: 1"
 _CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
+class JoinedWrites(asyncio.Transport):
+    """A transport that sends the head of a response together with its body.
+
+    Uvicorn writes them one after the other, and each write is a packet that wakes the caller.
+    """
+
+    def __init__(self, transport: asyncio.Transport):
+        """The head that waits for its body is sent with it, or when the response ends without."""
+        self._transport, self._head = transport, b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write a part of a response, or keep it if it is a head."""
+        content = bytes(data)
+        if not self._head and content[:9] == b"HTTP/1.1 " and content[9:12] != b"100":
+            self._head = content
+            return
+        self._head, joined = b"", self._head + content
+        self._transport.write(joined)
+
+    def flush(self) -> None:
+        """Write the head of a response without a body."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close the connection after what was written."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closed or about to be."""
+        return self._transport.is_closing()
+
+
 class Connection(HttpToolsProtocol):
     """A connection with limits, and admission control before the app; `of` binds it to a server."""
 
     limits: ClassVar[ServeConfig]
     gate: ClassVar[Gate]
     metrics: ClassVar[Metrics]
+    _joined: JoinedWrites
     _timer: asyncio.TimerHandle | None = None
     _reader: asyncio.TimerHandle | None = None
     _head_bytes = _bytes = _unread = 0
@@ -49,6 +85,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection unless there are too many, and start its first request's timer."""
         super().connection_made(transport)
+        self._joined = JoinedWrites(transport)
         if len(self.connections) > self.limits.max_connections:
             self._cut(b"503 Service Unavailable")
         else:
@@ -103,7 +140,8 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if self.cycle is not before:
-            self.scope["state"]["cycle"] = self.cycle
+            self.cycle.transport = self._joined
+            self.scope["state"] |= {"cycle": self.cycle, "began": time.perf_counter()}
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -119,6 +157,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """After the response, close a closing connection even if its caller does not read."""
+        self._joined.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
@@ -212,12 +251,12 @@ class Connection(HttpToolsProtocol):
             self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
 
-def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
+def settings(app: Middleware, config: ServeConfig) -> uvicorn.Config:
     """Uvicorn's settings: these limits, and no log line for each bad request."""
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=Connection.of(config, app.state.gate, app.state.metrics),
+        http=Connection.of(config, app.gate, app.metrics),
         ws="none",
         access_log=False,
         log_level="error",  # a warning for each bad request would let callers fill the disk

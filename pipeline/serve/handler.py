@@ -1,6 +1,6 @@
 """The request handler: limits, the online store's one thread, the request log and the metrics.
 
-The event loop does what is cheap. One thread owns the online store's connection and computes;
+The event loop does what is brief. One thread owns the online store's connection and computes;
 requests queue for it, limited in number and time.
 """
 
@@ -18,6 +18,7 @@ from pipeline.records.request_log import pack
 from pipeline.records.request_log_writer import Log
 from pipeline.serve.admission import Gate
 from pipeline.serve.compression import content_encoding, decompress
+from pipeline.serve.inline import SMALL_BYTES, Inline
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import RequestRefused, Tensors, matrix, read_tensors
 from pipeline.serve.predictor import InvalidRisk, Predictions, SupportsPredict
@@ -41,6 +42,7 @@ class Handler:
         self._predictor, self._log = predictor, log
         self._config, self._metrics, self._gate = config, metrics, gate
         self._worker, self.strangers = _thread(), 0
+        self._inline = Inline(config.max_connections, config.queue_ms / 1000)
         self.version, self.release = predictor.release.number, predictor.release.release
         self.trained_until = predictor.release.trained_until
         self.horizon_minutes = predictor.release.features.horizon_minutes
@@ -51,14 +53,16 @@ class Handler:
         A body without a content type is accepted: some clients never send one. With its body a
         request is complete and passes admission control.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        headers = request.scope["state"]["headers"]
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*kinds, ""):
             raise RequestRefused(
                 415, f"the content type is {kind!r:.60}, wanted is {' or '.join(kinds)}"
             )
-        encoding = content_encoding(request.headers.getlist("content-encoding"))
+        packed = "content-encoding" in headers
+        encoding = content_encoding(request.headers.getlist("content-encoding")) if packed else ""
         limit, content = self._config.max_body_bytes, bytearray()
-        length = request.headers.get("content-length", "0")
+        length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > limit:
             raise RequestRefused(413, f"the body has {length[:18]} bytes, at most {limit} are read")
         async for chunk in request.stream():
@@ -103,7 +107,8 @@ class Handler:
     ) -> tuple[Tensors, np.ndarray]:
         """The tensors of a body with rows of FEATURES, and their risks, logged.
 
-        Parsing that many numbers takes milliseconds, so the thread does it too.
+        Parsing many numbers takes milliseconds, so the thread does it too; a small body is
+        answered in the event loop.
         """
 
         def work() -> tuple[Tensors, np.ndarray]:
@@ -112,7 +117,11 @@ class Handler:
             self._require_rows(len(rows))
             return payload, self._predict(self._predictor.vectors, rows)
 
-        payload, risk = await self._in_turn(work, request.scope["state"])
+        state, is_small = request.scope["state"], len(body) <= SMALL_BYTES
+        if is_small and self._inline.is_brief:
+            payload, risk = self._at_once(work, state)
+        else:
+            payload, risk = await self._in_turn(work, state, is_small)
         self._log_rows(request, [(None, None, None, None, "{}", one) for one in risk.tolist()])
         self._metrics.risks(risk)
         return payload, risk
@@ -151,27 +160,48 @@ class Handler:
                 500, f"version {self.version} gave no probability: {error}"
             ) from error
 
-    async def _in_turn(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
+    def _at_once(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
+        """Run brief work in the event loop, if its deadline is to come."""
+        if self._seconds_left(state) <= 0:
+            raise self._too_late()
+        began = time.perf_counter()
+        try:
+            return self._work(work, state)
+        finally:
+            self._inline.record_work(time.perf_counter() - began)
+
+    async def _in_turn(
+        self, work: Callable[[], Any], state: dict[str, Any], is_small: bool = False
+    ) -> Any:
         """Run work in the one thread before its deadline, or cancel it."""
-        future = self._worker.submit(self._work, work, state)
+        future = self._worker.submit(self._work, work, state, is_small)
         state["inside"] = False  # the thread counts it out: it may outlive the request
         future.add_done_callback(lambda _: self._gate.leave())
-        left = self._config.timeout_ms / 1000 - (time.perf_counter() - state["began"])
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(self._seconds_left(state)):
                 return await asyncio.wrap_future(future)
         except TimeoutError:  # work that has not started is cancelled
-            reason = f"no answer within {self._config.timeout_ms} ms"
-            raise RequestRefused(504, reason) from None
+            raise self._too_late() from None
 
-    def _work(self, work: Callable[[], Any], state: Mapping[str, Any]) -> Any:
+    def _work(
+        self, work: Callable[[], Any], state: Mapping[str, Any], is_small: bool = False
+    ) -> Any:
         if getattr(state.get("cycle"), "disconnected", False):
             raise ClientDisconnect
-        began = time.perf_counter()
+        began, is_alone = time.perf_counter(), self._gate.inside <= 1
         try:
             return work()
         finally:
-            self._gate.record_work(time.perf_counter() - began)
+            took = time.perf_counter() - began
+            self._gate.record_work(took)
+            if is_small and is_alone:  # else waits for the interpreter would count as work
+                self._inline.record_work(took)
+
+    def _seconds_left(self, state: Mapping[str, Any]) -> float:
+        return float(self._config.timeout_ms / 1000 - (time.perf_counter() - state["began"]))
+
+    def _too_late(self) -> RequestRefused:
+        return RequestRefused(504, f"no answer within {self._config.timeout_ms} ms")
 
     def close(self) -> None:
         """Stop the store's thread; a further request would start another."""

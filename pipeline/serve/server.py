@@ -24,8 +24,7 @@ from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
+    from pipeline.serve.middleware import Middleware
     from pipeline.serve.predictor import SupportsPredict
 
 _BACKLOG = 2048
@@ -119,7 +118,7 @@ def _listener(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _run_until_signal(app: "FastAPI", listener: socket.socket, config: ServeConfig) -> None:
+def _run_until_signal(app: "Middleware", listener: socket.socket, config: ServeConfig) -> None:
     """Serve until a signal, then finish the running requests."""
     import uvicorn
 

@@ -9,7 +9,6 @@ import time
 import tracemalloc
 import uuid
 import zlib
-from threading import current_thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +19,7 @@ from starlette.testclient import TestClient
 from pipeline.features.definitions import FEATURES, NUMERIC
 from pipeline.records.request_log import features_of, read_predictions
 from pipeline.records.request_log_writer import open_log
-from pipeline.serve import handler, open_inference
+from pipeline.serve import open_inference
 from pipeline.serve.app import create_app
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import FROM_STORE, HEADER, RequestRefused
@@ -486,20 +485,6 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
     assert codes == [504, 504, 504]
     assert here.metrics.value("flight_waiting") == 1
     go_on.set()
-
-
-def test_features_are_parsed_and_computed_beside_the_loop_that_takes_requests(served, monkeypatch):
-    here, seen = served(), []
-    parsed, says = handler.read_tensors, Session.run
-    monkeypatch.setattr(
-        handler, "read_tensors", lambda *a: (seen.append(current_thread().name), parsed(*a))[1]
-    )
-    monkeypatch.setattr(
-        Session, "run", lambda *a: (seen.append(current_thread().name), says(*a))[1]
-    )
-    assert here.client.post(ROWS, json=rows(0.5)).status_code == 200
-    assert seen == ["store_0", "store_0"]
-    assert here.metrics.value("flight_waiting") == 0
 
 
 def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(served):

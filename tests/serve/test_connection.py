@@ -1,5 +1,6 @@
 """Connections of a real server: what holds one, and how long it may."""
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from pipeline.serve.connection import JoinedWrites
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from tests.patience import PATIENCE, until
@@ -256,6 +258,55 @@ def test_a_caller_that_never_reads_keeps_no_connection(serve):
         until(lambda: here.counted(200, "/docs") > 1)
         until(lambda: not here.connections)
     assert here.ask().startswith(b"HTTP/1.1 200 ")
+
+
+class Written(asyncio.Transport):
+    """A transport that remembers each write."""
+
+    def __init__(self):
+        self.writes, self.closed = [], False
+
+    def write(self, data):
+        self.writes.append(bytes(data))
+
+    def close(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "writes"),
+    [
+        ([OK, b"body"], [OK + b"body"]),
+        ([OK, bytearray(b"bo"), b"dy"], [OK + b"bo", b"dy"]),
+        ([OK, b"body", OK, b"next"], [OK + b"body", OK + b"next"]),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n"], [b"HTTP/1.1 100 Continue\r\n\r\n"]),
+        ([OK], [OK]),
+        ([], []),
+    ],
+    ids=["a body", "a body in parts", "two responses", "a request for the body", "a head", "none"],
+)
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_the_head_of_a_response_is_sent_with_its_body(parts, writes, end):
+    transport = Written()
+    joined = JoinedWrites(transport)
+    for part in parts:
+        joined.write(part)
+    getattr(joined, end)()
+    assert transport.writes == writes
+    assert joined.is_closing() == transport.closed == (end == "close")
+
+
+def test_a_response_without_a_body_is_sent_and_the_next_one_too(serve):
+    told = serve().ask(LIVE.replace(b"GET", b"HEAD") * 2 + LAST)
+    assert told.count(b"HTTP/1.1 200 ") == 3
+    assert told.endswith(b'{"live":true}')
+    assert told.count(b'{"live":true}') == 1
 
 
 def test_who_asks_for_no_prediction_is_not_sent_away(full):
