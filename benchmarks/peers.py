@@ -35,7 +35,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import PipelineError, UsageError
 
-FULL = {"rounds": 12, "seconds": 0.5, "starts": 3}
+FULL = {"rounds": 12, "seconds": 0.8, "starts": 3}
 QUICK = {"rounds": 1, "seconds": 0.2, "starts": 1}
 UNITS = (
     "milliseconds: from sending a request of one row to its whole answer, of those answered with "

@@ -4,6 +4,7 @@ from typing import Any
 
 import uvicorn
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.utils.utils import generate_uuid
 from risk_model import load, port
 
 
@@ -24,7 +25,7 @@ class Risk(Model):
         """The risk of each row of the only tensor."""
         risk = self.risk(payload.inputs[0].as_numpy())
         output = InferOutput("risk", [len(risk)], "FP32", data=risk)
-        return InferResponse(payload.id, self.name, [output])
+        return InferResponse(payload.id or generate_uuid(), self.name, [output])
 
 
 class Loopback(uvicorn.Config):

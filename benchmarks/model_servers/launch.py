@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -160,33 +161,36 @@ def running(program: Program, request: bytes) -> Iterator[Running]:
                 command, cwd=ROOT, env=settings, stdout=said, stderr=said, start_new_session=True
             )
         try:
-            while not _answers(port, request):
-                _require_alive(program.name, process, time.perf_counter() - began, said)
+            while why := _refusal(port, request):
+                _require_alive(program.name, process, time.perf_counter() - began, said, why)
                 time.sleep(0.01)
             yield Running(port, psutil.Process(process.pid), time.perf_counter() - began)
         finally:
             _end(process)
 
 
-def _answers(port: int, request: bytes) -> bool:
+def _refusal(port: int, request: bytes) -> str:
+    """Why a server does not answer; "" once it does."""
     try:
-        return bool(once(port, request))
-    except OSError:  # not there yet, or not ready
-        return False
+        once(port, request)
+    except OSError as why:  # not there yet, or not ready
+        return str(why) or type(why).__name__
+    return ""
 
 
 def _require_alive(
     name: str,
     process: "subprocess.Popen[bytes]",
     seconds: float,
-    said: "tempfile._TemporaryFileWrapper[bytes]",
+    said: IO[bytes],
+    why: str,
 ) -> None:
     code = process.poll()
     if code is None and seconds < START_SECONDS:
         return
     said.seek(0)
     last = said.read()[-2000:].decode(errors="replace")
-    how = f"does not answer after {seconds:.0f} s" if code is None else f"ended with {code}"
+    how = f"does not answer after {seconds:.0f} s ({why})" if code is None else f"ended with {code}"
     raise ServersFailed(f"{name} {how}, of {START_SECONDS:.0f} s; `make peers` renews it:\n{last}")
 
 

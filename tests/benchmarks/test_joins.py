@@ -13,6 +13,7 @@ from pipeline.features.windows import minutes
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import EnvironmentUnfit
+from tests import needs
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("hundred-times")]
 HERE = [name for name in scale.ENGINES if name != "Spark"]
@@ -117,9 +118,8 @@ def test_without_spark_nothing_is_measured(monkeypatch, tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(
-    not (launch.python("spark").exists() and shutil.which("java")), reason="needs make peers"
-)
+@needs.unless(shutil.which("java"), "java")
+@needs.unless(launch.python("spark").exists(), "peers")
 def test_spark_gives_the_features_of_training_from_two_workers(raw, year, folder):
     task = scale.task_of(year, folder, 1)
     case = scale.run("Spark", task, folder)
