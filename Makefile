@@ -277,7 +277,8 @@ ci: check test check-figures small report ## What the CI runs on a pull request,
 ##@ Measure, for contributors
 measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
 	@python -m benchmarks "$$M"
-peers: setup $(PEERS:%=state/peers/%/installed) ## Other model servers and Spark, each in an environment of its own, to be measured
+peers: setup $(PEERS:%=state/peers/%/installed) ## Model servers and Spark to compare with, each in its own environment
+	@echo "peers: $(PEERS), each in state/peers; make measure M=peers or M=scale"
 state/peers/%/installed: benchmarks/environments/%.lock
 	@$(UV) venv --quiet --relocatable --clear --python .venv/bin/python state/peers/$*/venv
 	@$(UV) pip sync --quiet --python state/peers/$*/venv/bin/python --require-hashes --compile-bytecode $<

@@ -180,9 +180,9 @@ def measured(raw: Raw, sizes: list[int], folder: Path, watch_: Watch) -> dict[st
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and write benchmarks/scale.json; `--quick` joins a month, and records nothing."""
+    """Measure and write benchmarks/scale.json; a month or some sizes alone are not recorded."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
-    parser.add_argument("--quick", action="store_true", help="a month at its size; records nothing")
+    parser.add_argument("--quick", action="store_true", help="a month; records nothing")
     parser.add_argument("--sizes", nargs="+", type=int, choices=list(parts.SHAPES))
     chosen = parser.parse_args(arguments)
     try:
@@ -211,7 +211,7 @@ def _run(quick: bool, sizes: list[int]) -> int:
         "load_before": round(load, 2),
         "seconds": watch_.seconds(),
     }
-    if not quick:
+    if not quick and sizes == list(parts.SHAPES):
         kept("scale", found)
     print(json.dumps(found, indent=2))
     return 0
