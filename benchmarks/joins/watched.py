@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ import psutil
 from exercises.scratch import ROOT
 
 LIMIT_SECONDS, LIMIT_DISK_GB, MEMORY_SHARE = 1800.0, 30.0, 0.8
-"""When an engine is stopped: after so long, with so much on disk, with so much of the memory."""
+"""When an engine is stopped: after so long, with so much on disk, of the memory that was free."""
 EVERY = 0.2
 
 
@@ -29,9 +30,10 @@ class Cost:
     said: str
 
 
+@cache
 def memory_limit_gb() -> float:
-    """The memory that an engine may have."""
-    return MEMORY_SHARE * psutil.virtual_memory().total / 1e9
+    """The memory that an engine may have: most of what was free before the first one."""
+    return MEMORY_SHARE * psutil.virtual_memory().available / 1e9
 
 
 def watch(command: list[str], scratch: Path, folder: Path) -> Cost:
