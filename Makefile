@@ -20,6 +20,8 @@ SIMULATION := python -m simulation
 REPRO := python -m pipeline.shared.config.every && SHELL=/bin/sh dvc repro
 CHAMPION = $(REPRO) && $(PIPELINE) register monitor
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
+# What benchmarks run beside this project, each with benchmarks/environments/<name>.lock.
+PEERS := bentoml litserve mlserver spark
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -275,6 +277,12 @@ ci: check test check-figures small report ## What the CI runs on a pull request,
 ##@ Measure, for contributors
 measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
 	@python -m benchmarks "$$M"
+peers: setup $(PEERS:%=state/peers/%/installed) ## Model servers and Spark to compare with, each in its own environment
+	@echo "peers: $(PEERS), each in state/peers; make measure M=peers or M=scale"
+state/peers/%/installed: benchmarks/environments/%.lock
+	@$(UV) venv --quiet --relocatable --clear --python .venv/bin/python state/peers/$*/venv
+	@$(UV) pip sync --quiet --python state/peers/$*/venv/bin/python --require-hashes --compile-bytecode $<
+	@touch $@
 drill-all: setup ## All drills, three at a time, and runs without a fault: the matrix in docs/drills.md
 	@python -m exercises.matrix && python -m docs.book fill
 record: setup ## Write down for the README what make run prints in a fresh clone
@@ -295,9 +303,9 @@ repair: setup ## What of the state is broken, and the command that rebuilds it; 
 	@$(PIPELINE) repair $${YES:+--yes}
 lock: setup ## Remake requirements.lock from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
-	@for name in airflow kubeflow; do $(UV) pip compile configs/retrain/$$name.in --universal \
-	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
-	  --quiet --output-file configs/retrain/$$name.lock; done
+	@for name in configs/retrain/{airflow,kubeflow} $(PEERS:%=benchmarks/environments/%); do \
+	  $(UV) pip compile $$name.in --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --quiet --output-file $$name.lock; done
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock
@@ -338,5 +346,5 @@ $(RENAMED):
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
   book learn exercise submit hint reset solution exam handout grade interview prove-exercises \
   check test check-figures fast rules score small nightly rollout-tests report comment ci measure \
-  drill-all record fill push pull prune relocate repair lock latest audit platforms clean
+  peers drill-all record fill push pull prune relocate repair lock latest audit platforms clean
 .PHONY: $(RENAMED)

@@ -166,21 +166,29 @@ def asked() -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, table[keys].merge(read_parquet(ROWS, "features"), "left", keys)
 
 
-def bodies() -> dict[str, list[bytes]]:
-    """One row a request, as each server wants it."""
-    schedule, rows = asked()
-    name = load(RegisterConfig).model_name
+def flights_of(schedule: pd.DataFrame) -> list[dict[str, Any]]:
+    """Flights as a request for features from the store has them."""
     names = ["carrier", "flight", "origin", "dest", "block_minutes", "distance", "tailnum"]
     whole = schedule[names].astype({"distance": "int64"}).astype(object)
     told = whole.where(whole.notna(), None).to_dict("records")
     instants = schedule["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%MZ")
-    flights = [{**f, "scheduled_departure": at} for f, at in zip(told, instants, strict=True)]
-    # MLflow's server takes no missing value in a tensor, so neither server is sent one.
-    values = np.nan_to_num(matrix(rows, FEATURES)).astype("float64").tolist()
+    return [{**f, "scheduled_departure": at} for f, at in zip(told, instants, strict=True)]
+
+
+def vectors(rows: pd.DataFrame) -> list[list[float]]:
+    """Rows of features; MLflow's server takes no missing value, so no server is sent one."""
+    return list(np.nan_to_num(matrix(rows, FEATURES)).astype("float64").tolist())
+
+
+def bodies() -> dict[str, list[bytes]]:
+    """One row a request, as each server wants it."""
+    schedule, rows = asked()
+    name = load(RegisterConfig).model_name
+    values = vectors(rows)
     tensor = {"name": "inputs", "datatype": "FP32", "shape": [1, len(FEATURES)]}
     infer = f"/v2/models/{name}-features/infer"
     return {
-        "online": [request("/predict", {"flights": [flight]}) for flight in flights],
+        "online": [request("/predict", {"flights": [one]}) for one in flights_of(schedule)],
         "features": [request(infer, {"inputs": [{**tensor, "data": row}]}) for row in values],
         "mlflow": [request("/invocations", {"inputs": {"inputs": [row]}}) for row in values],
     }

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from docs import numbers, platforms, sheet, tonight
+from docs import measured, numbers, platforms, sheet, tonight
 from docs.pages import ANSWERS, ARGUED, ROOT, Answer, find, pages
 from pipeline.__main__ import run_command
 from pipeline.shared import dvc, git
@@ -102,13 +102,14 @@ def _filled_page(page: Answer) -> str:
 
 
 def _made() -> dict[Path, str]:
-    """What is made as a whole: the pages of drills, scores and platforms, and tonight's sheet."""
+    """What is made as a whole: pages of drills, scores, platforms, benchmarks; tonight's sheet."""
     from docs import score
     from exercises import matrix
 
     drills = matrix.page(json.loads(matrix.RECORD.read_text(encoding="utf-8")))
     made = {ROOT / "docs/drills.md": drills, score.PAGE: score.page()}
-    return made | {platforms.PAGE: platforms.page(), tonight.SHEET: sheet.sheet()}
+    made |= {platforms.PAGE: platforms.page(), tonight.SHEET: sheet.sheet()}
+    return made | measured.pages()
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from pipeline.shared import programs
 
 OTHERWISE = {
+    "peers": "make peers",
     "pyspark": "python -m uv pip install pyspark==4.3.0",
     "tritonclient": "python -m uv pip install tritonclient[http]",
     "axe-core": ".ci/run",

@@ -18,6 +18,8 @@ COMMANDS = [
 APART = {
     ".ci/registry.py": "prints nothing: uv takes its place",
     ".ci/setup.py": "prints nothing there",
+    "benchmarks/joins/run.py": "a process of its own, which prints nothing",
+    "benchmarks/model_servers/serve.py": "a server of its own, in another environment",
     "cockpit/again.py": "a process of its own, which the cockpit reads",
     "exercises/workbench/subject.py": "a process of its own, which the judge reads",
     "pipeline/retrain/kubeflow.py": "a cluster runs it, with nothing of the project",
