@@ -293,8 +293,14 @@ relocate: setup ## Update every recorded path after the project's folder was mov
 	@$(PIPELINE) relocate
 repair: setup ## What of the state is broken, and the command that rebuilds it; YES=1 runs it
 	@$(PIPELINE) repair $${YES:+--yes}
-lock: setup ## Remake requirements.lock from pyproject.toml
+image: setup ## The online server as a container, by docker, podman or buildah: make image BASE=IMAGE
+	@PYTHONPATH=. python .ci/image.py $${BASE:+"--base=$$BASE"}
+lock: setup ## Remake requirements.lock from pyproject.toml, and the server's part of it
 	@$(COMPILE) --output-file requirements.lock
+	@cp requirements.lock configs/serve/requirements.lock
+	@$(UV) pip compile configs/serve/requirements.in --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-emit-package mypy --custom-compile-command "make lock" \
+	  --quiet --output-file configs/serve/requirements.lock
 	@for name in airflow kubeflow; do $(UV) pip compile configs/retrain/$$name.in --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 	  --quiet --output-file configs/retrain/$$name.lock; done
@@ -338,5 +344,5 @@ $(RENAMED):
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
   book learn exercise submit hint reset solution exam handout grade interview prove-exercises \
   check test check-figures fast rules score small nightly rollout-tests report comment ci measure \
-  drill-all record fill push pull prune relocate repair lock latest audit platforms clean
+  drill-all record fill push pull prune relocate repair image lock latest audit platforms clean
 .PHONY: $(RENAMED)

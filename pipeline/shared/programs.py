@@ -33,6 +33,7 @@ PROGRAMS = {
     "gh": Packages("gh", "gh", "github-cli"),
     "git": Packages(apt="git", brew="git", apk="git", dnf="git"),
     "java": Packages("default-jre-headless", "openjdk", "openjdk17-jre-headless"),
+    "podman": Packages("podman", "podman", "podman", "podman"),
     "postgres": Packages("postgresql", "postgresql", "postgresql"),
     "prometheus": Packages("prometheus", "prometheus", "prometheus"),
     "promtool": Packages("prometheus", "prometheus", "prometheus"),
