@@ -19,7 +19,7 @@ from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
 from pipeline.shared.files import file_hash, write_text
 from pipeline.shared.programs import installing
 
-BUILDERS = {"docker": ["build"], "podman": ["build"], "buildah": ["build"]}
+BUILDERS = ("docker", "podman", "buildah")
 """Programs that build an image, in order of preference."""
 CONTAINERFILE = Path("configs/serve/Containerfile")
 LOCK = Path("configs/serve/requirements.lock")
@@ -31,19 +31,19 @@ UNUSED = "bin **/tests onnx/backend/test feast/ui pyarrow/include pyarrow/src".s
 """What packages bring along that no server imports."""
 
 
-def builder() -> str:
-    """The first program that can build here; docker's may be there without its daemon.
+def builder(wanted: str | None) -> str:
+    """The wanted program, or the first that can build here: docker may lack its daemon.
 
     Raises:
         EnvironmentUnfit: there is none.
     """
-    for name in BUILDERS:
+    for name in [wanted] if wanted else BUILDERS:
         ready = [name, "info"]
         if shutil.which(name) and not subprocess.run(ready, capture_output=True).returncode:
             return name
     raise EnvironmentUnfit(
-        f"none of {len(BUILDERS)} programs that build an image ({', '.join(BUILDERS)}) is here and "
-        f"answers `info`; `{installing(['podman'])}` installs one, then `make image`"
+        f"none of {wanted or ', '.join(BUILDERS)} is here and answers `info`, one is needed to "
+        f"build an image; `{installing(['podman'])}` installs one, then `make image`"
     )
 
 
@@ -102,7 +102,7 @@ def build(program: str, base: str | None, tag: str) -> None:
     options += ["--build-arg", f"BASE={base}"] if base else []
     # OCI's own format has no health check.
     options += ["--format", "docker"] if program != "docker" else []
-    done = subprocess.run([program, *BUILDERS[program], *options, str(CONTEXT)])
+    done = subprocess.run([program, "build", *options, str(CONTEXT)])
     if done.returncode:
         raise EnvironmentUnfit(
             f"{program} ended with {done.returncode}, wanted is 0; what it said is above; another "
@@ -114,13 +114,14 @@ def main() -> int:
     """0 with the image built, 2 where it cannot be."""
     parser = argparse.ArgumentParser(prog="image")
     parser.add_argument("--base", default=None, help="an image with Python 3.11")
-    base, began = parser.parse_args().base, time.monotonic()
+    parser.add_argument("--tool", default=None, choices=BUILDERS, help="what builds it")
+    given, began = parser.parse_args(), time.monotonic()
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     tag = f"{project['name']}-server:{project['version']}"
     try:
-        program = builder()
+        program = builder(given.tool)
         assemble(CONTEXT)
-        build(program, base, tag)
+        build(program, given.base, tag)
     except (PipelineError, UsageError) as refusal:
         print(f"image: {refusal}", file=sys.stderr)
         return refusal.exit_code
