@@ -43,7 +43,7 @@ def builder(wanted: str | None) -> str:
             return name
     raise EnvironmentUnfit(
         f"none of {wanted or ', '.join(BUILDERS)} is here and answers `info`, one is needed to "
-        f"build an image; `{installing(['podman'])}` installs one, then `make image`"
+        f"build an image; `{installing([wanted or 'podman'])}` installs one, then `make image`"
     )
 
 

@@ -106,7 +106,7 @@ def _allow_files(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def _listener(port: int, host: str) -> Iterator[socket.socket]:
+def _listener(port: int, host: str = HOST) -> Iterator[socket.socket]:
     """A socket at an address of this machine, bound before anything slow starts."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

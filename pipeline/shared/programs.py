@@ -28,8 +28,10 @@ class Packages(NamedTuple):
 PROGRAMS = {
     "alertmanager": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
     "amtool": Packages("prometheus-alertmanager", "alertmanager", "alertmanager"),
+    "buildah": Packages("buildah", "buildah", "buildah", "buildah"),
     "chromium": Packages("chromium", "--cask chromium", "chromium"),
     "curl": Packages("curl", "curl", "curl"),
+    "docker": Packages("docker.io", "docker", "docker", "docker"),
     "gh": Packages("gh", "gh", "github-cli"),
     "git": Packages(apt="git", brew="git", apk="git", dnf="git"),
     "java": Packages("default-jre-headless", "openjdk", "openjdk17-jre-headless"),

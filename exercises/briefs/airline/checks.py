@@ -52,7 +52,7 @@ def test_there_is_a_model_class(subject: Subject) -> None:
     holds(any(m.startswith("predict") for m in methods), f"{wanted} has predict...", methods)
 
 
-@check(15)
+@check(10)
 def test_its_own_tests_pass(subject: Subject) -> None:
     """The stated command ends well, and says that tests passed."""
     holds(bool(subject.statement.tests), "tests = a command", "none is stated")
@@ -61,7 +61,7 @@ def test_its_own_tests_pass(subject: Subject) -> None:
     holds(bool(re.search(r"[1-9]\d* passed", said)), "tests that passed", Words(said))
 
 
-@check(10)
+@check(5)
 def test_a_workflow_runs_tests_on_pull_requests(subject: Subject) -> None:
     """The stated workflow is started by pull requests and has a step that tests."""
     path = subject.folder / subject.statement.workflow

@@ -14,7 +14,7 @@ from exercises.briefs.suite import Subject
 from exercises.workbench.checking import Words, check, expect, holds
 from pipeline.shared import source
 
-USERS, SECONDS, WAIT_SECONDS = 20, 3.0, 30.0
+USERS, SECONDS, WAIT_SECONDS = 20, 3.0, 15.0
 KM, MILE = 6371.0, 1.609344
 PAIRS = [("EWR", "IAH"), ("JFK", "LAX"), ("LGA", "ORD"), ("JFK", "HNL"), ("EWR", "BOS")]
 
