@@ -295,8 +295,8 @@ relocate: setup ## Update every recorded path after the project's folder was mov
 	@$(PIPELINE) relocate
 repair: setup ## What of the state is broken, and the command that rebuilds it; YES=1 runs it
 	@$(PIPELINE) repair $${YES:+--yes}
-image: setup ## The online server as a container, by docker, podman or buildah: make image BASE=IMAGE
-	@PYTHONPATH=. python .ci/image.py $${BASE:+"--base=$$BASE"} $${TOOL:+"--tool=$$TOOL"}
+image: setup ## The online server as a container, by docker, podman or buildah: make image FROM=IMAGE
+	@PYTHONPATH=. python .ci/image.py $${FROM:+"--from=$$FROM"} $${TOOL:+"--tool=$$TOOL"}
 lock: setup ## Remake requirements.lock from pyproject.toml, and the server's part of it
 	@$(COMPILE) --output-file requirements.lock
 	@cp requirements.lock configs/serve/requirements.lock

@@ -1,4 +1,4 @@
-"""Build the online server's image by docker, podman or buildah: `make image BASE=IMAGE`.
+"""Build the online server's image by docker, podman or buildah: `make image FROM=IMAGE`.
 
 Packages are fetched here, by uv and this machine's way to a registry, checked by their hashes; the
 build copies them and needs no network. What no server imports is left out of them.
@@ -15,8 +15,12 @@ import tomllib
 from pathlib import Path
 
 from pipeline.__main__ import run_command
-from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
+from pipeline.registry.release_loader import RELEASES, export
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError, shell_quote
 from pipeline.shared.files import file_hash, write_text
+from pipeline.shared.loopback import HOST
 from pipeline.shared.programs import installing
 
 BUILDERS = ("docker", "podman", "buildah")
@@ -81,7 +85,6 @@ def fetch(packages: Path) -> None:
 
 def assemble(context: Path) -> None:
     """The build's context: packages, code and configs, readable by every account."""
-    fetch(context / "packages")
     for name in ("pipeline", "configs"):
         shutil.rmtree(context / name, ignore_errors=True)
         left_out = shutil.ignore_patterns("__pycache__", "*.pyc", "*.lock", "Containerfile")
@@ -106,27 +109,41 @@ def build(program: str, base: str | None, tag: str) -> None:
     if done.returncode:
         raise EnvironmentUnfit(
             f"{program} ended with {done.returncode}, wanted is 0; what it said is above; another "
-            "base with Python 3.11 is named by `make image BASE=IMAGE`"
+            "base with Python 3.11 is named by `make image FROM=IMAGE`"
         )
+
+
+def advice(program: str, tag: str) -> str:
+    """The command that runs the image on the champion's release, which is exported for it."""
+    try:
+        digest = export("champion")
+    except (PipelineError, UsageError) as refusal:
+        return f"no champion to serve: {refusal}"
+    published = f"--publish {HOST}:{load(ServeConfig).port}:8080 --user $(id -u)"
+    mounted = f"--volume {shell_quote(RELEASES.absolute())}:/app/{RELEASES}:ro"
+    engine = "podman" if program == "buildah" else program
+    return f"{engine} run {published} {mounted} {tag} --version={digest}"
 
 
 def main() -> int:
     """0 with the image built, 2 where it cannot be."""
     parser = argparse.ArgumentParser(prog="image")
-    parser.add_argument("--base", default=None, help="an image with Python 3.11")
+    parser.add_argument("--from", dest="base", default=None, help="an image with Python 3.11")
     parser.add_argument("--tool", default=None, choices=BUILDERS, help="what builds it")
     given, began = parser.parse_args(), time.monotonic()
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     tag = f"{project['name']}-server:{project['version']}"
     try:
         program = builder(given.tool)
+        fetch(CONTEXT / "packages")
         assemble(CONTEXT)
         build(program, given.base, tag)
     except (PipelineError, UsageError) as refusal:
         print(f"image: {refusal}", file=sys.stderr)
         return refusal.exit_code
     took = time.monotonic() - began
-    print(f"image: {tag} built by {program} in {took:.0f} s")
+    print(f"image: {tag} built by {program} in {took:.0f} s", flush=True)
+    print(f"image: {advice(program, tag)}")
     return 0
 
 

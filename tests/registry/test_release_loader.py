@@ -68,7 +68,8 @@ def test_only_the_export_needs_the_registry(served):
 def test_an_export_is_found_by_its_digest_where_there_is_no_registry(served):
     """In a container there is the release and nothing else."""
     digest = export("champion")
-    shutil.rmtree("state/artifacts")
+    for folder in ("state/artifacts", "state/rollout"):
+        shutil.rmtree(folder)
     Path("state/mlflow.db").unlink()
     assert export(digest) == digest
     assert load_release(digest).number == "1"
