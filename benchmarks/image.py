@@ -153,6 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, engine(Path(name) / "images") as made:
         began = time.monotonic()
         make_base(made)
+        shutil.rmtree("state/image", ignore_errors=True)
         based = time.monotonic()
         command = ["make", "image", f"FROM={BASE}", "TOOL=buildah"]
         done = subprocess.run(
