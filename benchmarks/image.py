@@ -30,7 +30,7 @@ from pipeline.shared.processes import Patience
 
 FOUND = Path("benchmarks/image.json")
 BASE = "localhost/debian-python:3.11"
-ROUNDS, START_SECONDS = 5, 600.0
+ROUNDS, START_SECONDS, END_SECONDS = 5, 600.0, 30.0
 UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
@@ -134,10 +134,17 @@ def serving(made: Engine, name: str, releases: Path, digest: str) -> Iterator[Se
                 time.sleep(0.02)
             yield Server(container, port, time.monotonic() - began)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             made.run("rm", container)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a container's processes, by force where they take too long."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)
 
 
 def free_port() -> int:
