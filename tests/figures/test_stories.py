@@ -12,7 +12,7 @@ from tests.rules import tree
 pytestmark = pytest.mark.answer("star-stories")
 RUN = " ".join(tree.read("docs/run.txt").split())
 EVENTS = re.findall(r"(\d)\. (?:to )?(2013-\d\d(?:-\d\d)?) (.*?)(?= \d\. (?:to )?2013|$)", RUN)
-PAGE = readable(find("star-stories").text)
+PAGE = " ".join(readable(find("star-stories").text).split())
 NUMBERS = dict(enumerate("five six seven eight nine ten eleven twelve".split(), 5))
 LOOP = json.loads(tree.read("benchmarks/loop.json"))
 
