@@ -19,9 +19,9 @@ from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, PROXY
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.features.slices import slices
+from pipeline.flights.names import flight_names
+from pipeline.flights.slices import slices
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement

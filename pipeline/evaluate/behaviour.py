@@ -13,9 +13,10 @@ from pipeline.registry.model import Model
 from pipeline.shared.config.evaluate import Behaviour
 from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.chosen import USECASE
 
-NAMES = ["flight", "tailnum"]
-"""Columns that only identify a flight and must not matter."""
+NAMES = USECASE.identifiers
+"""Columns that only identify an event and must not matter."""
 
 
 def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:

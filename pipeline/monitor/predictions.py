@@ -15,9 +15,9 @@ import pandas as pd
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.feature_table import ROWS, read, require_plausible, require_point_in_time
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import instants
+from pipeline.flights.names import flight_names
 from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.records.request_log import count, features_of, known_at_of, read_predictions
 from pipeline.registry.model import Model

@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import AIRCRAFT, FEATURES, ROLLING, VIEWS, WEATHER, Rolling
-from pipeline.features.names import flight_name
+from pipeline.features.definitions import FEATURES, REQUEST_KEY, ROLLING, VIEWS
 from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
+from pipeline.flights.features import AIRCRAFT, WEATHER
+from pipeline.flights.names import flight_name
 from pipeline.records.arrivals import read_until
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from pipeline.shared.contracts import FLIGHT_KEY, Record
+from pipeline.shared.contracts import Record
+from pipeline.shared.domain import Event, Rolling
 from pipeline.shared.errors import RequestUnknown
 
 SCHEDULE = "schedule"
@@ -63,7 +65,7 @@ class FlightHistory:
         return int(minutes(self.request["predict_at"])[0])
 
     @cached_property
-    def outcomes(self) -> dict[str, windows.Event]:
+    def outcomes(self) -> dict[str, Event]:
         """Every flight's outcome events, with the instants at which they became known."""
         return windows.outcomes(self.flights)
 
@@ -104,7 +106,7 @@ def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> F
     day, config = pd.Timestamp(date), load(FeaturesConfig)
     requests = windows.requests(flights, config)
     key = (day.year, day.month, day.day, carrier, int(number), origin)
-    same = [requests[name] == value for name, value in zip(FLIGHT_KEY, key, strict=True)]
+    same = [requests[name] == value for name, value in zip(REQUEST_KEY, key, strict=True)]
     mine = np.logical_and.reduce(same)
     if not mine.any():
         raise RequestUnknown(

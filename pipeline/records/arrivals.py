@@ -12,7 +12,7 @@ from pipeline.shared import clock
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import DayUnknown
-from pipeline.shared.source import read_source
+from pipeline.usecase.chosen import USECASE
 
 YEAR_ENDS = pd.Timestamp("2014-01-01", tz=ZONE).tz_convert("UTC")
 
@@ -26,7 +26,7 @@ def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     config = load(IngestConfig)
     last_arrived = int(clock.last_day(config.as_of).replace("-", ""))
     flights, weather = read_accepted()
-    tables = read_source(config)
+    tables = USECASE.read_source(config)
     parts = []
     for known, published, column in (
         (flights, tables["flights"], "sched_dep_utc"),

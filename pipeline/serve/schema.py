@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from pipeline.features.definitions import KEYS
-from pipeline.features.names import flight_name
 from pipeline.features.windows import EPOCH, ZONE
+from pipeline.flights.names import flight_name
 
 _NEW_YORK = ZoneInfo(ZONE)
 _FROM = EPOCH.to_pydatetime()

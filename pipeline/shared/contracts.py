@@ -30,10 +30,6 @@ ROLLOUT = Path("data/rollout")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
 
-FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
-"""The unique key of a flight; without the origin, 24 keys of the year occur twice."""
-WEATHER_KEY = ["origin", "observed_utc"]
-
 
 class Record(BaseModel):
     """A file between two stages: typed, frozen, no unknown key."""
@@ -41,7 +37,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Table = Literal["flights", "weather"]
 MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$")]
 """A month, or its beginning up to a day: 2013-05 or 2013-05-12."""
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -64,7 +59,7 @@ Figure = Annotated[float, AfterValidator(significant)]
 class Snapshot(Record):
     """One month of one table as it arrived; `first` and `last` are UTC instants."""
 
-    table: Table
+    table: FileName
     month: MonthName
     path: str
     rows: int

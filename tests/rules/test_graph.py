@@ -61,9 +61,9 @@ def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", tree.graph())
-def test_a_stage_depends_on_its_config_and_on_the_lock(stage: str) -> None:
+def test_a_stage_depends_on_its_config_on_the_use_case_and_on_the_lock(stage: str) -> None:
     assert tree.paths(_stage(stage)["params"]) == [f"configs/{stage}.yaml"]
-    assert "requirements.lock" in _deps(stage)
+    assert {"configs/usecase.yaml", "requirements.lock"} <= set(_deps(stage))
 
 
 @pytest.mark.parametrize("stage", tree.graph())
@@ -72,7 +72,7 @@ def test_a_stage_loads_no_config_but_its_own(stage: str) -> None:
         found.removesuffix("Config").lower()
         for name in tree.own(stage)
         for found in re.findall(r"\bload\((\w+Config)\)", tree.read(name))
-    }
+    } | {"validate" for name in tree.own(stage) if "load(USECASE.limits)" in tree.read(name)}
     assert loaded == {stage} | {config for user, config in REGISTRY if user == stage}
 
 

@@ -13,7 +13,7 @@ WORDS: dict[str, list[str]] = {
     "blue-green": ["pipeline/rollout/bluegreen.py"],
     "rollback": ["pipeline/rollout/rollback.py"],
     "gate": ["pipeline/evaluate/gate.py"],
-    "slices": ["pipeline/features/slices.py"],
+    "slices": ["pipeline/flights/slices.py"],
     "behaviour": ["pipeline/evaluate/behaviour.py"],
     "data gate": ["pipeline/validate/data_gate.py"],
     "skew": ["pipeline/serve/skew.py"],

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING, WEATHER
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING
 from pipeline.features.windows import ZONE
+from pipeline.flights.features import WEATHER
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.monitor import DataQualityLimits, OddRequests
 from pipeline.shared.contracts import MONITOR, Check, Kind, at_least, at_most

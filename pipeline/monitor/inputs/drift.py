@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import AIRCRAFT, NUMERIC, SCHEDULE, WEATHER
+from pipeline.features.definitions import NUMERIC, SCHEDULE
+from pipeline.flights.features import AIRCRAFT, WEATHER
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.shared.config.monitor import MonitorConfig

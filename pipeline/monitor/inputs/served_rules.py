@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import RANGES, REQUEST, ROLLING
+from pipeline.flights.features import CARRIERS, ORIGINS
 from pipeline.shared import expectations
 from pipeline.shared.expectations import RuleResult, Rules, gxe, refuse
 

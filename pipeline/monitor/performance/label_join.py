@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.features.names import is_flight_name
+from pipeline.flights.names import is_flight_name
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.quality import Figures, figures
 from pipeline.shared.errors import LabelsRefused

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.features import names
 from pipeline.features.definitions import LABEL
-from pipeline.features.windows import LATE_MINUTES
+from pipeline.flights import names
+from pipeline.flights.events import LATE_MINUTES
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.errors import LabelsRefused

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.features.slices import slices
 from pipeline.features.windows import ZONE
 from pipeline.monitor.performance.label_join import arrays, figures_of
 from pipeline.monitor.performance.quality import (
@@ -18,6 +17,7 @@ from pipeline.shared.config.evaluate import Bootstrap, SliceRule
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
 
 
 class SliceFigures(Record):
@@ -45,7 +45,7 @@ def judge_slices(
     frame = flights.assign(
         aircraft_known_at=flights["aircraft_airborne"], sched_hour=_hour(flights)
     )
-    groups = {name: flights[mask] for name, mask in slices(frame, least).items()}
+    groups = {name: flights[mask] for name, mask in USECASE.slices(frame, least).items()}
     found = {name: figures_of(group) for name, group in groups.items()}
     enough = [
         name

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.labels import events

@@ -9,7 +9,7 @@ from datetime import date
 
 import pandas as pd
 
-from pipeline.features.windows import ZONE
+from pipeline.flights.events import ZONE
 
 PATTERN = r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}"
 

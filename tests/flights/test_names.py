@@ -6,10 +6,10 @@ import datetime
 import pandas as pd
 import pytest
 
-from pipeline.features.names import flight_name, flight_names, is_flight_name
+from pipeline.flights.names import flight_name, flight_names, is_flight_name
 from tests.rules import tree
 
-DOOR = "pipeline/features/names.py"
+DOOR = "pipeline/flights/names.py"
 ROWS = pd.DataFrame(
     {
         "sched_dep_utc": pd.to_datetime(
