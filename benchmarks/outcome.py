@@ -20,6 +20,7 @@ from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.point_in_time import historical
+from pipeline.flights.events import deadline
 from pipeline.flights.names import flight_names
 from pipeline.flights.slices import slices
 from pipeline.monitor.performance import labels
@@ -132,7 +133,7 @@ def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, A
     )
     then = rows.groupby("day")[f"{PROXY}_known_at"].transform("max")
     known = (rows[f"{LABEL}_known_at"] <= then).to_numpy()
-    left = ((labels.deadline(rows) - then) / pd.Timedelta(minutes=1)).to_numpy()
+    left = ((deadline(rows) - then) / pd.Timedelta(minutes=1)).to_numpy()
     pending = Pending.of(past)
     chances = {
         "flag": alone.chance(flag, risk),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import FEATURES, LABEL, REQUEST_KEY, matrix
+from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
 from pipeline.models import baselines, classifier, onnx_export, pictures, trees
 from pipeline.registry import runs
@@ -17,7 +17,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.contracts import TRAIN, FeatureService, Training, read_record
+from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
 from pipeline.shared.files import (
     file_hash,
@@ -173,7 +173,7 @@ def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> 
     write_json(TRAIN / "metrics.json", _metrics(training, labels, risk))
     write_json(TRAIN / "training.json", training.model_dump())
     step = max(1, len(frame) // _REFERENCE_ROWS)
-    reference = frame[REQUEST_KEY].assign(risk=risk)[::step]
+    reference = frame[FLIGHT_KEY].assign(risk=risk)[::step]
     write_text(TRAIN / "reference.csv", reference.to_csv(index=False, float_format="%.9g"))
 
 

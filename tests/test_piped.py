@@ -24,6 +24,7 @@ APART = {
     "pipeline/rollout/traffic/supervisor.py": "a process of its own, which writes to files",
     "pipeline/serve/kserve.py": "a cluster runs it",
     "pipeline/usecase/every_config.py": "prints nothing there",
+    "pipeline/usecase/take.py": "prints nothing there",
     "pipeline/shared/git.py": "prints nothing there",
     "pipeline/shared/watcher.py": "a process of its own, which prints nothing",
     "tests/features/elsewhere.py": "a test's other process",

@@ -33,8 +33,8 @@ def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]
     return [
         _invariance(model, sample, risk, rule),
         *(_direction(model, sample, risk, name, *how, rule) for name, how in moved.items()),
-        _calm(model, sample, rule),
-        _storm(model, sample, rule),
+        *([_calm(model, sample, rule)] if rule.calm_morning else []),
+        *([_storm(model, sample, rule)] if rule.stormy_evening else []),
     ]
 
 

@@ -122,7 +122,7 @@ def evidence_checks(
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
     age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
-    detail = "days with flights, at least the limit"
+    detail = f"days with {USECASE.noun}, at least the limit"
     checks = [
         at_least(Kind.EVIDENCE, "days judged", days, least, detail),
         Check(
@@ -159,8 +159,9 @@ def run() -> str:
     frame = read(config.window)
     if frame[LABEL].nunique() < 2:
         raise TooLittleData(
-            f"all {len(frame):,} flights from {config.window.first} to {config.window.last} have "
-            f"the same label ({frame[LABEL].iloc[0]}): widen the window in configs/evaluate.yaml"
+            f"all {len(frame):,} {USECASE.noun} from {config.window.first} to {config.window.last} "
+            f"have the same label ({frame[LABEL].iloc[0]}): widen the window in "
+            "configs/evaluate.yaml"
         )
     live = models.pop("live")
     risks = {name: model.predict(frame) for name, model in models.items()}
@@ -277,6 +278,6 @@ def _summary(verdict: Verdict) -> str:
         )
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (
-        f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} flights of "
-        f"{verdict.days} days, {against} -> {EVALUATE}/verdict.html"
+        f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} "
+        f"{USECASE.noun} of {verdict.days} days, {against} -> {EVALUATE}/verdict.html"
     )

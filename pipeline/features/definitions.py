@@ -1,7 +1,7 @@
 """The features of the use case, by name, as every stage reads them; the meaning of their version.
 
 A prediction is made at an instant T, and every value was known strictly before T. What a feature
-is, the use case says: pipeline/flights/features.py.
+is, the use case says.
 """
 
 import hashlib

@@ -41,7 +41,7 @@ def entity_keys(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
-    """The entity of each row in a view, a categorical: "EWR/UA" for an origin and carrier."""
+    """The entity of each row in a view, a categorical: "EWR/UA" for keys "EWR" and "UA"."""
     columns, combined = KEYS[view], np.zeros(len(frame), dtype="int64")
     for column in columns:
         part, values = pd.factorize(frame[column])  # -1 where missing

@@ -58,6 +58,12 @@ def requests(flights: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) ->
     )
 
 
+def deadline(rows: pd.DataFrame) -> pd.Series:
+    """The latest instant at which each label is known: a flight not landed by then is late."""
+    block = rows["block_minutes"].to_numpy(dtype="float64") + LATE_MINUTES
+    return pd.Series(rows["sched_dep_utc"] + pd.to_timedelta(np.rint(block), unit="min"))
+
+
 def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
     """One row per origin and hour, with the rain of three hours and the pressure's change in them.
 

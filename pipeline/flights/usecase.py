@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline.flights import events, features, names, published, slices, tables
+from pipeline.flights import events, features, names, published, request, slices, tables
 from pipeline.flights.limits import FlightLimits
-from pipeline.shared.domain import DataRules, Features, State, UseCase
+from pipeline.shared.domain import DataRules, Features, Monitored, Request, State, UseCase
 
 _WEATHER = State(
     view="weather",
@@ -43,6 +43,8 @@ USECASE = UseCase(
     name="flights",
     noun="flights",
     zone=events.ZONE,
+    begins="2013-01-01",
+    ends="2014-01-01",
     events=tables.FLIGHTS,
     context=tables.WEATHER,
     read_source=published.read_source,
@@ -67,6 +69,27 @@ USECASE = UseCase(
         outcomes=events.outcomes,
         requests=events.requests,
         derive=features.derive,
+    ),
+    request=Request(
+        item=request.Flight,
+        body=request.PredictRequest,
+        name_of=request.flight_id,
+        rows=request.requests,
+    ),
+    monitored=Monitored(
+        schedule=["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour"],
+        categories=["origin", "carrier"],
+        groups={"aircraft": features.AIRCRAFT, "weather": features.WEATHER},
+        alarming=["static", "aircraft"],
+        unseen=["carrier", "origin", "dest"],
+        known={"origin": features.ORIGINS, "carrier": features.CARRIERS},
+        steady=features.WEATHER[:3],
+        required=["sched_dep_utc", "block_minutes", "system_dep_late_3h", "aircraft_airborne"],
+        name_pattern=names.PATTERN,
+        from_names=names.from_names,
+        for_slices=lambda rows: {"aircraft_known_at": rows["aircraft_airborne"]},
+        deadline=events.deadline,
+        label_group=names.carriers,
     ),
     name_of=_name,
     names_of=names.flight_names,

@@ -200,8 +200,8 @@ def _aircraft(known: FlightHistory) -> SourceEvents | None:
     if not rows:
         return None
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
-    window = f"{known.config.aircraft_hours} hours before T"
-    oldest = known.at - 60 * known.config.aircraft_hours
+    hours = known.config.aircraft_hours or 0
+    window, oldest = f"{hours} hours before T", known.at - 60 * hours
     fresh = [seen for at, seen in newest if at >= oldest]
     return SourceEvents(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
 

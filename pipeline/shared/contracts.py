@@ -29,6 +29,9 @@ SERVE = Path("data/serve")
 ROLLOUT = Path("data/rollout")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
+FLIGHT_KEY: list[str] = []
+"""The columns that name one request: those of the use case, which pipeline/usecase/chosen.py puts
+here. The code of training is a part of each model's recipe, so the name that it reads stays."""
 
 
 class Record(BaseModel):
@@ -103,7 +106,7 @@ class Kind(StrEnum):
 
 
 COMPARISONS = (Kind.CHAMPION, Kind.BASELINE)
-"""The loss over all evaluated flights, against the champion and against the baselines."""
+"""The loss over all evaluated rows, against the champion and against the baselines."""
 OVERALL = (*COMPARISONS, Kind.REFIT)
 """The headline checks: these, and whether the refitted model stays near the evaluated one."""
 SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)

@@ -1,16 +1,17 @@
 """The contract of a use case: what the stages ask of the one folder that knows the domain.
 
 A use case has two published tables: events, whose outcome is predicted, and their context, such as
-the weather. Each has the columns `year`, `month` and `day` of the use case's calendar.
+what was observed. Each has the columns `year`, `month` and `day` of the use case's calendar.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from pipeline.shared.config.evaluate import SliceRule
@@ -125,24 +126,70 @@ class DataRules(Protocol):
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a caller sends: one `item` for each prediction, in the `flights` of a `body`.
+
+    `name_of` is an item's name in the request log; `rows` gives items and a horizon as the online
+    store's columns: keys, the request's features, `predict_at` in minutes.
+    """
+
+    item: type[BaseModel]
+    body: type[BaseModel]
+    name_of: Callable[[Any], str]
+    rows: Callable[[Sequence[Any], int], dict[str, list[Any]]]
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What monitoring reads of served rows beside the features.
+
+    `schedule` are the columns kept of each request. Drift is reported by `categories` and by the
+    `groups` of features; those in `alarming` may raise an alarm. Of `unseen` categories training
+    must have seen the values, `known` ones have no others. `steady` features differ within any day.
+    `name_pattern` is that of names; `from_names` reads columns out of them, `for_slices` adds what
+    slices need. `deadline` is the latest instant at which a label is known. Labels are compared
+    with the proxy by `label_group`, which is read out of names.
+    """
+
+    schedule: list[str]
+    categories: list[str]
+    groups: dict[str, list[str]]
+    alarming: list[str]
+    unseen: list[str]
+    known: dict[str, list[str]]
+    steady: list[str]
+    required: list[str]
+    name_pattern: str
+    from_names: Callable[[pd.Series], dict[str, pd.Series]]
+    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]]
+    deadline: Callable[[pd.DataFrame], pd.Series]
+    label_group: Callable[[pd.Series], pd.Series]
+
+
+@dataclass(frozen=True)
 class UseCase:
     """All that the stages know of the domain.
 
-    `events` and `context` are the two tables; `noun` is what is predicted, in the plural. `rules`
-    loads the data rules, whose limits are a `limits` section. `name_of` names a row for messages,
-    `names_of` gives the names by which logs and labels are joined, `slices` the masks of critical
-    slices. `identifiers` only name an event and must not move its risk.
+    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
+    `context` are the two tables; `noun` is what is predicted, in the plural. `rules` loads the data
+    rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of` gives
+    the names by which logs and labels are joined, `slices` the masks of critical slices.
+    `identifiers` only name an event and must not move its risk.
     """
 
     name: str
     noun: str
     zone: str
+    begins: str
+    ends: str
     events: Table
     context: Table
     read_source: "Callable[[IngestConfig], Tables]"
     limits: "type[ValidateConfig]"
     rules: Callable[[], DataRules]
     features: Features
+    request: Request
+    monitored: Monitored
     name_of: Callable[[Any], str]
     names_of: Callable[[pd.DataFrame], pd.Series]
     slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"

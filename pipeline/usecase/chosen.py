@@ -9,6 +9,7 @@ from typing import Literal
 
 from pipeline.shared.config.loading import load_from
 from pipeline.shared.config.sections import StageConfig
+from pipeline.shared.contracts import FLIGHT_KEY
 from pipeline.shared.domain import UseCase
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -18,7 +19,7 @@ class UseCaseConfig(StageConfig):
     """The name of the use case, which is its folder in pipeline/."""
 
     stage = "usecase"
-    name: Literal["flights"]
+    name: Literal["flights", "bikes"]
 
 
 def chosen() -> UseCase:
@@ -27,10 +28,14 @@ def chosen() -> UseCase:
     Raises:
         ConfigError: configs/usecase.yaml names none that there is.
     """
-    load_from(CONFIGS, UseCaseConfig)
+    if load_from(CONFIGS, UseCaseConfig).name == "bikes":
+        from pipeline.bikes.usecase import USECASE as BIKES
+
+        return BIKES
     from pipeline.flights.usecase import USECASE as FLIGHTS
 
     return FLIGHTS
 
 
 USECASE = chosen()
+FLIGHT_KEY[:] = USECASE.events.key

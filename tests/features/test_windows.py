@@ -4,9 +4,11 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, VIEWS
+from pipeline.features.point_in_time import as_of
 from pipeline.flights import events
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.shared.domain import Event, Rolling
 from tests.features import oracle
 from tests.features.oracle import flight, flights
 
@@ -271,3 +273,22 @@ def test_no_number_of_an_event_that_never_happened_reaches_a_sum(config):
     table = flights(flight("05-20 10:00", NAN, NAN), flight("05-20 11:00", 30, 40))
     rows = windows.views(table, oracle.weather("05-20 08:00"), config)["system"]
     assert np.isfinite(rows.filter(like="_sum")).all(axis=None)
+
+
+# Before EPOCH, minutes are negative.
+
+
+def test_rows_before_the_epoch_are_those_after_it_moved_back():
+    entity, moved = pd.Series(["a", "a", "b"]), 30_000
+    value, known = np.array([1.0, 0.0, 1.0]), np.array([5, 100, 200])
+    spans = [Rolling("origin", PROXY, 3)]
+    after, before = (
+        windows.rolling_rows(entity, {PROXY: Event(value, known - back)}, spans, 15)
+        for back in (0, moved)
+    )
+    later = {name: before[name] + moved for name in ("known_at", "available_at")}
+    pd.testing.assert_frame_equal(before.assign(**later), after)
+    assert (before["available_at"] < 0).all()
+    at = np.array([110, 300])
+    asked = pd.Series(["a", "b"])
+    assert as_of(before, asked, at - moved).tolist() == as_of(after, asked, at).tolist()

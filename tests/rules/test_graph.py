@@ -38,8 +38,12 @@ def _recorders(stage: str) -> frozenset[str]:
 
 
 def _runs(stage: str) -> set[str]:
-    """The code and templates that can change the stage's outputs; behind a recorder nothing can."""
-    code = tree.reached(tree.entry(stage), without=_recorders(stage)) - _recorders(stage) - MAPS
+    """The code and templates that can change the stage's outputs; behind a recorder nothing can.
+
+    Of the use cases only the one of this checkout runs.
+    """
+    without = _recorders(stage) | tree.other_use_cases()
+    code = tree.reached(tree.entry(stage), without=without) - without - MAPS
     return code | tree.templates(code)
 
 

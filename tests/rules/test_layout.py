@@ -19,7 +19,7 @@ TOP = set(
     "MLproject Makefile README.md CHANGELOG.md LICENSE pyproject.toml requirements.lock "
     ".ci .dvc .dvcignore .gitattributes .github .gitignore .pre-commit-config.yaml".split()
 )
-LAYERS = ["records", "registry", "models", "usecase", "flights", "shared"]
+LAYERS = ["records", "registry", "models", "usecase", "flights", "bikes", "shared"]
 """What stages share, besides features, which is a stage as well: the use case among it."""
 FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
 
@@ -115,7 +115,7 @@ def test_no_file_of_the_code_is_too_long_to_be_read_at_once() -> None:
     lines = {
         name: (tree.ROOT / name).read_bytes().count(b"\n")
         for name in tree.files()
-        if name.startswith(folders)
+        if name.startswith(folders) and not name.endswith(".zip")  # a published table
     }
     assert {folder for name in lines for folder in folders if name.startswith(folder)} == {*folders}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
@@ -149,6 +149,7 @@ RUN_ELSEWHERE = {
     "pipeline/retrain/airflow.py": "`make airflow`, in an environment of its own",
     "pipeline/retrain/kubeflow.py": "`make kubeflow`, in an environment of its own",
     "pipeline/usecase/every_config.py": "make runs it before DVC",
+    "pipeline/usecase/take.py": "puts another use case into a checkout",
     "simulation/up_to_date.py": "make asks it before a run",
     "simulation/__main__.py": "starts every command that sends requests",
     "cockpit/__main__.py": "`make ui`, which writes nothing and is no command of the pipeline",

@@ -42,9 +42,7 @@ def judge_slices(
     """Judge every critical slice, with Holm's correction over all with enough late flights."""
     if not len(flights):
         return {}
-    frame = flights.assign(
-        aircraft_known_at=flights["aircraft_airborne"], sched_hour=_hour(flights)
-    )
+    frame = flights.assign(**USECASE.monitored.for_slices(flights), sched_hour=_hour(flights))
     groups = {name: flights[mask] for name, mask in USECASE.slices(frame, least).items()}
     found = {name: figures_of(group) for name, group in groups.items()}
     enough = [
@@ -84,7 +82,7 @@ def _slice_figures(
 
 
 def _hour(flights: pd.DataFrame) -> pd.Series:
-    return pd.Series(flights["sched_dep_utc"].dt.tz_convert(ZONE).dt.hour)
+    return pd.Series(flights[USECASE.events.instant].dt.tz_convert(ZONE).dt.hour)
 
 
 def _surprises(flights: pd.DataFrame) -> list[float]:
