@@ -17,7 +17,7 @@ PIPELINE := python -m pipeline
 SIMULATION := python -m simulation
 # A wrong config is refused first: the graph would remove what the stage wrote before.
 # DVC starts what it runs by the shell of the account, which may be none that runs anything.
-REPRO := python -m pipeline.shared.config.every && SHELL=/bin/sh dvc repro
+REPRO := python -m pipeline.usecase.every_config && SHELL=/bin/sh dvc repro
 CHAMPION = $(REPRO) && $(PIPELINE) register monitor
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 # What benchmarks run beside this project, each with benchmarks/environments/<name>.lock.
@@ -43,7 +43,7 @@ export AWS_EC2_METADATA_DISABLED := true
 # Arguments stand on the command line: a system exports VERSION or PORT and means something else.
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
-ARGUMENTS := AS_OF AT BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
+ARGUMENTS := AS_OF AT B BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
   PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC \
   TRIALS UNTIL VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
@@ -237,6 +237,8 @@ handout: setup ## A take-home that runs on its own: make handout E=labels-twice 
 	@python -m exercises handout "$$E" $${TO:+"--to=$$TO"}
 grade: setup ## Grade what came back, in a sandbox: make grade E=labels-twice FROM=/tmp/take-home
 	@python -m exercises grade "$$E" $${FROM:+"--from=$$FROM"} $${TO:+"--to=$$TO"}
+brief: setup ## What a whole take-home lacks, check by check: make brief B=airline FROM=/tmp/take-home
+	@python -m exercises brief "$$B" $${FROM:+"--from=$$FROM"}
 interview: setup ## The interviewer's page, with fault, path, hints and scoring: make interview E=labels-twice
 	@python -m exercises interview "$$E"
 prove-exercises: setup ## Each start fails as stated, each solution passes, each wrong one is rejected
@@ -301,8 +303,14 @@ relocate: setup ## Update every recorded path after the project's folder was mov
 	@$(PIPELINE) relocate
 repair: setup ## What of the state is broken, and the command that rebuilds it; YES=1 runs it
 	@$(PIPELINE) repair $${YES:+--yes}
-lock: setup ## Remake requirements.lock from pyproject.toml
+image: setup ## The online server as a container, by docker, podman or buildah: make image FROM=IMAGE
+	@PYTHONPATH=. python .ci/image.py $${FROM:+"--from=$$FROM"} $${TOOL:+"--tool=$$TOOL"}
+lock: setup ## Remake requirements.lock from pyproject.toml, and the server's part of it
 	@$(COMPILE) --output-file requirements.lock
+	@cp requirements.lock configs/serve/requirements.lock
+	@$(UV) pip compile configs/serve/requirements.in --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-emit-package mypy --custom-compile-command "make lock" \
+	  --quiet --output-file configs/serve/requirements.lock
 	@for name in configs/retrain/{airflow,kubeflow} $(PEERS:%=benchmarks/environments/%); do \
 	  $(UV) pip compile $$name.in --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --quiet --output-file $$name.lock; done
@@ -344,7 +352,8 @@ $(RENAMED):
   register reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
-  book learn exercise submit hint reset solution exam handout grade interview prove-exercises \
+  book learn exercise submit hint reset solution exam handout grade brief interview prove-exercises \
   check test check-figures fast rules score small nightly rollout-tests report comment ci measure \
-  peers drill-all record fill push pull prune relocate repair lock latest audit platforms clean
+  peers drill-all record fill push pull prune relocate repair image lock latest audit platforms \
+  clean
 .PHONY: $(RENAMED)

@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.study import Raw, Recipe, Watch, recorded
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.rollout.analysis.group_sequential import limits
 from pipeline.rollout.analysis.sequential_tests import log_e_mean
 from pipeline.rollout.traffic.routes import Route, arm_of

@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.shared import source
+from pipeline.flights import published as source
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load

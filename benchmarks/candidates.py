@@ -19,8 +19,8 @@ from pipeline.evaluate.gate import compare
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
+from pipeline.flights.names import flight_names
 from pipeline.models.trees import boosting, limit_threads
 from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.__main__ import run_command
-from pipeline.features.definitions import AIRCRAFT, FEATURES, ONE_HOT, ROLLING, SCHEDULE, WEATHER
+from pipeline.features.definitions import FEATURES, ONE_HOT, ROLLING, SCHEDULE
+from pipeline.flights.features import AIRCRAFT, WEATHER
 from pipeline.shared.config.train import TrainConfig
 
 GROUPS = {

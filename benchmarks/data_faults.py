@@ -18,13 +18,13 @@ import pandas as pd
 from benchmarks.study import Watch, kept
 from exercises.faults import FAULTS, Fault
 from pipeline.__main__ import run_command
+from pipeline.flights import flight_consistency, weather_consistency
+from pipeline.flights.flight_consistency import OtherMonths
+from pipeline.flights.limits import FlightLimits
+from pipeline.flights.published import read_source
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Range
-from pipeline.shared.config.validate import ValidateConfig
-from pipeline.shared.source import read_source
-from pipeline.validate import flight_consistency, weather_consistency
-from pipeline.validate.flight_consistency import OtherMonths
 
 DAYS, SHARES = (1, 3, 7, 15), (0.05, 0.2, 1.0)
 FIRST_HALF, SECOND_HALF = range(1, 7), range(7, 13)
@@ -38,7 +38,7 @@ def measures(table: str, rows: pd.DataFrame, known: OtherMonths | None) -> dict[
 
 
 def broken(
-    table: str, rows: pd.DataFrame, known: OtherMonths | None, limits: ValidateConfig
+    table: str, rows: pd.DataFrame, known: OtherMonths | None, limits: FlightLimits
 ) -> list[str]:
     """The measures by which the gate would refuse a month."""
     agreed, found = limits.consistency, measures(table, rows, known)
@@ -84,7 +84,7 @@ class Year:
             for (table, month), rows in months.items()
             if table == "flights"
         }
-        reference = load(ValidateConfig).reference
+        reference = load(FlightLimits).reference
         known = {int(m[-2:]): OtherMonths.for_month(m, flights, reference) for m in flights}
         return cls(months, known)
 
@@ -107,7 +107,7 @@ def _digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def found(year: Year, fault: Fault, limits: ValidateConfig) -> dict[str, Any]:
+def found(year: Year, fault: Fault, limits: FlightLimits) -> dict[str, Any]:
     """Of six placements of each size, one in each month, how many the gate refuses, and by what."""
     sizes: dict[str, int] = {}
     by: Counter[str] = Counter()
@@ -142,7 +142,7 @@ def table(faults: dict[str, Any]) -> str:
 def main() -> int:
     """Measure, print, and write benchmarks/data_faults.json."""
     print("data-faults: a clean year, then faults of every size", flush=True)
-    watch, limits, year = Watch(), load(ValidateConfig), Year.of()
+    watch, limits, year = Watch(), load(FlightLimits), Year.of()
     alarms = {
         f"2013-{month:02} {table}": names
         for (table, month), rows in year.months.items()

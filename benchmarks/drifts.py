@@ -85,7 +85,7 @@ CASES = {
     "another relation, by little": Case("concept shift", relation=a_little_flatter),
     "both": Case("both shifts", met=later, relation=flatter),
     "shares in percent": Case("broken data", logged=in_percent),
-    "a feed that lags": Case("skew", logged=of_other_flights),
+    "misaligned values": Case("skew", logged=of_other_flights),
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.monitor.performance.labels import deadline
+from pipeline.flights.events import deadline
 
 
 @dataclass(frozen=True)

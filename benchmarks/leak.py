@@ -15,13 +15,11 @@ import pandas as pd
 
 from benchmarks.study import UNITS, Raw, Recipe, Watch, interval, kept, published
 from pipeline.__main__ import run_command
-from pipeline.features.definitions import ENTITIES, ROLLING, Rolling
+from pipeline.features.definitions import ENTITIES, ROLLING
 from pipeline.features.feature_table import require_point_in_time
 from pipeline.features.point_in_time import as_of
 from pipeline.features.windows import (
     NEVER,
-    OBSERVATION_MINUTES,
-    Event,
     Minutes,
     entity_names,
     instants,
@@ -30,6 +28,8 @@ from pipeline.features.windows import (
     rolling_rows,
     windows,
 )
+from pipeline.flights.events import OBSERVATION_MINUTES
+from pipeline.shared.domain import Event, Rolling
 from pipeline.shared.errors import LeakFound
 
 

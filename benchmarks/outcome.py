@@ -19,9 +19,10 @@ from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, PROXY
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
-from pipeline.features.slices import slices
+from pipeline.flights.events import deadline
+from pipeline.flights.names import flight_names
+from pipeline.flights.slices import slices
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
@@ -132,7 +133,7 @@ def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, A
     )
     then = rows.groupby("day")[f"{PROXY}_known_at"].transform("max")
     known = (rows[f"{LABEL}_known_at"] <= then).to_numpy()
-    left = ((labels.deadline(rows) - then) / pd.Timedelta(minutes=1)).to_numpy()
+    left = ((deadline(rows) - then) / pd.Timedelta(minutes=1)).to_numpy()
     pending = Pending.of(past)
     chances = {
         "flag": alone.chance(flag, risk),

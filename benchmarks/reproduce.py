@@ -40,7 +40,7 @@ def main() -> None:
             print(_run(folder, "python", "-m", "pipeline", *stages), flush=True)
             _commit(folder, month)
         replace_once(  # the code moves on, too
-            folder / "pipeline/features/definitions.py",
+            folder / "pipeline/flights/features.py",
             '"dep_late": [1, 3],',
             '"dep_late": [1, 2],',
         )

@@ -17,7 +17,8 @@ from benchmarks.shadows import shadows
 from benchmarks.study import Raw, Recipe, Watch, kept, published
 from benchmarks.traffic import START, Flights, World, canary
 from pipeline.__main__ import run_command
-from pipeline.features.definitions import FEATURES, WEATHER, matrix
+from pipeline.features.definitions import FEATURES, matrix
+from pipeline.flights.features import WEATHER
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.serve.skew import Raw as Tables

@@ -8,6 +8,7 @@ import gc
 import json
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -150,8 +151,10 @@ def dask_join(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
             ours, _ = seconds(lambda: historical(asked, raw.views, raw.config))
     finally:
         module.OFFLINE = kept
+    back = re.search(r"gave (\d+) rows", lost)
     return {
         "requests": DASK_REQUESTS,
+        "rows_back": int(back[1]) if back else DASK_REQUESTS,
         "refused": lost,
         "seconds": round(took, 1),
         "to_duckdb": round(took / duckdb),

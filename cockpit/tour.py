@@ -44,7 +44,7 @@ _STOPS = [
     Stop(
         "gate",
         "May it replace the live one?",
-        "The challenger is compared on flights that neither model has seen, over whole days. Left "
+        "The challenger is compared on cases that neither model has seen, over whole days. Left "
         "of zero is better, and no slice may reach beyond its limit.",
         "Point at the widest bar, then unfold every check.",
         "model-validation",

@@ -32,7 +32,7 @@ HEADERS = {
 _HTML = "text/html; charset=utf-8"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _MAX_REQUEST = 80
-"""Characters of a request id that are looked up; a flight's name has fewer than thirty."""
+"""Characters of a request id that are looked up; a case's name has fewer than thirty."""
 _ONLY_OWN = "only the cockpit's own page may ask"
 
 

@@ -218,12 +218,13 @@ def page() -> str:
 
 
 def sentence() -> str:
-    """What is claimed in one sentence, for a page of the book."""
+    """What is claimed in one sentence, as the answer to a question of a page of the book."""
     of = board()
     level = of.level.partition(":")[0].lower()
     return (
-        f"The ML Test Score claimed here is {_minimum(of):g} of 7, that of its worst section, and "
-        f"the maturity {level}: `docs/score.md`."
+        f"- *What do you score?* {_minimum(of):g} of 7 in the ML Test Score, which is the worst "
+        f"section's, and the maturity\n  {level}, both claimed by ourselves, within a simulation: "
+        "`docs/score.md`."
     )
 
 

@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "grade":
             one.add_argument("--from", dest="source", type=Path, help="the submission")
     verbs.add_parser("learn", help="all exercises on one page, with a verdict on each save")
+    brief = verbs.add_parser("brief", help="what a checkout lacks of a brief, check by check")
+    brief.add_argument("slug", nargs="?", default="")
+    brief.add_argument("--from", dest="source", type=Path, default=Path(), help="the checkout")
     exam = verbs.add_parser("exam", help="draw a set, see the time left, or end it")
     exam.add_argument("--minutes", type=int, choices=[45, 120], default=45)
     exam.add_argument("--topic", default="")
@@ -79,6 +82,10 @@ def _run(chosen: argparse.Namespace, console: Console) -> int:
         commands.hand_out(chosen.slug, chosen.to, console)
     elif chosen.verb == "grade":
         commands.grade(chosen.slug, chosen.source, chosen.to, console)
+    elif chosen.verb == "brief":
+        from exercises.briefs import suite
+
+        return 0 if suite.show(chosen.slug, chosen.source, console) else 1
     else:
         _run_pages(chosen, console)
     return 0

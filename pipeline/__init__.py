@@ -2,7 +2,7 @@
 
 ingest      the published files -> one immutable snapshot per month, and a manifest
 validate    snapshots -> accepted snapshots and quarantined rows, or DataRejected
-features    accepted snapshots -> one row per flight, as known two hours before departure
+features    accepted snapshots -> one row per event, as known when it is predicted
 train       features -> a challenger, its baselines, a run with its lineage
 tune        settings drawn at random, on folds in time -> a proposal, compared on later days
 evaluate    challenger against baselines and champion -> a Verdict: the gate
@@ -14,7 +14,8 @@ monitor     the live champion on new days -> three layers watched, alerts, which
 retrain     newer data and labels -> when to train; windows moved, guards, gate, shadow, canary
 
 Stages never import each other, `retrain` apart: they meet in `records` (ledger and logs), the
-model `registry`, `models`, `features` and `shared`. DVC runs ingest .. evaluate, from files to
+model `registry`, `models`, `features` and `shared`. Only a use case's folder knows the domain;
+`usecase` says which of them this checkout serves. DVC runs ingest .. evaluate, from files to
 files; the other stages ask the registry, which lives outside the DVC pipeline, and are plain
 commands. The users and faults of the replayed year are in simulation/, which nothing here
 imports.

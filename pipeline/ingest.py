@@ -11,8 +11,8 @@ import pandas as pd
 from pipeline.shared import clock
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
-from pipeline.shared.contracts import INGEST, Manifest, Snapshot, Table, snapshot_path
-from pipeline.shared.errors import ArtifactMissing, SnapshotChanged
+from pipeline.shared.contracts import INGEST, Manifest, Snapshot, snapshot_path
+from pipeline.shared.errors import ArtifactMissing, SnapshotChanged, SourceRejected
 from pipeline.shared.files import (
     content_hash,
     file_hash,
@@ -20,7 +20,7 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
-from pipeline.shared.source import read_source
+from pipeline.usecase.chosen import USECASE
 
 
 def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
@@ -45,10 +45,10 @@ def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
         )
 
 
-def describe(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
+def describe(table: str, month: str, rows: pd.DataFrame) -> Snapshot:
     """The manifest's entry for a month on disk."""
     path = snapshot_path(INGEST, table, month)
-    instants = rows["sched_dep_utc" if table == "flights" else "observed_utc"]
+    instants = rows[USECASE.tables[table].instant]
     return Snapshot(
         table=table,
         month=month,
@@ -64,13 +64,14 @@ def describe(table: Table, month: str, rows: pd.DataFrame) -> Snapshot:
 def run() -> str:
     """Bring data/ingest/ to what has arrived by `as_of`, and write its manifest."""
     config = load(IngestConfig)
-    tables = read_source(config)
+    tables = USECASE.read_source(config)
     arrived = clock.months(config.first_month, config.as_of)
-    months: list[tuple[Table, str, pd.DataFrame]] = [
+    months: list[tuple[str, str, pd.DataFrame]] = [
         (table, month, _of_month(rows, month))
         for table, rows in tables.items()
         for month in arrived
     ]
+    _require_published(months)
     # Everything is checked before anything is written; the manifest comes last, then the cleanup.
     new = []
     for table, month, rows in months:
@@ -87,18 +88,30 @@ def run() -> str:
     write_json(INGEST / "manifest.json", manifest.model_dump())
     for table in tables:
         _drop_later(table, arrived)
-    flights = sum(s.rows for s in snapshots if s.table == "flights")
-    return (
-        f"{len(arrived)} month(s) to {config.as_of}, {flights:,} flights, "
-        f"{sum(s.rows for s in snapshots) - flights:,} weather hours -> {INGEST}/"
-    )
+    total = {name: sum(s.rows for s in snapshots if s.table == name) for name in tables}
+    counts = ", ".join(f"{total[name]:,} {table.noun}" for name, table in USECASE.tables.items())
+    return f"{len(arrived)} month(s) to {config.as_of}, {counts} -> {INGEST}/"
 
 
 def _of_month(rows: pd.DataFrame, month: str) -> pd.DataFrame:
-    """The rows of a month, or of its beginning up to a day, by New York's calendar."""
+    """The rows of a month, or of its beginning up to a day, by the use case's calendar."""
     year, number, day = (int(part) for part in clock.last_day(month).split("-"))
     chosen = (rows["year"] == year) & (rows["month"] == number) & (rows["day"] <= day)
     return rows[chosen].reset_index(drop=True)
+
+
+def _require_published(months: list[tuple[str, str, pd.DataFrame]]) -> None:
+    """Refuse a month of which nothing was published.
+
+    Raises:
+        SourceRejected: it is before or after the published data.
+    """
+    for table, month, rows in months:
+        if rows.empty:
+            raise SourceRejected(
+                f"the source has 0 of the {USECASE.tables[table].noun} of {month}: set "
+                "first_month and as_of in configs/ingest.yaml to what it has"
+            )
 
 
 def _drop_later(table: str, arrived: list[str]) -> None:

@@ -18,6 +18,12 @@ from pipeline.features.feast_repository import lifetime
 from pipeline.features.online_store import Store, Vectors
 from pipeline.features.point_in_time import with_features
 from pipeline.features.windows import instant, minutes
+from pipeline.flights.events import (
+    OBSERVATION_MINUTES,
+    aircraft_events,
+    fold_events,
+    weather_rows,
+)
 from pipeline.shared.config.features import FeaturesConfig
 
 HOUR = 60
@@ -49,8 +55,8 @@ def _available(rows: pd.DataFrame, since: int, until: int) -> pd.DataFrame:
 def feed_of(flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig) -> Feed:
     """The feed of raw flights and weather, each row with the minute at which it is available."""
     views = windows.views(flights, weather, config)
-    events = windows.aircraft_events(flights)
-    observed = minutes(weather["observed_utc"]) + windows.OBSERVATION_MINUTES
+    events = aircraft_events(flights)
+    observed = minutes(weather["observed_utc"]) + OBSERVATION_MINUTES
     return Feed(
         {view: views[view] for view in ENTITIES},
         events.assign(available_at=events["known_at"] + 1),
@@ -109,12 +115,12 @@ def _push(store: Store, feed: Feed, since: int, until: int) -> None:
     """Push the rows that became available after one minute, up to another."""
     rows = {view: _available(rows, since, until) for view, rows in feed.rolling.items()}
     if len(_available(feed.weather, since, until)):
-        hours = windows.weather_rows(_available(feed.weather, since - LOOKBACK, until))
+        hours = weather_rows(_available(feed.weather, since - LOOKBACK, until))
         rows["weather"] = _available(hours, since, until)
     if len(events := _available(feed.aircraft, since, until)):
         known = store.rows("aircraft", sorted(set(events["entity"])))
         history = [known, events] if len(known) else [events]
-        folded = windows.fold_events(pd.concat(history, ignore_index=True))
+        folded = fold_events(pd.concat(history, ignore_index=True))
         rows["aircraft"] = _available(folded, since, until)
     for view, new in rows.items():
         if len(new):

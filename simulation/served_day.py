@@ -8,7 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.features.build import read_accepted
-from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, VIEWS, service_version
+from pipeline.features.definitions import (
+    KNOWN_AT,
+    LABEL,
+    NUMERIC,
+    REQUEST_KEY,
+    VIEWS,
+    service_version,
+)
 from pipeline.features.feature_table import ROWS
 from pipeline.features.online_store import LATE, MISSING, REPLAY, STALE, Store, open_store
 from pipeline.registry import versions
@@ -19,7 +26,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.config.serve import ServeConfig
-from pipeline.shared.contracts import FLIGHT_KEY, SERVE, Record, read_record
+from pipeline.shared.contracts import SERVE, Record, read_record
 from pipeline.shared.errors import (
     ArtifactMissing,
     ArtifactTampered,
@@ -178,7 +185,7 @@ def _counts(flags: pd.Series) -> dict[str, int]:
 def _training_rows(vectors: pd.DataFrame) -> pd.DataFrame:
     """The training table's rows of the same flights, in their order."""
     rows = read_parquet(ROWS, "features")
-    return vectors[FLIGHT_KEY].merge(rows, "left", FLIGHT_KEY, validate="one_to_one")
+    return vectors[REQUEST_KEY].merge(rows, "left", REQUEST_KEY, validate="one_to_one")
 
 
 def _offline_rows(store: Store, asked: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
+from pipeline.flights.published import FLIGHTS_FILE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
@@ -29,7 +30,7 @@ from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
-from pipeline.shared.source import FLIGHTS_FILE, locate
+from pipeline.shared.source import locate
 from simulation.sandbox import open_sandbox, run, run_checked
 
 UNTIL = ("2013-06-30", "2013-07-15")

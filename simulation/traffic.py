@@ -15,10 +15,10 @@ import pandas as pd
 from pipeline.features import windows
 from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import table
-from pipeline.features.names import flight_names
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import DAY, entity_names, instant, minutes
+from pipeline.flights.names import flight_names
 from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load

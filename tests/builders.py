@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
+from pipeline.flights.published import with_instants
+from pipeline.flights.weather_consistency import relative_humidity, solar_hour
 from pipeline.shared.contracts import Check, Kind, Training, Verdict, decide
-from pipeline.shared.source import with_instants
-from pipeline.validate.weather_consistency import relative_humidity, solar_hour
 
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
 # Destinations in New York's own time zone, each with its distance and its minutes in the air.

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.shared import git, source
+from pipeline.flights import published as source
+from pipeline.shared import git
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from tests.rules.tree import ROOT

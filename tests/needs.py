@@ -11,6 +11,7 @@ OTHERWISE = {
     "pyspark": "python -m uv pip install pyspark==4.3.0",
     "tritonclient": "python -m uv pip install tritonclient[http]",
     "axe-core": ".ci/run",
+    "mmdebstrap and buildah": "apt-get install mmdebstrap buildah, as root",
     "Linux": "a Linux: macOS ends a copy of a process that has loaded libraries",
     "a package index": "a connection to one",
 }

@@ -93,7 +93,7 @@ RECIPES = {
     "a rolling feature": Recipe(
         [
             (
-                "pipeline/features/definitions.py",
+                "pipeline/flights/features.py",
                 '"carrier": {"dep_late": [3, 24], "late": [24, 168]}',
                 '"carrier": {"dep_late": [3, 24], "arr_delay": [24], "late": [24, 168]}',
             ),
@@ -103,12 +103,12 @@ RECIPES = {
     "a feature of the request": Recipe(
         [
             (
-                "pipeline/features/definitions.py",
+                "pipeline/flights/features.py",
                 "SCHEDULE = [*REQUEST]",
                 'SCHEDULE = [*REQUEST, "is_weekend"]',
             ),
             (
-                "pipeline/features/on_demand.py",
+                "pipeline/flights/features.py",
                 '    values["aircraft_age"] =',
                 '    values["is_weekend"] = np.isin(request["day_of_week"], [5, 6])\n'
                 '    values["aircraft_age"] =',

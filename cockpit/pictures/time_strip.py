@@ -186,7 +186,7 @@ def _registered(ledger: Releases, scale: TimeScale) -> list[Mark]:
 
 
 def _data(project: Project, scale: TimeScale) -> list[Mark]:
-    """The arrival of each month of flights within the strip."""
+    """The arrival of each month of events within the strip."""
     if isinstance(project.snapshots, Missing):
         return []
     found = []

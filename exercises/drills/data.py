@@ -100,9 +100,9 @@ def _plant(fault: str, first: int, last: int, folder: Path) -> list[str]:
     import numpy as np
 
     from exercises.faults import FAULTS
+    from pipeline.flights.published import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
     from pipeline.shared.config.ingest import IngestConfig
     from pipeline.shared.config.loading import load
-    from pipeline.shared.source import FLIGHT_COLUMNS, WEATHER_COLUMNS, read_source
 
     planted = FAULTS[fault]
     months = read_source(load(IngestConfig))[planted.table]

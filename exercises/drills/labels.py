@@ -19,7 +19,7 @@ from exercises.drills.release import ran
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.feature_table import ROWS
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_checks import carrier_weeks, require_agreement
 from pipeline.monitor.performance.label_ledger import read_events, receive

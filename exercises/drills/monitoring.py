@@ -20,10 +20,11 @@ from exercises.drills.release import ran
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.build import read_accepted
-from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING, WEATHER
+from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, PROXY, ROLLING
 from pipeline.features.feature_table import ROWS
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
+from pipeline.flights.features import WEATHER
+from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.predictions import flights
 from pipeline.records.request_log import Prediction, pack

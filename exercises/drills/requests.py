@@ -7,7 +7,7 @@ from exercises.drill import Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
 
 LOG, HANDLER = "pipeline/records/request_log.py", "pipeline/serve/handler.py"
-REQUEST = "pipeline/serve/schema.py"
+REQUEST = "pipeline/flights/request.py"
 SERVE_ONE = """
 import pandas as pd
 from starlette.testclient import TestClient

@@ -22,6 +22,8 @@ WRONG = (
     "    known = known_when_scheduled(flights)\n"
     "    views = windows.views(flights, weather, config, known)\n"
 )
+BUILT = "    views = windows.views(events, context, config)\n"
+"""The same line in the stage, which knows no flights."""
 
 
 def _served(folder: Path, *edits: tuple[str, str, str]) -> list[str]:
@@ -79,7 +81,7 @@ def _not_landed(folder: Path) -> list[str]:
     told = _served(folder, (REPLAY, RIGHT, WRONG))
     stage = folder / "pipeline/features/build.py"
     right = stage.read_text(encoding="utf-8")
-    replace_once(stage, RIGHT, WRONG)
+    replace_once(stage, BUILT, WRONG.replace("flights", "events").replace("weather", "context"))
     replace_once(stage, "    write_parquet(ROWS, frame)\n", "")
     replace_once(stage, "    require_point_in_time(frame)\n", "")
     if run_stages(folder, ["features"]).code:

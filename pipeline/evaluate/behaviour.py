@@ -13,9 +13,10 @@ from pipeline.registry.model import Model
 from pipeline.shared.config.evaluate import Behaviour
 from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.chosen import USECASE
 
-NAMES = ["flight", "tailnum"]
-"""Columns that only identify a flight and must not matter."""
+NAMES = USECASE.identifiers
+"""Columns that only identify an event and must not matter."""
 
 
 def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:
@@ -32,8 +33,8 @@ def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]
     return [
         _invariance(model, sample, risk, rule),
         *(_direction(model, sample, risk, name, *how, rule) for name, how in moved.items()),
-        _calm(model, sample, rule),
-        _storm(model, sample, rule),
+        *([_calm(model, sample, rule)] if rule.calm_morning else []),
+        *([_storm(model, sample, rule)] if rule.stormy_evening else []),
     ]
 
 

@@ -9,9 +9,8 @@ from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
 from pipeline.evaluate.refresh import is_refresh, not_worse, report_baselines, stays_near
 from pipeline.evaluate.verdict_report import verdict_report
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, REQUEST_KEY
 from pipeline.features.feature_table import ROWS, read
-from pipeline.features.slices import slices
 from pipeline.registry import champions, runs, versions
 from pipeline.registry.model import Model, predictions_hash
 from pipeline.registry.model import load as load_model
@@ -22,7 +21,6 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import (
     COMPARISONS,
     EVALUATE,
-    FLIGHT_KEY,
     INGEST,
     SLICES,
     TRAIN,
@@ -40,6 +38,7 @@ from pipeline.shared.errors import GateRefused, TooLittleData
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet, write_text
 from pipeline.shared.paired_difference import Difference, difference
 from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.usecase.chosen import USECASE
 
 VETO_ON_SLICES = ["champion", "hour_rate"]
 """Losing a slice to the champion or the naive baseline is a veto; to the linear one a report."""
@@ -88,7 +87,7 @@ def compare(
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
     loss = log_loss(labels, challenger)
-    masks = slices(frame, rule)
+    masks = USECASE.slices(frame, rule)
     checks = []
     for other, risk in others.items():
         worse_by = loss - log_loss(labels, risk)
@@ -123,7 +122,7 @@ def evidence_checks(
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     last = pd.Timestamp(training.window.split("..")[1]).tz_localize("UTC")
     age = (clock.arrived_at(manifest.as_of) - last) / pd.Timedelta(days=1)
-    detail = "days with flights, at least the limit"
+    detail = f"days with {USECASE.noun}, at least the limit"
     checks = [
         at_least(Kind.EVIDENCE, "days judged", days, least, detail),
         Check(
@@ -160,13 +159,14 @@ def run() -> str:
     frame = read(config.window)
     if frame[LABEL].nunique() < 2:
         raise TooLittleData(
-            f"all {len(frame):,} flights from {config.window.first} to {config.window.last} have "
-            f"the same label ({frame[LABEL].iloc[0]}): widen the window in configs/evaluate.yaml"
+            f"all {len(frame):,} {USECASE.noun} from {config.window.first} to {config.window.last} "
+            f"have the same label ({frame[LABEL].iloc[0]}): widen the window in "
+            "configs/evaluate.yaml"
         )
     live = models.pop("live")
     risks = {name: model.predict(frame) for name, model in models.items()}
     scored = {name: risk.astype("float32") for name, risk in risks.items()}
-    write_parquet(EVALUATE / "predictions.parquet", frame[FLIGHT_KEY].assign(**scored))
+    write_parquet(EVALUATE / "predictions.parquet", frame[REQUEST_KEY].assign(**scored))
     challenger = risks.pop("challenger")
     days = len(frame[["month", "day"]].drop_duplicates())
     valid = are_probabilities(challenger)
@@ -278,6 +278,6 @@ def _summary(verdict: Verdict) -> str:
         )
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (
-        f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} flights of "
-        f"{verdict.days} days, {against} -> {EVALUATE}/verdict.html"
+        f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} "
+        f"{USECASE.noun} of {verdict.days} days, {against} -> {EVALUATE}/verdict.html"
     )

@@ -68,7 +68,7 @@ def interval(check: Comparison) -> tuple[float, float, float] | None:
 def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRow]:
     """The comparisons against "champion" or "baseline", those nearest to their limit first.
 
-    The comparison over all flights comes before those of slices.
+    The comparison over all rows comes before those of slices.
     """
     found = [(c, of) for c in checks if c.kind.startswith(against) and (of := interval(c))]
     found.sort(key=lambda one: (one[0].kind != against, not one[0].blocking, _room(*one)))

@@ -10,7 +10,6 @@ from pipeline.features.point_in_time import historical
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import (
-    FLIGHT_KEY,
     INGEST,
     VALIDATE,
     FeatureService,
@@ -19,18 +18,19 @@ from pipeline.shared.contracts import (
     snapshot_path,
 )
 from pipeline.shared.files import read_parquet, write_json, write_parquet
+from pipeline.usecase.chosen import USECASE
 
 
 def run() -> str:
-    """Turn accepted snapshots into data/features/rows.parquet: one row per flight, by time.
+    """Turn accepted snapshots into data/features/rows.parquet: one row per event, by time.
 
     Beside it go the rows of every view, for the online store, and the feature service's version,
     which changes with the meaning of a feature.
     """
     config = load(FeaturesConfig)
-    flights, weather = read_accepted()
-    views = windows.views(flights, weather, config)
-    frame = historical(windows.requests(flights, config), views, config)
+    events, context = read_accepted()
+    views = windows.views(events, context, config)
+    frame = historical(windows.requests(events, config), views, config)
     require_point_in_time(frame)
     require_plausible(frame)
     write_parquet(ROWS, frame)
@@ -39,30 +39,32 @@ def run() -> str:
     version = definitions.service_version(config.model_dump())
     service = FeatureService(version=version, features=definitions.FEATURES)
     write_json(SERVICE, service.model_dump())
-    missing = frame["aircraft_known_at"].isna().mean()
+    missing = {view: frame[f"{view}_known_at"].isna().mean() for view in VIEWS}
+    rarest = max(missing, key=lambda view: missing[view])
     return (
-        f"{len(frame):,} flights x {len(NUMERIC)} features from {len(VIEWS)} views, each known "
-        f"before its prediction; {missing:.0%} without a recent aircraft -> {ROWS}"
+        f"{len(frame):,} {USECASE.noun} x {len(NUMERIC)} features from {len(VIEWS)} views, each "
+        f"known before its prediction; {missing[rarest]:.0%} without a recent {rarest} -> {ROWS}"
     )
 
 
 def read_accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the accepted flights, by scheduled departure, and the accepted weather.
+    """Read the accepted events, by their instant, and their accepted context.
 
     Raises:
         ArtifactMissing: a snapshot of the manifest is not accepted yet.
     """
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
-    tables = {
-        name: pd.concat(
+    tables = [
+        pd.concat(
             [
-                read_parquet(snapshot_path(VALIDATE, name, s.month), "validate")
+                read_parquet(snapshot_path(VALIDATE, table.name, s.month), "validate")
                 for s in manifest.snapshots
-                if s.table == name
+                if s.table == table.name
             ],
             ignore_index=True,
         )
-        for name in ("flights", "weather")
-    }
-    flights = tables["flights"].sort_values(["sched_dep_utc", *FLIGHT_KEY], ignore_index=True)
-    return flights, tables["weather"]
+        for table in (USECASE.events, USECASE.context)
+    ]
+    events, context = tables
+    order = [USECASE.events.instant, *USECASE.events.key]
+    return events.sort_values(order, ignore_index=True), context

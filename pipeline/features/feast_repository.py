@@ -19,15 +19,13 @@ import pandas as pd
 
 from pipeline.features import on_demand
 from pipeline.features.definitions import (
-    DEPARTURE,
     ENTITIES,
     KEYS,
     KNOWN_AT,
-    LANDING,
     NUMERIC,
     REQUEST,
+    STATES,
     VIEWS,
-    WEATHER,
     service_version,
 )
 from pipeline.features.spark import SPARK
@@ -35,6 +33,7 @@ from pipeline.features.windows import fill_missing, instants, windows
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.files import own_temporary, remove
+from pipeline.usecase.chosen import USECASE
 
 VIEW_ROWS = FEATURES / "views"
 FILES = Path("state/feast")
@@ -43,7 +42,7 @@ _SHARED = "PROMETHEUS_MULTIPROCESS_DIR"
 WATERMARK = "watermark"
 """The view of watermarks: up to which instant each other view is complete online."""
 DERIVED_FEATURES = [name for name in NUMERIC if name not in REQUEST]
-_WHOLE_NUMBERS = {"sched_hour"}
+_WHOLE_NUMBERS = USECASE.features.whole_numbers
 
 
 def keys_of(view: str) -> list[str]:
@@ -56,7 +55,7 @@ def columns(view: str, config: FeaturesConfig) -> list[str]:
     if view in ENTITIES:
         names = [w.name for w in windows(view, config)]
         return [f"{name}_{part}" for name in names for part in ("count", "sum")]
-    return WEATHER if view == "weather" else [*DEPARTURE, "ready", *LANDING, "landed_at"]
+    return STATES[view].columns
 
 
 def store_column(column: str) -> str:
@@ -95,7 +94,7 @@ def lifetime(view: str, config: FeaturesConfig) -> timedelta:
     """
     if view in ENTITIES:
         return timedelta(days=max(w.hours for w in windows(view, config)) // 24 + 1)
-    hours = config.weather_hours if view == "weather" else config.aircraft_hours
+    hours = getattr(config, STATES[view].setting)
     return timedelta(hours=hours) if hours < 24 else timedelta(days=-(-hours // 24))
 
 

@@ -1,14 +1,15 @@
-"""The feature table: one row per flight, checked for leaks and implausible values when read."""
+"""The feature table: one row per event, checked for leaks and implausible values when read."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, RANGES
+from pipeline.features.definitions import KNOWN_AT, LABEL, RANGES
 from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import FEATURES
 from pipeline.shared.errors import FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import read_parquet
+from pipeline.usecase.chosen import USECASE
 
 ROWS = FEATURES / "rows.parquet"
 SERVICE = FEATURES / "service.json"
@@ -17,7 +18,7 @@ SERVICE = FEATURES / "service.json"
 def read(
     window: Window, known_before: pd.Timestamp | None = None, path: Path = ROWS
 ) -> pd.DataFrame:
-    """The rows of flights scheduled in `window`, labelled before an instant, checked for leaks.
+    """The rows of events in `window`, labelled before an instant, checked for leaks.
 
     Raises:
         LeakFound: a value was known only at or after its prediction.
@@ -29,11 +30,11 @@ def read(
     first, last = (int(date.replace("-", "")) for date in (window.first, window.last))
     chosen = day.between(first, last)
     if known_before is not None:
-        chosen &= rows["late_known_at"] < known_before
+        chosen &= rows[f"{LABEL}_known_at"] < known_before
     if not chosen.any() or day.min() > first or day.max() < last:
         raise TooLittleData(
-            f"{int(chosen.sum()):,} flights from {window.first} to {window.last}; {path} holds "
-            f"{len(rows):,} rows from {day.min()} to {day.max()}: "
+            f"{int(chosen.sum()):,} {USECASE.noun} from {window.first} to {window.last}; {path} "
+            f"holds {len(rows):,} rows from {day.min()} to {day.max()}: "
             "raise as_of in configs/ingest.yaml, or move the window"
         )
     frame = rows[chosen].reset_index(drop=True)
@@ -54,8 +55,8 @@ def require_point_in_time(frame: pd.DataFrame) -> None:
             row = frame[leaks].iloc[0]
             raise LeakFound(
                 f"{column.removesuffix('_known_at')} features of {int(leaks.sum()):,} of "
-                f"{len(frame):,} rows use the future; {row['carrier']} {row['flight']} from "
-                f"{row['origin']} is predicted at {row['predict_at']:%Y-%m-%d %H:%M}Z from values "
+                f"{len(frame):,} rows use the future; {USECASE.name_of(row)} is predicted at "
+                f"{row['predict_at']:%Y-%m-%d %H:%M}Z from values "
                 f"known at {row[column]:%Y-%m-%d %H:%M}Z: join as of the prediction, see `make "
                 "answer Q=point-in-time`"
             )
@@ -73,8 +74,8 @@ def require_plausible(frame: pd.DataFrame) -> None:
             row = frame[wrong].iloc[0]
             raise FeatureRejected(
                 f"{name} of {int(wrong.sum()):,} of {len(frame):,} rows lies outside {low:g} to "
-                f"{high:g}: {row[name]:g} for {row['carrier']} {row['flight']} from "
-                f"{row['origin']} at {row['sched_dep_utc']:%Y-%m-%d %H:%M}Z; look for the raw "
+                f"{high:g}: {row[name]:g} for {USECASE.name_of(row)} at "
+                f"{row[USECASE.events.instant]:%Y-%m-%d %H:%M}Z; look for the raw "
                 "value in data/validate/, tighten its rule in configs/validate.yaml, then "
                 "`make features`"
             )

@@ -1,4 +1,4 @@
-"""On-demand features, computed at the request: means shrunk towards all flights' mean, ages, slack.
+"""On-demand features, computed at the request: means shrunk towards the mean of all, and ages.
 
 Pure, and the one definition for training, the store's offline join and its online read: each passes
 the rows that it read, and none expires or shrinks a value by itself.
@@ -9,19 +9,11 @@ from functools import cache
 import numpy as np
 
 from pipeline.features import windows as transform
-from pipeline.features.definitions import (
-    AIRCRAFT,
-    DEPARTURE,
-    ENTITIES,
-    KNOWN_AT,
-    LANDING,
-    NUMERIC,
-    ROLLING,
-    WEATHER,
-    Rolling,
-)
+from pipeline.features.definitions import ENTITIES, KNOWN_AT, NUMERIC, ROLLING, STATES
 from pipeline.features.windows import NEVER, Minutes
 from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.domain import Rolling
+from pipeline.usecase.chosen import USECASE
 
 Columns = dict[str, np.ndarray]
 
@@ -30,16 +22,15 @@ def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfi
     """Every numeric feature (float32) and every view's `known_at` (minutes) of requests at `at`.
 
     `joined` holds, by column, the last available row of each view: counts and sums of every window,
-    the weather, the aircraft, and when each was known. A value known too long ago becomes missing,
+    the columns of each state, and when each was known. A value known too long ago becomes missing,
     whatever a store returned, and a view whose windows are all empty has no `known_at`.
     """
     joined = {name: np.asarray(values) for name, values in joined.items()}
-    _expire(joined, "weather_known_at", WEATHER, at, config.weather_hours)
-    _expire(joined, "aircraft_known_at", [*DEPARTURE, "ready"], at, config.aircraft_hours)
-    _expire(joined, "landed_at", LANDING, at, config.aircraft_hours)
+    for state in STATES.values():
+        for known_at, names in state.expires.items():
+            _expire(joined, known_at, names, at, getattr(config, state.setting))
     values = {**joined, **request, **_shrink(joined, config)}
-    values["aircraft_age"] = _since(at, joined["landed_at"])
-    values["aircraft_slack"] = at + config.horizon_minutes - joined["ready"]
+    values |= USECASE.features.derive(joined, request, at, config)
     known = {name: joined[name] for name in KNOWN_AT}
     known |= _known_if_any(joined, config)
     return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
@@ -49,8 +40,8 @@ def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfi
 def sources(name: str) -> set[str]:
     """The views behind a numeric feature; none for schedule features."""
     rolling = {w.name: {w.view, "system"} for w in ROLLING}
-    weather = {feature: {"weather"} for feature in WEATHER}
-    return (rolling | weather | {feature: {"aircraft"} for feature in AIRCRAFT}).get(name, set())
+    states = {of: {view} for view, state in STATES.items() for of in state.features}
+    return (rolling | states).get(name, set())
 
 
 def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: int) -> None:
@@ -59,10 +50,6 @@ def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: i
     joined[known] = np.where(fresh, joined[known], NEVER)
     for name in names:
         joined[name] = np.where(fresh, joined[name], np.nan)
-
-
-def _since(at: Minutes, instants: Minutes) -> np.ndarray:
-    return np.where(instants == NEVER, np.nan, at - instants)
 
 
 def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
@@ -76,7 +63,7 @@ def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
-    """Every window's mean, shrunk towards all flights' mean by `shrink_flights` pseudo-flights."""
+    """Every window's mean, shrunk towards the mean of all events by `shrink_flights`."""
     count, total = (_stack(joined, ROLLING, part) for part in ("count", "sum"))
     means = _baseline_means(joined, config)
     weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])
@@ -94,7 +81,7 @@ def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
 
 
 def _stack(joined: Columns, windows: list[Rolling], part: str) -> np.ndarray:
-    """The counts or sums of windows, a row per window; an entity without a row had no flights."""
+    """The counts or sums of windows, a row per window; an entity without a row had no events."""
     values = np.array([joined[f"{w.name}_{part}"] for w in windows], dtype="float64")
     values[np.isnan(values)] = 0.0
     return values

@@ -26,8 +26,10 @@ def as_of(rows: pd.DataFrame, entity: pd.Series, at: Minutes) -> np.ndarray:
     entities = rows["entity"].cat
     codes = entities.codes.to_numpy(dtype="int64")
     wanted = entities.categories.get_indexer(pd.Index(entity))
-    span = int(max(rows["available_at"].max(), at.max())) + 1
-    available = codes * span + rows["available_at"].to_numpy()
+    since = min(0, int(rows["available_at"].min()), int(at.min()) if len(at) else 0)
+    at, rows_at = at - since, rows["available_at"].to_numpy() - since
+    span = int(max(rows_at.max(), at.max())) + 1
+    available = codes * span + rows_at
     # Searches by entity stay in the processor's cache; small codes are sorted in linear time.
     order = np.argsort(wanted.astype(entities.codes.to_numpy().dtype), kind="stable")
     wanted, at = wanted[order], at[order]

@@ -6,112 +6,33 @@ A prediction at T uses, for each entity, the last row with available_at <= T: th
 feature store, so the same rows feed one. Instants are whole minutes (UTC) since EPOCH.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import (
-    DEPARTURE,
-    ENTITIES,
-    KEYS,
-    LABEL,
-    LANDING,
-    PROXY,
-    ROLLING,
-    WEATHER,
-    Rolling,
-)
+from pipeline.features.definitions import ENTITIES, KEYS, ROLLING, STATES
 from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.domain import Event, Rolling
+from pipeline.shared.minutes import (
+    EPOCH,
+    NEVER,
+    Minutes,
+    fill_missing,
+    instant,
+    instants,
+    minutes,
+)
+from pipeline.usecase.chosen import USECASE
 
-EPOCH = pd.Timestamp("2012-12-01", tz="UTC")
-ZONE = "America/New_York"
-"""The time zone of the schedule's hours and days."""
-LATE_MINUTES = 15
-OBSERVATION_MINUTES = 60
-"""The row of hour H is observed at up to H:51, so it is known at the end of that hour."""
-NEVER = np.iinfo("int64").min
-_EPOCH = int(EPOCH.timestamp()) * 1_000_000
+__all__ = ["EPOCH", "NEVER", "Minutes", "fill_missing", "instant", "instants", "minutes"]
+
 DAY = 24 * 60
-Minutes = np.ndarray
-"""int64 minutes since EPOCH; NEVER where there is none."""
-
-
-def minutes(instants: pd.Series) -> Minutes:
-    """Instants as whole minutes since EPOCH, NEVER where missing."""
-    since = (instants - EPOCH).dt.total_seconds().to_numpy() / 60
-    return np.where(np.isnan(since), NEVER, np.nan_to_num(since)).astype("int64")
-
-
-def instants(since: Minutes) -> pd.Series:
-    """The inverse of `minutes`."""
-    since = np.asarray(since).astype("int64")  # a column that once held a missing value has floats
-    moments = np.where(since == NEVER, NEVER, _EPOCH + since * 60_000_000)  # NEVER is NumPy's NaT
-    return pd.Series(moments.view("M8[us]")).dt.tz_localize("UTC")
-
-
-def instant(minute: int) -> pd.Timestamp:
-    """A minute since EPOCH as an instant in UTC."""
-    return EPOCH + pd.Timedelta(minutes=minute)
-
-
-def fill_missing(minutes: Sequence[int | None]) -> Minutes:
-    """Minutes as a store returns them, None where there is none."""
-    return np.array([NEVER if at is None else at for at in minutes], dtype="int64")
-
-
-@dataclass(frozen=True)
-class Event:
-    """One outcome of all flights: its values, and when each became known."""
-
-    value: np.ndarray
-    known: Minutes
-
-
-def outcomes(flights: pd.DataFrame) -> dict[str, Event]:
-    """The four outcomes of flights behind rolling features, and when each became known.
-
-    A flight that has not left (arrived) 15 minutes after its schedule is known to be late from
-    then on, delayed or cancelled. A delay in minutes is known when the flight leaves (arrives).
-    """
-    sched_dep, sched_arr = minutes(flights["sched_dep_utc"]), minutes(flights["sched_arr_utc"])
-    dep, arr = minutes(flights["dep_utc"]), minutes(flights["arr_utc"])
-    dep_late = (flights["dep_delay"] >= LATE_MINUTES) | flights["dep_delay"].isna()
-    late = (flights["arr_delay"] >= LATE_MINUTES) | flights["arr_delay"].isna()
-    return {
-        PROXY: Event(dep_late.to_numpy("float64"), _first(dep, sched_dep + LATE_MINUTES)),
-        LABEL: Event(late.to_numpy("float64"), _first(arr, sched_arr + LATE_MINUTES)),
-        "dep_delay": Event(flights["dep_delay"].to_numpy("float64"), dep),
-        "arr_delay": Event(flights["arr_delay"].to_numpy("float64"), arr),
-    }
-
-
-def _first(happened: Minutes, at_the_latest: Minutes) -> Minutes:
-    return np.where(happened == NEVER, at_the_latest, np.minimum(happened, at_the_latest))
-
-
-def requests(flights: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) -> pd.DataFrame:
-    """One row per flight: key, `predict_at`, schedule features, outcomes."""
-    local = flights["sched_dep_utc"].dt.tz_convert(zone)
-    known = outcomes(flights)
-    block = (flights["sched_arr_utc"] - flights["sched_dep_utc"]).dt.total_seconds() / 60
-    identity = ["year", "month", "day", "carrier", "flight", "origin", "dest", "tailnum"]
-    return flights[[*identity, "sched_dep_utc", "distance"]].assign(
-        predict_at=flights["sched_dep_utc"] - pd.Timedelta(minutes=config.horizon_minutes),
-        sched_hour=local.dt.hour.astype("int64"),
-        sched_minute=(local.dt.hour * 60 + local.dt.minute).astype("int64"),
-        day_of_week=local.dt.dayofweek.astype("int64"),
-        block_minutes=block.astype("int64"),
-        **{
-            LABEL: known[LABEL].value.astype("int8"),
-            f"{LABEL}_known_at": instants(known[LABEL].known).array,
-            PROXY: known[PROXY].value.astype("int8"),
-            f"{PROXY}_known_at": instants(known[PROXY].known).array,
-        },
-    )
+ZONE = USECASE.zone
+"""The time zone of the use case's hours and days."""
+outcomes = USECASE.features.outcomes
+requests = USECASE.features.requests
 
 
 def entity_keys(frame: pd.DataFrame) -> pd.DataFrame:
@@ -120,7 +41,7 @@ def entity_keys(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def entity_names(frame: pd.DataFrame, view: str) -> pd.Series:
-    """The entity of each row in a view, a categorical: "EWR/UA" for an origin and carrier."""
+    """The entity of each row in a view, a categorical: "EWR/UA" for keys "EWR" and "UA"."""
     columns, combined = KEYS[view], np.zeros(len(frame), dtype="int64")
     for column in columns:
         part, values = pd.factorize(frame[column])  # -1 where missing
@@ -146,6 +67,7 @@ def rolling_rows(
     """
     entities = entity.astype("category").cat
     codes, names = entities.codes.to_numpy(), entities.categories
+    known, before = _from_zero(known, grid)
     span = _span(known, windows)
     changes, streams = [], {}
     for value in {w.value: None for w in windows}:
@@ -173,11 +95,24 @@ def rolling_rows(
     return pd.DataFrame(
         {
             "entity": pd.Categorical.from_codes(place, names),
-            "known_at": newest[np.searchsorted(newest, rows, "left") - 1] % span,
-            "available_at": rows % span,
+            "known_at": newest[np.searchsorted(newest, rows, "left") - 1] % span + before,
+            "available_at": rows % span + before,
             **table,
         }
     )
+
+
+def _from_zero(known: dict[str, Event], grid: int) -> tuple[dict[str, Event], int]:
+    """Events with instants that are not negative, and the minutes to add again, on the grid."""
+    there = [event.known[event.known != NEVER] for event in known.values()]
+    first = min((int(at.min()) for at in there if len(at)), default=0)
+    if (before := min(0, first // grid * grid)) == 0:
+        return known, 0
+    moved = {
+        name: Event(event.value, np.where(event.known == NEVER, NEVER, event.known - before))
+        for name, event in known.items()
+    }
+    return moved, before
 
 
 def _span(known: dict[str, Event], windows: list[Rolling]) -> int:
@@ -192,9 +127,7 @@ def baselines(config: FeaturesConfig) -> list[Rolling]:
 
 @cache
 def _baselines(days: int) -> list[Rolling]:
-    return [
-        Rolling("system", value, days * 24) for value in (PROXY, LABEL, "dep_delay", "arr_delay")
-    ]
+    return [Rolling("system", value, days * 24) for value in USECASE.features.values]
 
 
 def windows(view: str, config: FeaturesConfig) -> list[Rolling]:
@@ -208,86 +141,18 @@ def _windows(view: str, days: int) -> list[Rolling]:
     return own + (_baselines(days) if view == "system" else [])
 
 
-def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
-    """One row per origin and hour, with the rain of three hours and the pressure's change in them.
-
-    No gust reported means none; every other missing value stays missing.
-    """
-    hour = minutes(weather["observed_utc"])
-    frame = weather.assign(
-        entity=weather["origin"], hour=hour, wind_gust=weather["wind_gust"].fillna(0.0)
-    ).sort_values(["entity", "hour"], ignore_index=True)
-    for lag in (1, 2, 3):
-        earlier = frame[["entity", "hour", "precip", "pressure"]].assign(
-            hour=frame["hour"] + 60 * lag
-        )
-        frame = frame.merge(earlier, "left", ["entity", "hour"], suffixes=("", f"_{lag}"))
-    known = frame["hour"] + OBSERVATION_MINUTES
-    return frame.assign(
-        entity=frame["entity"].astype("category"),
-        known_at=known,
-        available_at=known + 1,
-        precip_3h=frame[["precip", "precip_1", "precip_2"]].sum(axis=1),
-        pressure_change_3h=frame["pressure"] - frame["pressure_3"],
-    )[["entity", "known_at", "available_at", *WEATHER]]
-
-
-def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:
-    """One row per aircraft and event: its last departure and its last landing."""
-    return fold_events(aircraft_events(flights))
-
-
-def aircraft_events(flights: pd.DataFrame) -> pd.DataFrame:
-    """Every departure and every landing of each aircraft, as separate rows.
-
-    `ready` is when it landed, or, in the air, when it will land by its schedule.
-    """
-    flown = flights[flights["tailnum"].notna() & flights["dep_utc"].notna()]
-    dep, arr = minutes(flown["dep_utc"]), minutes(flown["arr_utc"])
-    block = minutes(flown["sched_arr_utc"]) - minutes(flown["sched_dep_utc"])
-    left = pd.DataFrame(
-        {
-            "entity": flown["tailnum"].to_numpy(),
-            "known_at": dep,
-            "aircraft_dep_delay": flown["dep_delay"].to_numpy(),
-            "aircraft_airborne": 1.0,
-            "ready": (dep + block).astype("float64"),
-        }
-    )
-    landed = left.assign(
-        known_at=arr,
-        aircraft_arr_delay=flown["arr_delay"].to_numpy(),
-        aircraft_airborne=0.0,
-        ready=arr.astype("float64"),
-    ).assign(landed_at=arr)
-    return pd.concat([left, landed[arr != NEVER]], ignore_index=True)
-
-
-def fold_events(events: pd.DataFrame) -> pd.DataFrame:
-    """Aircraft events as rows of the view: each departure carries the landing before it.
-
-    A row of the view is an event too, so a stored row and later events fold into the next row.
-    """
-    ties = dict.fromkeys(["aircraft_airborne", "ready", *DEPARTURE, *LANDING])
-    rows = events.sort_values(["entity", "known_at", *ties], kind="stable")
-    carried = [*LANDING, "landed_at"]
-    rows[carried] = rows.groupby("entity", sort=False)[carried].ffill()
-    rows = rows.drop_duplicates(["entity", "known_at"], keep="last", ignore_index=True)
-    return rows.assign(entity=rows["entity"].astype("category"), available_at=rows["known_at"] + 1)
-
-
 def views(
-    flights: pd.DataFrame,
-    weather: pd.DataFrame,
+    events: pd.DataFrame,
+    context: pd.DataFrame,
     config: FeaturesConfig,
     known: dict[str, Event] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Every view's rows from raw flights and weather, sorted by entity and `available_at`.
+    """Every view's rows from raw events and their context, sorted by entity and `available_at`.
 
     `known` replaces `outcomes`, to measure the effect of wrong instants of knowledge (a leak).
     """
-    known = outcomes(flights) if known is None else known
-    keys = entity_keys(requests(flights, config))
+    known = outcomes(events) if known is None else known
+    keys = entity_keys(requests(events, config))
     tables = {
         view: rolling_rows(
             entity_names(keys, view),
@@ -297,4 +162,4 @@ def views(
         )
         for view in ENTITIES
     }
-    return {**tables, "weather": weather_rows(weather), "aircraft": aircraft_rows(flights)}
+    return {**tables, **{view: state.rows(events, context) for view, state in STATES.items()}}

@@ -26,6 +26,7 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import RegistryRefused, WrongMonth
 from pipeline.shared.files import content_hash, file_hash, text_hash, write_parquet
+from pipeline.usecase.chosen import USECASE
 
 FOLDS = 5
 
@@ -119,10 +120,11 @@ def month_window(month: str | None, config: MonitorConfig) -> Window:
     """
     if month is None:
         return config.window
-    if month not in clock.months("2013-01", "2013-12"):
+    last = str((pd.Period(USECASE.ends, freq="D") - 1).asfreq("M"))
+    if month not in (known := clock.months(USECASE.begins[:7], last)):
         raise WrongMonth(
-            f"{month!r} is not a month of the replayed year, 2013-01 to 2013-12; run `make monitor "
-            "MONTH=2013-07`"
+            f"{month!r} is not a month of the replayed year, {known[0]} to {known[-1]}; run `make "
+            f"monitor MONTH={config.window.first[:7]}`"
         )
     period = pd.Period(month, freq="M")
     return Window(first=str(period.start_time.date()), last=str(period.end_time.date()))
@@ -135,7 +137,7 @@ def month_after(day: str) -> str:
 
 def labelled_before(frame: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     """The flights whose label was known before an instant."""
-    return frame[frame["late_known_at"] < instant].reset_index(drop=True)
+    return frame[frame[f"{LABEL}_known_at"] < instant].reset_index(drop=True)
 
 
 def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> np.ndarray:

@@ -8,6 +8,7 @@ from pipeline.monitor.predictions import RISK
 from pipeline.shared import plots as figures
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 if TYPE_CHECKING:
     from pipeline.monitor.inputs.drift import Drift
@@ -18,7 +19,7 @@ PICTURE = MONITOR / "month.png"
 
 
 def month_line(found: "Month") -> str:
-    """A month in a line: its flights, drift and log loss, and the alerts that fire."""
+    """A month in a line: its rows, drift and log loss, and the alerts that fire."""
     risk = next(c for c in found.drift.columns if c.column == RISK)
     firing = found.alerts
     paged = [f"{a.name}: {a.reason}" for a in firing if a.severity == "page"]
@@ -26,8 +27,8 @@ def month_line(found: "Month") -> str:
     overall = found.outcome.overall
     scored = "no label yet" if overall.log_loss is None else f"log loss {overall.log_loss:.3f}"
     return (
-        f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} flights; predictions PSI "
-        f"{risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
+        f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} {USECASE.noun}; predictions "
+        f"PSI {risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
         f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'}"
     )
 

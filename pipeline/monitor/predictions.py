@@ -15,7 +15,6 @@ import pandas as pd
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.feature_table import ROWS, read, require_plausible, require_point_in_time
-from pipeline.features.names import flight_names
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import instants
 from pipeline.records.arrivals import YEAR_ENDS, read_until
@@ -29,11 +28,12 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
+from pipeline.usecase.chosen import USECASE
 
 CACHE = Path("state/monitor")
 """The cache of slow results: features of months to come, and fits."""
 RISK = "risk"
-_SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
+_SCHEDULE = [*USECASE.monitored.schedule, "predict_at"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def flights(window: Window) -> pd.DataFrame:
         TooLittleData: the window is empty, or reaches beyond the year.
     """
     frame = read(window, path=table_of(window))
-    return frame.assign(name=flight_names(frame)).sort_values(
+    return frame.assign(name=USECASE.names_of(frame)).sort_values(
         ["predict_at", "name"], ignore_index=True
     )
 

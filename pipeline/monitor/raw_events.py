@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import AIRCRAFT, FEATURES, ROLLING, VIEWS, WEATHER, Rolling
-from pipeline.features.names import flight_name
+from pipeline.features.definitions import FEATURES, REQUEST_KEY, ROLLING, VIEWS
 from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
+from pipeline.flights.features import AIRCRAFT, WEATHER
+from pipeline.flights.names import flight_name
 from pipeline.records.arrivals import read_until
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from pipeline.shared.contracts import FLIGHT_KEY, Record
+from pipeline.shared.contracts import Record
+from pipeline.shared.domain import Event, Rolling
 from pipeline.shared.errors import RequestUnknown
 
 SCHEDULE = "schedule"
@@ -63,7 +65,7 @@ class FlightHistory:
         return int(minutes(self.request["predict_at"])[0])
 
     @cached_property
-    def outcomes(self) -> dict[str, windows.Event]:
+    def outcomes(self) -> dict[str, Event]:
         """Every flight's outcome events, with the instants at which they became known."""
         return windows.outcomes(self.flights)
 
@@ -104,7 +106,7 @@ def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> F
     day, config = pd.Timestamp(date), load(FeaturesConfig)
     requests = windows.requests(flights, config)
     key = (day.year, day.month, day.day, carrier, int(number), origin)
-    same = [requests[name] == value for name, value in zip(FLIGHT_KEY, key, strict=True)]
+    same = [requests[name] == value for name, value in zip(REQUEST_KEY, key, strict=True)]
     mine = np.logical_and.reduce(same)
     if not mine.any():
         raise RequestUnknown(
@@ -198,8 +200,8 @@ def _aircraft(known: FlightHistory) -> SourceEvents | None:
     if not rows:
         return None
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
-    window = f"{known.config.aircraft_hours} hours before T"
-    oldest = known.at - 60 * known.config.aircraft_hours
+    hours = known.config.aircraft_hours or 0
+    window, oldest = f"{hours} hours before T", known.at - 60 * hours
     fresh = [seen for at, seen in newest if at >= oldest]
     return SourceEvents(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
 

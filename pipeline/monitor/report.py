@@ -42,6 +42,7 @@ from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import MONITOR, Check, Record, read_record
 from pipeline.shared.errors import ArtifactTampered, DayUnknown
 from pipeline.shared.files import file_hash, text_hash, write_json, write_text
+from pipeline.usecase.chosen import USECASE
 
 FOUND = {
     name: MONITOR / f"{name}.json"
@@ -195,7 +196,7 @@ def _until(frame: pd.DataFrame, first: str, now: pd.Timestamp) -> pd.DataFrame:
 def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The departure-late flags, each with when it arrived: what labels are held against."""
     told = frame[[PROXY]].assign(flight=frame["name"])
-    return told.assign(arrived_at=frame["dep_late_known_at"])
+    return told.assign(arrived_at=frame[f"{PROXY}_known_at"])
 
 
 def run(month: str | None = None, at: str | None = None) -> str:
@@ -267,7 +268,7 @@ def signals_of(found: Month) -> job_signals.Signals:
     outcome, answerer, gain = found.outcome, found.champion.scorer, found.gain
     figures = outcome.alert.figures
     psi = {c.column: c.lasting for c in found.drift.columns if c.lasting is not None}
-    steady = [c.column for c in found.drift.columns if c.group in ("static", "aircraft")]
+    steady = [c.column for c in found.drift.columns if c.group in USECASE.monitored.alarming]
     return job_signals.Signals(
         at=found.at.to_pydatetime(),
         version=answerer.version,

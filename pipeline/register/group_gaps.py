@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, REQUEST_KEY
 from pipeline.features.feature_table import read
 from pipeline.shared.config.evaluate import EvaluateConfig
-from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY
+from pipeline.shared.contracts import EVALUATE
 from pipeline.shared.files import read_parquet
 from pipeline.shared.paired_difference import Difference, difference
 
@@ -41,7 +41,7 @@ def judged_flights(config: EvaluateConfig) -> tuple[pd.DataFrame, np.ndarray]:
     """The flights that the gate judged on, and the challenger's risk of each."""
     frame = read(config.window)
     risks = read_parquet(EVALUATE / "predictions.parquet", "evaluate")
-    joined = frame.merge(risks[[*FLIGHT_KEY, "challenger"]], on=FLIGHT_KEY, validate="1:1")
+    joined = frame.merge(risks[[*REQUEST_KEY, "challenger"]], on=REQUEST_KEY, validate="1:1")
     return joined, joined["challenger"].to_numpy("float64")
 
 

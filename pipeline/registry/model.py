@@ -28,7 +28,7 @@ class Model:
     session: Any
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """The probability (float64, one per row) that a flight is late."""
+        """The probability (float64, one per row) of the label."""
         return self.predict_matrix(matrix(frame, self.features))
 
     def predict_matrix(self, inputs: np.ndarray) -> np.ndarray:

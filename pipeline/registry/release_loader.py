@@ -32,6 +32,7 @@ from pipeline.shared.files import own_temporary, write_json
 
 RELEASES = release.RELEASE_STORE
 WARM_UP = TRAIN / "warmup.json"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class ExportRecord(Record):
@@ -68,13 +69,15 @@ def export(name: str) -> str:
     """Export a registered release to the release store; returns its digest.
 
     `name` is a version's number or alias, or its release's digest. An existing export stays as it
-    is: `load_release` verifies it.
+    is: `load_release` verifies it, and its digest alone finds it where there is no registry.
 
     Raises:
         VersionUnknown: the registry has no such version.
         ArtifactTampered: a tag, a paper or the model is another than was registered.
         ReleaseRefused: the parts do not belong together.
     """
+    if _DIGEST.fullmatch(name) and export_folder(name).is_dir():
+        return name
     registry = load(RegisterConfig)
     version = _find_version(registry, name)
     digest = version.tag("release")
@@ -86,7 +89,7 @@ def export(name: str) -> str:
 
 
 def _find_version(registry: RegisterConfig, name: str) -> versions.Version:
-    if re.fullmatch(r"[0-9a-f]{64}", name):
+    if _DIGEST.fullmatch(name):
         return versions.version_of_release(registry, name)
     return champions.get_version(registry, name)
 

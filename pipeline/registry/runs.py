@@ -1,7 +1,7 @@
 """Experiment tracking: what MLflow keeps of a training run, and of the verdicts on it.
 
-A run is recorded from the files in data/train/, so it can be recorded again in a new store; a run
-of the same model from the same lineage is reused, not repeated.
+A run is recorded from the files in data/train/, so it can be recorded again in a new store.
+Registration finds the run of a model by its digest and records one only if there is none.
 """
 
 import json

@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from pipeline.features.definitions import REQUEST_KEY
 from pipeline.shared import dvc_lock, files
 from pipeline.shared.config.reproduce import ReproduceConfig
-from pipeline.shared.contracts import EVALUATE, FLIGHT_KEY, Record
+from pipeline.shared.contracts import EVALUATE, Record
 
 PREDICTIONS = EVALUATE / "predictions.parquet"
 Answer = Literal["equal", "within tolerance", "different"]
@@ -199,7 +200,7 @@ def _models(rebuilt: Rebuild, name: str, tolerance: float) -> tuple[Answer, str]
     old, new = rebuilt.recorded_file(path, md5), rebuilt.folder / path
     if not (md5 and old.is_file() and new.is_file()):
         return "different", "other bytes, and no predictions to compare"
-    columns = [*FLIGHT_KEY, column]
+    columns = [*REQUEST_KEY, column]
     answer, detail = compare_tables(
         pd.read_parquet(old, columns=columns), pd.read_parquet(new, columns=columns), tolerance
     )

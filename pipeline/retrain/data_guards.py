@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features.build import read_accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
 from pipeline.features.feature_table import read
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.performance.label_checks import label_agreement, require_agreement
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.evaluate import EvaluateConfig

@@ -36,7 +36,7 @@ class RefreshGain(Record):
 
 
 class Signals(Record):
-    """The signals known at a check; counts are of flights, log loss is in nats.
+    """The signals known at a check; counts are of labels, log loss is in nats.
 
     `trained_until` is the last day that the champion learned from, `served_since` the first day on
     which it served all traffic. `fresh_labels` are of days after `trained_until`. `broken` names

@@ -172,7 +172,7 @@ class Monitor:
         """The labels of the last four weeks beside the departure-late proxy as known by now."""
         frame = self.year.frame
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
-        chosen &= (frame["dep_late_known_at"] <= now).to_numpy()
+        chosen &= (frame[f"{PROXY}_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
         recent = self.label_events[
             days_of(self.label_events["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"

@@ -39,7 +39,7 @@ def canary(
     """Serve a growing share of the traffic from the challenger, and decide on the evidence.
 
     `injection` is a fault in its server, for a demonstration. An interrupted canary resumes where
-    it stopped. With `draw` a replay assigns the same flights again; without it the assignment is a
+    it stopped. With `draw` a replay assigns the same users again; without it the assignment is a
     new draw. `fast_track` uses the plan's shorter steps, for a refresh of last week's champion.
 
     Raises:

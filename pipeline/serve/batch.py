@@ -13,14 +13,14 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.features.build import read_accepted
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, REQUEST_KEY
 from pipeline.features.point_in_time import historical
 from pipeline.registry.model import Model
 from pipeline.serve.schedule import champion_of, midnight_after, requests_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
-from pipeline.shared.contracts import FLIGHT_KEY, SERVE
+from pipeline.shared.contracts import SERVE
 from pipeline.shared.files import write_json, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc
 
@@ -77,7 +77,7 @@ def batch(month: str | None = None) -> str:
     early, late = (score(flights, views, known, month, model) for known in (ahead, config))
     requests = requests_of(flights, ahead, month)
     labels = requests[LABEL].to_numpy()
-    table = requests[[*FLIGHT_KEY, "predict_at"]].assign(risk=early.risk)
+    table = requests[[*REQUEST_KEY, "predict_at"]].assign(risk=early.risk)
     write_parquet(SCORES, table.reset_index(drop=True))
     figures = {"ahead": early.figures(labels), "online": late.figures(labels)}
     write_json(FIGURES, {"month": month, "flights": len(requests), **figures})

@@ -21,8 +21,8 @@ def materialize(until: str | None = None) -> str:
         DayUnknown: it is not an instant, or lies beyond the data that have arrived.
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
-    flights, _ = read_accepted()
-    end = midnight_after(flights)
+    events, _ = read_accepted()
+    end = midnight_after(events)
     wanted = end if until is None else _instant(until, end)
     with open_store(config, serve) as store:
         stands = min(store.watermarks().values())

@@ -50,7 +50,7 @@ class SupportsPredict(Protocol):
         ...
 
     def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
-        """The risks of flights, from the online store."""
+        """The risks of requests, from the online store."""
         ...
 
     def vectors(self, matrix: np.ndarray) -> np.ndarray:

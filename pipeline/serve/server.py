@@ -45,7 +45,8 @@ def serve_http(version: str = "champion", port: str | int | None = None) -> str:
     """
     from pipeline.registry.release_loader import export
 
-    return serve(export(version), None if port is None else int(port))
+    host = load(ServeConfig).host
+    return serve(export(version), None if port is None else int(port), host=host)
 
 
 def serve(
@@ -55,6 +56,7 @@ def serve(
     log_url: str | None = None,
     wrap: "Callable[[SupportsPredict], SupportsPredict]" = lambda predictor: predictor,
     edge_key: str = "",
+    host: str = HOST,
 ) -> str:
     """Serve the release with this digest until SIGTERM or SIGINT; None takes the config's value.
 
@@ -74,7 +76,7 @@ def serve(
     release = load_release(digest)
     url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
-        _listener(config.port if port is None else port) as listener,
+        _listener(config.port if port is None else port, host) as listener,
         open_store(release.features, config, project=project) as store,
         open_log(url, config.log_queue) as log,
     ):
@@ -103,16 +105,16 @@ def _allow_files(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def _listener(port: int) -> Iterator[socket.socket]:
-    """A loopback socket, bound before anything slow starts."""
+def _listener(port: int, host: str = HOST) -> Iterator[socket.socket]:
+    """A socket at an address of this machine, bound before anything slow starts."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, port))
+            listener.bind((host, port))
             listener.listen(_BACKLOG)
         except (OSError, OverflowError) as error:
             raise EnvironmentUnfit(
-                f"{HOST}:{port} cannot be listened at ({error}); end what is there, or name "
+                f"{host}:{port} cannot be listened at ({error}); end what is there, or name "
                 "another port: `make serve-http PORT=8081`"
             ) from error
         yield listener

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS
+from pipeline.features.definitions import LABEL, NUMERIC, PROXY, REQUEST_KEY, ROLLING, VIEWS
 from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
-from pipeline.features.windows import Event, minutes
+from pipeline.features.windows import minutes
 from pipeline.shared.config.features import FeaturesConfig
-from pipeline.shared.contracts import FLIGHT_KEY, Record
+from pipeline.shared.contracts import Record
+from pipeline.shared.domain import Event
 from pipeline.shared.scores import log_loss, roc_auc
 
 LAGS = [15, 30, 45, 60, 90, *range(120, 24 * 60 + 1, 60)]
@@ -142,7 +143,7 @@ def mistakes(
     yield "zero for missing", trained.fillna(dict.fromkeys(NUMERIC, 0.0))
     config, views = raw.config, windows.views(raw.flights, raw.weather, raw.config)
     utc = windows.requests(raw.flights, config, "UTC")
-    in_utc = trained[FLIGHT_KEY].merge(utc, "left", FLIGHT_KEY).set_index(trained.index)
+    in_utc = trained[REQUEST_KEY].merge(utc, "left", REQUEST_KEY).set_index(trained.index)
     yield "UTC for local time", historical(in_utc, views, config)
     for lag in lags:
         yield f"stale by {_span(lag)}", historical(trained, views, config, lag)

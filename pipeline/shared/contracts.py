@@ -29,10 +29,9 @@ SERVE = Path("data/serve")
 ROLLOUT = Path("data/rollout")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
-
-FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
-"""The unique key of a flight; without the origin, 24 keys of the year occur twice."""
-WEATHER_KEY = ["origin", "observed_utc"]
+FLIGHT_KEY: list[str] = []
+"""The columns that name one request: those of the use case, which pipeline/usecase/chosen.py puts
+here. The code of training is a part of each model's recipe, so the name that it reads stays."""
 
 
 class Record(BaseModel):
@@ -41,7 +40,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Table = Literal["flights", "weather"]
 MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$")]
 """A month, or its beginning up to a day: 2013-05 or 2013-05-12."""
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -64,7 +62,7 @@ Figure = Annotated[float, AfterValidator(significant)]
 class Snapshot(Record):
     """One month of one table as it arrived; `first` and `last` are UTC instants."""
 
-    table: Table
+    table: FileName
     month: MonthName
     path: str
     rows: int
@@ -108,7 +106,7 @@ class Kind(StrEnum):
 
 
 COMPARISONS = (Kind.CHAMPION, Kind.BASELINE)
-"""The loss over all evaluated flights, against the champion and against the baselines."""
+"""The loss over all evaluated rows, against the champion and against the baselines."""
 OVERALL = (*COMPARISONS, Kind.REFIT)
 """The headline checks: these, and whether the refitted model stays near the evaluated one."""
 SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)

@@ -31,7 +31,7 @@ UsageError                   exit 2: wrong usage
 ├── ConfigError              a key or a value in configs/ is wrong
 ├── VersionUnknown           the registry has no version or alias of this name
 ├── DayUnknown               serve: not a day, or one that has not arrived
-├── RequestUnknown           monitor: no such response in the log, or no such flight
+├── RequestUnknown           monitor: no such response in the log, or no such event
 ├── WrongMonth               retrain: a month that has arrived already, or never will
 └── EnvironmentUnfit         no git checkout or commit, or packages that are not the lock's
 
@@ -111,7 +111,7 @@ class RowsLost(PipelineError):
 
 
 class SkewFound(PipelineError):
-    """Served features differ from those that training reads for the same flight and T."""
+    """Served features differ from those that training reads for the same request and T."""
 
 
 class RolloutRefused(PipelineError):
@@ -177,7 +177,7 @@ class DayUnknown(UsageError):
 
 
 class RequestUnknown(UsageError):
-    """The request log holds no such response, and the published year no such flight."""
+    """The request log holds no such response, and the published year no such event."""
 
 
 class WrongMonth(UsageError):

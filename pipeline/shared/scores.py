@@ -10,7 +10,7 @@ def log_loss(labels: np.ndarray, risk: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(labels: np.ndarray, risk: np.ndarray) -> float:
-    """ROC AUC: the chance that a late flight has a higher risk than another; NaN for one class."""
+    """ROC AUC: the chance that a positive has a higher risk than a negative; NaN for one class."""
     _, inverse, counts = np.unique(risk, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     late = labels == 1

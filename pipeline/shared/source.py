@@ -1,45 +1,35 @@
-"""The published files: located, verified by digest, and read as typed tables.
-
-The columns are as published, plus instants in UTC; nothing is corrected here.
-"""
+"""Published files: located, verified by digest, and read as tables of declared types."""
 
 import importlib.util
 import io
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.shared.config.ingest import PUBLISHED, IngestConfig
-from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY, Table
 from pipeline.shared.errors import SourceRejected
 from pipeline.shared.files import bytes_hash
 
-FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = PUBLISHED
-_TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour", "faa", "name", "dst", "tzone"}
-_WHOLE = {
-    *("year", "month", "day", "sched_dep_time", "sched_arr_time"),
-    *("flight", "distance", "hour", "minute"),
-}
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, IndexError),
     RuntimeError,  # an archive that claims to be encrypted, or of an unknown kind
 )
 MAX_UNPACKED_BYTES = 200_000_000
-"""Six times the year of flights; a table in memory takes several times as much."""
+"""Six times the largest published file; a table in memory takes several times as much."""
 MAX_RATIO = 100
-"""Limit against zip bombs: the year compresses to a quarter, repetition to far less."""
-FLIGHT_COLUMNS = (
-    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier "
-    "flight tailnum origin dest air_time distance hour minute time_hour"
-).split()
-AIRPORT_COLUMNS = "faa name lat lon alt tz dst tzone".split()
-WEATHER_COLUMNS = (
-    "origin year month day hour temp dewp humid wind_dir wind_speed wind_gust precip pressure "
-    "visib time_hour"
-).split()
+"""Limit against zip bombs: a table compresses to a quarter, repetition to far less."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a published file in order; those that are neither text nor whole are real."""
+
+    names: list[str]
+    text: frozenset[str]
+    whole: frozenset[str]
 
 
 def locate(source: str) -> Path:
@@ -72,7 +62,7 @@ def read_pinned(folder: Path, name: str, expected: str) -> bytes:
     return content
 
 
-def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
+def parse(name: str, content: bytes, columns: Columns) -> pd.DataFrame:
     """A published CSV file as a table with exactly `columns`, in that order and of their types.
 
     Raises:
@@ -81,13 +71,13 @@ def parse(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     try:
         if name.endswith(".zip"):
             content = _unzip(name, content)
-        table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, "str"))
+        table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(columns.text, "str"))
     except _UNREADABLE as error:
         raise SourceRejected(
             f"{name} cannot be read ({error}); it holds {len(content):,} bytes: "
             "reinstall it with `make setup`"
         ) from error
-    return _convert_types(name, _with_columns(name, table, columns))
+    return _convert_types(name, _with_columns(name, table, columns.names), columns)
 
 
 def _unzip(name: str, content: bytes) -> bytes:
@@ -117,15 +107,15 @@ def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.Data
         raise SourceRejected(
             f"{name} has {len(table.columns)} columns, {len(columns)} were agreed: "
             f"missing {sorted(missing) or 'none'}, unknown {sorted(extra) or 'none'}; "
-            "correct the file, or agree on the new columns in pipeline/shared/source.py"
+            "correct the file, or agree on the new columns in the use case's published.py"
         )
     return table[columns]
 
 
-def _convert_types(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    for column in table.columns.difference(list(_TEXT)):
+def _convert_types(name: str, table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    for column in table.columns.difference(list(columns.text)):
         numbers = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
-        whole = column in _WHOLE
+        whole = column in columns.whole
         bad = (numbers.isna() & (whole | table[column].notna())) | (whole & (numbers % 1 != 0))
         if bad.any():
             raise SourceRejected(
@@ -136,82 +126,3 @@ def _convert_types(name: str, table: pd.DataFrame) -> pd.DataFrame:
             )
         table = table.assign(**{column: numbers.astype("int64" if whole else "float64")})
     return table
-
-
-def _minutes(clock_time: pd.Series) -> pd.Series:
-    """Published clock times (hhmm as a number, 2400 for midnight) as a duration."""
-    return _duration(clock_time // 100 * 60 + clock_time % 100)
-
-
-def _duration(minutes: pd.Series) -> pd.Series:
-    return pd.to_timedelta(minutes, unit="min").astype("timedelta64[us]")
-
-
-def _utc(local: pd.Series, zone: str) -> pd.Series:
-    """Local times as UTC; a repeated time is the first of both, a skipped one moves forward."""
-    first = np.ones(len(local), dtype=bool)
-    local = local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
-    instants: pd.Series = local.dt.tz_convert("UTC")
-    return instants
-
-
-def with_instants(flights: pd.DataFrame, zones: dict[str, str]) -> pd.DataFrame:
-    """Flights with their four instants in UTC.
-
-    Departure clock times are New York's, arrival clock times the destination's and without a date:
-    the arrival is the first such local time after the departure. Actual instants are the scheduled
-    ones plus the published delay, never rebuilt from clock times.
-
-    Raises:
-        SourceRejected: a destination has no known time zone.
-    """
-    unknown = sorted(set(flights["dest"].astype(str)) - set(zones))
-    if unknown:
-        raise SourceRejected(
-            f"{len(unknown)} destination(s) have no time zone: {unknown}; "
-            "add them to airport_zones in configs/ingest.yaml"
-        )
-    midnight = pd.to_datetime(flights[["year", "month", "day"]]).astype("datetime64[us]")
-    departure = _utc(midnight + _minutes(flights["sched_dep_time"]), "America/New_York")
-    arrival = pd.Series(pd.NaT, index=flights.index, dtype=departure.dtype)
-    for zone, rows in flights.groupby(flights["dest"].map(zones)).groups.items():
-        arrival.loc[rows] = _next_local(
-            departure.loc[rows], flights.loc[rows, "sched_arr_time"], str(zone)
-        )
-    return flights.assign(
-        sched_dep_utc=departure,
-        sched_arr_utc=arrival,
-        dep_utc=departure + _duration(flights["dep_delay"]),
-        arr_utc=arrival + _duration(flights["arr_delay"]),
-    )
-
-
-def _next_local(after: pd.Series, clock_time: pd.Series, zone: str) -> pd.Series:
-    day = after.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
-    candidate = day + _minutes(clock_time)
-    same_day = _utc(candidate, zone)
-    return same_day.where(same_day > after, _utc(candidate + pd.Timedelta(days=1), zone))
-
-
-def read_source(config: IngestConfig) -> dict[Table, pd.DataFrame]:
-    """The published flights and weather as typed tables, each with its instants in UTC."""
-    folder = locate(config.source)
-    content = {n: read_pinned(folder, n, digest) for n, digest in config.files.items()}
-    airports = parse(AIRPORTS_FILE, content[AIRPORTS_FILE], AIRPORT_COLUMNS)
-    named = airports[["faa", "tzone"]].dropna()
-    zones = dict(zip(named["faa"], named["tzone"], strict=True)) | config.airport_zones
-    flights = parse(FLIGHTS_FILE, content[FLIGHTS_FILE], FLIGHT_COLUMNS)
-    weather = parse(WEATHER_FILE, content[WEATHER_FILE], WEATHER_COLUMNS)
-    try:
-        flights = with_instants(flights, zones)
-        observed = pd.to_datetime(weather["time_hour"], utc=True, format="%Y-%m-%dT%H:%M:%SZ")
-        observed = observed.astype("datetime64[us, UTC]")
-    except (ValueError, OverflowError) as error:
-        raise SourceRejected(
-            f"one of {len(flights):,} flights or {len(weather):,} weather hours makes no instant: "
-            f"{error}; correct the file at its source"
-        ) from error
-    return {
-        "flights": flights.sort_values(FLIGHT_KEY, kind="stable"),
-        "weather": weather.assign(observed_utc=observed).sort_values(WEATHER_KEY, kind="stable"),
-    }

@@ -1,6 +1,6 @@
 """The days of the training window: folds in the order of time, then a hold-out; pure.
 
-Days are the unit, since the flights of one day share its weather and its queues.
+Days are the unit, since the rows of one day have much in common.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.features.definitions import LABEL
 from pipeline.shared.config.tune import TuneConfig
 from pipeline.shared.errors import TooLittleData
 
@@ -63,7 +64,7 @@ def split(frame: pd.DataFrame, config: TuneConfig) -> Split:
 def _fold(frame: pd.DataFrame, judged: np.ndarray) -> Fold:
     """A fold that learns from the days before, as far as their labels were known by then."""
     day, first = day_of(frame), judged[0]
-    known = (frame["late_known_at"] < _date(first).tz_localize("UTC")).to_numpy(dtype=bool)
+    known = (frame[f"{LABEL}_known_at"] < _date(first).tz_localize("UTC")).to_numpy(dtype=bool)
     return Fold(learned=(day < first) & known, judged=np.isin(day, judged))
 
 

@@ -25,7 +25,7 @@ PRESENT = 0
 
 
 class Trial(Record):
-    """Settings with their mean log loss in nats: on each fold, and on all judged flights."""
+    """Settings with their mean log loss in nats: on each fold, and on all judged rows."""
 
     number: int
     settings: BoostingParameters
@@ -47,7 +47,7 @@ def draw(config: TuneConfig, present: BoostingParameters) -> list[BoostingParame
 def losses(
     train: TrainConfig, settings: BoostingParameters, frame: pd.DataFrame, fold: Fold
 ) -> np.ndarray:
-    """The log loss of each judged flight, by the model that training would fit on the others."""
+    """The log loss of each judged row, by the model that training would fit on the others."""
     names = [name for name in FEATURES if name not in train.drop_features]
     config = train.model_copy(update={"boosting": settings})
     learned, judged = frame[fold.learned], frame[fold.judged]

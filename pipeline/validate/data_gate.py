@@ -7,7 +7,6 @@ import pandas as pd
 
 from pipeline.shared import clock
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import (
     INGEST,
     VALIDATE,
@@ -24,8 +23,9 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
+from pipeline.usecase.chosen import USECASE
 
-TABLES = ("flights", "weather")
+TABLES = tuple(USECASE.tables)
 
 
 def read_snapshot(snapshot: Snapshot) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def run() -> str:
     Raises:
         DataRejected: a month breaks a refusing rule; the message names the rule and both numbers.
     """
-    config = load(ValidateConfig)
+    config = load(USECASE.limits)
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     snapshots = read_snapshots(manifest)
     # Great Expectations reads this on import, which takes seconds and happens only here.

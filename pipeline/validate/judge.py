@@ -7,9 +7,8 @@ import pandas as pd
 
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.expectations import RuleResult, plain, run_rules
-from pipeline.validate import rules as suites
+from pipeline.usecase.chosen import USECASE
 from pipeline.validate import snapshot_schema
-from pipeline.validate.flight_consistency import OtherMonths
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,13 @@ def judge(
     rows: pd.DataFrame,
     reference: dict[str, pd.DataFrame],
     limits: ValidateConfig,
-    known: OtherMonths | None = None,
+    known: Any = None,
 ) -> Judgement:
     """Judge one snapshot by its rules; if the schema fails, the others are not run.
 
-    `known` are aircraft and routes of other months; None if there are none.
+    `known` is what the rules compare with of other months; None if there are none.
     """
+    suites = USECASE.rules()
     name, schema = f"{table} {month}", snapshot_schema.schema_rules(table, rows.columns)
     found = run_rules(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
@@ -114,18 +114,16 @@ def judge_all(
 ) -> list[Judgement]:
     """Judge every snapshot against the reference months of its table other than itself."""
     judgements = []
-    flights = {
-        month: rows
-        for (table, month), rows in snapshots.items()
-        if table == "flights" and snapshot_schema.fits_schema(table, rows)
-    }
+    suites = USECASE.rules()
+    sound: dict[str, dict[str, pd.DataFrame]] = {name: {} for name in USECASE.tables}
     for (table, month), rows in snapshots.items():
+        if USECASE.tables[table].compared and snapshot_schema.fits_schema(table, rows):
+            sound[table][month] = rows
+    for (table, month), rows in snapshots.items():
+        months = sound[table]
         reference = {
-            other: flights[other]
-            for other in limits.reference
-            if table == "flights" and other != month and other in flights
+            other: months[other] for other in limits.reference if other != month and other in months
         }
-        months = flights if table == "flights" else {}
-        known = OtherMonths.for_month(month, months, limits.reference)
+        known = suites.other_months(month, months, limits.reference)
         judgements.append(judge(context, table, month, rows, reference, limits, known))
     return judgements

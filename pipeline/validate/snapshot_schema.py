@@ -7,65 +7,15 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from pipeline.shared.contracts import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.expectations import Rules, gxe, refuse
+from pipeline.usecase.chosen import USECASE
 
-TYPES = {
-    "flights": {
-        "year": "int64",
-        "month": "int64",
-        "day": "int64",
-        "dep_time": "float64",
-        "sched_dep_time": "int64",
-        "dep_delay": "float64",
-        "arr_time": "float64",
-        "sched_arr_time": "int64",
-        "arr_delay": "float64",
-        "carrier": "object",
-        "flight": "int64",
-        "tailnum": "object",
-        "origin": "object",
-        "dest": "object",
-        "air_time": "float64",
-        "distance": "int64",
-        "hour": "int64",
-        "minute": "int64",
-        "time_hour": "object",
-        "sched_dep_utc": "datetime64[us, UTC]",
-        "sched_arr_utc": "datetime64[us, UTC]",
-        "dep_utc": "datetime64[us, UTC]",
-        "arr_utc": "datetime64[us, UTC]",
-    },
-    "weather": {
-        "origin": "object",
-        "year": "int64",
-        "month": "int64",
-        "day": "int64",
-        "hour": "int64",
-        "temp": "float64",
-        "dewp": "float64",
-        "humid": "float64",
-        "wind_dir": "float64",
-        "wind_speed": "float64",
-        "wind_gust": "float64",
-        "precip": "float64",
-        "pressure": "float64",
-        "visib": "float64",
-        "time_hour": "object",
-        "observed_utc": "datetime64[us, UTC]",
-    },
-}
-"""Every column of a snapshot in order; integers cannot be null, so their type implies it."""
-KEYS = {"flights": FLIGHT_KEY, "weather": WEATHER_KEY}
-NEVER_NULL = {
-    "flights": ["carrier", "origin", "dest", "time_hour", "sched_dep_utc", "sched_arr_utc"],
-    "weather": ["origin", "time_hour", "observed_utc"],
-}
+TABLES = USECASE.tables
 
 
 def schema_rules(table: str, present: Iterable[str]) -> Rules:
     """The schema rules, which all others presuppose: columns, their order, types and nulls."""
-    types, known = TYPES[table], set(present)
+    types, known = TABLES[table].types, set(present)
     return [
         gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(types), **refuse("columns")),
         *(
@@ -75,7 +25,7 @@ def schema_rules(table: str, present: Iterable[str]) -> Rules:
         ),
         *(
             gxe.ExpectColumnValuesToNotBeNull(column=column, **refuse("never-null"))
-            for column in NEVER_NULL[table]
+            for column in TABLES[table].never_null
             if column in known
         ),
     ]
@@ -83,4 +33,4 @@ def schema_rules(table: str, present: Iterable[str]) -> Rules:
 
 def fits_schema(table: str, rows: pd.DataFrame) -> bool:
     """Whether a snapshot has the columns and types to serve as a reference."""
-    return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TYPES[table]
+    return {str(name): str(kind) for name, kind in rows.dtypes.items()} == TABLES[table].types

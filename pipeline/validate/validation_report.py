@@ -6,8 +6,8 @@ import pandas as pd
 
 from pipeline.shared.contracts import VALIDATE
 from pipeline.shared.expectations import RuleResult
+from pipeline.usecase.chosen import USECASE
 from pipeline.validate.judge import Judgement
-from pipeline.validate.snapshot_schema import KEYS
 
 QUARANTINE = VALIDATE / "quarantine.parquet"
 QUARANTINE_COLUMNS = ["table", "month", "key", "rule", "columns", "value"]
@@ -57,7 +57,7 @@ def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
         (
             judgement.table,
             judgement.month,
-            _values(judgement, position, KEYS[judgement.table]),
+            _values(judgement, position, USECASE.tables[judgement.table].key),
             outcome.rule,
             ", ".join(outcome.columns),
             _values(judgement, position, outcome.columns),
@@ -107,9 +107,9 @@ def _line(judgement: Judgement, outcome: RuleResult) -> str:
     found = f"found {outcome.observed}" + (f", allowed {allowed}" if allowed else "")
     if outcome.positions:
         position = outcome.positions[0]
-        key = _values(judgement, position, KEYS[judgement.table])
+        key = _values(judgement, position, USECASE.tables[judgement.table].key)
         found = f"{outcome.unexpected:,} of {len(judgement.rows):,} rows, first {key}"
-        if set(outcome.columns) - set(KEYS[judgement.table]):
+        if set(outcome.columns) - set(USECASE.tables[judgement.table].key):
             found += f" with {_values(judgement, position, outcome.columns)}"
         found += f", allowed {allowed}" if allowed else ""
     where = f" on {', '.join(outcome.columns)}" if outcome.columns else ""
@@ -120,7 +120,7 @@ def metrics(judgements: list[Judgement]) -> dict[str, int]:
     """The counts of snapshots, checks, and accepted and quarantined rows."""
     accepted = {
         table: sum(len(j.rows) - len(j.quarantined_rows) for j in judgements if j.table == table)
-        for table in KEYS
+        for table in USECASE.tables
     }
     return {
         **accepted,
@@ -133,8 +133,8 @@ def metrics(judgements: list[Judgement]) -> dict[str, int]:
 def summary(judgements: list[Judgement]) -> str:
     """The stage's summary line: the counts of accepted and quarantined rows."""
     found = metrics(judgements)
+    rows = " and ".join(f"{found[name]:,} {table.noun}" for name, table in USECASE.tables.items())
     return (
-        f"{found['snapshots']} snapshots pass {found['checks']:,} checks; {found['flights']:,} "
-        f"flights and {found['weather']:,} weather hours accepted, {found['quarantined']:,} row(s) "
-        f"set aside -> {QUARANTINE}"
+        f"{found['snapshots']} snapshots pass {found['checks']:,} checks; {rows} accepted, "
+        f"{found['quarantined']:,} row(s) set aside -> {QUARANTINE}"
     )

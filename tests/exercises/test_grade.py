@@ -37,7 +37,7 @@ TESTS = '''"""My own tests."""
 
 import pandas as pd
 
-from pipeline.features.slices import slices
+from pipeline.flights.slices import slices
 from pipeline.shared.config.evaluate import SliceRule
 
 RULE = SliceRule(
@@ -134,7 +134,7 @@ def test_a_copy_of_the_given_tests_is_no_test_of_its_own(mine: Path, tmp_path: P
 
 
 def test_tests_that_know_how_and_not_what_are_worth_nothing(mine: Path, tmp_path: Path) -> None:
-    text = "from pipeline.features.slices import MY_LIMIT\n\n\ndef test_x():\n    assert MY_LIMIT\n"
+    text = "from pipeline.flights.slices import MY_LIMIT\n\n\ndef test_x():\n    assert MY_LIMIT\n"
     (mine / "tests/test_mine.py").write_text(text, encoding="utf-8")
     with (mine / FILE).open("a", encoding="utf-8") as stream:
         stream.write("\nMY_LIMIT = 2000\n")
@@ -148,7 +148,7 @@ def test_one_test_that_decides_what_the_brief_leaves_open_costs_its_share(
 ) -> None:
     before = _own_tests(mine, tmp_path / "before")
     with (mine / "tests/test_mine.py").open("a", encoding="utf-8") as stream:
-        stream.write("\n\ndef test_how():\n    import pipeline.features.slices as it\n")
+        stream.write("\n\ndef test_how():\n    import pipeline.flights.slices as it\n")
         stream.write("\n    assert it.MY_LIMIT\n")
     with (mine / FILE).open("a", encoding="utf-8") as stream:
         stream.write("\nMY_LIMIT = 2000\n")

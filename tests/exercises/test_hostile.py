@@ -20,7 +20,7 @@ from tests.rules.tree import ROOT
 pytestmark = pytest.mark.slow
 
 EXERCISE = catalogue.exercise("long-haul-slice")
-FILE = "pipeline/features/slices.py"
+FILE = "pipeline/flights/slices.py"
 LIMITS = Limits(seconds=3.0, cpu_seconds=20, scratch_mb=24, memory_mb=3072)
 RIGHT = "    masks['long haul'] = frame['distance'] >= 2000"
 LINE = '    masks["storm"]'

@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 
 from pipeline.features import definitions
-from pipeline.features.definitions import FEATURES, MONOTONE, NUMERIC, ONE_HOT, ROLLING, Rolling
+from pipeline.features.definitions import FEATURES, MONOTONE, NUMERIC, ONE_HOT, ROLLING
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.shared.domain import Rolling
 
 
 def asked(**columns):

@@ -5,16 +5,10 @@ import pandas as pd
 import pytest
 
 from pipeline.features.build import run
+from pipeline.features.definitions import REQUEST_KEY
 from pipeline.features.feature_table import ROWS, read
 from pipeline.shared.config.sections import Window
-from pipeline.shared.contracts import (
-    FLIGHT_KEY,
-    INGEST,
-    VALIDATE,
-    Manifest,
-    Snapshot,
-    snapshot_path,
-)
+from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, Snapshot, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import file_hash, write_json, write_parquet
 
@@ -46,7 +40,7 @@ def test_the_stage_writes_one_row_per_accepted_flight_by_time(stage, published):
     rows = pd.read_parquet(ROWS)
     accepted = published["flights"].query("month <= 2 and day <= 4")
     assert rows["sched_dep_utc"].is_monotonic_increasing
-    assert len(rows.merge(accepted, on=FLIGHT_KEY)) == len(rows) == len(accepted)
+    assert len(rows.merge(accepted, on=REQUEST_KEY)) == len(rows) == len(accepted)
 
 
 @pytest.mark.answer

@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.features import windows
-from pipeline.features.definitions import (
-    AIRCRAFT,
-    ENTITIES,
-    KNOWN_AT,
-    NUMERIC,
-    REQUEST,
-    ROLLING,
-    VIEWS,
-    WEATHER,
-)
+from pipeline.features.definitions import ENTITIES, KNOWN_AT, NUMERIC, REQUEST, ROLLING, VIEWS
 from pipeline.features.feast_repository import columns
 from pipeline.features.on_demand import derive, sources
 from pipeline.features.windows import NEVER
+from pipeline.flights.features import AIRCRAFT, WEATHER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 

@@ -18,14 +18,12 @@ import pytest
 
 from pipeline.features import feast_repository, windows
 from pipeline.features.definitions import (
-    AIRCRAFT,
     KEYS,
     KNOWN_AT,
     NUMERIC,
     REQUEST,
     ROLLING,
     VIEWS,
-    WEATHER,
     service_version,
 )
 from pipeline.features.feast_repository import WATERMARK, repository, table
@@ -39,6 +37,8 @@ from pipeline.features.online_store import (
     requests,
 )
 from pipeline.features.point_in_time import historical, with_features
+from pipeline.flights.events import fold_events
+from pipeline.flights.features import AIRCRAFT, WEATHER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -541,7 +541,7 @@ def test_an_aircrafts_stored_row_and_its_new_events_fold_into_the_row_that_train
             for name in ("aircraft_arr_delay", "landed_at")
         }
     )
-    folded = windows.fold_events(pd.concat([live.rows("aircraft", seen), events]))
+    folded = fold_events(pd.concat([live.rows("aircraft", seen), events]))
     newest = folded[folded["available_at"] > minute_of(NOW)]
     live.push("aircraft", newest)
     last = rows[rows["available_at"] <= at].groupby("entity", observed=True).tail(1)

@@ -4,8 +4,11 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import ENTITIES, KEYS, LABEL, PROXY, VIEWS
+from pipeline.features.point_in_time import as_of
+from pipeline.flights import events
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.shared.domain import Event, Rolling
 from tests.features import oracle
 from tests.features.oracle import flight, flights
 
@@ -162,37 +165,37 @@ def test_instants_never_run_backwards_through_the_night_of_the_long_hour(publish
 
 def test_rain_of_three_hours_skips_what_is_missing():
     hours = ["05-20 08:00", "05-20 09:00", "05-20 11:00", "05-20 12:00"]
-    rows = windows.weather_rows(oracle.weather(*hours, precip=[0.5, NAN, 0.2, 0.1]))
+    rows = events.weather_rows(oracle.weather(*hours, precip=[0.5, NAN, 0.2, 0.1]))
     assert rows["precip_3h"].tolist() == pytest.approx([0.5, 0.5, 0.2, 0.3])
 
 
 def test_the_change_of_pressure_needs_both_ends():
     hours = ["05-20 08:00", "05-20 10:00", "05-20 11:00", "05-20 13:00"]
-    rows = windows.weather_rows(oracle.weather(*hours, pressure=[1000.0, 1001, 1004, NAN]))
+    rows = events.weather_rows(oracle.weather(*hours, pressure=[1000.0, 1001, 1004, NAN]))
     assert rows["pressure_change_3h"].tolist() == pytest.approx([NAN, NAN, 4, NAN], nan_ok=True)
 
 
 def test_no_gust_reported_is_no_gust_but_no_wind_direction_is_unknown():
-    rows = windows.weather_rows(oracle.weather("05-20 08:00", wind_dir=NAN))
+    rows = events.weather_rows(oracle.weather("05-20 08:00", wind_dir=NAN))
     assert rows["wind_gust"].tolist() == [0]
     assert rows["wind_dir"].isna().all()
 
 
 def test_an_hour_is_known_when_it_is_over():
-    rows = windows.weather_rows(oracle.weather("05-20 08:00"))
+    rows = events.weather_rows(oracle.weather("05-20 08:00"))
     assert windows.instants(rows["known_at"].to_numpy()).tolist() == [utc("05-20 09:00")]
 
 
 def test_neighbouring_origins_share_no_weather():
     both = [oracle.weather("05-20 08:00", precip=1.0), oracle.weather("05-20 09:00", origin="JFK")]
-    assert windows.weather_rows(pd.concat(both))["precip_3h"].tolist() == [1, 0]
+    assert events.weather_rows(pd.concat(both))["precip_3h"].tolist() == [1, 0]
 
 
 # Aircraft.
 
 
 def aircraft(*rows):
-    return windows.aircraft_rows(flights(*rows))
+    return events.aircraft_rows(flights(*rows))
 
 
 def test_a_landing_and_a_departure_in_one_minute_are_a_departure_that_knows_the_landing():
@@ -270,3 +273,22 @@ def test_no_number_of_an_event_that_never_happened_reaches_a_sum(config):
     table = flights(flight("05-20 10:00", NAN, NAN), flight("05-20 11:00", 30, 40))
     rows = windows.views(table, oracle.weather("05-20 08:00"), config)["system"]
     assert np.isfinite(rows.filter(like="_sum")).all(axis=None)
+
+
+# Before EPOCH, minutes are negative.
+
+
+def test_rows_before_the_epoch_are_those_after_it_moved_back():
+    entity, moved = pd.Series(["a", "a", "b"]), 30_000
+    value, known = np.array([1.0, 0.0, 1.0]), np.array([5, 100, 200])
+    spans = [Rolling("origin", PROXY, 3)]
+    after, before = (
+        windows.rolling_rows(entity, {PROXY: Event(value, known - back)}, spans, 15)
+        for back in (0, moved)
+    )
+    later = {name: before[name] + moved for name in ("known_at", "available_at")}
+    pd.testing.assert_frame_equal(before.assign(**later), after)
+    assert (before["available_at"] < 0).all()
+    at = np.array([110, 300])
+    asked = pd.Series(["a", "b"])
+    assert as_of(before, asked, at - moved).tolist() == as_of(after, asked, at).tolist()

@@ -8,14 +8,14 @@ import pytest
 
 from benchmarks import data_faults
 from exercises.faults import FAULTS
+from pipeline.flights.limits import FlightLimits
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.validate import ValidateConfig
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("data-validation")
 
 FOUND = json.loads(tree.read("benchmarks/data_faults.json"))
-LIMITS = load(ValidateConfig)
+LIMITS = load(FlightLimits)
 AGREED = LIMITS.consistency
 RANGES = {
     f"{table}.{name}": limit

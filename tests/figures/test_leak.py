@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import leak
 from benchmarks.study import Raw, Recipe
-from pipeline.features.definitions import NUMERIC, ROLLING, WEATHER
+from pipeline.features.definitions import NUMERIC, ROLLING
+from pipeline.flights.features import WEATHER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window

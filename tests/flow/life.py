@@ -199,7 +199,7 @@ def grow(folder: Path) -> Done:
     configure(folder, "evaluate", window={"first": "2013-03-01", "last": "2013-03-31"})
     graph = "dvc repro --quiet && python -m pipeline register promote"
     done = run(folder, "bash", "-c", graph).well()
-    definitions = folder / "pipeline/features/definitions.py"
+    definitions = folder / "pipeline/flights/features.py"
     drill.replace_once(
         definitions, '"dep_late": [1, 3], "late": [24]', '"dep_late": [2], "late": [24]'
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.shared.contracts import FLIGHT_KEY
+from pipeline.features.definitions import REQUEST_KEY
 from tests.flow import life
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -51,7 +51,7 @@ def test_every_output_is_that_of_the_committed_lock_and_git_sees_no_change(full,
 def test_training_gives_the_committed_predictions(full, committed):
     new = pd.read_csv(full.folder / "data/train/reference.csv")
     old = pd.read_csv(io.StringIO(committed("data/train/reference.csv")))
-    assert new[FLIGHT_KEY].equals(old[FLIGHT_KEY])
+    assert new[REQUEST_KEY].equals(old[REQUEST_KEY])
     difference = (new["risk"] - old["risk"]).abs().max()
     assert difference <= LARGEST_DIFFERENCE
 

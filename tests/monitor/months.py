@@ -7,8 +7,8 @@ import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, PROXY
 from pipeline.features.feature_table import ROWS
-from pipeline.features.names import flight_names
 from pipeline.features.windows import NEVER, minutes
+from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.predictions import flights
 from pipeline.monitor.report import look_at

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features.definitions import FEATURES
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import (
     CACHE,
     labelled_before,

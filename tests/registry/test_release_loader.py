@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,18 @@ def test_only_the_export_needs_the_registry(served):
         [sys.executable, "-c", script], env=settings, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["1", "False"]
+
+
+def test_an_export_is_found_by_its_digest_where_there_is_no_registry(served):
+    """In a container there is the release and nothing else."""
+    digest = export("champion")
+    for folder in ("state/artifacts", "state/rollout"):
+        shutil.rmtree(folder)
+    Path("state/mlflow.db").unlink()
+    assert export(digest) == digest
+    assert load_release(digest).number == "1"
+    with pytest.raises(VersionUnknown):
+        export("champion")
 
 
 def test_what_was_not_exported_yet_is(served):

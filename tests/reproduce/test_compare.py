@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.features.definitions import REQUEST_KEY
 from pipeline.reproduce import compare
 from pipeline.reproduce.compare import (
     PREDICTIONS,
@@ -19,7 +20,6 @@ from pipeline.reproduce.compare import (
 )
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.reproduce import ReproduceConfig
-from pipeline.shared.contracts import FLIGHT_KEY
 
 pytestmark = pytest.mark.answer("three-artefacts")
 
@@ -292,7 +292,7 @@ def only(rebuilt):
 
 
 PICTURE = b"\x89PNG one", b"\x89PNG other"
-FLIGHTS = dict.fromkeys(FLIGHT_KEY, 1)
+FLIGHTS = dict.fromkeys(REQUEST_KEY, 1)
 
 
 def predictions(**changes):

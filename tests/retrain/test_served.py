@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.predictions import days_of
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Move, Side

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.shared.config.every import SECTIONS as EVERY
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.every_config import SECTIONS as EVERY
 from tests.rules import tree
 
 SECTIONS = {section.stage: section for section in EVERY}
 OUT_OF_RANGE: dict[str, tuple[str, Any]] = {
-    "ingest": ("as_of", "2014-01"),
+    "ingest": ("as_of", "2013-13"),
     "validate": ("max_quarantined_share", 1.5),
     "features": ("horizon_minutes", 0),
     "train": ("boosting.learning_rate", 5),

@@ -38,8 +38,12 @@ def _recorders(stage: str) -> frozenset[str]:
 
 
 def _runs(stage: str) -> set[str]:
-    """The code and templates that can change the stage's outputs; behind a recorder nothing can."""
-    code = tree.reached(tree.entry(stage), without=_recorders(stage)) - _recorders(stage) - MAPS
+    """The code and templates that can change the stage's outputs; behind a recorder nothing can.
+
+    Of the use cases only the one of this checkout runs.
+    """
+    without = _recorders(stage) | tree.other_use_cases()
+    code = tree.reached(tree.entry(stage), without=without) - without - MAPS
     return code | tree.templates(code)
 
 
@@ -61,9 +65,9 @@ def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", tree.graph())
-def test_a_stage_depends_on_its_config_and_on_the_lock(stage: str) -> None:
+def test_a_stage_depends_on_its_config_on_the_use_case_and_on_the_lock(stage: str) -> None:
     assert tree.paths(_stage(stage)["params"]) == [f"configs/{stage}.yaml"]
-    assert "requirements.lock" in _deps(stage)
+    assert {"configs/usecase.yaml", "requirements.lock"} <= set(_deps(stage))
 
 
 @pytest.mark.parametrize("stage", tree.graph())
@@ -72,7 +76,7 @@ def test_a_stage_loads_no_config_but_its_own(stage: str) -> None:
         found.removesuffix("Config").lower()
         for name in tree.own(stage)
         for found in re.findall(r"\bload\((\w+Config)\)", tree.read(name))
-    }
+    } | {"validate" for name in tree.own(stage) if "load(USECASE.limits)" in tree.read(name)}
     assert loaded == {stage} | {config for user, config in REGISTRY if user == stage}
 
 

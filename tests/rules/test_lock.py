@@ -8,6 +8,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline.shared import requirements
 from tests.rules import tree
 
 PROJECT = tomllib.loads(tree.read("pyproject.toml"))["project"]
@@ -77,3 +78,24 @@ def test_uv_itself_is_pinned_once() -> None:
     assert [str(spec) for spec in wanted.specifier] == [
         f"=={version}" for version in _versions("uv", "3.11", MACHINES[0])
     ]
+
+
+def _pins(name: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """By package and version, the hashes that a lock has."""
+    return {
+        f"{package} {re.search('==([^ ;]+)', text)[1]}": frozenset(
+            re.findall(r"sha256:[0-9a-f]{64}", text)
+        )
+        for package, text in requirements.entries(tree.read(name))
+    }
+
+
+def test_the_servers_lock_is_a_part_of_the_whole_one() -> None:
+    """The image holds what was tested: each version and each hash, and nothing beside."""
+    whole, part = _pins("requirements.lock"), _pins("configs/serve/requirements.lock")
+    assert part
+    assert {pin: hashes for pin, hashes in part.items() if whole.get(pin) != hashes} == {}
+    wanted = tree.read("configs/serve/requirements.in").splitlines()
+    names = [Requirement(line).name for line in wanted if line and not line.startswith("#")]
+    assert set(names) <= {pin.split()[0] for pin in part}
+    assert set(names) <= {Requirement(one).name for one in PROJECT["dependencies"]}

@@ -428,7 +428,7 @@ def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:
     )
     assert recipes
     assert [one for one in recipes if not one.startswith("$(REPRO) ")] == []
-    start = "\nREPRO := python -m pipeline.shared.config.every && SHELL=/bin/sh dvc repro\n"
+    start = "\nREPRO := python -m pipeline.usecase.every_config && SHELL=/bin/sh dvc repro\n"
     assert start in tree.read("Makefile")
 
 

@@ -8,7 +8,7 @@ from typing import get_origin
 import pytest
 
 from pipeline.shared import secrets
-from pipeline.shared.config.every import SECTIONS
+from pipeline.usecase.every_config import SECTIONS
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("model-security")

@@ -13,7 +13,7 @@ WORDS: dict[str, list[str]] = {
     "blue-green": ["pipeline/rollout/bluegreen.py"],
     "rollback": ["pipeline/rollout/rollback.py"],
     "gate": ["pipeline/evaluate/gate.py"],
-    "slices": ["pipeline/features/slices.py"],
+    "slices": ["pipeline/flights/slices.py"],
     "behaviour": ["pipeline/evaluate/behaviour.py"],
     "data gate": ["pipeline/validate/data_gate.py"],
     "skew": ["pipeline/serve/skew.py"],
@@ -51,7 +51,13 @@ def test_no_file_is_named_by_what_every_stage_has() -> None:
 
 
 def test_a_file_name_stands_once() -> None:
+    """In one use case: each has its rules and its published tables."""
     stages = {*tree.stages(), "__init__", "__main__"}
-    names = [Path(name).stem for name in tree.code() if "/config/" not in name]
+    folders = tuple(f"pipeline/{name}/" for name in tree.use_cases()[1:])
+    names = [
+        Path(name).stem
+        for name in tree.code()
+        if "/config/" not in name and not name.startswith(folders)
+    ]
     twice = {name for name in names if names.count(name) > 1 and name not in stages}
     assert twice - TWICE == set()

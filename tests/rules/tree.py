@@ -187,6 +187,19 @@ def entry(stage: str) -> set[str]:
     return {file_of(".".join(parts[:n])) for n in range(1, len(parts) + 1)}
 
 
+@cache
+def use_cases() -> list[str]:
+    """The folders of pipeline/ that state a use case."""
+    return [n.split("/")[1] for n in files() if re.fullmatch(r"pipeline/\w+/usecase\.py", n)]
+
+
+@cache
+def other_use_cases() -> frozenset[str]:
+    """The files of the use cases that configs/usecase.yaml does not name."""
+    others = {name for name in use_cases() if name != load("configs/usecase.yaml")["name"]}
+    return frozenset(name for name in code() if name.split("/")[1] in others)
+
+
 def own(stage: str) -> set[str]:
     """A stage's own files."""
     return {name for name in code() if re.match(rf"pipeline/{stage}(/|\.py$)", name)}

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import orjson
 import pytest
@@ -114,8 +113,7 @@ def test_brief_work_whose_deadline_is_over_is_not_done():
     model = Threads()
     here = Site(model)
     assert here.ask_all(rows(0.5)) == [200]
-    late = time.perf_counter() - PATIENT["timeout_ms"] / 1000
-    assert here.ask_all(rows(0.5), began=late) == [504]
+    assert here.ask_all(rows(0.5), began=float("-inf")) == [504]
     assert len(model.names) == 1
     assert here.metrics.value("flight_waiting") == 0
 

@@ -3,9 +3,9 @@ import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
+from pipeline.flights.request import Flight, requests
 from pipeline.registry.release_loader import warm_up_failure
 from pipeline.serve.predictor import InvalidRisk, Predictor
-from pipeline.serve.schema import Flight, requests
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
 
 pytestmark = pytest.mark.answer("model-server")

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from pipeline.features import windows
 from pipeline.features.online_store import requests as training_requests
-from pipeline.serve.schema import Flight, PredictRequest, flight_id, instant_of, requests
+from pipeline.flights.request import Flight, PredictRequest, flight_id, requests
+from pipeline.serve.schema import instant_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from tests.serve.fakes import FLIGHT

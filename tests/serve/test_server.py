@@ -5,7 +5,9 @@ import socket
 import pytest
 
 from pipeline.serve.server import _listener
-from pipeline.shared.errors import EnvironmentUnfit
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from pipeline.shared.loopback import HOST
 
 pytestmark = pytest.mark.answer("model-server")
@@ -31,3 +33,13 @@ def test_only_this_machine_is_listened_to():
     with _listener(0) as found:
         assert found.getsockname()[0] == HOST == "127.0.0.1"
         assert found.family == socket.AF_INET
+
+
+def test_an_image_may_listen_at_all_addresses_of_its_container_and_nothing_else(monkeypatch):
+    monkeypatch.delenv("PIPELINE_HOST", raising=False)
+    assert load(ServeConfig).host == HOST
+    monkeypatch.setenv("PIPELINE_HOST", "0.0.0.0")
+    assert load(ServeConfig).host == "0.0.0.0"
+    monkeypatch.setenv("PIPELINE_HOST", "example.com")
+    with pytest.raises(ConfigError, match="host: Input should be"):
+        load(ServeConfig)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.features import windows
-from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS, WEATHER
+from pipeline.features.definitions import LABEL, NUMERIC, PROXY, ROLLING, VIEWS
 from pipeline.features.point_in_time import historical
+from pipeline.flights.features import WEATHER
 from pipeline.serve.skew import UNEXPLAINED, Mismatch, Raw, damage, describe, mismatches
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load

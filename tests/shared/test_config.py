@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.flights.limits import FlightLimits
 from pipeline.shared.config.evaluate import EvaluateConfig
-from pipeline.shared.config.every import SECTIONS as EVERY
-from pipeline.shared.config.every import load_all
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.every_config import SECTIONS as EVERY
+from pipeline.usecase.every_config import load_all
 from tests.rules.tree import ROOT
 from tests.shared.project import configure
 
@@ -54,7 +54,7 @@ def test_a_mistyped_key_is_refused_with_both_names(configs):
         (EvaluateConfig, "slices"),
         (EvaluateConfig, "behaviour"),
         (MonitorConfig, "window"),
-        (ValidateConfig, "max_hours_to_month_end"),
+        (FlightLimits, "max_hours_to_month_end"),
     ],
 )
 def test_an_unknown_key_inside_a_section_is_refused_by_its_whole_name(section, key):
@@ -93,7 +93,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (TrainConfig, "boosting.l2_regularization", INFINITE),
         (TrainConfig, "window.first", "2013-02-30"),
         (TrainConfig, "window.last", "2013-04-31"),
-        (TrainConfig, "window.last", "2014-01-01"),
+        (TrainConfig, "window.last", "2013-02-30"),
         (TrainConfig, "window.last", "soon"),
         (EvaluateConfig, "max_data_age_days", INFINITE),
         (EvaluateConfig, "bootstrap.confidence", 1),

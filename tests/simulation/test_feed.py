@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from pipeline.features import windows
-from pipeline.features.definitions import AIRCRAFT, KNOWN_AT, NUMERIC, VIEWS
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
 from pipeline.features.feast_repository import table
 from pipeline.features.online_store import MISSING, STALE, open_store
 from pipeline.features.point_in_time import historical
+from pipeline.flights import events
+from pipeline.flights.features import AIRCRAFT
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -120,7 +122,7 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     for view in VIEWS:
         (tmp_path / f"{view}.parquet").symlink_to(world.folder / f"{view}.parquet")
     (tmp_path / "weather.parquet").unlink()
-    rows = table("weather", windows.weather_rows(known), world.config)
+    rows = table("weather", events.weather_rows(known), world.config)
     write_parquet(tmp_path / "weather.parquet", rows)
     weather = feed_of(world.flights, known, world.config).weather
     feed = Feed(world.feed.rolling, world.feed.aircraft, weather)

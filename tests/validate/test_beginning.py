@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from pipeline.flights import rules as suites
+from pipeline.flights.limits import FlightLimits
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.validate import ValidateConfig
-from pipeline.validate import rules as suites
 
 pytestmark = pytest.mark.answer("data-validation")
 
-LIMITS = load(ValidateConfig)
+LIMITS = load(FlightLimits)
 SHAPE = {"late-share", "cancelled-share", "divergence", "mean-shift", "spread"}
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.flights.limits import FlightLimits
 from pipeline.ingest import describe
-from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
 from pipeline.shared.files import file_hash, write_json, write_parquet
@@ -38,13 +38,13 @@ def judge() -> Any:
 
 
 @pytest.fixture(scope="module")
-def limits() -> ValidateConfig:
+def limits() -> FlightLimits:
     values = yaml.safe_load((ROOT / "configs/validate.yaml").read_text())
-    return ValidateConfig.model_validate(values | SMALL)
+    return FlightLimits.model_validate(values | SMALL)
 
 
 @pytest.fixture(scope="module")
-def february(judge: Any, limits: ValidateConfig) -> Callable[[str, pd.DataFrame], Any]:
+def february(judge: Any, limits: FlightLimits) -> Callable[[str, pd.DataFrame], Any]:
     """How February's rows are judged after a January in order."""
 
     def judged(table: str, rows: pd.DataFrame) -> Any:
@@ -265,7 +265,7 @@ def test_an_arrival_without_a_departure_is_set_aside(february: Any) -> None:
 
 
 def test_the_only_month_so_far_is_judged_without_a_reference(
-    judge: Any, limits: ValidateConfig
+    judge: Any, limits: FlightLimits
 ) -> None:
     snapshots = {("flights", "2013-01"): flights(origin="JFK")}
     (judgement,) = judge.judge_all(
@@ -276,7 +276,7 @@ def test_the_only_month_so_far_is_judged_without_a_reference(
 
 
 def test_a_reference_month_with_a_broken_schema_is_no_reference(
-    judge: Any, limits: ValidateConfig
+    judge: Any, limits: FlightLimits
 ) -> None:
     snapshots = {
         ("flights", "2013-01"): flights().drop(columns="origin"),

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from exercises.workbench.checking import ROOT
-from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, VIEWS, WEATHER
+from pipeline.features.definitions import LABEL, NUMERIC, ROLLING, VIEWS
+from pipeline.flights.features import WEATHER
 from pipeline.serve.skew import Mismatch, Raw, mismatches
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse

@@ -14,20 +14,18 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import (
-    DEPARTURE,
     ENTITIES,
     KEYS,
     KNOWN_AT,
-    LANDING,
     NUMERIC,
     REQUEST,
     VIEWS,
-    WEATHER,
     service_version,
 )
 from pipeline.features.on_demand import Columns, derive, sources
 from pipeline.features.online_store import LATE, MISSING, STALE, Vectors
 from pipeline.features.windows import NEVER, fill_missing, windows
+from pipeline.flights.features import DEPARTURE, LANDING, WEATHER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.errors import ArtifactTampered, FeatureRejected
 from pipeline.shared.files import bytes_hash, text_hash, write_text

@@ -27,8 +27,9 @@ def _derived(config, days):
     import numpy as np
 
     from pipeline.features import windows
-    from pipeline.features.definitions import DEPARTURE, KNOWN_AT, LANDING, ROLLING, WEATHER
+    from pipeline.features.definitions import KNOWN_AT, ROLLING
     from pipeline.features.on_demand import derive
+    from pipeline.flights.features import DEPARTURE, LANDING, WEATHER
 
     many = len(days)
     names = [w.name for w in [*ROLLING, *windows.baselines(config)]]

@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING, WEATHER
+from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING
 from pipeline.features.windows import ZONE
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.monitor import DataQualityLimits, OddRequests
 from pipeline.shared.contracts import MONITOR, Check, Kind, at_least, at_most
+from pipeline.usecase.chosen import USECASE
 
 if TYPE_CHECKING:
     from pipeline.shared.expectations import RuleResult
 
 DOCS = MONITOR / "docs"
-_CATEGORIES = ["carrier", "origin", "dest"]
-_STEADY = [*(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"), *WEATHER[:3]]
+_CATEGORIES = USECASE.monitored.unseen
+_STEADY = [
+    *(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"),
+    *USECASE.monitored.steady,
+]
 """Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
 
 

@@ -13,14 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import AIRCRAFT, NUMERIC, SCHEDULE, WEATHER
+from pipeline.features.definitions import NUMERIC, SCHEDULE
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR, Record
 from pipeline.shared.files import atomic_write
+from pipeline.usecase.chosen import USECASE
 
-CATEGORIES = ["origin", "carrier"]
+CATEGORIES = USECASE.monitored.categories
 PAGE = MONITOR / "drift.html"
 WORKSPACE = Path("state/monitor/evidently")
 """Evidently's own workspace: a snapshot of each month, for its own window."""
@@ -76,7 +77,7 @@ class Drift(Record):
 
 def group_of(column: str) -> str:
     """The group whose rule a column follows."""
-    groups = {"aircraft": AIRCRAFT, "weather": WEATHER, "static": [*SCHEDULE, *CATEGORIES]}
+    groups = {**USECASE.monitored.groups, "static": [*SCHEDULE, *CATEGORIES]}
     if column == RISK:
         return "prediction"
     return next((name for name, columns in groups.items() if column in columns), "rolling")
@@ -86,7 +87,7 @@ def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
     """The warning and alert limits of each group that may alarm; the others follow the season."""
     tripwire = (config.tripwire_warn, config.tripwire_alert)
     prediction = (config.prediction_warn, config.prediction_alert)
-    return {"prediction": prediction, "static": tripwire, "aircraft": tripwire}
+    return {"prediction": prediction, **dict.fromkeys(USECASE.monitored.alarming, tripwire)}
 
 
 def judge(

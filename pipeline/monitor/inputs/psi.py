@@ -55,7 +55,7 @@ class Bins:
 
 @dataclass(frozen=True)
 class Counts:
-    """Flights by day and bin: a matrix per column (days, bins + 1), the last bin for missing."""
+    """Rows by day and bin: a matrix per column (days, bins + 1), the last bin for missing."""
 
     days: np.ndarray
     bins: list[Bins]

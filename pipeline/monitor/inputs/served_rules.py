@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import CARRIERS, ORIGINS, RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import RANGES, REQUEST, ROLLING
 from pipeline.shared import expectations
 from pipeline.shared.expectations import RuleResult, Rules, gxe, refuse
+from pipeline.usecase.chosen import USECASE
 
 NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
@@ -33,8 +34,10 @@ def rules() -> Rules:
             )
             for column, (low, high) in ranges.items()
         ),
-        gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=ORIGINS, **refuse("known")),
-        gxe.ExpectColumnValuesToBeInSet(column="carrier", value_set=CARRIERS, **refuse("known")),
+        *(
+            gxe.ExpectColumnValuesToBeInSet(column=column, value_set=values, **refuse("known"))
+            for column, values in USECASE.monitored.known.items()
+        ),
     ]
 
 

@@ -80,7 +80,7 @@ def _first_final(flights: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule)
     final = enough.where(enough > promised, promised).where(enough.notna())
     final_at = pd.Series(flights["day"].map(final).array, index=flights["flight"])
     then = events[events["arrived_at"] <= events["flight"].map(final_at)]
-    late = labels.fold(then).table.set_index("flight")[LABEL].astype("float64")
+    late = labels.fold(then).table.set_index("flight")["late"].astype("float64")
     return flights["flight"].map(late).astype("float64")
 
 

@@ -10,10 +10,11 @@ import math
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, PROXY
-from pipeline.monitor.performance.labels import carriers, dates
+from pipeline.monitor.performance.labels import dates
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
+from pipeline.usecase.chosen import USECASE
 
 
 class Agreement(Record):
@@ -36,7 +37,7 @@ def carrier_weeks(flights: pd.Series) -> pd.DataFrame:
     date = dates(flights)
     monday = date - pd.to_timedelta(date.dt.dayofweek, unit="D")
     week = monday.map({at: f"{at:%Y-%m-%d}" for at in monday.unique()})
-    return pd.DataFrame({"carrier": carriers(flights), "week": week})
+    return pd.DataFrame({"carrier": USECASE.monitored.label_group(flights), "week": week})
 
 
 def label_agreement(known: pd.DataFrame, rule: OutcomeRule) -> list[Agreement]:

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.features.names import is_flight_name
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.quality import Figures, figures
 from pipeline.shared.errors import LabelsRefused
+from pipeline.usecase.chosen import USECASE
 
 REQUIRED = [
-    *("request_id", "flight", "version", "predict_at", "sched_dep_utc", "block_minutes", "risk"),
-    *("system_dep_late_3h", "aircraft_airborne"),
+    *("request_id", "flight", "version", "predict_at", "risk"),
+    *USECASE.monitored.required,
 ]
 """The required columns of a table of requests; it has no outcome."""
 
@@ -24,9 +24,10 @@ def require_requests(served: pd.DataFrame) -> None:
     """
     if missing := [name for name in REQUIRED if name not in served]:
         raise LabelsRefused(f"served requests lack {', '.join(missing)}; add them from the log")
+    named = served["flight"].astype(str).str.fullmatch(USECASE.monitored.name_pattern)
     wrong = {
         "request_id": (served["request_id"].duplicated(), "was there before"),
-        "flight": (~served["flight"].map(is_flight_name), "names no flight"),
+        "flight": (~named, "names no flight"),
         "risk": (~served["risk"].between(0, 1), "is no probability"),
     }
     for name, (broken, what) in wrong.items():
@@ -43,14 +44,12 @@ def join_labels(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
     Every request stays one row, in order, even if several share a flight.
     """
-    late = table.set_index("flight")[LABEL].astype("float64")
+    late = table.set_index("flight")["late"].astype("float64")
     flight = served["flight"]
     return served.assign(
-        **{LABEL: flight.map(late).astype("float64")},
         day=labels.dates(flight),
-        deadline=labels.deadline(served),
-        origin=labels.origins(flight),
-        carrier=labels.carriers(flight),
+        deadline=USECASE.monitored.deadline(served),
+        **{LABEL: flight.map(late).astype("float64"), **USECASE.monitored.from_names(flight)},
     )
 
 

@@ -8,15 +8,13 @@ events: any order and any repetition give the same one. Contradicting events are
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from pipeline.features import names
 from pipeline.features.definitions import LABEL
-from pipeline.features.windows import LATE_MINUTES
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.errors import LabelsRefused
+from pipeline.usecase.chosen import USECASE
 
 
 class Label(NamedTuple):
@@ -94,8 +92,9 @@ def require_sound(events: pd.DataFrame) -> None:
     kinds = {name: getattr(events[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
     if zoneless := [name for name, zone in kinds.items() if zone is None]:
         raise LabelsRefused(f"{zoneless[0]} of the label feed has no time zone; make it UTC")
+    named = events["flight"].astype(str).str.fullmatch(USECASE.monitored.name_pattern)
     wrong = {
-        "names no flight": ~events["flight"].astype(str).str.fullmatch(names.PATTERN),
+        "names no flight": ~named,
         "is neither late (1) nor not (0)": ~events["late"].isin([0, 1]),
         "has no whole revision from 0 on": ~(events["revision"] >= 0)
         | (events["revision"] % 1 != 0),
@@ -157,30 +156,14 @@ def dates(flights: pd.Series) -> pd.Series:
     return pd.to_datetime(date.map(midnights), utc=True)
 
 
-def carriers(flights: pd.Series) -> pd.Series:
-    """The carrier in each flight's name."""
-    return flights.str[11:13]
-
-
-def origins(flights: pd.Series) -> pd.Series:
-    """The origin in each flight's name."""
-    return flights.str[-3:]
-
-
-def deadline(rows: pd.DataFrame) -> pd.Series:
-    """The latest instant at which each label is known: a flight not landed by then is late."""
-    minutes = rows["block_minutes"].to_numpy(dtype="float64") + LATE_MINUTES
-    return pd.Series(rows["sched_dep_utc"] + pd.to_timedelta(np.rint(minutes), unit="min"))
-
-
 def daily(rows: pd.DataFrame) -> pd.DataFrame:
     """The feed as the source sends it here: one file a day, at 10:00 UTC of the next, revision 0.
 
     `rows` are of the feature table: flights with their outcome and when it became known.
     """
-    flights = names.flight_names(rows)
+    flights = USECASE.names_of(rows)
     events = pd.DataFrame(
-        {"flight": flights, "late": rows[LABEL], "known_at": rows["late_known_at"]}
+        {"flight": flights, "late": rows[LABEL], "known_at": rows[f"{LABEL}_known_at"]}
     )
     return events.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
 

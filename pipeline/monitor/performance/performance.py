@@ -188,7 +188,7 @@ def _agreement(
 ) -> list[Agreement]:
     there = flags[flags["arrived_at"] <= now].drop_duplicates("flight").set_index("flight")
     flag = table["flight"].map(there[PROXY].astype("float64"))
-    return label_agreement(table.assign(**{PROXY: flag}), rule)
+    return label_agreement(table.assign(**{LABEL: table["late"], PROXY: flag}), rule)
 
 
 def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[str]]:

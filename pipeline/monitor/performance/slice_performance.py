@@ -3,7 +3,6 @@
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.features.slices import slices
 from pipeline.features.windows import ZONE
 from pipeline.monitor.performance.label_join import arrays, figures_of
 from pipeline.monitor.performance.quality import (
@@ -18,6 +17,7 @@ from pipeline.shared.config.evaluate import Bootstrap, SliceRule
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
 
 
 class SliceFigures(Record):
@@ -42,10 +42,8 @@ def judge_slices(
     """Judge every critical slice, with Holm's correction over all with enough late flights."""
     if not len(flights):
         return {}
-    frame = flights.assign(
-        aircraft_known_at=flights["aircraft_airborne"], sched_hour=_hour(flights)
-    )
-    groups = {name: flights[mask] for name, mask in slices(frame, least).items()}
+    frame = flights.assign(**USECASE.monitored.for_slices(flights), sched_hour=_hour(flights))
+    groups = {name: flights[mask] for name, mask in USECASE.slices(frame, least).items()}
     found = {name: figures_of(group) for name, group in groups.items()}
     enough = [
         name
@@ -84,7 +82,7 @@ def _slice_figures(
 
 
 def _hour(flights: pd.DataFrame) -> pd.Series:
-    return pd.Series(flights["sched_dep_utc"].dt.tz_convert(ZONE).dt.hour)
+    return pd.Series(flights[USECASE.events.instant].dt.tz_convert(ZONE).dt.hour)
 
 
 def _surprises(flights: pd.DataFrame) -> list[float]:

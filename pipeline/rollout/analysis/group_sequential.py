@@ -1,6 +1,6 @@
 """Group-sequential tests: a few planned interim analyses, for a loss whose labels come a day later.
 
-Flights of one day are late together, so the day is the unit and there are few of them. Each interim
+The cases of one day go together, so the day is the unit and there are few of them. Each interim
 analysis spends a part of alpha that grows as in Lan and DeMets (Biometrika 1983), close to the
 limits of O'Brien and Fleming (Biometrics 1979): next to nothing early, nearly all at the end. The
 limits are those of a normal process, applied to Student's t of the available days.

@@ -1,7 +1,7 @@
 """Bad requests grouped into events: a stall hits all requests that wait for one server.
 
 A paused process, a lost connection or a full queue slows every request that waits for it. The hash
-that assigns flights to arms is a fair coin per flight; a stall of one server is a fair coin per
+that assigns users to arms is a fair coin per user; a stall of one server is a fair coin per
 stall. So an event holds all bad requests that begin within `seconds` of its first one, or before
 the first one has ended, and counts for the arm that has more of them.
 """

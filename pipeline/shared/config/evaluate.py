@@ -27,8 +27,8 @@ class SliceRule(Section):
     """The slices that may veto a promotion, and their limits."""
 
     hour_bands: Annotated[list[int], AfterValidator(_whole_day)]
-    named_carriers: list[str]
-    storm_share: Share
+    named_carriers: list[str] = Field(default=[])
+    storm_share: Share = 1.0
     min_positives: int = Field(gt=0)
     min_days: int = Field(gt=1)
     veto_point: float = Field(ge=0, le=0.05)
@@ -56,10 +56,10 @@ class Behaviour(Section):
     tolerance: float = Field(ge=0, le=1e-3)
     raises: dict[str, float]
     lowers: dict[str, float]
-    calm_morning: dict[str, float]
-    calm_morning_max: Share
-    stormy_evening: dict[str, float]
-    stormy_evening_min: Share
+    calm_morning: dict[str, float] = Field(default={})
+    calm_morning_max: Share = 1.0
+    stormy_evening: dict[str, float] = Field(default={})
+    stormy_evening_min: Share = 0.0
 
 
 class EvaluateConfig(StageConfig):

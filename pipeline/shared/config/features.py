@@ -15,6 +15,6 @@ class FeaturesConfig(StageConfig):
     grid_minutes: int = Field(gt=0, le=60)
     baseline_days: int = Field(gt=0)
     shrink_flights: dict[str, Annotated[float, Field(gt=0)]]
-    aircraft_hours: int = Field(gt=0)
+    aircraft_hours: int | None = Field(default=None, gt=0)
     weather_hours: int = Field(gt=0)
     prior: dict[str, float]

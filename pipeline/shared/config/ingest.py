@@ -3,7 +3,7 @@
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.shared.config.sections import Arrived, Month, Sha256, StageConfig
 
@@ -16,24 +16,24 @@ def _known_zone(name: str) -> str:
     return name
 
 
-PUBLISHED = ("flights.csv.zip", "weather.csv", "airports.csv")
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class IngestConfig(StageConfig):
-    """The source of the published files, their digests, and the months that have arrived."""
+    """The source of the published files, their digests, and the months that have arrived.
+
+    `zones` are the time zones of places that the published files lack.
+    """
 
     stage = "ingest"
     source: str
     as_of: Arrived
     first_month: Month
     files: dict[str, Sha256]
-    airport_zones: dict[str, Zone]
+    zones: dict[str, Zone] = Field(default={})
 
     @model_validator(mode="after")
-    def _is_complete(self) -> "IngestConfig":
-        if set(self.files) != set(PUBLISHED):
-            raise ValueError(f"files are {sorted(self.files)}, needed are {sorted(PUBLISHED)}")
+    def _in_order(self) -> "IngestConfig":
         if self.first_month > self.as_of:
             raise ValueError(f"first_month {self.first_month} is after as_of {self.as_of}")
         return self

@@ -34,7 +34,12 @@ def load(section: type[C]) -> C:
     Raises:
         ConfigError: the file is missing, is not YAML, holds a secret, or a key or value is wrong.
     """
-    path = CONFIGS / f"{section.stage}.yaml"
+    return load_from(CONFIGS, section)
+
+
+def load_from(folder: Path, section: type[C]) -> C:
+    """`load` from another folder than the working folder's configs/."""
+    path = folder / f"{section.stage}.yaml"
     values = read_values(path)
     if isinstance(values, dict):
         names = section.environment.items()

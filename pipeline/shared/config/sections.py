@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Month = Annotated[str, Field(pattern=r"^2013-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
 def _on_the_calendar(day: str) -> str:
@@ -13,7 +13,7 @@ def _on_the_calendar(day: str) -> str:
     return day
 
 
-Day = Annotated[str, Field(pattern=r"^2013-\d\d-\d\d$"), AfterValidator(_on_the_calendar)]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_on_the_calendar)]
 
 
 def _month_or_day(arrived: str) -> str:
@@ -21,7 +21,7 @@ def _month_or_day(arrived: str) -> str:
 
 
 Arrived = Annotated[
-    str, Field(pattern=r"^2013-(0[1-9]|1[0-2])(-\d\d)?$"), AfterValidator(_month_or_day)
+    str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])(-\d\d)?$"), AfterValidator(_month_or_day)
 ]
 """The data that have arrived: up to a whole month, or up to a day of it."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -7,7 +7,11 @@ from pydantic import Field
 from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.secrets import Address
 
-ADDRESSES = {"online_url": "PIPELINE_ONLINE_URL", "log_url": "PIPELINE_LOG_URL"}
+ADDRESSES = {
+    "online_url": "PIPELINE_ONLINE_URL",
+    "log_url": "PIPELINE_LOG_URL",
+    "host": "PIPELINE_HOST",
+}
 """Environment variables that override the addresses in the config."""
 
 
@@ -20,6 +24,7 @@ class ServeConfig(StageConfig):
     compute: Literal["duckdb", "spark"]
     max_lag_minutes: int = Field(gt=0)
     batch_horizon_minutes: int = Field(gt=0)
+    host: Literal["127.0.0.1", "0.0.0.0"]
     port: int = Field(ge=1, le=65_535)
     log_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|postgresql://).+")]]
     log_queue: int = Field(ge=1, le=1_000_000)

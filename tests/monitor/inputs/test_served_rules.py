@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.features.definitions import CARRIERS, ONE_HOT_CARRIERS, ORIGINS, RANGES, ROLLING
+from pipeline.features.definitions import RANGES, ROLLING
+from pipeline.flights.features import CARRIERS, ONE_HOT_CARRIERS, ORIGINS
 from pipeline.monitor.inputs import served_rules
 from tests.builders import feature_rows
 from tests.monitor.months import as_served

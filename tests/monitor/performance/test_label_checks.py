@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.features import windows
-from pipeline.features.names import flight_names
+from pipeline.flights.names import flight_names
 from pipeline.monitor.performance.label_checks import (
     carrier_weeks,
     is_distrusted,

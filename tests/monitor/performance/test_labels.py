@@ -10,11 +10,12 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL
-from pipeline.features.names import flight_names
+from pipeline.flights.events import deadline
+from pipeline.flights.names import flight_names, from_names
+from pipeline.flights.request import Flight, flight_id
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.labels import events
-from pipeline.serve.schema import Flight, flight_id
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ArtifactTampered, LabelsRefused
@@ -242,9 +243,9 @@ def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
 
 
 def test_no_late_flight_was_known_before_its_deadline_and_no_flight_after_it(rows):
-    early = rows["late_known_at"] < labels.deadline(rows)
+    early = rows["late_known_at"] < deadline(rows)
     assert rows.loc[early, LABEL].sum() == 0
-    assert (rows["late_known_at"] <= labels.deadline(rows)).all()
+    assert (rows["late_known_at"] <= deadline(rows)).all()
 
 
 def test_flights_are_called_what_the_server_calls_them(rows):
@@ -261,5 +262,5 @@ def test_flights_are_called_what_the_server_calls_them(rows):
             distance=int(row["distance"]),
         )
         assert flight_id(flight) == name
-    assert np.array_equal(labels.carriers(names), some["carrier"])
-    assert np.array_equal(labels.origins(names), some["origin"])
+    assert np.array_equal(from_names(names)["carrier"], some["carrier"])
+    assert np.array_equal(from_names(names)["origin"], some["origin"])

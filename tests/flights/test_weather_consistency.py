@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from exercises.faults import FAULTS
+from pipeline.flights import weather_consistency
+from pipeline.flights.limits import FlightLimits
+from pipeline.flights.weather_consistency import measures
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.validate import ValidateConfig
-from pipeline.validate import weather_consistency
-from pipeline.validate.weather_consistency import measures
 from tests.builders import weather
 
 pytestmark = pytest.mark.answer("data-validation")
 
-LIMITS = load(ValidateConfig).consistency
+LIMITS = load(FlightLimits).consistency
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ Request log, label ledger, rollout traffic and `make explain` join on this name,
 alone.
 """
 
-import re
 from datetime import date
 
 import pandas as pd
 
-from pipeline.features.windows import ZONE
+from pipeline.flights.events import ZONE
 
 PATTERN = r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}"
 
@@ -28,6 +27,11 @@ def flight_names(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(names, index=rows.index, dtype="object")
 
 
-def is_flight_name(text: str) -> bool:
-    """Whether a text is a flight's name."""
-    return re.fullmatch(PATTERN, text) is not None
+def carriers(flights: pd.Series) -> pd.Series:
+    """The carrier in each flight's name."""
+    return flights.str[11:13]
+
+
+def from_names(flights: pd.Series) -> dict[str, pd.Series]:
+    """The origin and the carrier in each flight's name."""
+    return {"origin": flights.str[-3:], "carrier": carriers(flights)}

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from pipeline.validate.groups import group_value
+from pipeline.flights.groups import group_value
 
 MIN_FLIGHTS = 25
 """The fewest flights for a share or a median."""

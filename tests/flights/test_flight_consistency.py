@@ -6,15 +6,15 @@ import pytest
 from scipy import stats
 
 from exercises.faults import FAULTS
+from pipeline.flights import flight_consistency
+from pipeline.flights.flight_consistency import OtherMonths, measures
+from pipeline.flights.limits import FlightLimits
 from pipeline.shared.config.loading import load
-from pipeline.shared.config.validate import ValidateConfig
-from pipeline.validate import flight_consistency
-from pipeline.validate.flight_consistency import OtherMonths, measures
 from tests.builders import flights
 
 pytestmark = pytest.mark.answer("data-validation")
 
-LIMITS = load(ValidateConfig).consistency
+LIMITS = load(FlightLimits).consistency
 
 
 @pytest.fixture(scope="module")

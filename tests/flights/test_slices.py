@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features.slices import slices
+from pipeline.flights.slices import slices
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from tests.builders import CARRIERS, feature_rows

@@ -15,12 +15,12 @@ from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.config.tune import TuneConfig
-from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.chosen import USECASE
 
 SECTIONS: tuple[type[StageConfig], ...] = (
     IngestConfig,
-    ValidateConfig,
+    USECASE.limits,
     FeaturesConfig,
     TrainConfig,
     TuneConfig,
@@ -32,6 +32,7 @@ SECTIONS: tuple[type[StageConfig], ...] = (
     MonitorConfig,
     RetrainConfig,
 )
+"""Every stage's section; that of the use case is read with `chosen`."""
 
 
 def load_all() -> None:

@@ -1,0 +1,98 @@
+"""The use case "flights", stated for the stages: will a flight be 15 or more minutes late?"""
+
+from typing import Any
+
+from pipeline.flights import events, features, names, published, request, slices, tables
+from pipeline.flights.limits import FlightLimits
+from pipeline.shared.domain import DataRules, Features, Monitored, Request, State, UseCase
+
+_WEATHER = State(
+    view="weather",
+    keys=["origin"],
+    columns=features.WEATHER,
+    features=features.WEATHER,
+    expires={"weather_known_at": features.WEATHER},
+    setting="weather_hours",
+    rows=lambda _, weather: events.weather_rows(weather),
+)
+_AIRCRAFT = State(
+    view="aircraft",
+    keys=["tailnum"],
+    columns=[*features.DEPARTURE, "ready", *features.LANDING, "landed_at"],
+    features=features.AIRCRAFT,
+    expires={
+        "aircraft_known_at": [*features.DEPARTURE, "ready"],
+        "landed_at": features.LANDING,
+    },
+    setting="aircraft_hours",
+    rows=lambda flights, _: events.aircraft_rows(flights),
+)
+
+
+def _rules() -> DataRules:
+    from pipeline.flights import rules  # its tool takes seconds to load
+
+    return rules
+
+
+def _name(row: Any) -> str:
+    return f"{row['carrier']} {row['flight']} from {row['origin']}"
+
+
+USECASE = UseCase(
+    name="flights",
+    noun="flights",
+    zone=events.ZONE,
+    begins="2013-01-01",
+    ends="2014-01-01",
+    events=tables.FLIGHTS,
+    context=tables.WEATHER,
+    read_source=published.read_source,
+    limits=FlightLimits,
+    rules=_rules,
+    features=Features(
+        service="flight_delay",
+        label=features.LABEL,
+        proxy=features.PROXY,
+        values=[features.PROXY, features.LABEL, "dep_delay", "arr_delay"],
+        entities=features.ENTITIES,
+        rolling=features.ROLLING,
+        states=[_WEATHER, _AIRCRAFT],
+        request=features.REQUEST,
+        schedule=features.SCHEDULE,
+        numeric=features.NUMERIC,
+        one_hot=features.ONE_HOT,
+        always_there={"system", "origin", "carrier", "hour", "weather"},
+        monotone=features.MONOTONE,
+        ranges=features.RANGES,
+        whole_numbers={"sched_hour"},
+        outcomes=events.outcomes,
+        requests=events.requests,
+        derive=features.derive,
+    ),
+    request=Request(
+        item=request.Flight,
+        body=request.PredictRequest,
+        name_of=request.flight_id,
+        rows=request.requests,
+    ),
+    monitored=Monitored(
+        schedule=["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour"],
+        categories=["origin", "carrier"],
+        groups={"aircraft": features.AIRCRAFT, "weather": features.WEATHER},
+        alarming=["static", "aircraft"],
+        unseen=["carrier", "origin", "dest"],
+        known={"origin": features.ORIGINS, "carrier": features.CARRIERS},
+        steady=features.WEATHER[:3],
+        required=["sched_dep_utc", "block_minutes", "system_dep_late_3h", "aircraft_airborne"],
+        name_pattern=names.PATTERN,
+        from_names=names.from_names,
+        for_slices=lambda rows: {"aircraft_known_at": rows["aircraft_airborne"]},
+        deadline=events.deadline,
+        label_group=names.carriers,
+    ),
+    name_of=_name,
+    names_of=names.flight_names,
+    slices=slices.slices,
+    identifiers=["flight", "tailnum"],
+)

@@ -1,0 +1,201 @@
+"""The contract of a use case: what the stages ask of the one folder that knows the domain.
+
+A use case has two published tables: events, whose outcome is predicted, and their context, such as
+what was observed. Each has the columns `year`, `month` and `day` of the use case's calendar.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pipeline.shared.config.evaluate import SliceRule
+    from pipeline.shared.config.features import FeaturesConfig
+    from pipeline.shared.config.ingest import IngestConfig
+    from pipeline.shared.config.validate import ValidateConfig
+
+Tables = dict[str, pd.DataFrame]
+"""Published tables by name."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table: its unique key, the column of its instants, its schema.
+
+    `types` has every column of a snapshot in order; integers cannot be null, so their type implies
+    it. A `compared` table is judged against the reference months; `noun` is what its rows are.
+    """
+
+    name: str
+    noun: str
+    key: list[str]
+    instant: str
+    types: dict[str, str]
+    never_null: list[str]
+    compared: bool = False
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """A mean over what became known of an entity's events in the last so many hours."""
+
+    view: str
+    value: str
+    hours: int
+
+    @cached_property
+    def name(self) -> str:
+        """The feature's name, as "origin_dep_late_3h"; days where the hours are whole days > 1."""
+        days = self.hours // 24
+        span = f"{days}d" if days > 1 else f"{self.hours}h"
+        return f"{self.view}_{self.value}_{span}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One outcome of all events: its values, and when each became known, in minutes."""
+
+    value: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True)
+class State:
+    """A view of the last known state of an entity, such as its last observation.
+
+    `rows` makes them of both tables. `expires` holds, for a column of instants, the columns that
+    are missing once it is older than the hours of `setting` in configs/features.yaml. `features`
+    are those that rest on the view.
+    """
+
+    view: str
+    keys: list[str]
+    columns: list[str]
+    features: list[str]
+    expires: dict[str, list[str]]
+    setting: str
+    rows: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features by name, and what of them is derived at the request.
+
+    `values` are the outcomes behind rolling means; `outcomes` gives each with the minute at which
+    it became known. `requests` gives a row per event: its key, `predict_at`, the request's
+    features, label and proxy with the instants at which they become known. `derive` gives the
+    features that depend on the request and the states, from joined columns.
+    """
+
+    service: str
+    label: str
+    proxy: str
+    values: list[str]
+    entities: dict[str, list[str]]
+    rolling: list[Rolling]
+    states: list[State]
+    request: list[str]
+    schedule: list[str]
+    numeric: list[str]
+    one_hot: dict[str, tuple[str, str]]
+    always_there: set[str]
+    monotone: dict[str, int]
+    ranges: dict[str, tuple[float, float]]
+    whole_numbers: set[str]
+    outcomes: Callable[[pd.DataFrame], dict[str, Event]]
+    requests: Callable[..., pd.DataFrame]
+    derive: "Callable[[Mapping[str, Any], Mapping[str, Any], Any, FeaturesConfig], dict[str, Any]]"
+
+
+class DataRules(Protocol):
+    """The rules of published months, in a module of their own: their tool takes seconds to load."""
+
+    def other_months(self, month: str, months: Mapping[str, pd.DataFrame], reference: Any) -> Any:
+        """What is known from other months than this one; None without any."""
+
+    def add_measures(self, table: str, rows: pd.DataFrame, known: Any) -> pd.DataFrame:
+        """The rows with the columns that rules need beside the published ones."""
+
+    def rules(self, table: str, month: str, reference: Any, limits: Any) -> list[Any]:
+        """Every rule for a month whose schema holds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller sends: one `item` for each prediction, in the `flights` of a `body`.
+
+    `name_of` is an item's name in the request log; `rows` gives items and a horizon as the online
+    store's columns: keys, the request's features, `predict_at` in minutes.
+    """
+
+    item: type[BaseModel]
+    body: type[BaseModel]
+    name_of: Callable[[Any], str]
+    rows: Callable[[Sequence[Any], int], dict[str, list[Any]]]
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What monitoring reads of served rows beside the features.
+
+    `schedule` are the columns kept of each request. Drift is reported by `categories` and by the
+    `groups` of features; those in `alarming` may raise an alarm. Of `unseen` categories training
+    must have seen the values, `known` ones have no others. `steady` features differ within any day.
+    `name_pattern` is that of names; `from_names` reads columns out of them, `for_slices` adds what
+    slices need. `deadline` is the latest instant at which a label is known. Labels are compared
+    with the proxy by `label_group`, which is read out of names.
+    """
+
+    schedule: list[str]
+    categories: list[str]
+    groups: dict[str, list[str]]
+    alarming: list[str]
+    unseen: list[str]
+    known: dict[str, list[str]]
+    steady: list[str]
+    required: list[str]
+    name_pattern: str
+    from_names: Callable[[pd.Series], dict[str, pd.Series]]
+    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]]
+    deadline: Callable[[pd.DataFrame], pd.Series]
+    label_group: Callable[[pd.Series], pd.Series]
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """All that the stages know of the domain.
+
+    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
+    `context` are the two tables; `noun` is what is predicted, in the plural. `rules` loads the data
+    rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of` gives
+    the names by which logs and labels are joined, `slices` the masks of critical slices.
+    `identifiers` only name an event and must not move its risk.
+    """
+
+    name: str
+    noun: str
+    zone: str
+    begins: str
+    ends: str
+    events: Table
+    context: Table
+    read_source: "Callable[[IngestConfig], Tables]"
+    limits: "type[ValidateConfig]"
+    rules: Callable[[], DataRules]
+    features: Features
+    request: Request
+    monitored: Monitored
+    name_of: Callable[[Any], str]
+    names_of: Callable[[pd.DataFrame], pd.Series]
+    slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
+    identifiers: list[str]
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Both tables by name, the events first."""
+        return {table.name: table for table in (self.events, self.context)}

@@ -1,0 +1,53 @@
+"""Another use case for this checkout: `python -m pipeline.usecase.take bikes`.
+
+It writes the use case's configs into configs/, and its name where flights stand in dvc.yaml. Both
+are the checkout's own from then on: commit them, then `make champion`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.shared import yaml_files
+from pipeline.shared.errors import ConfigError
+from pipeline.shared.files import write_text
+from pipeline.usecase.chosen import USECASE
+
+CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
+
+
+def take(name: str) -> None:
+    """Write the configs of a use case into this checkout.
+
+    Raises:
+        ConfigError: there is no such use case, or the checkout has another one already.
+    """
+    source = Path("pipeline") / name / "configs.yaml"
+    if not source.is_file():
+        raise ConfigError(
+            f"{name!r} is no use case with configs of its own: 0 files {source}; "
+            "`ls pipeline/*/configs.yaml` names those there are"
+        )
+    if USECASE.name != "flights":
+        raise ConfigError(
+            f"this checkout serves {USECASE.name!r}, {name!r} is wanted: clone the project anew"
+        )
+    own: dict[str, dict[str, Any]] = yaml_files.parse(source.read_text(encoding="utf-8"))
+    sections = dict(own["instead"])
+    for stage, keys in own["over"].items():
+        text = (CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
+        sections[stage] = {**yaml_files.parse(text), **keys}
+    for stage, values in sections.items():
+        write_text(CONFIGS / f"{stage}.yaml", yaml.safe_dump(values, sort_keys=False))
+    graph = GRAPH.read_text(encoding="utf-8").replace("/flights", f"/{name}")
+    write_text(GRAPH, graph)
+    write_text(CONFIGS / "usecase.yaml", f"name: {name}\n")
+
+
+if __name__ == "__main__":
+    try:
+        take(" ".join(sys.argv[1:]))
+    except ConfigError as refusal:
+        sys.exit(f"take: ConfigError: {refusal}")

@@ -1,0 +1,53 @@
+"""The use case of a checkout, and what every use case has to state."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.bikes.usecase import USECASE as BIKES
+from pipeline.flights.usecase import USECASE as FLIGHTS
+from pipeline.shared.domain import UseCase
+from pipeline.usecase import chosen
+from tests.rules.tree import ROOT
+
+CASES = pytest.mark.parametrize("case", [FLIGHTS, BIKES], ids=lambda case: case.name)
+
+
+def test_this_checkout_serves_flights() -> None:
+    assert chosen.USECASE is FLIGHTS
+
+
+@pytest.mark.parametrize("text", ["name: boats\n", "name: flights\nyear: 2013\n", ""])
+def test_a_use_case_that_there_is_not_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
+    for name in ("pipeline", "configs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "configs/usecase.yaml").write_text(text)
+    call = [sys.executable, "-m", "pipeline", "ingest"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "ConfigError: " in done.stderr
+    assert "usecase.yaml" in done.stderr
+
+
+@CASES
+def test_every_feature_has_a_view_or_comes_with_the_request(case: UseCase) -> None:
+    of = case.features
+    rolling = {one.name for one in of.rolling}
+    states = {name for state in of.states for name in state.features}
+    assert set(of.numeric) == {*of.schedule, *rolling, *states}
+    assert {one.view for one in of.rolling} == set(of.entities)
+    assert {one.value for one in of.rolling} <= set(of.values)
+    assert set(of.monotone) | set(of.ranges) <= set(of.numeric)
+    assert of.always_there <= {*of.entities, *(state.view for state in of.states)}
+
+
+@CASES
+def test_tables_have_their_calendar_and_their_instants(case: UseCase) -> None:
+    for table in case.tables.values():
+        assert {"year", "month", "day"} <= set(table.types)
+        assert table.types[table.instant] == "datetime64[us, UTC]"
+        assert set(table.key) <= set(table.types)
+    assert case.events.name == case.name  # as its folder in data/, and in dvc.yaml
