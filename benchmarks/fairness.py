@@ -15,11 +15,14 @@ from benchmarks.ab_test import WARN_FROM
 from benchmarks.study import Raw, Recipe, Watch, recorded
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL
-from pipeline.shared.paired_difference import difference
+from pipeline.shared.paired_difference import Difference, difference
 
 FEWEST = 1_000
 """Flights that a group needs, or its rates say little."""
-UNITS = "gap: mean risk less late share; missed, needless: shares of late and of other flights"
+UNITS = (
+    "gap: mean risk less late share; less_all: gap less that of all; "
+    "missed, needless: shares of late and of other flights"
+)
 
 
 def rates(labels: np.ndarray, risk: np.ndarray) -> dict[str, float]:
@@ -50,25 +53,42 @@ def spread(groups: dict[str, Any], of: str) -> dict[str, float]:
     return {"min": min(values), "max": max(values)}
 
 
+def less_all(of: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """For each flight a value; their mean is the mean error of a group less that of all.
+
+    Linear in the flights of a day, so that an interval over days pairs the group with all.
+    """
+    gap, gap_of_all = error[of].mean(), error.mean()
+    own = np.where(of, (error - gap) / of.mean(), 0)
+    return np.asarray(own - (error - gap_of_all) + (gap - gap_of_all))
+
+
 def by_group(
     recipe: Recipe, names: np.ndarray, labels: np.ndarray, risk: np.ndarray, day: np.ndarray
 ) -> dict[str, Any]:
     """Each group with enough flights: its rates, its gap, and its rates without that gap."""
     groups: dict[str, Any] = {}
-    for name in sorted(set(names)):
+    large = [name for name in sorted(set(names)) if (names == name).sum() >= FEWEST]
+    kept = np.isin(names, large)
+    error = risk - labels
+    for name in large:
         of = names == name
-        if of.sum() < FEWEST:
-            continue
-        gap = difference(risk[of] - labels[of], day[of], recipe.bootstrap)
+        gap = difference(error[of], day[of], recipe.bootstrap)
+        apart = difference(less_all(of[kept], error[kept]), day[kept], recipe.bootstrap)
         best = rates(labels[of], calibrated(labels[of], risk[of]))
         groups[str(name)] = {
             "flights": int(of.sum()),
             "late": round(float(labels[of].mean()), 4),
-            "gap": {end: round(getattr(gap, end), 4) for end in ("point", "low", "high")},
+            "gap": _rounded(gap),
+            "less_all": _rounded(apart),
             **rates(labels[of], risk[of]),
             **{f"{rate}_calibrated": value for rate, value in best.items()},
         }
     return groups
+
+
+def _rounded(found: Difference) -> dict[str, float]:
+    return {end: round(getattr(found, end), 4) for end in ("point", "low", "high")}
 
 
 def mean_gap(groups: dict[str, Any]) -> float:
@@ -78,12 +98,16 @@ def mean_gap(groups: dict[str, Any]) -> float:
 
 
 def summary(groups: dict[str, Any]) -> dict[str, Any]:
-    """How far groups are apart, what all have in common, and which are surely not calibrated."""
-    off = {n: g["gap"] for n, g in groups.items() if g["gap"]["low"] > 0 or g["gap"]["high"] < 0}
+    """How far groups are apart, what all have in common, which are surely off, and from all."""
+
+    def excluding_zero(of: str) -> list[str]:
+        return sorted(n for n, g in groups.items() if g[of]["low"] > 0 or g[of]["high"] < 0)
+
     kinds = ("late", "missed", "needless", "missed_calibrated", "needless_calibrated")
     return {
         "groups": len(groups),
-        "surely_off": sorted(off),
+        "surely_off": excluding_zero("gap"),
+        "surely_apart": excluding_zero("less_all"),
         "mean_gap": round(mean_gap(groups), 4),
         "worst_gap": max((g["gap"] for g in groups.values()), key=lambda gap: abs(gap["point"])),
         **{kind: spread(groups, kind) for kind in kinds},

@@ -193,7 +193,7 @@ def _run(stage: str, target: str, given: dict[str, Any]) -> int:
 
 
 def _storage_failed(stage: str, error: Exception) -> "PipelineError | None":
-    """What to say where room or rights are wanting, whoever was writing; None for a bug."""
+    """The message where room or rights are wanting, for any command; None for a bug."""
     from pipeline.shared.config.loading import load
     from pipeline.shared.config.register import RegisterConfig
     from pipeline.shared.databases import refusal_after

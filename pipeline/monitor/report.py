@@ -56,7 +56,7 @@ _NAMED = 3
 
 
 class Report(Record):
-    """What a report rests on, and its line: the same again need not be found again."""
+    """The inputs of a report, and its line: the same inputs need no second report."""
 
     inputs: dict[str, str]
     line: str
@@ -105,7 +105,7 @@ class Month:
         ]
 
     def details(self) -> dict[str, str]:
-        """What the signals only count, by the alert that reads them."""
+        """The cases behind the signals' counts, by the alert that reads them."""
         failed = [
             f"{c.name}: {c.found:g}, limit {c.limit:g} ({c.detail})"
             for c in data_quality.failures(self.checks)

@@ -163,7 +163,7 @@ def require_home() -> None:
 
 
 def _repair(here: Path, named: Path, owner: Path | None) -> str:
-    """What happened to a worktree in another place, and the command that repairs it."""
+    """The message on a worktree in another place, and the command that repairs it."""
     linked = Path(os.environ.get("PWD") or here)  # state may be a symlink to another disk
     for place in (here, linked):
         if place.parent.parts[-2:] == REPLAYS.parts and place.resolve() == here:

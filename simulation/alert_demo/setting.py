@@ -160,7 +160,7 @@ def in_seconds(rules: str) -> str:
 
 
 def _notify_at_once(route: dict[str, Any]) -> None:
-    """Whoever is told, is told within a second."""
+    """Alerts are delivered within a second."""
     route |= {"group_wait": "1s", "group_interval": "1s"}
     for inner in route.get("routes", []):
         _notify_at_once(inner)

@@ -7,6 +7,9 @@ import pytest
 
 from benchmarks import fairness
 from benchmarks.ab_test import WARN_FROM
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.paired_difference import difference
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("fairness")
@@ -56,12 +59,30 @@ def test_a_group_is_surely_off_if_its_interval_excludes_zero():
         rates = dict.fromkeys(
             ("late", "missed", "needless", "missed_calibrated", "needless_calibrated"), 0.1
         )
-        return {"flights": flights, "gap": gap, **rates}
+        apart = {"point": -gap["point"], "low": -high - 0.01, "high": -low - 0.01}
+        return {"flights": flights, "gap": gap, "less_all": apart, **rates}
 
     found = fairness.summary({"a": group(0.01, 0.03), "b": group(-0.02, 0.03, flights=3000)})
-    assert found["surely_off"] == ["a"]
+    assert found["surely_off"] == found["surely_apart"] == ["a"]
     assert found["worst_gap"]["point"] == 0.02
     assert found["mean_gap"] == pytest.approx((0.02 + 3 * 0.005) / 4, abs=1e-4)
+
+
+def test_what_all_groups_share_is_no_distance_from_all():
+    chance = np.random.default_rng(0)
+    day = np.repeat(np.arange(60), 200)
+    of = np.tile(np.arange(200) < 50, 60)
+    shared = chance.normal(0.05, 0.05, 60)[day]
+    error = shared + chance.normal(0, 0.1, len(day))
+    bootstrap = load(EvaluateConfig).bootstrap
+    alone = difference(error[of], day[of], bootstrap)
+    alike = difference(fairness.less_all(of, error), day, bootstrap)
+    assert alone.low > 0
+    assert alike.low < 0 < alike.high
+    other = error + np.where(of, 0.03, 0)
+    apart = difference(fairness.less_all(of, other), day, bootstrap)
+    assert apart.point == pytest.approx(other[of].mean() - other.mean())
+    assert apart.low > 0
 
 
 # What was recorded.

@@ -46,7 +46,7 @@ def exporter(port: str | int | None = None) -> str:
 
 
 def read(path: Path) -> "Iterator[GaugeValue]":
-    """What is to be shown now."""
+    """The metrics of this moment."""
     try:
         found, heartbeat = job_signals.read(path), path.stat().st_mtime
     except (PipelineError, FileNotFoundError):

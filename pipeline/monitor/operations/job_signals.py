@@ -1,4 +1,4 @@
-"""What the daily monitoring job knows, as Prometheus is told it; None is what nobody knows yet.
+"""The daily monitoring job's signals, as Prometheus reads them; None where nothing is known yet.
 
 The job writes it and ends; the exporter shows it for as long as nothing newer is there. What it
 says is of an instant of the replay's clock. When the job last ran is another thing, of the wall's
@@ -38,7 +38,7 @@ ABOUT = {
 
 
 class Signals(Record):
-    """What the monitoring job knows at an instant of the replay.
+    """The monitoring job's knowledge at an instant of the replay.
 
     A PSI is against the training window, and the least of as many trailing windows in a row as an
     alert takes. `input_psi` holds the tripwires only, columns that should hardly move within a
@@ -69,7 +69,7 @@ def write(signals: Signals, path: Path = SIGNALS) -> None:
 
 
 def read(path: Path = SIGNALS) -> Signals:
-    """What the job told last.
+    """The job's last signals.
 
     Raises:
         ArtifactMissing: it never has.

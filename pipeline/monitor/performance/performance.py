@@ -43,7 +43,7 @@ Status = Literal["alert", "quiet", "not known"]
 
 @dataclass(frozen=True)
 class Rules:
-    """What `judged` judges by: the outcome's rule, and the gate's slices and bootstrap."""
+    """The rules of `judged`: the outcome's own, and the gate's slices and bootstrap."""
 
     outcome: OutcomeRule
     slices: SliceRule
