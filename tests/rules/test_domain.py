@@ -15,6 +15,7 @@ cockpit/templates/performance.html
 cockpit/templates/prediction.html
 cockpit/tiles.py
 cockpit/tools/dashboard.py
+pipeline/__init__.py
 pipeline/__main__.py
 pipeline/evaluate/behaviour.py
 pipeline/evaluate/templates/verdict_report.html
