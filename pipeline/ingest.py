@@ -109,8 +109,8 @@ def _require_published(months: list[tuple[str, str, pd.DataFrame]]) -> None:
     for table, month, rows in months:
         if rows.empty:
             raise SourceRejected(
-                f"the source has 0 of the {USECASE.tables[table].noun} of {month}: set "
-                "first_month and as_of in configs/ingest.yaml to what it has"
+                f"the source has 0 of the {USECASE.tables[table].noun} of {month}: correct "
+                "first_month or as_of in configs/ingest.yaml (`git diff configs/ingest.yaml`)"
             )
 
 

@@ -153,7 +153,7 @@ def test_a_refused_source_leaves_nothing_behind(project):
 
 def test_a_month_of_which_nothing_is_published_is_refused(project):
     project.configure(first_month="2013-01", as_of="2014-01")
-    with pytest.raises(SourceRejected, match=r"0 of the flights of .*: set first_month"):
+    with pytest.raises(SourceRejected, match=r"0 of the flights of .*: correct first_month"):
         ingest.run()
     assert not Path("data").exists()
 

@@ -14,7 +14,7 @@ from pipeline.shared.domain import Event, Table, Tables
 from pipeline.shared.minutes import NEVER, instants, minutes
 from pipeline.shared.source import Columns, locate, parse, read_pinned
 
-FILE, YEAR, ZONE = "Bikeshare.csv.zip", "2011", "America/New_York"
+FILE, YEAR, ZONE = "Bikeshare.csv", "2011", "America/New_York"
 LABEL, PROXY = "busy", "members_busy"
 """More rentals than usual, of all and of members alone."""
 COLUMNS = Columns(

@@ -116,7 +116,7 @@ class DataRules(Protocol):
     """The rules of published months, in a module of their own: their tool takes seconds to load."""
 
     def other_months(self, month: str, months: Mapping[str, pd.DataFrame], reference: Any) -> Any:
-        """The facts known from other months than this one; None without any."""
+        """Facts of other months than this one; None without any."""
 
     def add_measures(self, table: str, rows: pd.DataFrame, known: Any) -> pd.DataFrame:
         """The rows with the columns that rules need beside the published ones."""
@@ -127,7 +127,7 @@ class DataRules(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """A caller's request: one `item` for each prediction, in the `flights` of a `body`.
+    """The request of a caller: one `item` for each prediction, in the `flights` of a `body`.
 
     `name_of` is an item's name in the request log; `rows` gives items and a horizon as the online
     store's columns: keys, the request's features, `predict_at` in minutes.
@@ -141,7 +141,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Monitored:
-    """The columns that monitoring reads of served rows beside the features.
+    """The part of served rows that monitoring reads beside the features.
 
     `schedule` are the columns kept of each request. Drift is reported by `categories` and by the
     `groups` of features; those in `alarming` may raise an alarm. Of `unseen` categories training

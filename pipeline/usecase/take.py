@@ -32,7 +32,8 @@ def take(name: str) -> None:
         )
     if USECASE.name != "flights":
         raise ConfigError(
-            f"this checkout serves {USECASE.name!r}, {name!r} is wanted: clone the project anew"
+            f"this checkout serves {USECASE.name!r}, {name!r} is wanted: take it in a clone of "
+            "its own, from `git clone`"
         )
     own: dict[str, dict[str, Any]] = yaml_files.parse(source.read_text(encoding="utf-8"))
     sections = dict(own["instead"])
