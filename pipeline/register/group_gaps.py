@@ -1,8 +1,8 @@
 """Calibration by group: for whom does the model say too much, and for whom too little?
 
-The data hold no people, so carriers and airports stand in for groups of them. A model that is worse
-for one of them than the champion is refused by the gate's slices; what it says of each is written
-into the card of every version.
+The data hold no people, so the use case's categories stand in for groups of them. A model that is
+worse for one of them than the champion is refused by the gate's slices; what it says of each is
+written into the card of every version.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.contracts import EVALUATE
 from pipeline.shared.files import read_parquet
 from pipeline.shared.paired_difference import Difference, difference
+from pipeline.usecase.chosen import USECASE
 
-KINDS = ("carrier", "origin")
+KINDS = tuple(sorted(USECASE.monitored.categories))
 
 
 @dataclass(frozen=True)

@@ -152,3 +152,9 @@ def test_no_file_names_a_place_on_one_machine_or_a_package_host() -> None:
         for place in re.findall(pattern, tree.read(name))
     }
     assert found == set()
+
+
+def test_no_page_holds_a_merge_conflict() -> None:
+    marked = re.compile(r"^(<{7}|>{7}) |^={7}$|-->@<!--", re.MULTILINE)
+    texts = [name for name in tree.files() if name.endswith((".md", ".yaml", ".yml"))]
+    assert [name for name in texts if marked.search(tree.read(name))] == []
