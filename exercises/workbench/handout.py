@@ -34,6 +34,8 @@ NOTES = "NOTES.md"
 _TARGET = re.compile(r"\b((?:pipeline|simulation)[.\w]*):(\w+)")
 _CALLED = re.compile(r"\bsubject\.(\w+)")
 _CONFIG = re.compile(r"configs/[a-z/_]{1,40}[.]ya?ml")
+_USECASE = "configs/usecase.yaml"
+"""The config that is read where a module is loaded, and so named by no check."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -122,8 +124,10 @@ def files(exercise: Exercise) -> dict[str, str]:
         found.need_name(exercise.module, name)
     for edit in [*exercise.start, *exercise.solution]:
         _need_for(edit, exercise, found)
+    reached = found.texts()
+    whole |= {_USECASE} if "pipeline/usecase/chosen.py" in reached else set()
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in whole}
-    return dict(sorted((texts | found.texts()).items()))
+    return dict(sorted((texts | reached).items()))
 
 
 def _need_for(edit: Edit, exercise: Exercise, found: Pruning) -> None:

@@ -125,7 +125,10 @@ class Pruning:
         return module
 
     def _is_ours(self, name: str) -> bool:
-        return name.startswith(_OURS) and (self._root / name).is_file()
+        """Whether it is a file of the packages, and of no use case that must be taken first."""
+        if not name.startswith(_OURS) or not (self._root / name).is_file():
+            return False
+        return not (self._root / Path(*Path(name).parts[:2]) / "configs.yaml").is_file()
 
     def _need(self, dotted: str, node: ast.stmt, name: str = "") -> None:
         """Need a top-level statement; of an import only the one name."""
@@ -140,6 +143,9 @@ class Pruning:
             return
         for used in _names_used(node):
             self.need_name(dotted, used)
+        for called in _called_at_once(node):
+            for function in module.bound.get(called, []):
+                self._need_inner(function)
         for inner in ast.walk(node):
             if isinstance(inner, _IMPORT):
                 self._later.append(inner)
@@ -210,6 +216,14 @@ def _names_used(node: ast.AST) -> set[str]:
     return words | {one.id for one in parts if isinstance(one, ast.Name)}
 
 
+def _called_at_once(node: ast.stmt) -> set[str]:
+    """The functions that run when a module is imported, since a constant of it is their value."""
+    if not isinstance(node, ast.Assign):
+        return set()
+    calls = (one.func for one in ast.walk(node.value) if isinstance(one, ast.Call))
+    return {function.id for function in calls if isinstance(function, ast.Name)}
+
+
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
@@ -257,7 +271,8 @@ def _with_names(node: ast.stmt, used: set[str]) -> str | None:
         texts = [f"{ast.unparse(one)}\n" if text is None else text for one, text in inner]
         body = "".join(texts)
         return f"if TYPE_CHECKING:\n{textwrap.indent(body, '    ')}" if body else ""
-    assert isinstance(node, _IMPORT)
+    if not isinstance(node, _IMPORT):  # a name that only types need, such as an alias
+        return None
     given = [(ast.unparse(a), a.asname or a.name.partition(".")[0]) for a in node.names]
     kept = [text for text, name in given if name in used]
     if len(kept) == len(given):

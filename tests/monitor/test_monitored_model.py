@@ -48,7 +48,7 @@ def test_without_a_month_the_configured_window_is_watched():
     "month", ["", "2012-12", "2014-01", "2013-13", "2013-4", "2013-04-01", "April", "2013-04 ", "*"]
 )
 def test_what_is_no_month_of_the_year_is_refused_with_one_that_is(month):
-    with pytest.raises(WrongMonth, match=r"is not a month .*`make monitor MONTH=2013-07`"):
+    with pytest.raises(WrongMonth, match=r"is not a month .*`make monitor MONTH=2013-04`"):
         month_window(month, load(MonitorConfig))
 
 
