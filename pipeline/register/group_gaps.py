@@ -16,8 +16,9 @@ from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.contracts import EVALUATE
 from pipeline.shared.files import read_parquet
 from pipeline.shared.paired_difference import Difference, difference
+from pipeline.usecase.chosen import USECASE
 
-KINDS = ("carrier", "origin")
+KINDS = sorted(USECASE.monitored.categories)
 
 
 @dataclass(frozen=True)
