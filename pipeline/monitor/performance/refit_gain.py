@@ -21,6 +21,7 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.files import content_hash
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
 
 
 class RefitGain(Record):
@@ -78,7 +79,7 @@ def measure_gain(
 def _input_columns(champion: Champion) -> list[str]:
     """The columns that a refit and its predictions depend on."""
     numbers = [name for name in champion.scorer.model.features if name in NUMERIC]
-    return ["name", "origin", "carrier", *numbers, LABEL]
+    return ["name", *USECASE.monitored.categories, *numbers, LABEL]
 
 
 def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
