@@ -13,6 +13,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import DayUnknown, RegistryRefused, ReleaseRefused
+from pipeline.usecase.chosen import USECASE
 
 
 def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
@@ -57,5 +58,5 @@ def requests_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.
 
 def midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
     """The midnight in New York (as UTC) after the last day that has arrived."""
-    last = flights["sched_dep_utc"].max().tz_convert(windows.ZONE)
+    last = flights[USECASE.events.instant].max().tz_convert(windows.ZONE)
     return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")
