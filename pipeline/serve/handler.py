@@ -117,11 +117,11 @@ class Handler:
             self._require_rows(len(rows))
             return payload, self._predict(self._predictor.vectors, rows)
 
-        state, is_small = request.scope["state"], len(body) <= SMALL_BYTES
-        if is_small and self._inline.is_brief:
+        state = request.scope["state"]
+        if len(body) <= SMALL_BYTES and self._inline.is_open:
             payload, risk = self._at_once(work, state)
         else:
-            payload, risk = await self._in_turn(work, state, is_small)
+            payload, risk = await self._in_turn(work, state)
         self._log_rows(request, [(None, None, None, None, "{}", one) for one in risk.tolist()])
         self._metrics.risks(risk)
         return payload, risk
@@ -170,11 +170,9 @@ class Handler:
         finally:
             self._inline.record_work(time.perf_counter() - began)
 
-    async def _in_turn(
-        self, work: Callable[[], Any], state: dict[str, Any], is_small: bool = False
-    ) -> Any:
+    async def _in_turn(self, work: Callable[[], Any], state: dict[str, Any]) -> Any:
         """Run work in the one thread before its deadline, or cancel it."""
-        future = self._worker.submit(self._work, work, state, is_small)
+        future = self._worker.submit(self._work, work, state)
         state["inside"] = False  # the thread counts it out: it may outlive the request
         future.add_done_callback(lambda _: self._gate.leave())
         try:
@@ -183,19 +181,14 @@ class Handler:
         except TimeoutError:  # work that has not started is cancelled
             raise self._too_late() from None
 
-    def _work(
-        self, work: Callable[[], Any], state: Mapping[str, Any], is_small: bool = False
-    ) -> Any:
+    def _work(self, work: Callable[[], Any], state: Mapping[str, Any]) -> Any:
         if getattr(state.get("cycle"), "disconnected", False):
             raise ClientDisconnect
-        began, is_alone = time.perf_counter(), self._gate.inside <= 1
+        began = time.perf_counter()
         try:
             return work()
         finally:
-            took = time.perf_counter() - began
-            self._gate.record_work(took)
-            if is_small and is_alone:  # else waits for the interpreter would count as work
-                self._inline.record_work(took)
+            self._gate.record_work(time.perf_counter() - began)
 
     def _seconds_left(self, state: Mapping[str, Any]) -> float:
         return float(self._config.timeout_ms / 1000 - (time.perf_counter() - state["began"]))

@@ -6,7 +6,7 @@ import threading
 import orjson
 import pytest
 
-from pipeline.serve import handler
+from pipeline.serve import handler, inline
 from pipeline.serve.app import create_app
 from pipeline.serve.inline import SMALL_BYTES, Inline
 from pipeline.serve.metrics import Metrics
@@ -64,11 +64,11 @@ class Site:
         return asyncio.run(in_turn())
 
 
-def test_small_work_that_was_brief_is_done_in_the_event_loop():
+def test_small_work_is_done_in_the_event_loop_while_it_is_brief():
     model = Threads()
     here = Site(model)
     assert here.ask_all(rows(0.5), rows(0.5), rows(0.5)) == [200] * 3
-    assert model.names == ["store_0", *[threading.current_thread().name] * 2]
+    assert model.names == [threading.current_thread().name] * 3
     assert here.metrics.value("flight_waiting") == 0
     assert len(here.log.rows) == 3
 
@@ -90,7 +90,7 @@ def test_a_large_body_is_parsed_and_computed_beside_the_event_loop(monkeypatch):
     large = rows(*[0.5] * 100)
     assert len(orjson.dumps(large)) > SMALL_BYTES
     assert Site(model).ask_all(rows(0.5), large) == [200, 200]
-    assert model.names == parsed == ["store_0", "store_0"]
+    assert model.names == parsed == [threading.current_thread().name, "store_0"]
 
 
 def test_what_reads_the_store_has_its_thread():
@@ -101,11 +101,13 @@ def test_what_reads_the_store_has_its_thread():
     assert names == ["store_0", "store_0"]
 
 
-def test_work_that_is_no_longer_brief_leaves_the_event_loop():
+def test_work_that_is_not_brief_leaves_the_event_loop(monkeypatch):
+    """By these limits no work is brief."""
+    monkeypatch.setattr(inline, "_REST", 1e9)
     model = Threads()
     here = Site(model, max_connections=100_000, queue_ms=1)
-    assert here.ask_all(rows(0.5), rows(0.5)) == [200, 200]
-    assert model.names == ["store_0", "store_0"]
+    assert here.ask_all(*[rows(0.5)] * 5) == [200] * 5
+    assert model.names == [*[threading.current_thread().name] * 3, "store_0", "store_0"]
 
 
 def test_brief_work_whose_deadline_is_over_is_not_done():
@@ -118,13 +120,36 @@ def test_brief_work_whose_deadline_is_over_is_not_done():
     assert here.metrics.value("flight_waiting") == 0
 
 
+FOREVER = 1e6
+"""Seconds that some work took, after which it is not tried again within a test."""
+
+
 def test_brief_is_what_every_connection_may_ask_for_at_once():
-    work = Inline(connections=100, queue_seconds=0.1)
-    assert not work.is_brief  # nothing is known yet
-    work.record_work(0.0009)
-    assert work.is_brief
-    work.record_work(0.1)  # once is enough
-    assert not work.is_brief
+    work = Inline(connections=100, queue_seconds=100 * FOREVER)
+    for _ in range(200):
+        work.record_work(FOREVER)
+    assert work.is_open
+    work.record_work(10 * FOREVER)
+    assert not work.is_open
+
+
+def test_one_interruption_is_no_slow_work_and_a_few_are():
+    work = Inline(connections=1, queue_seconds=1)
+    work.record_work(FOREVER)
+    assert work.is_open
+    for _ in range(2):
+        work.record_work(FOREVER)
+    assert not work.is_open
+
+
+def test_slow_work_is_tried_again_and_comes_back_when_it_is_brief():
+    work = Inline(connections=1, queue_seconds=1)
+    for _ in range(3):
+        work.record_work(FOREVER)
+    assert not work.is_open
+    work.record_work(0)  # the next try is due at once
+    assert work.is_open
     for _ in range(100):
-        work.record_work(0.0001)
-    assert work.is_brief
+        work.record_work(0)
+    work.record_work(FOREVER)
+    assert work.is_open
