@@ -34,7 +34,7 @@ def test_the_airlines_brief(small, shelf, record_property):
 def test_the_joined_brief(aged, shelf):
     """Two versions of one feature service: the definitions as they were when both were trained."""
     folder = _with_overlay(aged.folder, shelf / "joined", "joined")
-    definitions = folder / "pipeline/features/definitions.py"
+    definitions = folder / "pipeline/flights/features.py"
     drill.replace_once(
         definitions, '"dep_late": [2], "late": [24]', '"dep_late": [1, 3], "late": [24]'
     )

@@ -78,7 +78,7 @@ def _serving(word):
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (path / "cmdline").read_text().split("\0")
-            if word in words and words[0] == "python":
+            if word in words and Path(words[0]).name.startswith("python"):
                 yield path
 
 
