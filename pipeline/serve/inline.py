@@ -24,15 +24,16 @@ class Inline:
 
     def __init__(self, connections: int, queue_seconds: float):
         """Brief work: if every connection asks at once, the last waits `queue_seconds` at most."""
-        self._most, self._mean, self._retry_at = queue_seconds / connections, 0.0, 0.0
+        self._most, self._mean = queue_seconds / connections, 0.0
+        self._ended = self._rest = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether the event loop does the next small work: it is brief, or due to be tried."""
-        return self._mean <= self._most or time.perf_counter() >= self._retry_at
+        return self._mean <= self._most or time.perf_counter() - self._ended >= self._rest
 
     def record_work(self, seconds: float) -> None:
         """Add the time that work in the event loop took to the moving average."""
         counted = min(seconds, _OUTLIER * self._most)
         self._mean += (counted - self._mean) * _WEIGHT
-        self._retry_at = time.perf_counter() + _REST * seconds
+        self._ended, self._rest = time.perf_counter(), _REST * seconds

@@ -108,7 +108,7 @@ def test_a_server_that_gives_every_flight_the_same_is_found_out(tmp_path: Path) 
 
 def test_a_server_that_fails_under_load_does_not_hold_it(tmp_path: Path) -> None:
     folder = _checkout(tmp_path, "airline", '(503, {"reason": "full"})')
-    found, measured = suite.check("airline", folder, seconds=0.5)
+    found, measured = suite.check("airline", folder, seconds=5)
     ended = {one.name: one for one in found.checks}
     assert not ended["test_it_holds_100_users"].passed
     assert "status 503" in ended["test_it_holds_100_users"].seen
