@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.__main__ import run_command
-from pipeline.flights.published import AIRPORT_COLUMNS, AIRPORTS_FILE
+from pipeline.flights.published import AIRPORT_COLUMNS, AIRPORTS_FILE, parse_table
 from pipeline.registry.release_loader import (
     LoadedRelease,
     export,
@@ -97,7 +97,7 @@ def airports() -> Airports:
     """Latitude and longitude of each airport, in degrees, from the verified table."""
     config, name = load(IngestConfig), AIRPORTS_FILE
     content = source.read_pinned(source.locate(config.source), name, config.files[name])
-    table = source.parse(name, content, AIRPORT_COLUMNS)
+    table = parse_table(name, content, AIRPORT_COLUMNS)
     return {row.faa: (float(row.lat), float(row.lon)) for row in table.itertuples()}
 
 
