@@ -121,6 +121,10 @@ def _deeper() -> str:
     assert "pipeline/rates.py" not in texts
 
 
+LARGER = {"renamed-metric": 4_300, "broken-data-first": 3_900}
+"""These reach the server and the diagnosis, and both the whole use case."""
+
+
 @pytest.mark.parametrize("exercise", catalogue.exercises(), ids=lambda one: one.slug)
 def test_a_handout_is_small(exercise: catalogue.Exercise, tmp_path: Path) -> None:
-    assert handout.build(exercise, tmp_path) <= 4_300
+    assert handout.build(exercise, tmp_path) <= LARGER.get(exercise.slug, 3_500)
