@@ -187,7 +187,13 @@ def _check(
         online.close()
         as_of = f"{now - DAY:%Y-%m-%d}"
         attempt = run_attempt(now, as_of, lambda words: _say(now, words), online.source)
-        _say(now, f"attempt on data to {as_of}: {attempt.result}")
+        _say(now, f"attempt on data to {as_of}: {attempt.result}{_reason()}")
+
+
+def _reason() -> str:
+    """The refusal that ended the newest attempt; empty after a promotion."""
+    ended = [e.told["why"] for e in journal.events() if e.kind == "ended"]
+    return f": {ended[-1]}" if ended and ended[-1] else ""
 
 
 def _has_ended(events: list[Event], now: pd.Timestamp) -> bool:

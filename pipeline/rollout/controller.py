@@ -28,6 +28,7 @@ from pipeline.rollout.traffic.live_traffic import Reply, Source, Traffic
 from pipeline.rollout.traffic.resources import READINGS
 from pipeline.rollout.traffic.servers import PROJECT, Servers
 from pipeline.rollout.traffic.supervisor import SERVER_STATE
+from pipeline.shared.callers import SHADOW
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -77,7 +78,7 @@ class Stage:
         A copy served after the store has moved on reads other features than its original.
         """
         patience = Patience(_COPIES_SECONDS)
-        while envoy.in_flight(self.servers.spec.ports, "challenger") and not patience.over():
+        while envoy.in_flight(self.servers.spec.ports, SHADOW) and not patience.over():
             time.sleep(0.002)
 
     @property

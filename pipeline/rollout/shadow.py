@@ -78,7 +78,7 @@ def _mirror_day(stage: Stage) -> pd.DataFrame:
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
-    failed = envoy.failed_requests(stage.servers.spec.ports, "challenger")
+    failed = envoy.failed_requests(stage.servers.spec.ports, SHADOW)
     return pairs.assign(challenger_code=copy_codes(pairs, failed))
 
 

@@ -8,7 +8,10 @@ import yaml
 
 from exercises.drill import configure, replace_once
 from pipeline.records import rollout_ledger
+from pipeline.records.request_log import read_predictions
+from pipeline.records.rollout_ledger import LEDGER
 from pipeline.retrain import journal
+from pipeline.shared.callers import SHADOW
 from tests.flow import life
 from tests.patience import until
 
@@ -39,7 +42,7 @@ def events(folder):
 
 
 def moves(folder):
-    return [entry.move.event for entry in rollout_ledger.entries(folder / rollout_ledger.LEDGER)]
+    return [entry.move.event for entry in rollout_ledger.entries(folder / LEDGER)]
 
 
 @pytest.fixture
@@ -73,6 +76,16 @@ def test_a_model_that_grew_old_is_replaced_step_by_step(looped):
     assert [e.told["result"] for e in events(looped.folder) if e.kind == "ended"] == ["promoted"]
     assert moves(looped.folder)[-2:] == ["promoted", "baked"]
     assert "1 promoted; version 2" in looped.done.words
+
+
+def test_only_the_challenger_answers_the_copies(looped):
+    """Another release's answers would be held against its model: no spare stands in for it."""
+    log = read_predictions(f"sqlite:///{looped.folder / 'state/serve/log.db'}")
+    copies = log[log["arm"] == SHADOW]
+    rollouts = [entry.move for entry in rollout_ledger.entries(looped.folder / LEDGER)]
+    challenger = next(move.challenger for move in rollouts if move.mirrored)
+    assert len(copies) > 200
+    assert set(copies["release"]) == {challenger.release}
 
 
 def test_every_day_is_over_once_and_its_labels_came(looped):

@@ -144,7 +144,7 @@ def proxied(folder: Path) -> Iterator[Proxied]:
         found.start(name)
     try:
         with running(folder):
-            found.healthy(**dict.fromkeys(routes.ARMS, 2), stranger=1)
+            until(lambda: envoy.all_healthy(ports))
             yield found
     finally:
         for name in list(found.arms):

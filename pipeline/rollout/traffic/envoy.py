@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.rollout.traffic import listener, routes
 from pipeline.rollout.traffic.routes import ARMS, BUFFER_BYTES, TYPES, Keys, Route
 from pipeline.shared import loopback
-from pipeline.shared.callers import STRANGER, STRANGERS
+from pipeline.shared.callers import SHADOW, STRANGER, STRANGERS
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.processes import Patience
@@ -71,6 +71,7 @@ def write(folder: Path, ports: Ports, route: Route, keys: Keys) -> None:
     """Write all files that Envoy reads, the route included; an existing access log stays."""
     watched = folder.resolve()
     clusters = [*(_arm_cluster(arm, ports) for arm in ARMS), _stranger_cluster(ports)]
+    clusters.append(_cluster(SHADOW, ports, ["challenger"], {}))
     write_json(folder / "clusters.json", _resources("1", clusters))
     rds = _watched_file(watched, ROUTE)
     doors = {"users": ports.users, "callers": ports.callers}
@@ -127,20 +128,33 @@ def is_ready(ports: Ports) -> bool:
     return text is not None and text.startswith("LIVE")
 
 
-def healthy_servers(ports: Ports) -> dict[str, int]:
-    """The number of healthy servers per cluster, by Envoy's own checks; spare ones count."""
-    found = _counters(ports, "membership_healthy").items()
+def healthy_servers(ports: Ports, count: str = "healthy") -> dict[str, int]:
+    """The number of healthy servers per cluster, by Envoy's own checks; spare ones count.
+
+    With `count` "total" all of them, healthy or not.
+    """
+    found = _counters(ports, f"membership_{count}").items()
     return {name.split(".")[1]: value for name, value in found if name.count(".") == 2}
 
 
+def all_healthy(ports: Ports) -> bool:
+    """Whether every server is healthy to Envoy: until then a spare answers in its place."""
+    healthy = healthy_servers(ports)
+    return bool(healthy) and healthy == healthy_servers(ports, "total")
+
+
 def in_flight(ports: Ports, arm: str) -> int:
-    """The requests in flight at an arm, which are left to drain."""
-    name = f"cluster.{arm}.upstream_rq_active"
-    return _counters(ports, name).get(name, 0)
+    """The requests in flight at an arm, which are left to drain; `SHADOW` for the copies.
+
+    A request that waits for a connection is one of them.
+    """
+    name = f"cluster.{arm}.upstream_rq_"
+    found = _counters(ports, name)
+    return sum(found.get(f"{name}{state}", 0) for state in ("active", "pending_active"))
 
 
 def failed_requests(ports: Ports, arm: str) -> int:
-    """Requests to an arm, copies included, that its server refused, failed or timed out."""
+    """Requests to an arm, or its copies, that its server refused, failed or timed out."""
     name = f"cluster.{arm}.upstream_rq_"
     found = _counters(ports, name)
     return sum(found.get(f"{name}{code}", 0) for code in ("4xx", "5xx"))

@@ -137,7 +137,8 @@ def _weighted_clusters(route: Route) -> dict[str, Any]:
     }
     if route.mirrored:
         mark = {"append": header(ARM, SHADOW)}
-        copy = {"cluster": "challenger", "request_headers_mutations": [mark]}
+        # Its cluster has no spare: another release's answer says nothing of the challenger.
+        copy = {"cluster": SHADOW, "request_headers_mutations": [mark]}
         action["request_mirror_policies"] = [copy]
     return action
 

@@ -42,7 +42,7 @@ class Servers:
         return envoy.confirm(self.spec.ports, version)
 
     def wait_until_ready(self) -> None:
-        """Wait until Envoy takes requests and each arm's own server reports ready.
+        """Wait until each arm's own server reports ready, and is healthy to Envoy.
 
         Raises:
             ServersFailed: one of them does not get ready.
@@ -50,8 +50,7 @@ class Servers:
         patience, missing = Patience(_READY_SECONDS), set(self.spec.servers)
         while not patience.over():
             missing = {arm for arm, s in self.spec.servers.items() if not _is_ready(s.port)}
-            healthy = envoy.healthy_servers(self.spec.ports)
-            if not missing and healthy and all(healthy.values()):
+            if not missing and envoy.all_healthy(self.spec.ports):
                 return
             if failing := [name for name in (*sorted(missing), "envoy") if self.starts(name) > 3]:
                 raise ServersFailed(_failure(self, failing))

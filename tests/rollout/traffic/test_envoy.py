@@ -19,7 +19,7 @@ from pipeline.rollout.traffic.evidence import HUNG_UP
 from pipeline.rollout.traffic.live_traffic import CLIENTS
 from pipeline.rollout.traffic.routes import ARMS, Route, arm_of
 from pipeline.serve.admission import _MIN_INSIDE
-from pipeline.shared.callers import STRANGERS
+from pipeline.shared.callers import SHADOW, STRANGERS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
@@ -111,7 +111,7 @@ def test_a_server_has_room_for_all_that_the_proxy_may_send_it():
     """Strangers and known callers together are not more than a gate lets in at any speed."""
     config = load(ServeConfig)
     assert STRANGERS + CLIENTS <= _MIN_INSIDE <= config.max_waiting
-    checks = 2 * (len(ARMS) + 1)
+    checks = 2 * (len(ARMS) + 2)  # by each cluster, strangers and copies included
     assert config.max_connections >= listener.CONNECTIONS + STRANGERS + checks
     assert config.idle_seconds > envoy.IDLE_SECONDS
 
@@ -245,16 +245,30 @@ def test_users_notice_nothing_of_a_challenger_that_is_mirrored_to_and(
         proxy.stop("challenger")
     proxy.route(CHAMPION, mirrored=True)
     found, copies_waiting = [], 0
-    failed_before = envoy.failed_requests(proxy.ports, "challenger")
+    failed_before = envoy.failed_requests(proxy.ports, SHADOW)
     for flight in FLIGHTS[:50]:
         found += proxy.ask([flight])
-        copies_waiting = max(copies_waiting, envoy.in_flight(proxy.ports, "challenger"))
+        copies_waiting = max(copies_waiting, envoy.in_flight(proxy.ports, SHADOW))
     assert set(found) == {(200, "champion")}
     assert copies_waiting > 0 or broken != "hangs"  # the users were answered before their copies
+    assert {seen["x-arm"] for seen in proxy.arms["champion"].seen} == {
+        "champion"
+    }  # no spare's copy
     if broken == "fails":
-        until(lambda: envoy.failed_requests(proxy.ports, "challenger") - failed_before == 50)
+        until(lambda: envoy.failed_requests(proxy.ports, SHADOW) - failed_before == 50)
     failed = sum(code != 200 for code, _ in found)
     record_property(f"of 50 users failed, while the mirrored challenger {broken}", failed)
+
+
+@real
+def test_all_are_healthy_only_when_no_spare_stands_in(proxy):
+    assert envoy.all_healthy(proxy.ports)
+    proxy.stop("challenger")
+    until(lambda: not envoy.all_healthy(proxy.ports))
+    proxy.healthy(challenger=1, champion=2, control=2)  # the champion stands in for the challenger
+    assert not envoy.all_healthy(proxy.ports)
+    proxy.start("challenger")
+    until(lambda: envoy.all_healthy(proxy.ports))
 
 
 @real
