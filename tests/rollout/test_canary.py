@@ -35,11 +35,13 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     ]
     said, went_on = [], {}
     acts = SimpleNamespace(
-        rollout=ROLLOUT, send=lambda: iter([]), progress=SimpleNamespace(say=said.append)
+        rollout=ROLLOUT,
+        traffic=SimpleNamespace(send=lambda: iter([])),
+        progress=SimpleNamespace(say=said.append),
     )
     monkeypatch.setattr(canary, "hold_rollout", contextlib.nullcontext)
     monkeypatch.setattr(canary, "begin", lambda *_: (ROLLOUT, known))
-    monkeypatch.setattr(canary, "open_stage", lambda *_: contextlib.nullcontext(acts))
+    monkeypatch.setattr(canary, "open_controller", lambda *_: contextlib.nullcontext(acts))
     for name in ("_run_steps", "_bake"):
         monkeypatch.setattr(canary, name, lambda *told, name=name: went_on.update({name: told}))
     canary.canary(Year())
