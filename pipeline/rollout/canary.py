@@ -4,10 +4,10 @@ Every change of traffic, with the evidence for it, is in the ledger.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from pipeline.features.windows import DAY
+from pipeline.features.windows import DAY, instant
 from pipeline.records.rollout_ledger import Entry
-from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
 from pipeline.rollout.controller import Controller, open_controller
@@ -23,6 +23,7 @@ from pipeline.rollout.state import (
     minute_of,
 )
 from pipeline.rollout.traffic.live_traffic import Source
+from pipeline.shared import plots
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
@@ -140,7 +141,7 @@ def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
 def _promotion(course: Canary) -> str:
     rollout, traffic = course.rollout, course.controller.traffic
     errors = course.decisions[-1][2].metric("errors")
-    canary_plot.plot(rollout.folder / "rollout.png", rollout.name, course.decisions)
+    plot_analyses(rollout.folder / "rollout.png", rollout.name, course.decisions)
     return (
         f"{rollout.title}: {rollout.challenger.label} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
@@ -153,7 +154,7 @@ def _refusal(course: Canary, decision: Decision) -> PipelineError:
     """The refusal that ends a challenger's canary."""
     rollout, traffic = course.rollout, course.controller.traffic
     minute, shares, _ = course.decisions[-1]
-    canary_plot.plot(rollout.folder / "rollout.png", rollout.name, course.decisions)
+    plot_analyses(rollout.folder / "rollout.png", rollout.name, course.decisions)
     met = int((course.observations()["arm"] == "challenger").sum())
     words = (
         f"{rollout.name}: {rollout.challenger.label} at {when(minute)} with "
@@ -163,3 +164,24 @@ def _refusal(course: Canary, decision: Decision) -> PipelineError:
         f"{rollout.folder}/; `make replay-decision` decides it again"
     )
     return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)
+
+
+def plot_analyses(
+    path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]
+) -> None:
+    """Plot the weight and the distance to each alarm at every interim analysis, as a PNG file."""
+    figure = plots.blank(9, 6)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
+    at = [instant(minute).to_pydatetime() for minute, _, _ in decisions]
+    above.step(at, [shares.get("challenger", 0) / 100 for _, shares, _ in decisions], where="post")
+    above.set(ylabel="challenger, % of traffic", title=f"{title}: {decisions[-1][2].outcome}")
+    for metric in decisions[-1][2].metrics:
+        if metric.alpha:
+            values = [decision.metric(metric.name).p for _, _, decision in decisions]
+            near = [(1.0 if p is None else max(p, 1e-12)) / metric.alpha for p in values]
+            below.plot(at, near, marker=".", label=metric.name)
+    below.axhline(1, color="black", linestyle="--", linewidth=1)
+    below.set(yscale="log", ylabel="anytime p / its limit (below 1: alarm)")
+    below.legend(ncols=4, fontsize="small")
+    below.tick_params(axis="x", rotation=20)
+    plots.save(figure, path)
