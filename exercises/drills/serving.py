@@ -67,9 +67,9 @@ def _zero(folder: Path) -> list[str]:
 
 
 def _utc(folder: Path) -> list[str]:
-    old = "windows.requests(flights, config)"
+    old = "windows.requests(events, config)"
     return _served(
-        folder, ("pipeline/serve/schedule.py", old, 'windows.requests(flights, config, "UTC")')
+        folder, ("pipeline/serve/schedule.py", old, 'windows.requests(events, config, "UTC")')
     )
 
 

@@ -116,6 +116,7 @@ def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
 USECASE = of.UseCase(
     name="bikes",
     noun="hours",
+    question="The risk, two hours before an hour begins, that it is busier than usual.",
     zone=published.ZONE,
     begins="2011-01-01",
     ends="2012-01-01",

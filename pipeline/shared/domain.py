@@ -219,7 +219,7 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context` are the two tables; `noun` is what is predicted, in the plural. `rules` loads the data
+    `context` are the two tables; `noun` is what is predicted, in the plural, `question` says of what the risk is. `rules` loads the data
     rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of` gives
     the names by which logs and labels are joined, `slices` the masks of critical slices.
     `identifiers` only name an event and must not move its risk. `unfinished` events have no
@@ -228,6 +228,7 @@ class UseCase:
 
     name: str
     noun: str
+    question: str
     zone: str
     begins: str
     ends: str
