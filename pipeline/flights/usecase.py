@@ -61,8 +61,8 @@ def _name(row: Any) -> str:
 USECASE = UseCase(
     name="flights",
     noun="flights",
-    question="The risk, two hours before departure, that a flight arrives 15 or more minutes late, or "
-    "not at all.",
+    question="The risk, two hours before departure, that a flight arrives 15 or more minutes "
+    "late, or not at all.",
     zone=events.ZONE,
     begins="2013-01-01",
     ends="2014-01-01",

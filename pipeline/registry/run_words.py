@@ -17,8 +17,8 @@ SEARCHES = (
     "gate decides."
 )
 MODEL = (
-    f"{USECASE.question} `champion` serves; `challenger` passed the gate and may be rolled out. The ledger of "
-    "rollouts decides, and the aliases follow it: `make rollout`."
+    f"{USECASE.question} `champion` serves; `challenger` passed the gate and may be rolled out. "
+    "The ledger of rollouts decides, and the aliases follow it: `make rollout`."
 )
 _MOST = 4_900
 """Characters that MLflow's database keeps of a description."""
@@ -32,7 +32,9 @@ def run_name(training: Training) -> str:
 def run_description(training: Training) -> str:
     """The data of a run, in a sentence."""
     first, _, last = training.window.partition("..")
-    text = f"{training.rows:,} {USECASE.noun} from {first} to {last}, {len(training.features)} inputs."
+    text = (
+        f"{training.rows:,} {USECASE.noun} from {first} to {last}, {len(training.features)} inputs."
+    )
     if training.digest != training.candidate:
         judged = training.candidate_window.partition("..")[2]
         text += f" The gate judges the same model without the days after {judged}."
@@ -67,9 +69,8 @@ def verdict_description(verdict: Verdict) -> str:
     kinds = (Kind.CHAMPION, Kind.BASELINE)
     shown = [check for check in verdict.checks if check.kind in kinds]
     shown += [c for c in verdict.checks if c.blocking and not c.passed and c.kind not in kinds]
-    head = (
-        f"{verdict.rows:,} {USECASE.noun} of {verdict.days} days, {verdict.window.replace('..', ' to ')}"
-    )
+    rows, window = f"{verdict.rows:,} {USECASE.noun}", verdict.window.replace("..", " to ")
+    head = f"{rows} of {verdict.days} days, {window}"
     lines = [
         f"- {check.name}: {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
         for check in shown
@@ -93,7 +94,8 @@ def version_description(training: Training, verdict: Verdict, figures: dict[str,
     }[verdict.kind]
     return (
         f"{kind} Trained on {training.rows:,} {USECASE.noun}, {first} to {last}.\n\n"
-        f"**On {verdict.rows:,} {USECASE.noun} it had not seen**, {verdict.window.replace('..', ' to ')}: "
+        f"**On {verdict.rows:,} {USECASE.noun} it had not seen**, "
+        f"{verdict.window.replace('..', ' to ')}: "
         f"log loss {figures['log_loss']:.4f}, ROC AUC {figures['roc_auc']:.4f}.\n\n"
         f"{verdict_name(verdict).capitalize()}, against {against}.\n\n"
         f"{verdict_description(verdict)}\n\n"
