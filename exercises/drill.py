@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import yaml
 
+from exercises.drills import OF_FLIGHTS
 from exercises.scratch import scratch
 from pipeline.__main__ import run_command
 from pipeline.shared import dvc, yaml_files
@@ -59,7 +60,6 @@ class Drill:
 def drills() -> dict[str, Drill]:
     """Every drill of this checkout's use case by its name."""
     from exercises.drills import (
-        OF_FLIGHTS,
         callers,
         data,
         delivery,
@@ -83,11 +83,9 @@ def drills() -> dict[str, Drill]:
     known = {drill.slug: drill for drill in every}
     assert len(known) == len(every), "two drills have one name, and one of them is never run"
     assert known.keys() >= OF_FLIGHTS, "a drill of flights that there is not"
-    return (
-        known
-        if USECASE.name == FLIGHTS
-        else {n: d for n, d in known.items() if n not in OF_FLIGHTS}
-    )
+    if USECASE.name == FLIGHTS:
+        return known
+    return {slug: one for slug, one in known.items() if slug not in OF_FLIGHTS}
 
 
 def run_stages(

@@ -218,12 +218,12 @@ class Story:
 class UseCase:
     """All that the stages know of the domain.
 
-    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context` are the two tables; `noun` is what is predicted, in the plural, `question` a sentence on
-    its risk. `rules` loads the data rules, whose limits are a `limits` section. `name_of` names a
-    row for messages, `names_of` gives the names by which logs and labels are joined, `slices` the
-    masks of critical slices. `identifiers` only name an event and must not move its risk.
-    `unfinished` names events without an outcome yet. The `story` is the replay's.
+    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events`
+    and `context` are the two tables; `noun` is what is predicted, in the plural, and `question`
+    says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
+    `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
+    joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
+    move its risk. `unfinished` names events without an outcome yet. The `story` is the replay's.
     """
 
     name: str
