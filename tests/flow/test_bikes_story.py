@@ -39,7 +39,7 @@ def test_the_story_is_told_of_its_own_year(story):
 def test_a_month_in_the_wrong_unit_is_refused_by_the_data_gate(story):
     found = re.search(r"INJECTED: a month in degrees Celsius: refused: (.+)", story.done.words)
     assert found is not None
-    assert "temp" in found[1]
+    assert found[1] == "quarantined-share found 1"
 
 
 def test_a_retrained_model_takes_over_by_a_canary(moves):
