@@ -155,17 +155,17 @@ def _write_fault(folder: Path) -> str:
         (target / name).write_bytes((source / name).read_bytes())
     path = target / story.file
     if path.suffix != ".zip":
-        path.write_bytes(_spoil(path.read_bytes(), story))
+        path.write_bytes(spoil_month(path.read_bytes(), story))
         return bytes_hash(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         member = archive.namelist()[0]
-        text = _spoil(archive.read(member), story)
+        text = spoil_month(archive.read(member), story)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(member), text, zipfile.ZIP_DEFLATED)
     return bytes_hash(path.read_bytes())
 
 
-def _spoil(published: bytes, story: Story) -> bytes:
+def spoil_month(published: bytes, story: Story) -> bytes:
     """A published table with the story's column changed in its month."""
     rows = list(csv.reader(io.StringIO(published.decode())))
     month, column = (rows[0].index(name) for name in (story.month[0], story.column))

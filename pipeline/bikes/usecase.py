@@ -116,6 +116,7 @@ def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
 USECASE = of.UseCase(
     name="bikes",
     noun="hours",
+    card="bikes/templates/bike_card.md",
     question="The risk, two hours before an hour begins, that it is busier than usual.",
     zone=published.ZONE,
     begins="2011-01-01",
@@ -170,8 +171,6 @@ USECASE = of.UseCase(
         steady=["hum"],
         required=["starts_utc", "sky", "day_kind"],
         name_pattern=r"\d{4}-\d\d-\d\d/\d\d",
-        from_names=lambda _: {},
-        for_slices=lambda _: {},
         deadline=published.settled_at,
         label_group=lambda names: names.str[11:],
     ),

@@ -33,7 +33,8 @@ def model_card(
     """Render the card as Markdown, with every number from the records."""
     last = training.window.split("..")[1][:7]
     return render(
-        f"{USECASE.name}/templates/model_card.md",
+        USECASE.card,
+        common="register/templates/model_card.md",
         name=name,
         noun=USECASE.noun,
         label=USECASE.features.label,

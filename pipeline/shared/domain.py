@@ -25,6 +25,11 @@ Tables = dict[str, pd.DataFrame]
 """Published tables by name."""
 
 
+def _nothing(*_: object) -> dict[str, Any]:
+    """No columns."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Table:
     """A published table: its unique key, the column of its instants, its schema.
@@ -186,10 +191,10 @@ class Monitored:
     steady: list[str]
     required: list[str]
     name_pattern: str
-    from_names: Callable[[pd.Series], dict[str, pd.Series]]
-    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]]
     deadline: Callable[[pd.DataFrame], pd.Series]
     label_group: Callable[[pd.Series], pd.Series]
+    from_names: Callable[[pd.Series], dict[str, pd.Series]] = _nothing
+    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]] = _nothing
 
 
 @dataclass(frozen=True)
@@ -223,12 +228,14 @@ class UseCase:
     says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
     `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
     joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
-    move its risk. `unfinished` names events without an outcome yet. The `story` is the replay's.
+    move its risk. `unfinished` names events without an outcome yet. `card` is the template of a
+    model's card, which extends that of register. The `story` is the replay's.
     """
 
     name: str
     noun: str
     question: str
+    card: str
     zone: str
     begins: str
     ends: str
