@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.features.definitions import SERVICE
 from pipeline.registry import model as stored
 from pipeline.shared.contracts import WarmUp
 from pipeline.shared.errors import ParityFailed
@@ -36,7 +35,7 @@ def to_onnx(fitted: Any, features: list[str]) -> bytes:
         initial_types=[("inputs", FloatTensorType([None, len(features)]))],
         options={id(fitted): {"zipmap": False}},
         target_opset={"": 18, "ai.onnx.ml": 3},
-        name=SERVICE.replace("_", "-"),
+        name="flight-delay",
     )
     # The converter keeps the versions in a set, whose order follows Python's hash seed.
     converted.opset_import.sort(key=lambda version: version.domain, reverse=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pipeline.shared.config.loading import load_from
 from pipeline.shared.config.sections import StageConfig
-from pipeline.shared.contracts import EVENT_KEY
+from pipeline.shared.contracts import FLIGHT_KEY
 from pipeline.shared.domain import UseCase
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -38,4 +38,4 @@ def chosen() -> UseCase:
 
 
 USECASE = chosen()
-EVENT_KEY[:] = USECASE.events.key
+FLIGHT_KEY[:] = USECASE.events.key

@@ -21,6 +21,8 @@ cockpit/tools/dashboard.py
 pipeline/__init__.py
 pipeline/evaluate/behaviour.py
 pipeline/features/on_demand.py
+pipeline/models/baselines.py
+pipeline/models/onnx_export.py
 pipeline/models/pictures.py
 pipeline/monitor/diagnose.py
 pipeline/monitor/explain.py
@@ -73,8 +75,10 @@ pipeline/serve/skew.py
 pipeline/shared/config/evaluate.py
 pipeline/shared/config/features.py
 pipeline/shared/config/monitor.py
+pipeline/shared/contracts.py
 pipeline/shared/paired_difference.py
 pipeline/shared/prometheus.py
+pipeline/train.py
 pipeline/tune/tune.py
 pipeline/usecase/chosen.py
 pipeline/usecase/take.py
