@@ -59,15 +59,18 @@ def test_what_is_served_is_what_training_reads(story):
     assert " 0 of 24 hours x 19 features differ" in done.words
 
 
-def test_monitoring_reads_what_was_served_online(story):
-    folder = story.folder / REPLAY
-    report = json.loads((folder / "data/monitor/report.json").read_text())
-    assert report["logged"] > 0
-
-
 def test_a_second_run_has_nothing_to_do(story):
     done = life.run(story.folder, "make", "run", "USECASE=bikes").well()
     assert "nothing has changed" in done.words
+
+
+def test_monitoring_and_diagnosis_read_what_a_shadow_served(story):
+    done = life.run(story.folder, "make", "shadow").well()
+    assert "may go to `make canary`" in done.words
+    said = life.run(story.folder, "make", "monitor", "diagnose").well().words
+    assert len(re.findall(r"2011-08", said)) >= 2
+    finding = json.loads((story.folder / "data/monitor/diagnosis-2011-08.json").read_text())
+    assert finding["logged"] >= 24
 
 
 def test_a_checkout_with_data_of_another_use_case_is_refused(story, shelf):
