@@ -15,7 +15,8 @@ _LABELS = (
 )
 _DAYS = (
     "slice own-month forged-verdict poisoned-labels lost-mornings old-features refit-apart "
-    "labels-stop rewritten-journal swallowed-gate month-twice zero-for-missing biased lost-requests"
+    "labels-stop rewritten-journal swallowed-gate month-twice zero-for-missing biased "
+    "lost-requests burning-budget dead-exporter"
 )
 OF_FLIGHTS = frozenset(" ".join((_TABLES, _REQUESTS, _LABELS, _DAYS)).split())
 """Drills that change columns of the flights' tables, send a flight's request, name a carrier's
