@@ -17,14 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exercises.drill import configure, drills, run_stages
+from exercises.drill import FLIGHTS, configure, drills, run_stages
 from exercises.drills.release import ran
 from exercises.error_rates import found_from, table
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import run_command
 from pipeline.shared.files import write_json
+from pipeline.usecase.chosen import USECASE
 
 RECORD = ROOT / "benchmarks" / "drills.json"
+IN_FLIGHTS = USECASE.name == FLIGHTS
+if not IN_FLIGHTS:
+    RECORD = RECORD.with_stem(f"drills-{USECASE.name}")
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ def _say(place: str, found: dict[str, Any]) -> None:
 
 
 def _record() -> dict[str, Any]:
+    if not RECORD.is_file():
+        return {"drills": [], "clean": []}
     told: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
     return told
 
@@ -289,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     tempfile.tempdir = os.environ["TMPDIR"] = roomy(_MEMORY, _ROOM, tempfile.gettempdir())
     folder = ROOT / "state" / "drills-said"
     folder.mkdir(parents=True, exist_ok=True)
-    names = chosen.names or [*known, *CLEAN]
+    names = chosen.names or [*known, *(CLEAN if IN_FLIGHTS else [])]
     slugs, clean = ([name for name in of if name in names] for of in (known, CLEAN))
     found, controls = _all(slugs, clean, folder)
     caught = sum(one["ended"] == "CAUGHT" for one in found)

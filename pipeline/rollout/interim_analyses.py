@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.features.windows import DAY, instant
+from pipeline.features.windows import DAY, NEVER, instant
 from pipeline.records import analyses
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.registry.release_loader import load_release
@@ -37,7 +37,7 @@ class Canary:
     start: Start
     steps: list[tuple[float, int]]
     decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
-    analysed_at: int = 0
+    analysed_at: int = NEVER
     analysed_requests: int = 0
     compared_requests: float = 0.0
     promoted: int | None = None

@@ -36,6 +36,7 @@ from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
 
 _MATURE = DAY + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
@@ -218,7 +219,7 @@ def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
     labels = asked[LABEL].to_numpy()
     ours = log_loss(labels, challenger_risks(rollout, traffic))
     theirs = log_loss(labels, expected_risks(rollout, traffic)[rollout.champion.release[:12]])
-    date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
+    date = asked[USECASE.events.instant].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
     found = worse.groupby("date")
     means = found[["worse_by", "champion"]].mean()
