@@ -119,8 +119,8 @@ def test_flights_that_have_not_landed_are_named(trained, raw):
     kept = raw.events[~gone]  # by hand: of these each outcome is known when it was scheduled
     small = Raw(kept.reset_index(drop=True), raw.context, raw.config)
     views = windows.views(early[~gone].reset_index(drop=True), raw.context, raw.config)
-    asked = windows.requests(small.flights, raw.config).query(DAY)
-    honest = windows.views(small.flights, raw.context, raw.config)
+    asked = windows.requests(small.events, raw.config).query(DAY)
+    honest = windows.views(small.events, raw.context, raw.config)
     rows = {view: views[view] if view != "aircraft" else honest[view] for view in VIEWS}
     frame, truth = (
         historical(asked, tables, raw.config).reset_index(drop=True) for tables in (rows, honest)
