@@ -51,7 +51,8 @@ def historical(
     positions = {v: as_of(rows, entity_names(keys, v), at - lag) for v, rows in views.items()}
     request = {name: requests[name].to_numpy() for name in REQUEST}
 
-    found = dict(zip(NUMERIC, np.empty((len(NUMERIC), len(at)), "float32"), strict=True))
+    numeric = np.empty((len(NUMERIC), len(at)), "float32")
+    found = dict(zip(NUMERIC, numeric, strict=True))
     found |= dict(zip(KNOWN_AT, np.empty((len(KNOWN_AT), len(at)), "int64"), strict=True))
     for first in range(0, len(at), _TOGETHER):
         part = slice(first, first + _TOGETHER)
@@ -63,18 +64,22 @@ def historical(
         known = {name: of[part] for name, of in request.items()}
         for name, values in derive(joined, known, at[part], config).items():
             found[name][part] = values
-    return with_features(requests, found)
+    return _with_columns(requests, found, numeric)
 
 
 def with_features(requests: pd.DataFrame, values: Columns) -> pd.DataFrame:
     """The requests with their features: instants for KNOWN_AT, float32 for NUMERIC."""
+    numeric = np.array([values[name] for name in NUMERIC], dtype="float32")
+    return _with_columns(requests, values, numeric)
+
+
+def _with_columns(requests: pd.DataFrame, known_at: Columns, numeric: np.ndarray) -> pd.DataFrame:
+    """The requests with KNOWN_AT, and with NUMERIC from an array that has a row for each."""
     frame = requests.drop(columns=requests.columns.intersection(NUMERIC))
     for view in KNOWN_AT:
-        frame[view] = instants(values[view]).array
-    numeric = np.array([values[name] for name in NUMERIC], dtype="float32").T
-    return pd.concat(
-        [frame, pd.DataFrame(numeric, frame.index, NUMERIC, copy=False)], axis=1, copy=False
-    )
+        frame[view] = instants(known_at[view]).array
+    features = pd.DataFrame(numeric.T, frame.index, NUMERIC, copy=False)
+    return pd.concat([frame, features], axis=1, copy=False)
 
 
 def _take(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
