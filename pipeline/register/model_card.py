@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipeline.register.group_gaps import GroupGap
 from pipeline.shared.contracts import OVERALL, SLICES, Kind, Manifest, Training, Verdict
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 SECTIONS = {
     "": OVERALL,
@@ -39,4 +40,5 @@ def model_card(
         figures=figures,
         sections=SECTIONS,
         groups=groups,
+        usecase=USECASE,
     )

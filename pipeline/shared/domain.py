@@ -1,7 +1,8 @@
 """The contract of a use case: what the stages ask of the one folder that knows the domain.
 
-A use case has two published tables: events, whose outcome is predicted, and their context, such as
-what was observed. Each has the columns `year`, `month` and `day` of the use case's calendar.
+A use case has one published table or two: events, whose outcome is predicted, and perhaps their
+context, such as what was observed. Each has the columns `year`, `month` and `day` of the use case's
+calendar.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -171,10 +172,12 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context` are the two tables; `noun` is what is predicted, in the plural. `rules` loads the data
-    rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of` gives
-    the names by which logs and labels are joined, `slices` the masks of critical slices.
-    `identifiers` only name an event and must not move its risk.
+    `context`, which may be missing, are the tables; `noun` is what is predicted, in the plural.
+    `rules` loads the data rules, whose limits are a `limits` section. `name_of` names a row for
+    messages, `names_of` gives the names by which logs and labels are joined, `slices` the masks of
+    critical slices.
+    `identifiers` only name an event and must not move its risk. `card` is what the model card says
+    of a use case whose text is not in its template.
     """
 
     name: str
@@ -183,7 +186,7 @@ class UseCase:
     begins: str
     ends: str
     events: Table
-    context: Table
+    context: Table | None
     read_source: "Callable[[IngestConfig], Tables]"
     limits: "type[ValidateConfig]"
     rules: Callable[[], DataRules]
@@ -194,8 +197,9 @@ class UseCase:
     names_of: Callable[[pd.DataFrame], pd.Series]
     slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
     identifiers: list[str]
+    card: str = ""
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Both tables by name, the events first."""
-        return {table.name: table for table in (self.events, self.context)}
+        """The tables by name, the events first."""
+        return {table.name: table for table in (self.events, self.context) if table}

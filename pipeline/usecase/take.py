@@ -13,7 +13,9 @@ import yaml
 from pipeline.shared import yaml_files
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_text
-from pipeline.usecase.chosen import USECASE
+from pipeline.tabular import declaration
+from pipeline.tabular.declaration import Declaration
+from pipeline.usecase.chosen import DECLARATION, USECASE
 
 CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
 
@@ -42,9 +44,24 @@ def take(name: str) -> None:
         sections[stage] = {**yaml_files.parse(text), **keys}
     for stage, values in sections.items():
         write_text(CONFIGS / f"{stage}.yaml", yaml.safe_dump(values, sort_keys=False))
-    graph = GRAPH.read_text(encoding="utf-8").replace("/flights", f"/{name}")
-    write_text(GRAPH, graph)
+    declared = (source.parent / DECLARATION).is_file()
+    write_text(GRAPH, _graph(name, declaration.read(source.parent) if declared else None))
     write_text(CONFIGS / "usecase.yaml", f"name: {name}\n")
+
+
+def _graph(name: str, declared: Declaration | None) -> str:
+    """The graph with the use case in place of flights; a declared one has a single table.
+
+    Without event time it has no view either.
+    """
+    graph = GRAPH.read_text(encoding="utf-8")
+    if declared:
+        none = ["/weather", *([] if declared.time else ["data/features/views"])]
+        lines = graph.splitlines(keepends=True)
+        kept = "".join(line for line in lines if not any(path in line for path in none))
+        code = "      - pipeline/flights\n"
+        graph = kept.replace(code, f"{code}      - pipeline/tabular\n")
+    return graph.replace("/flights", f"/{name}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ TOP = set(
     "MLproject Makefile README.md CHANGELOG.md LICENSE pyproject.toml requirements.lock "
     ".ci .dvc .dvcignore .gitattributes .github .gitignore .pre-commit-config.yaml".split()
 )
-LAYERS = ["records", "registry", "models", "usecase", "flights", "bikes", "shared"]
+LAYERS = ["records", "registry", "models", "usecase", "flights", "bikes", "tabular", "shared"]
 """What stages share, besides features, which is a stage as well: the use case among it."""
 FORBIDDEN = {"utils", "helpers", "common", "base", "manager", "misc"}
 
