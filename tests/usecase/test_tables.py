@@ -1,5 +1,7 @@
 """Declared tables: what `table.yaml` says, how rows are split, what a snapshot is refused for."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,13 +94,13 @@ def test_a_wrong_declaration_is_refused_by_its_key(
     tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     (tmp_path / "table.yaml").write_text(str({**HOUSES, **change}).replace("'", '"'))
-    with pytest.raises(ConfigError, match="table.yaml") as refused:
+    with pytest.raises(ConfigError, match="wrong key") as refused:
         declaration.read(tmp_path)
     assert words in str(refused.value)
 
 
 def test_a_table_with_other_columns_is_refused_with_both_numbers(tmp_path: Path) -> None:
-    with pytest.raises(SourceRejected, match="has 5 columns, table.yaml declares 4"):
+    with pytest.raises(SourceRejected, match=r"has 5 columns, table\.yaml declares 4"):
         _read(tmp_path, _houses(), _table(30).assign(garden=1))
     with pytest.raises(SourceRejected, match=r"missing \['rooms'\]"):
         _read(tmp_path, _houses(), _table(30).drop(columns="rooms"))
@@ -107,7 +109,7 @@ def test_a_table_with_other_columns_is_refused_with_both_numbers(tmp_path: Path)
 def test_text_where_a_number_is_declared_is_refused_with_its_row(tmp_path: Path) -> None:
     rows = _table(30).astype({"rooms": "object"})
     rows.loc[7, "rooms"] = "many"
-    with pytest.raises(SourceRejected, match="1 of 30 values .* first in row 7: 'many'"):
+    with pytest.raises(SourceRejected, match=r"1 of 30 values .* first in row 7: 'many'"):
         _read(tmp_path, _houses(), rows)
 
 
