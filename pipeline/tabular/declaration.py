@@ -95,8 +95,9 @@ class Declaration(Section):
         _once("inputs, label and time", [*inputs, *own])
         _once("key, inputs, label and time", [*self.key, *inputs, *own])
         _unused(self.excluded, [*inputs, *own, *self.key, *self.group])
-        if self.time and (strange := set(self.time.entities) - set(self.categories)):
-            raise ValueError(f"entities {sorted(strange)} are no categories")
+        named = {*self.categories, *self.group}
+        if self.time and (strange := set(self.time.entities) - named):
+            raise ValueError(f"entities {sorted(strange)} are no categories and no group")
         if self.naive and self.naive.column not in inputs:
             raise ValueError(f"naive.column {self.naive.column} is no input")
         return self

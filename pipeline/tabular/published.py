@@ -151,7 +151,7 @@ def _in_utc(found: pd.Series, zone: str) -> pd.Series:
     if found.dt.tz is None:
         first = np.ones(len(found), dtype=bool)
         found = found.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
-    return found.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
+    return pd.Series(found.dt.tz_convert("UTC").astype("datetime64[us, UTC]"))
 
 
 def labels(rows: pd.DataFrame, of: Declaration) -> np.ndarray:

@@ -33,7 +33,7 @@ class TableRules:
         label = published.labels(rows, self.of)
         inputs = rows[[*self.of.numeric, *self.of.categories]]
         leaks = len(determined(inputs, label))
-        return rows.assign(**{SHARE: label, LEAKS: leaks, ROWS: len(rows)})
+        return rows.assign(**{SHARE: label}, **{LEAKS: leaks, ROWS: len(rows)})
 
     def rules(
         self, table: str, month: str, reference: pd.DataFrame | None, limits: ValidateConfig

@@ -105,8 +105,8 @@ def _request(of: Declaration) -> Request:
         name: ((str if name in of.pooled else Literal[tuple(values)]) | None, None)
         for name, values in of.categories.items()
     }
-    inputs = dict.fromkeys(of.numeric, (float | None, None)) | of_category
-    named = dict.fromkeys(of.key, (str, ...))
+    inputs: dict[str, Any] = dict.fromkeys(of.numeric, (float | None, None)) | of_category
+    named: dict[str, Any] = dict.fromkeys(of.key, (str, ...))
     frozen = ConfigDict(frozen=True, extra="forbid")
     item = create_model("Row", __config__=frozen, **named, **inputs)
     field = Field(min_length=1, alias="rows")
