@@ -8,7 +8,8 @@ import pandas as pd
 import yaml
 
 from pipeline.adopt import choices, configs, guess, pickled, source_code, table_file
-from pipeline.adopt.guess import Guesses, Hints
+from pipeline.adopt.choices import Guesses
+from pipeline.adopt.guess import Hints
 from pipeline.adopt.recipe import Recipe
 from pipeline.adopt.table_file import Given
 from pipeline.shared.config.ingest import IngestConfig
@@ -19,7 +20,7 @@ from pipeline.shared.files import file_hash, write_text
 from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration, identifier
 from pipeline.usecase.chosen import USECASE
-from pipeline.usecase.take import GRAPH, take
+from pipeline.usecase.take import FIRST, GRAPH, take
 
 CLASSIFIER, ADOPTED = Path("pipeline/models/classifier.py"), Path("pipeline/models/adopted.py")
 LIST = "ADOPTED.md"
@@ -71,10 +72,10 @@ def _require_fresh(name: str, target: Path, source: Path) -> None:
             f"{target} is there already, 0 files of that name may be: `make adopt FROM=... "
             "NAME=another_name`"
         )
-    if USECASE.name != "flights" or ((path := load(RegisterConfig).database) and path.exists()):
+    if USECASE.name != FIRST or ((path := load(RegisterConfig).database) and path.exists()):
         raise AdoptionRefused(
-            f"this checkout serves {USECASE.name!r} and has a registry, {name!r} needs one of its "
-            f"own: `git clone . ../{name}`, then `make adopt` there"
+            f"this checkout serves {USECASE.name!r} or has a registry, 0 of both may be: take "
+            f"{name!r} over in a fresh clone by `make adopt FROM={shell_quote(source)}`"
         )
 
 
@@ -165,6 +166,5 @@ def _summary(name: str, declared: Declaration, guesses: Guesses, recipe: Recipe 
     return (
         f"pipeline/{name}/: {kind}, label {declared.label.column}, {len(declared.numeric)} numbers "
         f"and {len(declared.categories)} categories, model {model}; {len(guesses.listed)} choices "
-        f"were guessed: read pipeline/{name}/{LIST}, then `git add -A && git commit -m {name}` and "
-        "`make champion`"
+        f"were guessed: read pipeline/{name}/{LIST}, commit, then `make champion`"
     )

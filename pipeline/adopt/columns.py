@@ -1,4 +1,4 @@
-"""What the columns of a text table are: numbers, categories, instants, names of rows or groups."""
+"""The columns of a text table: numbers, categories, instants, names of rows or of groups."""
 
 import re
 from dataclasses import dataclass

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.adopt.guess import Guesses
+from pipeline.adopt.choices import Guesses
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration
+from pipeline.usecase.take import SHRINK
 
 LEAST_DAYS = 42
 """Of events: 7 to warm up, 21 to learn from, 14 to judge on."""
@@ -43,7 +44,8 @@ def configs(
         if min(values.sum(), len(values) - values.sum()) < _LEAST_LABELS / 2:
             raise AdoptionRefused(
                 f"of {len(values):,} rows {what} {int(values.sum()):,} are positive: at least "
-                f"{_LEAST_LABELS // 2} of both kinds are needed; give more rows"
+                f"{_LEAST_LABELS // 2} of both kinds are needed; give more rows, or "
+                "another `label` in adopt.yaml"
             )
     model = name.replace("_", "-")
     over = {
@@ -118,7 +120,8 @@ def _require_months(local: pd.Series, months: list[str], of: Declaration) -> Non
     if none := [month for month in months if month not in there]:
         raise AdoptionRefused(
             f"{len(none)} of {len(months)} months have no {of.noun}, each must have some: "
-            f"{', '.join(none[:5])}; give the rows since the last gap alone"
+            f"{', '.join(none[:5])}; give the rows since the last gap alone, or "
+            "`time: none` in adopt.yaml"
         )
 
 
@@ -172,7 +175,7 @@ def _features(of: Declaration, label: np.ndarray) -> dict[str, Any]:
         "horizon_minutes": 1,
         "grid_minutes": 60,
         "baseline_days": 28,
-        "shrink_flights": dict.fromkeys(entities, 5),
+        SHRINK: dict.fromkeys(entities, 5),
         "prior": {of.label.column: _round(float(label.mean()))} if of.time else {},
     }
 

@@ -1,36 +1,25 @@
 """The declaration of a table, guessed where its owner has said nothing; each guess is listed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.adopt import columns
-from pipeline.adopt.choices import Choices
+from pipeline.adopt.choices import Choices, Guesses, named
 from pipeline.adopt.columns import KEPT_CATEGORIES, MOST_CATEGORIES, Column
-from pipeline.adopt.labels import choose_label
+from pipeline.adopt.event_time import event_time
 from pipeline.adopt.table_file import Given
+from pipeline.adopt.target import choose_label
 from pipeline.shared.errors import AdoptionRefused
-from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration, identifier
 from pipeline.tabular.leak import determined, strength
 
 
-@dataclass
-class Guesses:
-    """The guesses so far: for each choice its value and the reason."""
-
-    listed: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def add(self, choice: str, value: object, why: str) -> None:
-        """List one."""
-        self.listed[choice] = (str(value), why)
-
-
 @dataclass(frozen=True)
 class Hints:
-    """What a script or a model said: target, columns left out, and the names of inputs."""
+    """The words of a script or a model: target, columns left out, and the names of inputs."""
 
     target: str | None = None
     dropped: tuple[str, ...] = ()
@@ -44,11 +33,11 @@ def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declara
         AdoptionRefused: the table cannot be right, or a choice is missing that nobody can guess.
     """
     guesses = Guesses()
-    excluded = {_named(given, one): "left out by adopt.yaml" for one in said.exclude}
+    excluded = {named(given, one): "left out by adopt.yaml" for one in said.exclude}
     found = columns.read(given.rows, set(excluded))
     label = choose_label(given, found, said, hints.target, guesses)
     rest = {n: one for n, one in found.items() if n != label["column"]}
-    time = _time(given, rest, said, guesses)
+    time = event_time(given, rest, said, guesses)
     _leave_out(rest, excluded, hints, guesses)
     key = _key(given, rest, said, guesses)
     group = _group(given, rest, said, guesses)
@@ -67,60 +56,6 @@ def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declara
         "time": time,
     }
     return Declaration.model_validate(declared), guesses
-
-
-def _named(given: Given, said: str) -> str:
-    """The column that a choice names.
-
-    Raises:
-        AdoptionRefused: the table has none of this name.
-    """
-    if (name := identifier(said)) not in given.rows.columns:
-        raise AdoptionRefused(
-            f"adopt.yaml names column {said!r}, {given.path.name} has {len(given.rows.columns)} "
-            f"others: {', '.join(list(given.published.values())[:20])}; correct adopt.yaml"
-        )
-    return name
-
-
-def _time(
-    given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses
-) -> dict[str, Any] | None:
-    """The event time, taken out of `rest`; None without one, or where `time: none` says so."""
-    if said.time == "none":
-        return None
-    name = _named(given, said.time) if said.time else None
-    if name is None:
-        name = next((n for n, one in rest.items() if one.looks_like_time), None)
-        if name is None:
-            guesses.add("time", "none", "no column holds instants: rows are held out by a hash")
-            return None
-        guesses.add(
-            "time", name, "it holds instants; `time: none` holds rows out by a hash instead"
-        )
-    texts = rest.pop(name).texts
-    zone = said.zone or "UTC"
-    if said.zone is None:
-        _require_one_offset(name, texts)
-        guesses.add("zone", zone, "days and months are the zone's; nobody has said which")
-    published.read_instants(texts, name, zone)
-    hours = said.known_after_hours
-    if hours is None:
-        hours = 24.0
-        guesses.add(
-            "known_after_hours", hours, "when an outcome is known decides what may be learned"
-        )
-    return {"column": name, "zone": zone, "known_after_hours": hours}
-
-
-def _require_one_offset(name: str, texts: pd.Series) -> None:
-    offsets = texts.str.extract(r"\d\d:?\d\d.*?(Z|[+-]\d\d:?\d\d)$")[0]
-    if (kinds := offsets.dropna().nunique()) > 1 and offsets.notna().all():
-        raise AdoptionRefused(
-            f"column {name} is of {kinds} zones, 1 is needed for its days and months: "
-            f"{', '.join(map(str, offsets.unique()[:4]))}; add `zone: America/New_York`, or "
-            "another, to adopt.yaml"
-        )
 
 
 def _leave_out(
@@ -147,7 +82,7 @@ def _leave_out(
 def _key(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses) -> list[str]:
     """The columns that name a row, taken out of `rest`."""
     if said.key is not None:
-        key = [_named(given, one) for one in said.key]
+        key = [named(given, one) for one in said.key]
         _require_unique(given, key)
     else:
         key = [n for n, one in rest.items() if one.names_something and one.is_whole][:1]
@@ -176,7 +111,7 @@ def _require_unique(given: Given, key: list[str]) -> None:
 def _group(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses) -> list[str]:
     """The columns whose rows belong together, taken out of `rest`."""
     if said.group is not None:
-        group = [_named(given, one) for one in said.group]
+        group = [named(given, one) for one in said.group]
     else:
         group = [
             n
@@ -276,7 +211,7 @@ def _entities(
 ) -> list[str]:
     """The columns whose former outcomes become features."""
     if said.entities is not None:
-        entities = [_named(given, one) for one in said.entities]
+        entities = [named(given, one) for one in said.entities]
         _require_no_slash(given, entities)
         return entities
     whole = [n for n in categories if not given.rows[n].str.contains("/", na=False).any()]
@@ -292,7 +227,8 @@ def _require_no_slash(given: Given, entities: list[str]) -> None:
         if (slashes := given.rows[name].str.contains("/", na=False)).any():
             raise AdoptionRefused(
                 f"entity {name} has a / in {int(slashes.sum()):,} of {len(slashes):,} rows, first "
-                f"{given.rows[name][slashes].iloc[0]!r}, 0 may have one: replace it in the table"
+                f"{given.rows[name][slashes].iloc[0]!r}, 0 may have one: replace it, "
+                "or name other `entities` in adopt.yaml"
             )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pipeline.shared.files import file_hash
 from pipeline.tabular.declaration import identifier
 
 SUFFIXES = (".pkl", ".pickle", ".joblib")
-SECONDS, BYTES = 120, 4 << 30
+SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,13 @@ def load(path: Path, given: Given, numeric: list[str]) -> Pickled:
         raise AdoptionRefused(
             f"{path.name} is a {said['module'].split('.')[0]} {said['kind']}, none of {len(KINDS)} "
             f"kinds that become ONNX with probabilities: {', '.join(KINDS)}; train one of them on "
-            "the same table, or give the table alone: the pipeline's own trees are trained"
+            "the same table, or give the table alone: `make champion` then trains our own trees"
         )
     if len(said["classes"]) != 2:
         raise AdoptionRefused(
             f"{path.name} tells {len(said['classes'])} classes apart "
-            f"({', '.join(said['classes'][:8])}), 2 are predicted: train it on one of them"
+            f"({', '.join(said['classes'][:8])}), 2 are predicted: train it on one of them, "
+            "or give the table alone with `positive` in adopt.yaml"
         )
     _require_inputs(path, given, said)
     recipe = Recipe(said["kind"], said["arguments"])
@@ -89,7 +89,10 @@ def load(path: Path, given: Given, numeric: list[str]) -> Pickled:
 
 def _parity(path: Path, said: dict[str, Any]) -> str:
     if "failed" in said:
-        raise AdoptionRefused(f"{path.name}: {said['failed']}; give the script that trains it")
+        raise AdoptionRefused(
+            f"{path.name}: {said['failed']}; give the script that trains it, and `make champion` "
+            "trains it anew"
+        )
     if said["parity"] is None:
         why = said.get("why", "its inputs are no numbers")
         return f"its ONNX form was not compared as it is: {why}; the one trained here is"
@@ -103,7 +106,7 @@ def _require_inputs(path: Path, given: Given, said: dict[str, Any]) -> None:
         if said["count"] > most:
             raise AdoptionRefused(
                 f"{path.name} takes {said['count']} inputs, {given.path.name} has {most} columns "
-                "beside the label: give the table that it was trained on"
+                "beside the label: give the table that it was trained on to `make adopt`"
             )
         return
     there = set(given.rows.columns)
@@ -115,12 +118,13 @@ def _require_inputs(path: Path, given: Given, said: dict[str, Any]) -> None:
     if other := [one for one in said["inputs"] if identifier(one) not in there]:
         raise AdoptionRefused(
             f"{path.name} takes {len(said['inputs'])} inputs, {len(other)} of them are not in "
-            f"{given.path.name}: {', '.join(other[:8])}; give the table that it was trained on"
+            f"{given.path.name}: {', '.join(other[:8])}; give the table that it was trained on to "
+            "`make adopt`"
         )
 
 
 def _in_child(path: Path, table: Path, numeric: list[str], folder: Path) -> dict[str, Any]:
-    """What a child says of a pickle; it has a limit of memory and time, and a folder of its own."""
+    """A child's description of a pickle; it has a limit of time, and a folder of its own."""
     command = [sys.executable, "-m", "pipeline.adopt.unpickle", str(path.absolute()), str(table)]
     known = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     environment = {
@@ -138,22 +142,17 @@ def _in_child(path: Path, table: Path, numeric: list[str], folder: Path) -> dict
             text=True,
             timeout=SECONDS,
             check=False,
-            preexec_fn=_limit,
         )
     except subprocess.TimeoutExpired as error:
         raise AdoptionRefused(
-            f"{path.name} was not loaded within {SECONDS} s: give the script that trains it"
+            f"{path.name} was not loaded within {SECONDS} s, 1 child was ended: give the script "
+            "that trains it to `make adopt`"
         ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1][:300]
         raise AdoptionRefused(
             f"{path.name} cannot be loaded (exit {done.returncode}, 0 is needed): {last}; save it "
-            "with the scikit-learn of requirements.lock, or give the script that trains it"
+            "with the scikit-learn of requirements.lock, or give `make adopt` the training script"
         )
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""What a training script or a notebook says of its model: read as text, never run."""
+"""A training script or a notebook, read as text and never run: its target and its model."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ MAX_BYTES = 5_000_000
 
 @dataclass
 class Said:
-    """What was found in a file, each with its line: target, dropped columns, estimator."""
+    """The findings in a file, each with its line: target, dropped columns, estimator."""
 
     file: str
     target: str | None = None
@@ -40,7 +40,7 @@ def find(folder: Path) -> Path | None:
 
 
 def read(path: Path) -> Said:
-    """What a file says of target, dropped columns and estimator.
+    """Find a file's target, dropped columns and estimator.
 
     Raises:
         AdoptionRefused: it is no Python, or no notebook.
@@ -70,7 +70,7 @@ def read(path: Path) -> Said:
 
 
 def _refuse(path: Path, what: str) -> AdoptionRefused:
-    return AdoptionRefused(f"{path.name} {what} ({shell_quote(path)})")
+    return AdoptionRefused(f"{path.name} {what}; `head -c 300 {shell_quote(path)}` shows it")
 
 
 def _cells(text: str) -> str:

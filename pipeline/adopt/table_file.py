@@ -81,7 +81,7 @@ def read(folder: Path) -> Given:
 
 
 def _refuse(path: Path, what: str) -> AdoptionRefused:
-    return AdoptionRefused(f"{path.name} {what} ({shell_quote(path)})")
+    return AdoptionRefused(f"{path.name} {what}; `head -c 300 {shell_quote(path)}` shows it")
 
 
 def _from_parquet(path: Path, content: bytes, notes: list[str]) -> bytes:

@@ -5,10 +5,12 @@ child before it is called. That narrows what a pickle can do and is no proof of 
 owner's word is asked for before this runs.
 """
 
+import contextlib
 import inspect
 import io
 import json
 import pickle
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pandas as pd
 from joblib.numpy_pickle import NumpyUnpickler
 
+from pipeline.__main__ import run_command
 from pipeline.adopt.recipe import KINDS, LINEAR
 from pipeline.models import onnx_export
 from pipeline.shared.errors import ParityFailed
@@ -24,7 +27,9 @@ from pipeline.shared.errors import ParityFailed
 MODULES = ("sklearn", "numpy", "scipy", "joblib.numpy_pickle", "_codecs")
 BUILTINS = frozenset("set frozenset dict list tuple bytearray complex object slice range".split())
 COMMON = {"collections": {"OrderedDict", "defaultdict"}, "copyreg": {"_reconstructor"}}
-TOLERANCE = 1e-5
+TOLERANCE, SINGLE = 1e-5, 1e-4
+"""Differences allowed of trees, and of kinds that compute in single precision as they are."""
+BYTES = 8 << 30
 _ROWS = 5_000
 
 
@@ -46,7 +51,7 @@ class Narrow(NumpyUnpickler):  # type: ignore[misc]
 
 
 def describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
-    """What a pickle is; `names` are the numeric columns of the table, in order."""
+    """The description of a pickle; `names` are the numeric columns of the table, in order."""
     content = path.read_bytes()
     fitted = Narrow(str(path), io.BytesIO(content), ensure_native_byte_order=True).load()
     inner = getattr(fitted, "best_estimator_", fitted)
@@ -90,18 +95,24 @@ def _parity(fitted: Any, kind: str, table: Path, names: list[str], count: int) -
     with tempfile.TemporaryDirectory() as folder:
         try:
             _, worst = onnx_export.save(
-                _in_double(fitted, kind), names, inputs, Path(folder) / "m.onnx", TOLERANCE
+                fitted,
+                names,
+                inputs,
+                Path(folder) / "m.onnx",
+                SINGLE if kind in LINEAR else TOLERANCE,
             )
         except ParityFailed as failed:
             return {"failed": str(failed)}
     return {"parity": worst, "rows": len(inputs)}
 
 
-def _in_double(fitted: Any, kind: str) -> Any:
-    from sklearn.pipeline import make_pipeline
-
-    return make_pipeline(onnx_export.in_float64(), fitted) if kind in LINEAR else fitted
+def main() -> int:
+    """Describe the pickle that the arguments name, within a limit of memory."""
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    print(json.dumps(describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
+    return 0
 
 
 if __name__ == "__main__":
-    print(json.dumps(describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
+    sys.exit(run_command(main))

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.shared.config.ingest import Zone
 from pipeline.shared.config.loading import read_values
 from pipeline.shared.config.sections import Section, Share
-from pipeline.shared.errors import ConfigError
+from pipeline.shared.errors import ConfigError, shell_quote
 
 RESERVED = frozenset(
     "year month day row label at_utc predict_at sched_hour group entity available_at known_at "
@@ -142,5 +142,5 @@ def read(folder: Path) -> Declaration:
         ]
         raise ConfigError(
             "\n".join([f"{path} has {len(lines)} wrong key(s) or value(s), 0 are allowed:", *lines])
-            + f"\ncorrect them (`git diff {path}`)"
+            + f"\ncorrect them (`git diff {shell_quote(path)}`)"
         ) from None

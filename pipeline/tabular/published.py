@@ -25,7 +25,7 @@ LEARNED_DAYS, HELD_OUT_DAYS = 8, 20
 """Days of a version to learn from, then days held out: the gate needs 14 of them to resample."""
 INSTANT = "at_utc"
 _PARTS = 10_000
-_OFFSET = r"\d\d:?\d\d.*(?:Z|[+-]\d\d:?\d\d)$"
+_OFFSET = r"\d(?:Z|[+-]\d\d:?\d\d)$"
 
 
 def row_key(of: Declaration) -> list[str]:
@@ -132,7 +132,8 @@ def read_instants(texts: pd.Series, column: str, zone: str) -> pd.Series:
         raise SourceRejected(
             f"column {column} mixes zones: {int(offset.sum()):,} of {len(texts):,} instants have "
             f"an offset from UTC, first {texts[offset].iloc[0]!r}, the others have none, first "
-            f"{texts[~offset].iloc[0]!r}; write all of them with an offset at their source"
+            f"{texts[~offset].iloc[0]!r}; write an offset to each, then "
+            "`make ingest`"
         )
     aware = bool(offset.all())
     found = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=aware)
@@ -142,7 +143,7 @@ def read_instants(texts: pd.Series, column: str, zone: str) -> pd.Series:
         raise SourceRejected(
             f"column {column} has {int(bad.sum()):,} of {len(texts):,} values that are no "
             f"instants, first in row {int(bad.to_numpy().argmax()) + 1}: "
-            f"{texts[bad].iloc[0]!r}; write all of them as 2011-07-04T17:00 at their source"
+            f"{texts[bad].iloc[0]!r}; write all of them as `2011-07-04T17:00` at their source"
         )
     return _in_utc(found, zone)
 

@@ -166,7 +166,7 @@ def slices(of: Declaration, frame: pd.DataFrame, rule: SliceRule) -> dict[str, n
 
 
 def _card(of: Declaration) -> str:
-    """What the model card says of the use case: its purpose and its limits."""
+    """The use case's part of the model card: its purpose and its limits."""
     label = of.label
     event = f"is {label.positive}" if label.positive is not None else f"is above {label.above:g}"
     known = "known before the event" if of.time else "as they stand in the table"

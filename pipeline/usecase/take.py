@@ -18,6 +18,8 @@ from pipeline.tabular.declaration import Declaration
 from pipeline.usecase.chosen import DECLARATION, USECASE
 
 CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
+FIRST, SHRINK = "flights", "shrink_flights"
+"""The use case of a fresh clone, and the features' setting that has its name."""
 
 
 def take(name: str) -> None:
@@ -32,7 +34,7 @@ def take(name: str) -> None:
             f"{name!r} is no use case with configs of its own: 0 files {source}; "
             "`ls pipeline/*/configs.yaml` names those there are"
         )
-    if USECASE.name != "flights":
+    if USECASE.name != FIRST:
         raise ConfigError(
             f"this checkout serves {USECASE.name!r}, {name!r} is wanted: take it in a clone of "
             "its own, from `git clone`"

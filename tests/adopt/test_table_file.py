@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.adopt import columns, table_file
+from pipeline.adopt import columns, guess, table_file
+from pipeline.adopt.choices import Choices
 from pipeline.shared.errors import AdoptionRefused
 from tests.adopt.tables import give, loans
 
@@ -58,7 +59,7 @@ def test_a_table_in_another_form_is_the_same_table(
         (b"a\n" + b"1\n" * 200, "table.csv", "has 1 column, at least 2"),
         (CSV + b"1,2,3,4,5,6,7\n", "table.csv", "no table of 5 columns"),
         (b"a,b\n" + b"1,2,3\n" * 200, "table.csv", "more values than its 2 columns"),
-        (b'a,b\n"1,2\n' * 200, "table.csv", "no table of 2|has .* row|columns"),
+        (CSV + b'"open,1\n', "table.csv", "no table of 5 columns"),
         (b"PAR1 and then nothing", "table.parquet", "is no Parquet"),
         (CSV, "table.txt", "holds 0 tables"),
     ],
@@ -88,9 +89,6 @@ def test_numbers_with_decimal_commas_are_refused() -> None:
 def test_a_column_that_says_nothing_is_left_out_and_listed(
     tmp_path: Path, value: str | None
 ) -> None:
-    from pipeline.adopt import guess
-    from pipeline.adopt.choices import Choices
-
     given = table_file.read(give(tmp_path / "loans", loans().assign(note=value)))
     declared, guesses = guess.guess(given, "loans", Choices(), guess.Hints())
     assert "note" in declared.excluded

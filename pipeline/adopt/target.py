@@ -1,15 +1,12 @@
 """The label of a table: said, read in the given code, or the one column that it can be."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.adopt.choices import Choices
+from pipeline.adopt.choices import Choices, Guesses
 from pipeline.adopt.columns import Column
 from pipeline.adopt.table_file import Given
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular.declaration import identifier
-
-if TYPE_CHECKING:
-    from pipeline.adopt.guess import Guesses
 
 _USUAL = "label target y class outcome default churn churned survived response result".split()
 _TRUE = ("1", "1.0", "yes", "true", "y", "t", "positive")
@@ -20,7 +17,7 @@ def choose_label(
     found: dict[str, Column],
     said: Choices,
     target: str | None,
-    guesses: "Guesses",
+    guesses: Guesses,
 ) -> dict[str, Any]:
     """The label as a table's declaration states it.
 
@@ -32,7 +29,7 @@ def choose_label(
     if missing := int(one.texts.isna().sum()):
         raise AdoptionRefused(
             f"label {name} is missing in {missing:,} of {len(one.texts):,} rows, 0 may be: remove "
-            "rows whose outcome nobody knows"
+            "rows whose outcome nobody knows, or name another `label` in adopt.yaml"
         )
     if one.distinct < 2:
         raise AdoptionRefused(
@@ -46,7 +43,7 @@ def choose_label(
 
 
 def _name(
-    given: Given, found: dict[str, Column], said: Choices, target: str | None, guesses: "Guesses"
+    given: Given, found: dict[str, Column], said: Choices, target: str | None, guesses: Guesses
 ) -> str:
     for name, origin in ((said.label, "adopt.yaml"), (target, "the given code")):
         if name is None:
@@ -73,7 +70,7 @@ def _name(
     return candidates[0]
 
 
-def _positive(one: Column, said: Choices, guesses: "Guesses") -> str:
+def _positive(one: Column, said: Choices, guesses: Guesses) -> str:
     values = one.values()
     if said.positive is not None:
         text = str(said.positive)  # YAML reads yes as true
@@ -87,8 +84,8 @@ def _positive(one: Column, said: Choices, guesses: "Guesses") -> str:
         return matches[0]
     if one.distinct > 2:
         raise AdoptionRefused(
-            f"label {one.name} has {one.distinct:,} values, 2 are predicted: {_how(one)} in "
-            "adopt.yaml"
+            f"label {one.name} has {one.distinct:,} values, 2 are predicted: {_how(one)}; "
+            "both are keys of `adopt.yaml`"
         )
     known = [value for value in values if value.lower() in _TRUE]
     positive = known[0] if len(known) == 1 else values[-1]
