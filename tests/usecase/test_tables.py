@@ -61,6 +61,7 @@ def test_a_row_is_on_the_same_side_in_every_version(tmp_path: Path) -> None:
     assert held_out == pytest.approx(0.3, abs=0.08)
 
 
+@pytest.mark.answer("another-problem")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_is_on_both_sides(seed: int) -> None:
     rows = _table(500, seed)
