@@ -1,8 +1,7 @@
 """The contract of a use case: what the stages ask of the one folder that knows the domain.
 
-A use case has one published table or two: events, whose outcome is predicted, and perhaps their
-context, such as what was observed. Each has the columns `year`, `month` and `day` of the use case's
-calendar.
+A use case has a table of events, whose outcome is predicted, and perhaps one of their context. Each
+has the columns `year`, `month` and `day` of the use case's calendar.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -172,10 +171,9 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context`, which may be missing, are the tables; `noun` is what is predicted, in the plural.
-    `rules` loads the data rules, whose limits are a `limits` section. `name_of` names a row for
-    messages, `names_of` gives the names by which logs and labels are joined, `slices` the masks of
-    critical slices.
+    `context` (or None) are the tables; `noun` is what is predicted, in the plural. `rules` loads the
+    data rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of`
+    gives the names by which logs and labels are joined, `slices` the masks of critical slices.
     `identifiers` only name an event and must not move its risk. `card` is what the model card says
     of a use case whose text is not in its template.
     """

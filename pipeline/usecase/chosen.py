@@ -43,9 +43,7 @@ def chosen() -> UseCase:
         return BIKES
     if name != "flights":
         raise ConfigError(
-            f"configs/usecase.yaml names {name!r}, 0 files pipeline/{name}/{DECLARATION} say it; "
-            "`python -m pipeline.usecase.take bikes` takes another use case, `make "
-            "adopt` writes one"
+            f"configs/usecase.yaml names {name!r}, 0 folders are so: take `bikes`, or `make adopt`"
         )
     from pipeline.flights.usecase import USECASE as FLIGHTS
 
