@@ -171,9 +171,9 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context` (or None) are the tables; `noun` is what is predicted, in the plural. `rules` loads the
-    data rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of`
-    gives the names by which logs and labels are joined, `slices` the masks of critical slices.
+    `context`, or None, are the tables; `noun` is what is predicted, in the plural. `rules` loads
+    the data rules, whose limits are a `limits` section. `name_of` names a row for messages,
+    `names_of` gives the names by which logs and labels are joined, `slices` the critical slices.
     `identifiers` only name an event and must not move its risk. `card` is what the model card says
     of a use case whose text is not in its template.
     """

@@ -27,7 +27,7 @@ from pipeline.tabular import declaration
 from tests.adopt.tables import give, loans
 from tests.rules.tree import ROOT
 
-pytestmark = pytest.mark.answer("notebook")
+PROOF = pytest.mark.answer("notebook")
 SCRIPT = """
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier as Forest
@@ -71,6 +71,7 @@ class Evil:
         return os.system, ("touch ran",)
 
 
+@PROOF
 def test_a_pickle_is_not_loaded_without_a_yes_by_its_name(checkout: Path, tmp_path: Path) -> None:
     folder = _save(give(tmp_path / "loans", loans()), Evil())
     with pytest.raises(AdoptionRefused, match=r"can run any code.*TRUST=model\.pkl"):
@@ -80,6 +81,7 @@ def test_a_pickle_is_not_loaded_without_a_yes_by_its_name(checkout: Path, tmp_pa
     assert not list(tmp_path.rglob("ran"))
 
 
+@PROOF
 def test_a_trusted_pickle_that_names_more_than_its_model_is_ended_before_it_runs(
     checkout: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_bytes_that_are_no_pickle_are_refused(checkout: Path, tmp_path: Path) ->
         adopt(folder, trusted="model.pkl")
 
 
+@PROOF
 def test_a_script_is_read_and_never_run(checkout: Path, tmp_path: Path) -> None:
     folder = give(tmp_path / "loans", loans())
     (folder / "train.py").write_text(SCRIPT)
@@ -169,6 +172,7 @@ def test_a_script_is_read_and_never_run(checkout: Path, tmp_path: Path) -> None:
     assert "| label | default | the given code predicts it |" in listed
 
 
+@PROOF
 def test_a_notebook_says_what_its_cells_say(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# y = df['no']"]},
@@ -231,6 +235,7 @@ def test_two_scripts_are_refused(tmp_path: Path) -> None:
         source_code.find(tmp_path)
 
 
+@PROOF
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_that_is_taken_over_has_a_converter_and_code_that_fits(
