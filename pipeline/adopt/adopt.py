@@ -13,14 +13,11 @@ from pipeline.adopt.guess import Hints
 from pipeline.adopt.recipe import Recipe
 from pipeline.adopt.table_file import Given
 from pipeline.shared.config.ingest import IngestConfig
-from pipeline.shared.config.loading import load
-from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import AdoptionRefused, shell_quote
 from pipeline.shared.files import file_hash, write_text
 from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration, identifier
-from pipeline.usecase.chosen import USECASE
-from pipeline.usecase.take import FIRST, GRAPH, take
+from pipeline.usecase.take import GRAPH, require_fresh, take
 
 CLASSIFIER, ADOPTED = Path("pipeline/models/classifier.py"), Path("pipeline/models/adopted.py")
 LIST = "ADOPTED.md"
@@ -72,11 +69,7 @@ def _require_fresh(name: str, target: Path, source: Path) -> None:
             f"{target} is there already, 0 files of that name may be: `make adopt FROM=... "
             "NAME=another_name`"
         )
-    if USECASE.name != FIRST or ((path := load(RegisterConfig).database) and path.exists()):
-        raise AdoptionRefused(
-            f"this checkout serves {USECASE.name!r} or has a registry, 0 of both may be: take "
-            f"{name!r} over in a fresh clone by `make adopt FROM={shell_quote(source)}`"
-        )
+    require_fresh(name)
 
 
 def _write(

@@ -1,5 +1,7 @@
 """The model card: intended use, training data, performance, and limits of a model.
 
+What it is for, and whom it may harm, stands in the use case's template, which extends the one here.
+
 It is written from the files of the model's release and stored with them, so it cannot describe
 another model.
 """
@@ -31,8 +33,12 @@ def model_card(
     """Render the card as Markdown, with every number from the records."""
     last = training.window.split("..")[1][:7]
     return render(
-        "register/templates/model_card.md",
+        USECASE.card,
+        common="register/templates/model_card.md",
         name=name,
+        noun=USECASE.noun,
+        question=USECASE.question,
+        label=USECASE.features.label,
         training=training,
         verdict=verdict,
         source=manifest.source,
@@ -40,5 +46,4 @@ def model_card(
         figures=figures,
         sections=SECTIONS,
         groups=groups,
-        usecase=USECASE,
     )

@@ -36,6 +36,8 @@ def use_case(folder: Path) -> UseCase:
     return UseCase(
         name=name,
         noun=of.noun,
+        question=_question(of),
+        card="tabular/templates/table_card.md",
         zone=of.time.zone if of.time else "UTC",
         begins=f"{published.FIRST_VERSION}-01",
         ends=_LAST_VERSIONED,
@@ -51,7 +53,6 @@ def use_case(folder: Path) -> UseCase:
         names_of=partial(_names, of),
         slices=partial(slices, of),
         identifiers=[*published.row_key(of), *(c for c in of.group if c not in of.numeric)],
-        card=_card(of),
     )
 
 
@@ -134,8 +135,6 @@ def _monitored(of: Declaration) -> Monitored:
         steady=[],
         required=[],
         name_pattern=r".+",
-        from_names=lambda _: {},
-        for_slices=lambda _: {},
         deadline=lambda rows: instants(published.known_at(rows, of)),
         label_group=lambda names: pd.Series("all", names.index),
     )
@@ -165,18 +164,16 @@ def slices(of: Declaration, frame: pd.DataFrame, rule: SliceRule) -> dict[str, n
     return {name: mask for name, mask in masks.items() if mask.any()}
 
 
-def _card(of: Declaration) -> str:
-    """The use case's part of the model card: its purpose and its limits."""
+def _question(of: Declaration) -> str:
+    """The risk in words, how rows are held out, and which columns nobody reads."""
     label = of.label
     event = f"is {label.positive}" if label.positive is not None else f"is above {label.above:g}"
     known = "known before the event" if of.time else "as they stand in the table"
     held_out = "the newest days" if of.time else f"{of.held_out:.0%} of the rows by a hash"
     if of.group and not of.time:
         held_out = f"{of.held_out:.0%} of the groups ({', '.join(of.group)}) by a hash"
-    return "\n".join(
-        [
-            f"The risk that `{label.column}` of one of the {of.noun} {event}, from inputs {known}.",
-            f"Held out: {held_out}. {of.about}".rstrip(),
-            f"Columns left out: {', '.join(sorted(of.excluded)) or 'none'}.",
-        ]
+    left_out = ", ".join(sorted(of.excluded)) or "none"
+    return (
+        f"The risk that {label.column} of one of the {of.noun} {event}, from inputs {known}. Held "
+        f"out: {held_out}. Columns left out: {left_out}. {of.about}".rstrip()
     )

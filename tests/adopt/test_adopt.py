@@ -12,7 +12,7 @@ from pipeline.adopt.adopt import adopt
 from pipeline.shared import yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
-from pipeline.shared.errors import AdoptionRefused, PipelineError
+from pipeline.shared.errors import AdoptionRefused, ConfigError, PipelineError
 from pipeline.tabular import declaration
 from pipeline.tabular.usecase import use_case
 from tests.adopt.tables import give, loans, visits
@@ -110,7 +110,7 @@ def test_a_name_that_is_taken_or_none_is_refused(checkout: Path, tmp_path: Path,
 def test_a_checkout_with_a_registry_is_refused(checkout: Path, tmp_path: Path) -> None:
     (checkout / "state").mkdir()
     (checkout / "state/mlflow.db").touch()
-    with pytest.raises(AdoptionRefused, match="or has a registry"):
+    with pytest.raises(ConfigError, match="holds what 'flights' wrote in 1 places"):
         adopt(give(tmp_path / "loans", loans()))
 
 

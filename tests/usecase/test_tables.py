@@ -172,7 +172,7 @@ def test_the_contract_of_a_declared_table_says_what_its_declaration_says() -> No
     assert list(case.tables) == ["visits"]
     assert case.features.rolling == []
     assert case.features.numeric == declaration.read(VISITS).numeric
-    assert "groups (lpi, fmde, disea, physlm)" in case.card
+    assert "groups (lpi, fmde, disea, physlm)" in case.question
 
 
 def test_features_of_events_are_means_of_outcomes_known_before() -> None:
