@@ -63,11 +63,6 @@ def _rules(name: str, of: Declaration) -> DataRules:
 
 
 def _features(name: str, of: Declaration) -> Features:
-    one_hot = {
-        f"{column}_is_{declaration.identifier(value)}": (column, value)
-        for column, values in of.categories.items()
-        for value in values
-    }
     rolling, entities = _rolling(of)
     return Features(
         service=name,
@@ -80,7 +75,7 @@ def _features(name: str, of: Declaration) -> Features:
         request=of.numeric,
         schedule=of.numeric,
         numeric=[*of.numeric, *(one.name for one in rolling)],
-        one_hot=one_hot,
+        one_hot=_one_hot(of),
         always_there=set(),
         monotone={},
         ranges={one.name: (0.0, 1.0) for one in rolling},
@@ -89,6 +84,16 @@ def _features(name: str, of: Declaration) -> Features:
         requests=published.requests(of),
         derive=lambda *_: {},
     )
+
+
+def _one_hot(of: Declaration) -> dict[str, tuple[str, str]]:
+    """A column for each value of a category; values whose names fall together are numbered."""
+    found: dict[str, tuple[str, str]] = {}
+    for column, values in of.categories.items():
+        for number, value in enumerate(values):
+            name = f"{column}_is_{declaration.identifier(value)}"
+            found[f"{name}_{number}" if name in found else name] = (column, value)
+    return found
 
 
 def _rolling(of: Declaration) -> tuple[list[Rolling], dict[str, list[str]]]:

@@ -182,3 +182,11 @@ def test_features_of_events_are_means_of_outcomes_known_before() -> None:
     events = published._as_events(rows.assign(row=1), of)
     known = published.outcomes(of)(events)["price"].known
     assert (known - published.minutes(events["at_utc"]) == 24 * 60).all()
+
+
+def test_every_value_of_a_category_has_an_input_of_its_own(tmp_path: Path) -> None:
+    values = ["a b", "a-b", "€", "$", "2nd"]
+    text = str({**HOUSES, "categories": {"heating": values}}).replace("'", '"')
+    (tmp_path / "table.yaml").write_text(text, encoding="utf-8")
+    one_hot = use_case(tmp_path).features.one_hot
+    assert [value for _, value in one_hot.values()] == values
