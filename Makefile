@@ -43,9 +43,9 @@ export AWS_EC2_METADATA_DISABLED := true
 # Arguments stand on the command line: a system exports VERSION or PORT and means something else.
 # A workflow, whose command may hold no text of others, hands some of them over as PIPELINE_AS_OF.
 # Their text is data: make expands none of it, and recipes read it from the environment.
-ARGUMENTS := AS_OF AT B BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
+ARGUMENTS := AS_OF AT B BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH NAME PORT PULL_REQUEST \
   PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC \
-  TRIALS UNTIL USECASE VERSION YES
+  TRIALS TRUST UNTIL USECASE VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
@@ -109,6 +109,8 @@ run: setup checkout ## The whole story, from champion to two faults caught; anot
 	  echo "run: done in $$(($$(date +%s) - $(started))) s"; fi
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
 	@$(CHAMPION)
+adopt: setup checkout ## Somebody's table, with a model or a notebook, as a use case: make adopt FROM=folder
+	@python -m pipeline.adopt $${NAME:+"--name=$$NAME"} $${TRUST:+"--trust=$$TRUST"} -- "$${FROM:-}"
 
 checkout:
 	@python -m pipeline.shared.git
@@ -353,7 +355,7 @@ $(RENAMED):
 	@echo "make $@ is now make $(NOW)" >&2
 	@$(MAKE) $(NOW)
 
-.PHONY: help help-all setup run champion checkout ingest validate features train tune evaluate \
+.PHONY: help help-all setup run champion adopt checkout ingest validate features train tune evaluate \
   register reproduce serve serve-http materialize skew batch promote rollout shadow canary bluegreen \
   rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \

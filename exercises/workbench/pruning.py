@@ -14,6 +14,8 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORT = (ast.Import, ast.ImportFrom)
 LINE = 100
 _OURS = ("pipeline", "simulation")
+DECLARED = "tabular"
+"""The folder that reads a declared use case, which must be taken first."""
 
 
 @dataclass
@@ -128,7 +130,8 @@ class Pruning:
         """Whether it is a file of the packages, and of no use case that must be taken first."""
         if not name.startswith(_OURS) or not (self._root / name).is_file():
             return False
-        return not (self._root / Path(*Path(name).parts[:2]) / "configs.yaml").is_file()
+        folder = self._root / Path(*Path(name).parts[:2])
+        return folder.name != DECLARED and not (folder / "configs.yaml").is_file()
 
     def _need(self, dotted: str, node: ast.stmt, name: str = "") -> None:
         """Need a top-level statement; of an import only the one name."""

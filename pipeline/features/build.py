@@ -39,16 +39,22 @@ def run() -> str:
     version = definitions.service_version(config.model_dump())
     service = FeatureService(version=version, features=definitions.FEATURES)
     write_json(SERVICE, service.model_dump())
-    missing = {view: frame[f"{view}_known_at"].isna().mean() for view in VIEWS}
-    rarest = max(missing, key=lambda view: missing[view])
     return (
         f"{len(frame):,} {USECASE.noun} x {len(NUMERIC)} features from {len(VIEWS)} views, each "
-        f"known before its prediction; {missing[rarest]:.0%} without a recent {rarest} -> {ROWS}"
+        f"known before its prediction{_rarest(frame)} -> {ROWS}"
     )
 
 
+def _rarest(frame: pd.DataFrame) -> str:
+    missing = {view: frame[f"{view}_known_at"].isna().mean() for view in VIEWS}
+    if not missing:
+        return ""
+    rarest = max(missing, key=lambda view: missing[view])
+    return f"; {missing[rarest]:.0%} without a recent {rarest}"
+
+
 def read_accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the accepted events, by their instant, and their accepted context.
+    """Read the accepted events, by their instant, and their accepted context, if they have any.
 
     Raises:
         ArtifactMissing: a snapshot of the manifest is not accepted yet.
@@ -63,8 +69,8 @@ def read_accepted() -> tuple[pd.DataFrame, pd.DataFrame]:
             ],
             ignore_index=True,
         )
-        for table in (USECASE.events, USECASE.context)
+        for table in USECASE.tables.values()
     ]
-    events, context = tables
+    events, context = [*tables, pd.DataFrame()][:2]
     order = [USECASE.events.instant, *USECASE.events.key]
     return events.sort_values(order, ignore_index=True), context

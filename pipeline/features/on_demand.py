@@ -54,6 +54,8 @@ def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: i
 
 def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
     """When each rolling view was known; NEVER where its windows are all empty."""
+    if not ENTITIES:
+        return {}
     windows = [transform.windows(view, config) for view in ENTITIES]
     counts = np.array([joined[f"{w.name}_count"] for of in windows for w in of])
     first = np.cumsum([0, *map(len, windows[:-1])])
@@ -64,6 +66,8 @@ def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
     """Every window's mean, shrunk towards the mean of all events by `shrink_flights`."""
+    if not ROLLING:
+        return {}
     count, total = (_stack(joined, ROLLING, part) for part in ("count", "sum"))
     means = _baseline_means(joined, config)
     weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])

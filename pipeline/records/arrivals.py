@@ -28,15 +28,13 @@ def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     events, context = read_accepted()
     tables = USECASE.read_source(config)
     parts = []
-    for known, published, column in (
-        (events, tables[USECASE.events.name], USECASE.events.instant),
-        (context, tables[USECASE.context.name], USECASE.context.instant),
-    ):
+    for known, table in zip((events, context), USECASE.tables.values(), strict=False):
+        published, column = tables[table.name], table.instant
         day = published["year"] * 10_000 + published["month"] * 100 + published["day"]
         later = published[(day > last_arrived) & (published[column] < last)]
         parts.append(pd.concat([known, later], ignore_index=True))
     require_published(tables[USECASE.events.name], last)
-    return parts[0], parts[1]
+    return parts[0], parts[1] if USECASE.context else context
 
 
 def require_published(events: pd.DataFrame, last: pd.Timestamp) -> None:

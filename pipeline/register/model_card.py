@@ -37,6 +37,7 @@ def model_card(
         common="register/templates/model_card.md",
         name=name,
         noun=USECASE.noun,
+        question=USECASE.question,
         label=USECASE.features.label,
         training=training,
         verdict=verdict,

@@ -1,7 +1,7 @@
 """The contract of a use case: what the stages ask of the one folder that knows the domain.
 
-A use case has two published tables: events, whose outcome is predicted, and their context, such as
-what was observed. Each has the columns `year`, `month` and `day` of the use case's calendar.
+A use case has a table of events, whose outcome is predicted, and perhaps one of their context. Each
+has the columns `year`, `month` and `day` of the use case's calendar.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -224,7 +224,7 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events`
-    and `context` are the two tables; `noun` is what is predicted, in the plural, and `question`
+    and `context`, or None, are the tables; `noun` is what is predicted, in the plural, `question`
     says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
     `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
     joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
@@ -240,7 +240,7 @@ class UseCase:
     begins: str
     ends: str
     events: Table
-    context: Table
+    context: Table | None
     read_source: "Callable[[IngestConfig], Tables]"
     limits: "type[ValidateConfig]"
     rules: Callable[[], DataRules]
@@ -274,5 +274,5 @@ class UseCase:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Both tables by name, the events first."""
-        return {table.name: table for table in (self.events, self.context)}
+        """The tables by name, the events first."""
+        return {table.name: table for table in (self.events, self.context) if table}

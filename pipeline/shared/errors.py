@@ -23,6 +23,7 @@ PipelineError                exit 1: a refusal
 ├── LabelsRefused            monitor: labels, or requests to join them with, that cannot be right
 ├── AlertSilent              monitor: an injected fault's alert did not fire, or did not end
 ├── TrainingRefused          retrain: rows that a model may not be trained on
+├── AdoptionRefused          adopt: a table or a model that cannot be taken over as it is
 ├── LedgerRefused            the rollout ledger: a transition earlier than the last
 ├── ArtifactTampered         any stage: a file is not the recorded one, or not of its kind
 ├── ArtifactMissing          any stage: an earlier stage has not written its file
@@ -140,6 +141,10 @@ class AlertSilent(PipelineError):
 
 class TrainingRefused(PipelineError):
     """Training rows are incomplete, or their features staler than before."""
+
+
+class AdoptionRefused(PipelineError):
+    """A table or a model cannot be right, or a choice is missing that nobody can guess."""
 
 
 class LedgerRefused(PipelineError):

@@ -13,11 +13,15 @@ import yaml
 from pipeline.shared import yaml_files
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_text
-from pipeline.usecase.chosen import USECASE
+from pipeline.tabular import declaration
+from pipeline.tabular.declaration import Declaration
+from pipeline.usecase.chosen import DECLARATION, USECASE
 
 CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
 STATE = tuple(map(Path, ("data/ingest", "data/features", "state/mlflow.db", "state/rollout")))
 """Where the stages write first: in a fresh clone there is none of them."""
+SHRINK = "shrink_flights"
+"""The setting of the features that has the first use case's name."""
 
 
 def take(name: str) -> None:
@@ -34,6 +38,25 @@ def take(name: str) -> None:
             f"{name!r} is no use case with configs of its own: 0 files {source}; "
             "`ls pipeline/*/configs.yaml` names those there are"
         )
+    require_fresh(name)
+    own: dict[str, dict[str, Any]] = yaml_files.parse(source.read_text(encoding="utf-8"))
+    sections = dict(own["instead"])
+    for stage, keys in own["over"].items():
+        text = (CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
+        sections[stage] = _changed(yaml_files.parse(text), keys)
+    for stage, values in sections.items():
+        write_text(CONFIGS / f"{stage}.yaml", yaml.safe_dump(values, sort_keys=False))
+    declared = (source.parent / DECLARATION).is_file()
+    write_text(GRAPH, _graph(name, declaration.read(source.parent) if declared else None))
+    write_text(CONFIGS / "usecase.yaml", f"name: {name}\n")
+
+
+def require_fresh(name: str) -> None:
+    """Refuse a checkout that serves another use case, or holds what its stages wrote.
+
+    Raises:
+        ConfigError: it is no fresh clone.
+    """
     if USECASE.name != "flights":
         raise ConfigError(
             f"this checkout serves {USECASE.name!r}, {name!r} is wanted: take it in a clone of "
@@ -44,16 +67,6 @@ def take(name: str) -> None:
             f"this checkout holds what {USECASE.name!r} wrote in {len(left)} places, 0 are wanted: "
             f"{', '.join(left)}; take {name!r} in a clone of its own, from `git clone`"
         )
-    own: dict[str, dict[str, Any]] = yaml_files.parse(source.read_text(encoding="utf-8"))
-    sections = dict(own["instead"])
-    for stage, keys in own["over"].items():
-        text = (CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
-        sections[stage] = _changed(yaml_files.parse(text), keys)
-    for stage, values in sections.items():
-        write_text(CONFIGS / f"{stage}.yaml", yaml.safe_dump(values, sort_keys=False))
-    graph = GRAPH.read_text(encoding="utf-8").replace("/flights", f"/{name}")
-    write_text(GRAPH, graph)
-    write_text(CONFIGS / "usecase.yaml", f"name: {name}\n")
 
 
 def _changed(values: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +78,21 @@ def _changed(values: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
             section = section[part]
         section[last] = value
     return values
+
+
+def _graph(name: str, declared: Declaration | None) -> str:
+    """The graph with the use case in place of flights; a declared one has a single table.
+
+    Without event time it has no view either.
+    """
+    graph = GRAPH.read_text(encoding="utf-8")
+    if declared:
+        none = ["/weather", *([] if declared.time else ["data/features/views"])]
+        lines = graph.splitlines(keepends=True)
+        kept = "".join(line for line in lines if not any(path in line for path in none))
+        code = "      - pipeline/flights\n"
+        graph = kept.replace(code, f"{code}      - pipeline/tabular\n")
+    return graph.replace("/flights", f"/{name}")
 
 
 if __name__ == "__main__":

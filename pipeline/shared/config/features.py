@@ -16,5 +16,5 @@ class FeaturesConfig(StageConfig):
     baseline_days: int = Field(gt=0)
     shrink_flights: dict[str, Annotated[float, Field(gt=0)]]
     aircraft_hours: int | None = Field(default=None, gt=0)
-    weather_hours: int = Field(gt=0)
+    weather_hours: int | None = Field(default=None, gt=0)
     prior: dict[str, float]

@@ -1,0 +1,28 @@
+"""The command line: `python -m pipeline.adopt FOLDER [--name NAME] [--trust FILE]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.__main__ import run_command
+from pipeline.adopt.adopt import adopt
+from pipeline.shared.errors import PipelineError, UsageError
+
+
+def main() -> int:
+    """Adopt a folder; 0 done, 1 refused, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.adopt")
+    parser.add_argument("folder", metavar="FOLDER", help="holds one table, and perhaps a model")
+    parser.add_argument("--name", help="the use case's name; the folder's without it")
+    parser.add_argument("--trust", metavar="FILE", help="the pickle in it that may be loaded")
+    chosen = parser.parse_args()
+    try:
+        print(f"adopt: {adopt(Path(chosen.folder), chosen.name, chosen.trust)}")
+    except (PipelineError, UsageError) as refusal:
+        print(f"adopt: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+        return refusal.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,184 @@
+"""A declared table, stated for the stages: the contract of a use case from its `table.yaml`."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from pipeline.shared.config.evaluate import SliceRule
+from pipeline.shared.domain import (
+    DataRules,
+    Features,
+    Monitored,
+    Request,
+    Rolling,
+    UseCase,
+)
+from pipeline.shared.minutes import instants
+from pipeline.tabular import declaration, published
+from pipeline.tabular.declaration import Declaration
+from pipeline.tabular.limits import TableLimits
+
+_LAST_VERSIONED = "2100-01-01"
+
+
+def use_case(folder: Path) -> UseCase:
+    """The use case that `table.yaml` in a folder of pipeline/ declares.
+
+    Raises:
+        ConfigError: the declaration is missing or wrong.
+    """
+    of, name = declaration.read(folder), folder.name
+    return UseCase(
+        name=name,
+        noun=of.noun,
+        question=_question(of),
+        card="tabular/templates/table_card.md",
+        zone=of.time.zone if of.time else "UTC",
+        begins=f"{published.FIRST_VERSION}-01",
+        ends=_LAST_VERSIONED,
+        events=published.table(name, of),
+        context=None,
+        read_source=published.source(name, of),
+        limits=TableLimits,
+        rules=partial(_rules, name, of),
+        features=_features(name, of),
+        request=_request(of),
+        monitored=_monitored(of),
+        name_of=lambda row: f"{of.noun} {'/'.join(str(row[key]) for key in published.row_key(of))}",
+        names_of=partial(_names, of),
+        slices=partial(slices, of),
+        identifiers=[*published.row_key(of), *(c for c in of.group if c not in of.numeric)],
+    )
+
+
+def _rules(name: str, of: Declaration) -> DataRules:
+    from pipeline.tabular.rules import TableRules  # its tool takes seconds to load
+
+    return TableRules(name, of)
+
+
+def _features(name: str, of: Declaration) -> Features:
+    rolling, entities = _rolling(of)
+    return Features(
+        service=name,
+        label=of.label.column,
+        proxy=of.label.column,
+        values=[of.label.column] if of.time else [],
+        entities=entities,
+        rolling=rolling,
+        states=[],
+        request=of.numeric,
+        schedule=of.numeric,
+        numeric=[*of.numeric, *(one.name for one in rolling)],
+        one_hot=_one_hot(of),
+        always_there=set(),
+        monotone={},
+        ranges={one.name: (0.0, 1.0) for one in rolling},
+        whole_numbers=set(),
+        outcomes=published.outcomes(of),
+        requests=published.requests(of),
+        derive=lambda *_: {},
+    )
+
+
+def _one_hot(of: Declaration) -> dict[str, tuple[str, str]]:
+    """A column for each value of a category; values whose names fall together are numbered."""
+    found: dict[str, tuple[str, str]] = {}
+    for column, values in of.categories.items():
+        for number, value in enumerate(values):
+            name = f"{column}_is_{declaration.identifier(value)}"
+            found[f"{name}_{number}" if name in found else name] = (column, value)
+    return found
+
+
+def _rolling(of: Declaration) -> tuple[list[Rolling], dict[str, list[str]]]:
+    """The means of former outcomes, of all and of each entity; none without event time."""
+    if of.time is None:
+        return [], {}
+    entities: dict[str, list[str]] = {"system": [], **{one: [one] for one in of.time.entities}}
+    label = of.label.column
+    return [Rolling(v, label, 24 * days) for v in entities for days in of.time.days], entities
+
+
+def _request(of: Declaration) -> Request:
+    """The request of a caller: a row without its label, every input optional but its instant."""
+    of_category: dict[str, Any] = {
+        name: ((str if name in of.pooled else Literal[tuple(values)]) | None, None)
+        for name, values in of.categories.items()
+    }
+    inputs: dict[str, Any] = dict.fromkeys(of.numeric, (float | None, None)) | of_category
+    named: dict[str, Any] = dict.fromkeys(of.key, (str, ...))
+    frozen = ConfigDict(frozen=True, extra="forbid")
+    item = create_model("Row", __config__=frozen, **named, **inputs)
+    field = Field(min_length=1, alias="rows")
+    body = create_model("Rows", __config__=frozen, flights=(list[item], field))  # type: ignore[valid-type]
+
+    def rows(items: Sequence[Any], horizon_minutes: int) -> dict[str, list[Any]]:  # noqa: ARG001
+        columns = {name: [getattr(one, name) for one in items] for name in inputs}
+        return {"system": ["all"] * len(items), **columns, "predict_at": [0] * len(items)}
+
+    def name_of(item: BaseModel) -> str:
+        return "/".join(str(getattr(item, name)) for name in of.key) or "row"
+
+    return Request(item=item, body=body, name_of=name_of, rows=rows)
+
+
+def _monitored(of: Declaration) -> Monitored:
+    categories = [name for name in of.categories if name not in of.pooled]
+    return Monitored(
+        schedule=[*of.categories, published.INSTANT, "sched_hour"],
+        categories=categories,
+        groups={},
+        alarming=["static"],
+        unseen=categories,
+        known={name: of.categories[name] for name in categories},
+        steady=[],
+        required=[],
+        name_pattern=r".+",
+        deadline=lambda rows: instants(published.known_at(rows, of)),
+        label_group=lambda names: pd.Series("all", names.index),
+    )
+
+
+def _names(of: Declaration, rows: pd.DataFrame) -> pd.Series:
+    """The names of rows: "2001-01-09/C1042", the day of the calendar or of the split first."""
+    local = rows[published.INSTANT].dt.tz_convert(of.time.zone if of.time else "UTC")
+    day = local.dt.strftime("%Y-%m-%d").astype("str")
+    keys = [rows[column].astype("str") for column in published.row_key(of)]
+    return pd.Series(day.str.cat(keys, sep="/"), dtype="object")
+
+
+def slices(of: Declaration, frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:  # noqa: ARG001
+    """A mask for each critical slice: every category's values, and the naive baseline's parts."""
+    masks = {
+        f"{column} {value}": (frame[column] == value).to_numpy()
+        for column, values in of.categories.items()
+        for value in values
+    }
+    if of.naive and of.naive.edges:
+        parts = frame["sched_hour"].to_numpy()
+        bounds = ["-inf", *(f"{edge:g}" for edge in of.naive.edges), "inf"]
+        for place in range(len(bounds) - 1):
+            name = f"{of.naive.column} {bounds[place]} to {bounds[place + 1]}"
+            masks[name] = parts == place
+    return {name: mask for name, mask in masks.items() if mask.any()}
+
+
+def _question(of: Declaration) -> str:
+    """The risk in words, how rows are held out, and which columns nobody reads."""
+    label = of.label
+    event = f"is {label.positive}" if label.positive is not None else f"is above {label.above:g}"
+    known = "known before the event" if of.time else "as they stand in the table"
+    held_out = "the newest days" if of.time else f"{of.held_out:.0%} of the rows by a hash"
+    if of.group and not of.time:
+        held_out = f"{of.held_out:.0%} of the groups ({', '.join(of.group)}) by a hash"
+    left_out = ", ".join(sorted(of.excluded)) or "none"
+    return (
+        f"The risk that {label.column} of one of the {of.noun} {event}, from inputs {known}. Held "
+        f"out: {held_out}. Columns left out: {left_out}. {of.about}".rstrip()
+    )
