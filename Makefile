@@ -315,6 +315,10 @@ lock: setup ## Remake requirements.lock from pyproject.toml, and the server's pa
 	@for name in configs/retrain/{airflow,kubeflow} $(PEERS:%=benchmarks/environments/%); do \
 	  $(UV) pip compile $$name.in --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --quiet --output-file $$name.lock; done
+	@$(UV) pip compile configs/train/lightgbm.in --constraint requirements.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements.lock) --quiet \
+	  --output-file configs/train/lightgbm.lock
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock

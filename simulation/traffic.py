@@ -101,9 +101,10 @@ def _values(frame: pd.DataFrame, name: str) -> list[Any]:
     """The values of a field of the request, as JSON has them."""
     column = frame[USECASE.request.columns.get(name, name)]
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
+        column = column.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    values: list[Any] = column.tolist()
     kind = USECASE.request.item.model_fields[name].annotation
-    return column.astype(kind).tolist() if kind in (int, bool) else column.tolist()
+    return [kind(value) for value in values] if kind is int or kind is bool else values
 
 
 def _is_missing(value: object) -> bool:
