@@ -20,4 +20,5 @@ _DAYS = (
 )
 OF_FLIGHTS = frozenset(" ".join((_TABLES, _REQUESTS, _LABELS, _DAYS)).split())
 """Drills that change columns of the flights' tables, send a flight's request, name a carrier's
-labels, or need the flights' days, rows or limits. All others run unchanged on any use case."""
+labels, or need the flights' days, rows or limits. The others change nothing that only flights have;
+benchmarks/drills-bikes.json records those of them that were run on the second use case."""
