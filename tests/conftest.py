@@ -1,6 +1,7 @@
 """What every test gets: no network, a clean environment, a fixed seed; and the real data."""
 
 import contextlib
+import gc
 import ipaddress
 import os
 import random
@@ -49,6 +50,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     proofs = [item for item in items if _proves(item, slug)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(proofs)])
     items[:] = proofs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Let the garbage collector pass over what is imported and collected, which stays to the end.
+
+    That is more than a million objects, and a third of the time of collecting tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _proves(item: pytest.Item, slug: str) -> bool:
