@@ -49,6 +49,7 @@ def _open(given: argparse.Namespace) -> int:
 
     path = f"/tools/{given.tool}" if given.tool else "/?tour=1" if given.demo else "/"
     address = f"http://127.0.0.1:{given.port}{path}"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: every window is closed
     serve(root, given.port, lambda: _say(f"cockpit: {address}  (Ctrl-C ends it)"))
     return 0
 

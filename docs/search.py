@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache, cached_property
 from math import log
 
 _SMALL = {
@@ -60,7 +61,7 @@ class _Page:
     phrases: list[set[str]]
     text: Counter[str]
 
-    @property
+    @cached_property
     def held(self) -> set[str]:
         return set(self.text).union(*self.phrases)
 
@@ -80,15 +81,18 @@ class _Page:
 
 def rank(words: str, entries: list[Entry]) -> list[str]:
     """The names of the pages that share words with a question, nearest first; misspelt ones too."""
-    book = {
-        one.slug: _Page([set(_stems(p)) for p in one.phrases], Counter(_stems(one.text)))
-        for one in entries
-    }
+    book = {one.slug: _page(tuple(one.phrases), one.text) for one in entries}
     pages_with = Counter(stem for page in book.values() for stem in page.held)
     rarity = {stem: log(1 + len(book) / count) for stem, count in pages_with.items()}
     asked = {stem for word in set(_stems(words)) for stem in _alike(word, rarity)}
     found = {slug: page.worth(asked, rarity) for slug, page in book.items()}
     return sorted(filter(found.__getitem__, found), key=found.__getitem__, reverse=True)
+
+
+@cache
+def _page(phrases: tuple[str, ...], text: str) -> _Page:
+    """A page's stems, which stay the same for every question."""
+    return _Page([set(_stems(phrase)) for phrase in phrases], Counter(_stems(text)))
 
 
 def asks(words: str, entry: Entry) -> bool:

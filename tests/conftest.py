@@ -1,10 +1,12 @@
 """What every test gets: no network, a clean environment, a fixed seed; and the real data."""
 
 import contextlib
+import gc
 import ipaddress
 import os
 import random
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from pipeline.shared.config.loading import load
 from tests.rules.tree import ROOT
 from tests.shared import project
 
+_OWN = "session-"
+"""How the folder begins in which a session of tests has its temporary files."""
 FOREIGN_SETTINGS = (
     "MLFLOW_",
     "AWS_",
@@ -46,6 +50,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     proofs = [item for item in items if _proves(item, slug)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(proofs)])
     items[:] = proofs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Let the garbage collector pass over what is imported and collected, which stays to the end.
+
+    That is more than a million objects, and a third of the time of collecting tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _proves(item: pytest.Item, slug: str) -> bool:
@@ -82,6 +100,42 @@ def _no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
         patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
         yield
+
+
+FIRST_SEEN: dict[str, str] = {}
+"""What lay among the temporary files after a test, and the first test after which it did."""
+FOREIGN_FILES = {".ses": "ONNX Runtime's number of a session, though it is told to report none"}
+"""What libraries leave among the temporary files, and why that may be."""
+
+
+def _temporary(folder: str) -> list[str]:
+    """The names in a folder for temporary files; what pytest keeps there it removes itself."""
+    names = {path.name for path in Path(folder).iterdir()} - FOREIGN_FILES.keys()
+    return sorted(name for name in names if not name.startswith("pytest-of-"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Note what lies among the temporary files once a test is over."""
+    yield
+    if Path(folder := tempfile.gettempdir()).name.startswith(_OWN):
+        for name in _temporary(folder):
+            FIRST_SEEN.setdefault(name, item.nodeid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder of the session's own for temporary files, which is empty at its end."""
+    tmp_path_factory.getbasetemp()  # which lasts for longer, and is elsewhere
+    with tempfile.TemporaryDirectory(prefix=_OWN) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+        left = [
+            f"{name}, there since {FIRST_SEEN.get(name, 'the last test')}"
+            for name in _temporary(folder)
+        ]
+    assert left == [], "left among the temporary files: " + "; ".join(left)
 
 
 @pytest.fixture(autouse=True)

@@ -37,8 +37,7 @@ from pipeline.rollout.traffic import envoy
 from tests.rollout.arms import proxied
 from tests.rollout.test_callers import CLAIMS, met, send
 
-folder = Path(tempfile.mkdtemp())
-with proxied(folder) as proxy:
+with tempfile.TemporaryDirectory() as name, proxied(folder := Path(name)) as proxy:
     proxy.route({"challenger": 5_000, "control": 5_000})
     for arm in proxy.arms.values():
         arm.seen.clear()

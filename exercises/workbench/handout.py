@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,7 @@ def _write_tests(exercise: Exercise, folder: Path) -> bool:
 
 def _requirements(folder: Path) -> str:
     """Each package that the files import, in this environment's version, and the tools."""
-    packages = importlib.metadata.packages_distributions()
-    packages = {**packages, **{root: [name] for root, name in NAMESPACES.items()}}
+    packages = {**_packages(), **{root: [name] for root, name in NAMESPACES.items()}}
     roots = {
         module.partition(".")[0]
         for path in folder.rglob("*.py")
@@ -196,6 +196,12 @@ def _requirements(folder: Path) -> str:
         wanted |= {*TOOLS, *(stubs for root, stubs in STUBS.items() if root in roots)}
     lines = [f"{name.lower()}=={importlib.metadata.version(name)}" for name in sorted(wanted)]
     return "".join(f"{line}\n" for line in sorted(lines))
+
+
+@cache
+def _packages() -> Mapping[str, list[str]]:
+    """The packages of this environment by what they let one import: each of them is opened."""
+    return importlib.metadata.packages_distributions()
 
 
 def version_of(text: str) -> str:

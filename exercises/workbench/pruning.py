@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -81,7 +82,7 @@ class Pruning:
 
     def need_imports(self, text: str) -> None:
         """Need what any import in a text names, modules whole."""
-        self._need_inner(ast.parse(text))
+        self._need_inner(_parsed(text))
 
     def _need_inner(self, tree: ast.AST) -> None:
         for node in ast.walk(tree):
@@ -112,7 +113,7 @@ class Pruning:
         if not names:
             return None
         text = (self._root / names[0]).read_text(encoding="utf-8")
-        module = _Module(names[0], text, ast.parse(text).body)
+        module = _Module(names[0], text, _parsed(text).body)
         self._modules[dotted] = module
         for node in module.body:
             for name in _names_bound(node):
@@ -186,6 +187,12 @@ def _with_their_own(module: _Module, names: set[str]) -> set[str]:
     return gone
 
 
+@cache
+def _parsed(text: str) -> ast.Module:
+    """A text's tree, which nothing here changes: many handouts reach the same modules."""
+    return ast.parse(text)
+
+
 def _targets(node: ast.AST) -> Iterator[tuple[str, str, str]]:
     """The module, the name in it and the name given here, of each part of an import."""
     if isinstance(node, ast.ImportFrom) and node.module:
@@ -207,6 +214,7 @@ def _names_bound(node: ast.stmt) -> list[str]:
     return []
 
 
+@cache
 def _names_used(node: ast.AST) -> set[str]:
     """Names in a statement, and words in its texts, which may be annotations; no docstrings."""
     parts = list(ast.walk(node))

@@ -187,7 +187,7 @@ class _Protocol:
             payload = open_inference.read_tensors(body, header, kinds)
             flights = open_inference.flights(payload)
             risk = (await self._handler.from_store(flights, request))[1].risk
-        request_id = payload.id if payload.id is not None else request.state.id
+        request_id = payload.id if payload.id is not None else request.scope["state"]["id"]
         content, headers = open_inference.encode_response(
             name, self._handler.version, request_id, risk, payload.binary
         )

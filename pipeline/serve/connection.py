@@ -73,8 +73,9 @@ class Connection(HttpToolsProtocol):
     _joined: JoinedWrites
     _timer: asyncio.TimerHandle | None = None
     _reader: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
     _head_bytes = _bytes = _unread = 0
-    _is_head, _is_cut, _is_refused, _is_last = True, False, False, False
+    _is_head, _is_cut, _is_refused, _is_last, _is_whole = True, False, False, False, False
 
     @classmethod
     def of(cls, limits: ServeConfig, gate: Gate, metrics: Metrics) -> type["Connection"]:
@@ -95,6 +96,7 @@ class Connection(HttpToolsProtocol):
         """Stop the timers with the connection."""
         self._end_timer()
         self._end_reader()
+        super()._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -104,11 +106,12 @@ class Connection(HttpToolsProtocol):
             if self._unread > self.limits.max_body_bytes:
                 self.transport.abort()
             return
-        if self._timer is None:  # a further request on this connection
-            self._await_request()
         self._head_bytes += len(data) if self._is_head else 0
         self._bytes += len(data)
+        self._is_whole = False
         super().data_received(data)
+        if self._timer is None and not self._is_whole:  # most requests arrive in one piece
+            self._await_request()
         if self._is_head and self._head_bytes > self.limits.max_header_bytes:
             self._cut(b"431 Request Header Fields Too Large")
         elif self._bytes > _MAX_BODIES * self.limits.max_body_bytes and not self._is_answered:
@@ -150,7 +153,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop the timer of a complete request."""
-        self._is_head, self._bytes = True, 0
+        self._is_head, self._is_whole, self._bytes = True, True, 0
         self._end_timer()
         if not self._is_cut and not self._is_refused:
             super().on_message_complete()
@@ -158,7 +161,12 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """After the response, close a closing connection even if its caller does not read."""
         self._joined.flush()
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:  # the same, without a new timer
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            self._await_next()
         if self.transport.is_closing():
             self._await_reader()
 
@@ -173,9 +181,28 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, even with a response that was never read."""
-        if not self.transport.is_closing():
+        """Close a connection that is idle for too long, even with a response that was never read.
+
+        One timer lasts for many requests: another for each costs more than reading its head.
+        """
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None or self.transport.is_closing():
+            return
+        left = self._idle_since + self.limits.idle_seconds - self.loop.time()
+        if left > 0:
+            self._await_next(self._idle_since, left)
+        else:
             self.transport.abort()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _await_next(self, since: float | None = None, wait: float | None = None) -> None:
+        self._idle_since = self.loop.time() if since is None else since
+        if self.timeout_keep_alive_task is None:
+            wait = self.limits.idle_seconds if wait is None else wait
+            handler = self.timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(wait, handler)
 
     def _await_request(self) -> None:
         self._timer = self.loop.call_later(self.limits.request_ms / 1000, self._too_slow)
@@ -238,8 +265,7 @@ class Connection(HttpToolsProtocol):
         body = orjson.dumps({"error": self.gate.reason})
         head = b"HTTP/1.1 " + _FULL + b"\r\ncontent-type: application/json\r\n"
         self.transport.write(head + f"content-length: {len(body)}\r\n\r\n".encode() + body)
-        wait = self.limits.idle_seconds
-        self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
+        self._await_next()
 
     def _cut(self, status: bytes) -> None:
         """Answer without the app, and read no more requests."""

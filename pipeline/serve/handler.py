@@ -65,8 +65,13 @@ class Handler:
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > limit:
             raise RequestRefused(413, f"the body has {length[:18]} bytes, at most {limit} are read")
-        async for chunk in request.stream():
-            content += chunk
+        more = True
+        while more:  # as Request.stream does, without a generator
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            content += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(content) > limit:
                 raise RequestRefused(413, f"the body has more than {limit} bytes, the limit")
         self._enter(request)

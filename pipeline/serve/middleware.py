@@ -12,10 +12,12 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from pipeline.serve.admission import Gate
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import RequestRefused
+from pipeline.serve.whole_response import write_whole
 from pipeline.shared.callers import REQUEST_ID, InvalidHeader, Trust, new_id
 
 CLIENT_CLOSED, TOO_SLOW = 499, 408
@@ -109,7 +111,8 @@ async def _respond(hot: HotRoute, scope: Scope, receive: Receive, sent: "_Respon
         response = await hot.respond(Request(scope, receive))
     except RequestRefused as error:
         response = refusal(error.code, error.reason, error.headers)
-    await response(scope, receive, sent)
+    if not sent.write_whole(response, scope["state"].get("cycle")):
+        await response(scope, receive, sent)
 
 
 def _first_values(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -127,6 +130,11 @@ class _Response:
     def add_header(self, name: str, value: str) -> None:
         """Add a header to the response."""
         self._added.append((name.encode(), value.encode()))
+
+    def write_whole(self, response: Response, cycle: RequestResponseCycle | None) -> bool:
+        """Write a complete response in one step, if there is a connection that can."""
+        self.code, headers = response.status_code, [*response.raw_headers, *self._added]
+        return cycle is not None and write_whole(cycle, self.code, headers, bytes(response.body))
 
     async def __call__(self, message: Message) -> None:
         """Send a part of the response."""

@@ -256,7 +256,7 @@ def matrix(tensors: Tensors) -> np.ndarray:
         raise RequestRefused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
     with np.errstate(over="ignore"):
         rows = np.array(tensors.values[INPUTS], dtype="float32").reshape(shape)
-    if np.isinf(rows).any():
+    if np.count_nonzero(np.isinf(rows)):  # faster than any() for a row
         raise RequestRefused(400, f"{INPUTS} holds a number that is infinite as FP32")
     return rows
 

@@ -92,8 +92,9 @@ class Predictor:
         """
         inputs = matrix if self._columns is None else matrix[:, self._columns]
         risk = self._release.model.predict_matrix(inputs)
-        if not ((risk >= 0) & (risk <= 1)).all():
-            bad = risk[~((risk >= 0) & (risk <= 1))]
+        is_valid = (risk >= 0) & (risk <= 1)
+        if np.count_nonzero(is_valid) < len(risk):  # faster than all() for a row
+            bad = risk[~is_valid]
             raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {bad[0]!r}")
         return risk
 

@@ -1,8 +1,6 @@
 """Facts of a folder: who serves, since when, why; what is wrong; what was decided."""
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -31,7 +29,7 @@ from pipeline.records import rollout_ledger
 from pipeline.records.command_runs import RUNS
 from pipeline.records.request_log_writer import open_log
 from pipeline.records.rollout_ledger import LEDGER
-from pipeline.shared import clock
+from pipeline.shared import clock, dvc
 from pipeline.shared.watcher import hold
 from tests.rules.tree import ROOT
 from tests.shared.moves import NEW, OLD, move
@@ -296,15 +294,13 @@ def test_a_stage_is_fresh_as_dvc_says_and_changes_with_its_config(tmp_path):
         "stages:\n  one:\n    cmd: cp code/a.py out.txt\n    deps: [code]\n"
         "    params: [{configs/one.yaml: }]\n    outs: [out.txt]\n"
     )
-    dvc = [sys.executable, "-m", "dvc"]
+    settings = dvc.isolated_environment()  # else it reports on itself, and leaves files of that
     for command in (["init", "--no-scm", "-q"], ["repro", "-q"]):
-        subprocess.run([*dvc, *command], cwd=tmp_path, check=True)
+        dvc.run(tmp_path, *command, settings=settings)
 
     def states():
         (one,) = graph.read(tmp_path)
-        said = subprocess.run(
-            [*dvc, "status", "--json"], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout
+        said = dvc.run(tmp_path, "status", "--json", settings=settings)
         return one.state, one.changed, said.strip() == "{}"
 
     assert states() == ("fresh", [], True)

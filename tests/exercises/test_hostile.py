@@ -468,7 +468,8 @@ def test_a_solution_in_an_endless_loop_ends_when_its_judge_is_killed(
 ) -> None:
     (tmp_path / "endless.py").write_text("while True:\n    pass\n", encoding="utf-8")
     command = [sys.executable, "-c", JUDGE, str(tmp_path), guard]
-    judging = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    here = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed judge leaves its folder
+    judging = subprocess.Popen(command, cwd=ROOT, env=here, stdout=subprocess.PIPE, text=True)
     assert judging.stdout is not None
     with judging:
         assert judging.stdout.readline() == "asked\n"

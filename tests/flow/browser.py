@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,13 +148,18 @@ def opened(profile: Path) -> Iterator[Tab]:
     start = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [program(), *FLAGS, *root, f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(
-        ["bash", "-c", start, *command],
-        pass_fds=(theirs_in, theirs_out),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    # It leaves its socket among the temporary files, in a folder of a name that must be short.
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as short,
+        subprocess.Popen(
+            ["bash", "-c", start, *command],
+            pass_fds=(theirs_in, theirs_out),
+            env=os.environ | {"TMPDIR": short},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
         os.close(theirs_in)
         os.close(theirs_out)
         try:

@@ -60,9 +60,7 @@ def test_every_step_runs_in_the_image_of_this_release():
     assert f"--tag {image} ." in DOCKERFILE
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in tree.files() if n.startswith(("configs/", "pipeline/"))]
-)
+@tree.each([n for n in tree.files() if n.startswith(("configs/", "pipeline/"))])
 def test_no_image_is_named_by_a_tag_that_moves(name):
     assert not re.search(
         r"""[\w/-]+:(latest|stable|main)\b["']?\s*$""", tree.read(name), re.MULTILINE

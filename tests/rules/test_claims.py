@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import PurePosixPath
 
-import pytest
-
 from tests.rules import tree
 
 PAGES = [
@@ -96,7 +94,7 @@ def test_the_readme_is_short_enough_to_be_read() -> None:
     assert (tree.ROOT / "README.md").stat().st_size <= README_BYTES
 
 
-@pytest.mark.parametrize("page", PAGES)
+@tree.each(PAGES)
 def test_every_command_in_a_page_exists(page: str) -> None:
     for line in map(str.strip, _commands(page)):
         known = {"make": set(tree.targets()), "python -m pipeline": set(tree.commands())}
@@ -107,18 +105,18 @@ def test_every_command_in_a_page_exists(page: str) -> None:
                 assert set(named[0].split()) - words == set(), line
 
 
-@pytest.mark.parametrize("name", [name for name in tree.files() if name.endswith(SOURCE)])
+@tree.each([name for name in tree.files() if name.endswith(SOURCE)])
 def test_every_benchmark_that_a_file_names_exists(name: str) -> None:
     named = re.findall(r"[ `\n]M=([a-z-]+)", tree.read(name))
     assert {f"measure M={one}" for one in named} - tree.offered() == set()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@tree.each(PAGES)
 def test_every_path_in_a_page_is_in_git_or_written_by_a_stage(page: str) -> None:
     assert [s for s in _spans(page) if _looks_like_a_path(s) and not _exists(s)] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@tree.each(PAGES)
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|^ *click \w+ \"([^\"]+)\"", tree.read(page), re.M)
     local = [a or b for a, b in links if "://" not in (a or b)]
@@ -126,13 +124,13 @@ def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     assert [link for link in local if not (here / link).resolve().exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@tree.each(PAGES)
 def test_every_symbol_in_a_page_is_defined(page: str) -> None:
     symbols = re.findall(r"\b(pipeline(?:\.\w+)+):(\w+(?:\.\w+)*)", tree.read(page))
     assert [f"{m}:{name}" for m, name in symbols if not _defines(m, name)] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@tree.each(PAGES)
 def test_no_page_counts_lines(page: str) -> None:
     text = tree.read(page)
     assert re.findall(r"\blines? \d+|\b\w+\.(?:py|ya?ml|toml|md):\d+|#L\d+", text) == []

@@ -111,14 +111,14 @@ def test_a_refusal_says_what_to_do_next(name: str, call: ast.Call) -> None:
     assert "`" in text or INSTRUCTION.search(text), f"no next step in: {text}"
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_every_make_target_in_a_message_exists(name: str) -> None:
     for text in map(_text, ast.walk(tree.parsed(name))):
         for words in re.findall(r"`make ([a-z -]+)", text):
             assert set(words.split()) - set(tree.targets()) == set(), text
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_nothing_swallows_every_exception(name: str) -> None:
     swallowed = [
         ast.unparse(node)
@@ -157,7 +157,7 @@ def _holes(name: str) -> list[tuple[str, str]]:
     return [one for one in found if not one[1].startswith("shell_quote(")]
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_a_path_in_a_command_that_is_advised_can_be_pasted(name: str) -> None:
     """A path may hold a space or a quote, and `rm` of half of it is another command."""
     assert [hole for hole in _holes(name) if hole not in FIXED] == []

@@ -134,7 +134,7 @@ def test_every_exemption_is_still_needed() -> None:
     assert set(RECORDERS) - used == set()
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_imports_can_be_read_from_the_text(name: str) -> None:
     """A module found by a computed name would be missing from every rule of this file."""
     late = {"__import__", "import_module", "resolve_name", "exec", "eval", "run_module", "run_path"}

@@ -57,7 +57,7 @@ def _is_estimate(value: Any) -> bool:
     return isinstance(value, dict) and set(numbers.INTERVAL) <= set(value)
 
 
-@pytest.mark.parametrize(("slug", "label", "place"), CITED)
+@tree.each(CITED)
 def test_a_number_has_a_unit_and_a_direction(slug: str, label: str, place: str) -> None:
     one = numbers.measure(place)
     assert one.better in ("lower", "higher", "near 0", "–")
@@ -79,7 +79,7 @@ def test_a_number_without_a_measure_is_refused_with_what_to_do() -> None:
         numbers.measure("benchmarks/year.json:a word of no measure")
 
 
-@pytest.mark.parametrize(("slug", "label", "place"), CITED)
+@tree.each(CITED)
 def test_an_estimate_is_cited_with_its_interval(slug: str, label: str, place: str) -> None:
     above = _above(place)
     assert not (_is_estimate(above) and place.rpartition(".")[2] in numbers.INTERVAL), (
@@ -292,9 +292,7 @@ def test_two_places_are_said_as_their_ratio_or_their_difference() -> None:
     assert numbers.said(f"{days} / {firing}") == f"{of / with_an_alert:.1f}"
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in tree.files() if re.match(r"(docs|configs)/|README", n)]
-)
+@tree.each([n for n in tree.files() if re.match(r"(docs|configs)/|README", n)])
 def test_a_rise_of_a_rate_says_from_what_to_what(name: str) -> None:
     """ "5 % more errors" is 1 % -> 6 % to one reader and 1 % -> 1.05 % to another."""
     rise = r"(?:\d+(?:\.\d+)? ?%|per ?cent) more (?:errors|failures|requests|missing|answers)"

@@ -129,12 +129,12 @@ def test_a_short_limit_is_found(code: str) -> None:
     assert limits(ast.parse(code.replace("0", "0000").replace("5", "5000"))) == []
 
 
-@pytest.mark.parametrize("name", TESTS)
+@tree.each(TESTS)
 def test_no_assertion_rests_on_a_duration(name: str) -> None:
     assert judged(tree.parsed(name)) == []
 
 
-@pytest.mark.parametrize("name", TESTS)
+@tree.each(TESTS)
 def test_a_limit_ends_nothing_but_a_hang(name: str) -> None:
     assert [call for call in limits(tree.parsed(name)) if call not in PACES] == []
 

@@ -2,8 +2,7 @@
 
 import ast
 import re
-
-import pytest
+from functools import cache
 
 from tests.rules import tree
 
@@ -19,30 +18,31 @@ FOREIGN = {"tests/serve/test_clients.py": "what others ask with, told of no prox
 """Where libraries are tried that read the environment's proxies, and why that may be."""
 
 
+@cache
 def called(name: str) -> list[str]:
     """Every call in a file, as it is written."""
     return [ast.unparse(n) for n in ast.walk(tree.parsed(name)) if isinstance(n, ast.Call)]
 
 
-@pytest.mark.parametrize("name", [name for name in CODE if name not in FOREIGN])
+@tree.each([name for name in CODE if name not in FOREIGN])
 def test_no_call_in_this_machine_may_ask_a_proxy(name: str) -> None:
     """urllib and requests read the environment's proxies; http.client reads none."""
     readers = {"urllib.request", "requests", "httpx", "aiohttp"}
     assert not tree.imported(name) & readers
 
 
-@pytest.mark.parametrize("name", CODE)
+@tree.each(CODE)
 def test_nothing_runs_between_fork_and_exec(name: str) -> None:
     assert not [call for call in called(name) if "preexec_fn" in call]
 
 
-@pytest.mark.parametrize("name", [name for name in CODE if name not in SAFE_ON_LINUX])
+@tree.each([name for name in CODE if name not in SAFE_ON_LINUX])
 def test_no_process_is_copied_without_a_new_program(name: str) -> None:
     copies = [c for c in called(name) if re.search(r"^os\.fork\(|get_context\(['\"]fork", c)]
     assert copies == []
 
 
-@pytest.mark.parametrize("name", OURS)
+@tree.each(OURS)
 def test_a_lock_that_may_be_somebody_elses_is_asked_for_in_one_place(name: str) -> None:
     """Who asks must not be taken for who holds: `watcher.hold` and `is_locked` tell them apart."""
     asked = [
@@ -51,7 +51,7 @@ def test_a_lock_that_may_be_somebody_elses_is_asked_for_in_one_place(name: str) 
     assert bool(asked) == (name == "pipeline/shared/watcher.py"), asked
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if "/processes" not in name])
+@tree.each([name for name in OURS if "/processes" not in name])
 def test_no_wait_ends_by_a_clock_that_goes_on_while_a_laptop_sleeps(name: str) -> None:
     limits = [
         ast.unparse(node)

@@ -27,7 +27,7 @@ def _text(name: str) -> str:
     return (tree.ROOT / name).read_bytes().decode(errors="replace")
 
 
-@pytest.mark.parametrize("name", tree.files())
+@tree.each(tree.files())
 def test_no_committed_file_holds_a_secret(name: str) -> None:
     lines = enumerate(_text(name).splitlines(), 1)
     assert [(number, kind) for number, line in lines for kind in secrets.kinds(line)] == []
@@ -58,7 +58,7 @@ def test_the_addresses_are_found() -> None:
     assert {name for _, name, _ in ADDRESSES} == names
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_no_message_opens_an_address(name: str) -> None:
     formatted = (n for n in ast.walk(tree.parsed(name)) if isinstance(n, ast.FormattedValue))
     assert [text for n in formatted if "get_secret_value" in (text := ast.unparse(n))] == []

@@ -27,7 +27,9 @@ def run(folder: Path, unit: str, flow: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text(
         "[pytest]\nmarkers = nightly\naddopts = --import-mode=importlib\njunit_family = xunit1\n"
     )
-    environment = tree.environment(PYTHONPATH=str(tree.ROOT))
+    # Of the installed plugins it needs one; loading all of them takes longer than the tests.
+    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist"}
+    environment = tree.environment(PYTHONPATH=str(tree.ROOT), **plugins)
     return subprocess.run(
         [sys.executable, "-m", "tests.suite"],
         cwd=folder,

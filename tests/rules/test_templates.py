@@ -27,7 +27,7 @@ def test_a_template_lies_beside_what_fills_it_and_its_name_stands_once(name: str
     assert [other for other in TEMPLATES if Path(other).name == Path(name).name] == [name]
 
 
-@pytest.mark.parametrize("name", tree.code())
+@tree.each(tree.code())
 def test_no_code_puts_markup_together(name: str) -> None:
     assert (
         re.findall(r"</?(?:html|style|table|tr|td|th|ul|li|p|h[1-6]|pre)\b", tree.read(name)) == []

@@ -6,7 +6,7 @@ Everything is read as text (ast, YAML, regular expressions), so that no rule loa
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,29 @@ def other_use_cases() -> frozenset[str]:
 def own(stage: str) -> set[str]:
     """A stage's own files."""
     return {name for name in code() if re.match(rf"pipeline/{stage}(/|\.py$)", name)}
+
+
+def each(things: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Make one test of a rule that holds for each of many things; it names all that break it.
+
+    A test for each file of each rule spends more time on being a test than on its rule.
+    """
+
+    def decorate(rule: Callable[..., None]) -> Callable[[], None]:
+        def of_all() -> None:
+            broken = []
+            for thing in things:
+                try:
+                    rule(*thing) if isinstance(thing, tuple) else rule(thing)
+                except AssertionError as error:
+                    broken.append(f"{thing}: {error}")
+            assert not broken, "\n\n".join([f"{len(broken)} break it", *broken])
+
+        for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+            setattr(of_all, name, getattr(rule, name))
+        return of_all
+
+    return decorate
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ GOOD = {
     "a caller's own id": (ROWS, rows(0.5), {"x-request-id": "mine"}),
     "tensors in bytes": (FLIGHTS, *_binary(tensors())),
     "packed": ("/predict", gzip.compress(RAW), {"content-encoding": "gzip"}),
+    "a body that waits to be asked for": (ROWS, rows(0.5), {"expect": "100-continue"}),
     "a query": ("/predict?a=b", flights(), {}),
     "an escaped path": ("/pr%65dict", flights(), {}),
     "a path that only FastAPI takes": ("/predict%0a", flights(), {}),
@@ -92,6 +93,16 @@ def test_both_doors_give_the_same_answer_metrics_and_log(doors, case):
     assert (b"HTTP/1.1 200 " in hot) == (case in GOOD)
     assert _logged(doors[0]) == _logged(doors[1])
     until(lambda: _counted(doors[0]) == _counted(doors[1]))
+
+
+def test_both_doors_answer_alike_on_a_connection_that_is_kept(doors):
+    kept = {"connection": "keep-alive"}
+    asked = [(ROWS, rows(0.5), kept), ("/predict", b"{", kept), (FLIGHTS, tensors(), {})]
+    content = b"".join(_request(*one) for one in asked)
+    hot, cold = (_masked(server.ask(content)) for server in doors)
+    assert hot == cold
+    assert re.findall(rb"HTTP/1.1 (\d+) ", hot) == [b"200", b"400", b"200"]
+    assert hot.count(b"connection: close") == 1
 
 
 def test_both_doors_tell_of_a_bug_alike_and_count_it(doors, capfd):

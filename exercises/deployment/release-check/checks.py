@@ -12,37 +12,38 @@ def _read(change):
 
     from pipeline.registry import release
 
-    folder = Path(tempfile.mkdtemp()) / "release"
-    names = [str(name) for name in [*release.REQUIRED_FILES, release.CARD, "configs/train.yaml"]]
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"content of {name}", encoding="utf-8")
-    listed = [name for name in names if name != change.get("unlisted")]
-    if "unlisted" in change:
-        (folder / change["unlisted"]).unlink()
-    digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in listed}
-    manifest = {
-        "commit": "c" * 40,
-        "patch": None,
-        **dict.fromkeys(("data", "model", "config"), "a" * 64),
-        "features": "flight_delay-53c0f2a91b7e",
-        "python": "3.11.9",
-        "machine": "x86_64",
-        "papers": digests,
-    }
-    record = folder / release.RECORD
-    record.write_text(json.dumps(manifest), encoding="utf-8")
-    digest = hashlib.sha256(record.read_bytes()).hexdigest()
-    for name, text in change.get("write", {}).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    for name in change.get("remove", []):
-        (folder / name).unlink()
-    if "manifest" in change:
-        record.write_text(json.dumps(manifest | change["manifest"]), encoding="utf-8")
-    try:
-        return "read", release.read(folder, digest).commit
-    except Exception as error:
-        return type(error).__name__, str(error)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "release"
+        names = [str(one) for one in [*release.REQUIRED_FILES, release.CARD, "configs/train.yaml"]]
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"content of {name}", encoding="utf-8")
+        listed = [name for name in names if name != change.get("unlisted")]
+        if "unlisted" in change:
+            (folder / change["unlisted"]).unlink()
+        digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in listed}
+        manifest = {
+            "commit": "c" * 40,
+            "patch": None,
+            **dict.fromkeys(("data", "model", "config"), "a" * 64),
+            "features": "flight_delay-53c0f2a91b7e",
+            "python": "3.11.9",
+            "machine": "x86_64",
+            "papers": digests,
+        }
+        record = folder / release.RECORD
+        record.write_text(json.dumps(manifest), encoding="utf-8")
+        digest = hashlib.sha256(record.read_bytes()).hexdigest()
+        for name, text in change.get("write", {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        for name in change.get("remove", []):
+            (folder / name).unlink()
+        if "manifest" in change:
+            record.write_text(json.dumps(manifest | change["manifest"]), encoding="utf-8")
+        try:
+            return "read", release.read(folder, digest).commit
+        except Exception as error:
+            return type(error).__name__, str(error)
 
 
 def _found(subject, words: str, **change: object) -> None:
