@@ -149,7 +149,8 @@ _PROFILES = """\
 
 The ten largest costs of each, from `make measure M=profiles`. A function of ours costs its own time
 and that of the libraries that it calls; what modules run when they are imported is one cost,
-`imports`. Costs are shares under the profiler, times the seconds without it."""
+`imports`. Costs are shares under the profiler, times the seconds without it. The story is many
+processes: its costs are its commands."""
 _PEERS = """\
 # Peers
 
