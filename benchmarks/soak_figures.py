@@ -17,9 +17,9 @@ NORMAL = 2.0
 """A second after a burst is normal with a p99 up to so many times the median second's before."""
 UNITS = (
     "capacity: answers a second to as many callers as are answered best, before the run; errors: "
-    "requests of known callers without an answer of 200, outside bursts and the seconds after "
-    "them, and within them other than 503; ratios: medians of the last third of the run over those "
-    "of the first third; milliseconds count from when a request was due; stalls: seconds in which "
+    "requests of known callers that were answered neither with 200 nor with 503; "
+    "refused_outside_bursts: with 503, apart from bursts and the seconds after them; ratios: "
+    "medians of the last third of the run over those of the first third; milliseconds count from when a request was due; stalls: seconds in which "
     "the whole machine stood still, requests that met them are left out"
 )
 
@@ -37,7 +37,8 @@ def record(run: "Run", log_url: str) -> dict[str, Any]:
     return {
         "requests": len(run.steady.rows),
         "capacity": round(run.capacity, 1),
-        "errors": int((calm & (code != 200)).sum() + (~np.isin(code[meant], (200, 503))).sum()),
+        "errors": int((~np.isin(code, (200, 503))).sum()),
+        "refused_outside_bursts": int((calm & (code == 503)).sum()),
         "milliseconds": {
             f"p{q}": round(float(np.percentile(milliseconds[answered], q)), 2) for q in (50, 95, 99)
         },
@@ -137,13 +138,18 @@ def _until_normal(
 
 
 def _log(run: "Run", url: str) -> dict[str, int]:
-    """Answers, and those of them that the request log has, by their ids."""
+    """All answers of 200, and those of them that are not in the request log, by their ids.
+
+    What a killed server had not written yet is lost.
+    """
+    rows = [run.steady.rows, *(found.rows for _, _, found in run.bursts)]
+    code = Answers(np.concatenate(rows), run.steady.stalls).column("code")
+    answered = run.answered_before + int((code == 200).sum())
     engine = make_engine(url)
     try:
         with engine.connect() as connection:
-            text = "SELECT count(*), count(DISTINCT request_id) FROM answers"
-            rows, requests = connection.exec_driver_sql(text).one()
+            text = "SELECT count(DISTINCT request_id) FROM answers"
+            (logged,) = connection.exec_driver_sql(text).one()
     finally:
         engine.dispose()
-    del run
-    return {"rows": int(rows), "requests": int(requests)}
+    return {"answered": answered, "lost": answered - int(logged)}

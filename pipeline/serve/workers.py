@@ -7,6 +7,7 @@ log; and a port of its own, where its metrics are.
 
 import argparse
 import contextlib
+import shutil
 import signal
 import socket
 import sys
@@ -50,6 +51,7 @@ def serve(digest: str, port: int, host: str, count: int) -> str:
                 workers.reconcile()
                 time.sleep(_PAUSE_SECONDS)
         workers.relay()
+    shutil.rmtree(folder, ignore_errors=True)  # all that they said was printed
     restarts = sum(workers.starts.values()) - count
     minutes = (time.monotonic() - began) / 60
     return f"{count} workers at {host}:{shared}, {restarts} restarted, in {minutes:.1f} min"
