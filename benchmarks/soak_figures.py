@@ -19,8 +19,9 @@ UNITS = (
     "capacity: answers a second to as many callers as are answered best, before the run; errors: "
     "requests of known callers that were answered neither with 200 nor with 503; "
     "refused_outside_bursts: with 503, apart from bursts and the seconds after them; ratios: "
-    "medians of the last third of the run over those of the first third; milliseconds count from when a request was due; stalls: seconds in which "
-    "the whole machine stood still, requests that met them are left out"
+    "medians of the last third of the run over those of the first third; milliseconds count from "
+    "when a request was due; stalls: seconds in which the whole machine stood still, requests that "
+    "met them are left out"
 )
 
 
