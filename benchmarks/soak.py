@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,11 +31,12 @@ from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.online_store import LIVE
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, sides
+from pipeline.rollout.traffic import envoy
 from pipeline.rollout.traffic.routes import Route
 from pipeline.rollout.traffic.servers import Servers, open_servers
 from pipeline.shared import loopback
 from pipeline.shared.callers import CALLER_KEY
-from pipeline.shared.errors import PipelineError, UsageError
+from pipeline.shared.errors import PipelineError, ServersFailed, UsageError
 from pipeline.shared.processes import Patience
 
 SECONDS, FEWEST = 1800, 60
@@ -119,15 +121,20 @@ class Operator:
 
     def _kill(self) -> None:
         """End the challenger's server without a word, and wait for the next one."""
-        pid, before = self.servers.pid("challenger"), self.servers.starts("challenger")
-        began = time.monotonic()
-        os.kill(pid, 9)
+        pid, began = self.servers.pid("challenger"), time.monotonic()
+        os.kill(pid, signal.SIGKILL)
         self.kills.append(began - self.began)
-        patience = Patience(60.0)
-        while self.servers.starts("challenger") == before and not patience.over():
+        port, patience = self.servers.spec.servers["challenger"].port, Patience(60.0)
+        while self.servers.pid("challenger") in (0, pid) or not self._is_back(port):
+            if patience.over():
+                raise ServersFailed("the killed server is not back after 60 s; see its log")
             time.sleep(0.02)
-        self.servers.wait_until_ready()
         self.back.append(time.monotonic() - began)
+
+    def _is_back(self, port: int) -> bool:
+        """Whether a server answers, and the proxy knows."""
+        ready = loopback.get(port, "/v2/health/ready") is not None
+        return ready and envoy.all_healthy(self.servers.spec.ports)
 
 
 def requests(servers: Servers) -> list[bytes]:

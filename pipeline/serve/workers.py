@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.serve import server
-from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
+from pipeline.shared.errors import EnvironmentUnfit, PipelineError, ServersFailed, UsageError
 from pipeline.shared.processes import Process, Supervisor
 
 FOLDER = Path("state/serve/workers")
@@ -164,7 +164,7 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(name, handler)
 
 
-def main() -> None:
+def main() -> int:
     """Be one worker."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve.workers")
     parser.add_argument("--release", required=True)
@@ -172,9 +172,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--own-port", type=int, required=True)
     told = parser.parse_args()
-    line = server.serve(told.release, told.port, host=told.host, own_port=told.own_port)
+    try:
+        line = server.serve(told.release, told.port, host=told.host, own_port=told.own_port)
+    except (PipelineError, UsageError) as refusal:
+        sys.stderr.write(f"server: {type(refusal).__name__}: {refusal}\n")
+        return refusal.exit_code
     sys.stdout.write(f"{line}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
