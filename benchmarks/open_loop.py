@@ -2,7 +2,8 @@
 
 A caller that waits for its answer before it asks again hides a slow server: it asks less. Here each
 request has an instant at which it is due, and its seconds count from there (no coordinated
-omission).
+omission). A request that no caller is free to send within GIVE_UP is given up: callers that are
+refused wait, and what they put off would be asked in one heap later.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ import numpy as np
 
 STALL = 1.0
 """Seconds without a turn of the callers' own loop: then all of the machine stood still."""
-PATIENCE = 30.0
+PATIENCE, GIVE_UP = 30.0, 0.25
+UNSENT = -1.0
 _BEAT = 0.1
 COLUMNS = ("due", "seconds", "code", "version", "retry_after")
 
@@ -42,7 +44,7 @@ class Plan:
 class Answers:
     """A row for each request, in `COLUMNS`, and the stalls, each with its begin and its end.
 
-    A code of 0 is no answer; `due` is an instant of `time.monotonic`.
+    A code of 0 is no answer, one of UNSENT no request; `due` is an instant of `time.monotonic`.
     """
 
     rows: np.ndarray
@@ -114,6 +116,9 @@ async def _run(plan: Plan) -> Answers:
                 break
             if (wait := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
+            elif -wait > GIVE_UP:
+                rows.append((due, 0.0, UNSENT, 0, 0))
+                continue
             answer = await mine.ask(plan.requests[number % len(plan.requests)])
             rows.append((due, time.monotonic() - due, *answer))
         mine.close()

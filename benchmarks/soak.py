@@ -40,8 +40,8 @@ from pipeline.shared.errors import PipelineError, ServersFailed, UsageError
 from pipeline.shared.processes import Patience
 
 SECONDS, FEWEST = 1800, 60
-CALLERS, BURST_CALLERS = 16, 400
-"""Connections of those who ask all the time, and of those who ask in a burst besides."""
+CALLERS, BURST_CALLERS = 96, 400
+"""Connections of those who ask all the time, and in a burst besides: the proxy takes 512."""
 CAPACITY_CALLERS, CAPACITY_SECONDS = 32, 10.0
 CHANGES, KILLS, BURSTS = 30, 3, 3
 BURST_SHARE, BURST_MOST = 1 / 60, 10.0
@@ -209,7 +209,7 @@ def _bursts(
     found, most = [], 0.0
     long = min(BURST_MOST, seconds * BURST_SHARE + 1.0)
     for number in range(BURSTS):
-        at = seconds * (number + 0.8) / BURSTS
+        at = seconds * (number + 0.2) / BURSTS
         time.sleep(max(0.0, plan.began + at - time.monotonic()))
         start = time.monotonic() + 1.0
         burst = Plan(plan.port, plan.requests, 1.5 * whole, start, start + long, BURST_CALLERS)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.open_loop import Answers
+from benchmarks.open_loop import UNSENT, Answers
 from pipeline.records.request_log import make_engine
 
 if TYPE_CHECKING:
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 RECOVERY = 5.0
 """Seconds after a burst within which all has to be as before it."""
 WINDOWS, PARTS = 30, 3
-NORMAL = 2.0
-"""A second after a burst is normal with a p99 up to so many times the median second's before."""
+BEFORE = 10
+"""A second after a burst is normal if it is no slower than the slowest of so many before it."""
 UNITS = (
     "capacity: answers a second to as many callers as are answered best, before the run; errors: "
     "requests of known callers that were answered neither with 200 nor with 503; "
-    "refused_outside_bursts: with 503, apart from bursts and the seconds after them; ratios: "
+    "refused_outside_bursts: with 503, apart from bursts and the seconds after them; "
+    "unsent_outside_bursts: given up, since all callers waited for answers; ratios: "
     "medians of the last third of the run over those of the first third; milliseconds count from "
     "when a request was due; stalls: seconds in which the whole machine stood still, requests that "
     "met them are left out"
@@ -36,10 +37,11 @@ def record(run: "Run", log_url: str) -> dict[str, Any]:
     calm = ~meant
     answered = calm & (code == 200)
     return {
-        "requests": len(run.steady.rows),
+        "requests": int((run.steady.column("code") != UNSENT).sum()),
         "capacity": round(run.capacity, 1),
-        "errors": int((~np.isin(code, (200, 503))).sum()),
+        "errors": int((~np.isin(code, (200, 503, UNSENT))).sum()),
         "refused_outside_bursts": int((calm & (code == 503)).sum()),
+        "unsent_outside_bursts": int((calm & (code == UNSENT)).sum()),
         "milliseconds": {
             f"p{q}": round(float(np.percentile(milliseconds[answered], q)), 2) for q in (50, 95, 99)
         },
@@ -99,10 +101,11 @@ def _bursts(
 ) -> dict[str, Any]:
     """Refusals in the bursts, how many were inside, and the seconds until all was normal."""
     rows = np.concatenate([found.but_stalled().rows for _, _, found in run.bursts])
+    rows = rows[Answers(rows, run.steady.stalls).column("code") != UNSENT]
     every = Answers(rows, run.steady.stalls)
     theirs, retry = every.column("code"), every.column("retry_after")
     whole = sum(ended - began for began, ended, _ in run.bursts)
-    ours = sum(((at >= b) & (at < e)).sum() for b, e, _ in run.bursts)
+    ours = sum(((at >= b) & (at < e) & (code != UNSENT)).sum() for b, e, _ in run.bursts)
     refused = theirs == 503
     fine = 1000 * every.column("seconds")[theirs == 200]
     return {
@@ -123,7 +126,7 @@ def _bursts(
 def _until_normal(
     began: float, ended: float, at: np.ndarray, code: np.ndarray, milliseconds: np.ndarray
 ) -> float:
-    """Seconds after a burst until one with nothing refused and a p99 as before; -1 for never."""
+    """Seconds after a burst until one with all answered and a p99 as before it; -1 for never."""
 
     def p99(second: float) -> float:
         here = (at >= second) & (at < second + 1)
@@ -131,9 +134,9 @@ def _until_normal(
             return float("inf")
         return float(np.percentile(milliseconds[here], 99))
 
-    before = np.median([p99(began - 1 - n) for n in range(1, 11)])
+    before = max(p99(began - 1 - n) for n in range(1, BEFORE + 1))
     for later in range(int(10 * RECOVERY)):
-        if p99(ended + later) <= NORMAL * before:
+        if p99(ended + later) <= before:
             return float(later)
     return -1.0
 

@@ -69,3 +69,9 @@ def test_what_met_a_stall_is_left_out():
     rows = np.array([[0.0, 0.5, 200, 1, 0], [1.0, 3.0, 200, 1, 0], [9.0, 0.1, 200, 1, 0]])
     found = Answers(rows, np.array([[2.0, 3.5]])).but_stalled()
     assert found.column("due").tolist() == [0.0, 9.0]
+
+
+def test_a_request_that_nobody_was_free_to_send_is_given_up_and_said_to_be():
+    began = time.monotonic() - 1.0  # so nothing is sent, and no server is needed
+    found = open_loop.ask(Plan(0, [REQUEST], 1000.0, began, began + 0.0025, 1))
+    assert found.column("code").tolist() == [open_loop.UNSENT] * 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import soak_figures
-from benchmarks.open_loop import Answers
+from benchmarks.open_loop import UNSENT, Answers
 from pipeline.records.request_log_writer import open_log
 from tests.records.test_request_log import answer
 
@@ -73,8 +73,11 @@ def test_refusals_count_apart_in_bursts_after_them_and_outside(record, run):
     code[int(106.5 * RATE)] = 503  # in the seconds after it
     code[int(200 * RATE)] = 503
     code[int(201 * RATE)] = 0
+    code[int(202 * RATE)] = UNSENT
     found = record()
     assert (found["errors"], found["refused_outside_bursts"]) == (1, 1)
+    assert found["unsent_outside_bursts"] == 1
+    assert found["requests"] == len(code) - 1
     assert found["bursts"]["seconds_until_normal"] == 0
 
 
