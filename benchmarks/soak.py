@@ -47,6 +47,8 @@ CHANGES, KILLS, BURSTS = 30, 3, 3
 BURST_SHARE, BURST_MOST = 1 / 60, 10.0
 """How long a burst is: a share of the run, and the most seconds."""
 SAMPLES = 120
+LEAD = 8.0
+"""Seconds from starting the process of callers to their first request: it loads libraries."""
 SALT = "soak"
 
 
@@ -179,7 +181,7 @@ def soaked(servers: Servers, seconds: float, folder: Path, watch: Watch) -> Run:
     content = requests(servers)
     whole, before = capacity(servers, content)
     watch.said(f"capacity: {whole:.0f} answers a second")
-    began = time.monotonic() + 2.0
+    began = time.monotonic() + LEAD
     plan = Plan(servers.spec.callers, content, whole / 2, began, began + seconds, CALLERS)
     samples = Samples(servers)
     operator = Operator(servers, seconds, began, watch)
@@ -211,7 +213,7 @@ def _bursts(
     for number in range(BURSTS):
         at = seconds * (number + 0.2) / BURSTS
         time.sleep(max(0.0, plan.began + at - time.monotonic()))
-        start = time.monotonic() + 1.0
+        start = time.monotonic() + LEAD
         burst = Plan(plan.port, plan.requests, 1.5 * whole, start, start + long, BURST_CALLERS)
         with open_loop.asking(burst, path := folder / f"burst-{number}.npz"):
             while time.monotonic() < start + long:
@@ -237,6 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(seconds: int) -> int:
+    """Measure; at SIGTERM everything that was started ends first."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     watch, load = Watch(), os.getloadavg()[0]
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
