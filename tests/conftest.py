@@ -106,12 +106,14 @@ FIRST_SEEN: dict[str, str] = {}
 """What lay among the temporary files after a test, and the first test after which it did."""
 FOREIGN_FILES = {".ses": "ONNX Runtime's number of a session, though it is told to report none"}
 """What libraries leave among the temporary files, and why that may be."""
+_FEAST = "feast_metrics_"
+"""A folder that Feast makes when it is imported, and removes when the process ends."""
 
 
 def _temporary(folder: str) -> list[str]:
     """The names in a folder for temporary files; what pytest keeps there it removes itself."""
     names = {path.name for path in Path(folder).iterdir()} - FOREIGN_FILES.keys()
-    return sorted(name for name in names if not name.startswith("pytest-of-"))
+    return sorted(name for name in names if not name.startswith(("pytest-of-", _FEAST)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -128,6 +130,7 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """A folder of the session's own for temporary files, which is empty at its end."""
     tmp_path_factory.getbasetemp()  # which lasts for longer, and is elsewhere
     with tempfile.TemporaryDirectory(prefix=_OWN) as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user, below it
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield

@@ -25,6 +25,7 @@ APART = {
     "pipeline/retrain/kubeflow.py": "a cluster runs it, with nothing of the project",
     "pipeline/rollout/traffic/supervisor.py": "a process of its own, which writes to files",
     "pipeline/serve/kserve.py": "a cluster runs it",
+    "pipeline/serve/workers.py": "a process of its own, whose output goes into a file",
     "pipeline/usecase/every_config.py": "prints nothing there",
     "pipeline/usecase/take.py": "prints nothing there",
     "pipeline/shared/git.py": "prints nothing there",

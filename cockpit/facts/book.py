@@ -14,6 +14,8 @@ PLACES: dict[str, list[str]] = {
     "time": ["closed-loop", "when-to-retrain", "rollback", "delayed-labels", "star-stories"],
     "pipeline": [
         "walk-through",
+        "another-problem",
+        "notebook",
         "mlops",
         "ci-cd",
         "orchestrators",

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from pipeline.shared.contracts import Verdict
 from pipeline.shared.pages import render
-from pipeline.usecase.chosen import USECASE
 
 WIDTH, MARGIN, DRAWN = 420, 4, 12
 """Size of the picture, and the comparisons that it shows."""
@@ -108,6 +107,8 @@ def _state(check: Comparison) -> str:
 
 def verdict_report(verdict: Verdict) -> str:
     """The verdict as one HTML file that needs nothing else."""
+    from pipeline.usecase.chosen import USECASE
+
     against = "champion" if verdict.champion else "baseline"
     return render(
         "evaluate/templates/verdict_report.html",

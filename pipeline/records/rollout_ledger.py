@@ -15,11 +15,8 @@ from pipeline.records.hash_chain import Link, chain, link
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import DayUnknown, LedgerRefused
-from pipeline.usecase.chosen import USECASE
 
 LEDGER = Path("state/rollout/ledger.db")
-BEGINNING = datetime.fromisoformat(USECASE.begins).replace(tzinfo=UTC)
-"""Before anything happens in the replay."""
 WHOLE = 10_000
 """All traffic: shares are in ten-thousandths."""
 Event = Literal[
@@ -101,6 +98,13 @@ class Entry(Record):
     move: Move
     before: Sha256
     hash: Sha256
+
+
+def beginning() -> datetime:
+    """The instant before anything happens in the replay."""
+    from pipeline.usecase.chosen import USECASE  # with NumPy, which readers of the ledger lack
+
+    return datetime.fromisoformat(USECASE.begins).replace(tzinfo=UTC)
 
 
 def append(move: Move, path: Path = LEDGER) -> Entry:

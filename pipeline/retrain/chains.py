@@ -144,7 +144,7 @@ def _lost_ledger(path: Path) -> Iterator[Finding]:
     else:
         return
     by = f"repair, {source}: {why}"
-    first = champions.begin(side, rollout_ledger.BEGINNING, by)
+    first = champions.begin(side, rollout_ledger.beginning(), by)
     yield Finding(
         path,
         "it is gone, and its copy with it",

@@ -72,6 +72,5 @@ def test_what_met_a_stall_is_left_out():
 
 
 def test_a_request_that_nobody_was_free_to_send_is_given_up_and_said_to_be():
-    began = time.monotonic() - 1.0  # so nothing is sent, and no server is needed
-    found = open_loop.ask(Plan(0, [REQUEST], 1000.0, began, began + 0.0025, 1))
-    assert found.column("code").tolist() == [open_loop.UNSENT] * 3
+    long_over = Plan(0, [REQUEST], 1000.0, 0.0, 0.0025, 1)  # nothing is sent, so to no server
+    assert open_loop.ask(long_over).column("code").tolist() == [open_loop.UNSENT] * 3

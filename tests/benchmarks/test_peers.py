@@ -31,7 +31,7 @@ def test_every_server_has_the_runtime_of_ours(name):
 
 
 def test_make_installs_every_peer():
-    assert apple.variables(tree.read("Makefile"))["PEERS"].split() == [*launch.APART, "spark"]
+    assert apple.variables(tree.read("Makefile"))["PEERS"].split() == [*launch.APART, "spark", "s3"]
 
 
 def test_the_version_of_every_peer_is_recorded():
