@@ -90,7 +90,7 @@ def test_another_model_is_exported_and_judged(name, tmp_path):
     two_months(folder)
     stages = ["ingest", "validate", "features", "train", "evaluate"]
     ran = shown([sys.executable, "-m", "simulation", *stages], folder, environment)
-    assert "equal to the fitted one within" in ran.words
+    assert "equal to scikit-learn within" in ran.words
     assert re.search(r"^evaluate.* (passed|GateRefused)", ran.words, re.MULTILINE)
 
 
