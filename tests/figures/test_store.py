@@ -44,11 +44,10 @@ def test_feasts_join_falls_further_behind_the_more_is_asked():
     assert 5 < pieces * STORE["joins"]["3000"]["feast_duckdb_seconds"] / 60 < 30
 
 
-def test_feasts_default_lost_requests_and_took_minutes():
+def test_feasts_default_lost_requests_and_took_many_times_as_long():
     told = STORE["feast_default"]
     back, asked = map(int, re.findall(r"gave (\d+) rows for (\d+) requests", told["refused"])[0])
     assert back < asked == told["requests"]
-    assert told["seconds"] > 60
     assert told["to_training"] > told["to_duckdb"] > 10
 
 
