@@ -11,9 +11,7 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -129,12 +127,7 @@ def _run(arguments: list[str] | None) -> int:
     size = QUICK if chosen.quick else FULL
     began, before = time.perf_counter(), os.getloadavg()[0]
     os.chdir(ROOT)
-    with tempfile.TemporaryDirectory(prefix="peers-") as name:
-        folder = Path(name).resolve()
-        os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{folder}/online.db"
-        os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{folder}/log.db"
-        command = [sys.executable, "-m", "pipeline", "materialize"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with launch.own_state("peers") as folder:
         found = measured(chosen.only, size, folder)
     found["conditions"] = conditions(size, before)
     found["seconds"] = round(time.perf_counter() - began, 1)

@@ -9,9 +9,7 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -129,12 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     quick = parser.parse_args(arguments).quick
     began, load_before = time.perf_counter(), os.getloadavg()[0]
     os.chdir(ROOT)
-    with tempfile.TemporaryDirectory(prefix="workers-") as name:
-        folder = Path(name).resolve()
-        os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{folder}/online.db"
-        os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{folder}/log.db"
-        command = [sys.executable, "-m", "pipeline", "materialize"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with launch.own_state("workers") as folder:
         found = measured(folder, 1 if quick else ROUNDS, 0.3 if quick else SECONDS)
     found["conditions"] = {
         "units": UNITS,

@@ -148,7 +148,7 @@ def _all(
     jobs |= {name: lambda name=name: run_clean(name) for name in clean}
     needs_none = {name for name, of in CLEAN.items() if of.months}
     with ThreadPoolExecutor(_AT_ONCE) as beside:
-        made = beside.submit(_champion)
+        made = beside.submit(_champion if len(jobs) > _AT_ONCE else lambda: None)
         order = sorted(jobs, key=lambda name: (name not in needs_none, -took.get(name, 0.0)))
         begun = {beside.submit(jobs[name]): name for name in order}
         for number, one in enumerate(as_completed(begun), 1):

@@ -34,6 +34,18 @@ PINS = len(_PROCESSORS) > 1
 """Whether client and server can have a processor each."""
 
 
+@contextlib.contextmanager
+def own_state(name: str) -> Iterator[Path]:
+    """A folder with a filled online store and an empty request log, which our servers then use."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as made:
+        folder = Path(made).resolve()
+        os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{folder}/online.db"
+        os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{folder}/log.db"
+        command = [sys.executable, "-m", "pipeline", "materialize"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        yield folder
+
+
 @dataclass(frozen=True)
 class Program:
     """A server's command, in which {port} stands for the port, and what it is told besides."""

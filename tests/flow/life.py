@@ -26,6 +26,15 @@ from tests.conftest import FOREIGN_SETTINGS
 from tests.rules.tree import ROOT
 
 PIPELINE = ("python", "-m", "simulation")
+UA_1545 = {
+    "carrier": "UA",
+    "flight": 1545,
+    "origin": "EWR",
+    "dest": "IAH",
+    "block_minutes": 227,
+    "distance": 1400,
+}
+"""A request's flight, without its departure."""
 PATIENCE = 1800
 """Seconds after which a command is taken for a hang, and ended; none takes a third of it alone."""
 _RUNNING: "set[subprocess.Popen[bytes]]" = set()

@@ -35,15 +35,7 @@ pytestmark = [
 ]
 EMBEDDED = ["state/mlflow.db", "state/artifacts", "state/serve/log.db", "state/feast/online.db"]
 """What the embedded stores would be."""
-FLIGHT = {
-    "carrier": "UA",
-    "flight": 1545,
-    "origin": "EWR",
-    "dest": "IAH",
-    "block_minutes": 227,
-    "distance": 1400,
-    "scheduled_departure": "2013-05-01T14:00Z",
-}
+FLIGHT = {**life.UA_1545, "scheduled_departure": "2013-05-01T14:00Z"}
 
 
 @pytest.fixture(scope="module")

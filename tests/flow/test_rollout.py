@@ -31,15 +31,7 @@ QUICK = [
     {"set_weight": 50, "days": 0.3, "min_requests": 60},
 ]
 ENDLESS = [QUICK[0], {"set_weight": 40, "days": 5, "min_requests": 100_000}]
-FLIGHT = {
-    "carrier": "UA",
-    "flight": 1545,
-    "origin": "EWR",
-    "dest": "IAH",
-    "block_minutes": 227,
-    "distance": 1400,
-    "scheduled_departure": "2013-03-02T15:00:00Z",
-}
+FLIGHT = {**life.UA_1545, "scheduled_departure": "2013-03-02T15:00:00Z"}
 BACK_SECONDS = 10
 """Within which everything answers again, if a server or the proxy was killed."""
 ALL_BACK_SECONDS = 40

@@ -21,15 +21,7 @@ pytestmark = [
     needs.unless(os.uname().sysname == "Linux", "Linux"),
 ]
 COUNT = 2
-FLIGHT = {
-    "carrier": "UA",
-    "flight": 1545,
-    "origin": "EWR",
-    "dest": "IAH",
-    "block_minutes": 227,
-    "distance": 1400,
-    "scheduled_departure": "2013-02-14T14:00Z",
-}
+FLIGHT = {**life.UA_1545, "scheduled_departure": "2013-02-14T14:00Z"}
 
 
 class Running:
