@@ -70,7 +70,7 @@ def _seconds(stages: dict[str, Any]) -> dict[str, float]:
 
 def _costs(by_name: dict[str, float], unit: str) -> str:
     largest = sorted(by_name.items(), key=lambda one: -one[1])[:LARGEST]
-    return table(["cost", unit], ((name, round(cost, 4)) for name, cost in largest))
+    return table(["cost", unit], ((f"`{name}`", round(cost, 4)) for name, cost in largest))
 
 
 def peers(found: dict[str, Any]) -> str:
