@@ -20,8 +20,8 @@ SIMULATION := python -m simulation
 REPRO := python -m pipeline.usecase.every_config && SHELL=/bin/sh dvc repro
 CHAMPION = $(REPRO) && $(PIPELINE) register monitor
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
-# What benchmarks run beside this project, each with benchmarks/environments/<name>.lock.
-PEERS := bentoml litserve mlserver spark
+# What benchmarks and nightly tests run beside this project, each with benchmarks/environments/<name>.lock.
+PEERS := bentoml litserve mlserver spark s3
 COMPILE := $(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))

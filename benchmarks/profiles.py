@@ -2,19 +2,23 @@
 
 A function of ours costs its own time and that of the libraries that it calls; imports are a cost of
 their own, whoever asks for them. The profiler slows small functions more than large ones, so costs
-are shares of a run under it, and seconds are of runs without it.
+are shares of a run under it, and seconds are of runs without it. The story is many processes: its
+costs are its commands, as it records them.
 """
 
+import argparse
 import cProfile
 import json
 import multiprocessing
 import os
 import pstats
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,10 +27,13 @@ from xml.etree import ElementTree
 from benchmarks.serving import Server, bodies, free, taken, wait_for
 from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT, scratch
+from pipeline.__main__ import STAGES as OF_PIPELINE
 from pipeline.__main__ import run_command
+from pipeline.records.command_runs import RUNS, CommandRun, read
 from pipeline.registry.release_loader import export
 from pipeline.serve import handler
 from pipeline.serve.server import serve
+from simulation.up_to_date import REPLAY
 from tests.suite import FOLDER
 
 STAGES = ("ingest", "validate", "features", "train", "evaluate", "register", "monitor")
@@ -70,30 +77,57 @@ def _run(folder: Path, *command: str) -> float:
     return round(time.perf_counter() - began, 1)
 
 
-def run(watch: Watch) -> dict[str, Any]:
+def run(watch: Watch, quick: bool = False) -> dict[str, Any]:
     """The stages to the first champion, then the story, then a run with nothing to do.
 
-    Each is run twice in a scratch copy: as it is, and under the profiler.
+    Each is run twice in a scratch copy: as it is, and under the profiler; the story once.
     """
     with tempfile.TemporaryDirectory(prefix="profiles-") as name:
         folder = scratch(Path(name).resolve())
         commands = {one: ("-m", "pipeline", one) for one in STAGES}
         _run(folder, *NOTHING_TO_DO)  # notes what the run begins from
-        commands["story"] = ("-m", "simulation", "replay")
         found = {what: _costs(folder, what, one, watch) for what, one in commands.items()}
+        if quick:
+            return found
+        found["story"] = _story(folder, watch)
         _run(folder, *NOTHING_TO_DO, "--note")
         return found | {"nothing to do": _costs(folder, "nothing to do", NOTHING_TO_DO, watch)}
 
 
 def _costs(folder: Path, what: str, command: tuple[str, ...], watch: Watch) -> dict[str, Any]:
-    """The seconds of a command, and its largest costs."""
-    profile = folder / "state" / "profile"
-    seconds = _run(folder, *command)
+    """The seconds of a command, and its largest costs, each from the same state."""
+    state, before = folder / "state", folder.with_name(f"{folder.name}-before")
+    shutil.copytree(state, before, symlinks=True)
+    try:
+        seconds = _run(folder, *command)
+        watch.said(f"{what}: {seconds} s; again under the profiler")
+        shutil.rmtree(state)
+        before.rename(state)
+    finally:
+        shutil.rmtree(before, ignore_errors=True)
+    profile = state / "profile"
     _run(folder, "-m", "cProfile", "-o", str(profile), *command)
     found = costs(profile, folder)
     profile.unlink()
-    watch.said(f"{what}: {seconds} s")
     return {"seconds": seconds, "share": found}
+
+
+def _story(folder: Path, watch: Watch) -> dict[str, Any]:
+    """The seconds of the story, and the largest of its commands."""
+    seconds = _run(folder, "-m", "simulation", "replay")
+    watch.said(f"story: {seconds} s")
+    return {"seconds": seconds, "share": by_command(read(folder / REPLAY / RUNS), seconds)}
+
+
+def by_command(runs: Iterable[CommandRun], whole: float) -> dict[str, float]:
+    """The largest commands as shares of a whole; what one starts in turn is not its own."""
+    spans = [(run.ended_at - run.seconds, run.ended_at, run) for run in runs]
+    found: Counter[str] = Counter()
+    for began, ended, run in spans:
+        inner = sum(o.seconds for b, e, o in spans if o is not run and began <= b and e <= ended)
+        part = "pipeline" if run.command in OF_PIPELINE else "simulation"
+        found[f"{part}/__main__:{run.command}"] += run.seconds - inner
+    return {name: round(spent / whole, 3) for name, spent in found.most_common(LARGEST)}
 
 
 def profiled(digest: str, port: int, path: str) -> None:
@@ -148,11 +182,15 @@ def tests() -> dict[str, Any]:
     return found
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Measure and write benchmarks/profiles.json."""
-    watch = Watch()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profiles")
+    parser.add_argument("--quick", action="store_true", help="no story; records nothing")
+    quick, watch = parser.parse_args(arguments).quick, Watch()
     os.chdir(ROOT)
     found: dict[str, Any] = {"tests": tests()}
+    named = ", ".join(found["tests"]) or "none, `make test` writes them"
+    watch.said(f"reports of tests in {FOLDER}: {named}")
     with tempfile.TemporaryDirectory(prefix="profiles-") as name:
         os.environ["PIPELINE_ONLINE_URL"] = f"sqlite:///{name}/online.db"
         os.environ["PIPELINE_LOG_URL"] = f"sqlite:///{Path(name).resolve()}/log.db"
@@ -162,8 +200,9 @@ def main() -> int:
         watch.said("requests")
     for name in ("PIPELINE_ONLINE_URL", "PIPELINE_LOG_URL"):
         del os.environ[name]
-    found["run"] = run(watch)
-    kept("profiles", found | {"units": UNITS, "seconds": watch.seconds()})
+    found["run"] = run(watch, quick)
+    if not quick:
+        kept("profiles", found | {"units": UNITS, "seconds": watch.seconds()})
     print(json.dumps(found["run"], indent=2))
     return 0
 

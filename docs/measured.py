@@ -22,6 +22,10 @@ SERVERS = {
     "mlserver": "MLServer",
     "bare": "bare ASGI, the floor",
 }
+CHECKS = {
+    "validation": "our data gate, Great Expectations' own default run",
+    "drift": "our drift, Evidently's default preset",
+}
 Rows = Iterable[Iterable[Any]]
 
 
@@ -98,7 +102,22 @@ def peers(found: dict[str, Any]) -> str:
     parts.append(table(["server", *heads], rows))
     floor = found["runtime_rows_a_second"]
     parts.append(_FLOOR.format(*(shown(floor[size]) for size in floor)))
+    checks = ROOT / "benchmarks" / "bare_checks.json"
+    if checks.is_file():
+        parts += _checks(json.loads(checks.read_text(encoding="utf-8")))
     return "\n\n".join(parts) + "\n"
+
+
+def _checks(found: dict[str, Any]) -> list[str]:
+    """Our checks of a month beside the bare defaults of their libraries."""
+    rows = (
+        [text, found[what]["ours_seconds"], found[what]["bare_seconds"], found[what]["ratio"]]
+        for what, text in CHECKS.items()
+    )
+    told = _CHECKS.format(found["month"], shown(found["validation"]["rows"]),
+                          found["validation"]["rules"], found["drift"]["columns"])  # fmt: skip
+    heads = ["check", "ours, s", "bare, s", "ours over bare"]
+    return ["## Checks of a month", told, table(heads, rows)]
 
 
 def _waits(of: dict[str, Any]) -> list[Any]:
@@ -149,7 +168,8 @@ _PROFILES = """\
 
 The ten largest costs of each, from `make measure M=profiles`. A function of ours costs its own time
 and that of the libraries that it calls; what modules run when they are imported is one cost,
-`imports`. Costs are shares under the profiler, times the seconds without it."""
+`imports`. Costs are shares under the profiler, times the seconds without it. The story is many
+processes: its costs are its commands."""
 _PEERS = """\
 # Peers
 
@@ -165,6 +185,10 @@ Requests of {batch_rows} rows by one caller; rows a second as a share of ONNX Ru
 the same rows and nothing around it. The first answer is from the command on; memory is that of all
 processes after the rounds."""
 _FLOOR = "ONNX Runtime alone scores {} rows a second one by one, and {} in such batches."
+_CHECKS = """\
+Of {}, from `make measure M=bare-checks`: {} flights by the same {} rules, the gate with the list of
+broken rows and the shares of the month and of each day; drift of {} columns against the training
+window, ours with its trailing windows and the limits of all columns together."""
 _SCALE = """\
 # Scale
 

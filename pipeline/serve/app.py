@@ -46,12 +46,16 @@ def create_app(
     ready: Callable[[], str],
     model_name: str = "flight-delay",
     trust: Trust | None = None,
+    own_port: int | None = None,
 ) -> Middleware:
     """The app over a predictor; `ready` returns why the model is not ready, "" if it is.
 
-    `trust` decides whose headers are believed; without it, no header is. Predictions are answered
-    by the middleware itself: FastAPI's own way to a route takes as long as a small one does.
-    FastAPI has the same routes, with the same functions, for its document and for other spellings.
+    `trust` decides whose headers are believed; without it, no header is. With `own_port`, metrics
+    are answered at that port only: another one is shared with servers that count apart.
+
+    Predictions are answered by the middleware itself: FastAPI's own way to a route takes as long as
+    a small one does. FastAPI has the same routes, with the same functions, for its document and for
+    other spellings.
     """
     gate = Gate(config.max_waiting, config.queue_ms / 1000)
     handler = Handler(predictor, log, config, metrics, gate)
@@ -75,7 +79,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_closed)
     app.add_exception_handler(Exception, _failure)
-    predict = _add_people_routes(app, handler, metrics)
+    predict = _add_people_routes(app, handler, metrics, own_port)
     kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
     protocol = _Protocol(handler, ready, kinds)
     _add_protocol_routes(app, protocol, list(kinds), handler.version)
@@ -122,7 +126,9 @@ def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type=JSON)
 
 
-def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> Respond:
+def _add_people_routes(
+    app: FastAPI, handler: Handler, metrics: Metrics, own_port: int | None
+) -> Respond:
     """Add `/predict`, the documentation and the metrics; returns the function of the first."""
 
     @app.post(
@@ -150,8 +156,11 @@ def _add_people_routes(app: FastAPI, handler: Handler, metrics: Metrics) -> Resp
         return Response(openapi.api_reference(app.openapi()), media_type="text/html")
 
     @app.get("/metrics", include_in_schema=False)
-    async def metrics_text() -> Response:
+    async def metrics_text(request: Request) -> Response:
         """The metrics in Prometheus' text format."""
+        if own_port is not None and request.scope["server"][1] != own_port:
+            reason = "several workers share this port, each has its own metrics: this one's are at"
+            raise RequestRefused(421, f"{reason} port {own_port}")
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     return predict

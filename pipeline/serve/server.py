@@ -42,11 +42,16 @@ def serve_http(version: str = "champion", port: str | int | None = None) -> str:
         ArtifactTampered: a file of it differs from the one registered or exported.
         ReleaseRefused: its parts do not belong together, or its features are not the served ones.
         EnvironmentUnfit: the port is taken.
+        ServersFailed: one of several workers does not start.
     """
     from pipeline.registry.release_loader import export
+    from pipeline.serve import workers
 
-    host = load(ServeConfig).host
-    return serve(export(version), None if port is None else int(port), host=host)
+    config, digest = load(ServeConfig), export(version)
+    at = config.port if port is None else int(port)
+    if config.workers > 1:
+        return workers.serve(digest, at, config.host, config.workers)
+    return serve(digest, at, host=config.host)
 
 
 def serve(
@@ -57,11 +62,13 @@ def serve(
     wrap: "Callable[[SupportsPredict], SupportsPredict]" = lambda predictor: predictor,
     edge_key: str = "",
     host: str = HOST,
+    own_port: int | None = None,
 ) -> str:
     """Serve the release with this digest until SIGTERM or SIGINT; None takes the config's value.
 
     `wrap` may decorate the predictor; readiness is that of the undecorated one. `edge_key` is the
-    key of the proxy whose headers are believed; without one, no header is.
+    key of the proxy whose headers are believed; without one, no header is. With a port of its own
+    as well, a server shares the first one with others, and has its metrics at its own.
     """
     from pipeline.records.request_log_writer import open_log
     from pipeline.registry.release_loader import load_release, warm_up_failure
@@ -76,20 +83,22 @@ def serve(
     release = load_release(digest)
     url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
-        _listener(config.port if port is None else port, host) as listener,
+        _listeners(config.port if port is None else port, host, own_port) as listeners,
         open_store(release.features, config, project=project) as store,
         open_log(url, config.log_queue) as log,
     ):
         reason = warm_up_failure(release)
         predictor, metrics = wrap(Predictor(release, store)), Metrics()
         name = load(RegisterConfig).model_name
-        app = create_app(predictor, log, config, metrics, lambda: reason, name, Trust(edge_key))
-        at = "http://{}:{}".format(*listener.getsockname())
+        app = create_app(
+            predictor, log, config, metrics, lambda: reason, name, Trust(edge_key), own_port
+        )
+        at = "http://{}:{}".format(*listeners[0].getsockname())
         state = f"not ready: {reason}" if reason else "ready"
         gc.collect()
         gc.freeze()  # a full collection meets some 200,000 objects of the libraries: 150 ms
         _say(f"{at} serves version {release.number} ({digest[:12]}), {state}; {_freshness(store)}")
-        _run_until_signal(app, listener, config)
+        _run_until_signal(app, listeners, config)
     lost = f", {log.dropped:,} lost" if log.dropped else ""
     minutes = (time.monotonic() - began) / 60
     return f"version {release.number}: {log.written:,} answers logged{lost} in {minutes:.1f} min"
@@ -105,10 +114,26 @@ def _allow_files(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def _listener(port: int, host: str = HOST) -> Iterator[socket.socket]:
-    """A socket at an address of this machine, bound before anything slow starts."""
+def _listeners(port: int, host: str, own_port: int | None) -> Iterator[list[socket.socket]]:
+    """The socket at a port, or at a port that others share and at one that none does."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(listener(port, host, shared=own_port is not None))]
+        if own_port is not None:
+            found.append(stack.enter_context(listener(own_port, host)))
+        yield found
+
+
+@contextlib.contextmanager
+def listener(port: int, host: str = HOST, shared: bool = False) -> Iterator[socket.socket]:
+    """A socket at an address of this machine, bound before anything slow starts.
+
+    Raises:
+        EnvironmentUnfit: the port is taken, or `shared` and not shared by whoever has it.
+    """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             listener.bind((host, port))
             listener.listen(_BACKLOG)
@@ -120,7 +145,9 @@ def _listener(port: int, host: str = HOST) -> Iterator[socket.socket]:
         yield listener
 
 
-def _run_until_signal(app: "Middleware", listener: socket.socket, config: ServeConfig) -> None:
+def _run_until_signal(
+    app: "Middleware", listeners: list[socket.socket], config: ServeConfig
+) -> None:
     """Serve until a signal, then finish the running requests."""
     import uvicorn
 
@@ -129,7 +156,7 @@ def _run_until_signal(app: "Middleware", listener: socket.socket, config: ServeC
     ends = [signal.SIGTERM, signal.SIGINT]
     before = {name: signal.signal(name, lambda *_: None) for name in ends}
     try:  # uvicorn takes the signals, and raises them again once it has ended
-        uvicorn.Server(settings(app, config)).run(sockets=[listener])
+        uvicorn.Server(settings(app, config)).run(sockets=listeners)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

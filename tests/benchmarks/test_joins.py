@@ -14,6 +14,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import EnvironmentUnfit
 from tests import needs
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("hundred-times")]
 HERE = [name for name in scale.ENGINES if name != "Spark"]
@@ -88,7 +89,7 @@ def test_an_engine_over_a_limit_is_stopped_with_all_its_processes(tmp_path, monk
     monkeypatch.setattr(watched, "LIMIT_DISK_GB", 1e-6)
     (tmp_path / "rows").write_bytes(b"0" * 4096)
     command = ["bash", "-c", "sleep 1000 & echo $! > child; wait"]
-    cost = watched.watch(command, tmp_path, tmp_path)
+    cost = watched.watch(command, tmp_path, tmp_path, PATIENCE)
     assert cost.stopped == "at 0 GB of disk"
     child = int((tmp_path / "child").read_text())
     assert (
@@ -96,8 +97,13 @@ def test_an_engine_over_a_limit_is_stopped_with_all_its_processes(tmp_path, monk
     )
 
 
+def test_an_engine_over_its_time_is_stopped_and_said_to_be(tmp_path):
+    cost = watched.watch(["sleep", "1000"], tmp_path, tmp_path, 2.0)
+    assert cost.stopped == "after 2 s"
+
+
 def test_an_engine_that_fails_is_no_measurement(tmp_path):
-    cost = watched.watch(["bash", "-c", "echo why; exit 3"], tmp_path, tmp_path)
+    cost = watched.watch(["bash", "-c", "echo why; exit 3"], tmp_path, tmp_path, PATIENCE)
     assert (cost.stopped, cost.said) == ("ended with 3", "why\n")
 
 

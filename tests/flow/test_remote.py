@@ -26,7 +26,7 @@ def _fresh(pushed, folder, *settings):
     return folder
 
 
-def _versioned(folder):
+def versioned(folder):
     """The hashes of what the graph holds, apart from pages that it does not version."""
     found = [path for top in TRACKED for path in (folder / top).rglob("*") if path.is_file()]
     named = {path.relative_to(folder).as_posix(): file_hash(path) for path in found}
@@ -38,8 +38,8 @@ def test_a_pull_brings_the_exact_files_and_runs_no_stage(pushed, tmp_path):
     done = life.run(folder, "make", "pull").well()
     assert "> python" not in done.words
     assert not (folder / "state").exists()
-    assert _versioned(folder) == _versioned(pushed)
-    assert len(_versioned(folder)) > 20
+    assert versioned(folder) == versioned(pushed)
+    assert len(versioned(folder)) > 20
     assert "up to date" in life.run(folder, "dvc", "status").well().words
 
 

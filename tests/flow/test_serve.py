@@ -1,15 +1,11 @@
 """Days served by the real commands: the real store, on a file and on the servers that are there."""
 
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +18,7 @@ from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.request_log_writer import open_log
 from pipeline.records.retention import removals, remove
 from tests import needs
-from tests.flow import life
-from tests.patience import PATIENCE, until
+from tests.flow import life, stores
 from tests.records.test_request_log import answer as example
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -121,60 +116,7 @@ def online(folder: Path) -> dict[str, list[tuple]]:
         }
 
 
-def _port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    def answers() -> bool:
-        with closing(socket.socket()) as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    until(answers, lambda: f"nothing answers at 127.0.0.1:{port}")
-
-
-@contextmanager
-def _running(command: list[str], port: int, **options: object) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
-    try:
-        _wait_for(port)
-        yield
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    port = _port()
-    settings = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with _running(["redis-server", "--port", str(port), *settings], port):
-        yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
-    """PostgreSQL refuses to be run by root, so root lends it a user without rights."""
-    port, data = _port(), folder / "data"
-    who = {"user": "nobody"} if os.geteuid() == 0 else {}
-    if who:
-        shutil.chown(folder, "nobody")
-    subprocess.run(
-        ["initdb", "-D", data, "-U", "flights", "-A", "trust"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **who,
-    )
-    settings = ["-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    command = ["postgres", "-D", str(data), "-p", str(port), *settings]
-    with _running(command, port, stderr=subprocess.DEVNULL, cwd=folder, **who):
-        yield f"postgresql://flights@127.0.0.1:{port}/postgres"
-
-
-SERVERS = {"redis-server": _redis, "postgres": _postgresql}
+SERVERS = {"redis-server": stores.redis, "postgres": stores.postgresql}
 
 
 @pytest.mark.answer("feature-store")
@@ -198,7 +140,7 @@ def test_the_same_day_is_served_alike_from_a_server(served, shelf, server):
 @needs.unless(shutil.which("postgres"), "postgres")
 def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
     given = [example(number) for number in range(3)]
-    with tempfile.TemporaryDirectory(prefix="log-") as name, _postgresql(Path(name)) as url:
+    with tempfile.TemporaryDirectory(prefix="log-") as name, stores.postgresql(Path(name)) as url:
         with open_log(url, 100) as log:
             log.add(given)
             log.add(given[:1])

@@ -13,7 +13,7 @@ from pipeline.serve.app import create_app
 from pipeline.serve.connection import settings
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.server import _allow_files, _listener
+from pipeline.serve.server import _allow_files, listener
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -94,9 +94,9 @@ def live(store: Any = None, **changes: Any) -> Iterator[Live]:
     """A server, until the block ends; `changes` are of its config."""
     here = Live(store, **changes)
     _allow_files(2 * here.config.max_connections + 128)  # of both ends
-    with _listener(0) as listener:
-        here.port = listener.getsockname()[1]
-        thread = threading.Thread(target=here.server.run, kwargs={"sockets": [listener]})
+    with listener(0) as opened:
+        here.port = opened.getsockname()[1]
+        thread = threading.Thread(target=here.server.run, kwargs={"sockets": [opened]})
         thread.start()
         until(lambda: here.server.started)
         try:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from pipeline.serve.server import _listener
+from pipeline.serve.server import listener
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
@@ -15,22 +15,31 @@ pytestmark = pytest.mark.answer("model-server")
 
 def test_a_port_that_is_taken_is_refused_at_once():
     with (
-        _listener(0) as first,
+        listener(0) as first,
         pytest.raises(
             EnvironmentUnfit, match=r"cannot be listened at .*`make serve-http PORT=8081`"
         ),
-        _listener(first.getsockname()[1]),
+        listener(first.getsockname()[1]),
     ):
         pass
 
 
+def test_a_port_is_shared_only_by_those_that_all_share_it():
+    with listener(0, shared=True) as first:
+        port = first.getsockname()[1]
+        with listener(port, shared=True) as second:
+            assert second.getsockname() == first.getsockname()
+        with pytest.raises(EnvironmentUnfit), listener(port):
+            pass
+
+
 def test_a_port_that_is_none_is_refused():
-    with pytest.raises(EnvironmentUnfit), _listener(70_000):
+    with pytest.raises(EnvironmentUnfit), listener(70_000):
         pass
 
 
 def test_only_this_machine_is_listened_to():
-    with _listener(0) as found:
+    with listener(0) as found:
         assert found.getsockname()[0] == HOST == "127.0.0.1"
         assert found.family == socket.AF_INET
 

@@ -26,6 +26,7 @@ class ServeConfig(StageConfig):
     batch_horizon_minutes: int = Field(gt=0)
     host: Literal["127.0.0.1", "0.0.0.0"]
     port: int = Field(ge=1, le=65_535)
+    workers: int = Field(ge=1, le=64)
     log_url: Address[Annotated[str, Field(pattern=r"^(sqlite:///|postgresql://).+")]]
     log_queue: int = Field(ge=1, le=1_000_000)
     log_days: int = Field(ge=1, le=3_650)
