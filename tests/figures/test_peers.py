@@ -75,3 +75,12 @@ def test_the_page_says_where_ours_loses():
             < 1
             < (FOUND["ratios"]["at_8"][name]["features"]["median"])
         )
+
+
+CHECKS = json.loads(tree.read("benchmarks/bare_checks.json"))
+
+
+@pytest.mark.parametrize("what", measured.CHECKS)
+def test_our_checks_of_a_month_cost_no_multiple_of_the_bare_defaults(what, record_property):
+    record_property("ours over bare", CHECKS[what]["ratio"])
+    assert 0 < CHECKS[what]["ratio"] < 2
