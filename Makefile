@@ -45,7 +45,7 @@ export AWS_EC2_METADATA_DISABLED := true
 # Their text is data: make expands none of it, and recipes read it from the environment.
 ARGUMENTS := AS_OF AT B BAD BASE D DAY E END FAULT FLOW FORCE FROM M MINUTES MONTH PORT PULL_REQUEST \
   PYTHON Q REBASE REBUILD_ENV REQUEST ROLLOUT ROW SEED STATIC STEP THREADS TO TOOL TOPIC \
-  TRIALS UNTIL VERSION YES
+  TRIALS UNTIL USECASE VERSION YES
 HANDED := AS_OF BASE PULL_REQUEST
 define TAKE
   override $(1) := $$(value $(if $(filter command,$(origin $(1))),$(1),$(if $(filter $(1),$(HANDED)),PIPELINE_$(1))))
@@ -102,7 +102,8 @@ setup: .venv/installed ## Create .venv and install requirements.lock into it
 	echo "setup: Python 3.11 to 3.13 is needed, found $${found:-none}; $(call INSTALL,python3 python3-venv,python3.13,python3,python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2
 
 run: started := $(shell date +%s)
-run: setup checkout ## The whole story: champion, quiet weeks, retrained, canary; two faults caught
+run: setup checkout ## The whole story, from champion to two faults caught; another one's: make run USECASE=bikes
+	@[ -z "$$USECASE" ] || python -m pipeline.usecase.take "$$USECASE"
 	@stands=$$(python -m simulation.up_to_date); if [ -n "$$stands" ]; then echo "$$stands"; else \
 	  $(CHAMPION) && $(SIMULATION) replay && python -m simulation.up_to_date --note && \
 	  echo "run: done in $$(($$(date +%s) - $(started))) s"; fi
@@ -314,6 +315,10 @@ lock: setup ## Remake requirements.lock from pyproject.toml, and the server's pa
 	@for name in configs/retrain/{airflow,kubeflow} $(PEERS:%=benchmarks/environments/%); do \
 	  $(UV) pip compile $$name.in --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --quiet --output-file $$name.lock; done
+	@$(UV) pip compile configs/train/lightgbm.in --constraint requirements.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements.lock) --quiet \
+	  --output-file configs/train/lightgbm.lock
 latest: setup ## Tests on the newest packages that pyproject.toml allows, in an environment beside
 	@rm -rf state/latest && mkdir -p state/latest
 	@$(COMPILE) --upgrade --output-file state/latest/requirements.lock

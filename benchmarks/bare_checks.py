@@ -43,7 +43,7 @@ def validation(month: str) -> tuple[Work, Work, dict[str, int]]:
     import great_expectations as gx
 
     from pipeline.shared import expectations
-    from pipeline.validate import judge, snapshot_schema
+    from pipeline.validate import judge
 
     every = read_snapshots(read_record(Manifest, INGEST / "manifest.json", "ingest"))
     limits, suites = load(USECASE.limits), USECASE.rules()
@@ -56,7 +56,7 @@ def validation(month: str) -> tuple[Work, Work, dict[str, int]]:
         return judge.judge(context, TABLE, month, rows, reference, limits, known)
 
     measured = suites.add_measures(TABLE, rows, known)
-    rules = snapshot_schema.schema_rules(TABLE, rows.columns)
+    rules = judge.schema_rules(TABLE, rows.columns)
     of_values = suites.rules(TABLE, month, pd.concat(reference.values()), limits)
     of_values = [rule for rule in of_values if getattr(rule, "column", "year") in measured]
 

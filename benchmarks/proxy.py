@@ -17,12 +17,15 @@ from benchmarks.serving import UNITS, Server, compared, figures, request
 from benchmarks.study import kept
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
+from pipeline.features.online_store import open_store
 from pipeline.registry.release_loader import load_release
-from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.controller import Controller, open_controller
 from pipeline.rollout.interim_analyses import shares_at
 from pipeline.rollout.state import ALL_CHALLENGER, ALL_CHAMPION, begin
+from pipeline.rollout.traffic.servers import PROJECT
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.shared.config.serve import ServeConfig
 from simulation.traffic import Traffic, advance
 from simulation.users import Users
 from simulation.year import Year
@@ -39,19 +42,20 @@ def say(what: str) -> None:
     print(f"proxy: {what}", file=sys.stderr, flush=True)
 
 
-def prepared(stage: Stage) -> None:
-    """Let time pass in the store until about noon."""
-    seen = 0
-    assert isinstance(stage.traffic, Traffic)
-    for places in advance(stage.traffic, stage.store, load(FeaturesConfig).grid_minutes):
-        seen += len(places)
-        if seen >= NOON:
-            return
+def prepared(flights: Any) -> None:
+    """Let time pass in the store of the rollout until about noon."""
+    config, seen = load(FeaturesConfig), 0
+    assert isinstance(flights, Traffic)
+    with open_store(config, load(ServeConfig), project=PROJECT) as store:
+        for places in advance(flights, store, config.grid_minutes):
+            seen += len(places)
+            if seen >= NOON:
+                return
 
 
-def cost(stage: Stage) -> dict[str, Any]:
+def cost(controller: Controller) -> dict[str, Any]:
     """Through the proxy against straight to the champion's server, for both kinds of request."""
-    asked = stage.traffic.flights[NOON - 300 : NOON]
+    asked = controller.traffic.ahead.flights[NOON - 300 : NOON]
     flights = [_flight(name, body) for name, body in zip(asked["name"], asked["body"], strict=True)]
     rows = np.where(np.isnan(rows := matrix(asked, FEATURES)), None, rows.astype(object))
     vectors = [
@@ -70,7 +74,7 @@ def cost(stage: Stage) -> dict[str, Any]:
         )
         for row in rows
     ]
-    ports = stage.servers.spec
+    ports = controller.servers.spec
     direct = ports.servers["champion"].port
     found = {}
     for kind, requests in (("store", flights), ("features", vectors)):
@@ -99,13 +103,14 @@ def _ratio(one: list[list[float]], other: list[list[float]], share: float) -> fl
     return round(float(np.median(each)), 3)
 
 
-def changes(stage: Stage) -> dict[str, Any]:
+def changes(controller: Controller) -> dict[str, Any]:
     """Weights, promotion, rollback and blue-green, in turn, while users ask without a pause."""
-    rollout, over = stage.rollout, threading.Event()
+    rollout, over = controller.rollout, threading.Event()
+    servers = controller.servers
     steps = [shares_at(rollout, step) for step in range(len(rollout.plan.canary.steps))]
     turns = cycle([ALL_CHAMPION, *steps, ALL_CHALLENGER, ALL_CHAMPION])
-    asked = stage.traffic.flights[:NOON]
-    users, replies = Users(stage.servers.spec.callers, stage.servers.spec.keys.caller), []
+    asked = controller.traffic.ahead.flights[:NOON]
+    users, replies = Users(servers.spec.callers, servers.spec.keys.caller), []
 
     def load() -> None:
         while len(replies) < REQUESTS:
@@ -115,7 +120,7 @@ def changes(stage: Stage) -> dict[str, Any]:
     thread, took, started = threading.Thread(target=load), [], time.monotonic()
     thread.start()
     while not over.wait(PAUSE_SECONDS):
-        took.append(stage.servers.route(rollout.route(next(turns))))
+        took.append(servers.route(rollout.route(next(turns))))
     thread.join()
     users.close()
     failed = sum(reply.failed for reply in replies)
@@ -137,9 +142,10 @@ def main() -> int:
     """Measure, and write it down."""
     rollout, _ = begin("canary", force=True)
     arms = dict.fromkeys(("champion", "control"), rollout.champion)
-    with open_stage(rollout, 1, arms | {"challenger": rollout.challenger}, [], Year()) as stage:
-        prepared(stage)
-        found = {"units": UNITS, "cost": cost(stage), "changes": changes(stage)}
+    arms |= {"challenger": rollout.challenger}
+    with open_controller(rollout, 1, arms, [], Year()) as controller:
+        prepared(controller.traffic.ahead)
+        found = {"units": UNITS, "cost": cost(controller), "changes": changes(controller)}
     found["model"] = load_release(rollout.champion.release).model.digest[:12]
     kept("proxy", found)
     print(f"cost x {found['cost']['store']['p50_ratio']} (p50), {found['changes']}")

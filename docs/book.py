@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from docs import measured, numbers, platforms, sheet, tonight
 from docs.pages import ANSWERS, ARGUED, ROOT, Answer, find, pages
 from pipeline.__main__ import run_command
+from pipeline.monitor.operations.alerts import alerts
 from pipeline.shared import dvc, git
 
 
@@ -45,6 +46,11 @@ def readme_table() -> str:
 def recorded() -> str:
     """What `make run` printed in a fresh clone, as `make record` wrote it down."""
     return f"```console\n$ make run\n{(ROOT / 'docs/run.txt').read_text(encoding='utf-8')}```"
+
+
+def runbook() -> str:
+    """The sections of the runbook: what each alert's rule says to do, in the order of the rules."""
+    return "\n".join(f"## {alert.name}\n{alert.runbook}" for alert in alerts())
 
 
 def record() -> None:
@@ -81,6 +87,7 @@ def generated() -> dict[Path, str]:
             "on": platforms.sentence(),
         },
         ANSWERS / "README.md": {"questions": questions_table()},
+        ROOT / "docs/runbook.md": {"alerts": runbook()},
     }
     filled = {path: _filled(path, parts) for path, parts in wanted.items()}
     filled |= {ANSWERS / f"{page.slug}.md": _filled_page(page) for page in pages()}

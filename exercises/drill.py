@@ -19,10 +19,15 @@ from typing import Any, Literal
 
 import yaml
 
+from exercises.drills import OF_FLIGHTS
 from exercises.scratch import scratch
 from pipeline.__main__ import run_command
 from pipeline.shared import dvc, yaml_files
 from pipeline.shared.errors import PipelineError, UsageError
+from pipeline.usecase.chosen import USECASE
+
+FLIGHTS = "flights"
+"""The use case that all drills are of."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Drill:
 
 
 def drills() -> dict[str, Drill]:
-    """Every drill by its name."""
+    """Every drill of this checkout's use case by its name."""
     from exercises.drills import (
         callers,
         data,
@@ -77,7 +82,10 @@ def drills() -> dict[str, Drill]:
     every = [drill for module in modules for drill in module.DRILLS]
     known = {drill.slug: drill for drill in every}
     assert len(known) == len(every), "two drills have one name, and one of them is never run"
-    return known
+    assert known.keys() >= OF_FLIGHTS, "a drill of flights that there is not"
+    if USECASE.name == FLIGHTS:
+        return known
+    return {slug: one for slug, one in known.items() if slug not in OF_FLIGHTS}
 
 
 def run_stages(
@@ -129,7 +137,12 @@ def configure(folder: Path, stage: str, **changes: Any) -> None:
 
 
 def two_months(folder: Path) -> None:
-    """Let a scratch copy have the flights of two months: January teaches, February judges."""
+    """Let a scratch copy have the flights of two months: January teaches, February judges.
+
+    Another use case is small as it is, and keeps its calendar.
+    """
+    if USECASE.name != FLIGHTS:
+        return
     months, february = ["2013-01", "2013-02"], {"first": "2013-02-01", "last": "2013-02-28"}
     configure(folder, "ingest", as_of=months[-1])
     configure(folder, "validate", reference=months)
@@ -196,7 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if chosen.name not in known:
         parser.error(
-            f"{chosen.name!r} is no drill; make drill D=... with one of {', '.join(known)}"
+            f"{chosen.name!r} is no drill of {USECASE.noun}; make drill D=... with one of "
+            f"{', '.join(known)}"
         )
     try:
         found = run(known[chosen.name])

@@ -143,6 +143,13 @@ _GUARDS = {
     "canary": "rollout, canary",
     "bluegreen": "rollout, blue-green",
     "validate": "validate",
+    "lineage": "reproduce, lineage",
+    "guards": "retrain, data guards",
+    "repair": "retrain, repair",
+    "rollout": "rollout, ledger and registry",
+    "explain": "monitor, explanation",
+    "materialize": "serve, online store",
+    "prune": "serve, retention",
 }
 """The last stage of a clean run, and whose guards it has to pass."""
 

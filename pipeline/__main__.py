@@ -88,7 +88,7 @@ OPTIONS: Options = {
         "row": {
             "type": _whole(0, 10**6),
             "metavar": "N",
-            "help": "which flight of that request, 0 the first",
+            "help": "which row of that request, 0 the first",
         },
     },
     "retrain": {"as-of": {"metavar": "YYYY-MM", "help": "the month or the day that has arrived"}},

@@ -51,7 +51,7 @@ def run() -> str:
     run_id = runs.record(load(RegisterConfig), training)
     return (
         f"{training.rows:,} flights, {len(names)} inputs -> {TRAIN}/model.onnx "
-        f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "
+        f"({model.digest[:12]}), equal to the fitted one within {training.parity['model']:.0e}; "
         f"run {run_id[:8]}"
     )
 

@@ -4,6 +4,7 @@ from pipeline.retrain import loop as closed_loop
 from pipeline.rollout import bluegreen as blue_green
 from pipeline.rollout import canary as canaries
 from pipeline.rollout import shadow as shadows
+from pipeline.usecase.chosen import USECASE
 from simulation.faults import injection
 from simulation.online_sample import OnlineSample
 from simulation.year import Year
@@ -24,6 +25,6 @@ def bluegreen(bad: str = "", force: bool = False) -> str:
     return blue_green.bluegreen(Year(), injection(bad), force)
 
 
-def loop(until: str = "2013-12-31") -> str:
+def loop(until: str = USECASE.last_day) -> str:
     """Replay the year until a day, and keep the champion up to date meanwhile."""
     return closed_loop.loop(OnlineSample, until)

@@ -17,11 +17,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import FEATURES, ROLLING, matrix
+from pipeline.features.definitions import (
+    ALWAYS_THERE,
+    FEATURES,
+    LABEL,
+    PROXY,
+    ROLLING,
+    STATES,
+    matrix,
+)
 from pipeline.registry.release_loader import LoadedRelease
 from pipeline.rollout.state import Injection
 from pipeline.serve.predictor import Predictions, Predictor, SupportsPredict, one_hot
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.chosen import USECASE
 
 SLOW_SECONDS = 0.1
 """A slow server's delay per response: several times the normal one, on a busy machine too."""
@@ -30,9 +39,7 @@ CRASH_AFTER = 30
 """Requests that a crashing server serves before it dies."""
 BIAS = 0.25
 """A biased model's error in log odds."""
-EVENING = 17 * 60
-"""The minute of the day from which a model that is bad on one slice predicts half the risk."""
-MISSING_VIEW = "weather"
+MISSING_VIEW = next(view for view in STATES if view in ALWAYS_THERE)
 """The view that a server has lost its connection to."""
 LEAK_BYTES = 2_000_000
 """A leaking server's growth per response."""
@@ -60,7 +67,7 @@ class Faulty:
         return self._sound.release
 
     def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
-        """The risks of flights, from the online store."""
+        """The risks of events, from the online store."""
         self._before()
         found = self._sound.online(requests)
         matrix = self._wrong_matrix(_matrix(found, requests))
@@ -107,7 +114,7 @@ class _Percent(Faulty):
     """Shares come in percent, as after a change of units in the features' code."""
 
     def _wrong_matrix(self, matrix: np.ndarray) -> np.ndarray:
-        shares = [FEATURES.index(w.name) for w in ROLLING if "late" in w.value]
+        shares = [FEATURES.index(w.name) for w in ROLLING if w.value in (LABEL, PROXY)]
         wrong = matrix.copy()
         wrong[:, shares] *= 100
         return wrong
@@ -120,9 +127,11 @@ class _Biased(Faulty):
 
 
 class _BadEvenings(Faulty):
+    """A model that is bad on one slice predicts half the risk there."""
+
     def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:
-        evening = matrix[:, FEATURES.index("sched_minute")] >= EVENING
-        return np.where(evening, risk / 2, risk)
+        feature, begins = USECASE.require_story().evening
+        return np.where(matrix[:, FEATURES.index(feature)] >= begins, risk / 2, risk)
 
 
 class _Reversed(Faulty):

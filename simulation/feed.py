@@ -1,8 +1,8 @@
-"""The replay of a day: rows go online when they become known, and each flight is read at its T.
+"""The replay of a day: rows go online when they become known, and each request is read at its T.
 
-Rows go online in two ways, as in production. An event is pushed the minute it is known: a departure
-or landing of an aircraft, an observation of the weather, a quarter-hour's rolling rows. Every hour
-the batch job materializes the last hour from the rows on disk, which repairs lost pushes.
+Rows go online in two ways, as in production. An event is pushed the minute it is known: a raw row
+behind the last state of an entity, a mark's rolling rows. Every hour the batch job materializes the
+last hour from the rows on disk, which repairs lost pushes.
 """
 
 from collections.abc import Callable
@@ -13,38 +13,34 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import ENTITIES, VIEWS
+from pipeline.features.definitions import STATES, VIEWS
 from pipeline.features.feast_repository import lifetime
 from pipeline.features.online_store import Store, Vectors
 from pipeline.features.point_in_time import with_features
 from pipeline.features.windows import instant, minutes
-from pipeline.flights.events import (
-    OBSERVATION_MINUTES,
-    aircraft_events,
-    fold_events,
-    weather_rows,
-)
 from pipeline.shared.config.features import FeaturesConfig
+from pipeline.shared.domain import Pushed
 
 HOUR = 60
-LOOKBACK = 4 * HOUR
-"""An observation's row also uses those of the three hours before it."""
+PUSHED = {view: state.pushed for view, state in STATES.items() if state.pushed is not None}
+"""The views whose rows are folded of raw ones, on their way into the online store."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """The feed of the online store: rows of the rolling views, events of aircraft, raw weather."""
+    """The feed of the online store, by view: rows as they are stored, and raw rows to be folded."""
 
-    rolling: dict[str, pd.DataFrame]
-    aircraft: pd.DataFrame
-    weather: pd.DataFrame
+    rows: dict[str, pd.DataFrame]
+    raw: dict[str, pd.DataFrame]
 
     def within(self, since: int, until: int) -> "Feed":
-        """The rows available after one minute, up to another, and the weather before them."""
+        """The rows available after one minute, up to another, and the raw ones before them."""
         return Feed(
-            {view: _available(rows, since, until) for view, rows in self.rolling.items()},
-            _available(self.aircraft, since, until),
-            _available(self.weather, since - LOOKBACK, until),
+            {view: _available(rows, since, until) for view, rows in self.rows.items()},
+            {
+                view: _available(rows, since - PUSHED[view].lookback, until)
+                for view, rows in self.raw.items()
+            },
         )
 
 
@@ -52,15 +48,12 @@ def _available(rows: pd.DataFrame, since: int, until: int) -> pd.DataFrame:
     return rows[(rows["available_at"] > since) & (rows["available_at"] <= until)]
 
 
-def feed_of(flights: pd.DataFrame, weather: pd.DataFrame, config: FeaturesConfig) -> Feed:
-    """The feed of raw flights and weather, each row with the minute at which it is available."""
-    views = windows.views(flights, weather, config)
-    events = aircraft_events(flights)
-    observed = minutes(weather["observed_utc"]) + OBSERVATION_MINUTES
+def feed_of(events: pd.DataFrame, context: pd.DataFrame, config: FeaturesConfig) -> Feed:
+    """The feed of events and context, each row with the minute at which it is available."""
+    views = windows.views(events, context, config)
     return Feed(
-        {view: views[view] for view in ENTITIES},
-        events.assign(available_at=events["known_at"] + 1),
-        weather.assign(available_at=observed + 1),
+        {view: rows for view, rows in views.items() if view not in PUSHED},
+        {view: pushed.raw(events, context) for view, pushed in PUSHED.items()},
     )
 
 
@@ -113,15 +106,20 @@ def _materialize(store: Store, now: int, span: timedelta) -> None:
 
 def _push(store: Store, feed: Feed, since: int, until: int) -> None:
     """Push the rows that became available after one minute, up to another."""
-    rows = {view: _available(rows, since, until) for view, rows in feed.rolling.items()}
-    if len(_available(feed.weather, since, until)):
-        hours = weather_rows(_available(feed.weather, since - LOOKBACK, until))
-        rows["weather"] = _available(hours, since, until)
-    if len(events := _available(feed.aircraft, since, until)):
-        known = store.rows("aircraft", sorted(set(events["entity"])))
-        history = [known, events] if len(known) else [events]
-        folded = fold_events(pd.concat(history, ignore_index=True))
-        rows["aircraft"] = _available(folded, since, until)
+    rows = {view: _available(rows, since, until) for view, rows in feed.rows.items()}
+    for view, raw in feed.raw.items():
+        if len(new := _available(raw, since, until)):
+            rows[view] = _fold(store, view, _available(raw, since - PUSHED[view].lookback, until))
+            rows[view] = _available(rows[view], since, until)
     for view, new in rows.items():
         if len(new):
             store.push(view, new)
+
+
+def _fold(store: Store, view: str, recent: pd.DataFrame) -> pd.DataFrame:
+    """A view's rows of recent raw ones, and of those that the store holds of their entities."""
+    pushed: Pushed = PUSHED[view]
+    if pushed.stored:
+        known = store.rows(view, sorted(set(recent["entity"])))
+        recent = pd.concat([known, recent], ignore_index=True) if len(known) else recent
+    return pushed.fold(recent)

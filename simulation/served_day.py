@@ -40,6 +40,7 @@ from pipeline.shared.files import (
     write_json,
     write_parquet,
 )
+from pipeline.usecase.chosen import USECASE
 from simulation.feed import feed_of, replay
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
@@ -93,7 +94,7 @@ def run(day: str | None = None) -> str:
     ]
     stale = sum(counts[STALE] for counts in served.flags.values())
     return (
-        f"{served.days}: {served.flights:,} flights, each read at its T from "
+        f"{served.days}: {served.flights:,} {USECASE.noun}, each read at its T from "
         f"{served.online_store}, scored by {served.champion[:12]}; nothing recent known: "
         f"{', '.join(lacking) or 'never'}; withheld as stale: {stale}; "
         f"older rows left: {served.late} -> {VECTORS}"
@@ -202,7 +203,7 @@ def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
 
 
 def _verdict(skew: SkewReport) -> str:
-    compared = f"{skew.days}: {{}} of {skew.flights:,} flights x {skew.features} features"
+    compared = f"{skew.days}: {{}} of {skew.flights:,} {USECASE.noun} x {skew.features} features"
     if not skew.mismatches and not skew.offline_differs:
         return (
             f"{compared.format(0)} differ between online, offline store and training table; ROC "

@@ -1,8 +1,8 @@
-"""The story on one screen: two months of the loop in a sandbox.
+"""The story on one screen: months of the loop in a sandbox.
 
 A champion serves, a month passes without an alert, then its performance falls: a model is
 retrained, judged, and takes over by a canary. Two faults are injected besides: a slow challenger,
-and a snapshot in the wrong unit. The loop is the real one; only the scheduled retraining is put
+and a month in the wrong unit. The loop is the real one; only the scheduled retraining is put
 off, so that performance triggers it.
 """
 
@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from pipeline.evaluate.refresh import NOT_MUCH_WORSE, NOT_WORSE
-from pipeline.flights.published import FLIGHTS_FILE
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
@@ -27,18 +26,14 @@ from pipeline.shared import yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
+from pipeline.shared.domain import Story
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
 from pipeline.shared.source import locate
+from pipeline.usecase.chosen import USECASE
 from simulation.sandbox import open_sandbox, run, run_checked
 
-UNTIL = ("2013-06-30", "2013-07-15")
-"""The second if the first attempt was rolled back: a busy machine makes a challenger slow."""
-PUT_OFF = "92"
-"""Days: the schedule would retrain before the performance falls."""
-BAD_MONTH = "2013-07"
-_KILOMETRES = 1.609344
 _DONE = Path("state/story.json")
 _FAULTY = Path("state/faulty")
 
@@ -55,40 +50,40 @@ class StoryEvent:
 
 
 def replay() -> str:
-    """Replay two months of the loop in state/replay/run, and report the events.
+    """Replay the story's months in state/replay/run, and report the events.
 
     Raises:
         EnvironmentUnfit: there is no Envoy here, which the last weeks need.
         GraphFailed: a command ended otherwise than in the story; its output is above.
     """
     envoy.binary()
+    story = USECASE.require_story()
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
         with ThreadPoolExecutor(1) as beside:
-            faulty = beside.submit(
-                _write_kilometres, folder
-            )  # seconds, while others are waited for
+            faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
-                _change(folder, "retrain", {"policy.max_age_days": PUT_OFF})
+                _change(folder, "retrain", {"policy.max_age_days": str(story.max_age_days)})
                 run_checked(folder, "register")
             _run_loop(folder)
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _refuse_wrong_unit(folder, faulty.result())})
-    story = story_events(folder)
-    report = render("simulation/templates/replay.txt", story=story)
+    events = story_events(folder)
+    report = render("simulation/templates/replay.txt", story=events)
     return (
-        f"{len(story)} events in {folder}; `cd` there to go on: `make features` takes the month as "
-        f"it was published\n{report.rstrip()}"
+        f"{len(events)} events in {folder}; `cd` there to go on: `make features` takes the month "
+        f"as it was published\n{report.rstrip()}"
     )
 
 
 def _run_loop(folder: Path) -> None:
-    for until in UNTIL:
+    days = USECASE.require_story().until  # a busy machine makes a challenger slow: then the second
+    for until in days:
         if not _promotions(folder):
             run_checked(folder, "loop", f"--until={until}")
     if not _promotions(folder):
         raise GraphFailed(
-            f"0 of {len(_ends(folder))} attempts until {UNTIL[-1]} were promoted, expected 1; "
+            f"0 of {len(_ends(folder))} attempts until {days[-1]} were promoted, expected 1; "
             f"see {folder / journal.JOURNAL}; remove {folder}, then run `make replay` on a "
             "machine that is less busy"
         )
@@ -119,55 +114,67 @@ def _slow_challenger(folder: Path) -> None:
 
 
 def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
-    """Inject a month with distances in kilometres, see it refused, and correct it.
+    """Inject a month in the wrong unit, see it refused, and correct it.
 
-    `faulty` is the SHA-256 of its file, from `_write_kilometres`. In the end the config names the
+    `faulty` is the SHA-256 of its file, from `_write_fault`. In the end the config names the
     published file again, and the refused snapshot is removed on purpose; its report stays until the
     data are rebuilt.
     """
-    run(folder, "retrain", f"--as-of={BAD_MONTH}")
+    story = USECASE.require_story()
+    run(folder, "retrain", f"--as-of={story.bad_month}")
     path = folder / CONFIGS / "ingest.yaml"
     published = path.read_text(encoding="utf-8")
     values = yaml_files.parse(published)
-    values["files"][FLIGHTS_FILE] = faulty
+    values["files"][story.file] = faulty
     write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
     code, _ = run(folder, "ingest", "validate")
     if code != 1:
         raise GraphFailed(
-            f"the month in kilometres ended validate with {code}, expected 1: it was not "
+            f"{story.fault} ended validate with {code}, expected 1: it was not "
             f"refused; see {folder / VALIDATE}/report.json"
         )
     write_text(path, published)
-    (folder / INGEST / "flights" / f"{BAD_MONTH}.parquet").unlink()  # else it may never change
+    for table in USECASE.tables:  # else it may never change
+        (folder / INGEST / table / f"{story.bad_month}.parquet").unlink()
     report = read_json(folder / VALIDATE / "report.json", "validate")
     return next(  # the others follow from it
         f"{' of '.join([rule['rule'], *rule['columns'][:1]])} found {rule['observed']:g}"
         for snapshot in report["snapshots"]
-        if snapshot["month"] == BAD_MONTH
+        if snapshot["month"] == story.bad_month
         for rule in snapshot["rules"]
         if not rule["passed"] and rule["action"] == "refuse"
     )
 
 
-def _write_kilometres(folder: Path) -> str:
+def _write_fault(folder: Path) -> str:
     """Publish files with another unit in one month; the changed file's digest."""
-    source = locate(load(IngestConfig).source)
+    story, source = USECASE.require_story(), locate(load(IngestConfig).source)
     target = folder / _FAULTY
     target.mkdir(parents=True, exist_ok=True)
     for name in load(IngestConfig).files:
         (target / name).write_bytes((source / name).read_bytes())
-    with zipfile.ZipFile(source / FLIGHTS_FILE) as archive:
+    path = target / story.file
+    if path.suffix != ".zip":
+        path.write_bytes(spoil_month(path.read_bytes(), story))
+        return bytes_hash(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
         member = archive.namelist()[0]
-        rows = list(csv.reader(io.StringIO(archive.read(member).decode())))
-    month, distance = (rows[0].index(name) for name in ("month", "distance"))
+        text = spoil_month(archive.read(member), story)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(member), text, zipfile.ZIP_DEFLATED)
+    return bytes_hash(path.read_bytes())
+
+
+def spoil_month(published: bytes, story: Story) -> bytes:
+    """A published table with the story's column changed in its month."""
+    rows = list(csv.reader(io.StringIO(published.decode())))
+    month, column = (rows[0].index(name) for name in (story.month[0], story.column))
     for row in rows[1:]:
-        if int(row[month]) == int(BAD_MONTH[5:]):
-            row[distance] = str(round(float(row[distance]) * _KILOMETRES))
+        if row[month] == story.month[1]:
+            row[column] = story.spoil(row[column])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with zipfile.ZipFile(target / FLIGHTS_FILE, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(member), text.getvalue(), zipfile.ZIP_DEFLATED)
-    return bytes_hash((target / FLIGHTS_FILE).read_bytes())
+    return text.getvalue().encode()
 
 
 def _fault_rollback(known: list[Entry]) -> Entry | None:
@@ -211,8 +218,8 @@ def story_events(folder: Path) -> list[StoryEvent]:
         _promotion(known, steps),
         _slow(known),
         StoryEvent(
-            BAD_MONTH,
-            "INJECTED: a month in kilometres: refused",
+            USECASE.require_story().bad_month,
+            f"INJECTED: {USECASE.require_story().fault}: refused",
             read_json(folder / _DONE, "run")["refused"],
             f"{VALIDATE}/report.json",
             "data-validation",
@@ -248,7 +255,7 @@ def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
 def _gate_evidence(gate: dict[str, Any]) -> str:
     found = gate["found"]
     return (
-        f"{gate['rows']:,} flights; on {gate['judged']} its log loss is "
+        f"{gate['rows']:,} {USECASE.noun}; on {gate['judged']} its log loss is "
         f"{found[NOT_WORSE]:+.4f} (97.5% bound {found[NOT_MUCH_WORSE]:+.4f}) against the champion"
     )
 

@@ -1,7 +1,7 @@
-"""The traffic of the simulated year: the flights after the arrived months, sent as time passes.
+"""The traffic of the simulated year: the events after the arrived months, sent as time passes.
 
 No label is known before its time. Rows go into the online store when they become known, and each
-flight is requested at its T, over HTTP through the proxy.
+event is requested at its T, over HTTP through the proxy.
 """
 
 from collections.abc import Generator, Iterator
@@ -17,23 +17,24 @@ from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import table
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
-from pipeline.features.windows import DAY, entity_names, instant, minutes
-from pipeline.flights.names import flight_names
+from pipeline.features.windows import DAY, NEVER, entity_names, instant, minutes
 from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.usecase.chosen import USECASE
 from simulation.users import Users, batch
 
-_BODY = ["carrier", "flight", "origin", "dest", "tailnum", "block_minutes", "distance"]
+ORDER = ["predict_at", *USECASE.events.key]
+"""The order in which requests are sent."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Some days of flights in request order, with the feed of the online store.
+    """Some days of events in request order, with the feed of the online store.
 
-    `flights` has a row per flight, its features as the offline join gives them, `name` (its id) and
+    `flights` has a row per event, its features as the offline join gives them, `name` (its id) and
     `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
-    flight reads, each with the minute at which it is `pushed`.
+    request reads, each with the minute at which it is `pushed`.
     """
 
     flights: pd.DataFrame
@@ -41,9 +42,10 @@ class Traffic:
     feed: dict[str, pd.DataFrame]
 
     def since(self, place: int) -> "Traffic":
-        """The traffic after so many flights; earlier rows are pushed at once."""
+        """The traffic after so many events; earlier rows are pushed at once."""
         at = self.at[place:]
-        now = int(at[0]) // 15 * 15 if len(at) else 0
+        grid = load(FeaturesConfig).grid_minutes
+        now = int(at[0]) // grid * grid if len(at) else 0
         feed = {
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
@@ -55,7 +57,7 @@ class Traffic:
     ) -> Generator[tuple[int, list[Reply], int], None, None]:
         """Send users' requests to the proxy's port for known callers, as simulated time passes.
 
-        Yields after each batch its minute, its replies and its number of flights.
+        Yields after each batch its minute, its replies and its number of events.
         """
         names, bodies = self.flights["name"].tolist(), self.flights["body"].tolist()
         with Users(port, key) as users:
@@ -65,38 +67,44 @@ class Traffic:
 
 
 def between(
-    flights: pd.DataFrame, weather: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
+    events: pd.DataFrame, context: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
 ) -> Traffic:
-    """The traffic of the flights that leave in [first, last), from tables that reach until then."""
+    """The traffic of the events in [first, last), from tables that reach until then."""
     config = load(FeaturesConfig)
-    views = windows.views(flights, weather, config)
-    asked = windows.requests(flights, config)
-    chosen = asked["sched_dep_utc"].between(first, last, inclusive="left")
-    asked = asked[chosen].sort_values(["predict_at", "carrier", "flight", "origin"])
+    views = windows.views(events, context, config)
+    asked = windows.requests(events, config)
+    chosen = asked[USECASE.events.instant].between(first, last, inclusive="left")
+    asked = asked[chosen].sort_values(ORDER)
     return traffic_of(historical(asked.reset_index(drop=True), views, config), views, config)
 
 
 def traffic_of(
     frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> Traffic:
-    """The traffic of some flights, sorted by T with features, from views that reach until then."""
+    """The traffic of some events, sorted by T with features, from views that reach until then."""
     at = minutes(frame["predict_at"])
     return Traffic(_with_bodies(frame), at, _feed(frame, at, views, config))
 
 
 def _with_bodies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add each flight's name, and the body of its request."""
-    departures = frame["sched_dep_utc"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    schedule = frame[_BODY].astype({"block_minutes": "int64", "distance": "int64"})
-    requests = [
-        {k: v for k, v in zip(_BODY, row, strict=True) if not _is_missing(v)}
-        | {"scheduled_departure": departure}
-        for *row, departure in zip(
-            *(schedule[name].tolist() for name in _BODY), departures, strict=True
-        )
+    """Add each event's name, and the body of its request."""
+    fields = {name: _values(frame, name) for name in USECASE.request.item.model_fields}
+    items = [
+        {name: value for name, value in zip(fields, row, strict=True) if not _is_missing(value)}
+        for row in zip(*fields.values(), strict=True)
     ]
-    bodies = [orjson.dumps({"flights": [flight]}) for flight in requests]
-    return frame.assign(name=flight_names(frame), body=bodies)
+    bodies = [orjson.dumps({USECASE.request.key: [item]}) for item in items]
+    return frame.assign(name=USECASE.names_of(frame), body=bodies)
+
+
+def _values(frame: pd.DataFrame, name: str) -> list[Any]:
+    """The values of a field of the request, as JSON has them."""
+    column = frame[USECASE.request.columns.get(name, name)]
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    values: list[Any] = column.tolist()
+    kind = USECASE.request.item.model_fields[name].annotation
+    return [kind(value) for value in values] if kind is int or kind is bool else values
 
 
 def _is_missing(value: object) -> bool:
@@ -124,12 +132,12 @@ def _feed(
 
 
 def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
-    """Advance simulated time: push the known rows, then yield the places of the next flights."""
+    """Advance simulated time: push the known rows, then yield the places of the next events."""
     marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
     times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
     ends = np.append(times[1:], np.iinfo("int64").max)
     due: dict[int, dict[str, list[Any]]] = {}
-    prepared_to = 0
+    prepared_to = NEVER
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):
         if now >= prepared_to:
             due, prepared_to = _due(traffic.feed, store, now), now + DAY

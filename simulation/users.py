@@ -12,6 +12,7 @@ import xxhash
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.rollout.traffic.live_traffic import CLIENTS, Reply
 from pipeline.shared.callers import CALLER_KEY
+from pipeline.usecase.chosen import USECASE
 
 BATCH, BATCH_SHARE = 4, 0.25
 """The size of a batch, and the share of groups that are sent as one request: a server that mixes up
@@ -20,14 +21,15 @@ _BATCH_SALT = "batch"
 
 
 def batch(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
-    """The requests for simultaneous flights: one each, or one for a few under the first's name."""
+    """The requests for simultaneous events: one each, or one for a few under the first's name."""
     asked: list[tuple[str, bytes]] = []
+    key = USECASE.request.key
     for first in range(0, len(names), BATCH):
         few = slice(first, first + BATCH)
         bucket = xxhash.xxh64_intdigest(f"{_BATCH_SALT}/{names[first]}".encode()) % WHOLE
         if bucket < BATCH_SHARE * WHOLE:
-            flights = [one for body in bodies[few] for one in orjson.loads(body)["flights"]]
-            asked.append((names[first], orjson.dumps({"flights": flights})))
+            items = [one for body in bodies[few] for one in orjson.loads(body)[key]]
+            asked.append((names[first], orjson.dumps({key: items})))
         else:
             asked += zip(names[few], bodies[few], strict=True)
     return [name for name, _ in asked], [body for _, body in asked]

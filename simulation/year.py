@@ -8,7 +8,8 @@ from pipeline.features import windows
 from pipeline.records.arrivals import read_until, require_published
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
-from simulation.traffic import Traffic, between, traffic_of
+from pipeline.usecase.chosen import USECASE
+from simulation.traffic import ORDER, Traffic, between, traffic_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Year:
     views: dict[str, pd.DataFrame] | None = None
 
     def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
-        """The flights of so many days from an instant, a midnight in New York.
+        """The events of so many days from an instant, a midnight of the use case's zone.
 
         Raises:
             DayUnknown: the published year ends earlier.
@@ -34,7 +35,6 @@ class Year:
         if self.flights is None or self.views is None:
             return between(*read_until(last), first, last)
         require_published(self.flights, first)
-        chosen = self.flights["sched_dep_utc"].between(first, last, inclusive="left")
-        order = ["predict_at", "carrier", "flight", "origin"]
-        frame = self.flights[chosen].sort_values(order, ignore_index=True)
+        chosen = self.flights[USECASE.events.instant].between(first, last, inclusive="left")
+        frame = self.flights[chosen].sort_values(ORDER, ignore_index=True)
         return traffic_of(frame, self.views, load(FeaturesConfig))

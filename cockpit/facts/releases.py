@@ -71,11 +71,6 @@ class Releases:
         ]
 
     @property
-    def unfinished(self) -> Move | None:
-        """The newest transition if its rollout is not over."""
-        return self.last if is_unfinished(self.last) else None
-
-    @property
     def rollouts(self) -> dict[str, list[Entry]]:
         """The transitions of each rollout by its name, registrations included."""
         found: dict[str, list[Entry]] = {}

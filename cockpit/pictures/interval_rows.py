@@ -11,9 +11,8 @@ from cockpit.facts.rollouts import Analysis, Guardrail, Rollout
 from cockpit.pictures.scale import Scale, area, line
 
 WIDTH, LEFT, RIGHT, ROW = 640, 8, 8, 26
-COURSE_WIDTH, COURSE_HEIGHT = 420, 150
-"""The whole picture of a guardrail over time; its left margin holds the words of the axis."""
 COURSE_LEFT, _COURSE_RIGHT, _COURSE_TOP, _COURSE_END = 64, 412, 8, 126
+"""The picture of a guardrail over time; its left margin holds the words of the axis."""
 _VERDICTS = {
     "alarm": "ALARM",
     "fine": "no alarm",

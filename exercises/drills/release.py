@@ -6,8 +6,11 @@ from pathlib import Path
 
 from exercises.drill import Drill, Outcome, configure, run_stages, two_months
 from exercises.scratch import begun
+from pipeline.usecase.chosen import USECASE
 
 DVC = ("-m", "dvc")
+SNAPSHOT = f"data/ingest/{USECASE.context.name}/{USECASE.begins[:7]}.parquet"
+"""The first month of the events' context."""
 
 
 def ran(folder: Path, *stages: str) -> Path:
@@ -61,7 +64,7 @@ def _found_in_the_store(folder: Path, outcome: Outcome) -> str:
 
 def _lose_a_snapshot(folder: Path) -> list[str]:
     ran(folder, "register")
-    snapshot = folder / "data/ingest/weather/2013-01.parquet"
+    snapshot = folder / SNAPSHOT
     from pipeline.shared.dvc_lock import cache_path, md5
 
     cache_path(str(md5(snapshot)), folder / ".dvc/remote").unlink()
@@ -70,7 +73,7 @@ def _lose_a_snapshot(folder: Path) -> list[str]:
 
 def _named_as_lost(_: Path, outcome: Outcome) -> str:
     told = _refusal(outcome, "DataUnavailable")
-    return told if "data/ingest/weather/2013-01.parquet" in told else ""
+    return told if SNAPSHOT in told else ""
 
 
 def _forge_the_verdict(folder: Path) -> list[str]:

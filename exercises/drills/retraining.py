@@ -82,7 +82,7 @@ def _until(folder: Path, day: str) -> None:
     """Commands in a row take no option: the loop of a drill ends here by itself."""
     replace_once(
         folder / "simulation/commands.py",
-        'def loop(until: str = "2013-12-31")',
+        "def loop(until: str = USECASE.last_day)",
         f'def loop(until: str = "{day}")',
     )
 

@@ -5,25 +5,25 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from exercises.drill import Drill, Outcome, replace_once, run_stages
+from exercises.drill import FLIGHTS, Drill, Outcome, replace_once, run_stages
 from exercises.drills.release import ran
+from pipeline.features.definitions import LABEL, PROXY, ROLLING
+from pipeline.usecase.chosen import USECASE
 
 REPLAY, STORE = "simulation/feed.py", "pipeline/features/online_store.py"
 READ = "        behind = np.array(request["
 """What the store does once it has the values."""
-DAY = "--day=2013-02-14"
-"""A day of the scratch copy's second month; any other would do."""
+DAYS = ["--day=2013-02-14"] if USECASE.name == FLIGHTS else []
+"""A day of the scratch copy's second month; any other would do, as the last that has arrived."""
 STAGE, ASKED = "simulation/served_day.py", "    asked = requests_of(flights, config, days)\n"
 MORNING = 500
 """Flights that are served, the first of the day: what is wrong for a day is wrong by noon."""
-RIGHT = "    views = windows.views(flights, weather, config)\n"
+RIGHT = "    views = windows.views(events, context, config)\n"
 WRONG = (
     "    from pipeline.serve.skew import known_when_scheduled\n\n"
-    "    known = known_when_scheduled(flights)\n"
-    "    views = windows.views(flights, weather, config, known)\n"
+    "    known = known_when_scheduled(events)\n"
+    "    views = windows.views(events, context, config, known)\n"
 )
-BUILT = "    views = windows.views(events, context, config)\n"
-"""The same line in the stage, which knows no flights."""
 
 
 def _served(folder: Path, *edits: tuple[str, str, str]) -> list[str]:
@@ -33,7 +33,7 @@ def _served(folder: Path, *edits: tuple[str, str, str]) -> list[str]:
     replace_once(folder / STAGE, ASKED, ASKED.replace("\n", first))
     for name, old, new in edits:
         replace_once(folder / name, old, new)
-    return ["skew", DAY]
+    return ["skew", *DAYS]
 
 
 def _six_hours_behind(folder: Path) -> list[str]:
@@ -54,8 +54,8 @@ def _six_hours_behind(folder: Path) -> list[str]:
 
 
 def _percent(folder: Path) -> list[str]:
-    shares = 'for n in values if "late_" in n and n[-1] in "hd"'
-    times = f"        values |= {{n: values[n] * 100 {shares}}}\n"
+    shares = [rolling.name for rolling in ROLLING if rolling.value in (LABEL, PROXY)]
+    times = f"        values |= {{n: values[n] * 100 for n in {shares}}}\n"
     return _served(folder, (STORE, READ, times + READ))
 
 
@@ -67,9 +67,9 @@ def _zero(folder: Path) -> list[str]:
 
 
 def _utc(folder: Path) -> list[str]:
-    old = "windows.requests(flights, config)"
+    old = "windows.requests(events, config)"
     return _served(
-        folder, ("pipeline/serve/schedule.py", old, 'windows.requests(flights, config, "UTC")')
+        folder, ("pipeline/serve/schedule.py", old, 'windows.requests(events, config, "UTC")')
     )
 
 
@@ -81,7 +81,7 @@ def _not_landed(folder: Path) -> list[str]:
     told = _served(folder, (REPLAY, RIGHT, WRONG))
     stage = folder / "pipeline/features/build.py"
     right = stage.read_text(encoding="utf-8")
-    replace_once(stage, BUILT, WRONG.replace("flights", "events").replace("weather", "context"))
+    replace_once(stage, RIGHT, WRONG)
     replace_once(stage, "    write_parquet(ROWS, frame)\n", "")
     replace_once(stage, "    require_point_in_time(frame)\n", "")
     if run_stages(folder, ["features"]).code:
@@ -163,7 +163,7 @@ DRILLS = [
         fault="a second implementation for serving counts flights that have not landed yet",
         guard=SKEW,
         inject=_not_landed,
-        caught=_named("flights not yet landed"),
+        caught=_named(USECASE.unfinished),
     ),
     Drill(
         slug="stopped-feed",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from exercises.drill import Drill, Outcome, run_stages
 from exercises.drills.release import ran
+from pipeline.usecase.chosen import USECASE
 
 LEDGER, REGISTRY = "state/rollout/ledger.db", "state/mlflow.db"
-LOG, ONLINE = "state/serve/log.db", "state/feast/online-flights.db"
+LOG, ONLINE = "state/serve/log.db", f"state/feast/online-{USECASE.name}.db"
 PROMOTED = """
 from dataclasses import replace
 from pipeline.records import rollout_ledger as ledger

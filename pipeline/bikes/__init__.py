@@ -1,6 +1,5 @@
 """The use case "bikes": will an hour be busier than usual? Hourly rentals and weather, 2011.
 
 `published` reads the table and says when each outcome became known, `rules` judges its months,
-`usecase` states features and all else; `configs.yaml` has its configs. It is another shape than
-flights: hours instead of events with a plan, a count made a class, no vehicle of its own.
+`usecase` states features and all else; `configs.yaml` has its configs.
 """

@@ -115,6 +115,11 @@ def requests(bikes: pd.DataFrame, config: FeaturesConfig, zone: str = ZONE) -> p
     )
 
 
+def observations(_: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
+    """The raw weather, each hour with the minute at which it is available."""
+    return weather.assign(available_at=minutes(weather["observed_utc"]) + 61)
+
+
 def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
     """One row per hour of the city, known when the hour ends; the sky as a number."""
     known = minutes(weather["observed_utc"]) + 60

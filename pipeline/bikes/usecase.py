@@ -14,10 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.bikes import published
 from pipeline.bikes.published import LABEL, PROXY
+from pipeline.shared import domain as of
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.config.sections import Positive, Range, Share
 from pipeline.shared.config.validate import ValidateConfig
-from pipeline.shared.domain import DataRules, Features, Monitored, Request, Rolling, State, UseCase
+from pipeline.shared.domain import DataRules, Rolling
 from pipeline.shared.minutes import EPOCH
 
 _SPANS = {
@@ -112,9 +113,11 @@ def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
     return {name: mask.to_numpy() for name, mask in masks.items() if mask.any()}
 
 
-USECASE = UseCase(
+USECASE = of.UseCase(
     name="bikes",
     noun="hours",
+    card="bikes/templates/bike_card.md",
+    question="The risk, two hours before an hour begins, that it is busier than usual.",
     zone=published.ZONE,
     begins="2011-01-01",
     ends="2012-01-01",
@@ -123,7 +126,7 @@ USECASE = UseCase(
     read_source=published.read_source,
     limits=BikeLimits,
     rules=_rules,
-    features=Features(
+    features=of.Features(
         service="busy_hours",
         label=LABEL,
         proxy=PROXY,
@@ -131,7 +134,7 @@ USECASE = UseCase(
         entities={"system": [], "hour": ["sched_hour"], "kind_of_hour": ["day_kind", "sched_hour"]},
         rolling=ROLLING,
         states=[
-            State(
+            of.State(
                 view="weather",
                 keys=[],
                 columns=WEATHER,
@@ -139,6 +142,7 @@ USECASE = UseCase(
                 expires={"weather_known_at": WEATHER},
                 setting="weather_hours",
                 rows=lambda _, weather: published.weather_rows(weather),
+                pushed=of.Pushed(published.observations, published.weather_rows, lookback=240),
             )
         ],
         request=REQUEST,
@@ -156,8 +160,8 @@ USECASE = UseCase(
         requests=published.requests,
         derive=lambda *_: {},
     ),
-    request=Request(item=Hour, body=Hours, name_of=hour_name, rows=rows),
-    monitored=Monitored(
+    request=of.Request(Hour, Hours, hour_name, rows, columns={"starts": "starts_utc"}),
+    monitored=of.Monitored(
         schedule=["day_kind", "starts_utc", "sched_hour"],
         categories=["day_kind"],
         groups={"weather": WEATHER},
@@ -167,8 +171,6 @@ USECASE = UseCase(
         steady=["hum"],
         required=["starts_utc", "sky", "day_kind"],
         name_pattern=r"\d{4}-\d\d-\d\d/\d\d",
-        from_names=lambda _: {},
-        for_slices=lambda _: {},
         deadline=published.settled_at,
         label_group=lambda names: names.str[11:],
     ),
@@ -176,4 +178,15 @@ USECASE = UseCase(
     names_of=names,
     slices=slices,
     identifiers=["day", "month"],
+    story=of.Story(
+        until=("2011-11-20", "2011-12-11"),
+        max_age_days=150,
+        bad_month="2011-12",
+        fault="a month in degrees Celsius",
+        file=published.FILE,
+        month=("mnth", "Dec"),
+        column="temp",
+        spoil=lambda share: f"{float(share) * 41:.2f}",
+        evening=("hour_of_day", 17),
+    ),
 )

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pipeline.shared.contracts import Verdict
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 WIDTH, MARGIN, DRAWN = 420, 4, 12
 """Size of the picture, and the comparisons that it shows."""
@@ -110,6 +111,7 @@ def verdict_report(verdict: Verdict) -> str:
     against = "champion" if verdict.champion else "baseline"
     return render(
         "evaluate/templates/verdict_report.html",
+        noun=USECASE.noun,
         verdict=verdict,
         failures=[check for check in verdict.checks if check.blocking and not check.passed],
         rows=interval_rows(verdict.checks, against),

@@ -104,13 +104,13 @@ class Repository:
 
     entities: list[Any]
     views: dict[str, Any]
-    flight: Any
+    derived: Any
     service: Any
 
     @property
     def objects(self) -> list[Any]:
         """All objects, in an order that Feast accepts."""
-        return [*self.entities, *self.views.values(), self.flight, self.service]
+        return [*self.entities, *self.views.values(), self.derived, self.service]
 
 
 def scratch(name: str) -> Path:
@@ -172,10 +172,10 @@ def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") ->
     request = RequestSource(
         name="request", schema=[Field(name=name, dtype=Int64) for name in ("predict_at", *REQUEST)]
     )
-    flight = _on_demand([*views.values(), request], config)
-    service = FeatureService(name=service_version(config.model_dump()), features=[flight])
+    derived = _on_demand([*views.values(), request], config)
+    service = FeatureService(name=service_version(config.model_dump()), features=[derived])
     views[WATERMARK] = _watermark(entities["view"], _source(WATERMARK, folder, compute))
-    return Repository(list(entities.values()), views, flight, service)
+    return Repository(list(entities.values()), views, derived, service)
 
 
 def _source(view: str, folder: Path, compute: str) -> Any:
@@ -241,21 +241,21 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
 
     settings = config.model_dump_json()
     source = (
-        "def flight(inputs):\n"
+        "def derived(inputs):\n"
         "    from pipeline.features.feast_repository import as_feast_calls\n"
         f"    return as_feast_calls(inputs, {settings!r})\n"
     )
 
-    def flight(inputs: dict[str, Any]) -> dict[str, Any]:
+    def derived(inputs: dict[str, Any]) -> dict[str, Any]:
         return as_feast_calls(inputs, settings)
 
     numbers = [Field(name=name, dtype=Float64) for name in DERIVED_FEATURES]
     known = [Field(name=f"last_{name}", dtype=Int64) for name in KNOWN_AT]
     return OnDemandFeatureView(
-        name="flight",
+        name="derived",
         sources=sources,
         schema=[*numbers, *known],
-        feature_transformation=PythonTransformation(flight, source),
+        feature_transformation=PythonTransformation(derived, source),
         mode="python",
     )
 

@@ -47,8 +47,9 @@ from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.databases import require_whole
 from pipeline.shared.errors import RowsLost
 from pipeline.shared.files import remove
+from pipeline.usecase.chosen import USECASE
 
-LIVE, REPLAY = "flights", "replay"
+LIVE, REPLAY = USECASE.name, "replay"
 """The store's projects: one for serving, one for replaying a day."""
 STALE, MISSING, LATE = "stale", "missing", "late"
 

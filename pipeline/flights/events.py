@@ -13,6 +13,8 @@ ZONE = "America/New_York"
 LATE_MINUTES = 15
 OBSERVATION_MINUTES = 60
 """The row of hour H is observed at up to H:51, so it is known at the end of that hour."""
+LOOKBACK_MINUTES = 4 * 60
+"""An observation's row also uses those of the three hours before it."""
 
 
 def outcomes(flights: pd.DataFrame) -> dict[str, Event]:
@@ -86,6 +88,17 @@ def weather_rows(weather: pd.DataFrame) -> pd.DataFrame:
         precip_3h=frame[["precip", "precip_1", "precip_2"]].sum(axis=1),
         pressure_change_3h=frame["pressure"] - frame["pressure_3"],
     )[["entity", "known_at", "available_at", *WEATHER]]
+
+
+def observations(weather: pd.DataFrame) -> pd.DataFrame:
+    """The raw weather, each hour with the minute at which it is available."""
+    return weather.assign(available_at=minutes(weather["observed_utc"]) + OBSERVATION_MINUTES + 1)
+
+
+def available_events(flights: pd.DataFrame) -> pd.DataFrame:
+    """The events of aircraft, each with the minute at which it is available."""
+    events = aircraft_events(flights)
+    return events.assign(available_at=events["known_at"] + 1)
 
 
 def aircraft_rows(flights: pd.DataFrame) -> pd.DataFrame:

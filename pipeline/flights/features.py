@@ -104,7 +104,7 @@ RANGES = {
 
 def derive(
     joined: Mapping[str, np.ndarray],
-    request: Mapping[str, Any],  # noqa: ARG001  a new feature may take it
+    request: Mapping[str, Any],
     at: Minutes,
     config: FeaturesConfig,
 ) -> dict[str, Any]:

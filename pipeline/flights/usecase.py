@@ -4,7 +4,16 @@ from typing import Any
 
 from pipeline.flights import events, features, names, published, request, slices, tables
 from pipeline.flights.limits import FlightLimits
-from pipeline.shared.domain import DataRules, Features, Monitored, Request, State, UseCase
+from pipeline.shared.domain import (
+    DataRules,
+    Features,
+    Monitored,
+    Pushed,
+    Request,
+    State,
+    Story,
+    UseCase,
+)
 
 _WEATHER = State(
     view="weather",
@@ -14,6 +23,11 @@ _WEATHER = State(
     expires={"weather_known_at": features.WEATHER},
     setting="weather_hours",
     rows=lambda _, weather: events.weather_rows(weather),
+    pushed=Pushed(
+        raw=lambda _, weather: events.observations(weather),
+        fold=events.weather_rows,
+        lookback=events.LOOKBACK_MINUTES,
+    ),
 )
 _AIRCRAFT = State(
     view="aircraft",
@@ -26,6 +40,11 @@ _AIRCRAFT = State(
     },
     setting="aircraft_hours",
     rows=lambda flights, _: events.aircraft_rows(flights),
+    pushed=Pushed(
+        raw=lambda flights, _: events.available_events(flights),
+        fold=events.fold_events,
+        stored=True,
+    ),
 )
 
 
@@ -42,6 +61,9 @@ def _name(row: Any) -> str:
 USECASE = UseCase(
     name="flights",
     noun="flights",
+    card="flights/templates/flight_card.md",
+    question="The risk, two hours before departure, that a flight arrives 15 or more minutes "
+    "late, or not at all.",
     zone=events.ZONE,
     begins="2013-01-01",
     ends="2014-01-01",
@@ -75,6 +97,7 @@ USECASE = UseCase(
         body=request.PredictRequest,
         name_of=request.flight_id,
         rows=request.requests,
+        columns={"scheduled_departure": "sched_dep_utc"},
     ),
     monitored=Monitored(
         schedule=["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour"],
@@ -95,4 +118,16 @@ USECASE = UseCase(
     names_of=names.flight_names,
     slices=slices.slices,
     identifiers=["flight", "tailnum"],
+    unfinished="flights not yet landed",
+    story=Story(
+        until=("2013-06-30", "2013-07-15"),
+        max_age_days=92,
+        bad_month="2013-07",
+        fault="a month in kilometres",
+        file=published.FLIGHTS_FILE,
+        month=("month", "7"),
+        column="distance",
+        spoil=lambda miles: str(round(float(miles) * 1.609344)),
+        evening=("sched_minute", 17 * 60),
+    ),
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.shared import plots as figures
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 if TYPE_CHECKING:
     from pipeline.monitor.diagnose import Finding
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def diagnosis_report(finding: "Finding") -> str:
     """Render a finding with the evidence of each step of the triage."""
-    return render("monitor/templates/diagnosis_report.html", finding=finding)
+    return render("monitor/templates/diagnosis_report.html", noun=USECASE.noun, finding=finding)
 
 
 def draw_diagnosis(finding: "Finding") -> None:

@@ -15,9 +15,10 @@ from pipeline.records.hash_chain import Link, chain, link
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import DayUnknown, LedgerRefused
+from pipeline.usecase.chosen import USECASE
 
 LEDGER = Path("state/rollout/ledger.db")
-BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)
+BEGINNING = datetime.fromisoformat(USECASE.begins).replace(tzinfo=UTC)
 """Before anything happens in the replay."""
 WHOLE = 10_000
 """All traffic: shares are in ten-thousandths."""

@@ -23,10 +23,10 @@ KINDS = tuple(sorted(USECASE.monitored.categories))
 
 @dataclass(frozen=True)
 class GroupGap:
-    """A group's flights, its share of late ones, and the mean risk less that share."""
+    """A group's rows, its share of positive ones, and the mean risk less that share."""
 
     name: str
-    flights: int
+    rows: int
     late_share: float
     gap: Difference
 
@@ -38,8 +38,8 @@ class GroupGap:
         return "too low" if self.gap.high < 0 else "calibrated"
 
 
-def judged_flights(config: EvaluateConfig) -> tuple[pd.DataFrame, np.ndarray]:
-    """The flights that the gate judged on, and the challenger's risk of each."""
+def judged_rows(config: EvaluateConfig) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows that the gate judged on, and the challenger's risk of each."""
     frame = read(config.window)
     risks = read_parquet(EVALUATE / "predictions.parquet", "evaluate")
     joined = frame.merge(risks[[*REQUEST_KEY, "challenger"]], on=REQUEST_KEY, validate="1:1")
@@ -49,7 +49,7 @@ def judged_flights(config: EvaluateConfig) -> tuple[pd.DataFrame, np.ndarray]:
 def group_gaps(frame: pd.DataFrame, risk: np.ndarray, config: EvaluateConfig) -> list[GroupGap]:
     """Each group's calibration with its interval over days; groups too small to tell are left out.
 
-    A group needs the late flights and days that a slice needs for a veto.
+    A group needs the positives and days that a slice needs for a veto.
     """
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()

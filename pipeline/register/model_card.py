@@ -1,5 +1,7 @@
 """The model card: intended use, training data, performance, and limits of a model.
 
+What it is for, and whom it may harm, stands in the use case's template, which extends the one here.
+
 It is written from the files of the model's release and stored with them, so it cannot describe
 another model.
 """
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from pipeline.register.group_gaps import GroupGap
 from pipeline.shared.contracts import OVERALL, SLICES, Kind, Manifest, Training, Verdict
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 SECTIONS = {
     "": OVERALL,
@@ -30,8 +33,11 @@ def model_card(
     """Render the card as Markdown, with every number from the records."""
     last = training.window.split("..")[1][:7]
     return render(
-        "register/templates/model_card.md",
+        USECASE.card,
+        common="register/templates/model_card.md",
         name=name,
+        noun=USECASE.noun,
+        label=USECASE.features.label,
         training=training,
         verdict=verdict,
         source=manifest.source,

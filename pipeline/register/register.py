@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.features.feature_table import ROWS
 from pipeline.records import rollout_ledger
-from pipeline.register.group_gaps import group_gaps, judged_flights
+from pipeline.register.group_gaps import group_gaps, judged_rows
 from pipeline.register.model_card import model_card
 from pipeline.registry import (
     champions,
@@ -88,7 +88,7 @@ def _seal_release(
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
     judged = load(EvaluateConfig)
-    groups = group_gaps(*judged_flights(judged), judged)
+    groups = group_gaps(*judged_rows(judged), judged)
     described = model_card(config.model_name, training, verdict, manifest, figures, groups)
     write_text(folder / release.CARD, described)
     sealed = release.seal(folder)

@@ -5,6 +5,7 @@ by what it learned from, by what it was compared with, and by how it did.
 """
 
 from pipeline.shared.contracts import Kind, Training, Verdict
+from pipeline.usecase.chosen import USECASE
 
 EXPERIMENT = (
     "Every training, also of what the gate refused later: the tag `gate` says which. The runs "
@@ -16,9 +17,8 @@ SEARCHES = (
     "gate decides."
 )
 MODEL = (
-    "The risk, two hours before departure, that a flight arrives 15 or more minutes late, or not "
-    "at all. `champion` serves; `challenger` passed the gate and may be rolled out. The ledger of "
-    "rollouts decides, and the aliases follow it: `make rollout`."
+    f"{USECASE.question} `champion` serves; `challenger` passed the gate and may be rolled out. "
+    "The ledger of rollouts decides, and the aliases follow it: `make rollout`."
 )
 _MOST = 4_900
 """Characters that MLflow's database keeps of a description."""
@@ -32,7 +32,9 @@ def run_name(training: Training) -> str:
 def run_description(training: Training) -> str:
     """The data of a run, in a sentence."""
     first, _, last = training.window.partition("..")
-    text = f"{training.rows:,} flights from {first} to {last}, {len(training.features)} inputs."
+    text = (
+        f"{training.rows:,} {USECASE.noun} from {first} to {last}, {len(training.features)} inputs."
+    )
     if training.digest != training.candidate:
         judged = training.candidate_window.partition("..")[2]
         text += f" The gate judges the same model without the days after {judged}."
@@ -67,9 +69,8 @@ def verdict_description(verdict: Verdict) -> str:
     kinds = (Kind.CHAMPION, Kind.BASELINE)
     shown = [check for check in verdict.checks if check.kind in kinds]
     shown += [c for c in verdict.checks if c.blocking and not c.passed and c.kind not in kinds]
-    head = (
-        f"{verdict.rows:,} flights of {verdict.days} days, {verdict.window.replace('..', ' to ')}"
-    )
+    rows, window = f"{verdict.rows:,} {USECASE.noun}", verdict.window.replace("..", " to ")
+    head = f"{rows} of {verdict.days} days, {window}"
     lines = [
         f"- {check.name}: {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
         for check in shown
@@ -92,8 +93,9 @@ def version_description(training: Training, verdict: Verdict, figures: dict[str,
         "refresh": "The champion's training configuration on newer days.",
     }[verdict.kind]
     return (
-        f"{kind} Trained on {training.rows:,} flights, {first} to {last}.\n\n"
-        f"**On {verdict.rows:,} flights it had not seen**, {verdict.window.replace('..', ' to ')}: "
+        f"{kind} Trained on {training.rows:,} {USECASE.noun}, {first} to {last}.\n\n"
+        f"**On {verdict.rows:,} {USECASE.noun} it had not seen**, "
+        f"{verdict.window.replace('..', ' to ')}: "
         f"log loss {figures['log_loss']:.4f}, ROC AUC {figures['roc_auc']:.4f}.\n\n"
         f"{verdict_name(verdict).capitalize()}, against {against}.\n\n"
         f"{verdict_description(verdict)}\n\n"

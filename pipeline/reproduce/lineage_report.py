@@ -17,6 +17,7 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import OVERALL, REPRODUCE, checks_of
 from pipeline.shared.files import read_json, write_text
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 
 def lineage(version: str = tracking.CHAMPION) -> str:
@@ -46,6 +47,7 @@ def lineage_report(name: str, registered: Version, sealed: Release, folder: Path
     checks = checks_of(verdict)
     return render(
         "reproduce/templates/lineage_report.md",
+        noun=USECASE.noun,
         name=name,
         registered=registered,
         sealed=sealed,

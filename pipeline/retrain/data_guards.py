@@ -8,13 +8,14 @@ agree with the departure-late proxy, is any part of the day missing, are the fea
 import numpy as np
 import pandas as pd
 
+from pipeline.features import windows
 from pipeline.features.build import read_accepted
 from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
 from pipeline.features.feature_table import read
-from pipeline.flights.names import flight_names
 from pipeline.monitor.performance.label_checks import label_agreement, require_agreement
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
 from pipeline.shared.config.retrain import Guards, RetrainConfig
@@ -22,6 +23,10 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import TrainingRefused
+from pipeline.usecase.chosen import USECASE
+
+GROUP = USECASE.monitored.categories[0]
+"""The category that divides rows into cells, together with the part of the day."""
 
 
 def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Check:
@@ -39,7 +44,7 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
         f"days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} cells"
     )
     found = round(float(share.iloc[0]), 4) if len(share) else 0.0
-    name = "coverage of origin and hour"
+    name = f"coverage of {GROUP} and hour"
     return at_least(Kind.DATA, name, found, limits.min_coverage, detail)
 
 
@@ -55,7 +60,7 @@ def completeness(
     worst = str(share.index[0])
     detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} flights that arrived"
     found = round(float(share.iloc[0]), 4)
-    name = "rows of flights that arrived"
+    name = f"rows of {USECASE.noun} that arrived"
     return at_least(Kind.DATA, name, found, limits.min_complete, detail)
 
 
@@ -81,7 +86,7 @@ def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
     Raises:
         LabelsRefused: a week's labels disagree with the proxy.
     """
-    known = rows[[LABEL, PROXY]].assign(flight=flight_names(rows))
+    known = rows[[LABEL, PROXY]].assign(flight=USECASE.names_of(rows))
     weeks = label_agreement(known, rule)
     require_agreement(weeks, rule)
     worst = next((week for week in weeks if week.trusted is not None), None)
@@ -102,16 +107,15 @@ def require_sound() -> list[Check]:
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
     limits = load(RetrainConfig).guards
-    rows, flights = read(config.whole), _arrived_flights(config.whole)
+    rows, flights = read(config.whole), _arrived(config.whole)
     return check_rows(rows, flights, limits, load(MonitorConfig).outcome, gate)
 
 
-def _arrived_flights(window: Window) -> pd.DataFrame:
-    """The accepted flights of a window, with the hour in which each is scheduled to leave."""
-    flights, _ = read_accepted()
-    hour = (flights["sched_dep_time"] // 100) % 24
-    days = days_of(flight_names(flights))
-    return flights.assign(sched_hour=hour)[(days >= window.first) & (days <= window.last)]
+def _arrived(window: Window) -> pd.DataFrame:
+    """The requests of a window's accepted events, with the hour of each."""
+    arrived = windows.requests(read_accepted()[0], load(FeaturesConfig))
+    days = days_of(USECASE.names_of(arrived))
+    return arrived[(days >= window.first) & (days <= window.last)]
 
 
 def guards() -> str:
@@ -162,7 +166,7 @@ def _median(ages: pd.Series) -> float:
 
 def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
     """Whether each row belongs to the newest days."""
-    names = pd.Series(days_of(flight_names(rows)), index=rows.index)
+    names = pd.Series(days_of(USECASE.names_of(rows)), index=rows.index)
     newest = pd.Timestamp(names.max())
     return pd.Series(names >= f"{newest - pd.Timedelta(days=days - 1):%Y-%m-%d}")
 
@@ -170,7 +174,7 @@ def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
 def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
     band = np.searchsorted(first_hours, rows["sched_hour"].to_numpy(), side="right") - 1
     starts = np.array([f" from {hour:02}h" for hour in first_hours])[band]
-    return pd.Series(rows["origin"].astype(str) + starts)
+    return pd.Series(rows[GROUP].astype(str) + starts)
 
 
 def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:

@@ -32,11 +32,14 @@ from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
+from pipeline.usecase.chosen import USECASE
 
 LOCK = Path("state/retrain/loop.lock")
 ROLLOUT_DAYS = 10
 """A day of shadow, the steps of a canary, a day to bake, and one to begin at midnight."""
-YEAR = Window(first="2013-01-08", last="2013-12-31")
+_WARM = pd.Timestamp(USECASE.begins) + pd.Timedelta(days=7)
+YEAR = Window(first=f"{_WARM:%Y-%m-%d}", last=USECASE.last_day)
+"""The days of the replay: the first week only warms the features up."""
 
 
 class Online(Protocol):
@@ -61,7 +64,7 @@ OpenOnline = Callable[[Year, float], Online]
 """Opens the online path for a share of a year's flights."""
 
 
-def loop(open_online: OpenOnline, until: str = "2013-12-31") -> str:
+def loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
     """Run the loop to a day, retraining the champion on the way; return a summary line.
 
     `open_online` opens the online path for a sample of the traffic.
@@ -83,7 +86,8 @@ def _day(text: str) -> pd.Timestamp:
     day = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d")
     if pd.isna(day) or not YEAR.first <= text <= YEAR.last:
         raise DayUnknown(
-            f"{text!r} is no day from {YEAR.first} to {YEAR.last}; run `make loop UNTIL=2013-06-30`"
+            f"{text!r} is no day from {YEAR.first} to {YEAR.last}; run `make loop "
+            f"UNTIL={YEAR.last}`"
         )
     return pd.Timestamp(day)
 

@@ -16,8 +16,9 @@ from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.traffic.routes import Route, arm_of
 from pipeline.shared.config.sections import Window
+from pipeline.usecase.chosen import USECASE
 
-_SCHEDULE = ["carrier", "origin", "dest", "tailnum", "sched_dep_utc", "sched_hour", "predict_at"]
+_SCHEDULE = [*USECASE.monitored.schedule, "predict_at"]
 
 
 @dataclass
@@ -103,7 +104,7 @@ def serves_all(known: list[Entry]) -> tuple[Side, str]:
         whole = [arm for arm, share in entry.move.shares.items() if share == WHOLE]
         if whole and _side(entry.move, whole[0]).release != side.release:
             side, since = _side(entry.move, whole[0]), entry.move.at
-    local = pd.Timestamp(since).tz_convert("America/New_York")
+    local = pd.Timestamp(since).tz_convert(USECASE.zone)
     return side, f"{local + pd.Timedelta(days=1):%Y-%m-%d}"
 
 

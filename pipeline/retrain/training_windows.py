@@ -25,9 +25,10 @@ from pipeline.shared.contracts import RETRAIN, Record
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, ConfigError, WrongMonth
 from pipeline.shared.files import write_text
+from pipeline.usecase.chosen import USECASE
 
 DECISIONS = RETRAIN / "decisions.jsonl"
-LAST_MONTH = "2013-12"
+LAST_MONTH = USECASE.last_day[:7]
 SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
 """The configs that move, in the order of writing: the calendar's own month comes last."""
 

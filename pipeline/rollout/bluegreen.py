@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.controller import Controller, LiveTraffic, open_controller
 from pipeline.rollout.state import (
     ALL_CHALLENGER,
     ALL_CHAMPION,
@@ -41,38 +41,41 @@ def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool =
     with hold_rollout():
         rollout, known = begin("bluegreen", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
-        with open_stage(rollout, 3, arms, known, source) as stage, _under_traffic(stage):
-            _watch(stage, WATCH_REQUESTS)
-            blue = failing_batches(stage.replies)
+        opened = open_controller(rollout, 3, arms, known, source)
+        with opened as controller, _under_traffic(controller.traffic) as traffic:
+            _watch(traffic, WATCH_REQUESTS)
+            blue = failing_batches(traffic.replies)
+            make = controller.transitions.make
             if not known:
-                stage.change("blue-green", _minute(stage), ALL_CHAMPION)
+                make("blue-green", _minute(traffic), ALL_CHAMPION)
             switches = [
-                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
-                _switch(stage, "switched back", ALL_CHAMPION, "challenger", blue),
-                _switch(stage, "switched", ALL_CHALLENGER, "champion", blue),
+                _switch(controller, "switched", ALL_CHALLENGER, "champion", blue),
+                _switch(controller, "switched back", ALL_CHAMPION, "challenger", blue),
+                _switch(controller, "switched", ALL_CHALLENGER, "champion", blue),
             ]
-            stage.change("promoted", _minute(stage), ALL_CHALLENGER)
+            make("promoted", _minute(traffic), ALL_CHALLENGER)
             return (
                 f"{rollout.title}: {'; '.join(switches)}; {rollout.challenger.label} is champion; "
-                f"users: {stage.failures} failures of {len(stage.replies):,} -> {rollout.folder}/"
+                f"users: {traffic.failures} failures of {len(traffic.replies):,} -> "
+                f"{rollout.folder}/"
             )
 
 
 @contextlib.contextmanager
-def _under_traffic(stage: Stage) -> Iterator[None]:
+def _under_traffic(traffic: LiveTraffic) -> Iterator[LiveTraffic]:
     """Send users' requests in the background within the block."""
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_send_traffic, stage, over)
+        asking = pool.submit(_send_traffic, traffic, over)
         try:
-            yield
+            yield traffic
         finally:
             over.set()
         asking.result()  # raises the error that ended the traffic early, if any
 
 
-def _send_traffic(stage: Stage, over: threading.Event) -> None:
-    for _ in stage.send():
+def _send_traffic(traffic: LiveTraffic, over: threading.Event) -> None:
+    for _ in traffic.send():
         if over.is_set():
             return
 
@@ -82,7 +85,9 @@ def failing_batches(replies: list[Reply]) -> int:
     return len({place // CLIENTS for place, reply in enumerate(replies) if reply.failed})
 
 
-def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: int) -> str:
+def _switch(
+    controller: Controller, event: str, shares: dict[str, int], left: str, blue: int
+) -> str:
     """Switch once under traffic; reports its duration and the requests that were left to drain.
 
     `blue` is the number of batches that failed before the first switch, while blue served all.
@@ -90,41 +95,41 @@ def _switch(stage: Stage, event: str, shares: dict[str, int], left: str, blue: i
     Raises:
         RolledBack: green failed in too many batches, or stopped responding.
     """
-    before = len(stage.replies)
-    took = stage.change(event, _minute(stage), shares, busy=left)
+    rollout, traffic, servers = controller.rollout, controller.traffic, controller.servers
+    before = len(traffic.replies)
+    took = controller.transitions.make(event, _minute(traffic), shares, busy=left)
     started, patience, most = time.monotonic(), Patience(_PATIENCE_SECONDS), 0
-    ports = stage.servers.spec.ports
-    while (open_requests := envoy.in_flight(ports, left)) and not patience.over():
+    while (open_requests := envoy.in_flight(servers.spec.ports, left)) and not patience.over():
         most = max(most, open_requests)
         time.sleep(0.002)
     drained = time.monotonic() - started
-    came = _watch(stage, WATCH_REQUESTS)
-    new = stage.replies[before:]
+    came = _watch(traffic, WATCH_REQUESTS)
+    new = traffic.replies[before:]
     failed = failing_batches(new)
-    bad = failed >= blue + _FEW or came < WATCH_REQUESTS or stage.servers.starts("challenger") > 1
+    bad = failed >= blue + _FEW or came < WATCH_REQUESTS or servers.starts("challenger") > 1
     if "challenger" in shares and bad:
-        back = stage.change("rolled back", _minute(stage), ALL_CHAMPION)
+        back = controller.transitions.make("rolled back", _minute(traffic), ALL_CHAMPION)
         raise RolledBack(
-            f"{stage.rollout.name}: green, {stage.rollout.challenger.label}, failed in {failed} "
+            f"{rollout.name}: green, {rollout.challenger.label}, failed in {failed} "
             f"batches of {len(new)} requests, blue in {blue} before, allowed {_FEW - 1} more and "
             f"at least {WATCH_REQUESTS} answers; blue serves all again after "
-            f"{1000 * back:.0f} ms -> {stage.rollout.folder}/; repair it, then `make bluegreen`"
+            f"{1000 * back:.0f} ms -> {rollout.folder}/; repair it, then `make bluegreen`"
         )
     return f"{event} in {1000 * took:.0f} ms, {most} in flight drained in {1000 * drained:.0f} ms"
 
 
-def _minute(stage: Stage) -> int:
-    place = min(stage.flights_sent, len(stage.traffic.at) - 1)
-    return int(stage.traffic.at[place])
+def _minute(traffic: LiveTraffic) -> int:
+    at = traffic.ahead.at
+    return int(at[min(traffic.flights_sent, len(at) - 1)])
 
 
-def _watch(stage: Stage, requests: int) -> int:
+def _watch(traffic: LiveTraffic, requests: int) -> int:
     """Wait for so many more responses; returns their number, less if none arrives in time."""
-    before = seen = len(stage.replies)
+    before = seen = len(traffic.replies)
     patience = Patience(_PATIENCE_SECONDS)
     while seen < before + requests and not patience.over():
         time.sleep(0.01)
-        if len(stage.replies) > seen:
-            seen = len(stage.replies)
+        if len(traffic.replies) > seen:
+            seen = len(traffic.replies)
             patience.renew()
-    return len(stage.replies) - before
+    return len(traffic.replies) - before

@@ -4,13 +4,13 @@ Every change of traffic, with the evidence for it, is in the ledger.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from pipeline.features.windows import DAY
+from pipeline.features.windows import DAY, instant
 from pipeline.records.rollout_ledger import Entry
-from pipeline.rollout import canary_plot
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
-from pipeline.rollout.controller import Stage, open_stage
+from pipeline.rollout.controller import Controller, open_controller
 from pipeline.rollout.interim_analyses import BASELINE, COLD, Canary, freeze_start, shares_at
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
@@ -23,6 +23,7 @@ from pipeline.rollout.state import (
     minute_of,
 )
 from pipeline.rollout.traffic.live_traffic import Source
+from pipeline.shared import plots
 from pipeline.shared.errors import NotPromoted, PipelineError, RolledBack
 
 _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclusive"}
@@ -53,9 +54,9 @@ def canary(
         arms["challenger"] = rollout.challenger
         plan = rollout.plan.canary
         days = int(plan.max_days + plan.bake_days) + 1
-        with open_stage(rollout, days, arms, known, source) as stage:
-            minutes = stage.send()
-            course = _resume(stage, known) if known else _start(stage, minutes)
+        with open_controller(rollout, days, arms, known, source) as controller:
+            minutes = controller.traffic.send()
+            course = _resume(controller, known) if known else _start(controller, minutes)
             if course.promoted is not None:
                 return _bake(course, minutes, course.promoted)
             return _run_steps(course, minutes)
@@ -63,100 +64,124 @@ def canary(
 
 def _run_steps(course: Canary, minutes: Iterator[int]) -> str:
     """Run the steps until the canary is decided."""
-    stage = course.stage
+    rollout, transitions = course.rollout, course.controller.transitions
     for minute in minutes:
         if not course.analysis_is_due(minute):
             continue
-        stage.require_going_on()
+        transitions.require_going_on()
         decision, observed = course.analyse(minute)
         if decision.outcome == "hold":
             continue
-        kept = stage.rollout.save_evidence(observed, decision)
+        kept = rollout.save_evidence(observed, decision)
         if decision.outcome == "promote":
-            stage.change("promoted", minute, ALL_CHALLENGER, **kept)
+            transitions.make("promoted", minute, ALL_CHALLENGER, **kept)
             return _bake(course, minutes, minute)
         if decision.outcome != "advance":
-            stage.change(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
+            transitions.make(_ENDS[decision.outcome], minute, ALL_CHAMPION, **kept)
             raise _refusal(course, decision)
         course.steps.append((minute, course.step + 1))
-        shares = shares_at(stage.rollout, course.step)
-        stage.change("step", minute, shares, step=course.step, **kept)
+        shares = shares_at(rollout, course.step)
+        transitions.make("step", minute, shares, step=course.step, **kept)
     raise NotPromoted(
-        f"{stage.rollout.name}: the traffic ended in step {course.step} of "
-        f"{len(stage.rollout.plan.canary.steps)}, undecided; the champion stays: see `make rollout`"
+        f"{rollout.name}: the traffic ended in step {course.step} of "
+        f"{len(rollout.plan.canary.steps)}, undecided; the champion stays: see `make rollout`"
     )
 
 
-def _start(stage: Stage, minutes: Iterator[int]) -> Canary:
+def _start(controller: Controller, minutes: Iterator[int]) -> Canary:
     """Start the first step, once the champion's latency is known well enough."""
-    minute = next(minute for minute in minutes if len(stage.replies) >= COLD + BASELINE)
-    start = freeze_start(stage, stage.observations())
+    rollout, replies = controller.rollout, controller.traffic.replies
+    minute = next(minute for minute in minutes if len(replies) >= COLD + BASELINE)
+    start = freeze_start(rollout, controller.reader.observations(), controller.servers.folder)
     decision = {"start": start.model_dump()}
-    stage.change("canary", minute, shares_at(stage.rollout, 0), decision=decision)
-    return Canary(stage, start, [(minute, 0)], [], minute, len(stage.replies))
+    controller.transitions.make("canary", minute, shares_at(rollout, 0), decision=decision)
+    return Canary(controller, start, [(minute, 0)], [], minute, len(replies))
 
 
-def _resume(stage: Stage, known: list[Entry]) -> Canary:
+def _resume(controller: Controller, known: list[Entry]) -> Canary:
     """Resume an interrupted canary with all its evidence; in its bake, if it was promoted."""
     moves = [entry.move for entry in known if entry.move.event in ("canary", "step")]
     start = Start.model_validate((moves[0].decision or {})["start"])
     steps: list[tuple[float, int]] = [(minute_of(move.at), move.step) for move in moves]
-    course = Canary(stage, start, steps, analysed_at=int(steps[-1][0]))
+    course = Canary(controller, start, steps, analysed_at=int(steps[-1][0]))
     where, last = f"step {moves[-1].step}", known[-1].move
     if last.event == "promoted":
         where, course.promoted = "the bake", minute_of(last.at)
         decision = Decision.model_validate(last.decision)
-        course.decisions.append((course.promoted, shares_at(stage.rollout, course.step), decision))
-    stage.progress.say(f"goes on in {where}: ledger and logs are where they were")
+        course.decisions.append((course.promoted, shares_at(course.rollout, course.step), decision))
+    controller.progress.say(f"goes on in {where}: ledger and logs are where they were")
     return course
 
 
 def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
     """Observe the new champion with the old one kept warm; only a broken limit ends the bake."""
-    stage, plan = course.stage, course.stage.rollout.plan
+    rollout, transitions = course.rollout, course.controller.transitions
+    replies = course.controller.traffic.replies
     for minute in minutes:
-        alive = stage.servers.starts("challenger") == 1
-        over = minute - promoted >= plan.canary.bake_days * DAY
-        if alive and not over and len(stage.replies) - course.analysed_requests < BASELINE:
+        over = minute - promoted >= rollout.plan.canary.bake_days * DAY
+        enough = len(replies) - course.analysed_requests >= BASELINE
+        if course.challenger_lives and not over and not enough:
             continue
-        stage.require_going_on()
-        course.analysed_requests = len(stage.replies)
+        transitions.require_going_on()
+        course.analysed_requests = len(replies)
         observed = course.observations()
-        decision = analysis.decide_bake(plan, course.start, observed, course.at(minute))
+        decision = analysis.decide_bake(rollout.plan, course.start, observed, course.at(minute))
         if decision.outcome == "rollback":
-            kept = stage.rollout.save_evidence(observed, decision)
-            stage.change("rolled back", minute, ALL_CHAMPION, **kept)
+            kept = rollout.save_evidence(observed, decision)
+            transitions.make("rolled back", minute, ALL_CHAMPION, **kept)
             raise _refusal(course, decision)
         if over:
-            stage.change("baked", minute, ALL_CHALLENGER)
+            transitions.make("baked", minute, ALL_CHALLENGER)
             return _promotion(course)
     raise NotPromoted(
-        f"{stage.rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
+        f"{rollout.name}: the traffic ended before the promotion baked; see `make rollout`"
     )
 
 
 def _promotion(course: Canary) -> str:
-    stage, decision = course.stage, course.decisions[-1][2]
-    errors = decision.metric("errors")
-    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    rollout, traffic = course.rollout, course.controller.traffic
+    errors = course.decisions[-1][2].metric("errors")
+    plot_analyses(rollout.folder / "rollout.png", rollout.name, course.decisions)
     return (
-        f"{stage.rollout.title}: {stage.rollout.challenger.label} is champion, after "
+        f"{rollout.title}: {rollout.challenger.label} is champion, after "
         f"{errors.challenger.of:,} requests beside {errors.control.of:,} of the control and "
         f"{len(course.decisions)} looks; provisional until labels mature; users: "
-        f"{stage.failures} failures of {len(stage.replies):,} -> {stage.rollout.folder}/"
+        f"{traffic.failures} failures of {len(traffic.replies):,} -> {rollout.folder}/"
     )
 
 
 def _refusal(course: Canary, decision: Decision) -> PipelineError:
     """The refusal that ends a challenger's canary."""
-    stage, (minute, shares, _) = course.stage, course.decisions[-1]
-    canary_plot.plot(stage.rollout.folder / "rollout.png", stage.rollout.name, course.decisions)
+    rollout, traffic = course.rollout, course.controller.traffic
+    minute, shares, _ = course.decisions[-1]
+    plot_analyses(rollout.folder / "rollout.png", rollout.name, course.decisions)
     met = int((course.observations()["arm"] == "challenger").sum())
     words = (
-        f"{stage.rollout.name}: {stage.rollout.challenger.label} at {when(minute)} with "
+        f"{rollout.name}: {rollout.challenger.label} at {when(minute)} with "
         f"{shares['challenger'] / 100:g}% of traffic: {decision.outcome}: "
-        f"{'; '.join(decision.reasons)}; it met {met} of {len(stage.replies):,} requests, users "
-        f"saw {stage.failures} failures; {stage.rollout.champion.label} serves all -> "
-        f"{stage.rollout.folder}/; `make replay-decision` decides it again"
+        f"{'; '.join(decision.reasons)}; it met {met} of {len(traffic.replies):,} requests, users "
+        f"saw {traffic.failures} failures; {rollout.champion.label} serves all -> "
+        f"{rollout.folder}/; `make replay-decision` decides it again"
     )
     return RolledBack(words) if decision.outcome == "rollback" else NotPromoted(words)
+
+
+def plot_analyses(
+    path: Path, title: str, decisions: list[tuple[int, dict[str, int], Decision]]
+) -> None:
+    """Plot the weight and the distance to each alarm at every interim analysis, as a PNG file."""
+    figure = plots.blank(9, 6)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
+    at = [instant(minute).to_pydatetime() for minute, _, _ in decisions]
+    above.step(at, [shares.get("challenger", 0) / 100 for _, shares, _ in decisions], where="post")
+    above.set(ylabel="challenger, % of traffic", title=f"{title}: {decisions[-1][2].outcome}")
+    for metric in decisions[-1][2].metrics:
+        if metric.alpha:
+            values = [decision.metric(metric.name).p for _, _, decision in decisions]
+            near = [(1.0 if p is None else max(p, 1e-12)) / metric.alpha for p in values]
+            below.plot(at, near, marker=".", label=metric.name)
+    below.axhline(1, color="black", linestyle="--", linewidth=1)
+    below.set(yscale="log", ylabel="anytime p / its limit (below 1: alarm)")
+    below.legend(ncols=4, fontsize="small")
+    below.tick_params(axis="x", rotation=20)
+    plots.save(figure, path)

@@ -1,4 +1,4 @@
-"""The controller of a rollout: it applies the decisions of the analysis to the traffic.
+"""The controller of a rollout: it sees traffic and evidence, and makes the transitions decided on.
 
 Traffic is the year's next flights. About every simulated hour there is an interim analysis; its
 decision is written to the ledger with the evidence, and only then does anything change.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.online_store import Store, open_store
+from pipeline.features.online_store import open_store
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import last_id
 from pipeline.records.rollout_ledger import Entry, Side
@@ -41,30 +41,25 @@ _BUSY_SECONDS = 2.0
 
 
 @dataclass
-class Stage:
-    """Servers, evidence, store and traffic of a rollout; `open_stage` creates it."""
+class LiveTraffic:
+    """The traffic that passes: users' requests through the proxy, and their replies so far."""
 
-    rollout: Rollout
-    servers: Servers
-    evidence: Evidence
-    progress: Progress
-    store: Store
-    traffic: Traffic
+    ahead: Traffic
     requests: Iterator[tuple[int, list[Reply], int]]
+    servers: Servers
+    mirrored: bool = False
     replies: list[Reply] = field(default_factory=list)
-    pending: set[str] = field(default_factory=set)
     flights_sent: int = 0
     """One request may hold several flights."""
-    mirrored: bool = False
-    ledger_length: int = 0
-    proxy_pid: int = 0
+    unread: set[str] = field(default_factory=set)
+    """Requests whose log lines were not read yet."""
 
     def send(self) -> Iterator[int]:
         """Send the traffic; yields the simulated minute after each batch."""
         for minute, answers, flights in self.requests:
             self.replies += answers
             self.flights_sent += flights
-            self.pending |= {reply.request_id for reply in answers if reply.request_id}
+            self.unread |= {reply.request_id for reply in answers if reply.request_id}
             if self.mirrored:
                 self._until_copied()
             if any(reply.code == 0 for reply in answers):
@@ -86,6 +81,16 @@ class Stage:
         """The number of users' requests without a prediction."""
         return sum(reply.failed for reply in self.replies)
 
+
+@dataclass
+class EvidenceReader:
+    """The evidence that is read: complete up to the last request, unless its log's writer died."""
+
+    evidence: Evidence
+    traffic: LiveTraffic
+    servers: Servers
+    proxy_pid: int
+
     def observations(self) -> pd.DataFrame:
         """The observations of all requests sent so far, one row each.
 
@@ -93,14 +98,14 @@ class Stage:
             ServersFailed: logs are incomplete though neither proxy nor supervisor died.
         """
         try:
-            self.evidence.wait_for(self.pending, self.mirrored)
+            self.evidence.wait_for(self.traffic.unread, self.traffic.mirrored)
         except ServersFailed:
             if not self._exclude_lost():
                 raise
         else:
             self._exclude_lost()
         self.proxy_pid = self.servers.pid("envoy")
-        self.pending.clear()
+        self.traffic.unread.clear()
         return self.evidence.observations()
 
     def _exclude_lost(self) -> bool:
@@ -108,14 +113,30 @@ class Stage:
 
         False if there are none, or if the proxy is still the same process.
         """
-        lacking = self.evidence.incomplete(self.pending)
+        lacking = self.evidence.incomplete(self.traffic.unread)
         if not lacking or self.servers.wait_for_proxy() == self.proxy_pid:
             return False
         self.evidence.exclude(lacking)
         return True
 
-    def change(
-        self, event: str, minute: int, shares: dict[str, int], busy: str = "", **details: Any
+
+@dataclass
+class Transitions:
+    """The transitions that are made: each is written to the ledger, then applied to the traffic."""
+
+    rollout: Rollout
+    servers: Servers
+    progress: Progress
+    ledger_length: int
+
+    def make(
+        self,
+        event: str,
+        minute: int,
+        shares: dict[str, int],
+        mirrored: bool = False,
+        busy: str = "",
+        **details: Any,
     ) -> float:
         """Write a transition to the ledger, then apply it; returns the seconds the proxy took.
 
@@ -126,13 +147,13 @@ class Stage:
         """
         with hold_traffic() as mine:
             self.require_going_on(mine)
-            entry = self.rollout.move(event, minute, shares, mirrored=self.mirrored, **details)
+            entry = self.rollout.move(event, minute, shares, mirrored=mirrored, **details)
             self.ledger_length = entry.number
             patience = Patience(_BUSY_SECONDS)
             while busy and not patience.over():
                 if envoy.in_flight(self.servers.spec.ports, busy):
                     break
-            took = self.servers.route(self.rollout.route(shares, self.mirrored))
+            took = self.servers.route(self.rollout.route(shares, mirrored))
             if event in ("promoted", "rolled back"):
                 champions.update_alias(load(RegisterConfig))
         self.progress.say(f"{when(minute)}  {event}: {weights(shares)} ({1000 * took:.0f} ms)")
@@ -156,14 +177,27 @@ class Stage:
         )
 
 
+@dataclass(frozen=True)
+class Controller:
+    """One rollout under way: see, decide, write down, act. The decision is the analysis's."""
+
+    rollout: Rollout
+    servers: Servers
+    traffic: LiveTraffic
+    reader: EvidenceReader
+    transitions: Transitions
+    progress: Progress
+
+
 @contextlib.contextmanager
-def open_stage(
+def open_controller(
     rollout: Rollout,
     days: int,
     arms: dict[str, Side],
     known: list[Entry],
     source: Source,
-) -> Iterator[Stage]:
+    mirrored: bool = False,
+) -> Iterator[Controller]:
     """Open servers, proxy, store and traffic for so many days; the block's end stops them all.
 
     A rollout that resumes after an interruption does not send its known requests again.
@@ -195,9 +229,10 @@ def open_stage(
         left = ahead.since(_flights_sent(evidence)) if known else ahead
         caller = servers.spec.callers, servers.spec.keys.caller
         requests = enter(contextlib.closing(left.send(*caller, store, config.grid_minutes)))
-        stage = Stage(rollout, servers, evidence, progress, store, left, requests)
-        stage.ledger_length, stage.proxy_pid = rollout.ledger_length, servers.pid("envoy")
-        yield stage
+        traffic = LiveTraffic(left, requests, servers, mirrored)
+        reader = EvidenceReader(evidence, traffic, servers, servers.pid("envoy"))
+        transitions = Transitions(rollout, servers, progress, rollout.ledger_length)
+        yield Controller(rollout, servers, traffic, reader, transitions, progress)
 
 
 def _flights_sent(evidence: Evidence) -> int:

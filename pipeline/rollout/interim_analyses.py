@@ -1,17 +1,18 @@
 """The interim analyses of a canary: when one is due, what it rests on, and its frozen reference."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.features.windows import DAY, instant
+from pipeline.features.windows import DAY, NEVER, instant
 from pipeline.records import analyses
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position, Start
-from pipeline.rollout.controller import Stage
+from pipeline.rollout.controller import Controller
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import Rollout
 from pipeline.rollout.traffic.evidence import with_steps
@@ -32,39 +33,49 @@ _ANALYSIS_MINUTES = 6 * 60
 class Canary:
     """A canary in progress: its steps, each with the minute of its start, and its decisions."""
 
-    stage: Stage
+    controller: Controller
     start: Start
     steps: list[tuple[float, int]]
     decisions: list[tuple[int, dict[str, int], Decision]] = field(default_factory=list)
-    analysed_at: int = 0
+    analysed_at: int = NEVER
     analysed_requests: int = 0
     compared_requests: float = 0.0
     promoted: int | None = None
     """The minute of its promotion, if it resumes within its bake."""
 
     @property
+    def rollout(self) -> Rollout:
+        """The rollout, with its plan."""
+        return self.controller.rollout
+
+    @property
     def step(self) -> int:
         """The current step."""
         return self.steps[-1][1]
+
+    @property
+    def challenger_lives(self) -> bool:
+        """Whether the challenger's server runs and has never died."""
+        return self.controller.servers.starts("challenger") == 1
 
     def analysis_is_due(self, minute: int) -> bool:
         """Whether an interim analysis is due: enough new requests, enough time, or a dead server.
 
         Enough is a quarter more than before, up to the plan's number: gross faults show at once.
         """
-        new, often = self._new(), self.stage.rollout.plan.canary.look_every
+        new, often = self._new(), self.rollout.plan.canary.look_every
         enough = new >= min(often, max(_FIRST_ANALYSIS, self.compared_requests / 4))
-        died = self.stage.servers.starts("challenger") > 1
-        return enough or died or minute - self.analysed_at >= _ANALYSIS_MINUTES
+        waited = minute - self.analysed_at >= _ANALYSIS_MINUTES
+        return enough or waited or not self.challenger_lives
 
     def _new(self) -> float:
         """The approximate number of requests of both arms since the last analysis."""
-        both = 2 * self.stage.rollout.plan.canary.steps[self.step].set_weight / 100
-        return both * (len(self.stage.replies) - self.analysed_requests)
+        both = 2 * self.rollout.plan.canary.steps[self.step].set_weight / 100
+        return both * (len(self.controller.traffic.replies) - self.analysed_requests)
 
     def observations(self) -> pd.DataFrame:
         """The requests since the first step began, each with its step."""
-        return with_steps(self.stage.observations(), self.steps)
+        return with_steps(self.controller.reader.observations(), self.steps)
 
     def at(self, minute: int) -> Position:
         """The canary's position: step, days, and whether the challenger lives."""
@@ -72,28 +83,28 @@ class Canary:
             step=self.step,
             days=(minute - self.steps[0][0]) / DAY,
             days_at_step=(minute - self.steps[-1][0]) / DAY,
-            alive=self.stage.servers.starts("challenger") == 1,
+            alive=self.challenger_lives,
         )
 
     def analyse(self, minute: int) -> tuple[Decision, pd.DataFrame]:
         """Run an interim analysis; returns its decision and the requests it rests on."""
         observed = self.observations()
-        decision = decide(self.stage.rollout.plan, self.start, observed, self.at(minute))
+        decision = decide(self.rollout.plan, self.start, observed, self.at(minute))
         self.compared_requests += self._new()
-        self.analysed_at, self.analysed_requests = minute, len(self.stage.replies)
-        shares = shares_at(self.stage.rollout, self.step)
+        self.analysed_at = minute
+        self.analysed_requests = len(self.controller.traffic.replies)
+        shares = shares_at(self.rollout, self.step)
         self.decisions.append((minute, shares, decision))
         self._publish(minute, shares, decision)
-        self.stage.progress.show(when(minute), shares, decision)
+        self.controller.progress.show(when(minute), shares, decision)
         return decision, observed
 
     def _publish(self, minute: int, shares: dict[str, int], decision: Decision) -> None:
         """Publish an analysis for readers beside the controller."""
         fields = decision.model_dump(mode="json", exclude={"slices"})
         at = instant(minute).to_pydatetime()
-        analyses.append(
-            self.stage.rollout.folder, analyses.Analysis(at=at, shares=shares, decision=fields)
-        )
+        analysis = analyses.Analysis(at=at, shares=shares, decision=fields)
+        analyses.append(self.rollout.folder, analysis)
 
 
 def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
@@ -102,7 +113,7 @@ def shares_at(rollout: Rollout, step: int) -> dict[str, int]:
     return {"challenger": weight, "champion": WHOLE - 2 * weight, "control": weight}
 
 
-def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
+def freeze_start(rollout: Rollout, observed: pd.DataFrame, logs: Path) -> Start:
     """Freeze the reference of a canary, from the champion's requests so far.
 
     Raises:
@@ -110,10 +121,9 @@ def freeze_start(stage: Stage, observed: pd.DataFrame) -> Start:
     """
     if failed := int((observed["code"] != 200).sum()):
         raise ServersFailed(
-            f"{stage.rollout.champion.label} failed {failed} of {len(observed)} requests before "
-            f"the canary began, 0 are allowed; see {stage.servers.folder}/champion.log"
+            f"{rollout.champion.label} failed {failed} of {len(observed)} requests before "
+            f"the canary began, 0 are allowed; see {logs}/champion.log"
         )
-    rollout = stage.rollout
     return Start(
         challenger=rollout.challenger.release[:12],
         control=rollout.champion.release[:12],

@@ -12,7 +12,14 @@ from pipeline.features.definitions import LABEL
 from pipeline.features.windows import DAY, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.controller import Stage, challenger_risks, expected_risks, open_stage
+from pipeline.rollout.controller import (
+    Controller,
+    LiveTraffic,
+    Transitions,
+    challenger_risks,
+    expected_risks,
+    open_controller,
+)
 from pipeline.rollout.progress import when
 from pipeline.rollout.state import (
     ALL_CHAMPION,
@@ -23,11 +30,13 @@ from pipeline.rollout.state import (
     hold_rollout,
 )
 from pipeline.rollout.traffic import envoy
+from pipeline.rollout.traffic.evidence import Evidence
 from pipeline.rollout.traffic.live_traffic import Source, Traffic
 from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
 
 _MATURE = DAY + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
@@ -54,23 +63,24 @@ def shadow(
         rollout, known = begin("shadow", injection, force)
         arms = {"champion": rollout.champion, "challenger": rollout.challenger}
         days = 1 if only_serving else max(rollout.plan.shadow.looks)
-        with open_stage(rollout, days, arms, known, source) as stage:
-            stage.mirrored = True
-            minute = int(stage.traffic.at[0]) if len(stage.traffic.at) else 0
+        with open_controller(rollout, days, arms, known, source, mirrored=True) as controller:
+            at = controller.traffic.ahead.at
+            minute = int(at[0]) if len(at) else 0
             if not known:
-                stage.change("shadow", minute, ALL_CHAMPION)
-            pairs = _mirror_day(stage)
-            return _judge(stage, pairs, only_serving)
+                controller.transitions.make("shadow", minute, ALL_CHAMPION, mirrored=True)
+            pairs = _mirror_day(controller)
+            return _judge(controller, pairs, only_serving)
 
 
-def _mirror_day(stage: Stage) -> pd.DataFrame:
+def _mirror_day(controller: Controller) -> pd.DataFrame:
     """Mirror the first day; returns each request with the champion's and challenger's response."""
-    first = stage.evidence.traffic.at[0]
-    for minute in stage.send():
+    evidence = controller.reader.evidence
+    first = evidence.traffic.at[0]
+    for minute in controller.traffic.send():
         if minute - first >= DAY:
             break
-    observed = stage.observations()
-    answers = stage.evidence.predictions()
+    observed = controller.reader.observations()
+    answers = evidence.predictions()
     theirs = _first_rows(answers[answers["arm"] == SHADOW])
     theirs = theirs[["request_id", "risk", "seconds", "release"]].add_prefix("challenger_")
     ours = _first_rows(answers[answers["arm"].isin(KNOWN_ARMS)])
@@ -78,7 +88,7 @@ def _mirror_day(stage: Stage) -> pd.DataFrame:
     pairs = observed.drop(columns="seconds").merge(timed, "left", "request_id")
     pairs = pairs.merge(theirs, "left", left_on="request_id", right_on="challenger_request_id")
     pairs = pairs.rename(columns={"code": "champion_code", "risk": "champion_risk"})
-    failed = envoy.failed_requests(stage.servers.spec.ports, SHADOW)
+    failed = envoy.failed_requests(controller.servers.spec.ports, SHADOW)
     return pairs.assign(challenger_code=copy_codes(pairs, failed))
 
 
@@ -101,19 +111,20 @@ def _first_rows(answers: pd.DataFrame) -> pd.DataFrame:
     return answers[answers["row"] == 0].drop_duplicates("request_id")
 
 
-def _judge(stage: Stage, pairs: pd.DataFrame, only_serving: bool) -> str:
-    rollout, traffic = stage.rollout, stage.evidence.traffic
-    _require_logged(stage, pairs)
+def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> str:
+    rollout, transitions = controller.rollout, controller.transitions
+    evidence = controller.reader.evidence
+    _require_logged(transitions, pairs)
     compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
-    stage.progress.say(_summary(compared))
-    unlike = _count_mismatches(stage, pairs)
+    controller.progress.say(_summary(compared))
+    unlike = _count_mismatches(rollout, evidence, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
-        return _stop(stage, compared, unlike, pairs)
+        return _stop(transitions, controller.traffic, compared, unlike, pairs)
     if only_serving:
-        return _conclude_serving(stage, compared, pairs)
-    days = daily_loss(rollout, traffic)
+        return _conclude_serving(transitions, compared, pairs)
+    days = daily_loss(rollout, evidence.traffic)
     decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
-    return _conclude(stage, days, decision)
+    return _conclude(transitions, int(evidence.traffic.at[0]), days, decision)
 
 
 def _summary(compared: analysis.Comparison) -> str:
@@ -129,11 +140,10 @@ def _summary(compared: analysis.Comparison) -> str:
     )
 
 
-def _count_mismatches(stage: Stage, pairs: pd.DataFrame) -> int:
+def _count_mismatches(rollout: Rollout, evidence: Evidence, pairs: pd.DataFrame) -> int:
     """Count the challenger's rows that differ from its model's risks on the offline features."""
-    rollout = stage.rollout
-    traffic, answers = stage.evidence.traffic, stage.evidence.predictions()
-    risk = stage.evidence.expected_risks[rollout.challenger.release[:12]]
+    traffic, answers = evidence.traffic, evidence.predictions()
+    risk = evidence.expected_risks[rollout.challenger.release[:12]]
     if rollout.injection.of_the_model:
         risk = challenger_risks(rollout, traffic)
     right = pd.Series(risk, index=traffic.flights["name"])
@@ -143,49 +153,56 @@ def _count_mismatches(stage: Stage, pairs: pd.DataFrame) -> int:
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
-def _stop(stage: Stage, compared: analysis.Comparison, unlike: int, pairs: pd.DataFrame) -> str:
-    rollout, minute = stage.rollout, int(pairs["minute"].max())
-    stage.mirrored = False
-    stage.change("shadow failed", minute, ALL_CHAMPION)
+def _stop(
+    transitions: Transitions,
+    traffic: LiveTraffic,
+    compared: analysis.Comparison,
+    unlike: int,
+    pairs: pd.DataFrame,
+) -> str:
+    rollout = transitions.rollout
+    transitions.make("shadow failed", int(pairs["minute"].max()), ALL_CHAMPION)
     fails = f"failed alone {compared.failed_alone[0]} of {compared.pairs:,} times, the champion "
     raise RolledBack(
         f"{rollout.name}: {rollout.challenger.label} on its first day: {fails}"
         f"{compared.failed_alone[1]} (p {compared.p_fails_more:.2g}, limit "
         f"{rollout.plan.shadow.errors_alpha:g}); {unlike} answers unlike the recomputed ones, "
-        f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {stage.failures} "
-        f"failures of {len(stage.replies):,}; repair it, then `make shadow`"
+        f"allowed {rollout.plan.canary.breakers.parity_allowed}; users saw {traffic.failures} "
+        f"failures of {len(traffic.replies):,}; repair it, then `make shadow`"
     )
 
 
-def _require_logged(stage: Stage, pairs: pd.DataFrame) -> None:
+def _require_logged(transitions: Transitions, pairs: pd.DataFrame) -> None:
     """Hold a challenger with too many responses that are neither logged nor known to have failed.
 
     Raises:
         NotPromoted: there are more than the plan allows.
     """
-    rollout, rule = stage.rollout, stage.rollout.plan.canary.unlogged
+    rollout = transitions.rollout
+    rule = rollout.plan.canary.unlogged
     lost = int(pairs["challenger_code"].isna().sum())
     if lost <= max(rule.fewest, rule.share * len(pairs)):
         return
-    stage.mirrored = False
-    stage.change("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
+    transitions.make("shadow held", int(pairs["minute"].max()), ALL_CHAMPION)
     raise NotPromoted(
         f"{rollout.name}: {lost} of {len(pairs):,} answers of {rollout.challenger.label} did not "
         f"fail and are not in the servers' log, allowed are {rule.fewest}, or {rule.share:.0%}: "
-        f"the evidence is missing; see {stage.servers.folder}/challenger.log, then `make shadow`"
+        f"the evidence is missing; see {transitions.servers.folder}/challenger.log, "
+        "then `make shadow`"
     )
 
 
-def _conclude_serving(stage: Stage, compared: analysis.Comparison, pairs: pd.DataFrame) -> str:
+def _conclude_serving(
+    transitions: Transitions, compared: analysis.Comparison, pairs: pd.DataFrame
+) -> str:
     """Pass the challenger on a day's requests, without labels.
 
     Raises:
         NotPromoted: the day had too few requests.
     """
-    rollout, minute = stage.rollout, int(pairs["minute"].max())
+    rollout, minute = transitions.rollout, int(pairs["minute"].max())
     event = "shadow passed" if compared.enough else "shadow held"
-    stage.mirrored = False
-    stage.change(event, minute, ALL_CHAMPION, decision={"serving": compared.model_dump()})
+    transitions.make(event, minute, ALL_CHAMPION, decision={"serving": compared.model_dump()})
     words = (
         f"{rollout.name}: {rollout.challenger.label} answered {compared.both_answered:,} of "
         f"{compared.pairs:,} mirrored requests as its model does, wanted are "
@@ -202,7 +219,7 @@ def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
     labels = asked[LABEL].to_numpy()
     ours = log_loss(labels, challenger_risks(rollout, traffic))
     theirs = log_loss(labels, expected_risks(rollout, traffic)[rollout.champion.release[:12]])
-    date = asked["sched_dep_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
+    date = asked[USECASE.events.instant].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d")
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
     found = worse.groupby("date")
     means = found[["worse_by", "champion"]].mean()
@@ -214,15 +231,15 @@ def _is_refresh(rollout: Rollout) -> bool:
     return rollout.champion.features == rollout.challenger.features
 
 
-def _conclude(stage: Stage, days: pd.DataFrame, decision: Decision) -> str:
-    rollout, last = stage.rollout, decision.metrics[0].seen
-    minute = int(stage.evidence.traffic.at[0]) // DAY * DAY + (last - 1) * DAY + _MATURE
+def _conclude(transitions: Transitions, first: int, days: pd.DataFrame, decision: Decision) -> str:
+    """Pass, hold or fail the challenger by the labels of the days from minute `first` on."""
+    rollout, last = transitions.rollout, decision.metrics[0].seen
+    minute = first // DAY * DAY + (last - 1) * DAY + _MATURE
     kept = rollout.save_evidence(days, decision)
-    stage.mirrored = False
     event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
         decision.outcome, "shadow held"
     )
-    stage.change(event, minute, ALL_CHAMPION, **kept)
+    transitions.make(event, minute, ALL_CHAMPION, **kept)
     words = (
         f"{rollout.title}: {rollout.challenger.label}, {last} days with labels, "
         f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"

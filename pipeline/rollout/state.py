@@ -45,8 +45,8 @@ ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
 _EVIDENCE, _PLAN = "evidence-{:02}.parquet", "plan.json"
 
 
-def _model_risks(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
-    return release.model.predict(flights)
+def _model_risks(release: LoadedRelease, rows: pd.DataFrame) -> np.ndarray:
+    return release.model.predict(rows)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ NO_INJECTION = Injection()
 
 @dataclass(frozen=True)
 class Rollout:
-    """The constants of one rollout; `first` is a midnight in New York.
+    """The constants of one rollout; `first` is a midnight in the use case's zone.
 
-    `salt` is hashed with each flight's name, new for each rollout and recorded in the ledger.
+    `salt` is hashed with each event's name, new for each rollout and recorded in the ledger.
     `ledger_length` is the number of transitions in the ledger when it began or resumed.
     """
 
@@ -165,8 +165,8 @@ def begin(
 ) -> tuple[Rollout, list[Entry]]:
     """Begin a rollout of this kind, or resume the interrupted one with its transitions.
 
-    The challenger's flights are drawn at random, or follow from `draw` where a replay has to assign
-    the same flights again. With `fast_track` a canary has the plan's shorter steps.
+    The challenger's events are drawn at random, or follow from `draw` where a replay has to assign
+    the same events again. With `fast_track` a canary has the plan's shorter steps.
 
     Raises:
         EnvironmentUnfit: there is no Envoy here.
@@ -287,7 +287,7 @@ def minute_of(at: datetime) -> int:
 
 
 def midnight_from(at: pd.Timestamp) -> pd.Timestamp:
-    """The first midnight in New York that is not before an instant, as UTC."""
+    """The first midnight in the use case's zone that is not before an instant, as UTC."""
     local = at.tz_convert(ZONE)
     midnight = local.normalize()
     later = midnight if midnight == local else midnight + pd.DateOffset(days=1)

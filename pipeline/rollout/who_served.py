@@ -16,6 +16,7 @@ from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from pipeline.shared.files import file_hash, read_json, read_parquet
+from pipeline.usecase.chosen import USECASE
 
 
 def run() -> str:
@@ -51,7 +52,7 @@ def _line(entry: Entry) -> str:
     )
 
 
-def who_served(at: str = "2013-12-31T23:59Z") -> str:
+def who_served(at: str = f"{USECASE.last_day}T23:59Z") -> str:
     """Name the version that served at an instant, and its share of the traffic.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The champion that serves, and the requests of a day or a month of the flight schedule."""
+"""The champion that serves, and the requests of a day or a month of the schedule."""
 
 import re
 
@@ -39,13 +39,13 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
     return champion, load_model(versions.fetch(registry, champion), champion.digest)
 
 
-def requests_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
-    """The requests of a day ("2013-04-18") or of a month ("2013-04"), by New York dates.
+def requests_of(events: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:
+    """The requests of a day ("2013-04-18") or of a month ("2013-04"), by local dates.
 
     Raises:
         DayUnknown: it is neither, or has not arrived.
     """
-    requests = windows.requests(flights, config)
+    requests = windows.requests(events, config)
     date = pd.to_datetime(requests[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
     chosen = requests[date.str.startswith(days)]
     if not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", days) or chosen.empty:
@@ -56,7 +56,7 @@ def requests_of(flights: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.
     return chosen
 
 
-def midnight_after(flights: pd.DataFrame) -> pd.Timestamp:
-    """The midnight in New York (as UTC) after the last day that has arrived."""
-    last = flights[USECASE.events.instant].max().tz_convert(windows.ZONE)
+def midnight_after(events: pd.DataFrame) -> pd.Timestamp:
+    """The local midnight (as UTC) after the last day that has arrived."""
+    last = events[USECASE.events.instant].max().tz_convert(windows.ZONE)
     return pd.Timestamp(last.normalize() + pd.DateOffset(days=1)).tz_convert("UTC")

@@ -21,6 +21,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.contracts import Record
 from pipeline.shared.domain import Event
 from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.usecase.chosen import USECASE
 
 LAGS = [15, 30, 45, 60, 90, *range(120, 24 * 60 + 1, 60)]
 """The staleness of a store, in minutes, that can be recognised."""
@@ -54,8 +55,8 @@ class Damage(Record):
 class Raw:
     """The raw tables and config of training's features, from which mistakes are reproduced."""
 
-    flights: pd.DataFrame
-    weather: pd.DataFrame
+    events: pd.DataFrame
+    context: pd.DataFrame
     config: FeaturesConfig
 
 
@@ -141,22 +142,22 @@ def mistakes(
     shares = [w.name for w in ROLLING if w.value in (LABEL, PROXY)]
     yield "percent for fraction", trained.assign(**{n: trained[n] * 100 for n in shares})
     yield "zero for missing", trained.fillna(dict.fromkeys(NUMERIC, 0.0))
-    config, views = raw.config, windows.views(raw.flights, raw.weather, raw.config)
-    utc = windows.requests(raw.flights, config, "UTC")
+    config, views = raw.config, windows.views(raw.events, raw.context, raw.config)
+    utc = windows.requests(raw.events, config, "UTC")
     in_utc = trained[REQUEST_KEY].merge(utc, "left", REQUEST_KEY).set_index(trained.index)
     yield "UTC for local time", historical(in_utc, views, config)
     for lag in lags:
         yield f"stale by {_span(lag)}", historical(trained, views, config, lag)
-    early = windows.views(raw.flights, raw.weather, config, known_when_scheduled(raw.flights))
-    yield "flights not yet landed", historical(trained, early, config)
+    early = windows.views(raw.events, raw.context, config, known_when_scheduled(raw.events))
+    yield USECASE.unfinished, historical(trained, early, config)
 
 
-def known_when_scheduled(flights: pd.DataFrame) -> dict[str, Event]:
-    """Outcomes as if known at the scheduled departure, before the flight has landed (a leak)."""
-    scheduled = minutes(flights["sched_dep_utc"])
+def known_when_scheduled(events: pd.DataFrame) -> dict[str, Event]:
+    """Outcomes as if known when the event is scheduled, before it has an outcome (a leak)."""
+    scheduled = minutes(events[USECASE.events.instant])
     return {
         name: Event(event.value, np.where(np.isnan(event.value), windows.NEVER, scheduled))
-        for name, event in windows.outcomes(flights).items()
+        for name, event in windows.outcomes(events).items()
     }
 
 
@@ -172,7 +173,7 @@ def describe(mismatches: list[Mismatch], flights: int) -> str:
         f"{m.mistake}"
         for m in mismatches
     ]
-    return "\n".join([f"of {flights:,} flights", head, *rows])
+    return "\n".join([f"of {flights:,} {USECASE.noun}", head, *rows])
 
 
 def _format(value: float | None) -> str:

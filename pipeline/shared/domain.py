@@ -5,13 +5,15 @@ what was observed. Each has the columns `year`, `month` and `day` of the use cas
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
+
+from pipeline.shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.shared.config.evaluate import SliceRule
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 Tables = dict[str, pd.DataFrame]
 """Published tables by name."""
+
+
+def _nothing(*_: object) -> dict[str, Any]:
+    """No columns."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,27 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Pushed:
+    """The way of a view's rows into the online store, as raw rows become available.
+
+    `raw` gives the raw rows of both tables, each with the minute at which it is `available_at`.
+    `fold` makes the view's rows of the new ones and of those in the `lookback` minutes before, and
+    where `stored` is true of the rows that the store holds of the same entities.
+    """
+
+    raw: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+    fold: Callable[[pd.DataFrame], pd.DataFrame]
+    lookback: int = 0
+    stored: bool = False
+
+
+@dataclass(frozen=True)
 class State:
     """A view of the last known state of an entity, such as its last observation.
 
-    `rows` makes them of both tables. `expires` holds, for a column of instants, the columns that
-    are missing once it is older than the hours of `setting` in configs/features.yaml. `features`
-    are those that rest on the view.
+    `rows` makes them of both tables; they come online as they are, or as `pushed` says. `expires`
+    holds, for a column of instants, the columns that are missing once it is older than the hours of
+    `setting` in configs/features.yaml. `features` are those that rest on the view.
     """
 
     view: str
@@ -80,6 +102,7 @@ class State:
     expires: dict[str, list[str]]
     setting: str
     rows: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+    pushed: Pushed | None = None
 
 
 @dataclass(frozen=True)
@@ -127,16 +150,24 @@ class DataRules(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """The request of a caller: one `item` for each prediction, in the `flights` of a `body`.
+    """The request of a caller: one `item` for each prediction, in the list of a `body`.
 
     `name_of` is an item's name in the request log; `rows` gives items and a horizon as the online
-    store's columns: keys, the request's features, `predict_at` in minutes.
+    store's columns: keys, the request's features, `predict_at` in minutes. `columns` holds, for a
+    field of an item, its column in the feature table where that has another name.
     """
 
     item: type[BaseModel]
     body: type[BaseModel]
     name_of: Callable[[Any], str]
     rows: Callable[[Sequence[Any], int], dict[str, list[Any]]]
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """The name under which a body holds its items."""
+        name, items = next(iter(self.body.model_fields.items()))
+        return items.alias or name
 
 
 @dataclass(frozen=True)
@@ -160,25 +191,51 @@ class Monitored:
     steady: list[str]
     required: list[str]
     name_pattern: str
-    from_names: Callable[[pd.Series], dict[str, pd.Series]]
-    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]]
     deadline: Callable[[pd.DataFrame], pd.Series]
     label_group: Callable[[pd.Series], pd.Series]
+    from_names: Callable[[pd.Series], dict[str, pd.Series]] = _nothing
+    for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]] = _nothing
+
+
+@dataclass(frozen=True)
+class Story:
+    """The months that a replay runs through, and the faults of this domain in them.
+
+    The loop runs to the first day of `until`, and on to the second if no attempt was promoted by
+    then. The schedule is put off to `max_age_days`, so that the outcome calls. Of `bad_month` a
+    column of a published `file` is changed by `spoil`: those of its rows whose column `month[0]` is
+    `month[1]`; `fault` is what that is called. `evening` is a feature, and its value from which on
+    a model that is bad in one slice is wrong.
+    """
+
+    until: tuple[str, str]
+    max_age_days: int
+    bad_month: str
+    fault: str
+    file: str
+    month: tuple[str, str]
+    column: str
+    spoil: Callable[[str], str]
+    evening: tuple[str, float]
 
 
 @dataclass(frozen=True)
 class UseCase:
     """All that the stages know of the domain.
 
-    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events` and
-    `context` are the two tables; `noun` is what is predicted, in the plural. `rules` loads the data
-    rules, whose limits are a `limits` section. `name_of` names a row for messages, `names_of` gives
-    the names by which logs and labels are joined, `slices` the masks of critical slices.
-    `identifiers` only name an event and must not move its risk.
+    The published data reach from the day `begins` to the day before `ends`, in `zone`. `events`
+    and `context` are the two tables; `noun` is what is predicted, in the plural, and `question`
+    says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
+    `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
+    joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
+    move its risk. `unfinished` names events without an outcome yet. `card` is the template of a
+    model's card, which extends that of register. The `story` is the replay's.
     """
 
     name: str
     noun: str
+    question: str
+    card: str
     zone: str
     begins: str
     ends: str
@@ -194,6 +251,26 @@ class UseCase:
     names_of: Callable[[pd.DataFrame], pd.Series]
     slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
     identifiers: list[str]
+    unfinished: str = "events without an outcome yet"
+    story: Story | None = None
+
+    def require_story(self) -> Story:
+        """The story of the use case.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if self.story is None:
+            raise ConfigError(
+                f"use case {self.name!r} has 0 stories, 1 is needed to replay its months: give it "
+                f"a `story` in pipeline/{self.name}/usecase.py, or go on with `make champion`"
+            )
+        return self.story
+
+    @property
+    def last_day(self) -> str:
+        """The last day of the published data."""
+        return f"{pd.Timestamp(self.ends) - pd.Timedelta(days=1):%Y-%m-%d}"
 
     @property
     def tables(self) -> dict[str, Table]:

@@ -1,14 +1,17 @@
-"""Judge snapshots by their rules: the outcome of each rule, and the months refused."""
+"""Judge snapshots by their rules: the outcome of each rule, and the months refused.
 
+The rules on the schema come first, for all others presuppose them; the use case has those others.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline.shared.config.validate import ValidateConfig
-from pipeline.shared.expectations import RuleResult, plain, run_rules
+from pipeline.shared.expectations import RuleResult, Rules, gxe, plain, refuse, run_rules
 from pipeline.usecase.chosen import USECASE
-from pipeline.validate import snapshot_schema
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,24 @@ class Judgement:
         return self.rows.drop(index=self.quarantined_rows).reset_index(drop=True)
 
 
+def schema_rules(table: str, present: Iterable[str]) -> Rules:
+    """The schema rules, which all others presuppose: columns, their order, types and nulls."""
+    types, known = USECASE.tables[table].types, set(present)
+    return [
+        gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(types), **refuse("columns")),
+        *(
+            gxe.ExpectColumnTypeToBe(column=column, type_=kind, **refuse("type"))
+            for column, kind in types.items()
+            if column in known
+        ),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(column=column, **refuse("never-null"))
+            for column in USECASE.tables[table].never_null
+            if column in known
+        ),
+    ]
+
+
 def judge(
     context: Any,
     table: str,
@@ -60,7 +81,7 @@ def judge(
     `known` is what the rules compare with of other months; None if there are none.
     """
     suites = USECASE.rules()
-    name, schema = f"{table} {month}", snapshot_schema.schema_rules(table, rows.columns)
+    name, schema = f"{table} {month}", schema_rules(table, rows.columns)
     found = run_rules(context, f"{name} schema", rows, schema)
     if not all(outcome.passed for outcome in found):
         return Judgement(table, month, rows, rows, [], found)
@@ -109,6 +130,12 @@ def _quarantined_share_of_day(judgement: Judgement, limit: float) -> RuleResult:
     return _share_outcome("quarantined-share-of-day", share, lost, limit)
 
 
+def fits_schema(table: str, rows: pd.DataFrame) -> bool:
+    """Whether a snapshot has the columns and types to serve as a reference."""
+    types = {str(name): str(kind) for name, kind in rows.dtypes.items()}
+    return types == USECASE.tables[table].types
+
+
 def judge_all(
     context: Any, snapshots: dict[tuple[str, str], pd.DataFrame], limits: ValidateConfig
 ) -> list[Judgement]:
@@ -117,7 +144,7 @@ def judge_all(
     suites = USECASE.rules()
     sound: dict[str, dict[str, pd.DataFrame]] = {name: {} for name in USECASE.tables}
     for (table, month), rows in snapshots.items():
-        if USECASE.tables[table].compared and snapshot_schema.fits_schema(table, rows):
+        if USECASE.tables[table].compared and fits_schema(table, rows):
             sound[table][month] = rows
     for (table, month), rows in snapshots.items():
         months = sound[table]

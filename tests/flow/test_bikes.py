@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
@@ -110,7 +111,10 @@ def test_another_use_case_takes_at_most_five_files_and_450_lines():
 def test_its_configs_name_stages_and_keys_that_there_are():
     own = yaml_files.parse(tree.read(f"{FOLDER}configs.yaml"))
     for stage, keys in own["over"].items():
-        assert set(keys) <= set(yaml_files.parse(tree.read(f"configs/{stage}.yaml")))
+        there = yaml_files.parse(tree.read(f"configs/{stage}.yaml"))
+        for key in keys:
+            *above, last = key.split(".")
+            assert last in reduce(dict.__getitem__, above, there), key
     assert {*own["instead"], *own["over"]} <= set(tree.stages())
 
 

@@ -33,6 +33,18 @@ def test_it_ends_with_seven_events_each_with_its_file_and_its_answer(replayed):
     assert {answer for _, _, answer in events} <= pages
 
 
+def test_it_tells_what_the_readme_shows(replayed):
+    """On the same days the same happens, though requests and milliseconds differ."""
+    event = re.compile(
+        r"^(\d\. (?:to )?\S+  (?:INJECTED: )?[^:]+(?:: promoted|: rolled back|: refused)?)", re.M
+    )
+    shown = (life.ROOT / "docs/run.txt").read_text(encoding="utf-8").replace("\n   ", " ")
+    told = event.findall(replayed.done.words)
+    assert told == event.findall(shown)
+    ends = [words.rpartition(": ")[2] for words in told[4:]]
+    assert ends == ["promoted", "rolled back", "refused"]
+
+
 def test_the_checkout_is_as_it_was(replayed):
     assert life.git(replayed.folder, "status", "--porcelain") == ""
     events = [e.move.event for e in rollout_ledger.entries(replayed.folder / rollout_ledger.LEDGER)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.features.definitions import LABEL
-from pipeline.register.group_gaps import group_gaps, judged_flights
+from pipeline.register.group_gaps import group_gaps, judged_rows
 from pipeline.registry import release, versions
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -30,7 +30,7 @@ def test_a_gap_is_the_mean_risk_of_a_group_less_its_share_of_late_flights(frame)
     of = (frame["origin"] == "JFK").to_numpy()
     late = frame[LABEL].to_numpy()[of]
     assert found.gap.point == pytest.approx(risk[of].mean() - late.mean())
-    assert (found.flights, found.late_share) == (of.sum(), late.mean())
+    assert (found.rows, found.late_share) == (of.sum(), late.mean())
     assert found.gap.low < found.gap.point < found.gap.high
 
 
@@ -59,12 +59,12 @@ def test_a_group_with_too_few_late_flights_says_nothing(frame):
 @pytest.mark.slow
 def test_each_registered_versions_card_holds_every_group(registered):
     config, registry = load(EvaluateConfig), load(RegisterConfig)
-    expected = group_gaps(*judged_flights(config), config)
+    expected = group_gaps(*judged_rows(config), config)
     assert {one.name.split()[0] for one in expected} == {"carrier", "origin"}
     version = versions.get_version(registry, "1")
     place = release.artifact_path(version.tag("release"))
     card = (versions.fetch_folder(registry, version, place) / release.CARD).read_text()
     for one in expected:
-        row = f"| {one.name} | {one.flights:,} | {one.late_share:.1%} | {one.gap.point:+.3f} ["
+        row = f"| {one.name} | {one.rows:,} | {one.late_share:.1%} | {one.gap.point:+.3f} ["
         assert row in card
         assert f"] | {one.answer} |" in card

@@ -11,7 +11,7 @@ from pipeline.rollout import canary
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.state import Rollout, minute_of
 from simulation.year import Year
-from tests.rollout.edge import LAST, PLAN, START, whole
+from tests.rollout.edge import LAST, NOW, PLAN, START, requests, whole
 from tests.shared.moves import NEW, OLD, move
 
 pytestmark = pytest.mark.answer("safe-rollout")
@@ -35,11 +35,13 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     ]
     said, went_on = [], {}
     acts = SimpleNamespace(
-        rollout=ROLLOUT, send=lambda: iter([]), progress=SimpleNamespace(say=said.append)
+        rollout=ROLLOUT,
+        traffic=SimpleNamespace(send=lambda: iter([])),
+        progress=SimpleNamespace(say=said.append),
     )
     monkeypatch.setattr(canary, "hold_rollout", contextlib.nullcontext)
     monkeypatch.setattr(canary, "begin", lambda *_: (ROLLOUT, known))
-    monkeypatch.setattr(canary, "open_stage", lambda *_: contextlib.nullcontext(acts))
+    monkeypatch.setattr(canary, "open_controller", lambda *_: contextlib.nullcontext(acts))
     for name in ("_run_steps", "_bake"):
         monkeypatch.setattr(canary, name, lambda *told, name=name: went_on.update({name: told}))
     canary.canary(Year())
@@ -49,3 +51,24 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     if goes_on == "_bake":
         assert rest[-1] == minute_of(MOVES[-1].at)
         assert course.decisions[-1][2] == DECISION
+
+
+def looks(many):
+    rows = requests()
+    return [
+        (number * 60, {"challenger": 500}, decide(PLAN, START, rows[: 500 * number], NOW))
+        for number in range(many)
+    ]
+
+
+def test_a_canary_is_drawn_into_a_whole_picture_and_nothing_else_is_left(tmp_path):
+    canary.plot_analyses(tmp_path / "rollout.png", "0002-canary", looks(4))
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert content[-8:-4] == b"IEND"
+
+
+def test_a_single_look_without_a_request_is_drawn_too(tmp_path):
+    canary.plot_analyses(tmp_path / "rollout.png", "0002-canary", looks(1))
+    assert (tmp_path / "rollout.png").stat().st_size > 5_000

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.rollout.controller import Stage
+from pipeline.rollout.controller import Transitions
 from pipeline.rollout.interim_analyses import shares_at, slow_limit
 from pipeline.rollout.state import ALL_CHALLENGER, Rollout
 from pipeline.shared.errors import RolloutRefused
@@ -19,7 +19,7 @@ MINUTE = 400_000
 
 
 @pytest.fixture
-def stage(tmp_path, monkeypatch):
+def transitions(tmp_path, monkeypatch):
     """A rollout that stands at its first step, and whose proxy takes whatever route."""
     monkeypatch.chdir(tmp_path)
     rollout_ledger.append(registered())
@@ -27,18 +27,18 @@ def stage(tmp_path, monkeypatch):
     routes = []
     live = SimpleNamespace(route=lambda route: routes.append(route) or 0.0)
     view = SimpleNamespace(say=lambda words: None)
-    found = Stage(ROLLOUT, live, None, view, None, None, None, ledger_length=2)
+    found = Transitions(ROLLOUT, live, view, ledger_length=2)
     found.routes = routes
     return found
 
 
-def test_a_transition_is_written_down_and_then_made_so(stage):
-    stage.change("step", MINUTE, shares_at(ROLLOUT, 1), step=1)
+def test_a_transition_is_written_down_and_then_made_so(transitions):
+    transitions.make("step", MINUTE, shares_at(ROLLOUT, 1), step=1)
     last = rollout_ledger.entries()[-1].move
     assert (last.event, last.step, last.salt) == ("step", 1, ROLLOUT.salt)
-    (route,) = stage.routes
+    (route,) = transitions.routes
     assert route.shares == last.shares == {"challenger": 2500, "champion": 5000, "control": 2500}
-    stage.change("paused", MINUTE, {"champion": 10_000})
+    transitions.make("paused", MINUTE, {"champion": 10_000})
     assert len(rollout_ledger.entries()) == 4
 
 
@@ -51,25 +51,25 @@ def test_a_transition_is_written_down_and_then_made_so(stage):
     ],
     ids=lambda one: one.event,
 )
-def test_whatever_somebody_else_has_written_ends_it_without_a_change(stage, theirs):
+def test_whatever_somebody_else_has_written_ends_it_without_a_change(transitions, theirs):
     rollout_ledger.append(theirs)
     with pytest.raises(
         RolloutRefused, match=f"{theirs.event} by .* while 0002-canary stood at entry 2"
     ):
-        stage.change("promoted", MINUTE, ALL_CHALLENGER)
+        transitions.make("promoted", MINUTE, ALL_CHALLENGER)
     assert rollout_ledger.entries()[-1].move == theirs
-    assert stage.routes == []
+    assert transitions.routes == []
 
 
-def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(stage):
-    stage.rollout = Rollout("0003-canary", NEW, OLD, PLAN, ROLLOUT.first, "salt")
+def test_before_the_first_transition_of_a_rollout_a_rollback_ends_it_too(transitions):
+    transitions.rollout = Rollout("0003-canary", NEW, OLD, PLAN, ROLLOUT.first, "salt")
     rollout_ledger.append(move("rolled back", shares={"champion": 10_000}))
     with pytest.raises(RolloutRefused, match="rolled back"):
-        stage.change("canary", MINUTE, shares_at(ROLLOUT, 0))
-    assert stage.routes == []
+        transitions.make("canary", MINUTE, shares_at(ROLLOUT, 0))
+    assert transitions.routes == []
 
 
-def test_while_another_changes_the_traffic_nothing_is_written(stage, monkeypatch):
+def test_while_another_changes_the_traffic_nothing_is_written(transitions, monkeypatch):
     from pipeline.rollout import controller
     from pipeline.rollout.state import hold_traffic
 
@@ -77,7 +77,7 @@ def test_while_another_changes_the_traffic_nothing_is_written(stage, monkeypatch
         assert mine
         monkeypatch.setattr(controller, "hold_traffic", lambda: hold_traffic(0.05))
         with pytest.raises(RolloutRefused):
-            stage.change("step", MINUTE, shares_at(ROLLOUT, 1))
+            transitions.make("step", MINUTE, shares_at(ROLLOUT, 1))
     assert len(rollout_ledger.entries()) == 2
 
 

@@ -64,19 +64,18 @@ def test_an_answer_that_the_log_lacks_is_a_failure_only_as_far_as_the_proxy_coun
 def test_a_shadow_whose_answers_were_lost_is_held_and_not_failed(lost, held):
     rollout = Rollout("0002-shadow", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
     events = []
-    stage = SimpleNamespace(
+    transitions = SimpleNamespace(
         rollout=rollout,
-        mirrored=True,
         servers=SimpleNamespace(folder="kept"),
-        change=lambda event, *_: events.append(event),
+        make=lambda event, *_: events.append(event),
     )
     codes = np.where(np.arange(300) < lost, np.nan, 200.0)
     frame = pd.DataFrame({"challenger_code": codes, "minute": 5})
     if not held:
-        _require_logged(stage, frame)
+        _require_logged(transitions, frame)
     else:
         with pytest.raises(NotPromoted, match=r"11 of 300 answers .* the evidence is missing"):
-            _require_logged(stage, frame)
+            _require_logged(transitions, frame)
     assert events == ["shadow held"] * held
 
 

@@ -99,3 +99,16 @@ def test_the_servers_lock_is_a_part_of_the_whole_one() -> None:
     names = [Requirement(line).name for line in wanted if line and not line.startswith("#")]
     assert set(names) <= {pin.split()[0] for pin in part}
     assert set(names) <= {Requirement(one).name for one in PROJECT["dependencies"]}
+
+
+def test_the_lock_of_an_extra_holds_what_it_adds_and_nothing_else() -> None:
+    """The extra `lightgbm` is installed beside requirements.lock, and was resolved for it."""
+    wanted = PROJECT["optional-dependencies"]["lightgbm"]
+    lines = tree.read("configs/train/lightgbm.in").splitlines()
+    assert [line for line in lines if line[0] != "#"] == wanted
+    text = tree.read("configs/train/lightgbm.lock")
+    added = dict(re.findall(r"^([a-z][\w.-]*)==([\w.]+)", text, re.MULTILINE))
+    assert set(added) & {pin.name for pin in PINNED} == set()
+    for one in map(Requirement, wanted):
+        assert one.specifier.contains(added[one.name])
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) >= len(added)

@@ -33,11 +33,11 @@ def raw(published):
 @pytest.fixture(scope="module")
 def trained(raw):
     """The flights of one day as training has them."""
-    return features(raw, windows.requests(raw.flights, raw.config))
+    return features(raw, windows.requests(raw.events, raw.config))
 
 
 def features(raw, asked):
-    views = windows.views(raw.flights, raw.weather, raw.config)
+    views = windows.views(raw.events, raw.context, raw.config)
     return historical(asked.query(DAY), views, raw.config).reset_index(drop=True)
 
 
@@ -102,7 +102,7 @@ def test_an_hour_told_in_utc_is_named(trained, raw):
     ("hours", "name"), [(0.25, "15 min"), (1, "1 h"), (6, "6 h"), (24, "24 h")]
 )
 def test_a_store_that_stood_still_is_named_with_its_hours(trained, raw, hours, name):
-    asked = windows.requests(raw.flights, raw.config)
+    asked = windows.requests(raw.events, raw.config)
     earlier = asked.assign(predict_at=asked["predict_at"] - hours * HOUR)
     then = features(raw, earlier)
     rolling = [w.name for w in ROLLING]
@@ -113,14 +113,14 @@ def test_a_store_that_stood_still_is_named_with_its_hours(trained, raw, hours, n
 
 
 def test_flights_that_have_not_landed_are_named(trained, raw):
-    early = raw.flights.assign(dep_utc=raw.flights["sched_dep_utc"])
+    early = raw.events.assign(dep_utc=raw.events["sched_dep_utc"])
     early["arr_utc"] = early["sched_dep_utc"]
-    gone = raw.flights["dep_delay"].isna() | raw.flights["arr_delay"].isna()
-    kept = raw.flights[~gone]  # by hand: of these each outcome is known when it was scheduled
-    small = Raw(kept.reset_index(drop=True), raw.weather, raw.config)
-    views = windows.views(early[~gone].reset_index(drop=True), raw.weather, raw.config)
-    asked = windows.requests(small.flights, raw.config).query(DAY)
-    honest = windows.views(small.flights, raw.weather, raw.config)
+    gone = raw.events["dep_delay"].isna() | raw.events["arr_delay"].isna()
+    kept = raw.events[~gone]  # by hand: of these each outcome is known when it was scheduled
+    small = Raw(kept.reset_index(drop=True), raw.context, raw.config)
+    views = windows.views(early[~gone].reset_index(drop=True), raw.context, raw.config)
+    asked = windows.requests(small.events, raw.config).query(DAY)
+    honest = windows.views(small.events, raw.context, raw.config)
     rows = {view: views[view] if view != "aircraft" else honest[view] for view in VIEWS}
     frame, truth = (
         historical(asked, tables, raw.config).reset_index(drop=True) for tables in (rows, honest)

@@ -93,7 +93,7 @@ def test_what_is_missing_is_flagged_and_counted(lived):
 
 
 def test_a_landing_is_served_from_its_next_minute_on(world, tmp_path):
-    landing = world.feed.aircraft.query("aircraft_airborne == 0")
+    landing = world.feed.raw["aircraft"].query("aircraft_airborne == 0")
     start, end = windows.minutes(pd.Series(pd.to_datetime(list(MORNING))))
     landing = landing[landing["known_at"].between(start + 60, end - 60)]
     tail, at = landing.iloc[0][["entity", "known_at"]]
@@ -108,8 +108,10 @@ def test_a_landing_is_served_from_its_next_minute_on(world, tmp_path):
 
 def test_an_hour_without_pushes_is_repaired_by_the_batch(world, tmp_path):
     """Nothing is pushed; at each full hour the rows on disk are materialized."""
-    nothing = {view: rows[:0] for view, rows in world.feed.rolling.items()}
-    silent = Feed(nothing, world.feed.aircraft[:0], world.feed.weather[:0])
+    rows, raw = (
+        {view: of[:0] for view, of in part.items()} for part in (world.feed.rows, world.feed.raw)
+    )
+    silent = Feed(rows, raw)
     on_the_hour = world.asked[world.asked["predict_at"].dt.minute == 0]
     served, _ = world.lived(tmp_path, silent, on_the_hour)
     expected = world.trained.loc[served.index, NAMES]
@@ -124,8 +126,8 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     (tmp_path / "weather.parquet").unlink()
     rows = table("weather", events.weather_rows(known), world.config)
     write_parquet(tmp_path / "weather.parquet", rows)
-    weather = feed_of(world.flights, known, world.config).weather
-    feed = Feed(world.feed.rolling, world.feed.aircraft, weather)
+    weather = feed_of(world.flights, known, world.config).raw["weather"]
+    feed = Feed(world.feed.rows, {**world.feed.raw, "weather": weather})
     serve = load(ServeConfig).model_copy(
         update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
     )

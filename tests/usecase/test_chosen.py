@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from pipeline.bikes.usecase import USECASE as BIKES
 from pipeline.flights.usecase import USECASE as FLIGHTS
 from pipeline.shared.domain import UseCase
+from pipeline.shared.errors import ConfigError
 from pipeline.usecase import chosen
+from simulation.story import spoil_month
 from tests.rules.tree import ROOT
 
 CASES = pytest.mark.parametrize("case", [FLIGHTS, BIKES], ids=lambda case: case.name)
@@ -51,3 +54,30 @@ def test_tables_have_their_calendar_and_their_instants(case: UseCase) -> None:
         assert table.types[table.instant] == "datetime64[us, UTC]"
         assert set(table.key) <= set(table.types)
     assert case.events.name == case.name  # as its folder in data/, and in dvc.yaml
+
+
+@CASES
+def test_a_request_is_made_of_columns_that_its_event_has(case: UseCase) -> None:
+    fields = set(case.request.item.model_fields)
+    named = {case.request.columns.get(name, name) for name in fields}
+    assert set(case.request.columns) <= fields
+    assert named <= {*case.events.types, *case.features.request}
+    assert case.request.key == case.noun
+
+
+@CASES
+def test_the_story_spoils_one_month_of_a_file_and_nothing_else(case: UseCase) -> None:
+    story = case.require_story()
+    name, value = story.month
+    content = f"{name},{story.column}\r\n{value},1\r\nanother,1\r\n".encode()
+    kept, spoilt, other = spoil_month(content, story).decode().splitlines()
+    assert (kept, other) == (f"{name},{story.column}", "another,1")
+    assert spoilt == f"{value},{story.spoil('1')}" != f"{value},1"
+    assert case.begins[:7] < story.bad_month <= case.last_day[:7]
+    assert story.until[0] < story.until[1] <= case.last_day
+    assert story.evening[0] in case.features.numeric
+
+
+def test_a_use_case_without_a_story_says_so() -> None:
+    with pytest.raises(ConfigError, match="'flights' has 0 stories, 1 is needed"):
+        replace(FLIGHTS, story=None).require_story()

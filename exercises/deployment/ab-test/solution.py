@@ -88,7 +88,7 @@ def flights_an_arm(
     _require(0 < power < 1, "a power within (0, 1)", power)
     _require(flights_a_unit > 0, "flights of a unit above 0", flights_a_unit)
     _require(0 <= correlation <= 1, "a correlation within [0, 1]", correlation)
-    reach = norm.isf(alpha / 2) + norm.ppf(power)
+    reach = float(norm.isf(alpha / 2) + norm.ppf(power))
     alone = 2 * (reach * deviation / effect) ** 2
     return math.ceil(alone * (1 + (flights_a_unit - 1) * correlation))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from exercises.workbench.checking import check, expect, holds
-from pipeline.features.windows import NEVER
+from pipeline.shared.minutes import NEVER
 
 WINDOW, SHRINK, PRIOR = 1000, 3.0, 0.25
 

@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from pipeline.features.windows import NEVER
 from pipeline.shared.errors import ArtifactMissing, FeatureRejected, LeakFound, TooLittleData
 from pipeline.shared.files import read_json, read_parquet, write_json, write_parquet
+from pipeline.shared.minutes import NEVER
 
 CURRENT = "current.json"
 
@@ -75,9 +75,7 @@ def as_known(
     late = events["late"].to_numpy("float64")
     counts = ~np.isnan(late)
     entered, left = (_Sums((place + when)[counts], late[counts]) for when in (begun, ended))
-    count, total = (
-        came - went for came, went in zip(entered.before(asked), left.before(asked), strict=True)
-    )
+    count, total = np.subtract(entered.before(asked), left.before(asked))
     value = (total + shrink * prior) / (count + shrink)
     newest = _newest_before(place + begun, asked) % span
     return pd.DataFrame(

@@ -30,13 +30,14 @@ _AND, _OR = "\nand on (instance) ", "\nor "
 
 @dataclass(frozen=True)
 class Alert:
-    """A rule of the file: its name, whom it calls, when it fires and what that means."""
+    """A rule of the file: its name, whom it calls, when it fires, what it means, what to do."""
 
     name: str
     area: str
     severity: Severity
     expr: str
     summary: str
+    runbook: str = ""
 
     def evidence(self, signals: Signals) -> str:
         """The signals beside their limits where the rule fires; empty where it does not.
@@ -76,6 +77,7 @@ def alerts() -> list[Alert]:
             rule["labels"]["severity"],
             rule["expr"],
             rule["annotations"]["summary"],
+            rule["annotations"].get("runbook", ""),
         )
         for group in groups
         for rule in group["rules"]

@@ -1,7 +1,7 @@
 """The gain of the last promotion: the gate's comparison beside the same one on days served since.
 
 Offline, the gate compared the champion with the one before it on days that neither had seen.
-Online, the labels that have arrived since give the same difference, flight by flight; a gate whose
+Online, the labels that have arrived since give the same difference, event by event; a gate whose
 comparisons do not come true judges on the wrong days or by the wrong metric.
 """
 
@@ -73,9 +73,9 @@ class PromotionGain(Record):
 def measure_promotion(
     frame: pd.DataFrame, rows: pd.DataFrame, now: pd.Timestamp
 ) -> PromotionGain | None:
-    """The gain of the champion's promotion on the flights asked for since, with due labels.
+    """The gain of the champion's promotion on the events asked for since, with due labels.
 
-    `frame` holds flights with their outcomes, `rows` their served predictions. None for the first
+    `frame` holds events with their outcomes, `rows` their served predictions. None for the first
     champion, and until two days have labels.
     """
     reign = champions.reign()
@@ -109,7 +109,7 @@ def offline(verdict: Verdict) -> Estimate | None:
 
 
 def online(frame: pd.DataFrame, risk: np.ndarray, former: Model) -> Estimate:
-    """The loss of served predictions less that of the former champion, on the same flights."""
+    """The loss of served predictions less that of the former champion, on the same events."""
     labels = frame[LABEL].to_numpy()
     worse = log_loss(labels, risk) - log_loss(labels, former.predict(frame))
     found = difference(worse, days_of(frame["name"]), load(EvaluateConfig).bootstrap)

@@ -23,7 +23,7 @@ from pipeline.usecase.chosen import USECASE
 class SliceFigures(Record):
     """A critical slice: reported, never alerting by itself.
 
-    `intervals` are over days, each by itself. `judged` is False with too few late flights or days;
+    `intervals` are over days, each by itself. `judged` is False with too few positives or days;
     `p_excess` and `p_gap` are Holm's over both of all judged slices. `noticed`: the excess or the
     gap is significant and beyond the alert's limit.
     """
@@ -37,13 +37,13 @@ class SliceFigures(Record):
 
 
 def judge_slices(
-    flights: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
+    events: pd.DataFrame, least: SliceRule, rule: OutcomeRule, bootstrap: Bootstrap
 ) -> dict[str, SliceFigures]:
-    """Judge every critical slice, with Holm's correction over all with enough late flights."""
-    if not len(flights):
+    """Judge every critical slice, with Holm's correction over all with enough positives."""
+    if not len(events):
         return {}
-    frame = flights.assign(**USECASE.monitored.for_slices(flights), sched_hour=_hour(flights))
-    groups = {name: flights[mask] for name, mask in USECASE.slices(frame, least).items()}
+    frame = events.assign(**USECASE.monitored.for_slices(events), sched_hour=_hour(events))
+    groups = {name: events[mask] for name, mask in USECASE.slices(frame, least).items()}
     found = {name: figures_of(group) for name, group in groups.items()}
     enough = [
         name
@@ -60,12 +60,12 @@ def judge_slices(
 
 def _slice_figures(
     figure: Figures,
-    flights: pd.DataFrame,
+    events: pd.DataFrame,
     p: tuple[float, float] | None,
     rule: OutcomeRule,
     bootstrap: Bootstrap,
 ) -> SliceFigures:
-    known = flights[flights[LABEL].notna()]
+    known = events[events[LABEL].notna()]
     over_days = intervals(*arrays(known), bootstrap) if len(known) else {}
     if p is None:
         return SliceFigures(figures=figure, intervals=over_days, judged=False)
@@ -81,13 +81,13 @@ def _slice_figures(
     )
 
 
-def _hour(flights: pd.DataFrame) -> pd.Series:
-    return pd.Series(flights[USECASE.events.instant].dt.tz_convert(ZONE).dt.hour)
+def _hour(events: pd.DataFrame) -> pd.Series:
+    return pd.Series(events[USECASE.events.instant].dt.tz_convert(ZONE).dt.hour)
 
 
-def _surprises(flights: pd.DataFrame) -> list[float]:
+def _surprises(events: pd.DataFrame) -> list[float]:
     """The p-values of a slice's excess loss and of its gap."""
-    known = flights[flights[LABEL].notna()]
+    known = events[events[LABEL].notna()]
     late, risk, day = arrays(known)
     excess = log_loss(late, risk) - expected_loss(risk)
     return [p_nonzero_mean(value, day) for value in (excess, late - risk)]

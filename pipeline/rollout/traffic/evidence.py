@@ -30,11 +30,14 @@ from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.processes import Patience
+from pipeline.usecase.chosen import USECASE
 
 HUNG_UP = "DC"
 """Envoy's flag of a request whose user disconnected before the response."""
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which the bands of the day begin."""
+GROUP = USECASE.monitored.categories[0]
+"""The category that divides requests into reported slices, beside the bands of the day."""
 _PATIENCE_SECONDS = 5.0
 
 
@@ -178,7 +181,7 @@ class Evidence:
             {
                 "place": np.arange(len(asked)),
                 "minute": self.traffic.at,
-                "origin": asked["origin"].to_numpy(),
+                GROUP: asked[GROUP].to_numpy(),
                 "hour_band": [f"from {hour:02}h" for hour in np.array(BANDS)[band]],
             },
             index=pd.Index(asked["name"], name="flight"),

@@ -84,6 +84,7 @@ def test_every_alert_has_a_scene_in_which_it_fires_and_one_in_which_it_does_not(
 
 def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
     scene = next(scene for scene in SCENES if scene.name == "MissingFeatures")
+    scene_alert = next(alert for alert in ALERTS if alert.name == scene.name)
     asked = {
         "eval_time": "30m",
         "alertname": "MissingFeatures",
@@ -94,6 +95,7 @@ def test_what_is_read_in_an_alert_holds_the_number(tmp_path):
                     "summary": "The view weather has no values, and it always has",
                     "description": "10% of rows lacked weather within 15m; 0.02 is the limit",
                     "runbook_url": "docs/runbook.md#missingfeatures",
+                    "runbook": scene_alert.runbook,
                 },
             }
         ],
