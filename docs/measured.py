@@ -138,7 +138,7 @@ def scale(found: dict[str, Any]) -> str:
     """Each engine's time and memory by size, and how its time grows."""
     sizes = list(found["requests"])
     parts = [_SCALE.format(found["processors"], shown(found["memory_limit_gb"]))]
-    rows = ([f"{size} times", found["requests"][size], found["view_rows"][size]] for size in sizes)
+    rows = ([f"{size} ×", found["requests"][size], found["view_rows"][size]] for size in sizes)
     parts.append(table(["size", "requests", "rows of the views"], rows))
     for what, heading in (("seconds", "Seconds"), ("peak_memory_gb", "Memory at most, GB")):
         rows = (
@@ -146,7 +146,7 @@ def scale(found: dict[str, Any]) -> str:
             for name, of in found["engines"].items()
         )
         parts.append(f"## {heading}")
-        parts.append(table(["engine", *(f"{size} times" for size in sizes)], rows))
+        parts.append(table(["engine", *(f"{size} ×" for size in sizes)], rows))
     parts.append("## The exponent of the time over the rows\n\n" + _EXPONENT)
     powers = list(dict.fromkeys(n for of in found["engines"].values() for n in of["exponent"]))
     rows = (
