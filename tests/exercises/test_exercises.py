@@ -23,6 +23,7 @@ def _proofs(slugs: list[str], folder: Path) -> list[str]:
     return [f"{p.slug}, {p.state}: {p.fault}" for p in prove.prove(chosen, folder) if p.fault]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_exercise_of_each_kind_is_proven(tmp_path: Path) -> None:
     assert {catalogue.exercise(slug).kind for slug in FAST} == {

@@ -9,7 +9,7 @@ import pytest
 from exercises.workbench import catalogue, edits, grade, handout, quality, submission, trees
 from exercises.workbench.rubric import Rubric, rubric
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EXERCISE = catalogue.exercise("long-haul-slice")
 FILE = EXERCISE.files[0]

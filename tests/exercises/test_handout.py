@@ -45,6 +45,7 @@ def _runs_alone(exercise: Exercise, folder: Path) -> None:
     assert solved.returncode == 0, solved.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("exercise", FAST, ids=lambda one: one.slug)
 def test_a_handout_fails_as_it_is_and_passes_with_the_solution(

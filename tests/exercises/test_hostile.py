@@ -17,7 +17,7 @@ from exercises.workbench.verdict import Verdict
 from tests.patience import until
 from tests.rules.tree import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EXERCISE = catalogue.exercise("long-haul-slice")
 FILE = "pipeline/flights/slices.py"

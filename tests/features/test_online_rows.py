@@ -63,6 +63,7 @@ def _writes(place, project, rows, committed):
             committed.value = number
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("project", [LIVE, REPLAY], ids=["with a journal", "written ahead"])
 def test_no_read_is_older_than_what_another_process_has_written(tmp_path, rows, project):
     start = multiprocessing.get_context("spawn")

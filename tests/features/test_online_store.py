@@ -820,6 +820,7 @@ def lived(march, config, tmp_path_factory):
     return SimpleNamespace(first=first, until=until, left=left, read=read)
 
 
+@pytest.mark.long
 @pytest.mark.answer
 def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
     march, lived, config, tmp_path, record_property: Callable[[str, object], None]
@@ -904,6 +905,7 @@ def nights(published_year, config, tmp_path_factory):
     return SimpleNamespace(folder=folder, views=views, asked=asked, told=told)
 
 
+@pytest.mark.long
 @pytest.mark.answer
 @pytest.mark.parametrize("night", NIGHTS)
 def test_in_new_york_the_store_says_the_same_in_the_night_when_clocks_change(nights, config, night):

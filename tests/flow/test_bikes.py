@@ -12,7 +12,7 @@ from pipeline.shared import yaml_files
 from tests.flow import life
 from tests.rules import tree
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 FOLDER = "pipeline/bikes/"
 SERVE = """
 from starlette.testclient import TestClient

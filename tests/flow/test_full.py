@@ -12,7 +12,7 @@ import yaml
 from pipeline.features.definitions import REQUEST_KEY
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a prediction, on another architecture; on x86-64 there is none."""

@@ -48,6 +48,7 @@ def assert_fired_and_ended(folder, fault, alert, receiver="page"):
     return words
 
 
+@pytest.mark.long
 @pytest.mark.answer("what-to-monitor")
 def test_a_failing_server_burns_the_budget_pages_and_is_over_after_the_repair(watched):
     words = assert_fired_and_ended(watched, "failing", "ErrorBudgetBurnsFast")

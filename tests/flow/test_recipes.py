@@ -51,6 +51,7 @@ def install(folder: Path) -> None:
         needs.skip("a package index")  # for LightGBM
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path, record_property):
@@ -81,6 +82,7 @@ def test_with_every_recipe_but_the_model_the_graph_ends_in_a_champion(tmp_path, 
     record_property("minutes from an edit to served values of two new features", f"{minutes:.1f}")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", [SCIKIT_LEARN, pytest.param(LIGHTGBM, marks=pytest.mark.nightly)])
@@ -95,6 +97,7 @@ def test_another_model_is_exported_and_judged(name, tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", RECIPES)

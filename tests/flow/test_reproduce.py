@@ -16,7 +16,7 @@ from pipeline.registry.release import TRAINING, artifact_path
 from pipeline.shared import dvc_lock
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 SNAPSHOT = "data/ingest/flights/2013-01.parquet"
 
 

@@ -88,6 +88,7 @@ def deployed(small, shelf):
     return run
 
 
+@pytest.mark.long
 def test_servers_that_are_new_processes_serve_too_and_nobody_asks_a_proxy(deployed, shelf):
     """As on macOS, where a copy of a process that has loaded libraries does not live on."""
     folder = life.twin(deployed.folder, shelf / "anew")

@@ -48,6 +48,7 @@ def test_a_second_run_does_nothing_and_says_so(small, shelf):
     assert (folder / "dvc.lock").read_bytes() == before
 
 
+@pytest.mark.long
 def test_mlflow_runs_an_entry_point_and_records_it(small, shelf):
     folder = life.twin(small.folder, shelf / "mlflow")
     trained = (folder / "data/train/training.json").read_bytes()

@@ -139,6 +139,7 @@ for model in (line, boosted):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_other_processors_give_the_same_bytes(
     published, tmp_path, record_property: Callable[[str, object], None]

@@ -231,6 +231,7 @@ def test_a_ledger_that_is_lost_with_its_copy_is_begun_from_the_registry(whole):
     assert champions.current(load(RegisterConfig)).number == "2"
 
 
+@pytest.mark.long
 def test_where_ledger_and_registry_are_gone_the_last_answer_says_who_was_champion(whole):
     """The releases are all that is left, and what the servers logged."""
     release = tracking.get_version(load(RegisterConfig), "2").tag("release")
@@ -336,6 +337,7 @@ def test_the_repair_of_a_lost_registry_is_proposed(whole, case):
     assert "2 version(s) [1, 2] with whole releases in state/serve/releases/" in proposed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["overwritten", "gone"])
 def test_a_lost_registry_is_made_again_from_the_releases_with_the_ledgers_alias(whole, case):
     path = Path("state/mlflow.db").absolute()

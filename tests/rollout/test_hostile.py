@@ -68,9 +68,9 @@ def test_no_request_from_outside_is_an_error_or_evidence_or_is_kept(
     errors = {code for code in codes if code >= 500} - {503, 504}
     assert errors == set()
     assert sum(codes.values()) == 50 + many // CALLERS * CALLERS
-    assert {code for code, _ in asked} == {200}
+    assert {code for code, _ in asked} - {504} == {200}  # a busy machine may answer too late
     assert memory(canary) - before < GROWTH
-    _only_the_known_are_evidence(canary, [one for _, one in asked])
+    _only_the_known_are_evidence(canary, asked)
     record_property(f"of {many:,} hostile requests, a 5xx but 503 and 504", len(errors))
 
 
@@ -78,16 +78,19 @@ def memory(canary):
     return sum(psutil.Process(pid).memory_info().rss for pid in (None, canary.pid))
 
 
-def _only_the_known_are_evidence(canary, ids):
+def _only_the_known_are_evidence(canary, asked):
+    codes, ids = zip(*asked, strict=True)
     until(lambda: canary.access.read_text().count("\n") >= len(ids))
     lines = [json.loads(line) for line in canary.access.read_text().splitlines()]
-    assert [line["request_id"] for line in lines] == ids
+    assert tuple(line["request_id"] for line in lines) == ids
     assert [line["arm"] for line in lines] == [arm_of(name, canary.route) for name in FLIGHTS]
-    assert {line["code"] for line in lines} == {200}
+    assert tuple(line["code"] for line in lines) == codes
     for arm, server in canary.servers.items():
         rows = {(row[0], row[2]) for row in server.log.rows}
         told = {one for one, name in rows if name not in (STRANGER, SHADOW)}
-        assert told == {line["request_id"] for line in lines if line["arm"] == arm}
+        passed = [line for line in lines if line["arm"] == arm]
+        answered = {line["request_id"] for line in passed if line["code"] == 200}
+        assert answered <= told <= {line["request_id"] for line in passed}
         assert {one for one, name in rows if name == SHADOW} <= set(ids)
         assert STRANGER not in {name for _, name in rows}
         assert (server.metrics.value("flight_log_strangers") > 0) is (arm == "champion")

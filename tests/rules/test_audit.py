@@ -67,6 +67,7 @@ def test_any_other_silence_is_a_failure(code, words):
     assert _judged(code, words=words)[0] == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_bill_holds_the_whole_lock_with_its_hashes(tmp_path, monkeypatch):
     for name in ("requirements.lock", "pyproject.toml"):

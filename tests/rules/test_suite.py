@@ -19,19 +19,20 @@ SKIPS += "    pytest.skip('needs {}')\n"
 BROKEN = "import nothing_that_there_is\n"
 
 
-def run(folder: Path, unit: str, flow: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, unit: str, flow: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The suite of a project that has one file of tests in each half."""
     for name, text in {"tests/test_unit.py": unit, "tests/flow/test_flow.py": flow}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (folder / "pytest.ini").write_text(
-        "[pytest]\nmarkers = nightly\naddopts = --import-mode=importlib\njunit_family = xunit1\n"
+        "[pytest]\nmarkers =\n  long\n  nightly\n"
+        "addopts = --import-mode=importlib\njunit_family = xunit1\n"
     )
     # Of the installed plugins it needs one; loading all of them takes longer than the tests.
     plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist"}
     environment = tree.environment(PYTHONPATH=str(tree.ROOT), **plugins)
     return subprocess.run(
-        [sys.executable, "-m", "tests.suite"],
+        [sys.executable, "-m", "tests.suite", *arguments],
         cwd=folder,
         env=environment | {"PYTHONSAFEPATH": "1"},
         capture_output=True,
@@ -63,6 +64,25 @@ def test_both_halves_run_and_are_reported_and_one_that_fails_fails_all(tmp_path,
     assert "test: flow: " in told
     assert all(name in told for name in named)
     assert told.splitlines()[-1] == "test: everything was tested here"
+
+
+MARKED = "import pytest\n\n" + "\n\n".join(
+    f"{marks}def test_{name}():\n    assert {name!r} in {{}}\n"
+    for name, marks in {
+        "plain": "",
+        "long": "@pytest.mark.long\n",
+        "nightly": "@pytest.mark.nightly\n",
+        "both": "@pytest.mark.long\n@pytest.mark.nightly\n",
+    }.items()
+)
+"""Four tests that fail, so that what ran is what is named."""
+
+
+@pytest.mark.parametrize(("asked", "name"), [([], "plain"), (["long"], "long")])
+def test_each_test_is_run_by_one_command(tmp_path, asked, name):
+    done = run(tmp_path, MARKED, MARKED, *asked)
+    told = done.stdout[done.stdout.rindex("test: unit tests: ") :]
+    assert re.findall(r"::test_(\w+)", told) == [name, name]
 
 
 def test_the_last_line_says_what_was_left_out_over_both_halves(tmp_path):
@@ -99,9 +119,11 @@ def test_another_reason_is_told_in_its_words():
     assert told == "test: not tested here: 2 (this machine lets nobody do it)"
 
 
-def test_make_test_is_the_suite_and_ci_calls_it():
+def test_make_test_and_long_are_the_suite_and_ci_calls_both():
     assert "\t@python -m tests.suite\n" in tree.read("Makefile")
+    assert "\t@python -m tests.suite long\n" in tree.read("Makefile")
     assert "\nmake test\n" in tree.read(".ci/run")
+    assert "\nmake long\n" in tree.read(".ci/run")
     assert "set -euo pipefail" in tree.read(".ci/run")
 
 

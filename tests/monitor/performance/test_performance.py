@@ -370,6 +370,7 @@ def test_a_slice_whose_gap_is_sure_but_small_is_not_noticed():
     assert not [s for s in found.values() if s.noticed and abs(s.figures.gap) <= 0.03]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_among_many_slices_of_right_risks_hardly_ever_one_is_noticed():
     wrong = 0

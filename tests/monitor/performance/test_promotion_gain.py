@@ -85,6 +85,7 @@ def test_a_first_champion_has_nobody_to_gain_on(registered):
     assert of_april()[0] is None
 
 
+@pytest.mark.long
 def test_every_report_of_a_month_computes_it(promoted):
     report.run("2013-04")
     written = json.loads(report.FOUND["promotion"].read_text())

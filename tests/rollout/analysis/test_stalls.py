@@ -85,6 +85,7 @@ def stalled(seed, stalls=60):
     return seen
 
 
+@pytest.mark.long
 def test_equal_servers_that_stall_are_stopped_rarely_and_were_often_when_requests_were_counted():
     """200 canaries of equal servers; the limit of the guardrail is one in a hundred."""
     alarms = {"events": 0, "requests": 0}
