@@ -838,6 +838,7 @@ def test_after_kill_9_the_next_materialization_ends_as_if_nothing_had_been(
     record_property("materializations killed by SIGKILL and made good by the next", len(lived.left))
 
 
+@pytest.mark.long
 @pytest.mark.answer
 def test_kill_9_was_in_the_midst_of_writes_and_of_the_way(lived):
     assert any(torn for *_, torn in lived.left)
@@ -850,6 +851,7 @@ def rows_as_of(march, view, minute, entities):
     return rows.groupby("entity", observed=True).tail(1)
 
 
+@pytest.mark.long
 def test_a_reader_meets_whole_rows_only_each_as_of_some_instant(march, lived):
     until = [minute for minute in lived.until if minute <= lived.left[-1][1]]
     whole = {
@@ -916,6 +918,7 @@ def test_in_new_york_the_store_says_the_same_in_the_night_when_clocks_change(nig
     assert same(read, expected.loc[read.index])
 
 
+@pytest.mark.long
 @pytest.mark.answer
 @pytest.mark.parametrize("night", NIGHTS)
 def test_in_new_york_feasts_own_timestamps_are_wrong_and_ours_are_numbers(nights, night):

@@ -7,7 +7,12 @@ import pytest
 
 from tests.flow import life, small
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.answer("ci-cd")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.timeout(3600),
+    pytest.mark.answer("ci-cd"),
+]
 
 REPORT = ("python", "-m", "docs.report")
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.shared.files import file_hash
 from tests.flow import life
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")

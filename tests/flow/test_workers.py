@@ -16,6 +16,7 @@ from tests.patience import PATIENCE, until
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(3600),
     pytest.mark.answer("scaling"),
     needs.unless(os.uname().sysname == "Linux", "Linux"),
