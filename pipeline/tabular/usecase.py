@@ -37,7 +37,7 @@ def use_case(folder: Path) -> UseCase:
         name=name,
         noun=of.noun,
         question=_question(of),
-        card="tabular/templates/table_card.md",
+        card="tabular/table_card.md",
         zone=of.time.zone if of.time else "UTC",
         begins=f"{published.FIRST_VERSION}-01",
         ends=_LAST_VERSIONED,

@@ -23,8 +23,7 @@ STARTED = {
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from simulation.alert_demo.watchers import exit_on_signals
-from pipeline.shared.processes import Supervisor
+from pipeline.shared.processes import Supervisor, exit_on_signals
 WAIT = "import time; time.sleep(600)"
 with exit_on_signals(), Supervisor(Path("children")) as children:
     print({}.pid, children._watcher.pid, flush=True)
