@@ -10,14 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from pipeline.shared.config.evaluate import SliceRule
-from pipeline.shared.domain import (
-    DataRules,
-    Features,
-    Monitored,
-    Request,
-    Rolling,
-    UseCase,
-)
+from pipeline.shared.domain import DataRules, Features, Monitored, Request, Rolling, UseCase
 from pipeline.shared.minutes import instants
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration
