@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from pipeline.rollout.traffic import envoy, routes
 from pipeline.rollout.traffic.resources import READINGS, Readings
 from pipeline.shared.contracts import Record
 from pipeline.shared.files import write_json
-from pipeline.shared.processes import Patience, Process, Supervisor, handle_signals
+from pipeline.shared.processes import Patience, Process, Supervisor
 from pipeline.shared.watcher import hold
 
 SERVER_STATE = Path("state/rollout/kept")
@@ -161,8 +162,9 @@ def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = load) 
             return 3
         prepared()
         ended: list[int] = []
-        ends = handle_signals(lambda number, _: ended.append(number))
-        with ends, Supervisor(folder / CHILDREN) as children:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda number, _: ended.append(number))
+        with Supervisor(folder / CHILDREN) as children:
             supervisor, file = ServerSupervisor(folder, children, lock), folder / SPEC
             readings = Readings(folder / READINGS)
             try:
