@@ -13,13 +13,7 @@ from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import INGEST, Manifest, Snapshot, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, SnapshotChanged, SourceRejected
-from pipeline.shared.files import (
-    content_hash,
-    file_hash,
-    read_parquet,
-    write_json,
-    write_parquet,
-)
+from pipeline.shared.files import content_hash, file_hash, read_parquet, write_json, write_parquet
 from pipeline.usecase.chosen import USECASE
 
 

@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,7 +47,6 @@ LOG_LINES = 400
 """10 kB, which a chatty server writes into its log per response."""
 _LEAKED: list[Any] = []
 """Objects that a leaking server never frees."""
-Vectors = Callable[[np.ndarray], np.ndarray]
 
 
 class InjectedFailure(RuntimeError):

@@ -27,11 +27,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import SERVE, Record, read_record
-from pipeline.shared.errors import (
-    ArtifactMissing,
-    ArtifactTampered,
-    SkewFound,
-)
+from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, SkewFound
 from pipeline.shared.files import (
     file_hash,
     members,

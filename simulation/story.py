@@ -69,7 +69,7 @@ def replay() -> str:
             _slow_challenger(folder)
             write_json(folder / _DONE, {"refused": _refuse_wrong_unit(folder, faulty.result())})
     events = story_events(folder)
-    report = render("simulation/templates/replay.txt", story=events)
+    report = render("simulation/replay.txt", story=events)
     return (
         f"{len(events)} events in {folder}; `cd` there to go on: `make features` takes the month "
         f"as it was published\n{report.rstrip()}"

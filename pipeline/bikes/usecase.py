@@ -116,7 +116,7 @@ def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
 USECASE = of.UseCase(
     name="bikes",
     noun="hours",
-    card="bikes/templates/bike_card.md",
+    card="bikes/bike_card.md",
     question="The risk, two hours before an hour begins, that it is busier than usual.",
     zone=published.ZONE,
     begins="2011-01-01",

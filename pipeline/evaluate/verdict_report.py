@@ -111,7 +111,7 @@ def verdict_report(verdict: Verdict) -> str:
 
     against = "champion" if verdict.champion else "baseline"
     return render(
-        "evaluate/templates/verdict_report.html",
+        "evaluate/verdict_report.html",
         noun=USECASE.noun,
         verdict=verdict,
         failures=[check for check in verdict.checks if check.blocking and not check.passed],

@@ -15,15 +15,7 @@ import pandas as pd
 from pipeline.features.definitions import ENTITIES, KEYS, ROLLING, STATES
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.domain import Event, Rolling
-from pipeline.shared.minutes import (
-    EPOCH,
-    NEVER,
-    Minutes,
-    fill_missing,
-    instant,
-    instants,
-    minutes,
-)
+from pipeline.shared.minutes import EPOCH, NEVER, Minutes, fill_missing, instant, instants, minutes
 from pipeline.usecase.chosen import USECASE
 
 __all__ = ["EPOCH", "NEVER", "Minutes", "fill_missing", "instant", "instants", "minutes"]

@@ -9,11 +9,10 @@ flights, or no other month to compare with.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-
-from pipeline.flights.groups import group_value
 
 MIN_FLIGHTS = 25
 """The fewest flights for a share or a median."""
@@ -21,6 +20,16 @@ MIN_DAYS = 7
 """The fewest days for a month's usual volume."""
 FIRST_HOURS = [0, 9, 13, 17, 21]
 """The first hour of each part of the day."""
+
+
+def group_value(
+    values: pd.Series, keys: list[pd.Series], how: Literal["mean", "median"], least: int
+) -> pd.Series:
+    """The mean or median of each row's group; NaN where fewer than `least` rows have a value."""
+    group = values.groupby(keys)
+    return pd.Series(group.transform(how).where(group.transform("count") >= least))
+
+
 _each = partial(group_value, least=MIN_FLIGHTS)
 _ROUTE = ["origin", "dest"]
 _DAY_MINUTES = 24 * 60

@@ -61,7 +61,7 @@ def _name(row: Any) -> str:
 USECASE = UseCase(
     name="flights",
     noun="flights",
-    card="flights/templates/flight_card.md",
+    card="flights/flight_card.md",
     question="The risk, two hours before departure, that a flight arrives 15 or more minutes "
     "late, or not at all.",
     zone=events.ZONE,

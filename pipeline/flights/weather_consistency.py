@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.flights.groups import group_value
+from pipeline.flights.flight_consistency import group_value
 
 _HOUR = pd.Timedelta(hours=1)
 _VALUES = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure", "visib"]

@@ -34,7 +34,7 @@ def model_card(
     last = training.window.split("..")[1][:7]
     return render(
         USECASE.card,
-        common="register/templates/model_card.md",
+        common="register/model_card.md",
         name=name,
         noun=USECASE.noun,
         question=USECASE.question,

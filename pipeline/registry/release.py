@@ -16,14 +16,7 @@ from pipeline.registry import versions
 from pipeline.shared import dvc_lock, lineage
 from pipeline.shared.config.loading import CONFIGS
 from pipeline.shared.config.sections import Sha256
-from pipeline.shared.contracts import (
-    EVALUATE,
-    FEATURES,
-    INGEST,
-    TRAIN,
-    Record,
-    read_record,
-)
+from pipeline.shared.contracts import EVALUATE, FEATURES, INGEST, TRAIN, Record, read_record
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash, members, read_json, text_hash, write_json

@@ -22,12 +22,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.contracts import TRAIN, Record, Training, WarmUp, read_record
 from pipeline.shared.databases import REPAIR
-from pipeline.shared.errors import (
-    ArtifactTampered,
-    PipelineError,
-    ReleaseRefused,
-    StorageFailed,
-)
+from pipeline.shared.errors import ArtifactTampered, PipelineError, ReleaseRefused, StorageFailed
 from pipeline.shared.files import own_temporary, write_json
 
 RELEASES = release.RELEASE_STORE

@@ -46,7 +46,7 @@ def lineage_report(name: str, registered: Version, sealed: Release, folder: Path
     )
     checks = checks_of(verdict)
     return render(
-        "reproduce/templates/lineage_report.md",
+        "reproduce/lineage_report.md",
         noun=USECASE.noun,
         name=name,
         registered=registered,

@@ -141,4 +141,4 @@ def add_bodies(app: FastAPI) -> None:
 
 def api_reference(spec: dict[str, Any]) -> str:
     """The document as a page without external resources."""
-    return render("serve/templates/api_reference.html", spec=spec, header=HEADER, dumps=json.dumps)
+    return render("serve/api_reference.html", spec=spec, header=HEADER, dumps=json.dumps)

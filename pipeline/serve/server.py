@@ -7,7 +7,6 @@ that each serve a release of their own.
 import contextlib
 import gc
 import resource
-import signal
 import socket
 import sys
 import time
@@ -22,6 +21,7 @@ from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import EnvironmentUnfit
 from pipeline.shared.loopback import HOST
+from pipeline.shared.processes import handle_signals
 
 if TYPE_CHECKING:
     from pipeline.serve.middleware import Middleware
@@ -153,13 +153,8 @@ def _run_until_signal(
 
     from pipeline.serve.connection import settings
 
-    ends = [signal.SIGTERM, signal.SIGINT]
-    before = {name: signal.signal(name, lambda *_: None) for name in ends}
-    try:  # uvicorn takes the signals, and raises them again once it has ended
+    with handle_signals(lambda *_: None):  # uvicorn takes them, and raises them again at its end
         uvicorn.Server(settings(app, config)).run(sockets=listeners)
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _freshness(store: Store) -> str:

@@ -8,7 +8,6 @@ log; and a port of its own, where its metrics are.
 import argparse
 import contextlib
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from pipeline.serve import server
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError, ServersFailed, UsageError
-from pipeline.shared.processes import Process, Supervisor
+from pipeline.shared.processes import Process, Supervisor, handle_signals
 
 FOLDER = Path("state/serve/workers")
 """A folder for each port in it: the workers' process ids and what they print."""
@@ -42,8 +41,9 @@ def serve(digest: str, port: int, host: str, count: int) -> str:
             f"{count} workers share a port on Linux only, this is {sys.platform}: set `workers: 1` "
             "in configs/serve.yaml"
         )
-    began = time.monotonic()
-    with _reserve(port, host, count) as shared, _signals() as ended:
+    began, ended = time.monotonic(), list[int]()
+    keep = handle_signals(lambda number, _: ended.append(number))
+    with _reserve(port, host, count) as shared, keep:
         folder = FOLDER / str(shared)
         with Supervisor(folder) as children:
             workers = Workers(children, digest, shared, host, count)
@@ -147,21 +147,6 @@ def _reserve(port: int, host: str, count: int) -> Iterator[int]:
             held.bind((host, first))
             yield first
             return
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The signals to end that have come."""
-    came: list[int] = []
-    before = {
-        name: signal.signal(name, lambda number, _: came.append(number))
-        for name in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield came
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def main() -> int:

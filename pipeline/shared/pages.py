@@ -1,4 +1,4 @@
-"""Pages from templates, the only module that imports Jinja; `templates` lie beside their code.
+"""Pages from templates, the only module that imports Jinja; a template lies beside its code.
 
 Values cannot become markup: they are escaped in HTML, and stay one cell of a table in Markdown.
 """

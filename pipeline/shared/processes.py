@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 from pipeline.shared import watcher
@@ -48,6 +49,30 @@ class Patience:
         self._left -= min(now - self._looked, 1.0)
         self._looked = now
         return self._left <= 0
+
+
+@contextlib.contextmanager
+def handle_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT call `handler` within the block, then do what they did before."""
+    before = {name: signal.signal(name, handler) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for name, earlier in before.items():
+            signal.signal(name, earlier)
+
+
+@contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into an exception within the block, so that children are ended."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_IGN)  # a second signal must not interrupt the exit
+        raise SystemExit(128 + number)
+
+    with handle_signals(end):
+        yield
 
 
 class Process(Protocol):

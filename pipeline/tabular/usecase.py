@@ -10,14 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from pipeline.shared.config.evaluate import SliceRule
-from pipeline.shared.domain import (
-    DataRules,
-    Features,
-    Monitored,
-    Request,
-    Rolling,
-    UseCase,
-)
+from pipeline.shared.domain import DataRules, Features, Monitored, Request, Rolling, UseCase
 from pipeline.shared.minutes import instants
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration
@@ -37,7 +30,7 @@ def use_case(folder: Path) -> UseCase:
         name=name,
         noun=of.noun,
         question=_question(of),
-        card="tabular/templates/table_card.md",
+        card="tabular/table_card.md",
         zone=of.time.zone if of.time else "UTC",
         begins=f"{published.FIRST_VERSION}-01",
         ends=_LAST_VERSIONED,

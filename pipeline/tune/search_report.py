@@ -36,7 +36,7 @@ def search_report(trials: Sequence[Trial], best: Trial, words: str) -> str:
     """The search as one HTML file that needs nothing else."""
     axes, lines = coordinates(trials, best)
     return render(
-        "tune/templates/search_report.html",
+        "tune/search_report.html",
         trials=sorted(trials, key=lambda trial: trial.loss),
         names=list(best.settings.model_dump()),
         best=best.number,

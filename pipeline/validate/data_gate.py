@@ -16,13 +16,7 @@ from pipeline.shared.contracts import (
     snapshot_path,
 )
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
-from pipeline.shared.files import (
-    content_hash,
-    file_hash,
-    read_parquet,
-    write_json,
-    write_parquet,
-)
+from pipeline.shared.files import content_hash, file_hash, read_parquet, write_json, write_parquet
 from pipeline.usecase.chosen import USECASE
 
 TABLES = tuple(USECASE.tables)

@@ -40,15 +40,8 @@ def report(judgements: list[Judgement]) -> dict[str, Any]:
 
 
 def _entry(outcome: RuleResult) -> dict[str, Any]:
-    return {
-        "rule": outcome.rule,
-        "columns": outcome.columns,
-        "action": outcome.action,
-        "passed": outcome.passed,
-        "unexpected": outcome.unexpected,
-        "observed": outcome.observed,
-        "limit": outcome.limit,
-    }
+    """An outcome without the positions of rows, of which the quarantine table has the values."""
+    return {name: value for name, value in vars(outcome).items() if name != "positions"}
 
 
 def quarantine(judgements: list[Judgement]) -> pd.DataFrame:

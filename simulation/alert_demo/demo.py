@@ -8,10 +8,11 @@ import time
 
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import hold_rollout
-from pipeline.shared.errors import ConfigError
+from pipeline.shared.errors import ConfigError, EnvironmentUnfit
+from pipeline.shared.processes import exit_on_signals
+from pipeline.shared.programs import installing, locate
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
-from simulation.alert_demo.watchers import exit_on_signals, program
 
 FAULTS = {
     "failing": "ErrorBudgetBurnsFast",
@@ -41,6 +42,20 @@ def monitor_live(fault: str = "failing") -> str:
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
     with hold_rollout(), exit_on_signals(), scene(programs) as here:
         return _play(here, fault)
+
+
+def program(name: str) -> str:
+    """The path of a program.
+
+    Raises:
+        EnvironmentUnfit: it is not installed; names its package.
+    """
+    if (found := locate(name)) is None:
+        raise EnvironmentUnfit(
+            f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
+            "the service that it may start, and run `make monitor-live`"
+        )
+    return found
 
 
 def _play(scene: Scene, fault: str) -> str:

@@ -1,4 +1,7 @@
-"""Pages are templates: each beside the code that fills it, none of them left over."""
+"""Pages are templates: each beside the code that fills it, none of them left over.
+
+One stands beside its module; two and more of a folder are in `templates` below it.
+"""
 
 import re
 from pathlib import Path
@@ -10,7 +13,7 @@ from tests.rules import tree
 TEMPLATES = {
     name
     for name in tree.files()
-    if re.match(r"(pipeline|simulation|cockpit)/.*?/?templates/", name)
+    if re.match(r"(pipeline|simulation|cockpit)/.+\.(html|md|txt)$", name)
 }
 
 
@@ -23,7 +26,10 @@ def test_a_template_lies_beside_what_fills_it_and_its_name_stands_once(name: str
     short = name.removeprefix("pipeline/")
     users = [file for file in {*tree.code(), *TEMPLATES} if f'"{short}"' in tree.read(file)]
     folders = {Path(user.replace("/templates/", "/")).parent for user in users}
-    assert folders == {Path(name).parents[1]} or name.startswith("pipeline/shared/")
+    own = Path(name.replace("/templates/", "/")).parent
+    assert folders == {own} or name.startswith("pipeline/shared/")
+    beside = [one for one in TEMPLATES if Path(one.replace("/templates/", "/")).parent == own]
+    assert ("/templates/" in name) is (len(beside) > 1)
     assert [other for other in TEMPLATES if Path(other).name == Path(name).name] == [name]
 
 

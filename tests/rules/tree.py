@@ -170,13 +170,17 @@ def reached(
 
 
 def templates(names: set[str]) -> set[str]:
-    """The templates that some files name, and those that these extend or import."""
+    """The templates that some files name, and those that these extend or import.
+
+    One of pipeline/ is named from there; the first folder tells it from a page that code writes.
+    """
+    roots = {name.split("/")[1]: "pipeline/" for name in deployed()}
+    roots |= {"simulation": "", "cockpit": ""}
     found: set[str] = set()
     waiting = set(names)
     while waiting:
-        named = re.findall(r'"((?:\w+/)+templates/\w+\.\w+)"', read(waiting.pop()))
-        outside = ("simulation/", "cockpit/")
-        new = {n if n.startswith(outside) else f"pipeline/{n}" for n in named} - found
+        named = re.findall(r'"(\w+)(/(?:\w+/)*\w+\.(?:html|md|txt))"', read(waiting.pop()))
+        new = {f"{roots[top]}{top}{path}" for top, path in named if top in roots} - found
         found, waiting = found | new, waiting | new
     return found
 

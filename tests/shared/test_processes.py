@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipeline.shared import processes, watcher
-from pipeline.shared.processes import Patience, Supervisor
+from pipeline.shared.processes import Patience, Supervisor, handle_signals
 from tests.patience import PATIENCE, until
 from tests.processes import runs
 from tests.rules.tree import ROOT
@@ -23,8 +23,7 @@ STARTED = {
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from simulation.alert_demo.watchers import exit_on_signals
-from pipeline.shared.processes import Supervisor
+from pipeline.shared.processes import Supervisor, exit_on_signals
 WAIT = "import time; time.sleep(600)"
 with exit_on_signals(), Supervisor(Path("children")) as children:
     print({}.pid, children._watcher.pid, flush=True)
@@ -194,3 +193,19 @@ def test_a_machine_that_sleeps_uses_up_no_patience(monkeypatch):
     assert patience.over()
     patience.renew()
     assert not patience.over()
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handled_within_the_block_and_as_before_after_it(name):
+    came, before = [], signal.getsignal(name)
+    with handle_signals(lambda number, _: came.append(number)):
+        signal.raise_signal(name)
+    assert came == [name]
+    assert signal.getsignal(name) is before
+
+
+def test_a_block_that_fails_restores_what_handles_a_signal():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), handle_signals(lambda *_: None):
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGTERM) is before

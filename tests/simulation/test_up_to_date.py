@@ -14,7 +14,7 @@ from tests.rules.tree import ROOT
 FILES = {
     "code": "pipeline/features/windows.py",
     "code of the replay": "simulation/story.py",
-    "a template": "simulation/templates/replay.txt",
+    "a template": "simulation/replay.txt",
     "a config": "configs/train.yaml",
     "the graph": "dvc.yaml",
     "the lock of the packages": "requirements.lock",

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulation.alert_demo.watchers import locate
+from pipeline.shared.programs import locate
 from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'

@@ -11,8 +11,8 @@ from pipeline.monitor.operations.alerts import RULES, alerts
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
-from simulation.alert_demo import scene, setting, watchers
-from simulation.alert_demo.demo import FAULTS, monitor_live
+from simulation.alert_demo import scene, setting
+from simulation.alert_demo.demo import FAULTS, monitor_live, program
 from simulation.alert_demo.receiver import Sink
 from simulation.alert_demo.scene import Feed
 from simulation.faults import FAULTS as OF_SERVERS
@@ -131,7 +131,7 @@ def test_a_program_is_found_under_the_name_that_debian_gives_it(tmp_path, monkey
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert watchers.program("alertmanager") == str(tool)
+    assert program("alertmanager") == str(tool)
 
 
 def test_a_rule_of_the_scene_has_seconds_for_minutes_and_the_same_limits():
