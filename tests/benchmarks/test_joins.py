@@ -2,7 +2,6 @@
 
 import shutil
 
-import psutil
 import pytest
 
 from benchmarks import scale
@@ -15,6 +14,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.errors import EnvironmentUnfit
 from tests import needs
 from tests.patience import PATIENCE, until
+from tests.processes import runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("hundred-times")]
 HERE = [name for name in scale.ENGINES if name != "Spark"]
@@ -93,14 +93,7 @@ def test_an_engine_over_a_limit_is_stopped_with_all_its_processes(tmp_path, monk
     cost = watched.watch(command, tmp_path, tmp_path, PATIENCE)
     assert cost.stopped == "at 0 GB of disk"
     child = int((tmp_path / "child").read_text())
-    until(lambda: not _is_alive(child))  # it was killed, and dies once it gets a processor
-
-
-def _is_alive(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    until(lambda: not runs(child))  # it was killed, and dies once it gets a processor
 
 
 def test_an_engine_over_its_time_is_stopped_and_said_to_be(tmp_path):
