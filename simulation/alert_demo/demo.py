@@ -9,6 +9,7 @@ import time
 from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError
+from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
 from simulation.alert_demo.watchers import exit_on_signals, program
@@ -38,6 +39,7 @@ def monitor_live(fault: str = "failing") -> str:
             f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
             f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
         )
+    USECASE.require_event_time()
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
     with hold_rollout(), exit_on_signals(), scene(programs) as here:
         return _play(here, fault)
