@@ -94,9 +94,9 @@ class Column:
 
 
 def _parsed(texts: pd.Series) -> float:
-    found = pd.to_datetime(texts, errors="coerce", format="mixed", utc=True)
-    found = found.notna() & texts.str.contains(_WITH_A_YEAR, regex=True)
-    return float(found.mean()) if len(texts) else 0.0
+    found = pd.to_datetime(texts, errors="coerce", format="mixed", utc=True).notna()
+    dated = texts.str.contains(_WITH_A_YEAR, regex=True)
+    return float((found & dated).mean()) if len(texts) else 0.0
 
 
 def read(rows: pd.DataFrame, left_out: set[str]) -> dict[str, Column]:

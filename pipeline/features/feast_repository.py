@@ -248,6 +248,8 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
     )
 
     def derived(inputs: dict[str, Any]) -> dict[str, Any]:
+        from pipeline.features.feast_repository import as_feast_calls  # Feast pickles globals
+
         return as_feast_calls(inputs, settings)
 
     numbers = [Field(name=name, dtype=Float64) for name in DERIVED_FEATURES]

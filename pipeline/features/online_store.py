@@ -218,7 +218,7 @@ def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
     return {
         "system": ["all"] * len(asked),
         **{name: named[name].where(named[name].notna(), "").tolist() for name in names},
-        **{name: asked[name].astype(REQUEST_TYPE).tolist() for name in REQUEST},
+        **{name: asked[name].to_numpy(REQUEST_TYPE).tolist() for name in REQUEST},
         "predict_at": minutes(asked["predict_at"]).tolist(),
     }
 
