@@ -173,7 +173,7 @@ def _features(of: Declaration, label: np.ndarray) -> dict[str, Any]:
     entities = ["system", *of.time.entities] if of.time else []
     return {
         "horizon_minutes": 1,
-        "grid_minutes": 60,
+        "grid_minutes": 15,
         "baseline_days": 28,
         SHRINK: dict.fromkeys(entities, 5),
         "prior": {of.label.column: _round(float(label.mean()))} if of.time else {},

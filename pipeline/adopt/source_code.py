@@ -120,12 +120,13 @@ def _cells(text: str, found: list[str]) -> list[ast.Module]:
 def _without_magics(cell: str) -> str:
     """A cell's Python; a line that is IPython's own is `pass`, so that a block has a body."""
     if magic := _CELL_MAGIC.match(cell):
-        return f"\n{cell[magic.end() :]}" if magic[1] in _OF_PYTHON else ""
+        cell = f"\n{cell[magic.end() :]}" if magic[1] in _OF_PYTHON else ""
     lines: list[str] = []
     goes_on = False
     for line in cell.splitlines():
         own = goes_on or _MAGIC.match(line) is not None
-        lines.append(f"{line[: len(line) - len(line.lstrip())]}pass" if own else line)
+        indented = line[: len(line) - len(line.lstrip())]
+        lines.append("" if goes_on else f"{indented}pass" if own else line)
         goes_on = own and line.rstrip().endswith("\\")
     return "\n".join(lines)
 

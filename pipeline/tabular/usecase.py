@@ -80,7 +80,7 @@ def _features(name: str, of: Declaration) -> Features:
         schedule=of.numeric,
         numeric=[*of.numeric, *(one.name for one in rolling)],
         one_hot=_one_hot(of),
-        always_there=set(),
+        always_there={"system"} if of.time else set(),
         monotone={},
         ranges={one.name: (0.0, 1.0) for one in rolling},
         whole_numbers=set(),
