@@ -231,7 +231,8 @@ class UseCase:
     `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
     joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
     move its risk. `unfinished` names events without an outcome yet. Without event
-    time days are parts of a split, and nothing can be replayed. `card` is the template of a model's
+    time a month is a version and its days are parts of a `split`: how many are learned from, and
+    how many of the next are held out; nothing can be replayed. `card` is the template of a model's
     card, which extends that of register. The `story` is the replay's.
     """
 
@@ -255,7 +256,7 @@ class UseCase:
     slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
     identifiers: list[str]
     unfinished: str = "events without an outcome yet"
-    has_event_time: bool = True
+    split: tuple[int, int] | None = None
     story: Story | None = None
 
     def require_story(self) -> Story:
@@ -277,7 +278,7 @@ class UseCase:
         Raises:
             ConfigError: it has no event time.
         """
-        if not self.has_event_time:
+        if self.split:
             raise ConfigError(
                 f"use case {self.name!r} has 0 tables with event time, 1 is needed to replay "
                 "traffic: its rows have no order. The gate has judged the challenger on rows held "

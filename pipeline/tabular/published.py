@@ -24,6 +24,8 @@ FIRST_VERSION = "2001-01"
 LEARNED_DAYS, HELD_OUT_DAYS = 8, 20
 """Days of a version to learn from, then days held out: the gate needs 14 of them to resample."""
 INSTANT = "at_utc"
+AFTER_ITS_ROW = 1
+"""Minutes: a label without event time is known after its row, as every label is."""
 _PARTS = 10_000
 _OFFSET = r"\d(?:Z|[+-]\d\d:?\d\d)$"
 _DAY_OR_MONTH = r"^\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}"
@@ -185,7 +187,7 @@ def labels(rows: pd.DataFrame, of: Declaration) -> np.ndarray:
 
 def known_at(rows: pd.DataFrame, of: Declaration) -> np.ndarray:
     """The minute at which each row's outcome is known."""
-    delay = round(60 * of.time.known_after_hours) if of.time else 0
+    delay = round(60 * of.time.known_after_hours) if of.time else AFTER_ITS_ROW
     return minutes(rows[INSTANT]) + delay
 
 

@@ -55,7 +55,7 @@ def use_case(folder: Path) -> UseCase:
         name_of=lambda row: f"{of.noun} {'/'.join(str(row[key]) for key in published.row_key(of))}",
         names_of=partial(_names, of),
         slices=partial(slices, of),
-        has_event_time=of.time is not None,
+        split=None if of.time else (published.LEARNED_DAYS, published.HELD_OUT_DAYS),
         identifiers=[*published.row_key(of), *(c for c in of.group if c not in of.numeric)],
     )
 
