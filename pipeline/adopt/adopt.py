@@ -62,7 +62,7 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
         raise failed from error
     finally:
         change_set.clear()
-    change_set.put(files, summary := _summary(adoption))
+    change_set.replace_all(files, summary := _summary(adoption))
     return summary
 
 

@@ -24,8 +24,8 @@ def clear() -> None:
         remove(ASIDE)
 
 
-def put(files: Mapping[Path, bytes], note: str) -> None:
-    """Put files in place, in their order; `note` is what `resume` returns after an interruption.
+def replace_all(files: Mapping[Path, bytes], note: str) -> None:
+    """Replace files by new ones, in order; `note` is what `resume` returns after an interruption.
 
     Raises:
         StorageFailed: the disk is full, or a folder cannot be written; every file is as it was.

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ _NOTHING = frozenset(
 )
 """Words that every later reader of the table takes for a missing value, too."""
 _UNQUOTED = re.compile(r'"[^"]*"?')
-_NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -189,13 +189,20 @@ def _decode(path: Path, content: bytes, notes: list[str]) -> str:
 def _require_names(path: Path, header: list[str]) -> None:
     """Refuse a first line that names columns twice, or holds values instead of names."""
     _require_distinct(path, header, "in its first line")
-    values = [one for one in header if _NUMBER.fullmatch(one.strip())]
+    values = [one for one in header if _is_number(one)]
     if 2 * len(values) > len(header):
         raise _refuse(
             path,
             f"has numbers for {len(values)} of {len(header)} names of columns "
             f"({', '.join(values[:3])}): write a first line of names above its first row",
         )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _without_words_for_nothing(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_leaves_every_file_as_it_was(
     Path("file").write_text("no folder")
     files = {Path("a"): b"new", Path("new/b"): b"new", Path("file/c"): b"new"}
     with pytest.raises(StorageFailed, match="nothing was half-written"):
-        change_set.put(files, "a note")
+        change_set.replace_all(files, "a note")
     assert _files(tmp_path) == {"a": b"old", "file": b"no folder"}
     assert not Path("new").exists()
     assert change_set.resume() is None
