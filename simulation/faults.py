@@ -39,7 +39,8 @@ CRASH_AFTER = 30
 """Requests that a crashing server serves before it dies."""
 BIAS = 0.25
 """A biased model's error in log odds."""
-MISSING_VIEW = next(view for view in STATES if view in ALWAYS_THERE)
+_STATES_THERE = [view for view in STATES if view in ALWAYS_THERE]
+MISSING_VIEW = next(iter([*_STATES_THERE, *sorted(ALWAYS_THERE)]), "")
 """The view that a server has lost its connection to."""
 LEAK_BYTES = 2_000_000
 """A leaking server's growth per response."""
@@ -210,6 +211,8 @@ def injection(fault: str) -> Injection:
             f"{', '.join(FAULTS)}; as in `make canary BAD=slow`"
         )
     wrapper = FAULTS[fault]
+    if wrapper is _BadEvenings:
+        USECASE.require_story()
 
     def risks(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
         return wrapper(Predictor(release, _NoStore())).vectors(matrix(flights, FEATURES))

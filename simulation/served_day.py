@@ -81,6 +81,7 @@ def run(day: str | None = None) -> str:
         RegistryRefused: there is no champion to serve with.
         ReleaseRefused: the champion was trained with another feature service.
     """
+    USECASE.require_event_time()
     config = load(FeaturesConfig)
     served = _replay(day, config, *champion_of(config))
     lacking = [
@@ -103,6 +104,7 @@ def skew(day: str | None = None) -> str:
     Raises:
         SkewFound: some value differs; names the features and the likely mistake.
     """
+    USECASE.require_event_time()
     config = load(FeaturesConfig)
     champion, model = champion_of(config)
     inputs = _inputs(config, champion)

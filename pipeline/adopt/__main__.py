@@ -16,6 +16,8 @@ def main() -> int:
     parser.add_argument("--name", help="the use case's name; the folder's without it")
     parser.add_argument("--trust", metavar="FILE", help="the pickle in it that may be loaded")
     chosen = parser.parse_args()
+    if not chosen.folder:
+        parser.error("1 folder with a table is needed, 0 are named: `make adopt FROM=folder`")
     try:
         print(f"adopt: {adopt(Path(chosen.folder), chosen.name, chosen.trust)}")
     except (PipelineError, UsageError) as refusal:

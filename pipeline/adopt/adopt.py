@@ -1,28 +1,43 @@
-"""The command: read, guess, derive, check everything, and write only then."""
+"""The command: read, guess, derive, check everything, and put all of it in place only then."""
 
-import shutil
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from pipeline.adopt import choices, configs, guess, pickled, source_code, table_file
+from pipeline.adopt import change_set, choices, configs, guess, pickled, source_code, table_file
 from pipeline.adopt.choices import Guesses
 from pipeline.adopt.guess import Hints
 from pipeline.adopt.recipe import Recipe
 from pipeline.adopt.table_file import Given
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.errors import AdoptionRefused, shell_quote
-from pipeline.shared.files import file_hash, write_text
+from pipeline.shared.files import file_hash, storage_failure
 from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration, identifier
-from pipeline.usecase.take import GRAPH, require_fresh, take
+from pipeline.usecase import take
+from pipeline.usecase.take import GRAPH, require_fresh
 
 CLASSIFIER, ADOPTED = Path("pipeline/models/classifier.py"), Path("pipeline/models/adopted.py")
 LIST = "ADOPTED.md"
+LONGEST_NAME = 60
 _TREES = "from pipeline.models.trees import boosting\n\nfit = boosting\n"
 _OURS = "from pipeline.models.adopted import adopted\n\nfit = adopted\n"
+_TABLE = "published/1.csv"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A table as it was read and declared, what was guessed of it, and its owner's model."""
+
+    name: str
+    given: Given
+    declared: Declaration
+    guesses: Guesses
+    found: list[str]
+    recipe: Recipe | None
+    origin: str
 
 
 def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> str:
@@ -30,14 +45,32 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
 
     Raises:
         AdoptionRefused: something cannot be right, or a choice is missing; nothing was written.
+        StorageFailed: there is no room for it; nothing was written.
     """
+    if (interrupted := change_set.resume()) is not None:
+        return f"the adoption that was interrupted is whole now: {interrupted}"
+    change_set.clear()
     given = table_file.read(source)
     name = name or identifier(source.resolve().name)
-    target = Path("pipeline") / name
-    _require_fresh(name, target, source)
+    _require_fresh(name, source)
+    adoption = _decide(source, name, given, trusted)
+    try:
+        files = _files(adoption)
+    except OSError as error:
+        if (failed := storage_failure(Path(error.filename or change_set.ASIDE), error)) is None:
+            raise
+        raise failed from error
+    finally:
+        change_set.clear()
+    change_set.replace_all(files, summary := _summary(adoption))
+    return summary
+
+
+def _decide(source: Path, name: str, given: Given, trusted: str | None) -> Adoption:
+    """Read what lies beside a table, and guess what nobody has said."""
     said = choices.read(source)
     code = source_code.find(source)
-    read = source_code.read(code) if code else None
+    read = source_code.read(code, set(given.rows.columns)) if code else None
     pickle = pickled.find(source, trusted)
     hints = Hints(read.target, tuple(read.dropped)) if read else Hints()
     declared, guesses = guess.guess(given, name, said, hints)
@@ -48,21 +81,16 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
     recipe = model.recipe if model else read.recipe if read else None
     found = [*(read.found if read else []), *(model.found if model else [])]
     origin = model.file if model else code.name if code else ""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}.") as scratch:
-        folder = Path(scratch) / name
-        _write(folder, given, declared, guesses, found)
-        shutil.move(folder, target)
-    if recipe:
-        _use(recipe, origin)
-    take(name)
-    return _summary(name, declared, guesses, recipe)
+    return Adoption(name, given, declared, guesses, found, recipe, origin)
 
 
-def _require_fresh(name: str, target: Path, source: Path) -> None:
-    if identifier(name) != name:
+def _require_fresh(name: str, source: Path) -> None:
+    target = Path("pipeline") / name
+    short = identifier(name)[:LONGEST_NAME].strip("_")
+    if short != name:
         raise AdoptionRefused(
-            f"{name!r} is no name of a use case, 1 of a-z, 0-9 and _ is needed: `make adopt "
-            f"FROM={shell_quote(source)} NAME={identifier(name)}`"
+            f"{name!r} is no name of a use case, 1 of a-z, 0-9 and _, at most {LONGEST_NAME} long, "
+            f"is needed: `make adopt FROM={shell_quote(source)} NAME={short}`"
         )
     if target.exists() or target.with_suffix(".py").exists():
         raise AdoptionRefused(
@@ -72,21 +100,35 @@ def _require_fresh(name: str, target: Path, source: Path) -> None:
     require_fresh(name)
 
 
-def _write(
-    folder: Path, given: Given, declared: Declaration, guesses: Guesses, found: list[str]
-) -> None:
-    """Write the use case's folder: table, declaration, configs, and the list of guesses."""
-    file = "1.csv"
-    (folder / "published").mkdir(parents=True)
-    (folder / "published" / file).write_text(given.rows.to_csv(index=False), encoding="utf-8")
-    files = {file: file_hash(folder / "published" / file)}
-    rows = _snapshots(folder, declared, files)
-    derived = configs.configs(folder.name, declared, rows, files, guesses)
-    write_text(folder / "table.yaml", _declaration(declared, guesses))
-    write_text(
-        folder / "configs.yaml", _head(folder.name) + yaml.safe_dump(derived, sort_keys=False)
-    )
-    write_text(folder / LIST, _list(folder.name, given, guesses, found))
+def _files(of: Adoption) -> dict[Path, bytes]:
+    """Every file that the adoption adds or changes: the use case's first, the switch to it last."""
+    folder, target = change_set.ASIDE / of.name, Path("pipeline") / of.name
+    (folder / _TABLE).parent.mkdir(parents=True)
+    (folder / _TABLE).write_text(of.given.rows.to_csv(index=False), encoding="utf-8")
+    table = Path(_TABLE).name
+    digests = {table: file_hash(folder / _TABLE)}
+    rows = _snapshots(folder, of.declared, digests)
+    derived = configs.configs(of.name, of.declared, rows, digests, of.guesses)
+    texts = {
+        "table.yaml": _declaration(of.declared, of.guesses),
+        "configs.yaml": _head(of.name) + yaml.safe_dump(derived, sort_keys=False),
+        LIST: _list(of),
+    }
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    changed = _with_model(of, take.changes(folder))
+    own = {target / file: (folder / file).read_bytes() for file in (_TABLE, *texts)}
+    return own | {path: text.encode() for path, text in changed.items()}
+
+
+def _with_model(of: Adoption, changed: dict[Path, str]) -> dict[Path, str]:
+    """The changed files, and those that make training fit the adopted model."""
+    if of.recipe is None:
+        return changed
+    text, line = CLASSIFIER.read_text(encoding="utf-8"), f"      - {CLASSIFIER}\n"
+    graph = changed[GRAPH].replace(line, f"      - {ADOPTED}\n{line}")
+    model = {ADOPTED: of.recipe.code(of.origin), CLASSIFIER: text.replace(_TREES, _OURS)}
+    return model | changed | {GRAPH: graph}
 
 
 def _snapshots(folder: Path, declared: Declaration, files: dict[str, str]) -> pd.DataFrame:
@@ -120,9 +162,10 @@ def _head(name: str) -> str:
     )
 
 
-def _list(name: str, given: Given, guesses: Guesses, found: list[str]) -> str:
-    rows = [f"| {choice} | {v} | {why} |" for choice, (v, why) in guesses.listed.items()]
-    notes = [f"- {one}" for one in (*given.notes, *found)] or ["- nothing beside the table"]
+def _list(of: Adoption) -> str:
+    name, given = of.name, of.given
+    rows = [f"| {choice} | {v} | {why} |" for choice, (v, why) in of.guesses.listed.items()]
+    notes = [f"- {one}" for one in (*given.notes, *of.found)] or ["- nothing beside the table"]
     return "\n".join(
         [
             f"# What was guessed of {name}",
@@ -143,21 +186,12 @@ def _list(name: str, given: Given, guesses: Guesses, found: list[str]) -> str:
     )
 
 
-def _use(recipe: Recipe, origin: str) -> None:
-    """Make training fit the adopted model: a module of its own, and one line that chooses it."""
-    text = CLASSIFIER.read_text(encoding="utf-8")
-    write_text(ADOPTED, recipe.code(origin))
-    write_text(CLASSIFIER, text.replace(_TREES, _OURS))
-    line = f"      - {CLASSIFIER}\n"
-    graph = GRAPH.read_text(encoding="utf-8")
-    write_text(GRAPH, graph.replace(line, f"      - {ADOPTED}\n{line}"))
-
-
-def _summary(name: str, declared: Declaration, guesses: Guesses, recipe: Recipe | None) -> str:
+def _summary(of: Adoption) -> str:
+    declared, name = of.declared, of.name
     kind = f"events by {declared.time.column}" if declared.time else "a table without event time"
-    model = recipe.call if recipe else "the pipeline's own trees"
+    model = of.recipe.call if of.recipe else "the pipeline's own trees"
     return (
         f"pipeline/{name}/: {kind}, label {declared.label.column}, {len(declared.numeric)} numbers "
-        f"and {len(declared.categories)} categories, model {model}; {len(guesses.listed)} choices "
-        f"were guessed: read pipeline/{name}/{LIST}, commit, then `make champion`"
+        f"and {len(declared.categories)} categories, model {model}; {len(of.guesses.listed)} "
+        f"choices were guessed: read pipeline/{name}/{LIST}, commit, then `make champion`"
     )

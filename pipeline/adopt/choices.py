@@ -74,3 +74,19 @@ def named(given: Given, said: str) -> str:
             f"others: {', '.join(list(given.published.values())[:20])}; correct adopt.yaml"
         )
     return name
+
+
+def require_one_part(given: Given, said: Choices) -> None:
+    """Refuse a column that two choices name, each for another part.
+
+    Raises:
+        AdoptionRefused: there is one.
+    """
+    single = [said.label, None if said.time == "none" else said.time]
+    parts = [one for one in single if one] + [*said.exclude, *(said.key or []), *(said.group or [])]
+    names = [named(given, one) for one in parts if one]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise AdoptionRefused(
+            f"adopt.yaml gives {', '.join(twice)} {names.count(twice[0])} parts, 1 is allowed of "
+            "label, time, exclude, key and group: correct adopt.yaml"
+        )

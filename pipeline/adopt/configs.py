@@ -15,6 +15,8 @@ from pipeline.usecase.take import SHRINK
 LEAST_DAYS = 42
 """Of events: 7 to warm up, 21 to learn from, 14 to judge on."""
 _LEAST_LABELS = 40
+_USUAL_A_DAY = 800
+"""Events of a day for which the steps in configs/rollout.yaml are meant."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def configs(
         "monitor": {"window": dict(when.judge)},
         "retrain": {"first_training_day": when.train["first"]},
         "register": {"model_name": model, "experiment": model},
+        "rollout": _rollout(of, rows),
     }
     instead = {
         "ingest": {
@@ -169,11 +172,38 @@ def _limits(
     }
 
 
+def _rollout(of: Declaration, rows: pd.DataFrame) -> dict[str, Any]:
+    """The steps of a canary by the events of a day; fewer than usual take weeks.
+
+    The least requests of a step do not fall with them: a canary that is short of requests stays.
+    """
+    slices = {"canary.slices": [*[n for n in of.categories if n not in of.pooled][:1], "hour_band"]}
+    a_day = len(rows) / max(1, rows[["year", "month", "day"]].drop_duplicates().shape[0])
+    if a_day >= _USUAL_A_DAY:
+        return slices
+    return {
+        "shadow.min_pairs": int(np.clip(0.8 * a_day, 20, 200)),
+        "canary.steps": [_step(25, 2, 8, a_day), _step(50, 7, 70, a_day)],
+        "canary.fast_track": [_step(25, 1, 4, a_day), _step(50, 4, 40, a_day)],
+        "canary.max_days": 30,
+        **slices,
+    }
+
+
+def _step(weight: int, days: int, least: int, a_day: float) -> dict[str, int]:
+    """A step that passes with two thirds of the requests that its days bring."""
+    return {
+        "set_weight": weight,
+        "days": days,
+        "min_requests": max(least, int(a_day * days * weight / 150)),
+    }
+
+
 def _features(of: Declaration, label: np.ndarray) -> dict[str, Any]:
     entities = ["system", *of.time.entities] if of.time else []
     return {
         "horizon_minutes": 1,
-        "grid_minutes": 60,
+        "grid_minutes": 15,
         "baseline_days": 28,
         SHRINK: dict.fromkeys(entities, 5),
         "prior": {of.label.column: _round(float(label.mean()))} if of.time else {},

@@ -10,6 +10,8 @@ from pipeline.adopt.table_file import Given
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular import published
 
+_SOME = 0.1
+
 
 def event_time(
     given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses
@@ -21,6 +23,7 @@ def event_time(
     if name is None:
         name = next((n for n, one in rest.items() if one.looks_like_time), None)
         if name is None:
+            _require_no_other_time(rest)
             guesses.add("time", "none", "no column holds instants: rows are held out by a hash")
             return None
         guesses.add(
@@ -39,6 +42,27 @@ def event_time(
             "known_after_hours", hours, "when an outcome is known decides what may be learned"
         )
     return {"column": name, "zone": zone, "known_after_hours": hours}
+
+
+def _require_no_other_time(rest: dict[str, Column]) -> None:
+    """Refuse a table whose only instants are numbers, or text in part: its order would be lost.
+
+    Rows that have an order and are held out by a hash are judged by what came after them.
+    """
+    for name, one in rest.items():
+        if one.is_epoch:
+            raise AdoptionRefused(
+                f"column {name} has numbers for instants in {one.texts.notna().sum():,} of "
+                f"{len(one.texts):,} rows, as {one.texts.dropna().iloc[0]}: write them as "
+                "`2011-07-04T17:00` to hold out the newest, or `time: none` and `exclude: "
+                f"[{name}]` in adopt.yaml"
+            )
+        if one.numbers is None and one.is_named_like_time and one.share_of_dates > _SOME:
+            raise AdoptionRefused(
+                f"column {name} has {one.share_of_dates:.0%} of {len(one.texts):,} values that are "
+                "instants, 100% are needed: write all of them as `2011-07-04T17:00`, or `time: "
+                f"none` and `exclude: [{name}]` in adopt.yaml"
+            )
 
 
 def _require_one_offset(name: str, texts: pd.Series) -> None:

@@ -1,13 +1,15 @@
 """The declaration of a table, guessed where its owner has said nothing; each guess is listed."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from pipeline.adopt import columns
-from pipeline.adopt.choices import Choices, Guesses, named
+from pipeline.adopt.choices import Choices, Guesses, named, require_one_part
 from pipeline.adopt.columns import KEPT_CATEGORIES, MOST_CATEGORIES, Column
 from pipeline.adopt.event_time import event_time
 from pipeline.adopt.table_file import Given
@@ -33,6 +35,7 @@ def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declara
         AdoptionRefused: the table cannot be right, or a choice is missing that nobody can guess.
     """
     guesses = Guesses()
+    require_one_part(given, said)
     excluded = {named(given, one): "left out by adopt.yaml" for one in said.exclude}
     found = columns.read(given.rows, set(excluded))
     label = choose_label(given, found, said, hints.target, guesses)
@@ -46,7 +49,7 @@ def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declara
     if time:
         time["entities"] = _entities(given, said, group, inputs["categories"], guesses)
     declared = {
-        "noun": said.noun or name.replace("_", " "),
+        "noun": said.noun or _noun(name),
         "label": label,
         "key": key,
         "group": group,
@@ -55,7 +58,23 @@ def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declara
         "naive": _naive(given, inputs, label, guesses),
         "time": time,
     }
-    return Declaration.model_validate(declared), guesses
+    return _declaration(declared), guesses
+
+
+def _noun(name: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", name)) or "rows"
+
+
+def _declaration(declared: dict[str, Any]) -> Declaration:
+    try:
+        return Declaration.model_validate(declared)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the choices together"
+        raise AdoptionRefused(
+            f"adopt.yaml has {error.error_count()} choice(s) that cannot be, 0 may: {where}: "
+            f"{first['msg'].removeprefix('Value error, ')}; correct adopt.yaml"
+        ) from None
 
 
 def _leave_out(
@@ -83,18 +102,28 @@ def _key(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses)
     """The columns that name a row, taken out of `rest`."""
     if said.key is not None:
         key = [named(given, one) for one in said.key]
-        _require_unique(given, key)
     else:
-        key = [n for n, one in rest.items() if one.names_something and one.is_whole][:1]
-        key = [n for n in key if rest[n].distinct > 0.98 * len(given.rows)]
-        if key:
-            _require_unique(given, key)
-            guesses.add("key", key[0], "each row has another value")
-        else:
-            guesses.add("key", "the row's number", "no column names rows")
+        nearly = [n for n, one in rest.items() if one.distinct > 0.98 * len(given.rows)]
+        names = [n for n in nearly if rest[n].names_something and rest[n].is_whole]
+        names += [n for n in nearly if rest[n].numbers_rows]
+        key = sorted(names, key=lambda name: -rest[name].distinct)[:1]
+        why = "each row has another value" if key else "no column names rows"
+        guesses.add("key", key[0] if key else "the row's number", why)
+    _require_there(given, "key", key)
+    _require_unique(given, key)
     for name in key:
         rest.pop(name, None)
     return key
+
+
+def _require_there(given: Given, what: str, names: list[str]) -> None:
+    for name in names:
+        if (missing := given.rows[name].isna()).any():
+            raise AdoptionRefused(
+                f"{what} {name} is missing in {int(missing.sum()):,} of {len(missing):,} rows, 0 "
+                f"may be, first in row {int(missing.to_numpy().argmax()) + 1}: correct them, or "
+                f"`exclude: [{name}]` in adopt.yaml"
+            )
 
 
 def _require_unique(given: Given, key: list[str]) -> None:
@@ -113,15 +142,13 @@ def _group(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesse
     if said.group is not None:
         group = [named(given, one) for one in said.group]
     else:
-        group = [
-            n
-            for n, one in rest.items()
-            if one.names_something and one.is_whole and 20 < one.distinct <= len(given.rows) / 2
-        ][:1]
+        named_so = [n for n, one in rest.items() if one.names_something and one.is_whole]
+        group = [n for n in named_so if 20 < rest[n].distinct < len(given.rows)][:1]
         if group:
             guesses.add("group", group[0], "it names something that has several rows")
         else:
             guesses.add("group", "none", "no column names what has several rows: each stands alone")
+    _require_there(given, "group", group)
     for name in group:
         rest.pop(name, None)
     return group
@@ -164,9 +191,11 @@ def _inputs(
         why = None
         if wanted is not None and not _is_input(one, wanted):
             why = "the given model does not take it"
+        elif one.numbers_rows:
+            why = "it counts the rows"
         elif one.is_unique and (one.names_something or one.numbers is None) and one.is_whole:
             why = "it names the row"
-        elif (one.numbers is not None and one.distinct > 2) or one.numbers is not None:
+        elif one.numbers is not None:
             numeric.append(name)
         else:
             _require_few(one)

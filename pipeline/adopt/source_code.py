@@ -2,25 +2,43 @@
 
 import ast
 import json
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.adopt.recipe import KINDS, Recipe
 from pipeline.shared.errors import AdoptionRefused, shell_quote
+from pipeline.tabular.declaration import identifier
 
 MAX_BYTES = 5_000_000
+_CELL_MAGIC = re.compile(r"\s*%%(\w+)[^\n]*\n?")
+_OF_PYTHON = ("capture", "time", "timeit", "prun")
+"""Cell magics whose cell is Python."""
+_MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\s*=\s*[%!].*|[\w.]+\?+\s*)$")
 
 
 @dataclass
 class Said:
-    """The findings in a file, each with its line: target, dropped columns, estimator."""
+    """The findings in a file, each with its line: target, dropped columns, estimator.
+
+    `targets` are all names that a target can be, each with its line; `target` is the chosen one.
+    """
 
     file: str
     target: str | None = None
+    targets: list[tuple[str, int]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     recipe: Recipe | None = None
     found: list[str] = field(default_factory=list)
+
+    def choose_target(self, columns: Collection[str]) -> None:
+        """Choose the first target that is one of a table's columns; else the first of all."""
+        there = [one for one in self.targets if identifier(one[0]) in columns]
+        for name, line in (there or self.targets)[:1]:
+            self.target = name
+            self.found.append(f"line {line}: the target is `{name}`")
 
 
 def find(folder: Path) -> Path | None:
@@ -39,8 +57,8 @@ def find(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def read(path: Path) -> Said:
-    """Find a file's target, dropped columns and estimator.
+def read(path: Path, columns: Collection[str] = ()) -> Said:
+    """Find a file's target, which is best one of `columns`, dropped columns and estimator.
 
     Raises:
         AdoptionRefused: it is no Python, or no notebook.
@@ -49,9 +67,10 @@ def read(path: Path) -> Said:
         raise _refuse(
             path, f"has {size:,} bytes, at most {MAX_BYTES:,} are read: clear its outputs"
         )
+    said = Said(path.name)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        tree = ast.parse(_cells(text) if path.suffix == ".ipynb" else text)
+        trees = _cells(text, said.found) if path.suffix == ".ipynb" else [ast.parse(text)]
     except (SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         kind = "notebook" if path.suffix == ".ipynb" else "Python"
@@ -59,26 +78,57 @@ def read(path: Path) -> Said:
             path,
             f"is no {kind} of {size:,} bytes: {type(error).__name__} in line {line}: move it away",
         ) from error
-    said = Said(path.name)
+    nodes = [node for tree in trees for node in _in_order(tree)]
     names: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn"):
             names |= {alias.asname or alias.name: alias.name for alias in node.names}
-    for node in sorted(ast.walk(tree), key=lambda one: getattr(one, "lineno", 0)):
+    for node in nodes:
         _read_node(node, names, said)
+    said.choose_target(columns)
     return said
+
+
+def _in_order(tree: ast.AST) -> list[ast.AST]:
+    return sorted(ast.walk(tree), key=lambda one: getattr(one, "lineno", 0))
 
 
 def _refuse(path: Path, what: str) -> AdoptionRefused:
     return AdoptionRefused(f"{path.name} {what}; `head -c 300 {shell_quote(path)}` shows it")
 
 
-def _cells(text: str) -> str:
-    """The code of a notebook, without the lines that are IPython's own."""
+def _cells(text: str, found: list[str]) -> list[ast.Module]:
+    """The code of a notebook, cell by cell; a cell that is no Python is left out, and noted.
+
+    Lines that are IPython's own become `pass`; a cell in another language is empty. Lines are
+    counted through all cells.
+    """
     notebook: Any = json.loads(text)
-    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    lines = [line for cell in code for line in cell.splitlines()]
-    return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    trees, begins = [], 0
+    for number, cell in enumerate(cells, 1):
+        try:
+            trees.append(ast.parse("\n" * begins + _without_magics(cell)))
+        except (SyntaxError, ValueError):
+            found.append(f"code cell {number} is no Python, left out")
+        begins += len(cell.splitlines())
+    if cells and not trees:
+        raise SyntaxError(f"0 of {len(cells)} code cells are Python")
+    return trees
+
+
+def _without_magics(cell: str) -> str:
+    """A cell's Python; a line that is IPython's own is `pass`, so that a block has a body."""
+    if magic := _CELL_MAGIC.match(cell):
+        cell = f"\n{cell[magic.end() :]}" if magic[1] in _OF_PYTHON else ""
+    lines: list[str] = []
+    goes_on = False
+    for line in cell.splitlines():
+        own = goes_on or _MAGIC.match(line) is not None
+        indented = line[: len(line) - len(line.lstrip())]
+        lines.append("" if goes_on else f"{indented}pass" if own else line)
+        goes_on = own and line.rstrip().endswith("\\")
+    return "\n".join(lines)
 
 
 def _read_node(node: ast.AST, names: dict[str, str], said: Said) -> None:
@@ -98,15 +148,14 @@ def _read_target(name: ast.expr, value: ast.expr, said: Said) -> None:
         isinstance(value, ast.Attribute) and value.attr in ("values", "str")
     ):
         if isinstance(value, ast.Call) and ast.unparse(value.func).endswith(".pop"):
-            value = value.args[0]
+            value = value.args[0] if value.args else ast.Constant(None)
             break
         value = value.left if isinstance(value, ast.Compare) else _inner(value)
     column = value.attr if isinstance(value, ast.Attribute) else _text(value)
     if isinstance(value, ast.Subscript):
         column = _text(value.slice)
-    if column and said.target is None:
-        said.target = column
-        said.found.append(f"line {name.lineno}: the target is `{column}`")
+    if column:
+        said.targets.append((column, name.lineno))
 
 
 def _inner(value: ast.Call | ast.Attribute) -> ast.expr:

@@ -27,9 +27,11 @@ def choose_label(
     name = _name(given, found, said, target, guesses)
     one = found[name]
     if missing := int(one.texts.isna().sum()):
+        words = [n for n in given.notes if n.startswith(f"column {given.published[name]}:")]
+        noted = f" ({words[0]})" if words else ""
         raise AdoptionRefused(
             f"label {name} is missing in {missing:,} of {len(one.texts):,} rows, 0 may be: remove "
-            "rows whose outcome nobody knows, or name another `label` in adopt.yaml"
+            f"rows whose outcome nobody knows{noted}, or name another `label` in adopt.yaml"
         )
     if one.distinct < 2:
         raise AdoptionRefused(
@@ -56,7 +58,7 @@ def _name(
         if origin != "adopt.yaml":
             guesses.add("label", identifier(name), "the given code predicts it")
         return identifier(name)
-    usual = [name for name in _USUAL if name in found]
+    usual = [name for name in map(identifier, _USUAL) if name in found]
     binary = [name for name, one in found.items() if one.distinct == 2]
     candidates = usual[:1] or (binary if len(binary) == 1 else [])
     if not candidates:

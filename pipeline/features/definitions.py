@@ -25,6 +25,7 @@ ROLLING = _OF.rolling
 """The means over what became known of an entity in the last so many hours."""
 REQUEST = _OF.request
 """Request features: known from the request alone."""
+REQUEST_TYPE = _OF.request_type
 SCHEDULE = _OF.schedule
 """Features of the request, and those that are derived from them."""
 NUMERIC = _OF.numeric

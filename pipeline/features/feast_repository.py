@@ -24,6 +24,7 @@ from pipeline.features.definitions import (
     KNOWN_AT,
     NUMERIC,
     REQUEST,
+    REQUEST_TYPE,
     STATES,
     VIEWS,
     service_version,
@@ -157,7 +158,7 @@ def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") ->
     """
     import_feast()
     from feast import Entity, FeatureService, Field, RequestSource, ValueType
-    from feast.types import Int64
+    from feast.types import Float64, Int64
 
     names = sorted({key for keys in KEYS.values() for key in keys} | {"system", "view"})
     entities = {
@@ -169,9 +170,9 @@ def repository(config: FeaturesConfig, folder: Path, compute: str = "duckdb") ->
         for name in names
     }
     views = {view: _view(view, entities, config, _source(view, folder, compute)) for view in VIEWS}
-    request = RequestSource(
-        name="request", schema=[Field(name=name, dtype=Int64) for name in ("predict_at", *REQUEST)]
-    )
+    kind = Int64 if REQUEST_TYPE == "int64" else Float64
+    fields = [Field(name="predict_at", dtype=Int64), *(Field(name=n, dtype=kind) for n in REQUEST)]
+    request = RequestSource(name="request", schema=fields)
     derived = _on_demand([*views.values(), request], config)
     service = FeatureService(name=service_version(config.model_dump()), features=[derived])
     views[WATERMARK] = _watermark(entities["view"], _source(WATERMARK, folder, compute))
@@ -247,6 +248,8 @@ def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
     )
 
     def derived(inputs: dict[str, Any]) -> dict[str, Any]:
+        from pipeline.features.feast_repository import as_feast_calls  # Feast pickles globals
+
         return as_feast_calls(inputs, settings)
 
     numbers = [Field(name=name, dtype=Float64) for name in DERIVED_FEATURES]

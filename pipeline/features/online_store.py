@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, VIEWS
+from pipeline.features.definitions import KEYS, KNOWN_AT, REQUEST, REQUEST_TYPE, VIEWS
 from pipeline.features.feast_client import (
     OnlineRows,
     feature_store,
@@ -218,7 +218,7 @@ def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
     return {
         "system": ["all"] * len(asked),
         **{name: named[name].where(named[name].notna(), "").tolist() for name in names},
-        **{name: asked[name].astype("int64").tolist() for name in REQUEST},
+        **{name: asked[name].to_numpy(REQUEST_TYPE).tolist() for name in REQUEST},
         "predict_at": minutes(asked["predict_at"]).tolist(),
     }
 

@@ -6,6 +6,7 @@ same end, since every step is either journaled or safe to repeat.
 """
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,14 +30,14 @@ from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.retrain import RetrainConfig
+from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
 from pipeline.usecase.chosen import USECASE
 
 LOCK = Path("state/retrain/loop.lock")
-ROLLOUT_DAYS = 10
-"""A day of shadow, the steps of a canary, a day to bake, and one to begin at midnight."""
+_LEAST_ROLLOUT_DAYS = 10
 _WARM = pd.Timestamp(USECASE.begins) + pd.Timedelta(days=7)
 YEAR = Window(first=f"{_WARM:%Y-%m-%d}", last=USECASE.last_day)
 """The days of the replay: the first week only warms the features up."""
@@ -164,6 +165,13 @@ def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
     yield journal.add(now, "day", payload)
 
 
+def rollout_days() -> int:
+    """A day to begin at midnight, one of shadow, the steps of a canary, and its days to bake."""
+    plan = load(RolloutConfig).canary
+    steps = sum(step.days for step in plan.steps)
+    return max(_LEAST_ROLLOUT_DAYS, math.ceil(2 + steps + plan.bake_days))
+
+
 def _check(
     now: pd.Timestamp, known: list[Entry], monitor: Monitor, online: Online
 ) -> Iterator[Event]:
@@ -173,7 +181,7 @@ def _check(
     if not checks and (until := pd.Timestamp(rollout_ledger.entries()[-1].move.at)) > now:
         _say(now, f"no check: a rollout goes on until {until:%Y-%m-%d %H:%M}Z")
         return
-    if not checks and now + ROLLOUT_DAYS * DAY > pd.Timestamp(YEAR.last, tz="UTC"):
+    if not checks and now + rollout_days() * DAY > pd.Timestamp(YEAR.last, tz="UTC"):
         _say(now, f"no check: the replayed year ends on {YEAR.last}, before a rollout could")
         return
     if not checks:

@@ -89,6 +89,8 @@ def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Mo
     Raises:
         ConfigError: no training day would be left.
     """
+    if USECASE.split:
+        return _of_version(as_of, *USECASE.split)
     newest = pd.Timestamp(clock.last_day(as_of))
     held_out = newest - pd.Timedelta(days=config.holdout_days - 1)
     if learned is not None and pd.Timestamp(learned) < newest:
@@ -106,6 +108,19 @@ def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Mo
         "train": {"window.first": day(first), "window.last": day(last), "refit_until": day(newest)},
         "evaluate": {"window.first": day(held_out), "window.last": day(newest)},
         "monitor": {"window.first": f"{newest:%Y-%m}-01", "window.last": day(newest)},
+    }
+
+
+def _of_version(as_of: str, learned: int, held_out: int) -> Moves:
+    """The windows in the newest version of a table: what is held out once is never learned from."""
+    last = learned + held_out
+    judged = {"window.first": f"{as_of[:7]}-{learned + 1:02}", "window.last": f"{as_of[:7]}-{last}"}
+    trained = {"window.first": f"{as_of[:7]}-01", "window.last": f"{as_of[:7]}-{learned:02}"}
+    return {
+        "ingest": {"as_of": as_of[:7]},
+        "train": {**trained, "refit_until": _NOTHING},
+        "evaluate": judged,
+        "monitor": judged,
     }
 
 
@@ -149,10 +164,15 @@ def run(as_of: str | None = None) -> str:
     month = month_after(arrived, as_of)
     moves = move(month, "scheduled" if as_of is None else "asked")
     train, judged = moves["train"], moves["evaluate"]
+    again = (
+        "no refit"
+        if train["refit_until"] == _NOTHING
+        else f"fit again until {train['refit_until']}"
+    )
     return (
         f"{arrived} -> {month}: learn from {train['window.first']}..{train['window.last']}, judge "
-        f"on {judged['window.first']}..{judged['window.last']}, fit again until "
-        f"{train['refit_until']} -> {CONFIGS}/, {DECISIONS}"
+        f"on {judged['window.first']}..{judged['window.last']}, {again} "
+        f"-> {CONFIGS}/, {DECISIONS}"
     )
 
 

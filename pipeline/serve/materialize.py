@@ -12,6 +12,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import DayUnknown
+from pipeline.usecase.chosen import USECASE
 
 
 def materialize(until: str | None = None) -> str:
@@ -24,6 +25,11 @@ def materialize(until: str | None = None) -> str:
     events, _ = read_accepted()
     end = midnight_after(events)
     wanted = end if until is None else _instant(until, end)
+    if not VIEWS:
+        return (
+            f"0 views: every feature of {USECASE.name} comes with the request; `make serve-http` "
+            "serves it"
+        )
     with open_store(config, serve) as store:
         stands = min(store.watermarks().values())
         longest = max(lifetime(view, config) for view in VIEWS)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.features.online_store import LIVE, Store, open_store
+from pipeline.features.online_store import LIVE, Store
+from pipeline.features.request_reader import RequestReader, open_reader
 from pipeline.features.windows import NEVER
 from pipeline.serve.schema import instant_of
 from pipeline.shared.config.loading import load
@@ -84,7 +85,7 @@ def serve(
     url = config.log_url.get_secret_value() if log_url is None else log_url
     with (
         _listeners(config.port if port is None else port, host, own_port) as listeners,
-        open_store(release.features, config, project=project) as store,
+        open_reader(release.features, config, project) as store,
         open_log(url, config.log_queue) as log,
     ):
         reason = warm_up_failure(release)
@@ -157,9 +158,12 @@ def _run_until_signal(
         uvicorn.Server(settings(app, config)).run(sockets=listeners)
 
 
-def _freshness(store: Store) -> str:
+def _freshness(store: Store | RequestReader) -> str:
     """The store's freshness; values missing after its watermark are flagged in responses."""
-    until = min(store.watermarks().values())
+    marks = store.watermarks()
+    if not marks:
+        return "every feature comes with the request"
+    until = min(marks.values())
     if until == NEVER:
         return "the online store is empty: `make materialize` fills it"
     return f"the online store is complete until {instant_of(until)}"

@@ -112,7 +112,8 @@ class Features:
     `values` are the outcomes behind rolling means; `outcomes` gives each with the minute at which
     it became known. `requests` gives a row per event: its key, `predict_at`, the request's
     features, label and proxy with the instants at which they become known. `derive` gives the
-    features that depend on the request and the states, from joined columns.
+    features that depend on the request and the states, from joined columns. `request_type` is the
+    type of all features of the request.
     """
 
     service: str
@@ -133,6 +134,7 @@ class Features:
     outcomes: Callable[[pd.DataFrame], dict[str, Event]]
     requests: Callable[..., pd.DataFrame]
     derive: "Callable[[Mapping[str, Any], Mapping[str, Any], Any, FeaturesConfig], dict[str, Any]]"
+    request_type: str = "int64"
 
 
 class DataRules(Protocol):
@@ -228,8 +230,10 @@ class UseCase:
     says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
     `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
     joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
-    move its risk. `unfinished` names events without an outcome yet. `card` is the template of a
-    model's card, which extends that of register. The `story` is the replay's.
+    move its risk. `unfinished` names events without an outcome yet. Without event
+    time a month is a version and its days are parts of a `split`: how many are learned from, and
+    how many of the next are held out; nothing can be replayed. `card` is the template of a model's
+    card, which extends that of register. The `story` is the replay's.
     """
 
     name: str
@@ -252,6 +256,7 @@ class UseCase:
     slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
     identifiers: list[str]
     unfinished: str = "events without an outcome yet"
+    split: tuple[int, int] | None = None
     story: Story | None = None
 
     def require_story(self) -> Story:
@@ -266,6 +271,19 @@ class UseCase:
                 f"a `story` in pipeline/{self.name}/usecase.py, or go on with `make champion`"
             )
         return self.story
+
+    def require_event_time(self) -> None:
+        """Refuse a use case whose events have no order, where traffic of later days is wanted.
+
+        Raises:
+            ConfigError: it has no event time.
+        """
+        if self.split:
+            raise ConfigError(
+                f"use case {self.name!r} has 0 tables with event time, 1 is needed to replay "
+                "traffic: its rows have no order. The gate has judged the challenger on rows held "
+                "out: `make promote` makes it champion"
+            )
 
     @property
     def last_day(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.shared.config.ingest import Zone
 from pipeline.shared.config.loading import read_values
@@ -17,17 +17,24 @@ from pipeline.shared.errors import ConfigError, shell_quote
 
 RESERVED = frozenset(
     "year month day row label at_utc predict_at sched_hour group entity available_at known_at "
-    "view system date risk".split()
+    "view system date risk name body version release request_id flags share_of_label "
+    "columns_that_determine rows_there".split()
 )
 """Names that the stages give to columns of their own."""
+_RESERVED_ENDS = re.compile(r"_(known|available)_at$|_\d+[dh](_count|_sum)?$")
+"""The ends of the names that they give to instants and to rolling features."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def identifier(published: str) -> str:
-    """A published column's name as an identifier: "Mean Radius (mm)" becomes mean_radius_mm."""
+    """A published column's name as an identifier: "Mean Radius (mm)" becomes mean_radius_mm.
+
+    A name that the stages or the fields of a request have already gets an end of its own.
+    """
     name = re.sub(r"[^a-z0-9]+", "_", published.lower()).strip("_") or "column"
     name = name if name[0].isalpha() else f"c_{name}"
-    return f"{name}_published" if name in RESERVED else name
+    taken = name in RESERVED or hasattr(BaseModel, name) or _RESERVED_ENDS.search(name)
+    return f"{name}_published" if taken else name
 
 
 class Label(Section):
@@ -98,6 +105,8 @@ class Declaration(Section):
         named = {*self.categories, *self.group}
         if self.time and (strange := set(self.time.entities) - named):
             raise ValueError(f"entities {sorted(strange)} are no categories and no group")
+        if own_names := sorted(name for name in self.columns if identifier(name) != name):
+            raise ValueError(f"{own_names}: {len(own_names)} columns bear names of the stages' own")
         if self.naive and self.naive.column not in inputs:
             raise ValueError(f"naive.column {self.naive.column} is no input")
         return self

@@ -24,8 +24,11 @@ FIRST_VERSION = "2001-01"
 LEARNED_DAYS, HELD_OUT_DAYS = 8, 20
 """Days of a version to learn from, then days held out: the gate needs 14 of them to resample."""
 INSTANT = "at_utc"
+AFTER_ITS_ROW = 1
+"""Minutes: a label without event time is known after its row, as every label is."""
 _PARTS = 10_000
 _OFFSET = r"\d(?:Z|[+-]\d\d:?\d\d)$"
+_DAY_OR_MONTH = r"^\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}"
 
 
 def row_key(of: Declaration) -> list[str]:
@@ -138,7 +141,7 @@ def read_instants(texts: pd.Series, column: str, zone: str) -> pd.Series:
     aware = bool(offset.all())
     found = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=aware)
     if found.isna().any() and not aware:
-        found = pd.to_datetime(texts, errors="coerce")
+        found = _with_days_and_months(texts, column)
     if (bad := found.isna()).any():
         raise SourceRejected(
             f"column {column} has {int(bad.sum()):,} of {len(texts):,} values that are no "
@@ -146,6 +149,25 @@ def read_instants(texts: pd.Series, column: str, zone: str) -> pd.Series:
             f"{texts[bad].iloc[0]!r}; write all of them as `2011-07-04T17:00` at their source"
         )
     return _in_utc(found, zone)
+
+
+def _with_days_and_months(texts: pd.Series, column: str) -> pd.Series:
+    """Instants that are not in ISO's order; a day above 12 tells which of two numbers it is.
+
+    Raises:
+        SourceRejected: no value tells, or they tell otherwise.
+    """
+    parts = texts.str.extract(_DAY_OR_MONTH).astype("float64")
+    if parts.isna().all(axis=None):
+        return pd.to_datetime(texts, errors="coerce")
+    is_day = (parts > 12).sum()
+    if (is_day > 0).all() or (is_day == 0).all():
+        raise SourceRejected(
+            f"column {column} has dates whose day and month cannot be told: the first number is "
+            f"above 12 in {is_day[0]:,} of {len(texts):,} values, the second in {is_day[1]:,}, "
+            f"first {texts.iloc[0]!r}; write all of them as `2011-07-04T17:00` at their source"
+        )
+    return pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=is_day[0] > 0)
 
 
 def _in_utc(found: pd.Series, zone: str) -> pd.Series:
@@ -165,7 +187,7 @@ def labels(rows: pd.DataFrame, of: Declaration) -> np.ndarray:
 
 def known_at(rows: pd.DataFrame, of: Declaration) -> np.ndarray:
     """The minute at which each row's outcome is known."""
-    delay = round(60 * of.time.known_after_hours) if of.time else 0
+    delay = round(60 * of.time.known_after_hours) if of.time else AFTER_ITS_ROW
     return minutes(rows[INSTANT]) + delay
 
 

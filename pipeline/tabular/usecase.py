@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.domain import DataRules, Features, Monitored, Request, Rolling, UseCase
-from pipeline.shared.minutes import instants
+from pipeline.shared.minutes import EPOCH, instants
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration
 from pipeline.tabular.limits import TableLimits
 
+ROW = "row"
+"""The field that names a row of a table without a key."""
 _LAST_VERSIONED = "2100-01-01"
 
 
@@ -45,6 +48,7 @@ def use_case(folder: Path) -> UseCase:
         name_of=lambda row: f"{of.noun} {'/'.join(str(row[key]) for key in published.row_key(of))}",
         names_of=partial(_names, of),
         slices=partial(slices, of),
+        split=None if of.time else (published.LEARNED_DAYS, published.HELD_OUT_DAYS),
         identifiers=[*published.row_key(of), *(c for c in of.group if c not in of.numeric)],
     )
 
@@ -69,13 +73,14 @@ def _features(name: str, of: Declaration) -> Features:
         schedule=of.numeric,
         numeric=[*of.numeric, *(one.name for one in rolling)],
         one_hot=_one_hot(of),
-        always_there=set(),
+        always_there={"system"} if of.time else set(),
         monotone={},
         ranges={one.name: (0.0, 1.0) for one in rolling},
         whole_numbers=set(),
         outcomes=published.outcomes(of),
         requests=published.requests(of),
         derive=lambda *_: {},
+        request_type="float64",
     )
 
 
@@ -85,7 +90,8 @@ def _one_hot(of: Declaration) -> dict[str, tuple[str, str]]:
     for column, values in of.categories.items():
         for number, value in enumerate(values):
             name = f"{column}_is_{declaration.identifier(value)}"
-            found[f"{name}_{number}" if name in found else name] = (column, value)
+            taken = name in found or name in of.columns
+            found[f"{name}_{number}" if taken else name] = (column, value)
     return found
 
 
@@ -99,26 +105,51 @@ def _rolling(of: Declaration) -> tuple[list[Rolling], dict[str, list[str]]]:
 
 
 def _request(of: Declaration) -> Request:
-    """The request of a caller: a row without its label, every input optional but its instant."""
+    """The request of a caller: a row without its label, every input optional.
+
+    Of events the instant is needed: with it the means of former outcomes are read.
+    """
     of_category: dict[str, Any] = {
         name: ((str if name in of.pooled else Literal[tuple(values)]) | None, None)
         for name, values in of.categories.items()
     }
     inputs: dict[str, Any] = dict.fromkeys(of.numeric, (float | None, None)) | of_category
-    named: dict[str, Any] = dict.fromkeys(of.key, (str, ...))
-    frozen = ConfigDict(frozen=True, extra="forbid")
-    item = create_model("Row", __config__=frozen, **named, **inputs)
+    entities = of.time.entities if of.time else []
+    fields: dict[str, Any] = dict.fromkeys(of.key, (str | int, ...)) or {ROW: (int | None, None)}
+    fields |= {n: (str | int | None, None) for n in entities if n not in inputs}
+    fields |= {of.time.column: (AwareDatetime, ...)} if of.time else {}
+    frozen = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    item = create_model("Row", __config__=frozen, **fields, **inputs)
     field = Field(min_length=1, alias="rows")
     body = create_model("Rows", __config__=frozen, flights=(list[item], field))  # type: ignore[valid-type]
 
-    def rows(items: Sequence[Any], horizon_minutes: int) -> dict[str, list[Any]]:  # noqa: ARG001
+    def rows(items: Sequence[Any], horizon_minutes: int) -> dict[str, list[Any]]:
         columns = {name: [getattr(one, name) for one in items] for name in inputs}
-        return {"system": ["all"] * len(items), **columns, "predict_at": [0] * len(items)}
+        columns |= {name: [_text(getattr(one, name)) for one in items] for name in entities}
+        at = [_minute(of, one) - horizon_minutes if of.time else 0 for one in items]
+        return {"system": ["all"] * len(items), **columns, "predict_at": at}
 
-    def name_of(item: BaseModel) -> str:
-        return "/".join(str(getattr(item, name)) for name in of.key) or "row"
+    columns = {of.time.column: published.INSTANT} if of.time else {}
+    return Request(item=item, body=body, name_of=partial(_name, of), rows=rows, columns=columns)
 
-    return Request(item=item, body=body, name_of=name_of, rows=rows)
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _minute(of: Declaration, item: BaseModel) -> int:
+    assert of.time is not None
+    since = getattr(item, of.time.column) - EPOCH.to_pydatetime()
+    return int(since.total_seconds()) // 60
+
+
+def _name(of: Declaration, item: BaseModel) -> str:
+    """The name of a request's row: that of the table's where it is of an event."""
+    names = [str(getattr(item, key)) for key in of.key] or [_text(getattr(item, ROW)) or ROW]
+    if of.time:
+        local = getattr(item, of.time.column).astimezone(ZoneInfo(of.time.zone))
+        names = [f"{local:%Y-%m-%d}", *names]
+    return "/".join(names)
 
 
 def _monitored(of: Declaration) -> Monitored:

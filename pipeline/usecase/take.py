@@ -39,16 +39,26 @@ def take(name: str) -> None:
             "`ls pipeline/*/configs.yaml` names those there are"
         )
     require_fresh(name)
-    own: dict[str, dict[str, Any]] = yaml_files.parse(source.read_text(encoding="utf-8"))
+    for path, text in changes(source.parent).items():
+        write_text(path, text)
+
+
+def changes(folder: Path) -> dict[Path, str]:
+    """The files of this checkout as the use case in `folder` has them; its name is the last."""
+    own: dict[str, dict[str, Any]] = yaml_files.parse(
+        (folder / "configs.yaml").read_text(encoding="utf-8")
+    )
     sections = dict(own["instead"])
     for stage, keys in own["over"].items():
         text = (CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
         sections[stage] = _changed(yaml_files.parse(text), keys)
-    for stage, values in sections.items():
-        write_text(CONFIGS / f"{stage}.yaml", yaml.safe_dump(values, sort_keys=False))
-    declared = (source.parent / DECLARATION).is_file()
-    write_text(GRAPH, _graph(name, declaration.read(source.parent) if declared else None))
-    write_text(CONFIGS / "usecase.yaml", f"name: {name}\n")
+    files = {
+        CONFIGS / f"{stage}.yaml": yaml.safe_dump(values, sort_keys=False)
+        for stage, values in sections.items()
+    }
+    declared = (folder / DECLARATION).is_file()
+    files[GRAPH] = _graph(folder.name, declaration.read(folder) if declared else None)
+    return files | {CONFIGS / "usecase.yaml": f"name: {folder.name}\n"}
 
 
 def require_fresh(name: str) -> None:

@@ -11,6 +11,7 @@ from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from pipeline.shared.processes import exit_on_signals
 from pipeline.shared.programs import installing, locate
+from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
 
@@ -39,6 +40,7 @@ def monitor_live(fault: str = "failing") -> str:
             f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
             f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
         )
+    USECASE.require_event_time()
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
     with hold_rollout(), exit_on_signals(), scene(programs) as here:
         return _play(here, fault)

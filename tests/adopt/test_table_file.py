@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.adopt import columns, guess, table_file
+from pipeline.adopt import guess, table_file
 from pipeline.adopt.choices import Choices
 from pipeline.shared.errors import AdoptionRefused
 from tests.adopt.tables import give, loans
@@ -44,45 +44,12 @@ def test_a_table_in_another_form_is_the_same_table(
     assert note in " ".join(given.notes)
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "words"),
-    [
-        (b"", "table.csv", "is empty: 0 bytes"),
-        (b"\n\n", "table.csv", "table"),
-        (
-            CSV.replace(b"north", "nörd".encode("latin1")),
-            "table.csv",
-            r"is not UTF-8: byte \d.*iconv",
-        ),
-        (CSV + b"\0", "table.csv", r"is no text: byte [\d,]+ of [\d,]+ is 0"),
-        (CSV.replace(b"branch", b"kind", 1), "table.csv", "5 columns, 4 distinct .*: kind"),
-        (b"a\n" + b"1\n" * 200, "table.csv", "has 1 column, at least 2"),
-        (CSV + b"1,2,3,4,5,6,7\n", "table.csv", "no table of 5 columns"),
-        (b"a,b\n" + b"1,2,3\n" * 200, "table.csv", "more values than its 2 columns"),
-        (CSV + b'"open,1\n', "table.csv", "no table of 5 columns"),
-        (b"PAR1 and then nothing", "table.parquet", "is no Parquet"),
-        (CSV, "table.txt", "holds 0 tables"),
-    ],
-)
-def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, name: str, words: str) -> None:
-    with pytest.raises(AdoptionRefused, match=words):
-        table_file.read(_give(tmp_path, content, name))
-
-
 def test_two_tables_and_no_folder_are_refused(tmp_path: Path) -> None:
     _give(_give(tmp_path, CSV), CSV, "more.csv")
     with pytest.raises(AdoptionRefused, match=r"2 tables \(more.csv, table.csv\), 1 is needed"):
         table_file.read(tmp_path)
     with pytest.raises(AdoptionRefused, match="is no folder"):
         table_file.read(tmp_path / "nowhere")
-
-
-def test_numbers_with_decimal_commas_are_refused() -> None:
-    rows = pd.DataFrame({"price": ["1,5", "2,25"] * 60})
-    with pytest.raises(
-        AdoptionRefused, match="price has numbers with decimal commas, as '1,5', in 120"
-    ):
-        columns.read(rows, set())
 
 
 @pytest.mark.parametrize("value", [None, "same"])

@@ -3,15 +3,20 @@
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import statsmodels
 
-from pipeline.shared import yaml_files
+from benchmarks import image as images
+from pipeline.registry.model import load
+from pipeline.shared import loopback, yaml_files
 from pipeline.shared.files import file_hash
+from pipeline.shared.processes import Patience
 from tests.flow import life
+from tests.patience import PATIENCE
 from tests.rules import tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(3600)]
@@ -72,6 +77,79 @@ def test_a_version_with_a_column_that_determines_the_label_is_refused(visits):
     assert done.code == 1
     assert "rule label-leak on columns_that_determine: found 1.0" in done.words
     config.write_text(before)
+
+
+def test_the_server_gives_a_row_the_risk_of_its_model_and_a_wrong_one_a_reason(visits):
+    """No view is read: every feature comes with the request."""
+    row = pd.read_parquet(visits.folder / "data/features/rows.parquet").iloc[[7]]
+    training = json.loads((visits.folder / "data/train/training.json").read_text())
+    model = load(visits.folder / "data/train/model.onnx", training["digest"])
+    given = row[training["features"]].iloc[0].dropna().to_dict()
+    port, kind = images.free_port(), {"content-type": "application/json"}
+    command = ["python", "-m", "pipeline", "serve-http", f"--port={port}"]
+    server = life.start(visits.folder, *command)
+    try:
+        patience = Patience(PATIENCE)
+        while loopback.get(port, "/v2/health/ready") is None:
+            assert server.poll() is None, life.words(visits.folder)
+            assert not patience.over(), life.words(visits.folder)
+            time.sleep(0.1)
+        answers = [
+            loopback.request(port, "/predict", json.dumps(body).encode(), kind, PATIENCE)
+            for body in ({"rows": [given, {}]}, {"rows": [{"disea": "many"}]})
+        ]
+    finally:
+        life.kill(server)
+    (ok, said), (refused, reason) = answers
+    assert (ok.status, refused.status) == (200, 400)
+    risks = [one["risk"] for one in json.loads(said)["predictions"]]
+    values = row[training["features"]].to_numpy("float32")
+    assert risks[0] == pytest.approx(model.predict_matrix(values)[0], abs=1e-6)
+    assert 0 < risks[1] < 1
+    assert b"disea" in reason
+
+
+def test_a_batch_and_monitoring_judge_the_rows_of_a_version(visits):
+    done = life.run(visits.folder, "python", "-m", "pipeline", "materialize", "batch", "monitor")
+    assert "0 views: every feature of visits comes with the request" in done.well().words
+    assert "2001-01: " in done.words
+    scored = pd.read_parquet(visits.folder / "data/serve/batch.parquet")
+    assert len(scored) == len(pd.read_parquet(visits.folder / "data/features/rows.parquet"))
+
+
+def test_a_later_version_is_watched_learned_from_and_promoted(visits):
+    """Persons who were held out once are held out again; the champion learned from none of them."""
+    folder = life.twin(visits.folder, life.beside(visits.folder, "later"))
+    life.run(folder, "python", "-m", "pipeline", "relocate").well()
+    table = folder / "pipeline/visits/published/second.csv"
+    pd.read_csv(TABLE).sample(frac=0.9, random_state=1).to_csv(table, index=False)
+    config = folder / "configs/ingest.yaml"
+    second = f"\\g<0>\n  second.csv: {file_hash(table)}"
+    config.write_text(re.sub(r"  randhie.csv: \w+", second, config.read_text()))
+    life.run(folder, "python", "-m", "pipeline", "retrain", "--as-of=2001-02").well()
+    life.commit(folder)
+    life.run(folder, "dvc", "repro", "--quiet").well()
+    rows = pd.read_parquet(folder / "data/features/rows.parquet")
+    persons = rows.groupby([rows[name] for name in ("lpi", "fmde", "disea", "physlm")])
+    assert (persons["day"].nunique() == 1).all()
+    window = yaml_files.parse((folder / "configs/train.yaml").read_text())["window"]
+    assert window == {"first": "2001-02-01", "last": "2001-02-08"}
+    commands = ["guards", "register", "monitor", "diagnose", "promote"]
+    done = life.run(folder, "python", "-m", "pipeline", *commands).well()
+    assert "0 guards: years of persons have no order" in done.words
+    assert "no label yet" not in done.words
+    assert "retrain: " not in done.words
+    assert "version 2" in life.run(folder, "python", "-m", "pipeline", "rollout").well().words
+
+
+@pytest.mark.parametrize(
+    "command", ["serve", "skew", "shadow", "canary", "bluegreen", "loop", "monitor-live"]
+)
+def test_rows_without_an_order_are_not_replayed(visits, command):
+    done = life.run(visits.folder, "python", "-m", "simulation", command)
+    assert done.code == 2
+    assert "'visits' has 0 tables with event time, 1 is needed" in done.words
+    assert "`make promote`" in done.words
 
 
 def test_a_table_takes_at_most_three_files_and_250_lines():

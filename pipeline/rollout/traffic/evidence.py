@@ -36,7 +36,7 @@ HUNG_UP = "DC"
 """Envoy's flag of a request whose user disconnected before the response."""
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which the bands of the day begin."""
-GROUP = USECASE.monitored.categories[0]
+GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
 """The category that divides requests into reported slices, beside the bands of the day."""
 _PATIENCE_SECONDS = 5.0
 
