@@ -17,7 +17,7 @@ from pipeline.shared.errors import ConfigError, shell_quote
 
 RESERVED = frozenset(
     "year month day row label at_utc predict_at sched_hour group entity available_at known_at "
-    "view system date risk".split()
+    "event view system date risk".split()
 )
 """Names that the stages give to columns of their own."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -22,6 +22,7 @@ from pipeline.shared.minutes import instants
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration
 from pipeline.tabular.limits import TableLimits
+from pipeline.tabular.words import declared_words
 
 _LAST_VERSIONED = "2100-01-01"
 
@@ -35,7 +36,7 @@ def use_case(folder: Path) -> UseCase:
     of, name = declaration.read(folder), folder.name
     return UseCase(
         name=name,
-        noun=of.noun,
+        words=declared_words(folder),
         question=_question(of),
         card="tabular/templates/table_card.md",
         zone=of.time.zone if of.time else "UTC",
@@ -82,7 +83,6 @@ def _features(name: str, of: Declaration) -> Features:
         whole_numbers=set(),
         outcomes=published.outcomes(of),
         requests=published.requests(of),
-        derive=lambda *_: {},
     )
 
 
@@ -115,8 +115,8 @@ def _request(of: Declaration) -> Request:
     named: dict[str, Any] = dict.fromkeys(of.key, (str, ...))
     frozen = ConfigDict(frozen=True, extra="forbid")
     item = create_model("Row", __config__=frozen, **named, **inputs)
-    field = Field(min_length=1, alias="rows")
-    body = create_model("Rows", __config__=frozen, flights=(list[item], field))  # type: ignore[valid-type]
+    field = Field(min_length=1)
+    body = create_model("Rows", __config__=frozen, rows=(list[item], field))  # type: ignore[valid-type]
 
     def rows(items: Sequence[Any], horizon_minutes: int) -> dict[str, list[Any]]:  # noqa: ARG001
         columns = {name: [getattr(one, name) for one in items] for name in inputs}
@@ -139,7 +139,7 @@ def _monitored(of: Declaration) -> Monitored:
         known={name: of.categories[name] for name in categories},
         steady=[],
         required=[],
-        name_pattern=r".+",
+        name_pattern=r"\d{4}-\d\d-\d\d/.+",
         deadline=lambda rows: instants(published.known_at(rows, of)),
         label_group=lambda names: pd.Series("all", names.index),
     )

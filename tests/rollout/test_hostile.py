@@ -90,5 +90,5 @@ def _only_the_known_are_evidence(canary, ids):
         assert told == {line["request_id"] for line in lines if line["arm"] == arm}
         assert {one for one, name in rows if name == SHADOW} <= set(ids)
         assert STRANGER not in {name for _, name in rows}
-        assert (server.metrics.value("flight_log_strangers") > 0) is (arm == "champion")
+        assert (server.metrics.value("serve_log_strangers") > 0) is (arm == "champion")
         assert server.counted(500) == 0
