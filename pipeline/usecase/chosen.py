@@ -14,7 +14,6 @@ from pipeline.shared.config.features import FeaturesConfig, Hours, Shrinkage
 from pipeline.shared.config.loading import EXTENDED, load_from
 from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.config.usecase import DECLARATION, UseCaseConfig
-from pipeline.shared.contracts import FLIGHT_KEY
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 
@@ -65,4 +64,3 @@ SECTIONS = sections(USECASE)
 SHRINKAGE = f"shrink_{USECASE.request.key}"
 """The key of configs/features.yaml with the number of events that a prior counts for."""
 EXTENDED.update(SECTIONS)
-FLIGHT_KEY[:] = USECASE.events.key
