@@ -16,6 +16,7 @@ from pipeline.features.feature_table import require_plausible, require_point_in_
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import requests
 from pipeline.shared.config.features import FeaturesConfig
+from pipeline.usecase.chosen import SECTIONS
 
 HOURS = [24, 8, 4, 2, 1]
 """Before the scheduled departure; 24 is the longest that the config allows."""
@@ -24,7 +25,7 @@ HOURS = [24, 8, 4, 2, 1]
 def known(raw: Raw, hours: int) -> pd.DataFrame:
     """The feature table as known so many hours before each departure, from the same views' rows."""
     values = raw.config.model_dump() | {"horizon_minutes": hours * 60}
-    config = FeaturesConfig.model_validate(values)
+    config = SECTIONS[FeaturesConfig].model_validate(values)
     frame = historical(requests(raw.flights, config), raw.views, config)
     require_point_in_time(frame)
     require_plausible(frame)

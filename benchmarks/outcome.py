@@ -27,7 +27,7 @@ from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.performance import Rules, measure_performance
-from pipeline.monitor.performance.quality import auc_interval
+from pipeline.monitor.performance.quality import Figures, auc_interval
 from pipeline.records.arrivals import read_until
 from pipeline.registry.model import load as load_model
 from pipeline.shared.config.features import FeaturesConfig
@@ -68,6 +68,12 @@ def flags(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(told)
 
 
+def _as_recorded(of: Figures) -> dict[str, Any]:
+    """Figures with the number of flights under its recorded name."""
+    told = of.model_dump()
+    return {"flights": told.pop("rows"), **told}
+
+
 def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     """Each month as it is judged when its last day's labels are due."""
     told, found = labels.daily(rows), {}
@@ -77,7 +83,7 @@ def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
         outcome = measure_performance(served(rows[of]), told[of], now, rules, flags(rows[of]))
         looked = [s for s in outcome.slices.values() if s.judged]
         found[month] = {
-            **outcome.overall.model_dump(),
+            **_as_recorded(outcome.overall),
             "intervals": {n: i.model_dump() for n, i in outcome.intervals.items()},
             "alert": outcome.alert.status,
             "slices": len(outcome.slices),
@@ -217,7 +223,7 @@ def agreements(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     return {
         "carrier_weeks": len(clean),
         "min": float(values.min()),
-        "min_of": f"{clean[0].carrier} {clean[0].week}",
+        "min_of": f"{clean[0].group} {clean[0].week}",
         "p1": _round(np.quantile(values, 0.01)),
         "median": _round(np.median(values)),
         "limit": rule.min_agreement,

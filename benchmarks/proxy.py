@@ -55,7 +55,7 @@ def prepared(flights: Any) -> None:
 
 def cost(controller: Controller) -> dict[str, Any]:
     """Through the proxy against straight to the champion's server, for both kinds of request."""
-    asked = controller.traffic.ahead.flights[NOON - 300 : NOON]
+    asked = controller.traffic.ahead.events[NOON - 300 : NOON]
     flights = [_flight(name, body) for name, body in zip(asked["name"], asked["body"], strict=True)]
     rows = np.where(np.isnan(rows := matrix(asked, FEATURES)), None, rows.astype(object))
     vectors = [
@@ -109,7 +109,7 @@ def changes(controller: Controller) -> dict[str, Any]:
     servers = controller.servers
     steps = [shares_at(rollout, step) for step in range(len(rollout.plan.canary.steps))]
     turns = cycle([ALL_CHAMPION, *steps, ALL_CHALLENGER, ALL_CHAMPION])
-    asked = controller.traffic.ahead.flights[:NOON]
+    asked = controller.traffic.ahead.events[:NOON]
     users, replies = Users(servers.spec.callers, servers.spec.keys.caller), []
 
     def load() -> None:

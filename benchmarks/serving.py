@@ -203,7 +203,7 @@ def switched(digest: str, port: int) -> None:
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.server import serve
 
-    parts = [(Handler, "_log_flights"), (Handler, "_log_rows"), (Metrics, "request")]
+    parts = [(Handler, "_log_items"), (Handler, "_log_rows"), (Metrics, "request")]
     kept = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
     def switch(told: int, _: object) -> None:

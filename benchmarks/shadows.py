@@ -66,7 +66,7 @@ def blocks(chance: np.random.Generator, series: np.ndarray, number: int) -> np.n
 
 def table(series: np.ndarray) -> pd.DataFrame:
     """Days as the decision wants them."""
-    return pd.DataFrame({"flights": FLIGHTS_A_DAY, "worse_by": series})
+    return pd.DataFrame({"rows": FLIGHTS_A_DAY, "worse_by": series})
 
 
 def shares(outcomes: list[str]) -> dict[str, float]:
@@ -91,7 +91,7 @@ def naive(days: np.ndarray, error_of_flights: float) -> dict[str, bool]:
 def null(plan: RolloutConfig, days: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Real differences, each month's own mean taken out: a challenger that is neither."""
     centred = (days["worse_by"] - days.groupby("month")["worse_by"].transform("mean")).to_numpy()
-    error = float(np.sqrt((days["var"] / days["flights"]).mean()))
+    error = float(np.sqrt((days["var"] / days["rows"]).mean()))
     no_margin = plan.model_copy(
         update={"shadow": plan.shadow.model_copy(update={"rollback_margin": 0.0})}
     )
@@ -130,7 +130,7 @@ def power(plan: RolloutConfig, days: pd.DataFrame, seed: int) -> dict[str, Any]:
             "loss": round(float(of["worse_by"].mean()), 4),
             "shown_better": better,
         }
-    within = float(np.sqrt((days["var"] / days["flights"]).mean()))
+    within = float(np.sqrt((days["var"] / days["rows"]).mean()))
     return {
         "loss": round(float(series.mean()), 4),
         "times_too_sure": round(float(series.std(ddof=1)) / within, 2),

@@ -74,7 +74,7 @@ class Samples:
         texts = [loopback.get(s.port, "/metrics") for s in self.servers.spec.servers.values()]
         lines = [line for text in texts if text for line in text.splitlines()]
         return max(
-            (float(x.split()[1]) for x in lines if x.startswith("flight_waiting ")), default=0
+            (float(x.split()[1]) for x in lines if x.startswith("serve_waiting ")), default=0
         )
 
 

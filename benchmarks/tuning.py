@@ -15,6 +15,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.tune import TuneConfig
 from pipeline.tune.folds import split
 from pipeline.tune.random_search import PRESENT, Trial, best, compare, search
+from pipeline.usecase.chosen import USECASE
 
 
 def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
     trials = search(config, recipe.train, frame, parts, note)
     chosen = best(trials)
     held = compare(recipe.train, chosen.settings, frame, parts.holdout, recipe.bootstrap)
-    watch.said(f"the best, trial {chosen.number}, against the present on the hold-out: {held}")
+    words = f"against the present on the hold-out: {held.of(USECASE.noun)}"
+    watch.said(f"the best, trial {chosen.number}, {words}")
     train = recipe.train.model_copy(update={"boosting": chosen.settings})
     later = _worse_by(recipe, replace(recipe, train=train), raw)
     watch.said(f"the same on the months after the window: {interval(later)}")

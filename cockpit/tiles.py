@@ -27,19 +27,19 @@ def tiles(project: Project, ledger: Releases) -> list[Tile]:
     first, _, last = (version.tags.get("window", "") if version else "").partition("..")
     return [
         Tile("Release", side.release[:8], "its fingerprint (SHA-256)"),
-        _trained(first, last),
+        _trained(first, last, project.case.words.events),
         _labels(project),
         _data(project),
         _check(project),
     ]
 
 
-def _trained(first: str, last: str) -> Tile:
+def _trained(first: str, last: str, events: str) -> Tile:
     """The window of the training data, from two days as the registry has them."""
     if not last:
         return Tile("Trained on", "not known", "the registry cannot be read")
     since, until = (dates.day(date.fromisoformat(one)) for one in (first, last))
-    return Tile("Trained on flights", f"to {until}", f"from {since} on")
+    return Tile(f"Trained on {events}", f"to {until}", f"from {since} on")
 
 
 def _labels(project: Project) -> Tile:

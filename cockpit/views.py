@@ -68,6 +68,7 @@ def values(project: Project, view: View) -> dict[str, Any]:
     return {
         "title": f"Cockpit: {project.name}",
         "name": project.name,
+        "words": project.case.words,
         "folder": _folder(project, view),
         "folders": view.folders or {view.word: project.name},
         "word": view.word,
@@ -192,21 +193,23 @@ def _outcome(rollout: Rollout) -> dict[str, Any]:
 
 
 def _performance(project: Project) -> dict[str, Any]:
-    words = ""
+    said, share = "", f"{project.case.words.positive} share less mean risk"
     if not isinstance(project.loop, Missing) and project.loop.days:
         last = project.loop.days[-1]
-        words = (
+        said = (
             f"By the loop, on the 14 days to {dates.day(last.day)}: {last.status}"
             + (f", excess log loss {last.excess:+.4f} nats" if last.excess is not None else "")
-            + (f", late share less mean risk {last.gap:+.4f}." if last.gap is not None else ".")
+            + (f", {share} {last.gap:+.4f}." if last.gap is not None else ".")
         )
-    shown: dict[str, Any] = {"month": project.month, "loop_words": words}
+    shown: dict[str, Any] = {"month": project.month, "loop_words": said}
     if isinstance(project.month, Missing):
         return shown
     return shown | {
         "month_words": _month_words(project.month),
-        "calibration": figures.calibration(project.month.performance.calibration),
-        "slices": figures.slice_rows(project.month),
+        "calibration": figures.calibration(
+            project.month.performance.calibration, project.case.words
+        ),
+        "slices": figures.slice_rows(project.month, project.case.words),
         "histograms": [
             *filter(None, [figures.predictions(project.month)]),
             *figures.worst_columns(project.month),
@@ -226,9 +229,10 @@ def _month_words(found: month.Month) -> str:
 
 
 def _prediction(project: Project, view: View) -> dict[str, Any]:
-    found = prediction.find(project.folder, view.request) if view.request else None
+    words = project.case.words
+    found = prediction.find(project.folder, view.request, words) if view.request else None
     return {
         "request": view.request,
         "prediction": found,
-        "examples": prediction.newest(project.folder),
+        "examples": prediction.newest(project.folder, words),
     }

@@ -14,9 +14,9 @@ monitor     the live champion on new days -> three layers watched, alerts, which
 retrain     newer data and labels -> when to train; windows moved, guards, gate, shadow, canary
 
 Stages never import each other, `retrain` apart: they meet in `records` (ledger and logs), the
-model `registry`, `models`, `features` and `shared`. Only `flights` knows the domain, or `bikes`,
-or a `table.yaml` that `tabular` reads and `adopt` writes; `usecase` says which this checkout
-serves. DVC runs ingest .. evaluate, from files to files; the other stages ask the registry, which
-lives outside the DVC pipeline, and are plain commands. The users and faults of the replayed year
+model `registry`, `models`, `features` and `shared`. Only a use case knows the domain: a folder, or
+a `table.yaml` that `tabular` reads and `adopt` writes; `usecase` says which this checkout serves.
+DVC runs ingest .. evaluate, from files to files; the other stages ask the registry, which lives
+outside the DVC pipeline, and are plain commands. The users and faults of the replayed year
 are in simulation/, which nothing here imports.
 """

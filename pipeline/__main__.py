@@ -84,7 +84,7 @@ OPTIONS: Options = {
     "exporter": {"port": _PORT},
     "prune": {"until": {"metavar": "INSTANT", "help": "the replay's instant: 2013-05-18T10:00Z"}},
     "explain": {
-        "request": {"metavar": "ID", "help": "an answer's id, or 2013-04-18/UA/1545/EWR"},
+        "request": {"metavar": "ID", "help": "an answer's id, or the name of an event"},
         "row": {
             "type": _whole(0, 10**6),
             "metavar": "N",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import FEATURES, LABEL, matrix
+from pipeline.features.definitions import FEATURES, LABEL, REQUEST_KEY, matrix
 from pipeline.features.feature_table import ROWS, SERVICE, read
 from pipeline.models import baselines, classifier, onnx_export, pictures, trees
 from pipeline.registry import runs
@@ -17,7 +17,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
-from pipeline.shared.contracts import FLIGHT_KEY, TRAIN, FeatureService, Training, read_record
+from pipeline.shared.contracts import TRAIN, FeatureService, Training, read_record
 from pipeline.shared.errors import ConfigError, TooLittleData
 from pipeline.shared.files import (
     file_hash,
@@ -28,6 +28,7 @@ from pipeline.shared.files import (
     write_text,
 )
 from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.usecase.chosen import USECASE
 
 BASELINES = ["logistic", "hour_rate"]
 FittedModel = tuple[Any, list[str], np.ndarray]
@@ -43,26 +44,26 @@ def run() -> str:
     lineage.require_recorded(Path())  # before minutes of work that could not be rebuilt
     names = _feature_names(config)
     judged, frame = (
-        _labelled_flights(config, config.window),
-        _labelled_flights(config, config.whole),
+        _labelled_rows(config, config.window),
+        _labelled_rows(config, config.whole),
     )
     model, training = _fit(config, names, judged, frame)
     _write(model, training, frame, config.seed)
     run_id = runs.record(load(RegisterConfig), training)
     return (
-        f"{training.rows:,} flights, {len(names)} inputs -> {TRAIN}/model.onnx "
+        f"{training.rows:,} {USECASE.noun}, {len(names)} inputs -> {TRAIN}/model.onnx "
         f"({model.digest[:12]}), equal to scikit-learn within {training.parity['model']:.0e}; "
         f"run {run_id[:8]}"
     )
 
 
-def _labelled_flights(config: TrainConfig, window: Window) -> pd.DataFrame:
-    """The flights of a window whose label had arrived by its end."""
+def _labelled_rows(config: TrainConfig, window: Window) -> pd.DataFrame:
+    """The rows of a window whose label had arrived by its end."""
     known_before = (pd.Timestamp(window.last) + pd.Timedelta(days=1)).tz_localize("UTC")
     frame = read(window, known_before)
     if len(frame) < config.min_rows:
         raise TooLittleData(
-            f"{len(frame):,} labelled flights from {window.first} to {window.last}, "
+            f"{len(frame):,} labelled {USECASE.noun} from {window.first} to {window.last}, "
             f"min_rows in configs/train.yaml is {config.min_rows:,}: widen the window"
         )
     return frame
@@ -173,7 +174,7 @@ def _write(model: Model, training: Training, frame: pd.DataFrame, seed: int) -> 
     write_json(TRAIN / "metrics.json", _metrics(training, labels, risk))
     write_json(TRAIN / "training.json", training.model_dump())
     step = max(1, len(frame) // _REFERENCE_ROWS)
-    reference = frame[FLIGHT_KEY].assign(risk=risk)[::step]
+    reference = frame[REQUEST_KEY].assign(risk=risk)[::step]
     write_text(TRAIN / "reference.csv", reference.to_csv(index=False, float_format="%.9g"))
 
 

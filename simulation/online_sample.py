@@ -83,7 +83,7 @@ class OnlineSample:
         log_url = load(ServeConfig).log_url.get_secret_value()
         frame = self.year.frame[sample].reset_index(drop=True)
         ahead, before = traffic_of(frame, self.source.views or {}, config), last_id(log_url)
-        names, bodies = ahead.flights["name"].tolist(), ahead.flights["body"].tolist()
+        names, bodies = ahead.events["name"].tolist(), ahead.events["body"].tolist()
         replies = []
         for places in advance(ahead, self._store, config.grid_minutes):
             replies += self._users.ask([names[i] for i in places], [bodies[i] for i in places])

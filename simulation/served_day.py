@@ -56,7 +56,7 @@ class ServedDays(Record):
     champion: Sha256
     feature_service: str
     online_store: str
-    flights: int
+    rows: int
     flags: dict[str, dict[str, int]]
     late: int
     inputs: dict[str, str]
@@ -66,7 +66,7 @@ class SkewReport(Record):
     """The differences of a replay to the offline store and to the training table."""
 
     days: str
-    flights: int
+    rows: int
     features: int
     mismatches: list[Mismatch]
     offline_differs: int
@@ -85,13 +85,13 @@ def run(day: str | None = None) -> str:
     config = load(FeaturesConfig)
     served = _replay(day, config, *champion_of(config))
     lacking = [
-        f"{view} {counts[MISSING] / served.flights:.0%}"
+        f"{view} {counts[MISSING] / served.rows:.0%}"
         for view, counts in served.flags.items()
         if counts[MISSING]
     ]
     stale = sum(counts[STALE] for counts in served.flags.values())
     return (
-        f"{served.days}: {served.flights:,} {USECASE.noun}, each read at its T from "
+        f"{served.days}: {served.rows:,} {USECASE.noun}, each read at its T from "
         f"{served.online_store}, scored by {served.champion[:12]}; nothing recent known: "
         f"{', '.join(lacking) or 'never'}; withheld as stale: {stale}; "
         f"older rows left: {served.late} -> {VECTORS}"
@@ -115,7 +115,7 @@ def skew(day: str | None = None) -> str:
         offline = _offline_rows(store, trained)
     skew = SkewReport(
         days=served.days,
-        flights=len(trained),
+        rows=len(trained),
         features=len(NUMERIC),
         mismatches=mismatches(vectors, trained, Raw(*read_accepted(), config)),
         offline_differs=_count_differing(offline, trained),
@@ -144,7 +144,7 @@ def _replay(
         champion=champion.digest,
         feature_service=service_version(config.model_dump()),
         online_store=str(serve.online_url).partition(":")[0],
-        flights=len(vectors),
+        rows=len(vectors),
         flags={view: _counts(vectors[f"{view}_flag"]) for view in VIEWS},
         late=late,
         inputs=_inputs(config, champion),
@@ -201,7 +201,7 @@ def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
 
 
 def _verdict(skew: SkewReport) -> str:
-    compared = f"{skew.days}: {{}} of {skew.flights:,} {USECASE.noun} x {skew.features} features"
+    compared = f"{skew.days}: {{}} of {skew.rows:,} {USECASE.noun} x {skew.features} features"
     if not skew.mismatches and not skew.offline_differs:
         return (
             f"{compared.format(0)} differ between online, offline store and training table; ROC "
@@ -212,7 +212,7 @@ def _verdict(skew: SkewReport) -> str:
     mistakes = sorted({m.mistake for m in skew.mismatches}) or ["offline store against training"]
     raise SkewFound(
         f"{compared.format(f'{worst:,}')} differ; it looks like: {', '.join(mistakes)}\n"
-        f"{describe(skew.mismatches, skew.flights)}\n"
+        f"{describe(skew.mismatches, skew.rows)}\n"
         f"ROC AUC {auc:.4f}, {honest_auc:.4f} without; log loss {loss:.4f}, {honest_loss:.4f} "
         f"without -> {SKEW}; look at simulation/feed.py and `make answer Q=skew`"
     )

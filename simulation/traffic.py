@@ -32,12 +32,12 @@ ORDER = ["predict_at", *USECASE.events.key]
 class Traffic:
     """Some days of events in request order, with the feed of the online store.
 
-    `flights` has a row per event, its features as the offline join gives them, `name` (its id) and
+    `events` has a row per event, its features as the offline join gives them, `name` (its id) and
     `body` (the request's JSON); `at` its T in minutes; `feed` the rows of each view that some
     request reads, each with the minute at which it is `pushed`.
     """
 
-    flights: pd.DataFrame
+    events: pd.DataFrame
     at: np.ndarray
     feed: dict[str, pd.DataFrame]
 
@@ -50,7 +50,7 @@ class Traffic:
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
         }
-        return Traffic(self.flights[place:].reset_index(drop=True), at, feed)
+        return Traffic(self.events[place:].reset_index(drop=True), at, feed)
 
     def send(
         self, port: int, key: str, store: Store, grid: int
@@ -59,7 +59,7 @@ class Traffic:
 
         Yields after each batch its minute, its replies and its number of events.
         """
-        names, bodies = self.flights["name"].tolist(), self.flights["body"].tolist()
+        names, bodies = self.events["name"].tolist(), self.events["body"].tolist()
         with Users(port, key) as users:
             for places in advance(self, store, grid):
                 requests = batch([names[i] for i in places], [bodies[i] for i in places])

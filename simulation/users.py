@@ -11,6 +11,7 @@ import xxhash
 
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.rollout.traffic.live_traffic import CLIENTS, Reply
+from pipeline.rollout.traffic.routes import NAME_HEADER
 from pipeline.shared.callers import CALLER_KEY
 from pipeline.usecase.chosen import USECASE
 
@@ -62,7 +63,7 @@ class Users:
             connection.close()
 
     def _one(self, name: str, body: bytes) -> Reply:
-        headers = {"content-type": "application/json", "x-flight": name, CALLER_KEY: self._key}
+        headers = {"content-type": "application/json", NAME_HEADER: name, CALLER_KEY: self._key}
         started, connection = time.perf_counter(), self._connection()
         try:
             connection.request("POST", "/predict", body, headers)

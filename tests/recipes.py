@@ -110,7 +110,7 @@ _CONVERTER = '''def _know_lightgbm() -> None:
 '''
 _ALERT = """
   - alert: LogAlmostFull
-    expr: flight_log_waiting > 0.9 * 60000
+    expr: serve_log_waiting > 0.9 * 60000
     for: 5m
     labels: {severity: ticket, area: serving}
     annotations:
@@ -129,10 +129,10 @@ _ALERT = """
 _SCENES = """    "LogAlmostFull": [
         Scene(
             "nearly full",
-            {"flight_log_waiting": at(55_000)},
+            {"serve_log_waiting": at(55_000)},
             {"LogFallsBehind", "LogAlmostFull"},
         ),
-        Scene("a tenth of it", {"flight_log_waiting": at(6_000)}),
+        Scene("a tenth of it", {"serve_log_waiting": at(6_000)}),
     ],
 """
 

@@ -13,9 +13,9 @@ _COMMAND = "make monitor"
 
 
 class Figures(Fact):
-    """Performance figures of some flights; losses in nats."""
+    """Performance figures of some events; losses in nats."""
 
-    flights: int
+    rows: int
     labelled: int
     coverage: float
     mean_outcome: float | None = None
@@ -36,11 +36,11 @@ class Day(Fact):
 
 
 class Tenth(Fact):
-    """A tenth of the flights by risk: what was predicted, and what came."""
+    """A tenth of the rows by risk: what was predicted, and what came."""
 
     mean_risk: float
     mean_outcome: float
-    flights: int
+    rows: int
 
 
 class Slice(Fact):

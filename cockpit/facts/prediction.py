@@ -8,11 +8,12 @@ from typing import Any
 
 from cockpit.reading import Missing, open_database, read_config
 from pipeline.shared.config.serve import ServeConfig
+from pipeline.shared.nouns import Words
 
 LABELS = Path("state/monitor/labels.db")
 _WHAT = "the request log"
 _SQLITE = "sqlite:///"
-_COLUMNS = "request_id, row, arm, version, release, flight, predict_at, flags, risk, seconds"
+_COLUMNS = "request_id, row, arm, version, release, {name}, predict_at, flags, risk, seconds"
 _EPOCH = datetime(2012, 12, 1, tzinfo=UTC)
 """The origin of the log's minutes, as in pipeline/features/windows.py, which loads pandas."""
 _SHOWN = 5
@@ -20,14 +21,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Response:
-    """A logged response to one flight of a request: who gave it, and the risk."""
+    """A logged response to one event of a request: who gave it, and the risk."""
 
     request_id: str
     row: int
     arm: str
     version: str
     release: str
-    flight: str | None
+    name: str | None
     predicted_at: datetime | None
     flags: str
     risk: float
@@ -36,9 +37,9 @@ class Response:
 
 @dataclass(frozen=True)
 class Label:
-    """A flight's label (ground truth), and when it was known and received."""
+    """An event's label (ground truth), and when it was known and received."""
 
-    late: bool
+    positive: bool
     known_at: datetime
     arrived_at: datetime
 
@@ -51,32 +52,36 @@ class Prediction:
     label: Label | None
 
 
-def find(folder: Path, name: str) -> Prediction | Missing:
-    """Find a request by its id, or by its flight's name: "2013-06-27/UA/1545/EWR"."""
+def find(folder: Path, name: str, words: Words) -> Prediction | Missing:
+    """Find a request by its id, or by the name of its event, as `words` has an example."""
     path = _path(folder)
     if isinstance(path, Missing):
         return path
-    text = f"SELECT {_COLUMNS} FROM answers WHERE request_id = ? OR flight = ? ORDER BY id LIMIT 50"
+    key = words.name_key
+    where = f"request_id = ? OR {key} = ? ORDER BY id LIMIT 50"
+    text = f"SELECT {_COLUMNS.format(name=key)} FROM answers WHERE {where}"
     try:
         with open_database(path) as connection:
             rows = connection.execute(text, (name, name)).fetchall()
     except sqlite3.Error as error:
         return Missing(_WHAT, f"{path.name} cannot be read: {error}", "make repair")
     if not rows:
-        why = f"the log has no request and no flight {name[:80]!r}"
-        return Missing("this prediction", why, "make explain REQUEST=2013-04-18/UA/1545/EWR")
+        why = f"the log has no request and no {words.event} {name[:80]!r}"
+        return Missing("this prediction", why, f"make explain REQUEST={words.example}")
     responses = [_response(row) for row in rows]
-    flight = next((one.flight for one in responses if one.flight), None)
-    return Prediction(responses, _label(folder / LABELS, flight) if flight else None)
+    known = next((one.name for one in responses if one.name), None)
+    label = _label(folder / LABELS, known, key) if known else None
+    return Prediction(responses, label)
 
 
-def newest(folder: Path) -> list[Response] | Missing:
+def newest(folder: Path, words: Words) -> list[Response] | Missing:
     """The newest responses, as examples to look at."""
     path = _path(folder)
     if isinstance(path, Missing):
         return path
     text = (
-        f"SELECT {_COLUMNS} FROM answers WHERE flight IS NOT NULL AND arm != 'shadow' "
+        f"SELECT {_COLUMNS.format(name=words.name_key)} FROM answers "
+        f"WHERE {words.name_key} IS NOT NULL AND arm != 'shadow' "
         "ORDER BY id DESC LIMIT ?"
     )
     try:
@@ -100,22 +105,22 @@ def _path(folder: Path) -> Path | Missing:
 
 
 def _response(row: tuple[Any, ...]) -> Response:
-    told = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    told = dict(zip(_COLUMNS.format(name="name").split(", "), row, strict=True))
     minute, seconds = told.pop("predict_at"), told.pop("seconds")
     at = None if minute is None else _EPOCH + timedelta(minutes=minute)
     return Response(**told, predicted_at=at, milliseconds=1000 * seconds)
 
 
-def _label(path: Path, flight: str) -> Label | None:
+def _label(path: Path, name: str, key: str) -> Label | None:
     if not path.is_file():
         return None
     text = (
-        "SELECT late, known_at, arrived_at FROM labels WHERE flight = ? "
+        f"SELECT late, known_at, arrived_at FROM labels WHERE {key} = ? "
         "ORDER BY arrived_at DESC, revision DESC LIMIT 1"
     )
     try:
         with open_database(path) as connection:
-            row = connection.execute(text, (flight,)).fetchone()
+            row = connection.execute(text, (name,)).fetchone()
     except sqlite3.Error:
         return None
     return Label(bool(row[0]), _instant(row[1]), _instant(row[2])) if row else None

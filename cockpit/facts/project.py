@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
+from cockpit.facts import case as cases
 from cockpit.facts import checks, graph, month, registry, releases, rollouts, snapshots, verdict
 from cockpit.reading import Missing
 from pipeline.records import command_runs
@@ -46,6 +47,7 @@ class Project:
 
     folder: Path
     name: str
+    case: cases.Case
     live: list[str]
     now: datetime | None
     releases: releases.Releases | Missing
@@ -78,6 +80,7 @@ def read(folder: Path, name: str) -> Project:
     return Project(
         folder=folder,
         name=name,
+        case=cases.read(folder),
         live=[what for what, lock in _LOCKS.items() if is_locked(folder / lock)],
         now=now,
         releases=ledger,

@@ -6,6 +6,7 @@ from cockpit.facts.month import Column, Month, Tenth
 from cockpit.facts.verdict import Verdict
 from cockpit.pictures.scale import Scale, Tick, line, nice_ticks
 from pipeline.evaluate.verdict_report import IntervalRow, interval_rows
+from pipeline.shared.nouns import Words
 
 SMALL_WIDTH, SMALL_HEIGHT, MARGIN = 220, 96, 6
 SQUARE, SQUARE_MARGIN = 260, 34
@@ -83,7 +84,7 @@ def _histogram(column: Column) -> Histogram:
     return Histogram(column.column, note, column.status, bins, SMALL_HEIGHT - MARGIN)
 
 
-def calibration(tenths: list[Tenth]) -> Calibration | None:
+def calibration(tenths: list[Tenth], words: Words) -> Calibration | None:
     """The calibration's picture; None without labels."""
     if not tenths:
         return None
@@ -94,7 +95,8 @@ def calibration(tenths: list[Tenth]) -> Calibration | None:
         (
             scale(t.mean_risk),
             up(t.mean_outcome),
-            f"predicted {t.mean_risk:.1%}, late {t.mean_outcome:.1%}, {t.flights:,} flights",
+            f"predicted {t.mean_risk:.1%}, {words.positive} {t.mean_outcome:.1%}, "
+            f"{t.rows:,} {words.events}",
         )
         for t in tenths
     ]
@@ -113,8 +115,8 @@ def gate_rows(verdict: Verdict) -> list[IntervalRow]:
     return interval_rows(verdict.checks, "champion" if verdict.champion else "baseline")
 
 
-def slice_rows(month: Month) -> list[IntervalRow]:
-    """Predicted beside late, for the slices with the widest gap; those noticed first."""
+def slice_rows(month: Month, words: Words) -> list[IntervalRow]:
+    """Predicted beside what came, for the slices with the widest gap; those noticed first."""
     slices = [
         (name, one)
         for name, one in month.performance.slices.items()
@@ -133,7 +135,8 @@ def slice_rows(month: Month) -> list[IntervalRow]:
             limit=scale(0.0),
             zero=scale(risk),
             state="alarm" if one.noticed else "fine",
-            title=f"{name}: predicted {risk:.1%}, late {late:.1%} of {one.figures.flights:,}",
+            title=f"{name}: predicted {risk:.1%}, {words.positive} {late:.1%} of "
+            f"{one.figures.rows:,}",
         )
         for (name, one), (risk, late) in zip(kept, pairs, strict=True)
     ]

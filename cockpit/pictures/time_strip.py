@@ -192,7 +192,7 @@ def _data(project: Project, scale: TimeScale) -> list[Mark]:
     found = []
     for one in project.snapshots.snapshots:
         at = arrival(one.month)
-        if one.table != "flights" and not one.failures:
+        if one.table != project.case.name and not one.failures:
             continue
         if scale.first <= at <= scale.last:
             state = "refused" if one.failures else "accepted"

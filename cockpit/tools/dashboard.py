@@ -16,7 +16,7 @@ from pipeline.shared.errors import shell_quote
 
 DASHBOARD = Path("configs/monitor/dashboard.json")
 WIDTH, HEIGHT, MARGIN = 220, 70, 6
-_SIGNAL = re.compile(r"flight_monitor_(\w+)")
+_SIGNAL = re.compile(r"\bmonitor_(\w+)")
 _PAST = {"excess_loss": "excess", "outcome_gap": "gap"}
 """The signals whose past the journal holds, and their names there."""
 

@@ -21,7 +21,7 @@ from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.feature_table import ROWS
 from pipeline.flights.names import flight_names
 from pipeline.monitor.performance import labels
-from pipeline.monitor.performance.label_checks import carrier_weeks, require_agreement
+from pipeline.monitor.performance.label_checks import group_weeks, require_agreement
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.performance import Performance as Judged
 from pipeline.monitor.performance.performance import Rules, measure_performance
@@ -40,7 +40,7 @@ def _flip(files: Files) -> Files:
     """One carrier's labels of one week say the opposite."""
 
     def flipped(file: pd.DataFrame) -> pd.DataFrame:
-        of = carrier_weeks(file["flight"])
+        of = group_weeks(file["flight"])
         poisoned = (of["carrier"] == POISONED[0]) & (of["week"] == POISONED[1])
         return file.assign(late=np.where(poisoned, 1 - file["late"], file["late"]))
 

@@ -30,13 +30,13 @@ def _rename_a_label(folder: Path) -> list[str]:
 
 def _move_a_limit(folder: Path) -> list[str]:
     """Somebody quietens an alert in the file that Prometheus reads, and tells nobody."""
-    gap = "abs(flight_monitor_outcome_gap) > 0"
+    gap = "abs(monitor_outcome_gap) > 0"
     replace_once(folder / ALERTS, f"{gap}.03", f"{gap}.3")
     return TESTS
 
 
 def _page_on_drift(folder: Path) -> list[str]:
-    old = "flight_monitor_prediction_psi >= 0.2\n    labels: {severity: ticket"
+    old = "monitor_prediction_psi >= 0.2\n    labels: {severity: ticket"
     replace_once(folder / ALERTS, old, old.replace("ticket", "page"))
     return TESTS
 
@@ -66,9 +66,9 @@ def _failed(*tests: str) -> Callable[[Path, Outcome], str]:
 def _silent(folder: Path, outcome: Outcome) -> str:
     """The test names the alerts, and the label that nobody shows."""
     found = _failed("test_every_metric_and_label_that_an_alert_reads_is_shown_by_somebody")
-    told = re.search(r"Selector\(metric='flight_features_total'[^\n]{0,200}", outcome.words)
+    told = re.search(r"Selector\(metric='serve_features_total'[^\n]{0,200}", outcome.words)
     evidence = found(folder, outcome)
-    return f"{evidence}; nobody shows flight_features_total with this label" if told else ""
+    return f"{evidence}; nobody shows serve_features_total with this label" if told else ""
 
 
 DRILLS = [

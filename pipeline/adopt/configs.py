@@ -10,7 +10,6 @@ from pipeline.adopt.choices import Guesses
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular import published
 from pipeline.tabular.declaration import Declaration
-from pipeline.usecase.take import SHRINK
 
 LEAST_DAYS = 42
 """Of events: 7 to warm up, 21 to learn from, 14 to judge on."""
@@ -205,7 +204,7 @@ def _features(of: Declaration, label: np.ndarray) -> dict[str, Any]:
         "horizon_minutes": 1,
         "grid_minutes": 15,
         "baseline_days": 28,
-        SHRINK: dict.fromkeys(entities, 5),
+        "shrink_rows": dict.fromkeys(entities, 5),
         "prior": {of.label.column: _round(float(label.mean()))} if of.time else {},
     }
 

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.bikes import published
 from pipeline.bikes.published import LABEL, PROXY
+from pipeline.bikes.words import WORDS
 from pipeline.shared import domain as of
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.config.sections import Positive, Range, Share
@@ -76,7 +77,7 @@ class Hours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    flights: Annotated[list[Hour], Field(min_length=1, alias="hours")]
+    hours: Annotated[list[Hour], Field(min_length=1)]
 
 
 def _local(hour: Hour) -> datetime:
@@ -115,7 +116,7 @@ def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
 
 USECASE = of.UseCase(
     name="bikes",
-    noun="hours",
+    words=WORDS,
     card="bikes/bike_card.md",
     question="The risk, two hours before an hour begins, that it is busier than usual.",
     zone=published.ZONE,
@@ -140,7 +141,6 @@ USECASE = of.UseCase(
                 columns=WEATHER,
                 features=WEATHER,
                 expires={"weather_known_at": WEATHER},
-                setting="weather_hours",
                 rows=lambda _, weather: published.weather_rows(weather),
                 pushed=of.Pushed(published.observations, published.weather_rows, lookback=240),
             )
@@ -158,7 +158,6 @@ USECASE = of.UseCase(
         whole_numbers={"sched_hour"},
         outcomes=published.outcomes,
         requests=published.requests,
-        derive=lambda *_: {},
     ),
     request=of.Request(Hour, Hours, hour_name, rows, columns={"starts": "starts_utc"}),
     monitored=of.Monitored(

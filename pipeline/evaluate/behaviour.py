@@ -1,8 +1,8 @@
 """Behavioural tests: a model must pass cases with a known answer, whatever its accuracy.
 
-Invariance: flight number and tail number are names and must not move the risk. Direction: worse
-weather and more delay never lower it. Minimum functionality: a calm morning is nearly safe, a
-stormy evening is not. All tests run on the stored model, the one that would be served.
+Invariance: identifiers are names and must not move the risk. Direction: what makes an event worse
+never lowers it. Minimum functionality: a calm morning is nearly safe, a stormy
+evening is not. All tests run on the stored model, the one that would be served.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ NAMES = USECASE.identifiers
 
 
 def behaviour(model: Model, frame: pd.DataFrame, rule: Behaviour) -> list[Check]:
-    """Run every behavioural check on a sample of real flights.
+    """Run every behavioural check on a sample of real events.
 
     Raises:
         ConfigError: a case sets an unknown input, so it would test nothing.
@@ -54,7 +54,7 @@ def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Beha
     moved = float(np.abs(model.predict(shuffled) - risk).max())
     return at_most(
         Kind.BEHAVIOUR,
-        "invariance: flight and tail codes",
+        f"invariance: {USECASE.words.codes}",
         moved,
         rule.tolerance,
         f"largest move of {len(sample):,} risks when the codes are shuffled",
@@ -77,7 +77,7 @@ def _direction(
         f"direction: {name} {by:+g}",
         wrong,
         0.0,
-        f"share of {len(sample):,} flights whose risk "
+        f"share of {len(sample):,} {USECASE.noun} whose risk "
         f"{'falls' if sign > 0 else 'rises'}; mean move {moved.mean():+.4f}",
     )
 

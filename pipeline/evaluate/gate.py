@@ -53,14 +53,16 @@ def beats(other: str, found: Difference) -> Check:
         blocking=True,
         found=found.high,
         limit=0.0,
-        detail=str(found),
+        detail=found.of(USECASE.noun),
     )
 
 
 def holds_slice(other: str, name: str, found: Difference, positives: int, rule: SliceRule) -> Check:
     """Veto a slice that is worse by more than the veto's point and significantly worse than 0."""
     small = positives < rule.min_positives or found.days < rule.min_days
-    detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if small else "")
+    words = USECASE.words
+    detail = f"{found.of(words.events)}, {positives:,} {words.positive}"
+    detail += " (too few for a veto)" if small else ""
     return Check(
         kind=Kind.CHAMPION_SLICE if other == versions.CHAMPION else Kind.BASELINE_SLICE,
         name=f"{name} against {other}",

@@ -12,6 +12,7 @@ from pipeline.registry.versions import Version
 from pipeline.shared.config.evaluate import RefreshRule, SliceRule
 from pipeline.shared.contracts import Check, Kind, Training, at_most
 from pipeline.shared.paired_difference import Difference
+from pipeline.usecase.chosen import USECASE
 
 NOT_WORSE, NOT_MUCH_WORSE = "not worse than champion", "surely not much worse than champion"
 """The mean difference of log loss and its upper bound, as the verdict names the two."""
@@ -25,9 +26,10 @@ def is_refresh(training: Training, champion: Version) -> bool:
 
 def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
     """Overall against the champion: not worse in the mean; the upper bound within a margin."""
+    words = found.of(USECASE.noun)
     return [
-        at_most(Kind.CHAMPION, NOT_WORSE, found.point, rule.max_point, str(found)),
-        at_most(Kind.CHAMPION, NOT_MUCH_WORSE, found.high, rule.max_high, str(found)),
+        at_most(Kind.CHAMPION, NOT_WORSE, found.point, rule.max_point, words),
+        at_most(Kind.CHAMPION, NOT_MUCH_WORSE, found.high, rule.max_high, words),
     ]
 
 
@@ -36,7 +38,9 @@ def holds_slice(
 ) -> Check:
     """On a slice against the champion: not significantly worse by more than the margin."""
     few = positives < small.min_positives or found.days < small.min_days
-    detail = f"{found}, {positives:,} late" + (" (too few for a veto)" if few else "")
+    words = USECASE.words
+    detail = f"{found.of(words.events)}, {positives:,} {words.positive}"
+    detail += " (too few for a veto)" if few else ""
     return Check(
         kind=Kind.CHAMPION_SLICE,
         name=f"{name} against champion",

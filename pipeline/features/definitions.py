@@ -42,6 +42,8 @@ ALWAYS_THERE = _OF.always_there
 """Views that a recent event always feeds; another entity may be unknown."""
 KNOWN_AT = [f"{view}_known_at" for view in VIEWS]
 """For each view, the instant at which the newest raw row behind its values became known (UTC)."""
+NAME = USECASE.words.name_key
+"""The column of an event's name in logs, labels and served rows."""
 REQUEST_KEY = USECASE.events.key
 """The columns that name one request."""
 MONOTONE = _OF.monotone

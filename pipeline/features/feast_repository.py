@@ -273,7 +273,9 @@ def as_feast_calls(inputs: dict[str, Any], settings: str) -> dict[str, Any]:
 
 @cache
 def _settings(text: str) -> FeaturesConfig:
-    return FeaturesConfig.model_validate_json(text)
+    from pipeline.shared.config.loading import extended  # Feast pickles what stands outside
+
+    return extended(FeaturesConfig).model_validate_json(text)
 
 
 def stored_columns(config: FeaturesConfig) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pipeline.features.definitions import ENTITIES, KNOWN_AT, NUMERIC, ROLLING, 
 from pipeline.features.windows import NEVER, Minutes
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.domain import Rolling
-from pipeline.usecase.chosen import USECASE
+from pipeline.usecase.chosen import SHRINKAGE, USECASE
 
 Columns = dict[str, np.ndarray]
 
@@ -65,12 +65,13 @@ def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
-    """Every window's mean, shrunk towards the mean of all events by `shrink_flights`."""
+    """Every window's mean, shrunk towards the mean of all events by SHRINKAGE."""
     if not ROLLING:
         return {}
     count, total = (_stack(joined, ROLLING, part) for part in ("count", "sum"))
     means = _baseline_means(joined, config)
-    weight = np.array([[config.shrink_flights[w.view]] for w in ROLLING])
+    by_view = getattr(config, SHRINKAGE)
+    weight = np.array([[by_view[w.view]] for w in ROLLING])
     mean = np.stack([means[w.value] for w in ROLLING])
     shrunken = (total + weight * mean) / (count + weight)
     return {w.name: values for w, values in zip(ROLLING, shrunken, strict=True)}

@@ -2,11 +2,24 @@
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from pipeline.shared.config.evaluate import SliceRule
+from pipeline.shared.config.evaluate import HourBands, SliceRule
+from pipeline.shared.config.sections import Share
 
 
-def slices(frame: pd.DataFrame, rule: SliceRule) -> dict[str, np.ndarray]:
+class NamedSlices(HourBands):
+    """The carriers with a slice of their own, and the late share from which on it is a storm."""
+
+    named_carriers: list[str] = Field(default=[])
+    storm_share: Share = 1.0
+
+
+class FlightSlices(SliceRule, NamedSlices):
+    """The slices of flights; a verdict's config hash rests on the order of these keys."""
+
+
+def slices(frame: pd.DataFrame, rule: FlightSlices) -> dict[str, np.ndarray]:
     """A mask for each critical slice: origins, hours, carriers, storms, aircraft seen lately.
 
     Every mask uses only what is known at the prediction, so slices can be monitored in serving.

@@ -2,8 +2,18 @@
 
 from typing import Any
 
-from pipeline.flights import events, features, names, published, request, slices, tables
+from pipeline.flights import (
+    events,
+    features,
+    history,
+    names,
+    published,
+    request,
+    slices,
+    tables,
+)
 from pipeline.flights.limits import FlightLimits
+from pipeline.flights.words import WORDS
 from pipeline.shared.domain import (
     DataRules,
     Features,
@@ -21,7 +31,6 @@ _WEATHER = State(
     columns=features.WEATHER,
     features=features.WEATHER,
     expires={"weather_known_at": features.WEATHER},
-    setting="weather_hours",
     rows=lambda _, weather: events.weather_rows(weather),
     pushed=Pushed(
         raw=lambda _, weather: events.observations(weather),
@@ -38,13 +47,13 @@ _AIRCRAFT = State(
         "aircraft_known_at": [*features.DEPARTURE, "ready"],
         "landed_at": features.LANDING,
     },
-    setting="aircraft_hours",
     rows=lambda flights, _: events.aircraft_rows(flights),
     pushed=Pushed(
         raw=lambda flights, _: events.available_events(flights),
         fold=events.fold_events,
         stored=True,
     ),
+    behind=history.aircraft_events,
 )
 
 
@@ -60,7 +69,7 @@ def _name(row: Any) -> str:
 
 USECASE = UseCase(
     name="flights",
-    noun="flights",
+    words=WORDS,
     card="flights/flight_card.md",
     question="The risk, two hours before departure, that a flight arrives 15 or more minutes "
     "late, or not at all.",
@@ -112,11 +121,13 @@ USECASE = UseCase(
         from_names=names.from_names,
         for_slices=lambda rows: {"aircraft_known_at": rows["aircraft_airborne"]},
         deadline=events.deadline,
+        earliest=history.landing,
         label_group=names.carriers,
     ),
     name_of=_name,
     names_of=names.flight_names,
     slices=slices.slices,
+    slice_rule=slices.FlightSlices,
     identifiers=["flight", "tailnum"],
     unfinished="flights not yet landed",
     story=Story(

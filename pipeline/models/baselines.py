@@ -43,7 +43,7 @@ def round_significant(values: np.ndarray) -> np.ndarray:
 
 
 def hour_rate(hours: np.ndarray, labels: np.ndarray) -> Any:
-    """The naive baseline: the share of late flights at each scheduled hour, as a small tree."""
+    """The naive baseline: the share of positive labels at each scheduled hour, as a small tree."""
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(random_state=0).fit(hours, labels)

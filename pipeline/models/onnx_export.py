@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.features.definitions import SERVICE
 from pipeline.registry import model as stored
 from pipeline.shared.contracts import WarmUp
 from pipeline.shared.errors import ParityFailed
@@ -35,7 +36,7 @@ def to_onnx(fitted: Any, features: list[str]) -> bytes:
         initial_types=[("inputs", FloatTensorType([None, len(features)]))],
         options={id(fitted): {"zipmap": False}},
         target_opset={"": 18, "ai.onnx.ml": 3},
-        name="flight-delay",
+        name=SERVICE.replace("_", "-"),
     )
     # The converter keeps the versions in a set, whose order follows Python's hash seed.
     converted.opset_import.sort(key=lambda version: version.domain, reverse=True)

@@ -7,6 +7,9 @@ import numpy as np
 from pipeline.registry.model import Model
 from pipeline.shared import plots
 from pipeline.shared.scores import log_loss
+from pipeline.usecase.chosen import USECASE
+
+WORDS = USECASE.words
 
 
 def importance(model: Model, inputs: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
@@ -30,9 +33,14 @@ def draw(folder: Path, labels: np.ndarray, risk: np.ndarray, worth: dict[str, fl
     observed, expected = calibration_curve(labels, risk, n_bins=10, strategy="quantile")
     false_rate, true_rate, _ = roc_curve(labels, risk)
     top = list(worth.items())[:15][::-1]
+    tenth = f"mean risk of a tenth of the {WORDS.events}"
+    flagged = [
+        f"share of {WORDS.negative} {WORDS.events} flagged",
+        f"share of {WORDS.positive} flagged",
+    ]
     pictures = {
-        "calibration": (expected, observed, "mean risk of a tenth of the flights", "share late"),
-        "roc": (false_rate, true_rate, "share of on-time flights flagged", "share of late flagged"),
+        "calibration": (expected, observed, tenth, f"share {WORDS.positive}"),
+        "roc": (false_rate, true_rate, *flagged),
     }
     for name, (x, y, x_label, y_label) in pictures.items():
         figure = plots.blank(5, 4)

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL, ROLLING, matrix
+from pipeline.features.definitions import LABEL, NAME, ROLLING, matrix
 from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
-from pipeline.monitor.predictions import RISK, count_skew, days_of, flights, served_predictions
+from pipeline.monitor.predictions import RISK, count_skew, days_of, events, served_predictions
 from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
 from pipeline.shared.config.loading import load
@@ -127,7 +127,7 @@ def decompose_loss(
         reference = WindowLosses(
             matrix(champion.reference, kept), before, days_of(champion.reference["name"])
         )
-        window = WindowLosses(matrix(rows, kept), after, days_of(rows["flight"]))
+        window = WindowLosses(matrix(rows, kept), after, days_of(rows[NAME]))
         found.append(decompose(reference, window, config, label))
     return found
 
@@ -137,7 +137,7 @@ def investigate(month: str | None) -> Finding:
     config = load(MonitorConfig)
     window = month_window(month, config)
     champion = load_champion(window.first)
-    frame = flights(window)
+    frame = events(window)
     rows = served_predictions(frame, champion.scorer, load(ServeConfig).log_url.get_secret_value())
     reference = served_predictions(champion.reference, champion.scorer, None)
     checks = data_quality.check_quality(reference, rows, config.tripwires)
@@ -145,7 +145,7 @@ def investigate(month: str | None) -> Finding:
     skew = data_quality.unexplained_skew(count_skew(frame, rows), len(rows), odd)
     skipped = _skipped_days(rows) if {check.name for check in broken} == {"stuck days"} else {}
     if skipped:
-        kept = ~np.isin(days_of(rows["flight"]), list(skipped))
+        kept = ~np.isin(days_of(rows[NAME]), list(skipped))
         frame, rows = (table[kept].reset_index(drop=True) for table in (frame, rows))
         broken = []
     sound = not broken and not skew
@@ -172,7 +172,7 @@ def investigate(month: str | None) -> Finding:
 
 def _skipped_days(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Days with a stuck feed, if they are few enough to be skipped."""
-    days = days_of(rows["flight"])
+    days = days_of(rows[NAME])
     stuck = data_quality.stuck_days(rows, days)
     return stuck if len(stuck) <= MAX_SKIPPED_SHARE * len(set(days)) else {}
 

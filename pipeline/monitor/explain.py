@@ -11,15 +11,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, LABEL, NUMERIC, REQUEST, VIEWS
+from pipeline.features.definitions import (
+    KEYS,
+    KNOWN_AT,
+    LABEL,
+    NUMERIC,
+    REQUEST,
+    REQUEST_KEY,
+    VIEWS,
+)
 from pipeline.features.feature_table import read
 from pipeline.features.on_demand import sources
 from pipeline.features.online_store import STALE
 from pipeline.features.windows import NEVER, instant, minutes
 from pipeline.monitor.explanation_report import explanation_report, text
-from pipeline.monitor.predictions import newest_prediction
+from pipeline.monitor.predictions import logged_prediction, name_in, newest_prediction
 from pipeline.monitor.raw_events import (
-    FlightHistory,
+    EventHistory,
     SourceEvents,
     load_history,
     number,
@@ -27,23 +35,25 @@ from pipeline.monitor.raw_events import (
     view_of,
 )
 from pipeline.records import rollout_ledger as ledger
-from pipeline.records.request_log import features_of, known_at_of, last_id, read_predictions
-from pipeline.records.retention import removals
+from pipeline.records.request_log import features_of, known_at_of
 from pipeline.registry import versions
 from pipeline.registry.release import TRAINING
 from pipeline.registry.release_loader import LoadedRelease, export, load_release
 from pipeline.shared import clock
-from pipeline.shared.callers import SHADOW
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import MONITOR, Record, Training, read_record
-from pipeline.shared.errors import RequestUnknown, SkewFound
+from pipeline.shared.errors import SkewFound
 from pipeline.shared.files import parse_json, write_json, write_text
+from pipeline.usecase.chosen import USECASE
 
 FOLDER = MONITOR / "explain"
-FLIGHT = re.compile(r"\d{4}-\d\d-\d\d/[A-Z0-9]{2}/\d{1,4}/[A-Z]{3}")
+NAME_PATTERN = re.compile(USECASE.monitored.name_pattern)
+WORDS = USECASE.words
+_NO_INPUTS = {"year", "month", "day", *USECASE.features.whole_numbers}
+"""The parts of an event's date, and what is derived from its instant."""
 TOLERANCE = 1e-6
 """The largest difference of logged and recomputed risk: the model's inputs are float32."""
 
@@ -52,7 +62,7 @@ class Feature(Record):
     """A feature's recomputed and logged value; `why` explains a difference.
 
     `counts` is the risk less the risk with the training window's median in the feature's place: the
-    value's effect on this model, not on the flight.
+    value's effect on this model, not on the event.
     """
 
     name: str
@@ -71,7 +81,7 @@ class Explanation(Record):
 
     request_id: str | None
     row: int
-    flight: str
+    name: str
     predict_at: str
     served: str
     ledger: str
@@ -84,15 +94,15 @@ class Explanation(Record):
 
 
 def explain(request: str | None = None, row: int | None = None) -> str:
-    """Explain a logged prediction, the newest by default, or the one that a flight would get.
+    """Explain a logged prediction, the newest by default, or the one that an event would get.
 
     Raises:
-        RequestUnknown: there is no such logged prediction, or no such flight.
-        DayUnknown: the flight lies beyond the published data.
+        RequestUnknown: there is no such logged prediction, or no such event.
+        DayUnknown: the event lies beyond the published data.
         SkewFound: a logged feature or risk differs from the recomputed one.
     """
     result = explanation(request, row)
-    name = request or result.request_id or result.flight
+    name = request or result.request_id or result.name
     path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
     write_json(path, result.model_dump())
     write_text(path.with_suffix(".html"), explanation_report(result))
@@ -108,58 +118,28 @@ def explanation(request: str | None = None, row: int | None = None) -> Explanati
     """Explain a prediction as `explain` does, and write nothing.
 
     Raises:
-        RequestUnknown: there is no such logged prediction, or no such flight.
-        DayUnknown: the flight lies beyond the published data.
+        RequestUnknown: there is no such logged prediction, or no such event.
+        DayUnknown: the event lies beyond the published data.
     """
-    if request is not None and FLIGHT.fullmatch(request):
+    if request is not None and NAME_PATTERN.fullmatch(request):
         answer = newest_prediction(request, load(ServeConfig).log_url.get_secret_value())
-        flight = request
+        name = request
     else:
-        answer = _find_answer(request, row)
-        flight = _flight(answer)
-    known = load_history(flight)
+        answer = logged_prediction(request, row)
+        name = name_in(answer)
+    known = load_history(name)
     release = load_release(answer["release"] if answer else _champion_at(known))
-    return _build(known, release, flight, answer)
+    return _build(known, release, name, answer)
 
 
-def _find_answer(request: str | None, row: int | None) -> dict[str, Any]:
-    """The logged prediction with this id, a user's before a shadow's; by default the newest."""
-    url = load(ServeConfig).log_url.get_secret_value()
-    last = last_id(url)
-    found = (
-        read_predictions(url, request_id=request) if request else read_predictions(url, last - 1)
-    )
-    found = found[found["row"] == (row or 0)] if request else found
-    if found.empty:
-        gone = int(removals(url)["answers"].sum())
-        pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
-        raise RequestUnknown(
-            f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{pruned}: serve one with `make serve-http`, or name a flight, as in `make "
-            "explain REQUEST=2013-04-18/UA/1545/EWR`"
-        )
-    first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
-    return dict(zip(found.columns, first, strict=True))
-
-
-def _flight(answer: dict[str, Any]) -> str:
-    if answer["flight"] is None:
-        raise RequestUnknown(
-            f"{answer['request_id']} row {answer['row']} names no flight: its features came in the "
-            f"request and 0 of {len(NUMERIC)} were logged; ask who sent them, or name a flight: "
-            "`make explain REQUEST=2013-04-18/UA/1545/EWR`"
-        )
-    return str(answer["flight"])
-
-
-def _champion_at(known: FlightHistory) -> str:
+def _champion_at(known: EventHistory) -> str:
     """The release that served at T by the ledger, or the current champion."""
     entry = ledger.entry_at(_instant(known.request["predict_at"]))
     return entry.move.champion.release if entry else export(versions.CHAMPION)
 
 
 def _build(
-    known: FlightHistory, release: LoadedRelease, flight: str, answer: dict[str, Any] | None
+    known: EventHistory, release: LoadedRelease, name: str, answer: dict[str, Any] | None
 ) -> Explanation:
     flags = parse_json(answer["flags"].encode()) if answer else {}
     request = _without_stale(known.request, flags)
@@ -170,18 +150,19 @@ def _build(
     if logged is not None and not abs(risk - logged) <= TOLERANCE:
         differs.append(f"risk {logged:.6f} was answered, {risk:.6f} is computed again")
     raw = known.request.iloc[0]
-    names = ("carrier", "flight", "origin", "dest", "tailnum", *REQUEST)
+    keys = [*REQUEST_KEY, *(one for names in KEYS.values() for one in names)]
+    names = [one for one in dict.fromkeys([*keys, *REQUEST]) if one not in _NO_INPUTS]
     return Explanation(
         request_id=answer["request_id"] if answer else None,
         row=int(answer["row"]) if answer else 0,
-        flight=flight,
+        name=name,
         predict_at=_utc_text(raw["predict_at"]),
         served=_serving_text(release, answer),
         ledger=_ledger_text(_instant(known.request["predict_at"])),
-        inputs={name: _plain(raw[name]) for name in names},
+        inputs={one: _plain(raw[one]) for one in names},
         risk=risk,
         logged_risk=logged,
-        label=_label_text(raw),
+        label=_label_text(known.request),
         features=features,
         differs=differs,
     )
@@ -195,7 +176,7 @@ def _without_stale(request: pd.DataFrame, flags: dict[str, str]) -> pd.DataFrame
 
 
 def _features(
-    known: FlightHistory,
+    known: EventHistory,
     release: LoadedRelease,
     request: pd.DataFrame,
     answer: dict[str, Any] | None,
@@ -269,17 +250,19 @@ def _ledger_text(at: datetime) -> str:
     return f"{' and '.join(sides)}, since {entry.move.event!r} in {entry.move.rollout}"
 
 
-def _label_text(raw: pd.Series) -> str:
-    """The flight's label, if it is known by now in the replay."""
+def _label_text(request: pd.DataFrame) -> str:
+    """The event's label, if it is known by now in the replay."""
     now = pd.Timestamp(ledger.now(clock.arrived_at(load(IngestConfig).as_of)))
+    raw = request.iloc[0]
     known_at = raw[f"{LABEL}_known_at"]
     if known_at <= now:
-        return f"{'late' if raw[LABEL] else 'not late'}, known at {_utc_text(known_at)}"
-    landing = raw["sched_dep_utc"] + pd.Timedelta(minutes=int(raw["block_minutes"]))
-    return f"not matured before {_utc_text(landing)}, when it is to land; now is {_utc_text(now)}"
+        return f"{'' if raw[LABEL] else 'not '}{WORDS.positive}, known at {_utc_text(known_at)}"
+    of = USECASE.monitored
+    due = (of.earliest or of.deadline)(request).iloc[0]
+    return f"not matured before {_utc_text(due)}, {WORDS.matures}; now is {_utc_text(now)}"
 
 
-def _age(known: FlightHistory, at: pd.Timestamp) -> int:
+def _age(known: EventHistory, at: pd.Timestamp) -> int:
     return known.at - int(minutes(pd.Series([at]))[0])
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 if TYPE_CHECKING:
     from pipeline.monitor.explain import Explanation, Feature
@@ -41,7 +42,7 @@ def outline(result: "Explanation") -> list[tuple[str, str]]:
     inputs = ", ".join(f"{n} {_number(v)}" for n, v in result.inputs.items())
     return [
         ("request", f"{result.request_id or 'not served; as it would be'}, row {result.row}"),
-        ("flight", f"{result.flight}, predicted at {result.predict_at}"),
+        (USECASE.words.event, f"{result.name}, predicted at {result.predict_at}"),
         ("inputs", inputs),
         ("risk", f"{result.risk:.6f} computed again, {logged}"),
         ("served", result.served),

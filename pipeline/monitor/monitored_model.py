@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.models import classifier, trees
-from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, flights
+from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, events
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -41,8 +41,8 @@ class Champion:
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """The flights of its training window with the labels that it was trained on."""
-        return labelled_before(flights(self.window), self.trained_until)
+        """The events of its training window with the labels that it was trained on."""
+        return labelled_before(events(self.window), self.trained_until)
 
     @property
     def trained_until(self) -> pd.Timestamp:
@@ -51,7 +51,7 @@ class Champion:
 
     @cached_property
     def out_of_fold_risk(self) -> np.ndarray:
-        """Its recipe's risk for each flight of `reference`, by a fit without that day.
+        """Its recipe's risk for each event of `reference`, by a fit without that day.
 
         Cached while the model, its recipe and its data stay; it costs a fit per fold.
         """
@@ -139,12 +139,12 @@ def month_after(day: str) -> str:
 
 
 def labelled_before(frame: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
-    """The flights whose label was known before an instant."""
+    """The events whose label was known before an instant."""
     return frame[frame[f"{LABEL}_known_at"] < instant].reset_index(drop=True)
 
 
 def out_of_fold(frame: pd.DataFrame, config: TrainConfig, names: list[str]) -> np.ndarray:
-    """Each flight's risk by a fit on other days: folds of whole days, drawn by the seed."""
+    """Each event's risk by a fit on other days: folds of whole days, drawn by the seed."""
     inputs, labels = matrix(frame, names), frame[LABEL].to_numpy()
     days, place = np.unique(days_of(frame["name"]), return_inverse=True)
     fold = (np.random.default_rng(config.seed).permutation(len(days)) % FOLDS)[place]

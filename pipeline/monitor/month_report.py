@@ -40,6 +40,7 @@ def month_report(found: "Month") -> str:
     return render(
         "monitor/templates/month_report.html",
         found=found,
+        words=USECASE.words,
         limited=[check for check in found.checks if check.limit != 0 or not check.passed],
         drift_columns=columns,
         drift_rows=rows,
@@ -82,7 +83,8 @@ def draw_month(found: "Month") -> None:
     dates = [day.date[5:] for day in days]
     figure = figures.blank(10, 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
-    above.plot(dates, [d.figures.mean_outcome for d in days], marker=".", label="late share")
+    share = f"{USECASE.words.positive} share"
+    above.plot(dates, [d.figures.mean_outcome for d in days], marker=".", label=share)
     above.plot(dates, [d.figures.mean_risk for d in days], marker=".", label="mean risk")
     below.plot(dates, [d.figures.log_loss for d in days], marker=".", label="log loss")
     expected = [d.figures.expected_log_loss for d in days]

@@ -1,7 +1,7 @@
-"""The served predictions: a row per flight with its features as known at T, and its risk.
+"""The served predictions: a row per event with its features as known at T, and its risk.
 
 The request log has priority. Only part of the replay's traffic goes through the online path; every
-other flight is scored in a batch from the same rows (`make skew` compares the two paths), and each
+other event is scored in a batch from the same rows (`make skew` compares the two paths), and each
 row names its source. Outcomes are excluded: they come through the label feed.
 """
 
@@ -13,12 +13,19 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import KNOWN_AT, NUMERIC
+from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC
 from pipeline.features.feature_table import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import instants
 from pipeline.records.arrivals import YEAR_ENDS, read_until
-from pipeline.records.request_log import count, features_of, known_at_of, read_predictions
+from pipeline.records.request_log import (
+    count,
+    features_of,
+    known_at_of,
+    last_id,
+    read_predictions,
+)
+from pipeline.records.retention import removals
 from pipeline.registry.model import Model
 from pipeline.shared import clock
 from pipeline.shared.callers import DIRECT, SHADOW, STRANGER, UNPROVEN
@@ -26,7 +33,9 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
+from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import INGEST, Manifest, read_record
+from pipeline.shared.errors import RequestUnknown
 from pipeline.shared.files import file_hash, members, text_hash, write_parquet
 from pipeline.usecase.chosen import USECASE
 
@@ -38,15 +47,15 @@ _SCHEDULE = [*USECASE.monitored.schedule, "predict_at"]
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """The version, release and model that score flights without an online prediction."""
+    """The version, release and model that score events without an online prediction."""
 
     version: str
     release: str
     model: Model
 
 
-def flights(window: Window) -> pd.DataFrame:
-    """A row per flight of a window with `name`, features and outcomes, by T, checked for leaks.
+def events(window: Window) -> pd.DataFrame:
+    """A row per event of a window with `name`, features and outcomes, by T, checked for leaks.
 
     Arrived months come from the feature table, later ones from the cached table of the year.
 
@@ -60,7 +69,7 @@ def flights(window: Window) -> pd.DataFrame:
 
 
 def table_of(window: Window) -> Path:
-    """The path of a window's flights: the feature table if they have arrived, else the year's."""
+    """The path of a window's events: the feature table if they have arrived, else the year's."""
     arrived = clock.arrived_at(load(IngestConfig).as_of).strftime("%Y-%m-%d")
     return ROWS if window.last < arrived else year_table()
 
@@ -75,14 +84,14 @@ def year_table() -> Path:
     arrived = read_record(Manifest, INGEST / "manifest.json", "ingest")
     parts = [config.model_dump_json(), arrived.model_dump_json()]
     parts += [file_hash(path) for path in members(code, "*.py")]
-    path = CACHE / f"flights-{text_hash(' '.join(parts))[:12]}.parquet"
+    path = CACHE / f"{USECASE.noun}-{text_hash(' '.join(parts))[:12]}.parquet"
     if not path.is_file():
-        flights, weather = read_until(YEAR_ENDS)
-        views = windows.views(flights, weather, config)
-        frame = historical(windows.requests(flights, config), views, config)
+        events, context = read_until(YEAR_ENDS)
+        views = windows.views(events, context, config)
+        frame = historical(windows.requests(events, config), views, config)
         require_point_in_time(frame)
         require_plausible(frame)
-        for left in CACHE.glob("flights-*.parquet"):
+        for left in CACHE.glob(f"{USECASE.noun}-*.parquet"):
             left.unlink()
         write_parquet(path, frame)
     return path
@@ -91,15 +100,15 @@ def year_table() -> Path:
 def served_predictions(
     frame: pd.DataFrame, scorer: ScoringModel, log_url: str | None, after: int = 0
 ) -> pd.DataFrame:
-    """The served prediction of each flight of `frame` (see `flights`), without outcomes.
+    """The served prediction of each event of `frame` (see `events`), without outcomes.
 
-    Columns: request_id, flight (its name), version, release, source ("log" or "batch"), the
-    schedule, KNOWN_AT, NUMERIC and risk. Of several requests for a flight the first that reached a
+    Columns: request_id, NAME, version, release, source ("log" or "batch"), the
+    schedule, KNOWN_AT, NUMERIC and risk. Of several requests for an event the first that reached a
     user counts, of those `after` a row of the log. Without a log all are of a batch. Requests of
     unknown callers, past the proxy or through it, are left out.
     """
     rows = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
-        flight=frame["name"],
+        **{NAME: frame["name"]},
         request_id="batch/" + frame["name"],
         version=scorer.version,
         release=scorer.release,
@@ -108,7 +117,7 @@ def served_predictions(
     )
     if log_url is None:
         return rows
-    logged = _first_answers(read_predictions(log_url, after), set(rows["flight"]))
+    logged = _first_answers(read_predictions(log_url, after), set(rows[NAME]))
     if not len(logged):
         return rows
     values = pd.DataFrame(features_of(logged), columns=NUMERIC)
@@ -117,46 +126,87 @@ def served_predictions(
         name: instants(known[:, column]).astype(rows[name].dtype)
         for column, name in enumerate(KNOWN_AT)
     }
-    logged_columns = logged[["flight", "request_id", "version", "release", RISK]].assign(
+    logged_columns = logged[[NAME, "request_id", "version", "release", RISK]].assign(
         source="log", **times
     )
-    online = pd.concat([logged_columns, values], axis=1).set_index("flight")
-    found = rows.set_index("flight")
+    online = pd.concat([logged_columns, values], axis=1).set_index(NAME)
+    found = rows.set_index(NAME)
     found.loc[online.index, online.columns] = online
     return found.reset_index()[list(rows)]
 
 
 def count_unknown_callers(frame: pd.DataFrame, log_url: str) -> int:
-    """Count the predictions for flights of `frame` to unknown callers, which are left out."""
+    """Count the predictions for events of `frame` to unknown callers, which are left out."""
     return count(log_url, [DIRECT, STRANGER], frame["name"].unique().tolist())
 
 
-def newest_prediction(flight: str, log_url: str) -> dict[str, Any] | None:
-    """The newest row of the log for a flight and a known caller, or else for a direct one."""
-    found = read_predictions(log_url, flight=flight)
+def newest_prediction(name: str, log_url: str) -> dict[str, Any] | None:
+    """The newest row of the log for an event and a known caller, or else for a direct one."""
+    same: dict[str, Any] = {NAME: name}
+    found = read_predictions(log_url, **same)
     found = found[~found["arm"].isin([SHADOW, STRANGER])]
     found = found.sort_values("arm", key=lambda arm: arm != DIRECT, kind="stable")
     return None if found.empty else dict(zip(found.columns, found.iloc[-1], strict=True))
 
 
+def logged_prediction(request: str | None, row: int | None) -> dict[str, Any]:
+    """The logged prediction with this id, a user's before a shadow's; by default the newest.
+
+    Raises:
+        RequestUnknown: there is none.
+    """
+    url = load(ServeConfig).log_url.get_secret_value()
+    last = last_id(url)
+    found = (
+        read_predictions(url, request_id=request) if request else read_predictions(url, last - 1)
+    )
+    found = found[found["row"] == (row or 0)] if request else found
+    if found.empty:
+        words, gone = USECASE.words, int(removals(url)["answers"].sum())
+        pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
+        raise RequestUnknown(
+            f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
+            f"{last}{pruned}: serve one with `make serve-http`, or name {words.one}, as in `make "
+            f"explain REQUEST={words.example}`"
+        )
+    first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
+    return dict(zip(found.columns, first, strict=True))
+
+
+def name_in(answer: dict[str, Any]) -> str:
+    """The name of a logged prediction's event.
+
+    Raises:
+        RequestUnknown: it names none.
+    """
+    words = USECASE.words
+    if answer[NAME] is None:
+        raise RequestUnknown(
+            f"{answer['request_id']} row {answer['row']} names no {words.event}: its features "
+            f"came in the request and 0 of {len(NUMERIC)} were logged; ask who sent them, or name "
+            f"{words.one}: `make explain REQUEST={words.example}`"
+        )
+    return str(answer[NAME])
+
+
 def _first_answers(answers: pd.DataFrame, names: set[str]) -> pd.DataFrame:
-    """Each flight's first prediction that reached a user and used features of the store."""
-    chosen = answers[~answers["arm"].isin(UNPROVEN) & answers["flight"].isin(names)]
-    chosen = chosen[chosen["features"].notna()].drop_duplicates("flight")
+    """Each event's first prediction that reached a user and used features of the store."""
+    chosen = answers[~answers["arm"].isin(UNPROVEN) & answers[NAME].isin(names)]
+    chosen = chosen[chosen["features"].notna()].drop_duplicates(NAME)
     several = chosen["row"] > 0
     ids = chosen["request_id"].where(~several, chosen["request_id"] + "#" + chosen["row"].map(str))
     return chosen.assign(request_id=ids).reset_index(drop=True)
 
 
 def days_of(names: pd.Series) -> np.ndarray:
-    """The local date in each flight's name, as "2013-04-18"."""
+    """The local date in each event's name, as "2013-04-18"."""
     return names.str.slice(0, 10).to_numpy(dtype="U10")
 
 
 def count_skew(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
     """Count, by feature, the logged rows whose value differs from the one recomputed for T.
 
-    `frame` and `rows` come from `flights` and `served_predictions`. Batch rows are recomputed ones.
+    `frame` and `rows` come from `events` and `served_predictions`. Batch rows are recomputed ones.
     """
     logged = (rows["source"] == "log").to_numpy()
     found = {}

@@ -1,9 +1,8 @@
-"""Raw events behind each feature of one flight, as known at T.
+"""Raw events behind each feature of one event, as known at T.
 
-They come from the same tables as for training, up to the flight; features are not recomputed here.
+They come from the same tables as for training, up to the event; features are not recomputed here.
 """
 
-import datetime
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,18 +10,18 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features import windows
-from pipeline.features.definitions import FEATURES, REQUEST_KEY, ROLLING, VIEWS
+from pipeline.features.definitions import FEATURES, ROLLING, STATES, VIEWS
 from pipeline.features.on_demand import sources
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import NEVER, entity_names, instant, minutes
-from pipeline.flights.features import AIRCRAFT, WEATHER
-from pipeline.flights.names import flight_name
+from pipeline.monitor.predictions import days_of
 from pipeline.records.arrivals import read_until
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.contracts import Record
-from pipeline.shared.domain import Event, Rolling
+from pipeline.shared.domain import Event, Occurrence, Rolling, State
 from pipeline.shared.errors import RequestUnknown
+from pipeline.usecase.chosen import USECASE
 
 SCHEDULE = "schedule"
 LAST = 3
@@ -47,13 +46,13 @@ class SourceEvents(Record):
 
 
 @dataclass(frozen=True)
-class FlightHistory:
-    """All published flights and weather up to one flight, and that flight's request.
+class EventHistory:
+    """All published events and their context up to one event, and that event's request.
 
     `request` is its one row with every feature, by the offline join.
     """
 
-    flights: pd.DataFrame
+    events: pd.DataFrame
     views: dict[str, pd.DataFrame]
     requests: pd.DataFrame
     request: pd.DataFrame
@@ -66,12 +65,12 @@ class FlightHistory:
 
     @cached_property
     def outcomes(self) -> dict[str, Event]:
-        """Every flight's outcome events, with the instants at which they became known."""
-        return windows.outcomes(self.flights)
+        """Every event's outcomes, with the instants at which they became known."""
+        return windows.outcomes(self.events)
 
     @cached_property
     def entities(self) -> dict[str, tuple[str, np.ndarray]]:
-        """For each view the flight's entity, and the mask of that entity's flights."""
+        """For each view the event's entity, and the mask of that entity's events."""
         names = {view: str(entity_names(self.request, view).iloc[0]) for view in VIEWS}
         return {
             view: (name, (entity_names(self.requests, view) == name).to_numpy())
@@ -79,44 +78,47 @@ class FlightHistory:
         }
 
     def row(self, view: str) -> pd.Series | None:
-        """The view's row that the flight joins; None if there is none."""
+        """The view's row that the event joins; None if there is none."""
         found = as_of(self.views[view], entity_names(self.request, view), np.array([self.at]))[0]
         return None if found < 0 else self.views[view].iloc[found]
 
 
-def load_history(flight: str) -> FlightHistory:
-    """Load the history of a flight by its name: "2013-04-18/UA/1545/EWR".
+def load_history(name: str) -> EventHistory:
+    """Load the history of an event by its name, which begins with its date.
 
     Raises:
-        RequestUnknown: there is no such flight in the published year.
+        RequestUnknown: there is no such event in the published year.
         DayUnknown: it lies beyond the published data.
     """
-    day = pd.Timestamp(flight.partition("/")[0], tz=windows.ZONE)
+    day = pd.Timestamp(_date_of(name), tz=windows.ZONE)
     last = pd.Timestamp(day + pd.DateOffset(days=1)).tz_convert("UTC")
-    return make_history(*read_until(last), flight)
+    return make_history(*read_until(last), name)
 
 
-def make_history(flights: pd.DataFrame, weather: pd.DataFrame, flight: str) -> FlightHistory:
-    """Make the history of a flight from tables that reach it or beyond.
+def make_history(events: pd.DataFrame, context: pd.DataFrame, name: str) -> EventHistory:
+    """Make the history of an event from tables that reach it or beyond.
 
     Raises:
-        RequestUnknown: there is no such flight in them.
+        RequestUnknown: there is no such event in them.
     """
-    date, carrier, number, origin = flight.split("/")
-    day, config = pd.Timestamp(date), load(FeaturesConfig)
-    requests = windows.requests(flights, config)
-    key = (day.year, day.month, day.day, carrier, int(number), origin)
-    same = [requests[name] == value for name, value in zip(REQUEST_KEY, key, strict=True)]
-    mine = np.logical_and.reduce(same)
-    if not mine.any():
+    date, config, words = _date_of(name), load(FeaturesConfig), USECASE.words
+    requests, day = windows.requests(events, config), pd.Timestamp(date)
+    same = [requests[part] == getattr(day, part) for part in ("year", "month", "day")]
+    places = np.flatnonzero(np.logical_and.reduce(same))
+    mine = places[(USECASE.names_of(requests.iloc[places]) == name).to_numpy(dtype=bool)]
+    if not len(mine):
         raise RequestUnknown(
-            f"no flight {flight} among {len(flights):,} to {date}; a name is a New York date, "
-            "carrier, number and origin: `make explain REQUEST=2013-04-18/UA/1545/EWR`"
+            f"no {words.event} {name} among {len(events):,} to {date}; a name is {words.named_by}: "
+            f"`make explain REQUEST={words.example}`"
         )
-    views = windows.views(flights, weather, config)
-    request = requests.iloc[np.flatnonzero(mine)[:1]].reset_index(drop=True)
+    views = windows.views(events, context, config)
+    request = requests.iloc[mine[:1]].reset_index(drop=True)
     request = historical(request, views, config)
-    return FlightHistory(flights, views, requests, request, config)
+    return EventHistory(events, views, requests, request, config)
+
+
+def _date_of(name: str) -> str:
+    return str(days_of(pd.Series([name]))[0])
 
 
 def view_of(feature: str) -> str:
@@ -125,7 +127,7 @@ def view_of(feature: str) -> str:
     return next(iter(own or sources(feature)), SCHEDULE)
 
 
-def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
+def source_events(known: EventHistory, feature: str) -> SourceEvents | None:
     """The source events of a feature; None if nothing was known, or the schedule has it.
 
     Raises:
@@ -136,13 +138,14 @@ def source_events(known: FlightHistory, feature: str) -> SourceEvents | None:
     for rolling in ROLLING:
         if rolling.name == feature:
             return _window(known, rolling)
-    if feature in WEATHER:
-        return _observation(known, feature)
-    return _aircraft(known) if feature in AIRCRAFT else None
+    for state in STATES.values():
+        if feature in state.features:
+            return _of_state(known, state, feature)
+    return None
 
 
-def _window(known: FlightHistory, rolling: Rolling) -> SourceEvents | None:
-    """The flights whose outcome became known within the window of the joined row."""
+def _window(known: EventHistory, rolling: Rolling) -> SourceEvents | None:
+    """The events whose outcome became known within the window of the joined row."""
     row = known.row(rolling.view)
     if row is None:
         return None
@@ -152,64 +155,57 @@ def _window(known: FlightHistory, rolling: Rolling) -> SourceEvents | None:
     inside = mine & (event.known != NEVER) & (event.known >= begin) & (event.known < end)
     places = np.flatnonzero(inside)
     newest = places[np.argsort(event.known[places], kind="stable")][::-1][:LAST]
+    names = USECASE.names_of(known.requests.iloc[newest])
     return SourceEvents(
         entity=entity,
         window=f"{_utc_text(begin)} to {_utc_text(end)}",
         events=len(places),
         last=[
             RawEvent(
-                of=name_of(known.requests.iloc[place]),
+                of=name,
                 told={rolling.value: float(event.value[place])},
                 known_at=_utc_text(int(event.known[place])),
             )
-            for place in newest.tolist()
+            for place, name in zip(newest.tolist(), names, strict=True)
         ],
     )
 
 
-def _observation(known: FlightHistory, feature: str) -> SourceEvents | None:
-    row = known.row("weather")
-    if row is None:
+def _of_state(known: EventHistory, state: State, feature: str) -> SourceEvents | None:
+    """The raw events behind a state that have not expired at T, the newest first."""
+    entity, mine = known.entities[state.view]
+    hours = getattr(known.config, state.setting)
+    if state.behind is None:
+        seen = _last_row(known, state, entity, feature)
+        oldest = min((one.known for one in seen), default=0)
+    else:
+        seen = state.behind(known.events[mine & bool(entity)], known.at)
+        oldest = known.at - 60 * hours
+    if not seen:
         return None
-    at = _utc_text(int(row["known_at"]))
-    entity = known.entities["weather"][0]
-    window = f"{known.config.weather_hours} hours before T"
-    seen = RawEvent(of=f"weather at {entity}", told={feature: number(row[feature])}, known_at=at)
-    return SourceEvents(entity=entity, window=window, events=1, last=[seen])
-
-
-def _aircraft(known: FlightHistory) -> SourceEvents | None:
-    """The known departures and landings of the aircraft, the newest first."""
-    entity, mine = known.entities["aircraft"]
-    flown = known.flights[mine & bool(entity)]
-    rows = []
-    for what, column, delay in (
-        ("left", "dep_utc", "dep_delay"),
-        ("landed", "arr_utc", "arr_delay"),
-    ):
-        at = minutes(flown[column])
-        for place in np.flatnonzero((at != NEVER) & (at < known.at)).tolist():
-            name = name_of(flown.iloc[place])
-            told = {delay: number(flown[delay].iloc[place])}
-            rows.append(
-                (
-                    int(at[place]),
-                    RawEvent(of=f"{name} {what}", told=told, known_at=_utc_text(at[place])),
-                )
+    fresh = [one for one in seen if one.known >= oldest]
+    return SourceEvents(
+        entity=entity,
+        window=f"{hours} hours before T",
+        events=len(fresh),
+        last=[
+            RawEvent(
+                of=one.of,
+                told={name: number(value) for name, value in one.values.items()},
+                known_at=_utc_text(one.known),
             )
-    if not rows:
-        return None
-    newest = sorted(rows, key=lambda row: row[0], reverse=True)
-    hours = known.config.aircraft_hours or 0
-    window, oldest = f"{hours} hours before T", known.at - 60 * hours
-    fresh = [seen for at, seen in newest if at >= oldest]
-    return SourceEvents(entity=entity, window=window, events=len(fresh), last=fresh[:LAST])
+            for one in fresh[:LAST]
+        ],
+    )
 
 
-def name_of(row: pd.Series) -> str:
-    """The name of a row's flight."""
-    day = datetime.date(row["year"], row["month"], row["day"])
-    return flight_name(day, row["carrier"], row["flight"], row["origin"])
+def _last_row(known: EventHistory, state: State, entity: str, feature: str) -> list[Occurrence]:
+    """The view's row that the event joins, as a raw event of its own."""
+    row = known.row(state.view)
+    if row is None:
+        return []
+    at = int(row["known_at"])
+    return [Occurrence(f"{state.view} at {entity}", {feature: float(row[feature])}, at)]
 
 
 def number(value: object) -> float | None:

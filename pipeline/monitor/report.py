@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 import pandas as pd
 
-from pipeline.features.definitions import PROXY
+from pipeline.features.definitions import NAME, PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live_champion, load_champion, month_window
 from pipeline.monitor.month_report import draw_month, month_line, month_report
@@ -26,7 +26,7 @@ from pipeline.monitor.predictions import (
     count_skew,
     count_unknown_callers,
     days_of,
-    flights,
+    events,
     served_predictions,
     table_of,
 )
@@ -113,8 +113,7 @@ class Month:
         worst = sorted(self.skew.items(), key=lambda item: -item[1])
         differing = [f"{name} in {rows:,} rows" for name, rows in worst]
         weeks = [
-            f"{one.carrier} {one.week} ({one.agreement:.2f})"
-            for one in self.outcome.agreement or []
+            f"{one.group} {one.week} ({one.agreement:.2f})" for one in self.outcome.agreement or []
         ]
         return {
             "QualityFailures": _first(failed, "checks"),
@@ -146,7 +145,7 @@ def look_at(window: Window, now: pd.Timestamp) -> Month:
         told, rules = labels.daily(frame), Rules.of_configs()
         outcome = measure_performance(rows, told, now, rules, flags_of(frame), since=window.first)
         moved = beside.submit(drift.compare, reference, rows, window.first, config)
-        inside = days_of(rows["flight"]) >= window.first
+        inside = days_of(rows[NAME]) >= window.first
         this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
         checks = data_quality.check_quality(reference, this, config.tripwires, now)
         docs = data_quality.DOCS if config.html == "full" else None
@@ -176,26 +175,26 @@ def _beside(rows: int) -> Executor:
 
 
 def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig) -> pd.DataFrame:
-    """The month's flights and those of the weeks before that the champion has not seen either."""
+    """The month's events and those of the weeks before that the champion has not seen either."""
     days = config.trailing.window_days
     back = pd.Timestamp(window.first) - pd.Timedelta(days=days)
     first = max(str(back.date()), str((champion.trained_until).date()))
-    return flights(Window(first=min(first, window.first), last=window.last))
+    return events(Window(first=min(first, window.first), last=window.last))
 
 
 def _until(frame: pd.DataFrame, first: str, now: pd.Timestamp) -> pd.DataFrame:
     begins = frame["predict_at"][days_of(frame["name"]) >= first].min()
     if begins > now:
         raise DayUnknown(
-            f"no flight of the window was asked for by {now:%Y-%m-%d %H:%M}Z, the first is at "
-            f"{begins:%Y-%m-%d %H:%M}Z; make AT a later instant"
+            f"no {USECASE.words.event} of the window was asked for by {now:%Y-%m-%d %H:%M}Z, the "
+            f"first is at {begins:%Y-%m-%d %H:%M}Z; make AT a later instant"
         )
     return frame[frame["predict_at"] <= now].reset_index(drop=True)
 
 
 def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """The departure-late flags, each with when it arrived: what labels are held against."""
-    told = frame[[PROXY]].assign(flight=frame["name"])
+    """The proxy flags, each with when it arrived: what labels are held against."""
+    told = frame[[PROXY]].assign(**{NAME: frame["name"]})
     return told.assign(arrived_at=frame[f"{PROXY}_known_at"])
 
 
@@ -242,7 +241,7 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
     sections = [load(kind) for kind in (MonitorConfig, EvaluateConfig, TrainConfig)]
     return {
         "champion": version.tag("release"),
-        "flights": file_hash(table_of(window)),
+        "events": file_hash(table_of(window)),
         "log": str(last_id(load(ServeConfig).log_url.get_secret_value())),
         "alerts": file_hash(alerts.RULES),
         "configs": text_hash(" ".join(section.model_dump_json() for section in sections)),

@@ -14,19 +14,19 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
-from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.features.definitions import NAME, NUMERIC, VIEWS
 from pipeline.shared import databases
 from pipeline.shared.databases import database_refusal, require_made
 from pipeline.shared.errors import PipelineError, StorageFailed
 from pipeline.shared.files import own_temporary, publish, storage_failure
 from pipeline.shared.secrets import mask_address
 
-_MAX_FLIGHTS = 10_000
-"""Flights that one query may name: databases have a limit."""
+_MAX_NAMES = 10_000
+"""Names that one query may name: databases have a limit."""
 
 
 class Prediction(NamedTuple):
-    """One row of the request log.
+    """One row of the request log, in the order of its columns; `name` is the event's, in NAME.
 
     `features` holds NUMERIC and `known_at` VIEWS in the bytes of `pack`; None where the features
     came in the request. `flags` is JSON. `answered_at` (seconds since 1970) and `seconds` (from the
@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
     arm: str
     version: str
     release: str
-    flight: str | None
+    name: str | None
     predict_at: int | None
     features: bytes | None
     known_at: bytes | None
@@ -58,7 +58,7 @@ TABLE = sa.Table(
     sa.Column("arm", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("release", sa.String(64), nullable=False),
-    sa.Column("flight", sa.Text),
+    sa.Column(NAME, sa.Text),
     sa.Column("predict_at", sa.Integer),
     sa.Column("features", sa.LargeBinary),
     sa.Column("known_at", sa.LargeBinary),
@@ -70,6 +70,8 @@ TABLE = sa.Table(
     sqlite_autoincrement=True,
 )
 """`id` only grows, so a reader can resume where it stopped."""
+FIELDS = [column.name for column in TABLE.c if column.name != "id"]
+"""The columns that a `Prediction` fills, in its order."""
 
 
 def no_changes(table: str, reason: str) -> dict[str, str]:
@@ -200,14 +202,14 @@ def read_predictions(
     return pd.DataFrame(found, columns=TABLE.c.keys())
 
 
-def count(url: str, arms: Sequence[str], flights: Sequence[str]) -> int:
-    """Count, within the database, the predictions of some arms for some flights."""
+def count(url: str, arms: Sequence[str], names: Sequence[str]) -> int:
+    """Count, within the database, the predictions of some arms for some events."""
     if not exists(url):
         return 0
     many = sa.select(sa.func.count()).where(TABLE.c.arm.in_(arms))
-    parts = [flights[at : at + _MAX_FLIGHTS] for at in range(0, len(flights), _MAX_FLIGHTS)]
+    parts = [names[at : at + _MAX_NAMES] for at in range(0, len(names), _MAX_NAMES)]
     with open_engine(url) as engine, engine.connect() as connection:
-        found = [connection.execute(many.where(TABLE.c.flight.in_(part))) for part in parts]
+        found = [connection.execute(many.where(TABLE.c[NAME].in_(part))) for part in parts]
         return sum(int(one.scalar_one()) for one in found)
 
 

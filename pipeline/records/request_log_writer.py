@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.records.request_log import Prediction, make_engine, prepare
+from pipeline.records.request_log import FIELDS, make_engine, prepare
 
 FLUSH_SECONDS = 0.1
 _BATCH = 1_000
@@ -120,8 +120,8 @@ def _insert(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
 
 @cache
 def _statement(rows: int, mark: str) -> str:
-    names = ", ".join(f'"{name}"' for name in Prediction._fields)
-    row = f"({', '.join([mark] * len(Prediction._fields))})"
+    names = ", ".join(f'"{name}"' for name in FIELDS)
+    row = f"({', '.join([mark] * len(FIELDS))})"
     return f"INSERT INTO answers ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 

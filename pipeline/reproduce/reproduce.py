@@ -20,6 +20,7 @@ from pipeline.shared.config.reproduce import ReproduceConfig
 from pipeline.shared.contracts import REPRODUCE, Record
 from pipeline.shared.errors import DayUnknown, EnvironmentUnfit, NotReproduced
 from pipeline.shared.files import file_hash, read_json, write_json
+from pipeline.usecase.chosen import USECASE
 
 _THREADS = re.compile(r"^threads: \d+$", re.MULTILINE)
 
@@ -148,10 +149,11 @@ def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[Item]) -> list[It
     training, verdict = ([_json(s / p) for s in (before, after)] for p in (TRAINING, VERDICT))
     every, judged = ([str(p.get("predictions_hash")) for p in pair] for pair in (training, verdict))
     made = file_hash(after / MODEL) if (after / MODEL).is_file() else "nothing"
+    every_event = f"predictions, every {USECASE.words.event}"
     hashes: list[tuple[str, str, str, str, Path]] = [
         ("ingest", "snapshots", str(len(old)), str(len(kept)), MANIFEST),
         ("train", "model", sealed.model, made, MODEL),
-        ("train", "predictions, every flight", every[0], every[1], compare.PREDICTIONS),
+        ("train", every_event, every[0], every[1], compare.PREDICTIONS),
         ("evaluate", "predictions, test set", judged[0], judged[1], compare.PREDICTIONS),
     ]
     answers = {output.what: output.answer for output in outputs}

@@ -2,7 +2,7 @@
 
 The gate evaluates a model on the newest days. The refit that goes live learns from those days
 too, so a fault within them harms it unseen. The guards therefore check the rows: do the labels
-agree with the departure-late proxy, is any part of the day missing, are the features fresh?
+agree with the proxy, is any part of the day missing, are the features fresh?
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.features.build import read_accepted
-from pipeline.features.definitions import KNOWN_AT, LABEL, PROXY
+from pipeline.features.definitions import KNOWN_AT, LABEL, NAME, PROXY
 from pipeline.features.feature_table import read
 from pipeline.monitor.performance.label_checks import label_agreement, require_agreement
 from pipeline.monitor.predictions import days_of
@@ -30,18 +30,19 @@ GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
 
 
 def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Check:
-    """Flights a day by origin and part of the day: the newest days against those before.
+    """Rows a day by group and part of the day: the newest days against those before.
 
     A feed that loses the mornings shows in no other figure.
     """
     new, cell = _is_new(rows, limits.recent_days), _cells(rows, first_hours)
     before, after = (_a_day(cell[chosen], rows[chosen]) for chosen in (~new, new))
-    usual = before[before >= limits.min_flights_a_day]
+    usual = before[before >= limits.min_rows_a_day]
     share = (after.reindex(usual.index).fillna(0) / usual).sort_values()
     worst = str(share.index[0]) if len(share) else "none"
     detail = (
-        f"{worst}: {after.get(worst, 0):.1f} flights a day in the newest {limits.recent_days} "
-        f"days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} cells"
+        f"{worst}: {after.get(worst, 0):.1f} {USECASE.noun} a day in the newest "
+        f"{limits.recent_days} days, {usual.get(worst, 0):.1f} before; the lowest of {len(share)} "
+        "cells"
     )
     found = round(float(share.iloc[0]), 4) if len(share) else 0.0
     name = f"coverage of {GROUP} and hour"
@@ -49,18 +50,19 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
 
 
 def completeness(
-    rows: pd.DataFrame, flights: pd.DataFrame, limits: Guards, first_hours: list[int]
+    rows: pd.DataFrame, events: pd.DataFrame, limits: Guards, first_hours: list[int]
 ) -> Check:
-    """Training rows against the flights that arrived, by origin and part of the day.
+    """Training rows against the events that arrived, by group and part of the day.
 
-    Flights missing from all days pass `coverage`, which compares days with each other.
+    Events missing from all days pass `coverage`, which compares days with each other.
     """
-    there, arrived = (_cells(table, first_hours).value_counts() for table in (rows, flights))
+    there, arrived = (_cells(table, first_hours).value_counts() for table in (rows, events))
     share = (there.reindex(arrived.index).fillna(0) / arrived).sort_values()
     worst = str(share.index[0])
-    detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} flights that arrived"
+    came = f"{USECASE.noun} that arrived"
+    detail = f"{worst}: {there.get(worst, 0):,} rows of {arrived[worst]:,} {came}"
     found = round(float(share.iloc[0]), 4)
-    name = f"rows of {USECASE.noun} that arrived"
+    name = f"rows of {came}"
     return at_least(Kind.DATA, name, found, limits.min_complete, detail)
 
 
@@ -81,20 +83,22 @@ def freshness(rows: pd.DataFrame, limits: Guards) -> Check:
 
 
 def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
-    """The labels against the departure-late proxy, by carrier and week.
+    """The labels against the proxy, by group and week.
 
     Raises:
         LabelsRefused: a week's labels disagree with the proxy.
     """
-    known = rows[[LABEL, PROXY]].assign(flight=USECASE.names_of(rows))
+    known = rows[[LABEL, PROXY]].assign(**{NAME: USECASE.names_of(rows)})
     weeks = label_agreement(known, rule)
     require_agreement(weeks, rule)
     worst = next((week for week in weeks if week.trusted is not None), None)
     found = worst.agreement if worst else 1.0
     words = (
-        f"{worst.carrier} in the week of {worst.week}" if worst else "no week has enough flights"
+        f"{worst.group} in the week of {worst.week}"
+        if worst
+        else f"no week has enough {USECASE.noun}"
     )
-    detail = f"{words}: the lowest of {len(weeks)} carrier-weeks"
+    detail = f"{words}: the lowest of {len(weeks)} {USECASE.words.group}-weeks"
     return at_least(Kind.DATA, "labels agree with flags", found, rule.min_agreement, detail)
 
 
@@ -102,13 +106,13 @@ def require_sound() -> list[Check]:
     """Run every guard on the current training rows.
 
     Raises:
-        LabelsRefused: labels contradict the departure-late proxy.
+        LabelsRefused: labels contradict the proxy.
         TrainingRefused: a part of the day is missing, or features are older than they were.
     """
     config, gate = load(TrainConfig), load(EvaluateConfig)
     limits = load(RetrainConfig).guards
-    rows, flights = read(config.whole), _arrived(config.whole)
-    return check_rows(rows, flights, limits, load(MonitorConfig).outcome, gate)
+    rows, events = read(config.whole), _arrived(config.whole)
+    return check_rows(rows, events, limits, load(MonitorConfig).outcome, gate)
 
 
 def _arrived(window: Window) -> pd.DataFrame:
@@ -122,7 +126,7 @@ def guards() -> str:
     """Run every guard on the current training rows; return a summary line.
 
     Raises:
-        LabelsRefused: labels contradict the departure-late proxy.
+        LabelsRefused: labels contradict the proxy.
         TrainingRefused: a part of the day is missing, or features are older than they were.
     """
     if USECASE.split:
@@ -134,21 +138,21 @@ def guards() -> str:
 
 def check_rows(
     rows: pd.DataFrame,
-    flights: pd.DataFrame,
+    events: pd.DataFrame,
     limits: Guards,
     rule: OutcomeRule,
     gate: EvaluateConfig,
 ) -> list[Check]:
-    """Run every guard on rows of the feature table; `flights` are those that arrived.
+    """Run every guard on rows of the feature table; `events` are those that arrived.
 
     Raises:
-        LabelsRefused: labels contradict the departure-late proxy.
+        LabelsRefused: labels contradict the proxy.
         TrainingRefused: names each failed guard with its figure and its limit.
     """
     checks = [
         agreement(rows, rule),
         coverage(rows, limits, gate.slices.hour_bands),
-        completeness(rows, flights, limits, gate.slices.hour_bands),
+        completeness(rows, events, limits, gate.slices.hour_bands),
         freshness(rows, limits),
     ]
     if failed := [check for check in checks if not check.passed]:
@@ -180,6 +184,6 @@ def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
 
 
 def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """Flights a day in each cell."""
+    """Rows a day in each cell."""
     days = rows[["month", "day"]].drop_duplicates()
     return pd.Series(cells.value_counts()) / float(max(len(days), 1))

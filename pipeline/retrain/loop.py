@@ -44,14 +44,14 @@ YEAR = Window(first=f"{_WARM:%Y-%m-%d}", last=USECASE.last_day)
 
 
 class Online(Protocol):
-    """The online path of the loop: a sample of the flights is predicted over HTTP."""
+    """The online path of the loop: a sample of the events is predicted over HTTP."""
 
     @property
     def source(self) -> Source:
         """The traffic of rollouts."""
 
     def ask(self, side: Side, chosen: np.ndarray) -> int:
-        """Request predictions of one release for a sample of flights; return the rows with skew.
+        """Request predictions of one release for a sample of events; return the rows with skew.
 
         Raises:
             ServersFailed: they do not start, do not respond, or do not log their responses.
@@ -62,7 +62,7 @@ class Online(Protocol):
 
 
 OpenOnline = Callable[[Year, float], Online]
-"""Opens the online path for a share of a year's flights."""
+"""Opens the online path for a share of a year's events."""
 
 
 def loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
@@ -154,7 +154,7 @@ def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
     interval = alert.excess_interval
     payload = {
         "day": day,
-        "flights": len(rows),
+        "rows": len(rows),
         "versions": sorted(set(rows["version"])),
         "labels": labels,
         "outcome": alert.status,

@@ -6,6 +6,7 @@ both. Afterwards every day is, and several weeks of days show what one cannot.
 
 import pandas as pd
 
+from pipeline.features.definitions import NAME
 from pipeline.monitor.performance.labels import fold
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
@@ -28,22 +29,22 @@ def previous_releases(known: list[Entry]) -> dict[str, str]:
 def refresh_gain(
     year: Year, known: list[Entry], events: pd.DataFrame, bootstrap: Bootstrap
 ) -> RefreshGain | None:
-    """The loss of the served predictions less that of the former release, over labelled flights.
+    """The loss of the served predictions less that of the former release, over labelled rows.
 
     `events` has the label ledger's columns. None if fewer than two days have both.
     """
-    labels = fold(events).table.set_index("flight")["late"]
-    chosen = year.base["flight"].isin(labels.index).to_numpy()
+    labels = fold(events).table.set_index(NAME)["late"]
+    chosen = year.base[NAME].isin(labels.index).to_numpy()
     rows, previous = year.predictions(known, chosen), previous_releases(known)
     rows = rows[rows["release"].isin(list(previous))]
-    days = days_of(rows["flight"])
+    days = days_of(rows[NAME])
     if len(set(days)) < 2:
         return None
     former = pd.Series(0.0, index=rows.index)
     for release, of in rows.groupby("release"):
-        risk = pd.Series(year.risk(previous[str(release)])[chosen], year.base["flight"][chosen])
-        former[of.index] = risk[of["flight"]].to_numpy()
-    late = labels[rows["flight"]].to_numpy()
+        risk = pd.Series(year.risk(previous[str(release)])[chosen], year.base[NAME][chosen])
+        former[of.index] = risk[of[NAME]].to_numpy()
+    late = labels[rows[NAME]].to_numpy()
     worse = log_loss(late, rows[RISK].to_numpy()) - log_loss(late, former.to_numpy())
     found = difference(worse, days, bootstrap)
     return RefreshGain(

@@ -1,7 +1,7 @@
 """The predictions that users got in the replay: each by the release that the ledger says served.
 
 Only part of the traffic goes over HTTP. All predictions are computed from the same rows by the same
-release, flight by flight; within a canary Envoy's own hash of the flight's name picks the arm.
+release, event by event; within a canary Envoy's own hash of the event's name picks the arm.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, NUMERIC
-from pipeline.monitor.predictions import RISK, days_of, flights
+from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC
+from pipeline.monitor.predictions import RISK, days_of, events
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.traffic.routes import Route, arm_of
@@ -23,7 +23,7 @@ _SCHEDULE = [*USECASE.monitored.schedule, "predict_at"]
 
 @dataclass
 class Year:
-    """The flights of a window ordered by T, with features as known at T, and their outcomes."""
+    """The events of a window ordered by T, with features as known at T, and their outcomes."""
 
     frame: pd.DataFrame
     day: np.ndarray
@@ -32,31 +32,31 @@ class Year:
 
     @classmethod
     def of(cls, window: Window) -> "Year":
-        """Load the year's flights within a window; computed once, then cached in state/."""
-        frame = flights(window)
+        """Load the year's events within a window; computed once, then cached in state/."""
+        frame = events(window)
         base = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
-            flight=frame["name"], request_id="batch/" + frame["name"], source="batch"
+            **{NAME: frame["name"]}, request_id="batch/" + frame["name"], source="batch"
         )
         return cls(frame, days_of(frame["name"]), base)
 
     def risk(self, release: str) -> np.ndarray:
-        """A release's risk for every flight."""
+        """A release's risk for every event."""
         if release not in self._risk:
             self._risk[release] = load_release(release).model.predict(self.frame)
         return self._risk[release]
 
     def between(self, first: str, last: str) -> np.ndarray:
-        """A mask of the flights that leave from the first to the last day, both included."""
+        """A mask of the events from the first to the last day, both included."""
         return np.asarray((self.day >= first) & (self.day <= last))
 
     def predict(self, side: Side, chosen: np.ndarray) -> pd.DataFrame:
-        """One release's predictions for the chosen flights."""
+        """One release's predictions for the chosen events."""
         return self.base[chosen].assign(
             version=side.version, release=side.release, risk=self.risk(side.release)[chosen]
         )
 
     def predictions(self, known: list[Entry], chosen: np.ndarray) -> pd.DataFrame:
-        """The predictions served for the chosen flights; none before the first release."""
+        """The predictions served for the chosen events; none before the first release."""
         parts = []
         at = self.frame["predict_at"]
         for move, until in _periods(known):
@@ -66,16 +66,16 @@ class Year:
             parts += [self.predict(side, part) for side, part in self._sides(move, served)]
         nobody = self.base[:0].assign(version="", release="", risk=0.0)
         whole = pd.concat([part for part in parts if len(part)] or [nobody])
-        return whole.sort_values(["predict_at", "flight"], ignore_index=True)
+        return whole.sort_values(["predict_at", NAME], ignore_index=True)
 
     def _sides(self, move: Move, served: np.ndarray) -> Iterator[tuple[Side, np.ndarray]]:
-        """The sides that serve after a move, each with the mask of its flights."""
+        """The sides that serve after a move, each with the mask of its events."""
         whole = [arm for arm, share in move.shares.items() if share == WHOLE]
         if whole or not served.any():
             yield _side(move, whole[0] if whole else "champion"), served
             return
         route = Route({str(arm): share for arm, share in move.shares.items()}, move.salt)
-        arm = np.array([arm_of(name, route) for name in self.base.loc[served, "flight"]])
+        arm = np.array([arm_of(name, route) for name in self.base.loc[served, NAME]])
         for name in ("champion", "control", "challenger"):
             part = served.copy()
             part[served] = arm == name
@@ -109,8 +109,8 @@ def serves_all(known: list[Entry]) -> tuple[Side, str]:
 
 
 def month_of(rows: pd.DataFrame) -> pd.Series:
-    """The month in each flight's name."""
-    return rows["flight"].str.slice(0, 7)
+    """The month in each event's name."""
+    return rows[NAME].str.slice(0, 7)
 
 
 __all__ = ["RISK", "Year", "month_of", "serves_all"]

@@ -1,4 +1,4 @@
-"""The signals of a check, as of an instant: performance on labelled flights, feeds, drift.
+"""The signals of a check, as of an instant: performance on labelled events, feeds, drift.
 
 Labels come only through the label ledger, as files of the day before at 10:00 UTC. Every figure
 here could have been computed at that instant.
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL, PROXY
+from pipeline.features.definitions import LABEL, NAME, PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import live_champion
@@ -78,7 +78,7 @@ class Monitor:
         before adds nothing.
         """
         now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
-        known = set(days_of(self.label_events["flight"]))
+        known = set(days_of(self.label_events[NAME]))
         due = [f"{one:%Y-%m-%d}" for one in pd.date_range(first, day)]
         for late in [one for one in due if one not in known]:
             if (file := self.feed(self.year, late, now)) is not None:
@@ -104,8 +104,8 @@ class Monitor:
         return check_alert(rows, self._events_of(rows), now, rule)
 
     def _events_of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The label events of some flights; events of others would count as unrequested."""
-        return self.label_events[self.label_events["flight"].isin(rows["flight"])]
+        """The label events of some rows; events of others would count as unrequested."""
+        return self.label_events[self.label_events[NAME].isin(rows[NAME])]
 
     def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
         """All signals that the policy decides from, at a check."""
@@ -120,7 +120,7 @@ class Monitor:
             champion=version.number,
             trained_until=window.last,
             served_since=since,
-            fresh_labels=int((days_of(self.label_events["flight"]) > window.last).sum()),
+            fresh_labels=int((days_of(self.label_events[NAME]) > window.last).sum()),
             outcome=alert.status,
             outcome_reasons=alert.reasons,
             excess=alert.figures.excess,
@@ -137,7 +137,7 @@ class Monitor:
     def _refresh_gain(self, known: list[Entry], now: pd.Timestamp) -> RefreshGain | None:
         """The effect of the refreshes of the newest weeks, by the labels that have arrived."""
         first = f"{now - load(RetrainConfig).policy.refreshed_days * DAY:%Y-%m-%d}"
-        recent = self.label_events[days_of(self.label_events["flight"]) >= first]
+        recent = self.label_events[days_of(self.label_events[NAME]) >= first]
         return refresh_gain(self.year, known, recent, load(EvaluateConfig).bootstrap)
 
     def _age_hours(self, now: pd.Timestamp) -> float | None:
@@ -162,23 +162,21 @@ class Monitor:
         failed = data_quality.failures(checks)
         weeks = label_agreement(self._labels_with_proxy(now), config.outcome)
         return [f"{c.name}: {c.found:g}, limit {c.limit:g}" for c in failed] + [
-            f"labels of {w.carrier} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
+            f"labels of {w.group} in the week of {w.week} agree with flags in {w.agreement:.3f}, "
             f"limit {config.outcome.min_agreement:g}"
             for w in weeks
             if w.trusted is False
         ]
 
     def _labels_with_proxy(self, now: pd.Timestamp) -> pd.DataFrame:
-        """The labels of the last four weeks beside the departure-late proxy as known by now."""
+        """The labels of the last four weeks beside the proxy as known by now."""
         frame = self.year.frame
         chosen = self.year.between(f"{now - 28 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}")
         chosen &= (frame[f"{PROXY}_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
-        recent = self.label_events[
-            days_of(self.label_events["flight"]) >= f"{now - 28 * DAY:%Y-%m-%d}"
-        ]
+        recent = self.label_events[days_of(self.label_events[NAME]) >= f"{now - 28 * DAY:%Y-%m-%d}"]
         table = labels.fold(recent).table
-        return table.assign(**{LABEL: table["late"], PROXY: table["flight"].map(flags)})
+        return table.assign(**{LABEL: table["late"], PROXY: table[NAME].map(flags)})
 
     def _drift(
         self, known: list[Entry], trained: pd.DataFrame, now: pd.Timestamp, config: MonitorConfig
@@ -189,12 +187,12 @@ class Monitor:
         """
         rule, (side, since) = config.trailing, serves_all(known)
         rows = self._recent(known, now, 2 * rule.window_days)
-        rows = rows[(rows["release"] == side.release) & (days_of(rows["flight"]) >= since)]
-        days = days_of(rows["flight"])
+        rows = rows[(rows["release"] == side.release) & (days_of(rows[NAME]) >= since)]
+        days = days_of(rows[NAME])
         if len(np.unique(days)) < rule.min_days:
             return None, "quiet"
         bins = windows.make_bins(trained[[RISK]], rows[[RISK]], drift.CATEGORIES)
-        before = windows.count_bins(trained, days_of(trained["flight"]), bins)
+        before = windows.count_bins(trained, days_of(trained[NAME]), bins)
         after = windows.count_bins(rows, days, bins)
         number = after.days.astype("datetime64[D]").astype("int64")
         back = range(rule.persist_looks - 1, -1, -1)

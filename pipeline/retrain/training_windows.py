@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pipeline.shared import clock, yaml_files
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.ingest import IngestConfig
-from pipeline.shared.config.loading import CONFIGS, load
+from pipeline.shared.config.loading import CONFIGS, extended, load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.retrain import RetrainConfig
 from pipeline.shared.config.sections import StageConfig
@@ -225,7 +225,7 @@ def _new_text(section: type[StageConfig], moves: Moves) -> tuple[Path, str]:
     """A config's path and new text, validated as its stage would load it."""
     path = CONFIGS / f"{section.stage}.yaml"
     text = edit(path.read_text(encoding="utf-8"), moves[section.stage])
-    section.model_validate(yaml_files.parse(text))
+    extended(section).model_validate(yaml_files.parse(text))
     return path, text
 
 

@@ -120,7 +120,7 @@ def _switch(
 
 def _minute(traffic: LiveTraffic) -> int:
     at = traffic.ahead.at
-    return int(at[min(traffic.flights_sent, len(at) - 1)])
+    return int(at[min(traffic.events_sent, len(at) - 1)])
 
 
 def _watch(traffic: LiveTraffic, requests: int) -> int:

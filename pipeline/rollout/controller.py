@@ -1,6 +1,6 @@
 """The controller of a rollout: it sees traffic and evidence, and makes the transitions decided on.
 
-Traffic is the year's next flights. About every simulated hour there is an interim analysis; its
+Traffic is the year's next events. About every simulated hour there is an interim analysis; its
 decision is written to the ledger with the evidence, and only then does anything change.
 """
 
@@ -49,16 +49,16 @@ class LiveTraffic:
     servers: Servers
     mirrored: bool = False
     replies: list[Reply] = field(default_factory=list)
-    flights_sent: int = 0
-    """One request may hold several flights."""
+    events_sent: int = 0
+    """One request may hold several events."""
     unread: set[str] = field(default_factory=set)
     """Requests whose log lines were not read yet."""
 
     def send(self) -> Iterator[int]:
         """Send the traffic; yields the simulated minute after each batch."""
-        for minute, answers, flights in self.requests:
+        for minute, answers, events in self.requests:
             self.replies += answers
-            self.flights_sent += flights
+            self.events_sent += events
             self.unread |= {reply.request_id for reply in answers if reply.request_id}
             if self.mirrored:
                 self._until_copied()
@@ -226,7 +226,7 @@ def open_controller(
         wrappers = {"challenger": rollout.injection.wrapper}
         servers = enter(arm_servers.open_servers(arms, route, wrappers=wrappers))
         progress = enter(Progress(rollout.name))
-        left = ahead.since(_flights_sent(evidence)) if known else ahead
+        left = ahead.since(_events_sent(evidence)) if known else ahead
         caller = servers.spec.callers, servers.spec.keys.caller
         requests = enter(contextlib.closing(left.send(*caller, store, config.grid_minutes)))
         traffic = LiveTraffic(left, requests, servers, mirrored)
@@ -235,21 +235,21 @@ def open_controller(
         yield Controller(rollout, servers, traffic, reader, transitions, progress)
 
 
-def _flights_sent(evidence: Evidence) -> int:
-    """The number of flights sent before the interruption."""
+def _events_sent(evidence: Evidence) -> int:
+    """The number of events sent before the interruption."""
     evidence.wait_for(set())
     observed = evidence.observations()
     return int((evidence.traffic.at <= observed["minute"].max()).sum()) if len(observed) else 0
 
 
 def expected_risks(rollout: Rollout, traffic: Traffic) -> dict[str, np.ndarray]:
-    """The risk of each flight by each side's release, from the offline join: the correct values."""
+    """The risk of each event by each side's release, from the offline join: the correct values."""
     found = {}
     for side in {rollout.champion.release, rollout.challenger.release}:
-        found[side[:12]] = load_release(side).model.predict(traffic.flights)
+        found[side[:12]] = load_release(side).model.predict(traffic.events)
     return found
 
 
 def challenger_risks(rollout: Rollout, traffic: Traffic) -> np.ndarray:
-    """The risks that the challenger's server gives to flights, with an injected fault if any."""
-    return rollout.injection.risks(load_release(rollout.challenger.release), traffic.flights)
+    """The risks that the challenger's server gives to events, with an injected fault if any."""
+    return rollout.injection.risks(load_release(rollout.challenger.release), traffic.events)

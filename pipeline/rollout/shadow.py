@@ -8,7 +8,7 @@ from the offline join that the mirrored day was compared with.
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, NAME
 from pipeline.features.windows import DAY, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
@@ -146,10 +146,10 @@ def _count_mismatches(rollout: Rollout, evidence: Evidence, pairs: pd.DataFrame)
     risk = evidence.expected_risks[rollout.challenger.release[:12]]
     if rollout.injection.of_the_model:
         risk = challenger_risks(rollout, traffic)
-    right = pd.Series(risk, index=traffic.flights["name"])
+    right = pd.Series(risk, index=traffic.events["name"])
     mirrored = answers["request_id"].isin(set(pairs["request_id"]))
     rows = answers[(answers["arm"] == SHADOW) & mirrored].drop_duplicates(["request_id", "row"])
-    apart = (rows["risk"] - rows["flight"].map(right)).abs()
+    apart = (rows["risk"] - rows[NAME].map(right)).abs()
     return int((apart > rollout.plan.canary.breakers.parity_tolerance).sum())
 
 
@@ -214,8 +214,8 @@ def _conclude_serving(
 
 
 def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
-    """For each day the number of flights and the challenger's excess mean log loss."""
-    asked = traffic.flights
+    """For each day the number of rows and the challenger's excess mean log loss."""
+    asked = traffic.events
     labels = asked[LABEL].to_numpy()
     ours = log_loss(labels, challenger_risks(rollout, traffic))
     theirs = log_loss(labels, expected_risks(rollout, traffic)[rollout.champion.release[:12]])
@@ -223,7 +223,7 @@ def daily_loss(rollout: Rollout, traffic: Traffic) -> pd.DataFrame:
     worse = pd.DataFrame({"date": date, "worse_by": ours - theirs, "champion": theirs})
     found = worse.groupby("date")
     means = found[["worse_by", "champion"]].mean()
-    return means.assign(flights=found.size()).reset_index()
+    return means.assign(rows=found.size()).reset_index()
 
 
 def _is_refresh(rollout: Rollout) -> bool:
@@ -242,7 +242,7 @@ def _conclude(transitions: Transitions, first: int, days: pd.DataFrame, decision
     transitions.make(event, minute, ALL_CHAMPION, **kept)
     words = (
         f"{rollout.title}: {rollout.challenger.label}, {last} days with labels, "
-        f"{int(days['flights'][:last].sum()):,} flights: {'; '.join(decision.reasons)}"
+        f"{int(days['rows'][:last].sum()):,} {USECASE.noun}: {'; '.join(decision.reasons)}"
     )
     if event == "shadow failed":
         raise RolledBack(

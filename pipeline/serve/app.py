@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from pipeline.features.definitions import NAME
 from pipeline.records.request_log_writer import Log
 from pipeline.serve import open_inference, openapi
 from pipeline.serve.admission import Gate
@@ -28,11 +29,13 @@ from pipeline.serve.middleware import (
 )
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
-from pipeline.serve.schema import PredictRequest, flight_id, instant_of
+from pipeline.serve.schema import PredictRequest, instant_of, items_of, name_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
+from pipeline.usecase.chosen import USECASE
 
+MODEL_NAME = USECASE.features.service.replace("_", "-")
 JSON, BYTES = "application/json", "application/octet-stream"
 _MODEL = "/v2/models/{name}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
@@ -44,7 +47,7 @@ def create_app(
     config: ServeConfig,
     metrics: Metrics,
     ready: Callable[[], str],
-    model_name: str = "flight-delay",
+    model_name: str = MODEL_NAME,
     trust: Trust | None = None,
     own_port: int | None = None,
 ) -> Middleware:
@@ -67,7 +70,7 @@ def create_app(
         handler.close()
 
     app = FastAPI(
-        title="Flight delay",
+        title=USECASE.words.title,
         version=handler.version,
         docs_url=None,
         redoc_url=None,
@@ -92,15 +95,15 @@ def create_app(
 def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: Gate) -> None:
     metrics.model(version=handler.version, release=handler.release[:12])
     about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
-    metrics.add_gauge("flight_model_trained_until_seconds", about, handler.trained_until.timestamp)
-    metrics.add_gauge("flight_waiting", "Requests that wait for their answer", lambda: gate.inside)
-    metrics.add_gauge("flight_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
-    metrics.add_gauge("flight_log_written", "Answers in the log", lambda: log.written)
-    metrics.add_gauge("flight_log_known", "Answers that were in the log", lambda: log.duplicates)
-    metrics.add_gauge("flight_log_dropped", "Answers that were not logged", lambda: log.dropped)
+    metrics.add_gauge("serve_model_trained_until_seconds", about, handler.trained_until.timestamp)
+    metrics.add_gauge("serve_waiting", "Requests that wait for their answer", lambda: gate.inside)
+    metrics.add_gauge("serve_log_waiting", "Answers that wait to be logged", lambda: log.waiting)
+    metrics.add_gauge("serve_log_written", "Answers in the log", lambda: log.written)
+    metrics.add_gauge("serve_log_known", "Answers that were in the log", lambda: log.duplicates)
+    metrics.add_gauge("serve_log_dropped", "Answers that were not logged", lambda: log.dropped)
     about = "Answers to strangers, which are counted and not logged"
-    metrics.add_gauge("flight_log_strangers", about, lambda: handler.strangers)
-    metrics.add_gauge("flight_log_failed", "Attempts to log that failed", lambda: log.failed)
+    metrics.add_gauge("serve_log_strangers", about, lambda: handler.strangers)
+    metrics.add_gauge("serve_log_failed", "Attempts to log that failed", lambda: log.failed)
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
@@ -135,16 +138,17 @@ def _add_people_routes(
         "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
     )
     async def predict(request: Request) -> Response:
-        """The risk that flights arrive 15 or more minutes late, or not at all."""
+        """The risks of items, in their order."""
         body = await handler.body(request, JSON)
         try:
             payload = PredictRequest.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
             raise RequestRefused(400, open_inference.explain(error)) from None
-        instants, risks = await handler.from_store(payload.flights, request)
-        rows = zip(payload.flights, instants, risks.risk.tolist(), risks.flags, strict=True)
+        items = items_of(payload)
+        instants, risks = await handler.from_store(items, request)
+        rows = zip(items, instants, risks.risk.tolist(), risks.flags, strict=True)
         predictions = [
-            {"flight": flight_id(f), "predict_at": instant_of(at), "risk": risk, "flags": flags}
+            {NAME: name_of(f), "predict_at": instant_of(at), "risk": risk, "flags": flags}
             for f, at, risk, flags in rows
         ]
         model = {"version": handler.version, "release": handler.release}
@@ -194,8 +198,8 @@ class _Protocol:
             payload, risk = await self._handler.from_features(body, header, kinds, request)
         else:
             payload = open_inference.read_tensors(body, header, kinds)
-            flights = open_inference.flights(payload)
-            risk = (await self._handler.from_store(flights, request))[1].risk
+            items = open_inference.items(payload)
+            risk = (await self._handler.from_store(items, request))[1].risk
         request_id = payload.id if payload.id is not None else request.scope["state"]["id"]
         content, headers = open_inference.encode_response(
             name, self._handler.version, request_id, risk, payload.binary
@@ -221,7 +225,7 @@ class _Protocol:
 
     async def server(self) -> Response:
         """The server's name, version and protocol extensions."""
-        server = {"name": "flight-delay-server", "version": self._handler.version}
+        server = {"name": f"{next(iter(self._kinds))}-server", "version": self._handler.version}
         return _json({**server, "extensions": open_inference.EXTENSIONS})
 
     def _model_name(self, request: Request) -> str:

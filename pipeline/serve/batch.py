@@ -1,6 +1,6 @@
 """Batch scoring: a month's schedule, a day ahead, and what the missing knowledge costs.
 
-A nightly batch uses what is known a day before each departure, the online path what is known two
+A nightly batch uses what is known a day before each event, the online path what is known two
 hours before. The same champion scores both, from the same rows by the same join; only the instant
 of the prediction differs.
 """
@@ -23,13 +23,14 @@ from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import SERVE
 from pipeline.shared.files import write_json, write_parquet
 from pipeline.shared.scores import log_loss, roc_auc
+from pipeline.usecase.chosen import USECASE
 
 SCORES, FIGURES = SERVE / "batch.parquet", SERVE / "batch.json"
 
 
 @dataclass(frozen=True)
 class BatchScores:
-    """The risks of flights, predicted `horizon_minutes` before departure, and processor seconds."""
+    """The risks of events, predicted `horizon_minutes` before each, and processor seconds."""
 
     horizon_minutes: int
     risk: np.ndarray
@@ -47,15 +48,15 @@ class BatchScores:
 
 
 def score(
-    flights: pd.DataFrame,
+    events: pd.DataFrame,
     views: dict[str, pd.DataFrame],
     config: FeaturesConfig,
     month: str,
     model: Model,
 ) -> BatchScores:
-    """Score a month's flights, each with what is known at the config's horizon."""
+    """Score a month's events, each with what is known at the config's horizon."""
     started = time.process_time()
-    rows = historical(requests_of(flights, config, month), views, config)
+    rows = historical(requests_of(events, config, month), views, config)
     risk = model.predict(rows)
     return BatchScores(config.horizon_minutes, risk, time.process_time() - started)
 
@@ -70,19 +71,19 @@ def batch(month: str | None = None) -> str:
     """
     config, serve = load(FeaturesConfig), load(ServeConfig)
     _, model = champion_of(config)
-    flights, weather = read_accepted()
-    month = f"{midnight_after(flights) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
-    views = windows.views(flights, weather, config)
+    events, context = read_accepted()
+    month = f"{midnight_after(events) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
+    views = windows.views(events, context, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
-    early, late = (score(flights, views, known, month, model) for known in (ahead, config))
-    requests = requests_of(flights, ahead, month)
+    early, late = (score(events, views, known, month, model) for known in (ahead, config))
+    requests = requests_of(events, ahead, month)
     labels = requests[LABEL].to_numpy()
     table = requests[[*REQUEST_KEY, "predict_at"]].assign(risk=early.risk)
     write_parquet(SCORES, table.reset_index(drop=True))
     figures = {"ahead": early.figures(labels), "online": late.figures(labels)}
-    write_json(FIGURES, {"month": month, "flights": len(requests), **figures})
+    write_json(FIGURES, {"month": month, "rows": len(requests), **figures})
     summaries = "; ".join(_summary(scores, labels) for scores in (early, late))
-    return f"{month}: {len(requests):,} flights; {summaries} -> {SCORES}"
+    return f"{month}: {len(requests):,} {USECASE.noun}; {summaries} -> {SCORES}"
 
 
 def _summary(scored: BatchScores, labels: np.ndarray) -> str:

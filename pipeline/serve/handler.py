@@ -22,7 +22,7 @@ from pipeline.serve.inline import SMALL_BYTES, Inline
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import RequestRefused, Tensors, matrix, read_tensors
 from pipeline.serve.predictor import InvalidRisk, Predictions, SupportsPredict
-from pipeline.serve.schema import Flight, flight_id, requests
+from pipeline.serve.schema import Item, name_of, requests
 from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.config.serve import ServeConfig
 
@@ -96,15 +96,15 @@ class Handler:
             )
 
     async def from_store(
-        self, flights: Sequence[Flight], request: Request
+        self, items: Sequence[Item], request: Request
     ) -> tuple[list[int], Predictions]:
-        """T of each flight and its prediction, logged."""
-        self._require_rows(len(flights))
-        rows = requests(flights, self.horizon_minutes)
+        """T of each item and its prediction, logged."""
+        self._require_rows(len(items))
+        rows = requests(items, self.horizon_minutes)
         predictions: Predictions = await self._in_turn(
             lambda: self._predict(self._predictor.online, rows), request.scope["state"]
         )
-        self._log_flights(request, flights, rows["predict_at"], predictions)
+        self._log_items(request, items, rows["predict_at"], predictions)
         return rows["predict_at"], predictions
 
     async def from_features(
@@ -131,11 +131,11 @@ class Handler:
         self._metrics.risks(risk)
         return payload, risk
 
-    def _log_flights(
-        self, request: Request, flights: Sequence[Flight], at: list[int], predictions: Predictions
+    def _log_items(
+        self, request: Request, items: Sequence[Item], at: list[int], predictions: Predictions
     ) -> None:
         columns = [
-            [flight_id(flight) for flight in flights],
+            [name_of(item) for item in items],
             at,
             pack(predictions.values, "<f4"),
             pack(predictions.known_at, "<i8"),

@@ -26,8 +26,8 @@ from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import ReleaseRefused
 
 
-class FlightDelay(Model):  # type: ignore[misc]
-    """A release's predictor; the tensors' names say whether rows are flights or FEATURES."""
+class RiskModel(Model):  # type: ignore[misc]
+    """A release's predictor; the tensors' names say whether rows are items or FEATURES."""
 
     def __init__(self, name: str, digest: str):
         """`digest` is a registered release's."""
@@ -75,7 +75,7 @@ class FlightDelay(Model):  # type: ignore[misc]
         if INPUTS in tensors.values:
             return self._predictor.vectors(open_inference.matrix(tensors))
         horizon = self._predictor.release.features.horizon_minutes
-        return self._predictor.online(requests(open_inference.flights(tensors), horizon)).risk
+        return self._predictor.online(requests(open_inference.items(tensors), horizon)).risk
 
 
 def _tensors(payload: InferRequest) -> open_inference.Tensors:
@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--release", type=release_digest, required=True, help="its digest")
     parser.add_argument("--http_port", type=int, default=8080)
     options, _ = parser.parse_known_args(arguments)
-    model = FlightDelay(load_config(RegisterConfig).model_name, options.release)
+    model = RiskModel(load_config(RegisterConfig).model_name, options.release)
     model.load()
     ModelServer(http_port=options.http_port, enable_grpc=False, workers=1).start([model])
 

@@ -81,7 +81,7 @@ class Metrics:
 
     def model(self, **labels: str) -> None:
         """Export the served release as labels."""
-        Info("flight_model", "The release that answers", registry=self.registry).info(labels)
+        Info("serve_model", "The release that answers", registry=self.registry).info(labels)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

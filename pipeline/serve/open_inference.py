@@ -18,30 +18,23 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.features.definitions import FEATURES
-from pipeline.serve.schema import Flight
+from pipeline.serve.schema import Item, datatypes
+from pipeline.usecase.chosen import USECASE
 
 HEADER = "inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data"]
-FROM_STORE = {
-    "carrier": "BYTES",
-    "flight": "INT64",
-    "origin": "BYTES",
-    "dest": "BYTES",
-    "scheduled_departure": "BYTES",
-    "block_minutes": "INT64",
-    "distance": "INT64",
-    "tailnum": "BYTES",
-}
-"""The tensors of a request for flights, one value per flight; `tailnum` is optional, or ""."""
+FROM_STORE, _REQUIRED = datatypes(Item)
+"""The tensors of a request for items of the use case, one value per item."""
 INPUTS, RISK = "inputs", "risk"
-_WIRE = {"FP32": "<f4", "INT64": "<i8"}
+_WIRE = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
 _JSON_TYPES: dict[str, set[type]] = {
     "FP32": {int, float, type(None)},
     "INT64": {int},
     "BYTES": {str},
+    "BOOL": {bool},
 }
 """The JSON types of each datatype; null stands for a missing number."""
-_FLIGHTS = TypeAdapter(list[Flight])
+_ITEMS = TypeAdapter(list[Item])
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -108,7 +101,7 @@ class Tensors:
 def parse_body(body: bytes) -> Any:
     """Parse a JSON body; NaN, Infinity and repeated keys are refused.
 
-    Parsers differ in which of two equal keys they keep, so a proxy could read another flight than
+    Parsers differ in which of two equal keys they keep, so a proxy could read another item than
     the server predicts.
     """
     try:
@@ -234,17 +227,18 @@ def _texts(name: str, content: memoryview) -> list[str]:
     return texts
 
 
-def flights(tensors: Tensors) -> list[Flight]:
-    """The flights in a request's tensors."""
+def items(tensors: Tensors) -> list[Item]:
+    """The items in a request's tensors."""
     lengths = {len(values) for values in tensors.values.values()}
-    if missing := [n for n in FROM_STORE if n not in tensors.values and n != "tailnum"]:
+    if missing := [name for name in _REQUIRED if name not in tensors.values]:
         raise RequestRefused(400, f"{len(missing)} tensor(s) are missing: {', '.join(missing)}")
     if len(lengths) != 1:
-        raise RequestRefused(400, f"the tensors have {sorted(lengths)} values; one each per flight")
-    columns = tensors.values.items()
-    rows = [{name: values[row] for name, values in columns} for row in range(lengths.pop())]
+        per = USECASE.words.event
+        raise RequestRefused(400, f"the tensors have {sorted(lengths)} values; one each per {per}")
+    columns = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in tensors.values.items()}
+    rows = [{name: values[row] for name, values in columns.items()} for row in range(lengths.pop())]
     try:
-        return _FLIGHTS.validate_python(rows, strict=True)
+        return _ITEMS.validate_python(rows)
     except ValidationError as error:
         raise RequestRefused(400, explain(error)) from None
 

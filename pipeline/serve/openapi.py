@@ -9,12 +9,13 @@ import json
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.json_schema import models_json_schema
 
 from pipeline.serve.open_inference import HEADER, Inference
 from pipeline.serve.schema import PredictRequest
 from pipeline.shared.pages import render
+from pipeline.usecase.chosen import USECASE
 
 _SCHEMAS = "#/components/schemas/{model}"
 
@@ -29,22 +30,25 @@ class Refusal(_Response):
     error: str
 
 
-class Prediction(_Response):
-    """The risk of a flight at T, and the views whose values were missing or stale."""
-
-    flight: str
-    predict_at: str
-    risk: float
-    flags: dict[str, str]
+Prediction = create_model(
+    "Prediction",
+    __base__=_Response,
+    __doc__=f"The risk of one {USECASE.words.event} at T, and the views whose values were missing "
+    "or stale.",
+    **{USECASE.words.name_key: (str, ...)},  # type: ignore[call-overload]
+    predict_at=(str, ...),
+    risk=(float, ...),
+    flags=(dict[str, str], ...),
+)
 
 
 class Predictions(_Response):
-    """Predictions, in the order of the flights."""
+    """Predictions, in the order of the items."""
 
     request_id: str
     version: str
     release: str
-    predictions: list[Prediction]
+    predictions: list[Prediction]  # type: ignore[valid-type]
 
 
 class Server(_Response):

@@ -11,16 +11,33 @@ from pipeline.usecase.chosen import USECASE
 _FROM = EPOCH.to_pydatetime()
 _OF = USECASE.request
 if TYPE_CHECKING:
-    Flight = BaseModel
+    Item = BaseModel
 
     class PredictRequest(BaseModel):
         """The body of `/predict`."""
 
-        flights: list[Any]
+        items: list[Any]
 else:
-    Flight, PredictRequest = _OF.item, _OF.body
-flight_id = _OF.name_of
+    Item, PredictRequest = _OF.item, _OF.body
+name_of = _OF.name_of
 requests = _OF.rows
+_DATATYPES = {"string": "BYTES", "integer": "INT64", "number": "FP32", "boolean": "BOOL"}
+
+
+def items_of(payload: PredictRequest) -> list[Any]:
+    """The items in a body of `/predict`."""
+    found: list[Any] = getattr(payload, _OF.key)
+    return found
+
+
+def datatypes(item: type[BaseModel]) -> tuple[dict[str, str], list[str]]:
+    """The fields of an item as tensors, each with its datatype, and the names of required ones."""
+    schema = item.model_json_schema()
+    kinds = {}
+    for name, told in schema["properties"].items():
+        kind = next(one for one in told.get("anyOf", [told]) if one["type"] != "null")
+        kinds[name] = _DATATYPES[kind["type"]]
+    return kinds, schema.get("required", [])
 
 
 def instant_of(minute: int) -> str:

@@ -48,7 +48,7 @@ class Damage(Record):
 
     roc_auc: tuple[float, float]
     log_loss: tuple[float, float]
-    flights: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Raw:
 def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mismatch]:
     """Every feature that differs in a single bit, the most frequent first, each with its mistake.
 
-    `served` and `trained` hold the same flights in the same order with the same index.
+    `served` and `trained` hold the same events in the same order with the same index.
     """
     differ = {name: ~_same(served[name], trained[name]) for name in NUMERIC}
     wrong = {name: where for name, where in differ.items() if where.any()}
@@ -86,14 +86,14 @@ def mismatches(served: pd.DataFrame, trained: pd.DataFrame, raw: Raw) -> list[Mi
 
 
 def damage(labels: np.ndarray, served: np.ndarray, honest: np.ndarray) -> Damage:
-    """ROC AUC and log loss of two predictions of the same flights: as served, without skew."""
+    """ROC AUC and log loss of two predictions of the same events: as served, without skew."""
     return Damage(
         roc_auc=(round(roc_auc(labels, served), 6), round(roc_auc(labels, honest), 6)),
         log_loss=(
             round(float(log_loss(labels, served).mean()), 6),
             round(float(log_loss(labels, honest).mean()), 6),
         ),
-        flights=len(labels),
+        rows=len(labels),
     )
 
 
@@ -135,7 +135,7 @@ def _match_mistakes(
 def mistakes(
     trained: pd.DataFrame, raw: Raw, lags: list[int] = LAGS
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The known mistakes, each with the features that it gives the same flights.
+    """The known mistakes, each with the features that it gives the same events.
 
     The first that explains a feature names it, so the cheap ones come first.
     """
@@ -165,7 +165,7 @@ def _span(lag: int) -> str:
     return f"{lag // 60} h" if lag % 60 == 0 else f"{lag} min"
 
 
-def describe(mismatches: list[Mismatch], flights: int) -> str:
+def describe(mismatches: list[Mismatch], count: int) -> str:
     """The mismatches as an aligned table."""
     head = f"{'feature':<24} {'differ':>7} {'served':>10} {'trained':>10}  looks like"
     rows = [
@@ -173,7 +173,7 @@ def describe(mismatches: list[Mismatch], flights: int) -> str:
         f"{m.mistake}"
         for m in mismatches
     ]
-    return "\n".join([f"of {flights:,} {USECASE.noun}", head, *rows])
+    return "\n".join([f"of {count:,} {USECASE.noun}", head, *rows])
 
 
 def _format(value: float | None) -> str:

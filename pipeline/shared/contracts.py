@@ -29,9 +29,6 @@ SERVE = Path("data/serve")
 ROLLOUT = Path("data/rollout")
 MONITOR = Path("data/monitor")
 RETRAIN = Path("data/retrain")
-FLIGHT_KEY: list[str] = []
-"""The columns that name one request: those of the use case, which pipeline/usecase/chosen.py puts
-here. The code of training is a part of each model's recipe, so the name that it reads stays."""
 
 
 class Record(BaseModel):

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.errors import ConfigError
+from pipeline.shared.nouns import Words
 
 if TYPE_CHECKING:
-    from pipeline.shared.config.evaluate import SliceRule
-    from pipeline.shared.config.features import FeaturesConfig
     from pipeline.shared.config.ingest import IngestConfig
     from pipeline.shared.config.validate import ValidateConfig
 
@@ -72,6 +72,15 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Occurrence:
+    """A raw event behind a state: what it is of, its values, the minute at which it was known."""
+
+    of: str
+    values: dict[str, float]
+    known: int
+
+
+@dataclass(frozen=True)
 class Pushed:
     """The way of a view's rows into the online store, as raw rows become available.
 
@@ -92,7 +101,8 @@ class State:
 
     `rows` makes them of both tables; they come online as they are, or as `pushed` says. `expires`
     holds, for a column of instants, the columns that are missing once it is older than the hours of
-    `setting` in configs/features.yaml. `features` are those that rest on the view.
+    `setting` in configs/features.yaml. `features` are those that rest on the view. `behind` gives
+    the raw events of an entity's rows known at a minute, newest first, if not the view's last row.
     """
 
     view: str
@@ -100,9 +110,14 @@ class State:
     columns: list[str]
     features: list[str]
     expires: dict[str, list[str]]
-    setting: str
     rows: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
     pushed: Pushed | None = None
+    behind: Callable[[pd.DataFrame, int], list[Occurrence]] | None = None
+
+    @property
+    def setting(self) -> str:
+        """The key of configs/features.yaml with the hours after which the view expires."""
+        return f"{self.view}_hours"
 
 
 @dataclass(frozen=True)
@@ -133,7 +148,7 @@ class Features:
     whole_numbers: set[str]
     outcomes: Callable[[pd.DataFrame], dict[str, Event]]
     requests: Callable[..., pd.DataFrame]
-    derive: "Callable[[Mapping[str, Any], Mapping[str, Any], Any, FeaturesConfig], dict[str, Any]]"
+    derive: Callable[[Mapping[str, Any], Mapping[str, Any], Any, Any], dict[str, Any]] = _nothing
     request_type: str = "int64"
 
 
@@ -168,8 +183,7 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The name under which a body holds its items."""
-        name, items = next(iter(self.body.model_fields.items()))
-        return items.alias or name
+        return next(iter(self.body.model_fields))
 
 
 @dataclass(frozen=True)
@@ -180,7 +194,8 @@ class Monitored:
     `groups` of features; those in `alarming` may raise an alarm. Of `unseen` categories training
     must have seen the values, `known` ones have no others. `steady` features differ within any day.
     `name_pattern` is that of names; `from_names` reads columns out of them, `for_slices` adds what
-    slices need. `deadline` is the latest instant at which a label is known. Labels are compared
+    slices need. `deadline` is the latest instant at which a label is known, `earliest` the first,
+    where that is another. Labels are compared
     with the proxy by `label_group`, which is read out of names.
     """
 
@@ -195,6 +210,7 @@ class Monitored:
     name_pattern: str
     deadline: Callable[[pd.DataFrame], pd.Series]
     label_group: Callable[[pd.Series], pd.Series]
+    earliest: Callable[[pd.DataFrame], pd.Series] | None = None
     from_names: Callable[[pd.Series], dict[str, pd.Series]] = _nothing
     for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]] = _nothing
 
@@ -226,18 +242,18 @@ class UseCase:
     """All that the stages know of the domain.
 
     The published data reach from the day `begins` to the day before `ends`, in `zone`. `events`
-    and `context`, or None, are the tables; `noun` is what is predicted, in the plural, `question`
-    says what the risk is of. `rules` loads the data rules, whose limits are a `limits` section.
-    `name_of` names a row for messages, `names_of` gives the names by which logs and labels are
-    joined, `slices` the masks of critical slices. `identifiers` only name an event and must not
-    move its risk. `unfinished` names events without an outcome yet. Without event
-    time a month is a version and its days are parts of a `split`: how many are learned from, and
-    how many of the next are held out; nothing can be replayed. `card` is the template of a model's
-    card, which extends that of register. The `story` is the replay's.
+    and `context`, or None, are the tables; `words` are its nouns, `question` says what the risk is
+    of. `rules` loads the data rules, whose limits are a `limits` section. `name_of` names a row for
+    messages, `names_of` gives the names by which logs and labels are joined, `slices` the masks of
+    critical slices by a `slice_rule`. `identifiers` only name an event and must not move its risk.
+    `unfinished` names events without an outcome yet. Without event time a month is a version and
+    its days are parts of a `split`: how many are learned from, and how many of the next are held
+    out; nothing can be replayed. `card` is the template of a model's card, which extends that of
+    register. The `story` is the replay's.
     """
 
     name: str
-    noun: str
+    words: Words
     question: str
     card: str
     zone: str
@@ -253,8 +269,9 @@ class UseCase:
     monitored: Monitored
     name_of: Callable[[Any], str]
     names_of: Callable[[pd.DataFrame], pd.Series]
-    slices: "Callable[[pd.DataFrame, SliceRule], dict[str, np.ndarray]]"
+    slices: Callable[[pd.DataFrame, Any], dict[str, np.ndarray]]
     identifiers: list[str]
+    slice_rule: type[SliceRule] = SliceRule
     unfinished: str = "events without an outcome yet"
     split: tuple[int, int] | None = None
     story: Story | None = None
@@ -284,6 +301,11 @@ class UseCase:
                 "traffic: its rows have no order. The gate has judged the challenger on rows held "
                 "out: `make promote` makes it champion"
             )
+
+    @property
+    def noun(self) -> str:
+        """The noun of the events."""
+        return self.words.events
 
     @property
     def last_day(self) -> str:

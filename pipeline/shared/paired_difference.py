@@ -1,6 +1,6 @@
 """The paired difference of two models' log loss, with a day-clustered bootstrap interval.
 
-Flights of one day are late together, so days are resampled, not flights: an interval over flights
+Events of one day have much in common, so days are resampled, not events: an interval over events
 would be several times too narrow.
 """
 
@@ -22,24 +22,28 @@ class Difference:
     days: int
 
     def __str__(self) -> str:
-        """As "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 flights"."""
+        """In words, of rows."""
+        return self.of("rows")
+
+    def of(self, events: str) -> str:
+        """In words, as "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 rows" of `events`."""
         return (
             f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] "
-            f"over {self.days} days, {self.rows:,} flights"
+            f"over {self.days} days, {self.rows:,} {events}"
         )
 
 
 def difference(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Difference:
-    """The mean of `worse_by` (one paired loss difference a flight), its interval over whole days.
+    """The mean of `worse_by` (one paired loss difference a row), its interval over whole days.
 
-    `day` tells the flights' days apart. Percentile interval of the ratio of sums.
+    `day` tells the rows' days apart. Percentile interval of the ratio of sums.
     """
     names, position = np.unique(day, return_inverse=True)
     total = np.bincount(position, weights=worse_by)
-    flights = np.bincount(position).astype("float64")
+    rows = np.bincount(position).astype("float64")
     rng = np.random.default_rng(bootstrap.seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), bootstrap.draws)
-    means = (drawn @ total) / (drawn @ flights)
+    means = (drawn @ total) / (drawn @ rows)
     tail = (1 - bootstrap.confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Difference(float(worse_by.mean()), float(low), float(high), len(worse_by), len(names))

@@ -17,7 +17,7 @@ from pipeline.shared.errors import ConfigError, shell_quote
 
 RESERVED = frozenset(
     "year month day row label at_utc predict_at sched_hour group entity available_at known_at "
-    "view system date risk name body version release request_id flags share_of_label "
+    "event view system date risk name body version release request_id flags share_of_label "
     "columns_that_determine rows_there".split()
 )
 """Names that the stages give to columns of their own."""

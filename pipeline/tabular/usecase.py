@@ -16,6 +16,7 @@ from pipeline.shared.minutes import EPOCH, instants
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration
 from pipeline.tabular.limits import TableLimits
+from pipeline.tabular.words import declared_words
 
 ROW = "row"
 """The field that names a row of a table without a key."""
@@ -31,7 +32,7 @@ def use_case(folder: Path) -> UseCase:
     of, name = declaration.read(folder), folder.name
     return UseCase(
         name=name,
-        noun=of.noun,
+        words=declared_words(folder),
         question=_question(of),
         card="tabular/table_card.md",
         zone=of.time.zone if of.time else "UTC",
@@ -79,7 +80,6 @@ def _features(name: str, of: Declaration) -> Features:
         whole_numbers=set(),
         outcomes=published.outcomes(of),
         requests=published.requests(of),
-        derive=lambda *_: {},
         request_type="float64",
     )
 
@@ -120,8 +120,8 @@ def _request(of: Declaration) -> Request:
     fields |= {of.time.column: (AwareDatetime, ...)} if of.time else {}
     frozen = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     item = create_model("Row", __config__=frozen, **fields, **inputs)
-    field = Field(min_length=1, alias="rows")
-    body = create_model("Rows", __config__=frozen, flights=(list[item], field))  # type: ignore[valid-type]
+    field = Field(min_length=1)
+    body = create_model("Rows", __config__=frozen, rows=(list[item], field))  # type: ignore[valid-type]
 
     def rows(items: Sequence[Any], horizon_minutes: int) -> dict[str, list[Any]]:
         columns = {name: [getattr(one, name) for one in items] for name in inputs}
@@ -163,7 +163,7 @@ def _monitored(of: Declaration) -> Monitored:
         known={name: of.categories[name] for name in categories},
         steady=[],
         required=[],
-        name_pattern=r".+",
+        name_pattern=r"\d{4}-\d\d-\d\d/.+",
         deadline=lambda rows: instants(published.known_at(rows, of)),
         label_group=lambda names: pd.Series("all", names.index),
     )

@@ -29,7 +29,7 @@ class Holdout(Record):
     point: Figure
     low: Figure
     high: Figure
-    flights: int
+    rows: int
     days: int
     looks: int
 
@@ -54,7 +54,7 @@ def run(trials: int | None = None) -> str:
     config = load(TuneConfig)
     if trials is not None:
         config = config.model_copy(update={"trials": trials})
-    frame = labelled_flights(train)
+    frame = labelled_rows(train)
     parts = split(frame, config)
     before = search_runs.looks(registry, parts.window)
     name = f"{config.trials} trials, seed {config.seed}"
@@ -69,8 +69,8 @@ def run(trials: int | None = None) -> str:
     return f"{words(found)}\n  {TUNE}/search.html; run {recorded.run_id[:8]}: make ui TOOL=mlflow"
 
 
-def labelled_flights(train: TrainConfig) -> pd.DataFrame:
-    """The flights of the training window whose label had arrived by its end."""
+def labelled_rows(train: TrainConfig) -> pd.DataFrame:
+    """The rows of the training window whose label had arrived by its end."""
     end = pd.Timestamp(train.window.last) + pd.Timedelta(days=1)
     return read(train.window, end.tz_localize("UTC"))
 
@@ -105,7 +105,7 @@ def _holdout(found: Difference, window: str, looks: int) -> Holdout:
         point=found.point,
         low=found.low,
         high=found.high,
-        flights=found.rows,
+        rows=found.rows,
         days=found.days,
         looks=looks,
     )

@@ -5,25 +5,19 @@ process are those of its code.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from pydantic import Field
+from pydantic import create_model
 
-from pipeline.shared.config.loading import load_from
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.features import FeaturesConfig, Hours, Shrinkage
+from pipeline.shared.config.loading import EXTENDED, load_from
 from pipeline.shared.config.sections import StageConfig
-from pipeline.shared.contracts import FLIGHT_KEY
+from pipeline.shared.config.usecase import DECLARATION, UseCaseConfig
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-DECLARATION = "table.yaml"
-
-
-class UseCaseConfig(StageConfig):
-    """The name of the use case, which is its folder in pipeline/."""
-
-    stage = "usecase"
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def chosen() -> UseCase:
@@ -45,10 +39,28 @@ def chosen() -> UseCase:
         raise ConfigError(
             f"configs/usecase.yaml names {name!r}, 0 folders are so: take `bikes`, or `make adopt`"
         )
-    from pipeline.flights.usecase import USECASE as FLIGHTS
+    from pipeline.flights.usecase import USECASE as FIRST
 
-    return FLIGHTS
+    return FIRST
+
+
+def sections(case: UseCase) -> dict[type[StageConfig], type[StageConfig]]:
+    """The sections to which a use case adds keys, each by the section without them.
+
+    Features have an age at which each state expires, and what small groups are shrunk by; the gate
+    has a rule of slices.
+    """
+    ages: dict[str, Any] = {state.setting: (Hours, ...) for state in case.features.states}
+    own: dict[str, Any] = {f"shrink_{case.request.key}": (Shrinkage, ...), **ages}
+    rule: dict[str, Any] = {"slices": (case.slice_rule, ...)}
+    return {
+        FeaturesConfig: create_model("FeaturesConfig", __base__=FeaturesConfig, **own),
+        EvaluateConfig: create_model("EvaluateConfig", __base__=EvaluateConfig, **rule),
+    }
 
 
 USECASE = chosen()
-FLIGHT_KEY[:] = USECASE.events.key
+SECTIONS = sections(USECASE)
+SHRINKAGE = f"shrink_{USECASE.request.key}"
+"""The key of configs/features.yaml with the number of events that a prior counts for."""
+EXTENDED.update(SECTIONS)

@@ -1,7 +1,7 @@
 """Another use case for this checkout: `python -m pipeline.usecase.take bikes`.
 
-It writes the use case's configs into configs/, and its name where flights stand in dvc.yaml. Both
-are the checkout's own from then on; `make run USECASE=bikes` takes it and goes on.
+It writes the use case's configs into configs/, and its name where that of flights stands in
+dvc.yaml. Both are the checkout's own from then on; `make run USECASE=bikes` takes it and goes on.
 """
 
 import sys
@@ -11,17 +11,16 @@ from typing import Any
 import yaml
 
 from pipeline.shared import yaml_files
+from pipeline.shared.config.usecase import DECLARATION
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.files import write_text
 from pipeline.tabular import declaration
 from pipeline.tabular.declaration import Declaration
-from pipeline.usecase.chosen import DECLARATION, USECASE
+from pipeline.usecase.chosen import USECASE
 
 CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
 STATE = tuple(map(Path, ("data/ingest", "data/features", "state/mlflow.db", "state/rollout")))
 """Where the stages write first: in a fresh clone there is none of them."""
-SHRINK = "shrink_flights"
-"""The setting of the features that has the first use case's name."""
 
 
 def take(name: str) -> None:
@@ -97,7 +96,9 @@ def _graph(name: str, declared: Declaration | None) -> str:
     """
     graph = GRAPH.read_text(encoding="utf-8")
     if declared:
-        none = ["/weather", *([] if declared.time else ["data/features/views"])]
+        context = USECASE.context
+        none = [f"/{context.name}"] if context else []
+        none += [] if declared.time else ["data/features/views"]
         lines = graph.splitlines(keepends=True)
         kept = "".join(line for line in lines if not any(path in line for path in none))
         code = "      - pipeline/flights\n"

@@ -84,7 +84,7 @@ def test_the_windows_are_the_means_of_all_flights_of_the_last_fourteen_days(past
 @pytest.mark.parametrize("gap", [-0.0301, -0.03, 0.0, 0.03, 0.0301])
 def test_a_proxy_is_held_to_the_very_rule_of_the_outcome(excess, gap):
     window = pd.DataFrame({"excess": [excess], "gap": [gap]})
-    counts = {"flights": 900, "labelled": 900, "days": 14, "late": 300, "coverage": 1}
+    counts = {"rows": 900, "labelled": 900, "days": 14, "late": 300, "coverage": 1}
     said, _ = status(Figures(**counts, excess=excess, gap=gap), 14, RULE)
     assert bool(proxy_metrics.fires(window, RULE).iloc[0]) == (said == "alert")
 

@@ -71,7 +71,7 @@ def _days(folder: Path) -> None:
             journal.add(at, "check", _check(at, excess, status), path)
         told = {
             "day": f"{at - pd.Timedelta(days=1):%Y-%m-%d}",
-            "flights": 900,
+            "rows": 900,
             "versions": ["1"],
             "labels": 900,
             "outcome": status,

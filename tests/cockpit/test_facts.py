@@ -25,6 +25,7 @@ from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
 from cockpit.views import View
 from pipeline.features.windows import EPOCH
+from pipeline.flights.words import WORDS
 from pipeline.records import rollout_ledger
 from pipeline.records.command_runs import RUNS
 from pipeline.records.request_log_writer import open_log
@@ -337,22 +338,22 @@ def served(story):
 def test_a_prediction_is_found_by_its_request_and_by_its_flight(served):
     before = sorted(path.name for path in (served / "state/serve").iterdir())
     for name in ("r-1", "2013-06-27/UA/1545/EWR"):
-        (response,) = prediction.find(served, name).responses
+        (response,) = prediction.find(served, name, WORDS).responses
         assert (response.arm, response.version, response.risk) == ("challenger", "2", 0.25)
         assert response.predicted_at == (EPOCH + pd.Timedelta(minutes=300_000)).to_pydatetime()
-    assert [one.request_id for one in prediction.newest(served)] == ["r-1"]
+    assert [one.request_id for one in prediction.newest(served, WORDS)] == ["r-1"]
     assert sorted(path.name for path in (served / "state/serve").iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["nobody", "' OR 1=1 --", "é" * 80, ""])
 def test_a_request_of_nobody_is_missing_with_a_way_on(served, name):
-    found = prediction.find(served, name)
+    found = prediction.find(served, name, WORDS)
     assert isinstance(found, Missing)
     assert found.command == "make explain REQUEST=2013-04-18/UA/1545/EWR"
 
 
 def test_where_nothing_was_served_there_is_no_log(story):
-    assert prediction.newest(story).why == "nothing was served here yet"
+    assert prediction.newest(story, WORDS).why == "nothing was served here yet"
 
 
 def test_the_story_of_a_project_is_offered_and_the_newest_comes_first(story, tmp_path):

@@ -15,6 +15,7 @@ from cockpit.facts.verdict import Verdict
 from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
 from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
+from pipeline.flights.words import WORDS
 from pipeline.rollout.analysis.canary import decide
 from pipeline.shared.contracts import Kind, at_most
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
@@ -247,7 +248,7 @@ def test_the_gates_rows_are_the_nearest_to_their_limits():
 
 
 def test_calibration_lies_on_the_diagonal_where_risks_are_right():
-    tenths = [Tenth(mean_risk=r, mean_outcome=r, flights=9) for r in (0.1, 0.3, 0.6)]
-    picture = figures.calibration(tenths)
+    tenths = [Tenth(mean_risk=r, mean_outcome=r, rows=9) for r in (0.1, 0.3, 0.6)]
+    picture = figures.calibration(tenths, WORDS)
     assert [round(x + y) for x, y, _ in picture.points] == [figures.SQUARE] * 3
-    assert figures.calibration([]) is None
+    assert figures.calibration([], WORDS) is None

@@ -101,7 +101,7 @@ def test_a_panel_is_red_beyond_its_limit_and_shows_the_past_that_the_journal_has
 def test_prometheus_gets_every_rule_on_signals_and_no_other():
     kept = own_windows.monitoring_rules(ROOT / "configs/monitor/alerts.yml")["groups"]
     names = {rule["alert"] for group in kept for rule in group["rules"]}
-    assert names == {one.name for one in alerts() if "flight_monitor_" in one.expr}
+    assert names == {one.name for one in alerts() if "monitor_" in one.expr}
     assert "ExcessLoss" in names
     assert "TargetDown" not in names
 

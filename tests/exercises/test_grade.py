@@ -38,9 +38,9 @@ TESTS = '''"""My own tests."""
 import pandas as pd
 
 from pipeline.flights.slices import slices
-from pipeline.shared.config.evaluate import SliceRule
+from pipeline.flights.slices import FlightSlices
 
-RULE = SliceRule(
+RULE = FlightSlices(
     hour_bands=[0], named_carriers=["UA"], storm_share=0.5,
     min_positives=50, min_days=5, veto_point=0.01,
 )

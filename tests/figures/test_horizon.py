@@ -10,6 +10,7 @@ from benchmarks import horizon
 from benchmarks.study import Raw
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
+from pipeline.usecase.chosen import SECTIONS
 from tests.features import oracle
 from tests.features.oracle import flight
 from tests.rules import tree
@@ -51,9 +52,11 @@ def test_the_live_horizon_is_the_features_as_the_project_makes_them(raw):
 
 def test_the_longest_horizon_is_the_longest_that_the_config_allows(raw):
     values = raw.config.model_dump()
-    FeaturesConfig.model_validate(values | {"horizon_minutes": max(horizon.HOURS) * 60})
+    SECTIONS[FeaturesConfig].model_validate(values | {"horizon_minutes": max(horizon.HOURS) * 60})
     with pytest.raises(ValueError, match="horizon_minutes"):
-        FeaturesConfig.model_validate(values | {"horizon_minutes": max(horizon.HOURS) * 60 + 1})
+        SECTIONS[FeaturesConfig].model_validate(
+            values | {"horizon_minutes": max(horizon.HOURS) * 60 + 1}
+        )
 
 
 def test_every_horizon_was_recorded_on_the_flights_of_the_leak_study():

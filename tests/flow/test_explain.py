@@ -60,7 +60,7 @@ def logged(project, flights, monkeypatch, tmp_path):
             arm="direct",
             version="1",
             release=release,
-            flight=name,
+            name=name,
             predict_at=108_000,
             features=pack(changed[NUMERIC].to_numpy("float32"), "<f4")[0],
             known_at=pack(np.array(minutes), "<i8")[0],

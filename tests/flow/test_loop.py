@@ -91,7 +91,7 @@ def test_only_the_challenger_answers_the_copies(looped):
 def test_every_day_is_over_once_and_its_labels_came(looped):
     days = [e.told for e in events(looped.folder) if e.kind == "day"]
     assert [day["day"] for day in days] == [f"2013-03-{n:02}" for n in range(1, 18)]
-    assert all(day["labels"] >= day["flights"] for day in days)
+    assert all(day["labels"] >= day["rows"] for day in days)
     served = {version for day in days for version in day["versions"]}
     assert served == {"1", "2"}
 
@@ -156,7 +156,7 @@ def test_labels_that_come_late_block_and_then_count(planted):
     assert re.search(r"03-04  block: the label feed is late: the newest came \d+ h ago", done.words)
     days = [e.told for e in events(folder) if e.kind == "day"]
     assert days[1]["labels"] == 0
-    assert sum(day["labels"] for day in days) >= sum(day["flights"] for day in days)
+    assert sum(day["labels"] for day in days) >= sum(day["rows"] for day in days)
     assert moves(folder) == ["registered"]
 
 

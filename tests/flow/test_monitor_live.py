@@ -95,7 +95,7 @@ def test_an_alert_that_could_never_fire_is_found(request, beside):
     needs("promtool")
     done = beside["silent-alert"].result().done
     assert done.code == 0, done.words
-    assert "flight_features_total" in done.words.partition("CAUGHT")[2]
+    assert "serve_features_total" in done.words.partition("CAUGHT")[2]
 
 
 @pytest.mark.nightly

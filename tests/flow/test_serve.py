@@ -46,7 +46,7 @@ def test_no_value_of_a_whole_day_differs_between_online_offline_and_training(ser
 def test_every_vector_that_was_served_is_in_the_log_with_its_instant_and_its_score(served):
     vectors = pd.read_parquet(served.folder / "data/serve/served.parquet")
     record = json.loads((served.folder / "data/serve/served.json").read_text())
-    assert len(vectors) == record["flights"] >= 900
+    assert len(vectors) == record["rows"] >= 900
     assert vectors["risk"].between(0, 1).all()
     assert (vectors["system_known_at"] < vectors["predict_at"]).all()
     assert record["flags"]["aircraft"]["missing"] == (vectors["aircraft_flag"] == "missing").sum()
@@ -79,7 +79,7 @@ def test_a_batch_a_day_ahead_is_worse_than_the_online_path_and_says_both(served)
     assert found["ahead"]["roc_auc"] < found["online"]["roc_auc"]
     assert found["ahead"]["log_loss"] > found["online"]["log_loss"]
     scores = pd.read_parquet(served.folder / "data/serve/batch.parquet")
-    assert len(scores) == found["flights"]
+    assert len(scores) == found["rows"]
     assert not scores.duplicated(["year", "month", "day", "carrier", "flight", "origin"]).any()
 
 

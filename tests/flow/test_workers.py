@@ -52,7 +52,7 @@ class Running:
     def counted(self, number):
         """How many predictions a worker has answered, by its own metrics."""
         text = loopback.get(workers.own_port(self.port, number), "/metrics")
-        found = re.search(r'flight_requests_total{code="200",route="/predict"} (\d+)', text or "")
+        found = re.search(r'serve_requests_total{code="200",route="/predict"} (\d+)', text or "")
         return int(found[1]) if found else 0
 
     def logged(self):

@@ -10,7 +10,7 @@ from pipeline.features.feature_table import ROWS
 from pipeline.features.windows import NEVER, minutes
 from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import load_champion
-from pipeline.monitor.predictions import flights
+from pipeline.monitor.predictions import events
 from pipeline.monitor.report import look_at
 from pipeline.records.request_log import Prediction, pack
 from pipeline.records.request_log_writer import open_log
@@ -69,7 +69,7 @@ def log(rows: pd.DataFrame, **changes: Any) -> None:
             "arm": "champion",
             "version": "7",
             "release": "e" * 64,
-            "flight": name,
+            "name": name,
             "predict_at": int(minutes(rows["predict_at"])[place]),
             "features": features[place],
             "known_at": pack(known[[place]], "<i8")[0],
@@ -104,4 +104,4 @@ def seen() -> Any:
 
 def march() -> pd.DataFrame:
     """March's flights, as the monitor reads them."""
-    return flights(MARCH)
+    return events(MARCH)

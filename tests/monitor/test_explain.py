@@ -10,9 +10,10 @@ from pipeline.features.definitions import FEATURES, NUMERIC, REQUEST, ROLLING, V
 from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER, minutes
+from pipeline.flights.history import name_of
 from pipeline.monitor.explain import Explanation, Feature, _difference, _without_stale
 from pipeline.monitor.explanation_report import explanation_report, text
-from pipeline.monitor.raw_events import make_history, name_of, source_events, view_of
+from pipeline.monitor.raw_events import make_history, source_events, view_of
 from pipeline.shared.errors import RequestUnknown
 from tests import builders
 
@@ -146,7 +147,7 @@ def told(**changes):
     explanation = {
         "request_id": "r<1>",
         "row": 0,
-        "flight": "2013-01-08/UA/1/EWR",
+        "name": "2013-01-08/UA/1/EWR",
         "predict_at": "2013-01-08 10:15Z",
         "served": "version 1",
         "ledger": "nothing served yet",

@@ -131,9 +131,9 @@ def test_labels_that_never_came_are_late_as_well(quiet):
 
 def test_labels_at_odds_with_the_flags_call_somebody_by_carrier_and_week(quiet):
     week = Agreement(
-        carrier="UA",
+        group="UA",
         week="2013-03-04",
-        flights=400,
+        rows=400,
         agreement=0.17,
         balanced=0.2,
         trusted=False,

@@ -40,7 +40,7 @@ def answer(number, arm="champion", **changes):
         "arm": arm,
         "version": "1",
         "release": "f" * 64,
-        "flight": "2013-04-18/UA/1545/EWR",
+        "name": "2013-04-18/UA/1545/EWR",
         "predict_at": 199_000,
         "features": pack(VALUES, "<f4")[0],
         "known_at": pack(KNOWN, "<i8")[0],
@@ -55,7 +55,7 @@ def answer(number, arm="champion", **changes):
 @pytest.mark.answer("who-served")
 def test_what_was_answered_is_read_again_as_it_was(url):
     with open_log(url, 10) as log:
-        log.add([answer(1), answer(2, features=None, known_at=None, flight=None)])
+        log.add([answer(1), answer(2, features=None, known_at=None, name=None)])
     found = read_predictions(url)
     assert found["request_id"].tolist() == ["r1", "r2"]
     assert found.iloc[0]["risk"] == 0.25

@@ -93,5 +93,5 @@ def _only_the_known_are_evidence(canary, asked):
         assert answered <= told <= {line["request_id"] for line in passed}
         assert {one for one, name in rows if name == SHADOW} <= set(ids)
         assert STRANGER not in {name for _, name in rows}
-        assert (server.metrics.value("flight_log_strangers") > 0) is (arm == "champion")
+        assert (server.metrics.value("serve_log_strangers") > 0) is (arm == "champion")
         assert server.counted(500) == 0

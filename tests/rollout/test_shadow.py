@@ -82,7 +82,7 @@ def test_a_shadow_whose_answers_were_lost_is_held_and_not_failed(lost, held):
 def test_each_day_says_how_much_worse_the_challenger_is_and_on_how_many_flights(lost):
     rows, days = lost()
     assert days["date"].tolist() == ["2013-05-01", "2013-05-02", "2013-05-03"]
-    assert days["flights"].tolist() == [100, 100, 100]
+    assert days["rows"].tolist() == [100, 100, 100]
     first = rows[LABEL].to_numpy()[:100]
     ours, theirs = (log_loss(first, np.full(100, risk)).mean() for risk in (0.3, 0.2))
     assert days["worse_by"][0] == pytest.approx(ours - theirs, abs=1e-6)

@@ -53,7 +53,7 @@ def test_every_kind_of_decision_comes_out_again_number_by_number():
 
 
 def test_a_shadows_decision_comes_out_again():
-    days = pd.DataFrame({"flights": [900] * 28, "worse_by": [0.02, 0.021] * 14})
+    days = pd.DataFrame({"rows": [900] * 28, "worse_by": [0.02, 0.021] * 14})
     decided("shadow failed", days, decide_shadow(PLAN, days, refresh=True))
     assert replay_decision().endswith(
         "1 decisions come out again, number by number: shadow failed: rollback"

@@ -143,7 +143,11 @@ def test_imports_can_be_read_from_the_text(name: str) -> None:
         for node in ast.walk(tree.parsed(name))
         if isinstance(node, ast.Call)
     }
-    named = {"pipeline/__main__.py", "pipeline/rollout/traffic/supervisor.py"}
+    named = {
+        "pipeline/__main__.py",
+        "pipeline/rollout/traffic/supervisor.py",
+        "pipeline/usecase/chosen_words.py",  # for the cockpit alone, which is no stage
+    }
     allowed = {"resolve_name"} if name in named else set()
     assert calls & late == allowed
 

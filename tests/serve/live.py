@@ -85,7 +85,7 @@ class Live:
 
     def counted(self, code: int, route: str = "/predict") -> float:
         """How many requests of a route were counted under a code."""
-        found = self.metrics.value("flight_requests_total", route=route, code=str(code))
+        found = self.metrics.value("serve_requests_total", route=route, code=str(code))
         return float(found or 0)
 
 

@@ -109,7 +109,7 @@ def test_people_get_the_risk_of_each_flight_with_what_lacked(served):
         }
         for origin in ("EWR", "JFK")
     ]
-    counted = here.metrics.value("flight_features_total", view="weather", flag="stale")
+    counted = here.metrics.value("serve_features_total", view="weather", flag="stale")
     assert counted == 2
 
 
@@ -137,7 +137,7 @@ def test_what_strangers_ask_is_answered_and_counted_and_has_no_row(served):
     who = {"x-arm": "stranger", "x-edge-key": KEY}
     for path, body in (("/predict", flights({}, {"flight": 7})), (ROWS, rows(0.5))):
         assert here.client.post(path, json=body, headers=who).status_code == 200
-    assert here.metrics.value("flight_log_strangers") == 3
+    assert here.metrics.value("serve_log_strangers") == 3
     assert len(here.logged()) == 0
 
 
@@ -218,7 +218,7 @@ def test_an_id_that_a_server_makes_is_a_uuid_that_begins_with_the_time():
 
 
 def test_it_shows_until_when_its_model_was_trained(served):
-    until = served().metrics.value("flight_model_trained_until_seconds")
+    until = served().metrics.value("serve_model_trained_until_seconds")
     assert pd.Timestamp(until, unit="s", tz="UTC") == pd.Timestamp("2013-04-01 04:00Z")
 
 
@@ -454,7 +454,7 @@ def test_a_model_that_gives_no_probability_is_the_servers_fault_and_counted(
     done = here.client.post(path, json=body)
     assert done.status_code == 500
     assert "version 7 gave no probability: 1 of 1" in done.json()["error"]
-    assert here.metrics.value("flight_invalid_predictions_total") == 1
+    assert here.metrics.value("serve_invalid_predictions_total") == 1
     assert here.logged().empty
 
 
@@ -465,7 +465,7 @@ def test_a_bug_is_told_without_its_words_and_counted(served):
     assert done.status_code == 500
     assert "the server failed (ZeroDivisionError)" in done.json()["error"]
     assert done.headers["x-version"] == "7"
-    assert here.metrics.value("flight_requests_total", route="/predict", code="500") == 1
+    assert here.metrics.value("serve_requests_total", route="/predict", code="500") == 1
 
 
 def test_who_waits_too_long_is_told_so_and_the_next_is_served(served):
@@ -483,7 +483,7 @@ def test_what_was_not_begun_when_its_time_was_over_is_taken_back(served):
     here.store.before = lambda: go_on.wait(PATIENCE)
     codes = [here.client.post("/predict", json=flights()).status_code for _ in range(3)]
     assert codes == [504, 504, 504]
-    assert here.metrics.value("flight_waiting") == 1
+    assert here.metrics.value("serve_waiting") == 1
     go_on.set()
 
 
@@ -492,7 +492,7 @@ def test_who_comes_when_too_many_wait_is_sent_away_with_when_to_come_again(serve
     here.store.before = lambda: go_on.wait(PATIENCE)
     first = threading.Thread(target=here.client.post, args=["/predict"], kwargs={"json": flights()})
     first.start()
-    until(lambda: here.metrics.value("flight_waiting") == 1)
+    until(lambda: here.metrics.value("serve_waiting") == 1)
     done = here.client.post("/predict", json=flights())
     assert (done.status_code, done.headers["retry-after"]) == (503, "1")
     assert "1 requests are inside, at most 1 may be" in done.json()["error"]
@@ -513,11 +513,11 @@ def test_a_stranger_finds_the_gate_full_while_known_callers_still_come_in(served
     ]
     for one in waiting[:-1]:
         one.start()
-    until(lambda: here.metrics.value("flight_waiting") == STRANGERS)
+    until(lambda: here.metrics.value("serve_waiting") == STRANGERS)
     for path, body in (("/predict", flights()), (ROWS, rows())):
         assert here.client.post(path, json=body, headers=stranger).status_code == 503
     waiting[-1].start()
-    until(lambda: here.metrics.value("flight_waiting") == STRANGERS + 1)
+    until(lambda: here.metrics.value("serve_waiting") == STRANGERS + 1)
     go_on.set()
     for one in waiting:
         one.join()
@@ -531,8 +531,8 @@ def test_metrics_are_told_by_route_and_not_by_address(served):
     here.client.get("/a/b/c")
     told = here.client.get("/metrics").text
     assert 'route="/v2/models/{name}/infer"} 1.0' in told
-    assert 'flight_requests_total{code="404",route="/v2/models/{name}"} 1.0' in told
-    assert 'flight_requests_total{code="404",route="none"} 1.0' in told
+    assert 'serve_requests_total{code="404",route="/v2/models/{name}"} 1.0' in told
+    assert 'serve_requests_total{code="404",route="none"} 1.0' in told
     assert "whatever" not in told
 
 

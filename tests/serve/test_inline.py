@@ -69,14 +69,14 @@ def test_small_work_is_done_in_the_event_loop_while_it_is_brief():
     here = Site(model)
     assert here.ask_all(rows(0.5), rows(0.5), rows(0.5)) == [200] * 3
     assert model.names == [threading.current_thread().name] * 3
-    assert here.metrics.value("flight_waiting") == 0
+    assert here.metrics.value("serve_waiting") == 0
     assert len(here.log.rows) == 3
 
 
 def test_a_small_body_that_cannot_be_read_leaves_nothing_behind():
     here = Site(Threads())
     assert here.ask_all(rows(0.5), rows("1"), {"inputs": []}, rows(0.5)) == [200, 400, 400, 200]
-    assert here.metrics.value("flight_waiting") == 0
+    assert here.metrics.value("serve_waiting") == 0
 
 
 def test_a_large_body_is_parsed_and_computed_beside_the_event_loop(monkeypatch):
@@ -117,7 +117,7 @@ def test_brief_work_whose_deadline_is_over_is_not_done():
     assert here.ask_all(rows(0.5)) == [200]
     assert here.ask_all(rows(0.5), began=float("-inf")) == [504]
     assert len(model.names) == 1
-    assert here.metrics.value("flight_waiting") == 0
+    assert here.metrics.value("serve_waiting") == 0
 
 
 FOREVER = 1e6

@@ -75,14 +75,14 @@ def _masked(text: bytes) -> bytes:
 
 def _logged(server: Live) -> list[tuple[object, ...]]:
     """The rows, and the number of a stranger's; without ids, and without times, which differ."""
-    strangers = server.metrics.value("flight_log_strangers")
+    strangers = server.metrics.value("serve_log_strangers")
     return [(_masked(str(i).encode()), *row[:-2]) for i, *row in server.log.rows] + [(strangers,)]
 
 
 def _counted(server: Live) -> list[str]:
     """The metrics' lines but for durations."""
     told = server.metrics.text().decode().split("\n")
-    return [line for line in told if not line.startswith(("flight_seconds_", "# "))]
+    return [line for line in told if not line.startswith(("serve_seconds_", "# "))]
 
 
 @pytest.mark.parametrize("case", CASES)

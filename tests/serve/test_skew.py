@@ -184,7 +184,7 @@ def test_damage_says_what_was_served_first():
     hurt = damage(labels, 1 - honest, honest)
     assert hurt.roc_auc == (0.0, 1.0)
     assert hurt.log_loss[0] > hurt.log_loss[1] > 0
-    assert hurt.flights == 4
+    assert hurt.rows == 4
 
 
 def test_a_mismatch_is_told_with_both_values():

@@ -97,4 +97,4 @@ def test_the_same_seed_gives_the_same_interval_and_another_another():
 
 def test_a_difference_is_written_with_its_interval_and_its_evidence():
     found = Difference(-0.0123, -0.02, 0.0046, 28_000, 30)
-    assert str(found) == "-0.0123 [-0.0200, +0.0046] over 30 days, 28,000 flights"
+    assert found.of("flights") == "-0.0123 [-0.0200, +0.0046] over 30 days, 28,000 flights"

@@ -74,9 +74,9 @@ def test_a_champion_of_other_features_is_refused(registered, config):
 
 
 def skew_of(**changes):
-    told = {"days": "2013-02-04", "flights": 9, "features": 41, "mismatches": []}
+    told = {"days": "2013-02-04", "rows": 9, "features": 41, "mismatches": []}
     told |= {"offline_differs": 0}
-    harm = {"roc_auc": (0.7, 0.8), "log_loss": (0.6, 0.5), "flights": 9}
+    harm = {"roc_auc": (0.7, 0.8), "log_loss": (0.6, 0.5), "rows": 9}
     return served_day.SkewReport.model_validate(told | {"damage": harm} | changes)
 
 

@@ -60,8 +60,8 @@ def test_flights_are_asked_for_once_each_in_the_order_of_their_time(traffic):
         asked += places.tolist()
     assert asked == list(range(len(traffic.at)))
     assert (np.diff(traffic.at) >= 0).all()
-    assert traffic.flights["sched_dep_utc"].between(FIRST, LAST, inclusive="left").all()
-    assert traffic.flights["name"].is_unique
+    assert traffic.events["sched_dep_utc"].between(FIRST, LAST, inclusive="left").all()
+    assert traffic.events["name"].is_unique
 
 
 def test_no_row_is_pushed_before_it_is_available_or_off_its_time(traffic):
@@ -73,7 +73,7 @@ def stands_as_joined(traffic):
     """At each flight's time the store holds what the offline join found for it, view by view."""
     store, compared = Recorded(), 0
     for places in advance(traffic, store, GRID):
-        flights = traffic.flights.iloc[places]
+        flights = traffic.events.iloc[places]
         assert (
             int(minutes(pd.Series(store.complete_to[-1:]))[0]) == traffic.at[places[0]] // 15 * 15
         )
@@ -94,19 +94,19 @@ def test_when_a_flight_is_asked_for_the_store_holds_what_the_offline_join_found(
 @pytest.mark.parametrize("place", [1, 17, 40])
 def test_who_goes_on_later_finds_the_store_as_it_would_have_been(traffic, place):
     left = traffic.since(place)
-    assert left.flights["name"].tolist() == traffic.flights["name"].tolist()[place:]
+    assert left.events["name"].tolist() == traffic.events["name"].tolist()[place:]
     assert left.at.tolist() == traffic.at.tolist()[place:]
     assert stands_as_joined(left) > 0
 
 
 def test_after_the_last_flight_nothing_is_left(traffic):
     left = traffic.since(len(traffic.at))
-    assert len(left.flights) == 0
+    assert len(left.events) == 0
     assert list(advance(left, Recorded(), GRID)) == []
 
 
 def test_a_request_says_what_the_schedule_says_and_nothing_of_what_happened(traffic):
-    body = orjson.loads(traffic.flights["body"].iloc[0])
+    body = orjson.loads(traffic.events["body"].iloc[0])
     (flight,) = body["flights"]
     assert set(flight) <= {
         "carrier",
@@ -118,16 +118,16 @@ def test_a_request_says_what_the_schedule_says_and_nothing_of_what_happened(traf
         "distance",
         "scheduled_departure",
     }
-    row = traffic.flights.iloc[0]
+    row = traffic.events.iloc[0]
     assert flight["flight"] == row["flight"]
     assert pd.Timestamp(flight["scheduled_departure"]) == row["sched_dep_utc"]
 
 
 def test_a_flight_without_an_aircraft_says_nothing_of_it(traffic):
-    tails = traffic.flights["tailnum"].isna()
+    tails = traffic.events["tailnum"].isna()
     assert tails.any()
     assert all(
-        "tailnum" not in orjson.loads(b)["flights"][0] for b in traffic.flights["body"][tails]
+        "tailnum" not in orjson.loads(b)["flights"][0] for b in traffic.events["body"][tails]
     )
 
 

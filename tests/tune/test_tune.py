@@ -74,7 +74,7 @@ def runs() -> tuple[Any, list[Any]]:
 
 
 def frame_of_the_window() -> pd.DataFrame:
-    return tune.labelled_flights(load(TrainConfig))
+    return tune.labelled_rows(load(TrainConfig))
 
 
 # The days.

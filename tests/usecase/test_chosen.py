@@ -1,5 +1,6 @@
 """The use case of a checkout, and what every use case has to state."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import pytest
 
 from pipeline.bikes.usecase import USECASE as BIKES
 from pipeline.flights.usecase import USECASE as FLIGHTS
+from pipeline.serve.schema import datatypes
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 from pipeline.usecase import chosen
+from pipeline.usecase.chosen_words import words_of
 from simulation.story import spoil_month
 from tests.rules.tree import ROOT
 
@@ -45,6 +48,43 @@ def test_every_feature_has_a_view_or_comes_with_the_request(case: UseCase) -> No
     assert {one.value for one in of.rolling} <= set(of.values)
     assert set(of.monotone) | set(of.ranges) <= set(of.numeric)
     assert of.always_there <= {*of.entities, *(state.view for state in of.states)}
+
+
+@CASES
+def test_a_use_case_has_words_for_its_events_which_the_cockpit_reads_alone(
+    case: UseCase, tmp_path: Path
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/usecase.yaml").write_text(f"name: {case.name}\n")
+    words = words_of(tmp_path)
+    assert words == case.words
+    assert words.one.split()[1] == words.event
+    assert re.fullmatch(case.monitored.name_pattern, words.example)
+    assert len(words.example) <= words.longest
+    assert words.events == case.request.key
+
+
+def test_the_words_of_a_declared_table_come_with_its_declaration(tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/usecase.yaml").write_text("name: visits\n")
+    shutil.copytree(ROOT / "tests/usecase/visits", tmp_path / "pipeline/visits")
+    words = words_of(tmp_path)
+    assert (words.event, words.events, words.name_key) == ("row", "years of persons", "event")
+
+
+@pytest.mark.parametrize("name", ["boats", "shared"])
+def test_words_of_a_use_case_that_there_is_not_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/usecase.yaml").write_text(f"name: {name}\n")
+    with pytest.raises(ConfigError, match=f"names '{name}', 0 folders with words"):
+        words_of(tmp_path)
+
+
+def test_fields_of_a_request_are_tensors_with_a_datatype_each() -> None:
+    assert datatypes(BIKES.request.item) == ({"starts": "BYTES", "holiday": "BOOL"}, ["starts"])
+    kinds, required = datatypes(FLIGHTS.request.item)
+    assert set(kinds) - set(required) == {"tailnum"}
+    assert (kinds["flight"], kinds["tailnum"]) == ("INT64", "BYTES")
 
 
 @CASES

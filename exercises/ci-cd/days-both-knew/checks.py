@@ -3,13 +3,16 @@
 from exercises.workbench.checking import ROOT, check, expect
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.yaml_files import parse
+from pipeline.usecase.chosen import SECTIONS
 
 TRAINED = "2013-01-08..2013-04-28"
 
 
 def _config(first: str, last: str) -> EvaluateConfig:
     values = parse((ROOT / "configs/evaluate.yaml").read_text(encoding="utf-8"))
-    return EvaluateConfig.model_validate(values | {"window": {"first": first, "last": last}})
+    return SECTIONS[EvaluateConfig].model_validate(
+        values | {"window": {"first": first, "last": last}}
+    )
 
 
 def _is_new(subject, first: str, last: str = "2013-05-31", trained: str = TRAINED) -> list[object]:

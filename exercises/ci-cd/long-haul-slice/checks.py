@@ -3,9 +3,9 @@
 import pandas as pd
 
 from exercises.workbench.checking import check, expect, holds
-from pipeline.shared.config.evaluate import SliceRule
+from pipeline.flights.slices import FlightSlices
 
-RULE = SliceRule(
+RULE = FlightSlices(
     hour_bands=[0, 9, 17],
     named_carriers=["UA", "HA"],
     storm_share=0.5,

@@ -5,11 +5,12 @@ import json
 import numpy as np
 
 from pipeline.evaluate.gate import are_probabilities, beats, holds_slice
-from pipeline.shared.config.evaluate import Bootstrap, SliceRule
+from pipeline.flights.slices import FlightSlices
+from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.contracts import Check, decide
 from pipeline.shared.paired_difference import difference
 
-RULE = SliceRule(
+RULE = FlightSlices(
     hour_bands=[0, 9, 17],
     named_carriers=["UA", "HA"],
     storm_share=0.5,

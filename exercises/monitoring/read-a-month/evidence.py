@@ -26,7 +26,7 @@ def figures(monday: str) -> tuple[Figures, int]:
     """The figures of a window that ends before a Monday, and its days."""
     days, coverage, excess, gap = WEEKS[monday]
     labelled = round(12_000 * coverage)
-    values = {"flights": 12_000, "labelled": labelled, "days": days, "late": 2_900}
+    values = {"rows": 12_000, "labelled": labelled, "days": days, "late": 2_900}
     found = Figures.model_validate(values | {"coverage": coverage, "excess": excess, "gap": gap})
     return found, days
 

@@ -56,11 +56,11 @@ def test_no_alert_is_gone(subject):
 def test_the_alert_is_on_what_its_words_say(subject):
     """Lost answers, at the first one, within a quarter of an hour."""
     seen = _alerts(subject).get("LogLosesAnswers")
-    expect(seen, "sum(increase(flight_log_dropped[15m])) > 0")
+    expect(seen, "sum(increase(serve_log_dropped[15m])) > 0")
 
 
 @check(1, hidden=True)
 def test_the_page_for_no_probability_is_on_its_counter(subject):
     """A counter of the client library ends in _total."""
     seen = _alerts(subject).get("InvalidPredictions")
-    expect(seen, "sum(increase(flight_invalid_predictions_total[10m])) > 0")
+    expect(seen, "sum(increase(serve_invalid_predictions_total[10m])) > 0")

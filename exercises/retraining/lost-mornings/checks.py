@@ -11,7 +11,7 @@ GUARDS = Guards(
     recent_days=7,
     min_coverage=0.7,
     min_complete=0.9,
-    min_flights_a_day=5.0,
+    min_rows_a_day=5.0,
     max_staleness_ratio=2.0,
 )
 HOURS = [0, 9, 17]

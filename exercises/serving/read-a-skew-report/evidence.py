@@ -11,6 +11,7 @@ from pipeline.flights.features import WEATHER
 from pipeline.serve.skew import Mismatch, Raw, mismatches
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse
+from pipeline.usecase.chosen import SECTIONS
 
 FLIGHTS = 240
 
@@ -30,7 +31,7 @@ def report() -> list[Mismatch]:
     served = trained.assign(**{name: trained[name] * 100 for name in shares})
     served[WEATHER] = served[WEATHER].fillna(0.0)
     served = served.assign(**{f"{view}_flag": "" for view in VIEWS})
-    config = FeaturesConfig.model_validate(
+    config = SECTIONS[FeaturesConfig].model_validate(
         parse((ROOT / "configs/features.yaml").read_text(encoding="utf-8"))
     )
     return mismatches(served, trained, Raw(pd.DataFrame(), pd.DataFrame(), config))

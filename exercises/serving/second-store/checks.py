@@ -13,8 +13,9 @@ from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse
+from pipeline.usecase.chosen import SECTIONS
 
-CONFIG = FeaturesConfig.model_validate(
+CONFIG = SECTIONS[FeaturesConfig].model_validate(
     parse((ROOT / "configs/features.yaml").read_text(encoding="utf-8"))
 )
 LAG = 30

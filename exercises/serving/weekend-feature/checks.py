@@ -3,8 +3,9 @@
 from exercises.workbench.checking import ROOT, check, expect, holds
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.yaml_files import parse
+from pipeline.usecase.chosen import SECTIONS
 
-CONFIG = FeaturesConfig.model_validate(
+CONFIG = SECTIONS[FeaturesConfig].model_validate(
     parse((ROOT / "configs/features.yaml").read_text(encoding="utf-8"))
 )
 

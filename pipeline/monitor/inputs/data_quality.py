@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import KNOWN_AT, NUMERIC, RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC, RANGES, REQUEST, ROLLING
 from pipeline.features.windows import ZONE
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.config.monitor import DataQualityLimits, OddRequests
@@ -28,7 +28,7 @@ _STEADY = [
     *(r.name for r in ROLLING if r.hours <= 24 and r.view == "system"),
     *USECASE.monitored.steady,
 ]
-"""Features that differ within any day of hundreds of flights; a constant is a stuck feed."""
+"""Features that differ within any day of hundreds of events; a constant is a stuck feed."""
 
 
 def check_quality(
@@ -42,14 +42,14 @@ def check_quality(
     Both tables come from `served_predictions`; `reference` is of the training window. With an
     instant `now`, the unfinished day does not count for the volume.
     """
-    day = days_of(rows["flight"])
+    day = days_of(rows[NAME])
     return [
         *_missing(reference, rows, limits.max_missing_rise),
         *_unseen(reference, rows, limits.max_unseen_share),
         *_impossible(rows, limits.odd_requests),
         *_stuck(rows, day),
         _volume(
-            days_of(reference["flight"]),
+            days_of(reference[NAME]),
             _finished_days(day, now),
             limits.min_share_of_reference_day,
         ),
@@ -125,7 +125,7 @@ def unexplained_skew(skew: dict[str, int], rows: int, odd: OddRequests) -> dict[
 
 
 def stuck_days(rows: pd.DataFrame, day: np.ndarray) -> dict[str, list[str]]:
-    """The days of a hundred flights or more with a constant feature, and its names."""
+    """The days of a hundred events or more with a constant feature, and its names."""
     spread = rows[_STEADY].groupby(day).nunique()
     large = pd.Series(day).value_counts().reindex(spread.index) >= 100
     stuck = spread[large] <= 1
@@ -150,12 +150,12 @@ def _finished_days(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
 def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
     usual = float(pd.Series(before).value_counts().median())
     if not len(day):
-        return at_least(Kind.DATA, "flights a day", 1.0, limit, "no day is over yet")
+        return at_least(Kind.DATA, f"{USECASE.noun} a day", 1.0, limit, "no day is over yet")
     counts = pd.Series(day).value_counts()
     least = counts.idxmin()
     share = round(float(counts.min() / usual), 6)
-    detail = f"{counts.min():,} flights on {least}, usual are {usual:,.0f} a day"
-    return at_least(Kind.DATA, "flights a day", share, limit, detail)
+    detail = f"{counts.min():,} {USECASE.noun} on {least}, usual are {usual:,.0f} a day"
+    return at_least(Kind.DATA, f"{USECASE.noun} a day", share, limit, detail)
 
 
 def validate_served(

@@ -1,8 +1,9 @@
 """Drift of inputs and predictions as effect sizes; the door to Evidently.
 
-With tens of thousands of flights a day's weather is "significant", so each column gets a population
-stability index (PSI) instead of a p-value, and only some columns may raise an alarm. Drift does not
-imply lower performance: an alarm asks a person to look, and never promotes or pages.
+With tens of thousands of events the difference of any two days is "significant", so each column
+gets a population stability index (PSI) instead of a p-value, and only some columns may raise an
+alarm. Drift does not imply lower performance: an alarm asks a person to look, and never promotes or
+pages.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import NUMERIC, SCHEDULE
+from pipeline.features.definitions import NAME, NUMERIC, SCHEDULE
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.shared.config.monitor import MonitorConfig
@@ -180,10 +181,10 @@ def compare(
     windows.
     """
     seen = [*NUMERIC, *CATEGORIES, RISK]
-    days, current = days_of(rows["flight"]), rows[seen]
+    days, current = days_of(rows[NAME]), rows[seen]
     inside = days >= first
     bins = windows.make_bins(reference[seen], current, CATEGORIES)
-    before = windows.count_bins(reference[seen], days_of(reference["flight"]), bins)
+    before = windows.count_bins(reference[seen], days_of(reference[NAME]), bins)
     after = windows.count_bins(current, days, bins)
     look_days = trailing_ends(after.days, first, config)
     looks = windows.psi(before, after, _trailing(after.days, look_days, config)).T.tolist()

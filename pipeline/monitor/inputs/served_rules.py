@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.features.definitions import RANGES, REQUEST, ROLLING
+from pipeline.features.definitions import NAME, RANGES, REQUEST, ROLLING
 from pipeline.shared import expectations
 from pipeline.shared.expectations import RuleResult, Rules, gxe, refuse
 from pipeline.usecase.chosen import USECASE
 
-NEVER_MISSING = ["request_id", "flight", "version", "release", "predict_at", "risk", *REQUEST]
+NEVER_MISSING = ["request_id", NAME, "version", "release", "predict_at", "risk", *REQUEST]
 ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
-"""Features over all flights, which are never missing: some flight has always just landed."""
+"""Features over all events, which are never missing: the outcome of one is always just known."""
 
 
 def rules() -> Rules:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.shared.prometheus import GaugeValue
 
 SIGNALS = MONITOR / "signals.json"
-PREFIX = "flight_monitor_"
+PREFIX = "monitor_"
 ABOUT = {
     "model_age_days": "Days since the end of the champion's training window",
     "labels_age_hours": "Hours since the newest labels arrived",
@@ -27,7 +27,7 @@ ABOUT = {
     "due_days": "Days of the last 14 whose labels are due",
     "excess_loss": "Log loss of 14 days less what the model expects of itself, in nats",
     "outcome_gap": "Mean outcome less mean risk, over 14 days",
-    "labels_disagreeing": "Weeks of a carrier whose labels contradict the flags of late departures",
+    "labels_disagreeing": "Weeks of a group whose labels contradict the flags of the proxy",
     "refit_gain": "Log loss of a refit less the champion's on the newest 14 days, in nats",
     "refit_gain_high": "The upper end of its interval over days",
     "prediction_psi": "Population stability index of the risks that has lasted",

@@ -107,11 +107,11 @@ def _of_users(scrapes: Scrapes, slo: Objectives) -> list[Indicator]:
 
 
 def _of_servers(scrapes: Scrapes, slo: Objectives, serve: ServeConfig) -> list[Indicator]:
-    waiting = scrapes.now(Metric("flight_waiting"))
-    queued = scrapes.now(Metric("flight_log_waiting"))
+    waiting = scrapes.now(Metric("serve_waiting"))
+    queued = scrapes.now(Metric("serve_log_waiting"))
     most = slo.max_waiting_share
-    lost = scrapes.grown(Metric("flight_log_dropped"))
-    invalid = scrapes.grown(Metric("flight_invalid_predictions_total"))
+    lost = scrapes.grown(Metric("serve_log_dropped"))
+    invalid = scrapes.grown(Metric("serve_invalid_predictions_total"))
     return [
         _most("waiting for the store", waiting, "requests", most * serve.max_waiting),
         _most("waiting for the log", queued, "answers", most * serve.log_queue),
@@ -123,7 +123,7 @@ def _of_servers(scrapes: Scrapes, slo: Objectives, serve: ServeConfig) -> list[I
 def _of_inputs(scrapes: Scrapes, slo: Objectives) -> list[Indicator]:
     """The worst view counts, as in the alerts: an average would hide it."""
     missing, stale = (_worst(scrapes, flag) for flag in ("missing", "stale"))
-    age = scrapes.now(Metric("flight_monitor_model_age_days"))
+    age = scrapes.now(Metric("monitor_model_age_days"))
     return [
         _most("worst view missing", missing, "share", slo.max_missing_share),
         _most("worst view stale", stale, "share", slo.max_stale_share),
@@ -132,8 +132,8 @@ def _of_inputs(scrapes: Scrapes, slo: Objectives) -> list[Indicator]:
 
 
 def _worst(scrapes: Scrapes, flag: str) -> float | None:
-    lacking = (Metric("flight_features_total", {"flag": flag, "view": v}) for v in ALWAYS_THERE)
-    shares = [scrapes.share(one, Metric("flight_risk_count")) for one in lacking]
+    lacking = (Metric("serve_features_total", {"flag": flag, "view": v}) for v in ALWAYS_THERE)
+    shares = [scrapes.share(one, Metric("serve_risk_count")) for one in lacking]
     return max((share for share in shares if share is not None), default=None)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, NAME
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.label_join import figures_of
 from pipeline.monitor.performance.quality import Figures
@@ -31,8 +31,8 @@ class Revision(Record):
 class Day(Record):
     """One local day: its state, its figures, and the revision of a final one, if any.
 
-    The figures of a provisional day are of flights whose deadline has passed: of the others only
-    punctual ones can be known, which would bias the figures.
+    The figures of a provisional day are of events whose deadline has passed: of the others only
+    ones on time can be known, which would bias the figures.
     """
 
     date: str
@@ -47,13 +47,13 @@ def due_at(day: pd.Series) -> pd.Series:
 
 
 def judge_days(
-    flights: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
+    served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> list[Day]:
     """The performance of every day in order, with the revision of a final one."""
-    if flights.empty:
+    if served.empty:
         return []
-    first, found = _first_final(flights, events, rule), []
-    for day, group in flights.groupby("day"):
+    first, found = _first_final(served, events, rule), []
+    for day, group in served.groupby("day"):
         over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
         state: State = "provisional" if not over else "final" if covered else "incomplete"
@@ -64,24 +64,22 @@ def judge_days(
     return found
 
 
-def _first_final(flights: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
-    """The label of each flight when its day first became final.
+def _first_final(served: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
+    """The label of each event when its day first became final.
 
     A day is final once its labels are due and enough of them have arrived.
     """
-    events = events[
-        events["known_at"] > events["flight"].map(flights.set_index("flight")["predict_at"])
-    ]
-    arrived = flights["flight"].map(events.groupby("flight")["arrived_at"].min())
-    place = arrived.groupby(flights["day"]).rank(method="first")
-    needed = np.ceil(rule.min_coverage * flights.groupby("day")["flight"].transform("size"))
-    enough = arrived.where(place == needed).groupby(flights["day"]).max()
+    events = events[events["known_at"] > events[NAME].map(served.set_index(NAME)["predict_at"])]
+    arrived = served[NAME].map(events.groupby(NAME)["arrived_at"].min())
+    place = arrived.groupby(served["day"]).rank(method="first")
+    needed = np.ceil(rule.min_coverage * served.groupby("day")[NAME].transform("size"))
+    enough = arrived.where(place == needed).groupby(served["day"]).max()
     promised = due_at(enough.index.to_series())
     final = enough.where(enough > promised, promised).where(enough.notna())
-    final_at = pd.Series(flights["day"].map(final).array, index=flights["flight"])
-    then = events[events["arrived_at"] <= events["flight"].map(final_at)]
-    late = labels.fold(then).table.set_index("flight")["late"].astype("float64")
-    return flights["flight"].map(late).astype("float64")
+    final_at = pd.Series(served["day"].map(final).array, index=served[NAME])
+    then = events[events["arrived_at"] <= events[NAME].map(final_at)]
+    late = labels.fold(then).table.set_index(NAME)["late"].astype("float64")
+    return served[NAME].map(late).astype("float64")
 
 
 def _revision(day: pd.DataFrame, first: pd.Series) -> Revision | None:

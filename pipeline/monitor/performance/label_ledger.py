@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.features.definitions import NAME
 from pipeline.monitor.performance.labels import COLUMNS, require_sound
 from pipeline.records.hash_chain import open_database
 from pipeline.shared.config.sections import Sha256
@@ -17,10 +18,10 @@ from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.files import file_hash, read_parquet
 
 LEDGER = Path("state/monitor/labels.db")
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (hash TEXT PRIMARY KEY, name TEXT NOT NULL, arrived_at INTEGER);
 CREATE TABLE IF NOT EXISTS labels (
-  file TEXT NOT NULL REFERENCES files, flight TEXT NOT NULL, late INTEGER NOT NULL,
+  file TEXT NOT NULL REFERENCES files, {NAME} TEXT NOT NULL, late INTEGER NOT NULL,
   known_at INTEGER NOT NULL, arrived_at INTEGER NOT NULL, revision INTEGER NOT NULL);
 """ + "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_no_{what.lower()} BEFORE {what} ON {table} "
@@ -49,7 +50,7 @@ def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Rece
     digest, arrived = file_hash(file), _microseconds(pd.Series([arrived_at]))[0]
     rows = zip(
         [digest] * len(events),
-        events["flight"].tolist(),
+        events[NAME].tolist(),
         events["late"].astype(int).tolist(),
         _microseconds(events["known_at"]),
         [arrived] * len(events),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.features.definitions import LABEL
+from pipeline.features.definitions import LABEL, NAME
 from pipeline.monitor.predictions import days_of
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.errors import LabelsRefused
@@ -18,19 +18,19 @@ from pipeline.usecase.chosen import USECASE
 
 
 class Label(NamedTuple):
-    """One event of the feed: a flight's label from the source.
+    """One event of the feed: an event's label from the source.
 
-    `late` is 1 or 0; `revision` numbers the source's events for this flight, from 0 on.
+    `late` is 1 or 0; `revision` numbers the source's revisions of this label, from 0 on.
     """
 
-    flight: str
+    name: str
     late: int
     known_at: pd.Timestamp
     arrived_at: pd.Timestamp
     revision: int = 0
 
 
-COLUMNS = list(Label._fields)
+COLUMNS = [NAME, *Label._fields[1:]]
 _CONTENT = ["revision", "late", "known_at"]
 """The content of an event, without `arrived_at`, when it reached us."""
 
@@ -39,10 +39,10 @@ _CONTENT = ["revision", "late", "known_at"]
 class FoldedLabels:
     """The labels that result from all events.
 
-    `table` has a row per flight, by name, in COLUMNS: the highest revision, and when it first
-    arrived. `conflicts` are events of flights whose highest revision is contradictory: they have no
+    `table` has a row per name, in COLUMNS: the highest revision, and when it first
+    arrived. `conflicts` are events of names whose highest revision is contradictory: they have no
     label until a later revision. `duplicates` counts events without new content, `corrections`
-    flights whose label differs from that of their first revision.
+    names whose label differs from that of their first revision.
     """
 
     table: pd.DataFrame
@@ -53,9 +53,9 @@ class FoldedLabels:
 
 @dataclass(frozen=True)
 class RequestLabels:
-    """The labels of predicted flights, and the events that were set aside.
+    """The labels of predicted events, and the events that were set aside.
 
-    `unrequested` are events of flights without a prediction, `impossible` those known at or before
+    `unrequested` are those of names without a prediction, `impossible` those known at or before
     their prediction; `events` counts all of them, `newest` is the last arrival (NaT: none yet).
     """
 
@@ -67,7 +67,7 @@ class RequestLabels:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per flight with a label."""
+        """A row per name with a label."""
         return self.folded.table
 
 
@@ -92,10 +92,10 @@ def require_sound(events: pd.DataFrame) -> None:
     kinds = {name: getattr(events[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
     if zoneless := [name for name, zone in kinds.items() if zone is None]:
         raise LabelsRefused(f"{zoneless[0]} of the label feed has no time zone; make it UTC")
-    named = events["flight"].astype(str).str.fullmatch(USECASE.monitored.name_pattern)
+    named = events[NAME].astype(str).str.fullmatch(USECASE.monitored.name_pattern)
     wrong = {
-        "names no flight": ~named,
-        "is neither late (1) nor not (0)": ~events["late"].isin([0, 1]),
+        f"names no {USECASE.words.event}": ~named,
+        f"is neither {USECASE.words.positive} (1) nor not (0)": ~events["late"].isin([0, 1]),
         "has no whole revision from 0 on": ~(events["revision"] >= 0)
         | (events["revision"] % 1 != 0),
         "arrived before it was known": ~(events["arrived_at"] >= events["known_at"]),
@@ -115,14 +115,14 @@ def as_of(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
 
 
 def fold(events: pd.DataFrame) -> FoldedLabels:
-    """One row per flight from all its events, independent of order and repetition."""
-    codes, _ = pd.factorize(events["flight"], sort=True)
+    """One row per name from all its events, independent of order and repetition."""
+    codes, _ = pd.factorize(events[NAME], sort=True)
     keyed = events[COLUMNS].assign(code=codes).sort_values(["code", *_CONTENT, "arrived_at"])
     distinct = keyed.drop_duplicates(["code", *_CONTENT]).reset_index(drop=True)
-    by_flight = distinct.groupby("code", sort=False)
-    top = distinct[distinct["revision"] == by_flight["revision"].transform("max")]
+    by_name = distinct.groupby("code", sort=False)
+    top = distinct[distinct["revision"] == by_name["revision"].transform("max")]
     split = top["code"].duplicated(keep=False)
-    changed = by_flight["late"].transform("first")[top.index] != top["late"]
+    changed = by_name["late"].transform("first")[top.index] != top["late"]
     return FoldedLabels(
         table=top[~split].reset_index(drop=True)[COLUMNS],
         conflicts=top[split].reset_index(drop=True)[COLUMNS],
@@ -132,13 +132,13 @@ def fold(events: pd.DataFrame) -> FoldedLabels:
 
 
 def settle(predicted: pd.Series, events: pd.DataFrame) -> RequestLabels:
-    """The labels of predicted flights; `predicted` is each flight's T, by its name (unique).
+    """The labels of predicted events; `predicted` is the T of each, by its name (unique).
 
     Raises:
         LabelsRefused: the feed's table is invalid.
     """
     require_sound(events)
-    at = events["flight"].map(predicted)
+    at = events[NAME].map(predicted)
     unrequested, impossible = at.isna(), events["known_at"] <= at
     return RequestLabels(
         folded=fold(events[~unrequested & ~impossible]),
@@ -149,9 +149,9 @@ def settle(predicted: pd.Series, events: pd.DataFrame) -> RequestLabels:
     )
 
 
-def dates(flights: pd.Series) -> pd.Series:
-    """The local date of each flight, at midnight UTC, from its name."""
-    date = pd.Series(days_of(flights), flights.index, name=flights.name)
+def dates(names: pd.Series) -> pd.Series:
+    """The local date of each event, at midnight UTC, from its name."""
+    date = pd.Series(days_of(names), names.index, name=names.name)
     midnights = {name: pd.Timestamp(name, tz="UTC") for name in date.unique()}
     return pd.to_datetime(date.map(midnights), utc=True)
 
@@ -159,15 +159,13 @@ def dates(flights: pd.Series) -> pd.Series:
 def daily(rows: pd.DataFrame) -> pd.DataFrame:
     """The feed as the source sends it here: one file a day, at 10:00 UTC of the next, revision 0.
 
-    `rows` are of the feature table: flights with their outcome and when it became known.
+    `rows` are of the feature table: events with their outcome and when it became known.
     """
-    flights = USECASE.names_of(rows)
-    events = pd.DataFrame(
-        {"flight": flights, "late": rows[LABEL], "known_at": rows[f"{LABEL}_known_at"]}
-    )
-    return events.assign(arrived_at=dates(flights) + LABELS_COMPLETE, revision=0)[COLUMNS]
+    names = USECASE.names_of(rows)
+    events = pd.DataFrame({NAME: names, "late": rows[LABEL], "known_at": rows[f"{LABEL}_known_at"]})
+    return events.assign(arrived_at=dates(names) + LABELS_COMPLETE, revision=0)[COLUMNS]
 
 
-def first_names(flights: pd.Series, most: int = 5) -> list[str]:
-    """The first few names of flights, in order, each once."""
-    return sorted(set(flights))[:most]
+def first_names(names: pd.Series, most: int = 5) -> list[str]:
+    """The first few names, in order, each once."""
+    return sorted(set(names))[:most]

@@ -1,7 +1,7 @@
 """Model performance against the labels (ground truth) that have arrived by an instant.
 
 `judged` is the one door: requests and the label feed as of an instant in, an `Outcome` out. Each
-request is joined with its flight's label exactly once; figures count a flight once, by its first
+request is joined with its event's label exactly once; figures count an event once, by its first
 prediction. A day's figure is provisional until its labels are due, then final; a final one changes
 only by a reported correction. Too few labels give "not known", never a pass.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.features.definitions import LABEL, PROXY
+from pipeline.features.definitions import LABEL, NAME, PROXY
 from pipeline.monitor.performance import labels
 from pipeline.monitor.performance.daily import Day, judge_days
 from pipeline.monitor.performance.label_checks import Agreement, is_distrusted, label_agreement
@@ -37,6 +37,7 @@ from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, SliceRule
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
 from pipeline.shared.contracts import Record
+from pipeline.usecase.chosen import USECASE
 
 Status = Literal["alert", "quiet", "not known"]
 
@@ -72,7 +73,7 @@ class Alert(Record):
 
 
 class Feed(Record):
-    """The label feed's counts, and the first names of flights that were set aside."""
+    """The label feed's counts, and the first names that were set aside."""
 
     events: int
     duplicates: int
@@ -95,7 +96,7 @@ class Performance(Record):
 
     at: str
     requests: int
-    flights: int
+    rows: int
     retries: int
     alert: Alert
     feed: Feed
@@ -121,7 +122,7 @@ def measure_performance(
     """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
     `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
-    events of labels.COLUMNS; `flags` (flight, PROXY, arrived_at) check the labels.
+    events of labels.COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:
@@ -129,26 +130,26 @@ def measure_performance(
     """
     require_requests(served)
     events, served = labels.as_of(events, now), served[served["predict_at"] <= now]
-    first = served[~served["flight"].duplicated()]
-    settled = labels.settle(first.set_index("flight")["predict_at"], events)
+    first = served[~served[NAME].duplicated()]
+    settled = labels.settle(first.set_index(NAME)["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
-    broken = is_distrusted(settled.table["flight"], weeks or [])
+    broken = is_distrusted(settled.table[NAME], weeks or [])
     everyone = join_labels(first, settled.table[~broken])
-    flights = everyone[_from(everyone, since)].reset_index(drop=True)
+    rows = everyone[_from(everyone, since)].reset_index(drop=True)
     requests = int(_from(served, since).sum())
-    days = judge_days(flights, events, now, rules.outcome)
+    days = judge_days(rows, events, now, rules.outcome)
     return Performance(
         at=f"{now:%Y-%m-%dT%H:%MZ}",
         requests=requests,
-        flights=len(flights),
-        retries=requests - len(flights),
+        rows=len(rows),
+        retries=requests - len(rows),
         alert=_alert(everyone, now, rules.outcome),
         feed=_feed(settled, now, rules.outcome),
         days=days,
         agreement=None if weeks is None else [w for w in weeks if w.trusted is False],
         agreement_checked=sum(w.trusted is not None for w in weeks or []),
         distrusted_labels=int(broken.sum()),
-        **_of_final(flights, days, rules),
+        **_of_final(rows, days, rules),
     )
 
 
@@ -161,18 +162,18 @@ def check_alert(
         LabelsRefused: as `judged`.
     """
     require_requests(served)
-    settled = labels.settle(served.set_index("flight")["predict_at"], labels.as_of(events, now))
+    settled = labels.settle(served.set_index(NAME)["predict_at"], labels.as_of(events, now))
     return _alert(join_labels(served, settled.table), now, rule)
 
 
-def _from(flights: pd.DataFrame, since: str | None) -> np.ndarray:
-    return np.asarray(days_of(flights["flight"]) >= (since or ""))
+def _from(rows: pd.DataFrame, since: str | None) -> np.ndarray:
+    return np.asarray(days_of(rows[NAME]) >= (since or ""))
 
 
-def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
-    """The figures of final days only: of other days punctual flights are known first."""
+def _of_final(rows: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
+    """The figures of final days only: of other days the negative ones may be known first."""
     final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
-    counted = flights[flights["day"].isin(final)]
+    counted = rows[rows["day"].isin(final)]
     late, risk, day = arrays(counted[counted[LABEL].notna()])
     return {
         "overall": figures_of(counted),
@@ -186,8 +187,8 @@ def _of_final(flights: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str,
 def _agreement(
     table: pd.DataFrame, flags: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> list[Agreement]:
-    there = flags[flags["arrived_at"] <= now].drop_duplicates("flight").set_index("flight")
-    flag = table["flight"].map(there[PROXY].astype("float64"))
+    there = flags[flags["arrived_at"] <= now].drop_duplicates(NAME).set_index(NAME)
+    flag = table[NAME].map(there[PROXY].astype("float64"))
     return label_agreement(table.assign(**{LABEL: table["late"], PROXY: flag}), rule)
 
 
@@ -198,7 +199,7 @@ def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[
         unknown.append(f"{days} days with due labels, at least {rule.min_days} are needed")
     if figure.coverage < rule.min_coverage:
         unknown.append(
-            f"{figure.coverage:.1%} of flights have labels, below {rule.min_coverage:.0%}"
+            f"{figure.coverage:.1%} of {USECASE.noun} have labels, below {rule.min_coverage:.0%}"
         )
     excess, gap = figure.excess, figure.gap
     if unknown or excess is None or gap is None:
@@ -209,14 +210,15 @@ def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[
             f"log loss is {excess:+.4f} above its own expectation, limit {rule.max_excess_loss:g}"
         )
     if abs(gap) > rule.max_gap:
-        found.append(f"late share less mean risk is {gap:+.4f}, limit {rule.max_gap:g} either way")
+        share = f"{USECASE.words.positive} share less mean risk"
+        found.append(f"{share} is {gap:+.4f}, limit {rule.max_gap:g} either way")
     return ("alert", found) if found else ("quiet", [])
 
 
-def _alert(flights: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
+def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
     last = (now - LABELS_COMPLETE).floor("D")
     first = last - pd.Timedelta(days=rule.window_days - 1)
-    window = flights[flights["day"].between(first, last)]
+    window = rows[rows["day"].between(first, last)]
     figure = figures_of(window)
     ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
     said, reasons = status(figure, len(ends), rule)
@@ -238,11 +240,11 @@ def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -
         events=settled.events,
         duplicates=settled.folded.duplicates,
         corrected=settled.folded.corrections,
-        conflicts=conflicts["flight"].nunique(),
-        conflicting=labels.first_names(conflicts["flight"]),
-        impossible=impossible["flight"].nunique(),
-        impossibly_known=labels.first_names(impossible["flight"]),
-        unasked=settled.unrequested["flight"].nunique(),
+        conflicts=conflicts[NAME].nunique(),
+        conflicting=labels.first_names(conflicts[NAME]),
+        impossible=impossible[NAME].nunique(),
+        impossibly_known=labels.first_names(impossible[NAME]),
+        unasked=settled.unrequested[NAME].nunique(),
         labels_age_hours=None if age is None else round(float(age), 2),
         stale=age is None or bool(age > rule.max_labels_age_hours),
     )

@@ -1,6 +1,6 @@
 """Performance figures of labelled predictions: scores, calibration, intervals over days.
 
-The flights of one day are late together, so days are the unit of the bootstrap and of a slice's
+The events of one day have much in common, so days are the unit of the bootstrap and of a slice's
 p-value. A figure that cannot be computed (no label, one class) is None, never 0.
 """
 
@@ -26,25 +26,25 @@ class Interval(Record):
 
 
 class Tenth(Record):
-    """A tenth of the labelled flights by risk: what was predicted, and what came."""
+    """A tenth of the labelled rows by risk: what was predicted, and what came."""
 
     mean_risk: float
     mean_outcome: float
-    flights: int
+    rows: int
 
 
 class Figures(Record):
-    """Performance figures of some flights.
+    """Performance figures of some events.
 
-    `flights` have a prediction, `labelled` a label, `late` are late; `coverage` is the labelled
-    share, and every figure is of labelled flights. Losses are in nats. `expected_log_loss` is what
+    `rows` have a prediction, `labelled` a label, `late` are late; `coverage` is the labelled
+    share, and every figure is of labelled rows. Losses are in nats. `expected_log_loss` is what
     the risks themselves expect, `excess` the log loss above it; `gap` is mean outcome less mean
-    risk. `ece` is the mean distance of outcome and risk over tenths of the flights by risk; slope
+    risk. `ece` is the mean distance of outcome and risk over tenths of the rows by risk; slope
     and intercept are those of a logistic regression of the outcome on the risk's log odds (1 and
     0: calibrated).
     """
 
-    flights: int
+    rows: int
     labelled: int
     days: int
     late: int
@@ -68,11 +68,11 @@ def expected_loss(risk: np.ndarray) -> np.ndarray:
 
 
 def figures(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Figures:
-    """The figures of some flights; `late` is 1, 0 or NaN (no label yet), `day` codes the day."""
+    """The figures of some events; `late` is 1, 0 or NaN (no label yet), `day` codes the day."""
     known = ~np.isnan(late)
     y, p = late[known], risk[known]
     counted = {
-        "flights": len(late),
+        "rows": len(late),
         "labelled": len(y),
         "days": len(np.unique(day[known])),
         "late": int(y.sum()),
@@ -106,7 +106,7 @@ def _round(value: float) -> float:
 
 
 def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
-    """The mean distance between late share and mean risk over tenths of the flights by risk.
+    """The mean distance between late share and mean risk over tenths of the rows by risk.
 
     It is never below 0: noise alone gives a few thousandths on a month, and more on a slice.
     """
@@ -115,17 +115,17 @@ def calibration_error(late: np.ndarray, risk: np.ndarray) -> float:
 
 
 def _tenths(risk: np.ndarray) -> list[np.ndarray]:
-    """The rows of each tenth of the flights by risk, the lowest first."""
+    """The rows of each tenth of the rows by risk, the lowest first."""
     return np.array_split(np.argsort(risk, kind="stable"), TENTHS)
 
 
 def calibration(late: np.ndarray, risk: np.ndarray) -> list[Tenth]:
-    """Predicted risk beside the outcome, for each tenth of labelled flights by risk."""
+    """Predicted risk beside the outcome, for each tenth of labelled rows by risk."""
     return [
         Tenth(
             mean_risk=_round(risk[rows].mean()),
             mean_outcome=_round(late[rows].mean()),
-            flights=len(rows),
+            rows=len(rows),
         )
         for rows in _tenths(risk)
         if len(rows)
@@ -152,7 +152,7 @@ def recalibration(late: np.ndarray, risk: np.ndarray) -> tuple[float | None, flo
 def intervals(
     late: np.ndarray, risk: np.ndarray, day: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
-    """Log loss, excess, gap and ROC AUC of labelled flights, each with its interval over days."""
+    """Log loss, excess, gap and ROC AUC of labelled rows, each with its interval over days."""
     loss = log_loss(late, risk)
     means = {
         "log_loss": loss,
@@ -191,7 +191,7 @@ def auc_interval(
 def _pairs(
     late: np.ndarray, risk: np.ndarray, position: np.ndarray, days: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Per pair of days: how often a late flight of one has more risk than a punctual one of two."""
+    """Per pair of days: how often a positive of one day has more risk than a negative of two."""
     positive = late == 1
     ours, of_day = risk[positive], position[positive]
     won = np.zeros((days, days))
@@ -225,13 +225,13 @@ def _error_over_days(value: np.ndarray, day: np.ndarray) -> tuple[int, float]:
     days = len(names)
     if days < 2:
         return days, math.nan
-    flights = np.bincount(position)
-    apart = np.bincount(position, weights=value) - value.mean() * flights
+    counts = np.bincount(position)
+    apart = np.bincount(position, weights=value) - value.mean() * counts
     return days, math.sqrt(days / (days - 1) * float((apart**2).sum())) / len(value)
 
 
 def excess_interval(late: np.ndarray, risk: np.ndarray, day: np.ndarray) -> Interval | None:
-    """The excess log loss of labelled flights with its 95 % interval over days, by Student's t.
+    """The excess log loss of labelled rows with its 95 % interval over days, by Student's t.
 
     None with labels of fewer than two days. For every day of a replay: a bootstrap takes longer.
     """

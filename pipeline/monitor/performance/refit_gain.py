@@ -1,7 +1,7 @@
 """The gain of a refit: the one figure that shows whether retraining helps.
 
 The champion's recipe learns from every label that had arrived before the newest days, and both are
-evaluated on those days, flight by flight. Difficult weeks are difficult for both, so the difference
+evaluated on those days, row by row. Difficult weeks are difficult for both, so the difference
 is far more precise than either loss.
 """
 
@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.monitored_model import Champion, refit
 from pipeline.monitor.performance.labels import dates
-from pipeline.monitor.predictions import RISK, days_of, flights
+from pipeline.monitor.predictions import RISK, days_of, events
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -52,7 +52,7 @@ def measure_gain(
 ) -> RefitGain | None:
     """The gain of a refit on the newest `days` with due labels; None if there are fewer.
 
-    `frame` holds flights with their outcomes, `rows` their served predictions.
+    `frame` holds events with their outcomes, `rows` their served predictions.
     """
     due = _due(frame["name"]) <= now
     newest = sorted(set(days_of(frame["name"][due]).tolist()))[-days:]
@@ -89,13 +89,13 @@ def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame)
 
 
 def _due(names: pd.Series) -> pd.Series:
-    """The instant at which the label of each flight is due."""
+    """The instant at which the label of each event is due."""
     return dates(names) + LABELS_COMPLETE
 
 
 def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:
-    """Every flight since the champion's first day whose label had arrived when `day` began."""
+    """Every event since the champion's first day whose label had arrived when `day` began."""
     begins = pd.Timestamp(day, tz="UTC")
     window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))
-    past = flights(window)
+    past = events(window)
     return past[_due(past["name"]) <= begins].reset_index(drop=True)

@@ -25,6 +25,7 @@ from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared
 from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
 from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
+from pipeline.usecase.chosen import USECASE
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Signals:
 def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position) -> Decision:
     """Decide on the canary's requests so far, by a plan that was fixed before.
 
-    `observed` has a row per request at the edge: flight, arm, step, at (its start in seconds), code
+    `observed` has a row per request at the edge: NAME, arm, step, at (its start in seconds), code
     (HTTP, 0 without a response), seconds, release (the one that responded), logged (whether the
     servers' log has the prediction), risk (NaN without one), missing, stale, parity (|served -
     recomputed|, of a batch the largest, NaN if not compared), and the columns of the plan's slices.
@@ -163,8 +164,8 @@ def _flaws(signals: Signals) -> list[str]:
             f"{run} requests in a row are one arm's, by chance at most {signals.plan.max_run}: "
             "challenger and control are not concurrent"
         )
-    if switched := signals.requests.switched_flights:
-        found.append(f"{switched} flights were in both arms, allowed 0: arms must be sticky")
+    if switched := signals.requests.switched_names:
+        found.append(f"{switched} {USECASE.noun} were in both arms, allowed 0: arms must be sticky")
     return found + _count_unlogged(signals)
 
 

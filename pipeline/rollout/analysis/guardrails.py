@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from pipeline.features.definitions import NAME
 from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, round_digits
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
@@ -27,7 +28,7 @@ RATES = tuple(Guardrails.model_fields)
 
 @dataclass(frozen=True)
 class Requests:
-    """The compared requests in the order of their start, one a flight, as arrays.
+    """The compared requests in the order of their start, one an event, as arrays.
 
     `start` and `end` are instants in seconds (equal where the duration is unknown); for each rate
     `bad` marks the bad requests and `known` those it was measured for; `risk` is NaN without a
@@ -46,7 +47,7 @@ class Requests:
     bad: dict[str, np.ndarray]
     known: dict[str, np.ndarray]
     groups: dict[str, np.ndarray]
-    switched_flights: int
+    switched_names: int
     resources: dict[str, np.ndarray] = field(default_factory=dict)
 
     def per_arm(self, which: np.ndarray) -> tuple[int, int]:
@@ -56,13 +57,13 @@ class Requests:
 
 
 def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) -> Requests:
-    """Select the requests to compare: of the two arms, the first of each flight.
+    """Select the requests to compare: of the two arms, the first of each event.
 
-    A retry repeats the same flight: counted twice, one bad flight would be two events.
+    A retry repeats the same event: counted twice, one bad one would be two events.
     """
     mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
-    rows = mine[~mine["flight"].duplicated()]
-    switched = len(mine) and int(mine.groupby("flight", sort=False)["arm"].nunique().gt(1).sum())
+    rows = mine[~mine[NAME].duplicated()]
+    switched = len(mine) and int(mine.groupby(NAME, sort=False)["arm"].nunique().gt(1).sum())
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
     code = rows["code"].to_numpy(dtype="int64")
     answered = (code >= 200) & (code < 300)
@@ -240,7 +241,7 @@ def _metric(
 
 
 def slices(requests: Requests) -> list[SliceRates]:
-    """Bad requests of each arm in each slice of flights: reported, never decisive."""
+    """Bad requests of each arm in each slice of events: reported, never decisive."""
     found = []
     for column, groups in requests.groups.items():
         names, number = np.unique(groups.astype(str), return_inverse=True)

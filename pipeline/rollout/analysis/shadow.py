@@ -1,7 +1,7 @@
 """The decision of a shadow: challenger against champion on the same requests, pair by pair.
 
 The pairs show at once if the challenger fails, is slow or predicts something else. Its log loss
-takes labels and days: flights of one day are late together, so there are few interim analyses.
+takes labels and days: events of one day have much in common, so there are few interim analyses.
 """
 
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_a
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
 from pipeline.rollout.analysis.stalls import events
 from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
+from pipeline.usecase.chosen import USECASE
 
 SIDES = ("challenger", "champion")
 QUANTILES = (0.5, 0.9, 0.99)
@@ -125,13 +126,13 @@ def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
 def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     """Decide on the days with labels, at the plan's interim analyses and at no other time.
 
-    `days` has a row per day, in order: flights, and worse_by (their mean paired log loss,
+    `days` has a row per day, in order: rows, and worse_by (their mean paired log loss,
     challenger less champion, in nats). Days without either are left out. Every interim analysis
     reached is repeated in order and the first decisive one counts, so the time of the call does not
     matter. `refresh` is a scheduled retraining, with the code and the features of the champion.
     """
     shadow = plan.shadow
-    usable = days[(days["flights"] > 0) & np.isfinite(days["worse_by"])]
+    usable = days[(days["rows"] > 0) & np.isfinite(days["worse_by"])]
     outcome: Outcome = "hold"
     metrics: list[Metric] = []
     reached = [look for look in shadow.looks if look <= len(usable)]
@@ -161,30 +162,30 @@ def _interim_analysis(
     x = days["worse_by"].to_numpy(dtype="float64")
     margin = shadow.pass_margin.refresh if refresh else shadow.pass_margin.change
     ends = round_digits(interval_end(x, worst)), round_digits(-interval_end(-x, best))
-    flights = int(days["flights"].sum())
+    rows = int(days["rows"].sum())
     return [
-        _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, flights),
-        _metric("passes", p_above(-x, -margin), best, x, ends, flights),
-        _metric("better", p_above(-x, 0.0), best, x, ends, flights),
+        _metric("worse", p_above(x, shadow.rollback_margin), worst, x, ends, rows),
+        _metric("passes", p_above(-x, -margin), best, x, ends, rows),
+        _metric("better", p_above(-x, 0.0), best, x, ends, rows),
     ]
 
 
 def _metric(
-    name: str, p: float, alpha: float, days: np.ndarray, ends: tuple[float, float], flights: int
+    name: str, p: float, alpha: float, days: np.ndarray, ends: tuple[float, float], rows: int
 ) -> Metric:
     return Metric(
         name=name,
         direction="more is worse",
         unit="mean over days of the log loss, challenger less champion, in nats",
-        challenger=ArmSummary(of=flights),
-        control=ArmSummary(of=flights),
+        challenger=ArmSummary(of=rows),
+        control=ArmSummary(of=rows),
         estimate=round_digits(float(days.mean())),
         low=ends[0],
         high=ends[1],
         p=round_digits(p),
         alpha=round_digits(alpha),
         alarmed=p < alpha,
-        alarmed_at=flights if p < alpha else None,
+        alarmed_at=rows if p < alpha else None,
         required=name != "better",
         seen=len(days),
         enough=True,
@@ -210,5 +211,5 @@ def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[Metric]) 
     if waiting := [look for look in shadow.looks if look > usable]:
         found.append(f"{usable} days with labels, next look at {waiting[0]}")
     if usable < days:
-        found.append(f"{days - usable} of {days} days without flights or loss left out")
+        found.append(f"{days - usable} of {days} days without {USECASE.noun} or loss left out")
     return found

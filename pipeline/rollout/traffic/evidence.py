@@ -2,7 +2,7 @@
 
 The edge knows the arm, the code and the time; the server knows the features and the risk. Both
 carry the request's id. Each served risk is compared with a recomputed one, from the offline join
-and the release's model: the same flight must get the same risk.
+and the release's model: the same event must get the same risk.
 
 A response without a row in the servers' log is missing evidence: it is counted, neither as an
 invalid risk nor as a failure.
@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from pipeline.features.definitions import ALWAYS_THERE
+from pipeline.features.definitions import ALWAYS_THERE, NAME
 from pipeline.features.online_store import MISSING, STALE
 from pipeline.features.windows import DAY
 from pipeline.records.request_log import read_predictions
@@ -44,7 +44,7 @@ _PATIENCE_SECONDS = 5.0
 class Row(NamedTuple):
     """One row of a request in the servers' log."""
 
-    flight: str | None
+    name: str | None
     risk: float
     flags: str
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 class Evidence:
     """The requests of a rollout so far; `observations()` is the input of an analysis.
 
-    `expected_risks` holds, by release (its first 12 digits), the risk of each flight of `traffic`.
+    `expected_risks` holds, by release (its first 12 digits), the risk of each event of `traffic`.
     A disconnect within the first `known_bytes` of the proxy's log came from a killed controller,
     not from a user, and counts as no failure.
     """
@@ -147,7 +147,7 @@ class Evidence:
 
     def _take(self, mine: pd.DataFrame) -> None:
         """Index the rows of known callers; of two for one row the first counts."""
-        columns = ["request_id", "release", "row", "flight", "risk", "flags"]
+        columns = ["request_id", "release", "row", NAME, "risk", "flags"]
         for one, release, row, *told in mine[columns].itertuples(index=False, name=None):
             self._rows.setdefault((one, release[:12]), {}).setdefault(row, Row(*told))
         self._logged |= set(mine["request_id"])
@@ -173,9 +173,9 @@ class Evidence:
         return pd.concat(self._answers) if self._answers else pd.DataFrame(columns=columns)
 
     @cached_property
-    def _flights(self) -> pd.DataFrame:
-        """Place, minute and slices of each flight, by name."""
-        asked = self.traffic.flights
+    def _events(self) -> pd.DataFrame:
+        """Place, minute and slices of each event, by name."""
+        asked = self.traffic.events
         band = np.searchsorted(BANDS, asked["sched_hour"].to_numpy(), "right") - 1
         return pd.DataFrame(
             {
@@ -184,7 +184,7 @@ class Evidence:
                 GROUP: asked[GROUP].to_numpy(),
                 "hour_band": [f"from {hour:02}h" for hour in np.array(BANDS)[band]],
             },
-            index=pd.Index(asked["name"], name="flight"),
+            index=pd.Index(asked["name"], name=NAME),
         )
 
     def _rows_of(self, line: Mapping[str, Any]) -> list[Row]:
@@ -193,7 +193,7 @@ class Evidence:
         return [found[row] for row in sorted(found)]
 
     def _judge(self, edge: list[dict[str, Any]]) -> pd.DataFrame:
-        """The requests for a known flight, joined; a batch is represented by its worst row."""
+        """The requests for a known event, joined; a batch is represented by its worst row."""
         frame = pd.DataFrame(edge).set_index("number")
         rows = [self._rows_of(line) for line in edge]
         flags = [[orjson.loads(r.flags) for r in of if r.flags] for of in rows]
@@ -209,29 +209,29 @@ class Evidence:
             stale=[any(STALE in f.values() for f in of) for of in flags],
             parity=[self._parity(line, of) for line, of in zip(edge, rows, strict=True)],
         ).drop(columns=["microseconds", "flags"])
-        known = frame["flight"].isin(self._flights.index)
-        found = frame[known].join(self._flights, "flight").drop(columns="place")
+        known = frame[NAME].isin(self._events.index)
+        found = frame[known].join(self._events, NAME).drop(columns="place")
         day = (found["minute"] - self.traffic.at.min()) // DAY
         return found.assign(day=day, **self._resources(found))
 
     def _parity(self, line: Mapping[str, Any], rows: list[Row]) -> float:
         """The largest difference between a request's risks and its release's recomputed ones.
 
-        Infinite if the first row is another flight than the caller named; NaN if nothing can be
+        Infinite if the first row is another event than the caller named; NaN if nothing can be
         compared.
         """
         right = self.expected_risks.get(line["release"] or "")
         if right is None or not rows:
             return np.nan
-        if rows[0].flight != line["flight"]:
+        if rows[0].name != line[NAME]:
             return np.inf
-        places = [self._place.get(row.flight, -1) for row in rows]
+        places = [self._place.get(row.name, -1) for row in rows]
         apart = [abs(r.risk - right[at]) for r, at in zip(rows, places, strict=True) if at >= 0]
         return float(max(apart, default=np.nan))
 
     @cached_property
     def _place(self) -> dict[str | None, int]:
-        return {name: place for place, name in enumerate(self.traffic.flights["name"])}
+        return {name: place for place, name in enumerate(self.traffic.events["name"])}
 
     def _resources(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         """Each request's server's use of the machine by its end, if the supervisor reads it."""

@@ -8,8 +8,18 @@ no line, so no request from outside is evidence for or against a challenger.
 from pathlib import Path
 from typing import Any
 
-from pipeline.rollout.traffic.routes import BUFFER_BYTES, KNOWN_ARMS, TYPES, Keys, header, matches
+from pipeline.features.definitions import NAME
+from pipeline.rollout.traffic.routes import (
+    BUFFER_BYTES,
+    KNOWN_ARMS,
+    NAME_HEADER,
+    TYPES,
+    Keys,
+    header,
+    matches,
+)
 from pipeline.shared.callers import ARM, EDGE_KEY, REQUEST_ID
+from pipeline.usecase.chosen import USECASE
 
 _HTTP = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = f"{TYPES}.extensions.filters.http.router.v3.Router"
@@ -111,7 +121,7 @@ def access_log(path: Path, keys: Keys) -> dict[str, Any]:
     """
     line = {
         "request_id": "%REQ(X-REQUEST-ID):64%",
-        "flight": "%REQ(X-FLIGHT):22%",
+        NAME: f"%REQ({NAME_HEADER.upper()}):{USECASE.words.longest}%",
         "arm": "%REQ(X-ARM)%",
         "code": "%RESPONSE_CODE%",
         "flags": "%RESPONSE_FLAGS%",

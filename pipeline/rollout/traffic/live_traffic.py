@@ -1,4 +1,4 @@
-"""The interface of live traffic: flights in request order, and a source that sends the requests.
+"""The interface of live traffic: events in request order, and a source that sends the requests.
 
 A rollout sends nothing itself. Here users of the simulated year send requests; in production a
 source would follow the proxy's own users.
@@ -33,29 +33,29 @@ class Reply:
 
 
 class Traffic(Protocol):
-    """Some days of flights, in request order.
+    """Some days of events, in request order.
 
-    `flights` has a row per flight: its features as the offline join gives them, its label and its
-    `name`; `at` is each flight's T in minutes since EPOCH.
+    `events` has a row per event: its features as the offline join gives them, its label and its
+    `name`; `at` is each event's T in minutes since EPOCH.
     """
 
     @property
-    def flights(self) -> pd.DataFrame:
-        """The flights, one a row."""
+    def events(self) -> pd.DataFrame:
+        """The events, one a row."""
 
     @property
     def at(self) -> np.ndarray:
-        """The minute of each flight's T."""
+        """The minute of each event's T."""
 
     def since(self, place: int) -> Self:
-        """The traffic after so many flights."""
+        """The traffic after so many events."""
 
     def send(
         self, port: int, key: str, store: Store, grid: int
     ) -> Generator[tuple[int, list[Reply], int], None, None]:
         """Send users' requests to the proxy's port for known callers, as simulated time passes.
 
-        Yields after each batch its minute, its replies and its number of flights.
+        Yields after each batch its minute, its replies and its number of events.
         """
 
 
@@ -63,7 +63,7 @@ class Source(Protocol):
     """A source of live traffic."""
 
     def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
-        """The flights of so many days from an instant, a midnight in New York.
+        """The events of so many days from an instant, a local midnight.
 
         Raises:
             DayUnknown: the source ends earlier.

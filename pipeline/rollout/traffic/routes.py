@@ -1,8 +1,8 @@
 """Routes: the arm of a rollout that serves a request, in Envoy's configuration.
 
-Envoy hashes a flight's name with the rollout's salt: the challenger takes the hashes from the
-bottom up, the baseline ("control") as many from the top down, so a growing share only moves flights
-out of the champion's middle, and no flight changes between the two.
+Envoy hashes an event's name with the rollout's salt: the challenger takes the hashes from the
+bottom up, the baseline ("control") as many from the top down, so a growing share only moves events
+out of the champion's middle, and no event changes between the two.
 """
 
 import secrets
@@ -11,9 +11,11 @@ from typing import Any
 
 import xxhash
 
+from pipeline.features.definitions import NAME
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.shared.callers import ARM, CALLER_KEY, SHADOW, STRANGER
 from pipeline.shared.contracts import Record
+from pipeline.usecase.chosen import USECASE
 
 ARMS = ("challenger", "champion", "control")
 """In the order in which Envoy lays them over the hashes."""
@@ -22,8 +24,10 @@ KNOWN_ARMS = [*ARMS, TESTER]
 """Arms of known callers: only these requests are lines of the access log."""
 PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
 """The paths that the users' port passes on; a server's metrics stay at its own port."""
-HOST = "flights"
+HOST = USECASE.name
 """The host header for servers, in place of the caller's."""
+NAME_HEADER = f"x-{NAME}"
+"""The header in which a caller names the event of its request, by which the arm is chosen."""
 BUFFER_BYTES = 65_536
 """Envoy's buffer per connection and side: its default is sixteen times as much, and any number of
 strangers hold connections. A larger body is streamed, once."""
@@ -53,13 +57,13 @@ class Route:
 
     @property
     def main(self) -> str:
-        """The arm for known callers without a flight: the champion, until another arm has all."""
+        """The arm for known callers without a name: the champion, until another arm has all."""
         return next((arm for arm in ARMS if self.shares.get(arm, 0) == WHOLE), "champion")
 
 
-def arm_of(flight: str, route: Route) -> str:
-    """The arm that Envoy assigns to a flight, by the same hash."""
-    bucket = xxhash.xxh64_intdigest(f"{route.salt}/{flight}".encode()) % WHOLE
+def arm_of(name: str, route: Route) -> str:
+    """The arm that Envoy assigns to an event, by the same hash."""
+    bucket = xxhash.xxh64_intdigest(f"{route.salt}/{name}".encode()) % WHOLE
     for arm in ARMS:
         if (bucket := bucket - route.shares.get(arm, 0)) < 0:
             return arm
@@ -78,17 +82,17 @@ def matches(name: str, pattern: str) -> dict[str, Any]:
 
 
 def resource(route: Route, version: str, keys: Keys) -> dict[str, Any]:
-    """The route table: testers by their header, known callers by their flight's hash, strangers.
+    """The route table: testers by their header, known callers by their event's hash, strangers.
 
     Strangers only reach the champion's server, also while a promotion bakes or green serves, so
     that their requests never count for or against a challenger. The version is also a name within:
     Envoy ignores a route that equals the last.
     """
     known = matches(CALLER_KEY, keys.caller)
-    flight = {"name": "x-flight", "present_match": True}
+    named = {"name": NAME_HEADER, "present_match": True}
     routes = [
         _route_to([known, matches("x-tester", "challenger")], {"cluster": "challenger"}, TESTER),
-        _route_to([known, flight], _weighted_clusters(route)),
+        _route_to([known, named], _weighted_clusters(route)),
         _route_to([known], {"cluster": route.main}, route.main),
         _route_to([], {"cluster": STRANGER}, STRANGER),
         _NOT_FOUND,
@@ -133,7 +137,7 @@ def _weighted_clusters(route: Route) -> dict[str, Any]:
     salted = {"pattern": {"regex": "^(.*)$"}, "substitution": rf"{route.salt}/\1"}
     action: dict[str, Any] = {
         "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
-        "hash_policy": [{"header": {"header_name": "x-flight", "regex_rewrite": salted}}],
+        "hash_policy": [{"header": {"header_name": NAME_HEADER, "regex_rewrite": salted}}],
     }
     if route.mirrored:
         mark = {"append": header(ARM, SHADOW)}

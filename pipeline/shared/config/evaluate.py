@@ -23,15 +23,22 @@ def _whole_day(first_hours: list[int]) -> list[int]:
     return first_hours
 
 
-class SliceRule(Section):
-    """The slices that may veto a promotion, and their limits."""
+class HourBands(Section):
+    """The parts of the day that are slices, by the hours at which they begin."""
 
     hour_bands: Annotated[list[int], AfterValidator(_whole_day)]
-    named_carriers: list[str] = Field(default=[])
-    storm_share: Share = 1.0
+
+
+class SliceLimits(Section):
+    """The limits of a slice that may veto a promotion."""
+
     min_positives: int = Field(gt=0)
     min_days: int = Field(gt=1)
     veto_point: float = Field(ge=0, le=0.05)
+
+
+class SliceRule(SliceLimits, HourBands):
+    """The slices that may veto a promotion, and their limits; a use case may add its own keys."""
 
 
 class RefreshRule(Section):

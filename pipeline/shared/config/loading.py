@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import ValidationError
@@ -16,6 +16,8 @@ CONFIGS = Path("configs")
 MAX_CONFIG_BYTES = 64_000
 """Twenty times the largest; a config is written by hand."""
 C = TypeVar("C", bound=StageConfig)
+EXTENDED: dict[type[StageConfig], type[StageConfig]] = {}
+"""The sections to which the use case adds keys: pipeline/usecase/chosen.py puts them here."""
 
 
 class _Loader(yaml_files.Loader):
@@ -26,6 +28,11 @@ class _Loader(yaml_files.Loader):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="an alias, which no config needs", problem_mark=mark)
         return super().compose_node(parent, index)
+
+
+def extended(section: type[C]) -> type[C]:
+    """A section with the keys that the use case adds, if it adds any."""
+    return cast("type[C]", EXTENDED.get(section, section))
 
 
 def load(section: type[C]) -> C:
@@ -45,7 +52,7 @@ def load_from(folder: Path, section: type[C]) -> C:
         names = section.environment.items()
         values |= {key: os.environ[name] for key, name in names if os.environ.get(name)}
     try:
-        return section.model_validate(values)
+        return extended(section).model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(path, error)) from None  # it holds every value
 

@@ -76,9 +76,9 @@ class Diagnosis(Section):
 class OutcomeRule(Section):
     """Model performance: when labels suffice, their plausibility, and the alert's limits.
 
-    Losses are in nats. `min_agreement` is that of labels with late departures, by carrier and week
-    of at least `agreement_min_flights`; `min_balanced_agreement` is its mean over flights that left
-    late and those that did not, with `agreement_min_each` of both.
+    Losses are in nats. `min_agreement` is that of labels with the proxy, by group and week of at
+    least `agreement_min_rows`; `min_balanced_agreement` is its mean over rows whose proxy is 1 and
+    those whose is 0, with `agreement_min_each` of both.
     """
 
     window_days: int = Field(ge=2, le=92)
@@ -88,7 +88,7 @@ class OutcomeRule(Section):
     max_gap: float = Field(gt=0, le=1)
     max_labels_age_hours: float = Field(gt=0)
     slice_alpha: Alpha
-    agreement_min_flights: int = Field(ge=10)
+    agreement_min_rows: int = Field(ge=10)
     min_agreement: Share
     agreement_min_each: int = Field(ge=5)
     min_balanced_agreement: Share

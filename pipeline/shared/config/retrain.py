@@ -36,7 +36,7 @@ class Guards(Section):
     recent_days: int = Field(ge=7)
     min_coverage: Share
     min_complete: Share
-    min_flights_a_day: float = Field(gt=0)
+    min_rows_a_day: float = Field(gt=0)
     max_staleness_ratio: float = Field(ge=1)
 
 

@@ -25,11 +25,11 @@ def within(ms: str) -> str:
 
 
 def lacking(view: str, flag: str) -> str:
-    return f'flight_features_total{{view="{view}",flag="{flag}"}}'
+    return f'serve_features_total{{view="{view}",flag="{flag}"}}'
 
 
 def told(name: str) -> str:
-    return f"flight_monitor_{name}"
+    return f"monitor_{name}"
 
 
 SLOW = f"envoy_http_downstream_rq_time_count{{{USERS}}}"
@@ -56,11 +56,11 @@ SOUND = {
     PROXY: at(1),
     SERVER: at(1),
     MONITOR: at(1),
-    "flight_invalid_predictions_total": at(0),
-    "flight_log_dropped": at(0),
-    "flight_log_waiting": at(20),
-    "flight_waiting": at(1),
-    "flight_risk_count": each(10),
+    "serve_invalid_predictions_total": at(0),
+    "serve_log_dropped": at(0),
+    "serve_log_waiting": at(20),
+    "serve_waiting": at(1),
+    "serve_risk_count": each(10),
     lacking("aircraft", "missing"): each(4.7),
     lacking("weather", "missing"): at(0),
     lacking("weather", "stale"): at(0),
@@ -134,21 +134,21 @@ _SCENES: dict[str, list[Scene]] = {
         Scene("a server starts again", {SERVER: "1x25 0x2 1x20"}),
     ],
     "InvalidPredictions": [
-        Scene("one", {"flight_invalid_predictions_total": "0x25 1x20"}, {"InvalidPredictions"}),
-        Scene("one, long ago", {"flight_invalid_predictions_total": "0x2 1x50"}),
+        Scene("one", {"serve_invalid_predictions_total": "0x25 1x20"}, {"InvalidPredictions"}),
+        Scene("one, long ago", {"serve_invalid_predictions_total": "0x2 1x50"}),
     ],
     "LogLosesAnswers": [
-        Scene("some are lost", {"flight_log_dropped": "0x25 40x20"}, {"LogLosesAnswers"}),
-        Scene("some were lost long ago", {"flight_log_dropped": "0x2 40x50"}),
+        Scene("some are lost", {"serve_log_dropped": "0x25 40x20"}, {"LogLosesAnswers"}),
+        Scene("some were lost long ago", {"serve_log_dropped": "0x2 40x50"}),
     ],
     "LogFallsBehind": [
-        Scene("more than half of the room", {"flight_log_waiting": at(31_000)}, {"LogFallsBehind"}),
-        Scene("less than half of it", {"flight_log_waiting": at(29_000)}),
+        Scene("more than half of the room", {"serve_log_waiting": at(31_000)}, {"LogFallsBehind"}),
+        Scene("less than half of it", {"serve_log_waiting": at(29_000)}),
     ],
     "Saturated": [
-        Scene("more than half of the queue", {"flight_waiting": at(33)}, {"Saturated"}),
-        Scene("half of it", {"flight_waiting": at(32)}),
-        Scene("more, for three minutes", {"flight_waiting": "1x26 60x10"}),
+        Scene("more than half of the queue", {"serve_waiting": at(33)}, {"Saturated"}),
+        Scene("half of it", {"serve_waiting": at(32)}),
+        Scene("more, for three minutes", {"serve_waiting": "1x26 60x10"}),
     ],
     "MissingFeatures": [
         Scene(
@@ -255,7 +255,7 @@ _SCENES: dict[str, list[Scene]] = {
     "SignalsMissing": [
         Scene(
             "the exporter is dead",
-            {name: None for name in SOUND if name.startswith("flight_monitor_")} | {MONITOR: at(0)},
+            {name: None for name in SOUND if name.startswith("monitor_")} | {MONITOR: at(0)},
             {"SignalsMissing"},
         ),
         Scene("for three minutes", {told("heartbeat_seconds"): "0x24 _x2 0x20"}),

@@ -53,20 +53,20 @@ def test_what_is_not_known_raises_nothing():
 @pytest.mark.parametrize(
     ("expr", "evidence"),
     [
-        ("flight_monitor_coverage < 0.95", "coverage 0.9 < 0.95"),
-        ("flight_monitor_coverage <= 0.9", "coverage 0.9 <= 0.9"),
-        ("flight_monitor_coverage < 0.9", ""),
-        ("flight_monitor_outcome_gap > 0.03", ""),
-        ("abs(flight_monitor_outcome_gap) > 0.03", "outcome_gap -0.04 beyond 0.03"),
-        ("flight_monitor_input_psi >= 0.2", "input_psi of distance 9 >= 0.2"),
-        ("flight_monitor_coverage > 1\nor flight_monitor_due_days == 9", "due_days 9 == 9"),
-        ("flight_monitor_due_days > 0\nand on (instance) flight_monitor_excess_loss > 0", ""),
+        ("monitor_coverage < 0.95", "coverage 0.9 < 0.95"),
+        ("monitor_coverage <= 0.9", "coverage 0.9 <= 0.9"),
+        ("monitor_coverage < 0.9", ""),
+        ("monitor_outcome_gap > 0.03", ""),
+        ("abs(monitor_outcome_gap) > 0.03", "outcome_gap -0.04 beyond 0.03"),
+        ("monitor_input_psi >= 0.2", "input_psi of distance 9 >= 0.2"),
+        ("monitor_coverage > 1\nor monitor_due_days == 9", "due_days 9 == 9"),
+        ("monitor_due_days > 0\nand on (instance) monitor_excess_loss > 0", ""),
         (
-            "flight_monitor_due_days > 0\nand on (instance) flight_monitor_coverage < 1",
+            "monitor_due_days > 0\nand on (instance) monitor_coverage < 1",
             "due_days 9 > 0, coverage 0.9 < 1",
         ),
-        ("flight_waiting > 0", ""),
-        ("flight_monitor_nothing > 0", ""),
+        ("serve_waiting > 0", ""),
+        ("monitor_nothing > 0", ""),
     ],
 )
 def test_the_evidence_is_the_numbers_by_which_a_rule_fires(expr, evidence):

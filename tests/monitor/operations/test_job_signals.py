@@ -115,11 +115,11 @@ def page(port):
 def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
     path = tmp_path / "signals.json"
     with serve_metrics(lambda: read(path), 0, HOST) as port:
-        assert "flight_monitor" not in page(port)
+        assert "monitor" not in page(port)
         job_signals.write(FULL, path)
-        assert "flight_monitor_coverage 0.98" in page(port)
+        assert "monitor_coverage 0.98" in page(port)
         job_signals.write(BARE, path)
-        assert "flight_monitor_coverage" not in page(port)
+        assert "monitor_coverage" not in page(port)
     assert page(port) is None
 
 
@@ -142,7 +142,7 @@ def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
         assert f"127.0.0.1:{port}/metrics shows data/monitor/signals.json" in (
             process.stdout.readline()
         )
-        assert "flight_monitor_coverage 0.98" in page(port)
+        assert "monitor_coverage 0.98" in page(port)
         taken = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -36,7 +36,7 @@ def timed(within, count):
 
 
 def lacking(view, flag, value):
-    return Sample("flight_features_total", {"view": view, "flag": flag}, value)
+    return Sample("serve_features_total", {"view": view, "flag": flag}, value)
 
 
 def by_name(before, after, seconds=10.0):
@@ -95,7 +95,7 @@ def test_slow_answers_break_the_promise_at_its_share():
 
 
 def test_the_worst_view_counts_and_an_unknown_aircraft_does_not():
-    rows = Sample("flight_risk_count", {}, 100.0)
+    rows = Sample("serve_risk_count", {}, 100.0)
     after = [
         rows,
         lacking("aircraft", "missing", 47),
@@ -109,7 +109,7 @@ def test_the_worst_view_counts_and_an_unknown_aircraft_does_not():
 
 
 def test_of_several_servers_the_fullest_queue_counts():
-    after = [Sample("flight_waiting", {"instance": name}, n) for name, n in [("a", 1), ("b", 60)]]
+    after = [Sample("serve_waiting", {"instance": name}, n) for name, n in [("a", 1), ("b", 60)]]
     found = by_name([], after)["waiting for the store"]
     assert (found.value, found.limit, found.met) == (60, 32, False)
 

@@ -20,7 +20,7 @@ def told(flight: str = "2013-04-18/UA/1/EWR", late: int = 0, **changes: Any) -> 
     """One label of a flight, known in the evening and told the next morning."""
     day = pd.Timestamp(flight[:10], tz="UTC")
     usual = {"known_at": day + pd.Timedelta(hours=20), "arrived_at": day + LABELS_COMPLETE}
-    return Label(flight=flight, late=late, **{**usual, **changes})
+    return Label(name=flight, late=late, **{**usual, **changes})
 
 
 def served(days: int = 20, a_day: int = 60, seed: int = 0, first: str = "2013-04-01") -> Any:

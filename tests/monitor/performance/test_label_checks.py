@@ -9,7 +9,7 @@ import pytest
 from pipeline.features import windows
 from pipeline.flights.names import flight_names
 from pipeline.monitor.performance.label_checks import (
-    carrier_weeks,
+    group_weeks,
     is_distrusted,
     label_agreement,
     require_agreement,
@@ -31,8 +31,8 @@ def winter(published):
 
 
 def _week_of(frame: pd.DataFrame, carrier: str, week: str) -> pd.Series:
-    of = carrier_weeks(frame["flight"])
-    return (of["carrier"] == carrier) & (of["week"] == week)
+    of = group_weeks(frame["flight"])
+    return (of["group"] == carrier) & (of["week"] == week)
 
 
 def test_the_agreement_is_what_a_loop_over_flights_counts(winter):
@@ -47,8 +47,8 @@ def test_the_agreement_is_what_a_loop_over_flights_counts(winter):
         cell[2] += flag
         cell[3] += flag and late == flag
     for week in label_agreement(some, RULE):
-        flights, equal, left_late, both, _ = counts.pop((week.carrier, week.week))
-        assert (week.flights, week.agreement) == (flights, round(equal / flights, 4))
+        flights, equal, left_late, both, _ = counts.pop((week.group, week.week))
+        assert (week.rows, week.agreement) == (flights, round(equal / flights, 4))
         others = flights - left_late
         if min(left_late, others) >= RULE.agreement_min_each:
             balanced = (both / left_late + (equal - both) / others) / 2
@@ -88,12 +88,12 @@ def test_labels_that_all_say_the_same_are_refused_though_most_may_be_right(winte
     of = _week_of(winter, "UA", "2013-02-11")
     poisoned = winter.assign(late=np.where(of, says, winter["late"]))
     (week,) = [w for w in label_agreement(poisoned, RULE) if w.trusted is False]
-    assert (week.carrier, week.week, week.balanced) == ("UA", "2013-02-11", 0.5)
+    assert (week.group, week.week, week.balanced) == ("UA", "2013-02-11", 0.5)
     assert (week.agreement > RULE.min_agreement) == (says == 0)
 
 
 def test_too_few_flights_say_nothing(winter):
-    some = winter[_week_of(winter, "UA", "2013-02-11")].iloc[: RULE.agreement_min_flights - 1]
+    some = winter[_week_of(winter, "UA", "2013-02-11")].iloc[: RULE.agreement_min_rows - 1]
     (week,) = label_agreement(some.assign(late=1 - some["late"]), RULE)
     assert week.trusted is None
     require_agreement([week], RULE)
@@ -103,4 +103,4 @@ def test_a_flight_without_a_flag_or_a_label_is_not_counted(winter):
     some = winter[_week_of(winter, "UA", "2013-02-11")].astype({"late": "float64"})
     holes = some.assign(late=some["late"].where(np.arange(len(some)) % 2 == 0))
     (week,) = label_agreement(holes, RULE)
-    assert week.flights == (len(some) + 1) // 2
+    assert week.rows == (len(some) + 1) // 2

@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_the_labels_and_risks(month):
     late, risk = outcomes["late"], requests["risk"]
     assert found.overall.log_loss == pytest.approx(log_loss(late, risk), abs=1e-6)
     assert found.overall.roc_auc == pytest.approx(roc_auc_score(late, risk), abs=1e-6)
-    assert (found.requests, found.flights, found.retries) == (1_200, 1_200, 0)
+    assert (found.requests, found.rows, found.retries) == (1_200, 1_200, 0)
     assert found.overall.coverage == 1
 
 
@@ -70,7 +70,7 @@ def test_a_flight_counts_once_by_its_first_answer_however_often_it_is_asked_for(
     again = requests[:300].assign(risk=0.01, request_id=[f"again{n}" for n in range(300)])
     found = measure_performance(pd.concat([requests, again]), feed, END, RULES)
     clean = measure_performance(requests, feed, END, RULES)
-    assert (found.requests, found.flights, found.retries) == (1_500, 1_200, 300)
+    assert (found.requests, found.rows, found.retries) == (1_500, 1_200, 300)
     assert found.overall == clean.overall
     last = measure_performance(pd.concat([again, requests]), feed, END, RULES)
     assert last.overall.log_loss > clean.overall.log_loss
@@ -117,7 +117,7 @@ def test_every_version_has_its_figures(month):
     requests, _, feed = month
     two = requests.assign(version=np.where(np.arange(1_200) % 3, "1", "2"))
     found = measure_performance(two, feed, END, RULES)
-    assert {name: figure.flights for name, figure in found.versions.items()} == {"1": 800, "2": 400}
+    assert {name: figure.rows for name, figure in found.versions.items()} == {"1": 800, "2": 400}
 
 
 # Provisional, incomplete, final, revised.
@@ -192,7 +192,7 @@ def test_only_final_days_are_in_the_whole(month):
     found = measure_performance(requests, streamed, at("04-10 20:00"), RULES)
     final = [d.figures for d in found.days if d.state == "final"]
     assert any(d.figures.labelled for d in found.days if d.state == "provisional")
-    assert found.overall.flights == sum(f.flights for f in final) == 9 * 60
+    assert found.overall.rows == sum(f.rows for f in final) == 9 * 60
 
 
 def test_labels_that_come_after_a_day_was_final_are_a_revision_too(month):
@@ -221,7 +221,7 @@ def test_a_provisional_day_counts_only_flights_whose_deadline_has_passed(month):
     ]
     of = requests["flight"].str.startswith("2013-04-10") & (requests["predict_at"] <= now)
     over = of & (requests["sched_dep_utc"] + pd.Timedelta(minutes=135) <= now)
-    assert day.figures.labelled == day.figures.flights == over.sum() < of.sum()
+    assert day.figures.labelled == day.figures.rows == over.sum() < of.sum()
     assert day.figures.mean_outcome == pytest.approx(outcomes.loc[over, "late"].mean(), abs=1e-6)
     known = of & (feed["known_at"] <= now)
     assert outcomes.loc[known, "late"].mean() < day.figures.mean_outcome
@@ -242,7 +242,7 @@ def test_a_provisional_day_counts_only_flights_whose_deadline_has_passed(month):
 )
 def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, gap, said):
     figure = Figures(
-        flights=900, labelled=900, days=14, late=300, coverage=1.0, excess=excess, gap=gap
+        rows=900, labelled=900, days=14, late=300, coverage=1.0, excess=excess, gap=gap
     )
     found, reasons = status(figure, 14, RULES.outcome)
     assert found == said
@@ -251,9 +251,7 @@ def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, ga
 
 @pytest.mark.parametrize(("coverage", "days"), [(0.9499, 14), (1.0, 9)])
 def test_too_few_labels_or_days_are_not_known_and_never_fine(coverage, days):
-    figure = Figures(
-        flights=900, labelled=900, days=14, late=300, coverage=coverage, excess=0, gap=0
-    )
+    figure = Figures(rows=900, labelled=900, days=14, late=300, coverage=coverage, excess=0, gap=0)
     found, reasons = status(figure, days, RULES.outcome)
     assert found == "not known"
     assert reasons
@@ -321,7 +319,7 @@ def test_poisoned_labels_of_a_carrier_are_named_and_nothing_is_judged_by_them():
     poisoned = feed.assign(late=np.where(of, 1 - feed["late"], feed["late"]))
     clean, found = (measure_performance(many, f, END, RULES, flags) for f in (feed, poisoned))
     assert (clean.agreement, clean.distrusted_labels) == ([], 0)
-    ((carrier, week),) = [(w.carrier, w.week) for w in found.agreement]
+    ((carrier, week),) = [(w.group, w.week) for w in found.agreement]
     assert (carrier, week) == ("UA", "2013-04-08")
     assert found.distrusted_labels == of.sum()
     assert found.alert.status == "not known"

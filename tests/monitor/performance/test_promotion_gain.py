@@ -15,7 +15,7 @@ from pipeline.monitor.performance.promotion_gain import (
     measure_promotion,
     offline,
 )
-from pipeline.monitor.predictions import RISK, flights, served_predictions
+from pipeline.monitor.predictions import RISK, events, served_predictions
 from pipeline.records import rollout_ledger
 from pipeline.register import register
 from pipeline.registry import versions
@@ -40,7 +40,7 @@ def promoted(challenged):
 
 
 def of_april(now=COMPLETE):
-    champion, frame = load_champion(APRIL.first), flights(APRIL)
+    champion, frame = load_champion(APRIL.first), events(APRIL)
     rows = served_predictions(frame, champion.scorer, None)
     return measure_promotion(frame, rows, now), frame, rows
 

@@ -40,7 +40,7 @@ def test_the_scores_are_those_of_scikit_learn(flights):
     assert found.log_loss == pytest.approx(log_loss(late, risk), abs=1e-6)
     assert found.roc_auc == pytest.approx(roc_auc_score(late, risk), abs=1e-6)
     assert found.gap == pytest.approx(late.mean() - risk.mean(), abs=1e-6)
-    assert (found.flights, found.labelled, found.days) == (3_000, 3_000, 30)
+    assert (found.rows, found.labelled, found.days) == (3_000, 3_000, 30)
     assert found.late == late.sum()
 
 
@@ -73,8 +73,8 @@ def test_a_flight_without_a_label_counts_in_the_coverage_and_nowhere_else(flight
     some[::2] = np.nan
     found, half = figures(some, risk, day), figures(late[1::2], risk[1::2], day[1::2])
     assert found.coverage == 0.5
-    assert found.model_dump(exclude={"flights", "coverage"}) == half.model_dump(
-        exclude={"flights", "coverage"}
+    assert found.model_dump(exclude={"rows", "coverage"}) == half.model_dump(
+        exclude={"rows", "coverage"}
     )
 
 

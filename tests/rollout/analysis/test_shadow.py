@@ -18,7 +18,7 @@ LOOKS = PLAN.shadow.looks
 def days(mean, spread=0.004, number=28, **changes):
     """Days whose mean and spread are just these, in a fixed wild order."""
     wave = np.tile([1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 0.0], 20)[:number]
-    return pd.DataFrame({"flights": 900, "worse_by": mean + spread * wave}).assign(**changes)
+    return pd.DataFrame({"rows": 900, "worse_by": mean + spread * wave}).assign(**changes)
 
 
 def outcome(table, refresh=True):
@@ -94,7 +94,7 @@ def test_a_wave_that_the_first_look_may_not_believe_is_believed_later():
 def test_days_without_flights_or_loss_are_left_out_and_told():
     table = days(0.02, number=9)
     table.loc[2, "worse_by"] = float("nan")
-    table.loc[4, "flights"] = 0
+    table.loc[4, "rows"] = 0
     decision = decide(PLAN, table, refresh=True)
     assert decision.metric("worse").seen == 7
     assert decision.metric("worse").challenger.of == 7 * 900

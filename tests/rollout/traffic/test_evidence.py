@@ -58,7 +58,7 @@ def answer(
         arm=arm,
         version="1",
         release=release,
-        flight=flight,
+        name=flight,
         predict_at=1,
         features=b"",
         known_at=b"",
