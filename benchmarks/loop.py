@@ -27,7 +27,7 @@ from pipeline.retrain.decisions import recorded_checks
 from pipeline.retrain.journal import Event
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.policy import differing_decisions
-from pipeline.retrain.served import Year
+from pipeline.retrain.replayed_predictions import Year
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load

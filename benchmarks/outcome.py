@@ -23,7 +23,7 @@ from pipeline.features.point_in_time import historical
 from pipeline.flights.events import deadline
 from pipeline.flights.names import flight_names
 from pipeline.flights.slices import slices
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.performance import Rules, measure_performance
@@ -52,7 +52,9 @@ def year() -> pd.DataFrame:
     path = ROOT / "data/train/model.onnx"
     names = flight_names(rows)
     risk = load_model(path, file_hash(path)).predict(rows)
-    return rows.assign(number=rows["flight"], name=names, risk=risk, day=labels.dates(names))
+    return rows.assign(
+        number=rows["flight"], name=names, risk=risk, day=delayed_labels.dates(names)
+    )
 
 
 def served(rows: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +78,7 @@ def _as_recorded(of: Figures) -> dict[str, Any]:
 
 def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     """Each month as it is judged when its last day's labels are due."""
-    told, found = labels.daily(rows), {}
+    told, found = delayed_labels.daily(rows), {}
     for month in MONTHS:
         of = (rows["day"].dt.strftime("%Y-%m") == month).to_numpy()
         now = due_at(rows.loc[of, "day"]).max()
@@ -238,7 +240,7 @@ def agreements(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
 def folding(rows: pd.DataFrame) -> dict[str, float]:
     """Seconds to fold 100,000 events, the best of five: shuffled, told twice, corrected."""
     rng = np.random.default_rng(0)
-    told = labels.daily(rows).iloc[:83_334]
+    told = delayed_labels.daily(rows).iloc[:83_334]
     some = told.sample(8_333, random_state=1)
     again = told.sample(8_333, random_state=2).assign(revision=1)
     events = pd.concat([told, some, again.assign(late=1 - again["late"])], ignore_index=True)
@@ -246,7 +248,7 @@ def folding(rows: pd.DataFrame) -> dict[str, float]:
     took = []
     for _ in range(5):
         started = time.perf_counter()
-        flights = len(labels.fold(events).table)
+        flights = len(delayed_labels.fold(events).table)
         took.append(time.perf_counter() - started)
     return {"events": len(events), "flights": flights, "seconds": round(min(took), 2)}
 

@@ -27,7 +27,7 @@ from pipeline.features import windows
 from pipeline.records import rollout_ledger
 from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.served import Year
+from pipeline.retrain.replayed_predictions import Year
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import ARMS
 from pipeline.rollout.canary import canary

@@ -119,7 +119,7 @@ def main(
     for name, how in {n: h for of in options.values() for n, h in of.items()}.items():
         parser.add_argument(f"--{name}", dest=name, default=None, **how)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
-    _leave_the_hook()
+    _drop_git_variables()
     chosen = vars(parser.parse_args(arguments))
     wanted = chosen.pop("stage")
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -161,7 +161,7 @@ def _is_read() -> bool:
     return not any(events & (select.POLLERR | select.POLLHUP) for _, events in output.poll(0))
 
 
-def _leave_the_hook() -> None:
+def _drop_git_variables() -> None:
     """Forget which repository a git hook works on: MLflow and DVC call git in folders of theirs."""
     from pipeline.shared import git
 

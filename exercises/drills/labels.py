@@ -20,7 +20,7 @@ from pipeline.__main__ import run_command
 from pipeline.features.definitions import LABEL, PROXY
 from pipeline.features.feature_table import ROWS
 from pipeline.flights.names import flight_names
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import group_weeks, require_agreement
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.performance import Performance as Judged
@@ -121,7 +121,7 @@ def told(fault: str) -> None:
     state.mkdir(parents=True, exist_ok=True)
     files = {
         pd.Timestamp(str(at)): file.drop(columns="arrived_at")
-        for at, file in labels.daily(rows).groupby("arrived_at")
+        for at, file in delayed_labels.daily(rows).groupby("arrived_at")
     }
     broken = FAULTS[fault](files)
     now = max(max(files), max(broken))
@@ -219,7 +219,7 @@ DRILLS = [
         slug="shuffled-labels",
         stage="monitor",
         fault="labels come weeks late in any order, a tenth wrong at first and corrected",
-        guard="monitor.performance.labels.fold: the highest revision wins, whatever came first",
+        guard="delayed_labels.fold: the highest revision wins, whatever came first",
         inject=_inject("shuffled"),
         caught=_same_in_the_end,
         command=TOLD,
@@ -237,7 +237,7 @@ DRILLS = [
         slug="contradicting-labels",
         stage="monitor",
         fault="20 flights are told late and not late under one revision",
-        guard="monitor.performance.labels.fold: both are set aside by name, none is chosen",
+        guard="delayed_labels.fold: both are set aside by name, none is chosen",
         inject=_inject("contradicting"),
         caught=_set_aside,
         command=TOLD,

@@ -10,7 +10,7 @@ from pipeline.adopt import change_set, choices, configs, guess, pickled, source_
 from pipeline.adopt.choices import Guesses
 from pipeline.adopt.guess import Hints
 from pipeline.adopt.recipe import Recipe
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.errors import AdoptionRefused, shell_quote
 from pipeline.shared.files import file_hash, storage_failure
@@ -32,7 +32,7 @@ class Adoption:
     """A table as it was read and declared, what was guessed of it, and its owner's model."""
 
     name: str
-    given: Given
+    given: SourceTable
     declared: Declaration
     guesses: Guesses
     found: list[str]
@@ -66,7 +66,7 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
     return summary
 
 
-def _decide(source: Path, name: str, given: Given, trusted: str | None) -> Adoption:
+def _decide(source: Path, name: str, given: SourceTable, trusted: str | None) -> Adoption:
     """Read what lies beside a table, and guess what nobody has said."""
     said = choices.read(source)
     code = source_code.find(source)

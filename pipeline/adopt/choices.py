@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.shared.config.ingest import Zone
 from pipeline.shared.config.loading import read_values
 from pipeline.shared.config.sections import Section
@@ -62,7 +62,7 @@ class Guesses:
         self.listed[choice] = (str(value), why)
 
 
-def named(given: Given, said: str) -> str:
+def named(given: SourceTable, said: str) -> str:
     """The column that a choice names.
 
     Raises:
@@ -76,7 +76,7 @@ def named(given: Given, said: str) -> str:
     return name
 
 
-def require_one_part(given: Given, said: Choices) -> None:
+def require_one_part(given: SourceTable, said: Choices) -> None:
     """Refuse a column that two choices name, each for another part.
 
     Raises:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.adopt.choices import Choices, Guesses, named
 from pipeline.adopt.columns import Column
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular import published
 
@@ -14,7 +14,7 @@ _SOME = 0.1
 
 
 def event_time(
-    given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses
+    given: SourceTable, rest: dict[str, Column], said: Choices, guesses: Guesses
 ) -> dict[str, Any] | None:
     """The event time, taken out of `rest`; None without one, or where `time: none` says so."""
     if said.time == "none":

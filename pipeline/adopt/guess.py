@@ -12,7 +12,7 @@ from pipeline.adopt import columns
 from pipeline.adopt.choices import Choices, Guesses, named, require_one_part
 from pipeline.adopt.columns import KEPT_CATEGORIES, MOST_CATEGORIES, Column
 from pipeline.adopt.event_time import event_time
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.adopt.target import choose_label
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular.declaration import Declaration, identifier
@@ -28,7 +28,9 @@ class Hints:
     inputs: tuple[str, ...] | None = None
 
 
-def guess(given: Given, name: str, said: Choices, hints: Hints) -> tuple[Declaration, Guesses]:
+def guess(
+    given: SourceTable, name: str, said: Choices, hints: Hints
+) -> tuple[Declaration, Guesses]:
     """The declaration of a table, and what of it was guessed.
 
     Raises:
@@ -98,7 +100,7 @@ def _leave_out(
             del rest[name]
 
 
-def _key(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses) -> list[str]:
+def _key(given: SourceTable, rest: dict[str, Column], said: Choices, guesses: Guesses) -> list[str]:
     """The columns that name a row, taken out of `rest`."""
     if said.key is not None:
         key = [named(given, one) for one in said.key]
@@ -116,7 +118,7 @@ def _key(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses)
     return key
 
 
-def _require_there(given: Given, what: str, names: list[str]) -> None:
+def _require_there(given: SourceTable, what: str, names: list[str]) -> None:
     for name in names:
         if (missing := given.rows[name].isna()).any():
             raise AdoptionRefused(
@@ -126,7 +128,7 @@ def _require_there(given: Given, what: str, names: list[str]) -> None:
             )
 
 
-def _require_unique(given: Given, key: list[str]) -> None:
+def _require_unique(given: SourceTable, key: list[str]) -> None:
     again = given.rows.duplicated(key) if key else pd.Series(data=False, index=given.rows.index)
     if again.any():
         first = given.rows.loc[again, key].iloc[0].tolist()
@@ -137,7 +139,9 @@ def _require_unique(given: Given, key: list[str]) -> None:
         )
 
 
-def _group(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesses) -> list[str]:
+def _group(
+    given: SourceTable, rest: dict[str, Column], said: Choices, guesses: Guesses
+) -> list[str]:
     """The columns whose rows belong together, taken out of `rest`."""
     if said.group is not None:
         group = [named(given, one) for one in said.group]
@@ -154,7 +158,7 @@ def _group(given: Given, rest: dict[str, Column], said: Choices, guesses: Guesse
     return group
 
 
-def _require_no_leak(given: Given, rest: dict[str, Column], label: dict[str, Any]) -> None:
+def _require_no_leak(given: SourceTable, rest: dict[str, Column], label: dict[str, Any]) -> None:
     values = _label_values(given, label)
     frame = pd.DataFrame(
         {n: one.texts if one.numbers is None else one.numbers for n, one in rest.items()}
@@ -168,7 +172,7 @@ def _require_no_leak(given: Given, rest: dict[str, Column], label: dict[str, Any
         )
 
 
-def _label_values(given: Given, label: dict[str, Any]) -> np.ndarray:
+def _label_values(given: SourceTable, label: dict[str, Any]) -> np.ndarray:
     column = given.rows[label["column"]]
     if "positive" in label:
         return np.asarray(column == label["positive"], dtype="float64")
@@ -232,7 +236,7 @@ def _require_few(one: Column) -> None:
 
 
 def _entities(
-    given: Given,
+    given: SourceTable,
     said: Choices,
     group: list[str],
     categories: dict[str, list[str]],
@@ -250,7 +254,7 @@ def _entities(
     return entities
 
 
-def _require_no_slash(given: Given, entities: list[str]) -> None:
+def _require_no_slash(given: SourceTable, entities: list[str]) -> None:
     """Refuse entities with a slash in their names, where the feature store parts its keys."""
     for name in entities:
         if (slashes := given.rows[name].str.contains("/", na=False)).any():
@@ -262,7 +266,7 @@ def _require_no_slash(given: Given, entities: list[str]) -> None:
 
 
 def _naive(
-    given: Given, inputs: dict[str, Any], label: dict[str, Any], guesses: Guesses
+    given: SourceTable, inputs: dict[str, Any], label: dict[str, Any], guesses: Guesses
 ) -> dict[str, Any]:
     """The naive baseline: the strongest number in quarters, or the category with most values."""
     values = _label_values(given, label)

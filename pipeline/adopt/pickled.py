@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adopt.recipe import KINDS, Recipe
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.shared.errors import AdoptionRefused, shell_quote
 from pipeline.shared.files import file_hash
 from pipeline.tabular.declaration import identifier
@@ -58,7 +58,7 @@ def find(folder: Path, trusted: str | None) -> Path | None:
     return files[0] if files else None
 
 
-def load(path: Path, given: Given, numeric: list[str]) -> Pickled:
+def load(path: Path, given: SourceTable, numeric: list[str]) -> Pickled:
     """Describe a model in a child, and refuse one that cannot be taken over.
 
     Raises:
@@ -99,7 +99,7 @@ def _parity(path: Path, said: dict[str, Any]) -> str:
     return f"its ONNX form differs by {said['parity']:.1e} at most on {said['rows']:,} rows"
 
 
-def _require_inputs(path: Path, given: Given, said: dict[str, Any]) -> None:
+def _require_inputs(path: Path, given: SourceTable, said: dict[str, Any]) -> None:
     """Refuse a model whose inputs the table has not: by name, or by number where it names none."""
     if said["inputs"] is None:
         most = len(given.rows.columns) - 1

@@ -20,7 +20,7 @@ _MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\s*=\s*[%!].*|[\w.]+\?+\s*)$")
 
 
 @dataclass
-class Said:
+class ScriptFindings:
     """The findings in a file, each with its line: target, dropped columns, estimator.
 
     `targets` are all names that a target can be, each with its line; `target` is the chosen one.
@@ -57,7 +57,7 @@ def find(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def read(path: Path, columns: Collection[str] = ()) -> Said:
+def read(path: Path, columns: Collection[str] = ()) -> ScriptFindings:
     """Find a file's target, which is best one of `columns`, dropped columns and estimator.
 
     Raises:
@@ -67,7 +67,7 @@ def read(path: Path, columns: Collection[str] = ()) -> Said:
         raise _refuse(
             path, f"has {size:,} bytes, at most {MAX_BYTES:,} are read: clear its outputs"
         )
-    said = Said(path.name)
+    said = ScriptFindings(path.name)
     try:
         text = path.read_bytes().decode("utf-8-sig")
         trees = _cells(text, said.found) if path.suffix == ".ipynb" else [ast.parse(text)]
@@ -131,7 +131,7 @@ def _without_magics(cell: str) -> str:
     return "\n".join(lines)
 
 
-def _read_node(node: ast.AST, names: dict[str, str], said: Said) -> None:
+def _read_node(node: ast.AST, names: dict[str, str], said: ScriptFindings) -> None:
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         _read_target(node.targets[0], node.value, said)
     if isinstance(node, ast.Call):
@@ -139,7 +139,7 @@ def _read_node(node: ast.AST, names: dict[str, str], said: Said) -> None:
         _read_estimator(node, names, said)
 
 
-def _read_target(name: ast.expr, value: ast.expr, said: Said) -> None:
+def _read_target(name: ast.expr, value: ast.expr, said: ScriptFindings) -> None:
     """`y = df["churned"]`, `y = df.churned`, `y = df.pop("churned")`, `target = "churned"`."""
     called = name.id.lower() if isinstance(name, ast.Name) else ""
     if called not in ("y", "target", "label", "labels", "target_column", "label_column"):
@@ -169,7 +169,7 @@ def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _read_drop(call: ast.Call, said: Said) -> None:
+def _read_drop(call: ast.Call, said: ScriptFindings) -> None:
     """`df.drop(columns=["id"])`, `df.drop(["id"], axis=1)`, `df.drop("id", axis=1)`."""
     if not (isinstance(call.func, ast.Attribute) and call.func.attr == "drop"):
         return
@@ -184,7 +184,7 @@ def _read_drop(call: ast.Call, said: Said) -> None:
         said.found.append(f"line {call.lineno}: leaves out {', '.join(columns)}")
 
 
-def _read_estimator(call: ast.Call, names: dict[str, str], said: Said) -> None:
+def _read_estimator(call: ast.Call, names: dict[str, str], said: ScriptFindings) -> None:
     """The first classifier that is made; arguments that are no plain values are left out."""
     called = ast.unparse(call.func).split(".")[-1]
     kind = names.get(called, called)

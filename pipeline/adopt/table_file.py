@@ -49,7 +49,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Given:
+class SourceTable:
     """A table as it was given: every value as text, and what was done to read it."""
 
     path: Path
@@ -80,7 +80,7 @@ def find(folder: Path) -> Path:
     return tables[0]
 
 
-def read(folder: Path) -> Given:
+def read(folder: Path) -> SourceTable:
     """The table of a folder, as text.
 
     Raises:
@@ -107,7 +107,7 @@ def read(folder: Path) -> Given:
     names = [identifier(str(column)) for column in rows.columns]
     _require_distinct(path, names, "as identifiers")
     published = dict(zip(names, map(str, rows.columns), strict=True))
-    return Given(path, bytes_hash(content), rows.set_axis(names, axis=1), published, notes)
+    return SourceTable(path, bytes_hash(content), rows.set_axis(names, axis=1), published, notes)
 
 
 def _refuse(path: Path, what: str) -> AdoptionRefused:

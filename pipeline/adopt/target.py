@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.adopt.choices import Choices, Guesses
 from pipeline.adopt.columns import Column
-from pipeline.adopt.table_file import Given
+from pipeline.adopt.table_file import SourceTable
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular.declaration import identifier
 
@@ -13,7 +13,7 @@ _TRUE = ("1", "1.0", "yes", "true", "y", "t", "positive")
 
 
 def choose_label(
-    given: Given,
+    given: SourceTable,
     found: dict[str, Column],
     said: Choices,
     target: str | None,
@@ -45,7 +45,11 @@ def choose_label(
 
 
 def _name(
-    given: Given, found: dict[str, Column], said: Choices, target: str | None, guesses: Guesses
+    given: SourceTable,
+    found: dict[str, Column],
+    said: Choices,
+    target: str | None,
+    guesses: Guesses,
 ) -> str:
     for name, origin in ((said.label, "adopt.yaml"), (target, "the given code")):
         if name is None:

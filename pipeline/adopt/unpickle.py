@@ -33,7 +33,7 @@ BYTES = 8 << 30
 _ROWS = 5_000
 
 
-class Narrow(NumpyUnpickler):  # type: ignore[misc]
+class RestrictedUnpickler(NumpyUnpickler):  # type: ignore[misc]
     """An unpickler, of joblib's files too, that looks up few classes."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -53,7 +53,9 @@ class Narrow(NumpyUnpickler):  # type: ignore[misc]
 def describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
     """The description of a pickle; `names` are the numeric columns of the table, in order."""
     content = path.read_bytes()
-    fitted = Narrow(str(path), io.BytesIO(content), ensure_native_byte_order=True).load()
+    fitted = RestrictedUnpickler(
+        str(path), io.BytesIO(content), ensure_native_byte_order=True
+    ).load()
     inner = getattr(fitted, "best_estimator_", fitted)
     last = inner.steps[-1][1] if hasattr(inner, "steps") else inner
     kind = type(last).__name__

@@ -81,10 +81,10 @@ def _pairs(tables: list[pd.DataFrame], columns: list[str]) -> set[tuple]:  # typ
 
 def measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """All consistency measures, a column each; those that need other months only if `known`."""
-    return row_gaps(rows, known) | day_shares(rows, known) | volumes(rows)
+    return row_measures(rows, known) | day_measures(rows, known) | volumes(rows)
 
 
-def row_gaps(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+def row_measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """Gaps between columns of the same flight, in minutes, hours and miles."""
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
     early = published - rows["sched_dep_utc"].dt.floor("h")
@@ -117,7 +117,7 @@ def _usual_of_route(rows: pd.DataFrame, usual: pd.Series) -> pd.Series:
     return pd.Series(usual.reindex(names).to_numpy(), index=rows.index)
 
 
-def day_shares(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+def day_measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """Shares, medians and ranks of each flight's day, which a sound day keeps within limits."""
     both = rows["arr_delay"] - rows["dep_delay"]
     late, left_late = rows["arr_delay"] >= 15, rows["dep_delay"] >= 15

@@ -59,7 +59,9 @@ def loss_by_iteration(
     return list(found.values())
 
 
-def membership(config: MembershipParameters, inputs: np.ndarray, belongs: np.ndarray) -> Any:
+def fit_domain_classifier(
+    config: MembershipParameters, inputs: np.ndarray, belongs: np.ndarray
+) -> Any:
     """A domain classifier: small trees for the chance that a row belongs to the second of two sets.
 
     Its ROC AUC is the distance between the sets; monitoring applies it to two windows.

@@ -17,7 +17,7 @@ from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.monitored_model import Champion, live_champion, load_champion, month_window
 from pipeline.monitor.month_report import draw_month, month_line, month_report
 from pipeline.monitor.operations import alerts, job_signals
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
 from pipeline.monitor.performance.promotion_gain import PromotionGain, measure_promotion
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
@@ -142,7 +142,7 @@ def look_at(window: Window, now: pd.Timestamp) -> Month:
         )
         reference = served_predictions(champion.reference, champion.scorer, None)
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
-        told, rules = labels.daily(frame), Rules.of_configs()
+        told, rules = delayed_labels.daily(frame), Rules.of_configs()
         outcome = measure_performance(rows, told, now, rules, flags_of(frame), since=window.first)
         moved = beside.submit(drift.compare, reference, rows, window.first, config)
         inside = days_of(rows[NAME]) >= window.first

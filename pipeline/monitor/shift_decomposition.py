@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.models.trees import limit_threads, membership
+from pipeline.models.trees import fit_domain_classifier, limit_threads
 from pipeline.shared.config.monitor import Diagnosis
 from pipeline.shared.contracts import Record
 from pipeline.shared.scores import roc_auc
@@ -114,7 +114,7 @@ def _doubt(
         # Balanced by number: scikit-learn is slow to bin weighted rows.
         least = min(len(rows) for rows in kept)
         inputs = np.vstack([c[rows[:least]] for c, rows in zip(coarse, kept, strict=True)])
-        model = membership(config.membership, inputs, np.repeat([0, 1], least))
+        model = fit_domain_classifier(config.membership, inputs, np.repeat([0, 1], least))
         for other, (values, of) in enumerate(zip(coarse, folds, strict=True)):
             if (held := of == fold).any():
                 doubt[other][held] = model.predict_proba(values[held])[:, 1 - other]

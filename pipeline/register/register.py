@@ -16,7 +16,7 @@ from pipeline.registry import (
     locations,
     release,
     release_consistency,
-    run_words,
+    run_description,
     runs,
     versions,
 )
@@ -70,7 +70,7 @@ def register(
         before = {"releases_before": " ".join(sorted(known.releases - {tags["release"]}))}
         return versions.set_tags(config, known, {**tags, **before}), False
     figures = read_json(EVALUATE / "metrics.json", "evaluate")
-    about = run_words.version_description(training, verdict, figures)
+    about = run_description.version_description(training, verdict, figures)
     return versions.add_version(config, run_id, training.digest, tags, about), True
 
 
@@ -198,7 +198,7 @@ def _record_promotion(version: Version, before: Version | None) -> None:
     """Append the promotion to the ledger: all traffic at once, without a rollout."""
     manifest = read_record(Manifest, INGEST / "manifest.json", "ingest")
     now = rollout_ledger.now(clock.arrived_at(manifest.as_of).to_pydatetime())
-    move = champions.first_move(before or version, now)
+    move = champions.registration_transition(before or version, now)
     if before is not None:
         by_hand = {"event": "promoted by hand", "shares": {"challenger": rollout_ledger.WHOLE}}
         move = move.model_copy(update={**by_hand, "challenger": champions.side_of(version)})

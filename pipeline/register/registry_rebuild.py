@@ -32,7 +32,7 @@ class KeptRelease:
 
 def kept_releases(config: RegisterConfig) -> dict[str, KeptRelease]:
     """Every intact release in the release store and among the registry's artifacts, by digest."""
-    numbers = _numbers()
+    numbers = _version_by_release()
     models = {file_hash(path): path for path in _models(config)}
     found: dict[str, KeptRelease] = {}
     for record in _records(config):
@@ -62,7 +62,7 @@ def _models(config: RegisterConfig) -> Iterator[Path]:
         yield release.MODEL
 
 
-def _numbers() -> dict[str, str]:
+def _version_by_release() -> dict[str, str]:
     """The version of each release, by the ledger and the release store."""
     found: dict[str, str] = {}
     for path in release.RELEASE_STORE.glob(f"*/{release.EXPORT_RECORD}"):

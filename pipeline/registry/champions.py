@@ -21,7 +21,7 @@ from pipeline.shared.errors import RegistryRefused
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionTenure:
     """The champion by the ledger, the entry since which it serves, and its predecessor."""
 
     entry: Entry
@@ -40,11 +40,11 @@ def current(config: RegisterConfig) -> Version | None:
     Raises:
         RegistryRefused: ledger and registry contradict each other.
     """
-    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
-    if reign is None:
+    contents, tenure = versions.registry_contents(config), _tenure(rollout_ledger.entries())
+    if tenure is None:
         return _without_ledger(config, contents)
-    version = _registry_version(config, contents, reign)
-    if lag := _lag(config, contents, reign):
+    version = _registry_version(config, contents, tenure)
+    if lag := _lag(config, contents, tenure):
         sys.stderr.write(f"champion: {lag}; the ledger counts, `make rollout` mends the alias\n")
     return version
 
@@ -73,13 +73,13 @@ def update_alias(config: RegisterConfig) -> None:
 
 def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
     """Update the alias if it lags; returns the champion's version, and how the alias differed."""
-    contents, reign = versions.registry_contents(config), _reign(rollout_ledger.entries())
-    if reign is None:
+    contents, tenure = versions.registry_contents(config), _tenure(rollout_ledger.entries())
+    if tenure is None:
         return _without_ledger(config, contents), ""
-    version = _registry_version(config, contents, reign)
-    if lag := _lag(config, contents, reign):
+    version = _registry_version(config, contents, tenure)
+    if lag := _lag(config, contents, tenure):
         _require_ours(config, contents, lag)
-        _approve_and_set_alias(config, version, reign)
+        _approve_and_set_alias(config, version, tenure)
         version = versions.get_version(config, version.number)
     return version, lag
 
@@ -124,7 +124,7 @@ def side_of(version: Version) -> Side:
     return Side(version=number, release=version.tag("release"), features=service)
 
 
-def first_move(version: Version, at: datetime, by: str = "") -> Move:
+def registration_transition(version: Version, at: datetime, by: str = "") -> Move:
     """The transition with which the first champion starts to serve."""
     return begin(side_of(version), at, by)
 
@@ -142,12 +142,12 @@ def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> 
     )
 
 
-def reign() -> Reign | None:
+def tenure() -> ChampionTenure | None:
     """The champion by the ledger with its predecessor; None before the first champion."""
-    return _reign(rollout_ledger.entries())
+    return _tenure(rollout_ledger.entries())
 
 
-def _reign(known: list[Entry]) -> Reign | None:
+def _tenure(known: list[Entry]) -> ChampionTenure | None:
     """The champion's run of entries at the end of the ledger."""
     if not known:
         return None
@@ -156,7 +156,7 @@ def _reign(known: list[Entry]) -> Reign | None:
     while first > 1 and rollout_ledger.champion(known[first - 2].move).version == side.version:
         first -= 1
     before = rollout_ledger.champion(known[first - 2].move) if first > 1 else None
-    return Reign(known[first - 1], side, before)
+    return ChampionTenure(known[first - 1], side, before)
 
 
 def _without_ledger(config: RegisterConfig, contents: RegistryContents) -> Version | None:
@@ -172,33 +172,35 @@ def _without_ledger(config: RegisterConfig, contents: RegistryContents) -> Versi
     )
 
 
-def _registry_version(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> Version:
+def _registry_version(
+    config: RegisterConfig, contents: RegistryContents, tenure: ChampionTenure
+) -> Version:
     """The registry's version of the ledger's champion."""
-    version = contents.versions.get(reign.side.version)
+    version = contents.versions.get(tenure.side.version)
     if version is None:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, "
+            f"{rollout_ledger.LEDGER} says that {tenure.description} is {CHAMPION}, "
             f"{config.tracking_url} holds {len(contents.versions)} version(s) "
             f"{sorted(map(int, contents.versions))[-5:]}: it was emptied or replaced, or the "
             f"version deleted, and no other takes its place; {REPAIR}"
         )
-    if reign.side.release not in version.releases:
+    if tenure.side.release not in version.releases:
         raise RegistryRefused(
-            f"{rollout_ledger.LEDGER} says that {reign.description} is {CHAMPION}, in "
+            f"{rollout_ledger.LEDGER} says that {tenure.description} is {CHAMPION}, in "
             f"{config.tracking_url} version {version.number} is release "
             f"{version.tag('release')[:8]}: another registry is in its place; {REPAIR}"
         )
     return version
 
 
-def _lag(config: RegisterConfig, contents: RegistryContents, reign: Reign) -> str:
+def _lag(config: RegisterConfig, contents: RegistryContents, tenure: ChampionTenure) -> str:
     """How the alias differs from the ledger; "" where it does not."""
     number = contents.aliases.get(CHAMPION)
-    if number == reign.side.version:
+    if number == tenure.side.version:
         return ""
     alias = f"the alias {CHAMPION} in {config.tracking_url} "
     alias += "is not set" if number is None else f"is version {number}"
-    return f"the ledger says {reign.description}, {alias}"
+    return f"the ledger says {tenure.description}, {alias}"
 
 
 def _require_ours(config: RegisterConfig, contents: RegistryContents, lag: str) -> None:
@@ -213,16 +215,18 @@ def _require_ours(config: RegisterConfig, contents: RegistryContents, lag: str) 
         )
 
 
-def _approve_and_set_alias(config: RegisterConfig, version: Version, reign: Reign) -> None:
+def _approve_and_set_alias(
+    config: RegisterConfig, version: Version, tenure: ChampionTenure
+) -> None:
     """Record who made a version champion, then set the alias; safe to repeat."""
-    move = reign.entry.move
+    move = tenure.entry.move
     by_hand = move.event in ("registered", "promoted by hand")
     back = "rollback of " if move.by.startswith("hand of ") else ""
     words = {
         "by": move.by if by_hand else f"{back}{move.rollout} for {lineage.actor()}",
-        "release": reign.side.release[:12],
-        "before": f"version {reign.before.version}" if reign.before else "none",
-        "entry": str(reign.entry.number),
+        "release": tenure.side.release[:12],
+        "before": f"version {tenure.before.version}" if tenure.before else "none",
+        "entry": str(tenure.entry.number),
     }
     versions.approve(config, version, words)
     versions.set_alias(config, CHAMPION, version.number)

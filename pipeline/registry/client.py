@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.registry import locations, run_words
+from pipeline.registry import locations, run_description
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR, database_refusal
 from pipeline.shared.errors import RegistryRefused, StorageFailed, shell_quote
@@ -115,7 +115,9 @@ def exists(config: RegisterConfig) -> bool:
     return config.database is None or config.database.is_file()
 
 
-def experiment_id(client: Any, config: RegisterConfig, note: str = run_words.EXPERIMENT) -> str:
+def experiment_id(
+    client: Any, config: RegisterConfig, note: str = run_description.EXPERIMENT
+) -> str:
     """The id of the configured experiment; made with a note if the store has none of its name."""
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is not None:
@@ -149,7 +151,7 @@ def require_kept(config: RegisterConfig, name: str, number: str, place: str) -> 
         path = config.database
         if path is not None and (refusal := database_refusal(path, "registry", error)) is not None:
             raise refusal from error
-        if (failed := _not_written(error)) is not None:
+        if (failed := _storage_failure_among_causes(error)) is not None:
             raise failed from error
         raise RegistryRefused(_missing(config, name, number, place)) from error
 
@@ -168,7 +170,7 @@ def _missing(config: RegisterConfig, name: str, number: str, place: str) -> str:
     )
 
 
-def _not_written(error: BaseException | None) -> StorageFailed | None:
+def _storage_failure_among_causes(error: BaseException | None) -> StorageFailed | None:
     """The refusal for a failed write: MLflow writes while it reads, and then nothing is lost."""
     while error is not None:
         if isinstance(error, OSError) and error.filename and error.errno != errno.ENOTDIR:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.registry import locations, model_scan, run_words
+from pipeline.registry import locations, model_scan, run_description
 from pipeline.registry.client import connect, exists, experiment_id
 from pipeline.registry.versions import MODEL_FILE
 from pipeline.shared import lineage
@@ -45,7 +45,7 @@ def record(config: RegisterConfig, training: Training) -> str:
     import mlflow
 
     origin = lineage.collect()
-    name, about = run_words.run_name(training), run_words.run_description(training)
+    name, about = run_description.run_name(training), run_description.run_description(training)
     with mlflow.start_run(
         experiment_id=experiment_id(client, config), run_name=name, description=about
     ) as active:
@@ -54,7 +54,7 @@ def record(config: RegisterConfig, training: Training) -> str:
         _log_curve(read_json(TRAIN / "curve.json", "train"))
         mlflow.set_tags(
             {
-                **run_words.run_tags(training),
+                **run_description.run_tags(training),
                 **origin,
                 "model_digest": training.digest,
                 "predictions_hash": training.predictions_hash,
@@ -187,17 +187,17 @@ def note_verdict(config: RegisterConfig, verdict: Verdict) -> None:
     if run_id is None:
         return
     client = connect(config)
-    for name, value in run_words.verdict_tags(verdict).items():
+    for name, value in run_description.verdict_tags(verdict).items():
         client.set_tag(run_id, name, value)
     about = {
-        "mlflow.runName": run_words.verdict_name(verdict),
+        "mlflow.runName": run_description.verdict_name(verdict),
         "mlflow.parentRunId": run_id,
-        "mlflow.note.content": run_words.verdict_description(verdict),
-        **run_words.verdict_tags(verdict),
+        "mlflow.note.content": run_description.verdict_description(verdict),
+        **run_description.verdict_tags(verdict),
     }
     judged = client.create_run(experiment_id(client, config), tags=about)
     for check in verdict.checks:
-        client.log_metric(judged.info.run_id, run_words.metric_name(check.name), check.found)
+        client.log_metric(judged.info.run_id, run_description.metric_name(check.name), check.found)
     client.set_terminated(judged.info.run_id)
 
 

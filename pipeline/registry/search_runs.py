@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.registry import locations, run_words, runs
+from pipeline.registry import locations, run_description, runs
 from pipeline.registry.client import connect, experiment_id
 from pipeline.shared import lineage
 from pipeline.shared.config.register import RegisterConfig
@@ -24,7 +24,7 @@ def experiment(config: RegisterConfig) -> RegisterConfig:
 
 
 def _experiment_id(client: Any, own: RegisterConfig) -> str:
-    return experiment_id(client, own, run_words.SEARCHES)
+    return experiment_id(client, own, run_description.SEARCHES)
 
 
 class SearchRun:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.registry import locations, run_words
+from pipeline.registry import locations, run_description
 from pipeline.registry.client import connect, download, exists, registered_model, require_kept
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
@@ -192,7 +192,7 @@ def add_version(
     """Register the model of a run as a new version with its lineage as tags."""
     client = connect(config)
     if registered_model(client, config) is None:
-        client.create_registered_model(config.model_name, description=run_words.MODEL)
+        client.create_registered_model(config.model_name, description=run_description.MODEL)
     models = client.get_run(run_id).outputs.model_outputs
     added = client.create_model_version(
         config.model_name,

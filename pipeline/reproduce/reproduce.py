@@ -118,7 +118,9 @@ def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Pa
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
     number = copies.copy_champion(own, champion, versions.fetch(registry, champion))
-    first = champions.first_move(replace(champion, number=number), rollout_ledger.beginning())
+    first = champions.registration_transition(
+        replace(champion, number=number), rollout_ledger.beginning()
+    )
     rollout_ledger.append(first, folder / rollout_ledger.LEDGER)
 
 

@@ -24,7 +24,7 @@ from pipeline.retrain.attempt import restore_data, run_attempt
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import Event
 from pipeline.retrain.policy import decide, is_check_day
-from pipeline.retrain.served import Year, serves_all
+from pipeline.retrain.replayed_predictions import Year, serves_all
 from pipeline.retrain.signals import DAY, Feed, Monitor, daily_file
 from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared.clock import LABELS_COMPLETE

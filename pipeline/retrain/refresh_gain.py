@@ -7,11 +7,11 @@ both. Afterwards every day is, and several weeks of days show what one cannot.
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.monitor.performance.labels import fold
+from pipeline.monitor.performance.delayed_labels import fold
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain.policy import RefreshGain
-from pipeline.retrain.served import Year
+from pipeline.retrain.replayed_predictions import Year
 from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss

@@ -16,9 +16,15 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, client, locations, release, release_loader, versions
 from pipeline.retrain import journal
-from pipeline.retrain.chains import check_chain
-from pipeline.retrain.findings import Finding, set_aside
-from pipeline.retrain.records import calendar_moves, evidence, labels, online_stores, request_log
+from pipeline.retrain.repair_chains import check_chain
+from pipeline.retrain.repair_findings import Finding, set_aside
+from pipeline.retrain.repair_records import (
+    calendar_moves,
+    evidence,
+    labels,
+    online_stores,
+    request_log,
+)
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -94,8 +100,8 @@ def findings() -> Iterator[Finding]:
     yield from registry
     if not registry and client.exists(config):
         yield from _alias(config, known)
-        yield from _versions(config)
-    yield from _releases(config)
+        yield from _damaged_versions(config)
+    yield from _damaged_exports(config)
     yield from online_stores()
     yield from request_log()
     yield from labels(known)
@@ -160,7 +166,7 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         )
 
 
-def _versions(config: RegisterConfig) -> Iterator[Finding]:
+def _damaged_versions(config: RegisterConfig) -> Iterator[Finding]:
     """Registered versions whose files were changed, and intact copies of them."""
     for version in versions.registry_contents(config).versions.values():
         if not (wrong := release_loader.registry_fault(config, version)):
@@ -183,7 +189,7 @@ def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -
     release_loader.restore_from_export(config, version, source)
 
 
-def _releases(config: RegisterConfig) -> Iterator[Finding]:
+def _damaged_exports(config: RegisterConfig) -> Iterator[Finding]:
     """Exported releases whose files were changed; the registry has the originals."""
     for folder in release.exported_releases():
         if not (wrong := release_loader.export_fault(folder)):

@@ -16,7 +16,7 @@ from pipeline.features.definitions import LABEL, NAME, PROXY
 from pipeline.monitor.inputs import data_quality, drift
 from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import live_champion
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import label_agreement
 from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
 from pipeline.monitor.performance.performance import Alert, check_alert
@@ -25,7 +25,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.policy import RefreshGain, Signals
 from pipeline.retrain.refresh_gain import refresh_gain
-from pipeline.retrain.served import Year, serves_all
+from pipeline.retrain.replayed_predictions import Year, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -46,7 +46,7 @@ _RECENT = 7
 
 def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
     """The complete label file of a day, sent by its source at 10:00 UTC of the next."""
-    events = labels.daily(year.frame[year.day == day])
+    events = delayed_labels.daily(year.frame[year.day == day])
     events = events[events["arrived_at"] <= now]
     return events.drop(columns="arrived_at") if len(events) else None
 
@@ -91,7 +91,9 @@ class Monitor:
         receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=now)[labels.COLUMNS].astype(self.label_events.dtypes)
+            new = file.assign(arrived_at=now)[delayed_labels.COLUMNS].astype(
+                self.label_events.dtypes
+            )
             self.label_events = pd.concat([self.label_events, new], ignore_index=True)
 
     def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
@@ -175,7 +177,7 @@ class Monitor:
         chosen &= (frame[f"{PROXY}_known_at"] <= now).to_numpy()
         flags = pd.Series(frame[PROXY].to_numpy()[chosen], frame["name"].to_numpy()[chosen])
         recent = self.label_events[days_of(self.label_events[NAME]) >= f"{now - 28 * DAY:%Y-%m-%d}"]
-        table = labels.fold(recent).table
+        table = delayed_labels.fold(recent).table
         return table.assign(**{LABEL: table["late"], PROXY: table[NAME].map(flags)})
 
     def _drift(

@@ -95,11 +95,11 @@ class Canary:
         self.analysed_requests = len(self.controller.traffic.replies)
         shares = shares_at(self.rollout, self.step)
         self.decisions.append((minute, shares, decision))
-        self._publish(minute, shares, decision)
+        self._append_to_analyses(minute, shares, decision)
         self.controller.progress.show(when(minute), shares, decision)
         return decision, observed
 
-    def _publish(self, minute: int, shares: dict[str, int], decision: Decision) -> None:
+    def _append_to_analyses(self, minute: int, shares: dict[str, int], decision: Decision) -> None:
         """Publish an analysis for readers beside the controller."""
         fields = decision.model_dump(mode="json", exclude={"slices"})
         at = instant(minute).to_pydatetime()

@@ -13,7 +13,7 @@ _MIN_INSIDE = 16
 """Always admitted: on a busy processor the average alone could refuse every request."""
 
 
-class Gate:
+class AdmissionLimit:
     """Counts prediction requests from the end of their body until their work is done."""
 
     def __init__(self, most: int, queue_seconds: float):

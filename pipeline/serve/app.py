@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from pipeline.features.definitions import NAME
 from pipeline.records.request_log_writer import Log
 from pipeline.serve import open_inference, openapi
-from pipeline.serve.admission import Gate
+from pipeline.serve.admission import AdmissionLimit
 from pipeline.serve.handler import Handler
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.middleware import (
@@ -60,7 +60,7 @@ def create_app(
     a small one does. FastAPI has the same routes, with the same functions, for its document and for
     other spellings.
     """
-    gate = Gate(config.max_waiting, config.queue_ms / 1000)
+    gate = AdmissionLimit(config.max_waiting, config.queue_ms / 1000)
     handler = Handler(predictor, log, config, metrics, gate)
     _add_gauges(metrics, handler, log, gate)
 
@@ -92,7 +92,7 @@ def create_app(
     return Middleware(app, hot, metrics, about, trust or Trust(), gate)
 
 
-def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: Gate) -> None:
+def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: AdmissionLimit) -> None:
     metrics.model(version=handler.version, release=handler.release[:12])
     about = "The end of the model's training window, in seconds since 1970 on the replay's clock"
     metrics.add_gauge("serve_model_trained_until_seconds", about, handler.trained_until.timestamp)

@@ -14,7 +14,7 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pipeline.serve.admission import Gate
+from pipeline.serve.admission import AdmissionLimit
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.middleware import Middleware
 from pipeline.shared.config.serve import ServeConfig
@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
     """A connection with limits, and admission control before the app; `of` binds it to a server."""
 
     limits: ClassVar[ServeConfig]
-    gate: ClassVar[Gate]
+    gate: ClassVar[AdmissionLimit]
     metrics: ClassVar[Metrics]
     _joined: JoinedWrites
     _timer: asyncio.TimerHandle | None = None
@@ -78,7 +78,7 @@ class Connection(HttpToolsProtocol):
     _is_head, _is_cut, _is_refused, _is_last, _is_whole = True, False, False, False, False
 
     @classmethod
-    def of(cls, limits: ServeConfig, gate: Gate, metrics: Metrics) -> type["Connection"]:
+    def of(cls, limits: ServeConfig, gate: AdmissionLimit, metrics: Metrics) -> type["Connection"]:
         """The class of one server's connections, since uvicorn takes a class."""
         attributes = {"limits": limits, "gate": gate, "metrics": metrics}
         return type("LimitedConnection", (cls,), attributes)

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.records.request_log import pack
 from pipeline.records.request_log_writer import Log
-from pipeline.serve.admission import Gate
+from pipeline.serve.admission import AdmissionLimit
 from pipeline.serve.compression import content_encoding, decompress
 from pipeline.serve.inline import SMALL_BYTES, Inline
 from pipeline.serve.metrics import Metrics
@@ -36,7 +36,7 @@ class Handler:
         log: Log,
         config: ServeConfig,
         metrics: Metrics,
-        gate: Gate,
+        gate: AdmissionLimit,
     ):
         """The thread that reads the store and computes starts with the first request."""
         self._predictor, self._log = predictor, log

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from pipeline.serve.admission import Gate
+from pipeline.serve.admission import AdmissionLimit
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.open_inference import RequestRefused
 from pipeline.shared.callers import REQUEST_ID, InvalidHeader, Trust, new_id
@@ -53,7 +53,7 @@ class Middleware:
         metrics: Metrics,
         about: Mapping[str, str],
         trust: Trust,
-        gate: Gate,
+        gate: AdmissionLimit,
     ):
         """POSTs to a path in `hot` pass `app` by; `about` is in the headers of every response."""
         self.app, self.hot, self.metrics, self.gate = app, hot, metrics, gate

@@ -10,7 +10,7 @@ from benchmarks.early_labels import Pending, so_far
 from pipeline.features import windows
 from pipeline.flights.events import deadline
 from pipeline.flights.names import flight_names
-from pipeline.monitor.performance.labels import dates
+from pipeline.monitor.performance.delayed_labels import dates
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 

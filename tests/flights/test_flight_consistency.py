@@ -55,14 +55,14 @@ def test_a_clock_that_passes_midnight_has_no_gap():
         .iloc[[0]]
         .assign(sched_dep_time=2350, hour=23, minute=50, dep_delay=20.0, dep_time=10.0)
     )
-    assert flight_consistency.row_gaps(row, None)["dep_clock_gap"].tolist() == [0]
-    late = flight_consistency.row_gaps(row.assign(dep_time=11.0), None)["dep_clock_gap"]
-    early = flight_consistency.row_gaps(row.assign(dep_time=2355.0), None)["dep_clock_gap"]
+    assert flight_consistency.row_measures(row, None)["dep_clock_gap"].tolist() == [0]
+    late = flight_consistency.row_measures(row.assign(dep_time=11.0), None)["dep_clock_gap"]
+    early = flight_consistency.row_measures(row.assign(dep_time=2355.0), None)["dep_clock_gap"]
     assert (late.tolist(), early.tolist()) == ([1], [-15])
 
 
 def test_the_rank_correlation_of_a_day_is_spearmans(september):
-    found = flight_consistency.day_shares(september, None)["delay_rank_correlation"]
+    found = flight_consistency.day_measures(september, None)["delay_rank_correlation"]
     flown = september.dropna(subset=["dep_delay", "arr_delay"])
     for day in (1, 12, 30):
         rows = flown[flown["day"] == day]
@@ -72,13 +72,13 @@ def test_the_rank_correlation_of_a_day_is_spearmans(september):
 
 def test_an_aircraft_is_elsewhere_where_its_flights_overlap():
     rows = flights(rows=31 * 60).assign(tailnum=[f"N{n}" for n in range(31 * 60)])
-    share = flight_consistency.day_shares(rows, None)["aircraft_elsewhere"]
+    share = flight_consistency.day_measures(rows, None)["aircraft_elsewhere"]
     assert share.max() == 0
     first = rows.index[(rows["day"] == 3) & rows["arr_utc"].notna()][:2]
     rows.loc[first, "tailnum"] = "N1"
     rows.loc[first, "dep_utc"] = pd.Timestamp("2013-01-03 12:00Z").as_unit("us")
     rows.loc[first, "arr_utc"] = pd.Timestamp("2013-01-03 14:00Z").as_unit("us")
-    share = flight_consistency.day_shares(rows, None)["aircraft_elsewhere"]
+    share = flight_consistency.day_measures(rows, None)["aircraft_elsewhere"]
     flown = rows[(rows["day"] == 3) & rows["arr_utc"].notna()]
     assert share[rows["day"] == 3].unique() == pytest.approx([1 / len(flown)])
 

@@ -6,11 +6,11 @@ import pytest
 from sklearn.metrics import log_loss
 
 from pipeline.features.definitions import LABEL
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.retrain.refresh_gain import previous_releases, refresh_gain
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
-from tests.retrain.test_served import NEW, OLD, everything, path, story, year
+from tests.retrain.test_replayed_predictions import NEW, OLD, everything, path, story, year
 
 __all__ = ["path", "year"]
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.answer("when-to-retrain")
 
 
 def told(year, last="2013-03-31"):
-    return labels.daily(year.frame[year.day <= last])
+    return delayed_labels.daily(year.frame[year.day <= last])
 
 
 def found(year, known, last="2013-03-31"):

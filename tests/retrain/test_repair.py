@@ -21,8 +21,8 @@ from pipeline.registry import versions as tracking
 from pipeline.registry.release import exported_releases
 from pipeline.registry.release_loader import export
 from pipeline.retrain import journal
-from pipeline.retrain.records import labels
 from pipeline.retrain.repair import repair
+from pipeline.retrain.repair_records import labels
 from pipeline.retrain.training_windows import DECISIONS
 from pipeline.shared import databases
 from pipeline.shared.config.loading import load

@@ -84,7 +84,7 @@ def _shuffled(rows):
     """Beside the solution: the tables of thirty shuffles with repetitions; how many differ."""
     import numpy as np
 
-    from pipeline.monitor.performance.labels import fold
+    from pipeline.monitor.performance.delayed_labels import fold
 
     rng, tables = np.random.default_rng(14), set()
     for _ in range(30):

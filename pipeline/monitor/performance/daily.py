@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_join import figures_of
 from pipeline.monitor.performance.quality import Figures
 from pipeline.shared.clock import LABELS_COMPLETE
@@ -52,7 +52,7 @@ def judge_days(
     """The performance of every day in order, with the revision of a final one."""
     if served.empty:
         return []
-    first, found = _first_final(served, events, rule), []
+    first, found = _first_final_labels(served, events, rule), []
     for day, group in served.groupby("day"):
         over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
@@ -64,7 +64,7 @@ def judge_days(
     return found
 
 
-def _first_final(served: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
+def _first_final_labels(served: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) -> pd.Series:
     """The label of each event when its day first became final.
 
     A day is final once its labels are due and enough of them have arrived.
@@ -78,7 +78,7 @@ def _first_final(served: pd.DataFrame, events: pd.DataFrame, rule: OutcomeRule) 
     final = enough.where(enough > promised, promised).where(enough.notna())
     final_at = pd.Series(served["day"].map(final).array, index=served[NAME])
     then = events[events["arrived_at"] <= events[NAME].map(final_at)]
-    late = labels.fold(then).table.set_index(NAME)["late"].astype("float64")
+    late = delayed_labels.fold(then).table.set_index(NAME)["late"].astype("float64")
     return served[NAME].map(late).astype("float64")
 
 

@@ -10,7 +10,7 @@ import math
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME, PROXY
-from pipeline.monitor.performance.labels import dates
+from pipeline.monitor.performance.delayed_labels import dates
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.quality import Figures, figures
 from pipeline.shared.errors import LabelsRefused
 from pipeline.usecase.chosen import USECASE
@@ -47,7 +47,7 @@ def join_labels(served: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     late = table.set_index(NAME)["late"].astype("float64")
     names = served[NAME]
     return served.assign(
-        day=labels.dates(names),
+        day=delayed_labels.dates(names),
         deadline=USECASE.monitored.deadline(served),
         **{LABEL: names.map(late).astype("float64"), **USECASE.monitored.from_names(names)},
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.monitor.performance.labels import COLUMNS, require_sound
+from pipeline.monitor.performance.delayed_labels import COLUMNS, require_sound
 from pipeline.records.hash_chain import open_database
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record

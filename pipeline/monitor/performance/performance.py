@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME, PROXY
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.daily import Day, judge_days
 from pipeline.monitor.performance.label_checks import Agreement, is_distrusted, label_agreement
 from pipeline.monitor.performance.label_join import (
@@ -122,16 +122,16 @@ def measure_performance(
     """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
     `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
-    events of labels.COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
+    events of delayed_labels.COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:
         LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    events, served = labels.as_of(events, now), served[served["predict_at"] <= now]
+    events, served = delayed_labels.as_of(events, now), served[served["predict_at"] <= now]
     first = served[~served[NAME].duplicated()]
-    settled = labels.settle(first.set_index(NAME)["predict_at"], events)
+    settled = delayed_labels.settle(first.set_index(NAME)["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
     broken = is_distrusted(settled.table[NAME], weeks or [])
     everyone = join_labels(first, settled.table[~broken])
@@ -162,7 +162,9 @@ def check_alert(
         LabelsRefused: as `judged`.
     """
     require_requests(served)
-    settled = labels.settle(served.set_index(NAME)["predict_at"], labels.as_of(events, now))
+    settled = delayed_labels.settle(
+        served.set_index(NAME)["predict_at"], delayed_labels.as_of(events, now)
+    )
     return _alert(join_labels(served, settled.table), now, rule)
 
 
@@ -233,7 +235,7 @@ def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
     )
 
 
-def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
+def _feed(settled: delayed_labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
     age = None if pd.isna(settled.newest) else (now - settled.newest) / pd.Timedelta(hours=1)
     conflicts, impossible = settled.folded.conflicts, settled.impossible
     return Feed(
@@ -241,9 +243,9 @@ def _feed(settled: labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -
         duplicates=settled.folded.duplicates,
         corrected=settled.folded.corrections,
         conflicts=conflicts[NAME].nunique(),
-        conflicting=labels.first_names(conflicts[NAME]),
+        conflicting=delayed_labels.first_names(conflicts[NAME]),
         impossible=impossible[NAME].nunique(),
-        impossibly_known=labels.first_names(impossible[NAME]),
+        impossibly_known=delayed_labels.first_names(impossible[NAME]),
         unasked=settled.unrequested[NAME].nunique(),
         labels_age_hours=None if age is None else round(float(age), 2),
         stale=age is None or bool(age > rule.max_labels_age_hours),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.monitor.performance.labels import dates
+from pipeline.monitor.performance.delayed_labels import dates
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import champions, release, versions
@@ -78,7 +78,7 @@ def measure_promotion(
     `frame` holds events with their outcomes, `rows` their served predictions. None for the first
     champion, and until two days have labels.
     """
-    reign = champions.reign()
+    reign = champions.tenure()
     if reign is None or reign.before is None:
         return None
     registry = load(RegisterConfig)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.monitored_model import Champion, refit
-from pipeline.monitor.performance.labels import dates
+from pipeline.monitor.performance.delayed_labels import dates
 from pipeline.monitor.predictions import RISK, days_of, events
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.monitor.performance.labels import COLUMNS, Label
+from pipeline.monitor.performance.delayed_labels import COLUMNS, Label
 from pipeline.shared.clock import LABELS_COMPLETE
 
 CARRIERS = ["UA", "B6", "EV", "DL"]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from pipeline.monitor.performance.delayed_labels import fold
 from pipeline.monitor.performance.label_join import join_labels
-from pipeline.monitor.performance.labels import fold
 from pipeline.monitor.performance.performance import Performance, Rules, measure_performance, status
 from pipeline.monitor.performance.quality import Figures, p_nonzero_mean
 from pipeline.shared.config.monitor import OutcomeRule

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.registry import run_words
+from pipeline.registry import run_description
 from pipeline.shared.contracts import Check, Kind, Verdict
 
 OURS, THEIRS = "a" * 64, "b" * 64
@@ -34,7 +34,7 @@ def verdict(*checks: Check, champion: str | None = THEIRS) -> Verdict:
 @pytest.mark.parametrize(("champion", "against"), [(None, "baselines only"), (THEIRS, THEIRS[:12])])
 def test_tags_say_the_verdict_and_what_the_challenger_was_compared_with(champion, against):
     found = verdict(check("beats champion", Kind.CHAMPION), champion=champion)
-    assert run_words.verdict_tags(found) == {
+    assert run_description.verdict_tags(found) == {
         "gate": "passed",
         "kind": "change" if champion else "first",
         "judged_on": "2013-04-01 to 2013-04-30",
@@ -48,8 +48,8 @@ def test_a_refusal_names_every_blocking_check_that_failed():
         check("storm", Kind.CHAMPION_SLICE, passed=False),
         check("JFK", Kind.CHAMPION_SLICE),
     )
-    assert run_words.verdict_name(found) == "gate: refused, 2 of 3 checks"
-    lines = run_words.verdict_description(found).splitlines()[2:]
+    assert run_description.verdict_name(found) == "gate: refused, 2 of 3 checks"
+    lines = run_description.verdict_description(found).splitlines()[2:]
     assert lines == [
         "- beats champion: 0.5, limit 0.25 (why)",
         "- storm: 0.5, limit 0.25 (why)",
@@ -57,4 +57,4 @@ def test_a_refusal_names_every_blocking_check_that_failed():
 
 
 def test_a_checks_name_becomes_a_metric_that_mlflow_takes():
-    assert run_words.metric_name("direction: wind +15/0.2") == "direction_ wind _15_0.2"
+    assert run_description.metric_name("direction: wind +15/0.2") == "direction_ wind _15_0.2"

@@ -14,9 +14,9 @@ from pipeline.monitor.performance import label_ledger
 from pipeline.records import request_log as log
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.findings import Finding, set_aside
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.served import Year
+from pipeline.retrain.repair_findings import Finding, set_aside
+from pipeline.retrain.replayed_predictions import Year
 from pipeline.retrain.signals import Monitor, missing_labels
 from pipeline.retrain.training_windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load

@@ -8,7 +8,7 @@ from pipeline.flights.names import flight_names
 from pipeline.monitor.predictions import days_of
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Move, Side
-from pipeline.retrain.served import Year, serves_all
+from pipeline.retrain.replayed_predictions import Year, serves_all
 from pipeline.rollout.traffic.routes import Route, arm_of
 from tests.builders import feature_rows
 

@@ -14,8 +14,8 @@ from pipeline.records.rollout_ledger import Move, Side
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import CHAMPION, RegistryContents
-from pipeline.retrain.findings import Finding, set_aside
-from pipeline.retrain.records import last_served
+from pipeline.retrain.repair_findings import Finding, set_aside
+from pipeline.retrain.repair_records import last_served
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import START_AGAIN, damage

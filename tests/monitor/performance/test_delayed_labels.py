@@ -13,9 +13,9 @@ from pipeline.features.definitions import LABEL
 from pipeline.flights.events import deadline
 from pipeline.flights.names import flight_names, from_names
 from pipeline.flights.request import Flight, flight_id
-from pipeline.monitor.performance import labels
+from pipeline.monitor.performance import delayed_labels
+from pipeline.monitor.performance.delayed_labels import events
 from pipeline.monitor.performance.label_ledger import read_events, receive
-from pipeline.monitor.performance.labels import events
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ArtifactTampered, LabelsRefused
@@ -32,9 +32,9 @@ FLIGHT, OTHER = "2013-04-18/UA/1/EWR", "2013-04-18/UA/2/EWR"
 @pytest.mark.parametrize("seed", range(3))
 def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_order(seed):
     feed = random_events(100_000, seed)
-    in_order = labels.fold(feed.sort_values(["arrived_at", "revision"], ignore_index=True))
+    in_order = delayed_labels.fold(feed.sort_values(["arrived_at", "revision"], ignore_index=True))
     shuffled = feed.sample(frac=1, random_state=seed + 1)
-    found = labels.fold(shuffled)
+    found = delayed_labels.fold(shuffled)
     assert found.table.equals(in_order.table)
     assert found.conflicts.equals(in_order.conflicts)
     assert (found.duplicates, found.corrections) == (in_order.duplicates, in_order.corrections)
@@ -49,7 +49,7 @@ def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_o
 
 def test_a_feed_that_is_told_again_changes_nothing_and_is_counted():
     feed = random_events(2_000, 9)
-    once, twice = labels.fold(feed), labels.fold(pd.concat([feed, feed]))
+    once, twice = delayed_labels.fold(feed), delayed_labels.fold(pd.concat([feed, feed]))
     assert twice.table.equals(once.table)
     assert twice.duplicates == once.duplicates + len(feed)
 
@@ -57,43 +57,47 @@ def test_a_feed_that_is_told_again_changes_nothing_and_is_counted():
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_the_highest_revision_wins_in_whatever_order_it_comes(order):
     said = [told(late=late, revision=n) for n, late in enumerate([0, 1, 0])]
-    found = labels.fold(events([said[n] for n in order]))
+    found = delayed_labels.fold(events([said[n] for n in order]))
     assert found.table[["late", "revision"]].values.tolist() == [[0, 2]]
     assert found.corrections == 0
 
 
 def test_a_label_has_arrived_when_it_was_first_told():
     again = told(arrived_at=at("04-25 10:00"))
-    found = labels.fold(events([again, told()]))
+    found = delayed_labels.fold(events([again, told()]))
     assert found.table["arrived_at"].tolist() == [at("04-19 10:00")]
     assert found.duplicates == 1
 
 
 @pytest.mark.parametrize("other", [{"late": 1}, {"known_at": at("04-18 19:00")}])
 def test_two_things_said_under_one_revision_are_set_aside_by_name(other):
-    found = labels.fold(events([told(), told(**other), told(OTHER)]))
+    found = delayed_labels.fold(events([told(), told(**other), told(OTHER)]))
     assert found.table["flight"].tolist() == [OTHER]
     assert found.conflicts["flight"].tolist() == [FLIGHT, FLIGHT]
 
 
 def test_a_later_revision_settles_a_conflict():
-    found = labels.fold(events([told(), told(late=1), told(late=1, revision=1)]))
+    found = delayed_labels.fold(events([told(), told(late=1), told(late=1, revision=1)]))
     assert found.table[["flight", "late"]].values.tolist() == [[FLIGHT, 1]]
     assert found.conflicts.empty
 
 
 def test_a_conflict_is_not_settled_by_what_was_said_before_it():
-    found = labels.fold(events([told(), told(late=1, revision=1), told(late=0, revision=1)]))
+    found = delayed_labels.fold(
+        events([told(), told(late=1, revision=1), told(late=0, revision=1)])
+    )
     assert found.table.empty
 
 
 def test_a_flight_in_conflict_is_not_counted_as_corrected():
-    found = labels.fold(events([told(), told(late=1, revision=1), told(late=0, revision=1)]))
+    found = delayed_labels.fold(
+        events([told(), told(late=1, revision=1), told(late=0, revision=1)])
+    )
     assert (found.corrections, len(found.conflicts)) == (0, 2)
 
 
 def test_no_events_are_no_labels():
-    assert labels.fold(events([])).table.empty
+    assert delayed_labels.fold(events([])).table.empty
 
 
 # What was known when.
@@ -102,19 +106,20 @@ def test_no_events_are_no_labels():
 def test_as_of_an_instant_there_is_only_what_had_arrived_by_then():
     feed = events([told(), told(late=1, revision=1, arrived_at=at("04-21 10:00"))])
     seen = [
-        labels.fold(labels.as_of(feed, at(f"04-{day} 10:00"))).table for day in (18, 19, 20, 21)
+        delayed_labels.fold(delayed_labels.as_of(feed, at(f"04-{day} 10:00"))).table
+        for day in (18, 19, 20, 21)
     ]
     assert [table["late"].tolist() for table in seen] == [[], [0], [0], [1]]
 
 
 def test_a_label_that_is_known_but_has_not_arrived_is_not_known_here():
     feed = events([told(known_at=at("04-18 20:00"), arrived_at=at("04-19 10:00"))])
-    assert labels.as_of(feed, at("04-19 09:59")).empty
+    assert delayed_labels.as_of(feed, at("04-19 09:59")).empty
 
 
 def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = labels.settle(asked, events([told(), told(OTHER)]))
+    found = delayed_labels.settle(asked, events([told(), told(OTHER)]))
     assert found.table["flight"].tolist() == [FLIGHT]
     assert found.unrequested["flight"].tolist() == [OTHER]
 
@@ -124,7 +129,7 @@ def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
 )
 def test_a_label_known_by_the_prediction_is_impossible(known, possible):
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = labels.settle(asked, events([told(known_at=at(f"04-18 {known}"))]))
+    found = delayed_labels.settle(asked, events([told(known_at=at(f"04-18 {known}"))]))
     assert len(found.table) == possible
     assert len(found.impossible) == (not possible)
 
@@ -132,7 +137,7 @@ def test_a_label_known_by_the_prediction_is_impossible(known, possible):
 def test_an_impossible_correction_does_not_replace_what_was_possible():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
     wrong = told(late=1, revision=1, known_at=at("04-18 09:00"))
-    found = labels.settle(asked, events([told(), wrong]))
+    found = delayed_labels.settle(asked, events([told(), wrong]))
     assert found.table["late"].tolist() == [0]
 
 
@@ -150,22 +155,22 @@ def test_a_feed_that_is_none_is_refused_with_the_rule_the_count_and_an_event(col
     feed = events([told(), told(OTHER)])
     feed.loc[1, column] = value
     with pytest.raises(LabelsRefused, match=rf"1 of 2 events .*{rule}"):
-        labels.require_sound(feed)
+        delayed_labels.require_sound(feed)
 
 
 def test_labels_are_settled_from_a_sound_feed_only():
     feed = events([told(), told(OTHER)])
     feed.loc[0, "late"] = 7
     with pytest.raises(LabelsRefused, match="neither late"):
-        labels.settle(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
+        delayed_labels.settle(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
 
 
 def test_a_feed_without_a_column_or_a_time_zone_is_refused():
     feed = events([told()])
     with pytest.raises(LabelsRefused, match="lacks revision"):
-        labels.require_sound(feed.drop(columns="revision"))
+        delayed_labels.require_sound(feed.drop(columns="revision"))
     with pytest.raises(LabelsRefused, match=r"known_at .* has no time zone"):
-        labels.require_sound(feed.assign(known_at=feed["known_at"].dt.tz_localize(None)))
+        delayed_labels.require_sound(feed.assign(known_at=feed["known_at"].dt.tz_localize(None)))
 
 
 # The ledger.
@@ -232,10 +237,10 @@ def rows(published):
 
 
 def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
-    feed = labels.daily(rows)
-    labels.require_sound(feed)
+    feed = delayed_labels.daily(rows)
+    delayed_labels.require_sound(feed)
     names = flight_names(rows)
-    found = labels.settle(pd.Series(rows["predict_at"].array, index=names), feed)
+    found = delayed_labels.settle(pd.Series(rows["predict_at"].array, index=names), feed)
     assert len(found.table) == len(rows)
     assert found.impossible.empty
     late = pd.Series(rows[LABEL].to_numpy(), index=names)
