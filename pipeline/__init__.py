@@ -1,4 +1,4 @@
-"""A complete MLOps pipeline: each stage is one module, in the order in which data flows.
+"""A complete MLOps pipeline: a stage is a module or a package, in the order in which data flows.
 
 ingest      the published files -> one immutable snapshot per month, and a manifest
 validate    snapshots -> accepted snapshots and quarantined rows, or DataRejected

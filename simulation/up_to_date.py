@@ -26,7 +26,7 @@ _VARIABLES = ("PIPELINE_", "MLFLOW_", "DVC_")
 """Variables that settings are taken from; a digest of them is kept, since some hold passwords."""
 
 
-def inputs() -> str:
+def inputs_digest() -> str:
     """A digest of code, configs, settings in the environment, Python and packages' versions."""
     packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*-info"))
     variables = {name: of for name, of in os.environ.items() if name.startswith(_VARIABLES)}
@@ -34,7 +34,7 @@ def inputs() -> str:
     return text_hash(json.dumps([_digests(INPUTS), told]))
 
 
-def outputs() -> str:
+def outputs_digest() -> str:
     """A digest of the data, the registry, the ledger and the replayed months."""
     return text_hash(json.dumps(_digests(OUTPUTS)))
 
@@ -52,11 +52,15 @@ def check() -> str:
     """The line that says what stands; "" if there is work, whose inputs are then noted."""
     try:
         last = json.loads(RECORD.read_text(encoding="utf-8"))
-        if last == {"inputs": inputs(), "outputs": outputs(), "stands": last["stands"]}:
+        if last == {
+            "inputs": inputs_digest(),
+            "outputs": outputs_digest(),
+            "stands": last["stands"],
+        }:
             return f"run: nothing has changed: {last['stands']}; `make replay` shows them"
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no run has ended, or its record is damaged
-    write_json(RECORD, {"inputs": inputs()})
+    write_json(RECORD, {"inputs": inputs_digest()})
     return ""
 
 
@@ -70,11 +74,11 @@ def note() -> None:
     began = json.loads(RECORD.read_text(encoding="utf-8"))["inputs"]
     registry = load(RegisterConfig)
     watched = {str(registry.database), str(registry.artifacts)} <= set(OUTPUTS)
-    if began != inputs() or not watched:
+    if began != inputs_digest() or not watched:
         return
     champion = rollout_ledger.entries(rollout_ledger.LEDGER)[-1].move.champion
     stands = f"{champion.label} is champion, {len(story_events(REPLAY))} events in {REPLAY}"
-    write_json(RECORD, {"inputs": began, "outputs": outputs(), "stands": stands})
+    write_json(RECORD, {"inputs": began, "outputs": outputs_digest(), "stands": stands})
 
 
 def main() -> int:

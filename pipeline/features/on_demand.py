@@ -78,6 +78,10 @@ def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
 
 
 def _baseline_means(joined: Columns, config: FeaturesConfig) -> Columns:
+    """By rolled value its mean in the baseline window over all events, which groups shrink to.
+
+    The configured prior stands in where that window is empty.
+    """
     bases = transform.baselines(config)
     count, total = (_stack(joined, bases, part) for part in ("count", "sum"))
     prior = np.array([[config.prior[base.value]] for base in bases])

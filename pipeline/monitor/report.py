@@ -199,7 +199,9 @@ def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def run(month: str | None = None, at: str | None = None) -> str:
-    """Watch a month of the live champion: inputs and predictions, outcomes, alerts, one page.
+    """Write the report of a month: data quality and drift, performance against labels, alerts.
+
+    The earlier one stands if nothing that it rests on has changed.
 
     `at` is an instant of the replay; by default all of the month's labels have arrived.
 

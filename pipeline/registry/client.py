@@ -171,7 +171,11 @@ def _missing(config: RegisterConfig, name: str, number: str, place: str) -> str:
 
 
 def _storage_failure_among_causes(error: BaseException | None) -> StorageFailed | None:
-    """The refusal for a failed write: MLflow writes while it reads, and then nothing is lost."""
+    """The failed write among an error's causes, as a refusal; None if there is none.
+
+    MLflow writes while it reads: where that write failed, the artifact itself is not lost.
+    ENOTDIR is no failed write: the artifact's own path leads through a file.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.filename and error.errno != errno.ENOTDIR:
             return storage_failure(Path(os.fsdecode(error.filename)), error)

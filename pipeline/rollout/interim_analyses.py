@@ -100,7 +100,7 @@ class Canary:
         return decision, observed
 
     def _append_to_analyses(self, minute: int, shares: dict[str, int], decision: Decision) -> None:
-        """Publish an analysis for readers beside the controller."""
+        """Append an interim analysis to the rollout's file, for readers beside the controller."""
         fields = decision.model_dump(mode="json", exclude={"slices"})
         at = instant(minute).to_pydatetime()
         analysis = analyses.Analysis(at=at, shares=shares, decision=fields)

@@ -43,7 +43,7 @@ def stands(tmp_path, monkeypatch):
 
 
 def _ended():
-    digests = {"inputs": up_to_date.inputs(), "outputs": up_to_date.outputs()}
+    digests = {"inputs": up_to_date.inputs_digest(), "outputs": up_to_date.outputs_digest()}
     write_json(up_to_date.RECORD, digests | {"stands": "version 1"})
 
 

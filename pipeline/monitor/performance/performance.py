@@ -1,9 +1,9 @@
 """Model performance against the labels (ground truth) that have arrived by an instant.
 
-`judged` is the one door: requests and the label feed as of an instant in, an `Outcome` out. Each
-request is joined with its event's label exactly once; figures count an event once, by its first
-prediction. A day's figure is provisional until its labels are due, then final; a final one changes
-only by a reported correction. Too few labels give "not known", never a pass.
+`measure_performance` takes requests and the label feed as of an instant, and gives a
+`Performance`. Each request is joined with its event's label exactly once; figures count an event
+once, by its first prediction. A day's figure is provisional until its labels are due, then final; a
+final one changes only by a reported correction. Too few labels give "not known", never a pass.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ Status = Literal["alert", "quiet", "not known"]
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of `judged`: the outcome's own, and the gate's slices and bootstrap."""
+    """The rules of performance: the outcome's own, and the gate's slices and bootstrap."""
 
     outcome: OutcomeRule
     slices: SliceRule
@@ -156,10 +156,10 @@ def measure_performance(
 def check_alert(
     served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
 ) -> Alert:
-    """The cheap rule alone, as `judged` has it: for every day.
+    """The cheap rule alone, as `measure_performance` has it: for every day.
 
     Raises:
-        LabelsRefused: as `judged`.
+        LabelsRefused: as `measure_performance`.
     """
     require_requests(served)
     settled = delayed_labels.settle(
