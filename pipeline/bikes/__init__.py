@@ -1,5 +1,11 @@
 """The use case "bikes": will an hour be busier than usual? Hourly rentals and weather, 2011.
 
 `published` reads the table and says when each outcome became known, `rules` judges its months,
-`words` names them, `usecase` states features and all else; `configs.yaml` has its configs.
+`WORDS` are its nouns, `usecase` states features and all else; `configs.yaml` has its configs.
 """
+
+from pipeline.shared.nouns import Words
+
+WORDS = Words(
+    "hour", "hours", "an hour", "Busy hours", "2011-08-03/17", "busy", "not busy", group="hour"
+)

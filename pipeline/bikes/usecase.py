@@ -14,13 +14,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.bikes import published
 from pipeline.bikes.published import LABEL, PROXY
-from pipeline.bikes.words import WORDS
+from pipeline.bikes import WORDS
 from pipeline.shared import domain as of
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.config.sections import Positive, Range, Share
 from pipeline.shared.config.validate import ValidateConfig
 from pipeline.shared.domain import DataRules, Rolling
 from pipeline.shared.minutes import EPOCH
+from pipeline.shared.story import Story
 
 _SPANS = {
     "system": {PROXY: [3, 24], f"{PROXY}_ratio": [3, 24], LABEL: [48, 168]},
@@ -177,7 +178,7 @@ USECASE = of.UseCase(
     names_of=names,
     slices=slices,
     identifiers=["day", "month"],
-    story=of.Story(
+    story=Story(
         until=("2011-11-20", "2011-12-11"),
         max_age_days=150,
         bad_month="2011-12",

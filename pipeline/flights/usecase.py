@@ -13,7 +13,7 @@ from pipeline.flights import (
     tables,
 )
 from pipeline.flights.limits import FlightLimits
-from pipeline.flights.words import WORDS
+from pipeline.flights import WORDS
 from pipeline.shared.domain import (
     DataRules,
     Features,
@@ -21,9 +21,9 @@ from pipeline.shared.domain import (
     Pushed,
     Request,
     State,
-    Story,
     UseCase,
 )
+from pipeline.shared.story import Story
 
 _WEATHER = State(
     view="weather",

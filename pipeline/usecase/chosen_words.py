@@ -20,7 +20,7 @@ def words_of(folder: Path) -> Words:
     if (declared := folder / "pipeline" / name).joinpath(DECLARATION).is_file():
         return declared_words(declared)
     try:
-        found: Words = resolve_name(f"pipeline.{name}.words:WORDS")
+        found: Words = resolve_name(f"pipeline.{name}:WORDS")
     except (ImportError, AttributeError):
         raise ConfigError(
             f"configs/usecase.yaml names {name!r}, 0 folders with words are so: `ls pipeline`"

@@ -25,7 +25,7 @@ from cockpit.facts.timeline import decisions
 from cockpit.reading import Missing
 from cockpit.views import View
 from pipeline.features.windows import EPOCH
-from pipeline.flights.words import WORDS
+from pipeline.flights import WORDS
 from pipeline.records import rollout_ledger
 from pipeline.records.command_runs import RUNS
 from pipeline.records.request_log_writer import open_log

@@ -15,7 +15,7 @@ from cockpit.facts.verdict import Verdict
 from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
 from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
-from pipeline.flights.words import WORDS
+from pipeline.flights import WORDS
 from pipeline.rollout.analysis.canary import decide
 from pipeline.shared.contracts import Kind, at_most
 from tests.rollout.edge import NOW, PLAN, START, bad, requests

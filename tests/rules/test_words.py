@@ -20,7 +20,7 @@ WORDS: dict[str, list[str]] = {
     "point in time": ["pipeline/features/point_in_time.py"],
     "online store": ["pipeline/features/online_store.py"],
     "drift": ["pipeline/monitor/inputs/drift.py"],
-    "labels": ["pipeline/monitor/performance/delayed_labels.py"],
+    "delayed labels": ["pipeline/monitor/performance/delayed_labels.py"],
     "alerts": ["configs/monitor/alerts.yml", "pipeline/monitor/operations/alerts.py"],
     "policy": ["pipeline/retrain/policy.py"],
     "lineage": ["pipeline/shared/lineage.py"],
