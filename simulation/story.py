@@ -26,10 +26,10 @@ from pipeline.shared import yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
-from pipeline.shared.story import Story
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
+from pipeline.shared.replay_plan import Story
 from pipeline.shared.source import locate
 from pipeline.usecase.chosen import USECASE
 from simulation.sandbox import open_sandbox, run, run_checked

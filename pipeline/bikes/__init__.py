@@ -1,4 +1,4 @@
-"""The use case "bikes": will an hour be busier than usual? Hourly rentals and weather, 2011.
+"""The use case "bikes": hours busier than usual, to bring bikes to the docks. Hourly rentals, 2011.
 
 `published` reads the table and says when each outcome became known, `rules` judges its months,
 `WORDS` are its nouns, `usecase` states features and all else; `configs.yaml` has its configs.

@@ -1,7 +1,4 @@
-"""The use case "bikes", stated for the stages: will an hour be busier than usual?
-
-A prediction is made at T = the hour's beginning - horizon, for who brings bikes to the docks.
-"""
+"""The use case "bikes", stated for the stages: T is the hour's beginning - horizon."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +9,14 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipeline.bikes import published
+from pipeline.bikes import WORDS, published
 from pipeline.bikes.published import LABEL, PROXY
-from pipeline.bikes import WORDS
 from pipeline.shared import domain as of
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.config.sections import Positive, Range, Share
 from pipeline.shared.config.validate import ValidateConfig
-from pipeline.shared.domain import DataRules, Rolling
 from pipeline.shared.minutes import EPOCH
-from pipeline.shared.story import Story
+from pipeline.shared.replay_plan import Story
 
 _SPANS = {
     "system": {PROXY: [3, 24], f"{PROXY}_ratio": [3, 24], LABEL: [48, 168]},
@@ -29,7 +24,7 @@ _SPANS = {
     "kind_of_hour": {f"{PROXY}_ratio": [336], LABEL: [672]},
 }
 ROLLING = [
-    Rolling(view, value, hours)
+    of.Rolling(view, value, hours)
     for view, values in _SPANS.items()
     for value, spans in values.items()
     for hours in spans
@@ -52,7 +47,7 @@ class BikeLimits(ValidateConfig):
     max_spread_ratio: float = Field(gt=1)
 
 
-def _rules() -> DataRules:
+def _rules() -> of.DataRules:
     from pipeline.bikes import rules  # its tool takes seconds to load
 
     return rules
@@ -94,7 +89,6 @@ def rows(hours: Sequence[Hour], horizon_minutes: int) -> dict[str, list[Any]]:
     """Hours as the store's columns: keys, REQUEST, `predict_at`."""
     local = [_local(hour) for hour in hours]
     free = [at.weekday() > 4 or hour.holiday for at, hour in zip(local, hours, strict=True)]
-    since = [int((at - EPOCH.to_pydatetime()).total_seconds()) // 60 for at in local]
     return {
         "system": ["all"] * len(local),
         "sched_hour": [at.hour for at in local],
@@ -102,7 +96,7 @@ def rows(hours: Sequence[Hour], horizon_minutes: int) -> dict[str, list[Any]]:
         "hour_of_day": [at.hour for at in local],
         "day_of_week": [at.weekday() for at in local],
         "holiday": [int(hour.holiday) for hour in hours],
-        "predict_at": [at - horizon_minutes for at in since],
+        "predict_at": [(at - EPOCH) // pd.Timedelta("1min") - horizon_minutes for at in local],
     }
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.flights import (
+    WORDS,
     events,
     features,
     history,
@@ -13,7 +14,6 @@ from pipeline.flights import (
     tables,
 )
 from pipeline.flights.limits import FlightLimits
-from pipeline.flights import WORDS
 from pipeline.shared.domain import (
     DataRules,
     Features,
@@ -23,7 +23,7 @@ from pipeline.shared.domain import (
     State,
     UseCase,
 )
-from pipeline.shared.story import Story
+from pipeline.shared.replay_plan import Story
 
 _WEATHER = State(
     view="weather",

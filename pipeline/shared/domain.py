@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.nouns import Words
-from pipeline.shared.story import Story
+from pipeline.shared.replay_plan import Story
 
 if TYPE_CHECKING:
     from pipeline.shared.config.ingest import IngestConfig
