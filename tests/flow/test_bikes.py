@@ -120,7 +120,7 @@ def test_its_pages_and_messages_say_hours_and_nothing_of_flights(bikes, asked):
     )
     assert "hour       2011-07-04/17" in named.well().words
     refused = life.run(bikes.folder, *call, "another")
-    assert (none.code, refused.code) == (1, 1)
+    assert (none.code, refused.code) == (2, 2)  # the request is wrong
     assert "no hour 2011-07-04/25 among" in none.words
     assert "or name an hour" in refused.words
     told = [bikes.done.words, *asked, named.words, none.words, refused.words, words]

@@ -81,7 +81,7 @@ def test_an_answer_comes_out_again_with_everything_behind_it(project, logged):
     line = explain()  # the newest
     assert "compared   every value is what was known at T" in line
     told = json.loads((project / "data/monitor/explain/asked.json").read_text())
-    assert (told["request_id"], told["flight"]) == ("asked", name)
+    assert (told["request_id"], told["name"]) == ("asked", name)
     assert len(told["features"]) == len(NUMERIC)
     assert told["risk"] == pytest.approx(told["logged_risk"], abs=1e-6)
     assert told["differs"] == []
