@@ -98,4 +98,6 @@ def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:
     begins = pd.Timestamp(day, tz="UTC")
     window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))
     past = events(window)
+    if USECASE.split:  # what is held out in one version is held out in all
+        past = past[past["day"] <= USECASE.split[0]]
     return past[_due(past["name"]) <= begins].reset_index(drop=True)
