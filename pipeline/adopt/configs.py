@@ -30,17 +30,16 @@ class Calendar:
 
 
 def configs(
-    name: str, of: Declaration, rows: pd.DataFrame, files: dict[str, str], guesses: Guesses
+    name: str, of: Declaration, rows: pd.DataFrame, files: dict[str, str], when: Calendar
 ) -> dict[str, Any]:
     """`configs.yaml` of a table whose snapshots hold `rows`: `instead` of files, `over` their keys.
 
     Raises:
-        AdoptionRefused: its events do not suffice for the windows, or a month has none.
+        AdoptionRefused: too few of its rows to learn from or to judge on have one of both labels.
     """
     label = published.labels(rows, of)
-    when = _of_events(rows, of, guesses) if of.time else _of_versions()
-    learned = _between(rows, when.train)
-    counts = {"learned from": label[learned], "held out": label[_between(rows, when.judge)]}
+    learned = between(rows, when.train)
+    counts = {"learned from": label[learned], "held out": label[between(rows, when.judge)]}
     for what, values in counts.items():
         if min(values.sum(), len(values) - values.sum()) < _LEAST_LABELS / 2:
             raise AdoptionRefused(
@@ -77,6 +76,15 @@ def configs(
         "features": _features(of, label[learned]),
     }
     return {"instead": instead, "over": over}
+
+
+def calendar(rows: pd.DataFrame, of: Declaration, guesses: Guesses) -> Calendar:
+    """The windows of a table whose snapshots hold `rows`.
+
+    Raises:
+        AdoptionRefused: its events do not suffice for the windows, or a month has none.
+    """
+    return _of_events(rows, of, guesses) if of.time else _of_versions()
 
 
 def _of_versions() -> Calendar:
@@ -127,7 +135,8 @@ def _require_months(local: pd.Series, months: list[str], of: Declaration) -> Non
         )
 
 
-def _between(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
+def between(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
+    """Whether each row is of a window's days."""
     day = (rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]).to_numpy()
     first, last = (int(window[end].replace("-", "")) for end in ("first", "last"))
     return (day >= first) & (day <= last)
