@@ -60,7 +60,10 @@ def configs(
             "slices": {"hour_bands": [0], "min_positives": 30, "min_days": 7, "veto_point": 0.05},
             "behaviour": {"rows": 700, "seed": 0, "tolerance": 1e-6, "raises": {}, "lowers": {}},
         },
-        "monitor": {"window": dict(when.judge)},
+        "monitor": {
+            "window": dict(when.judge),
+            "tripwires.min_share_of_reference_day": _least_day(rows),
+        },
         "retrain": {"first_training_day": when.train["first"]},
         "register": {"model_name": model, "experiment": model},
         "rollout": _rollout(of, rows),
@@ -178,6 +181,12 @@ def _limits(
         "ranges": ranges,
         "max_missing_share": {n: min(1.0, _round(2 * missing[n] + 0.05)) for n in inputs},
     }
+
+
+def _least_day(rows: pd.DataFrame) -> float:
+    """Half the share of the usual rows that the day with the fewest has, of days that are whole."""
+    counts = rows.groupby(["year", "month", "day"]).size().iloc[1:-1]
+    return min(0.5, _round(counts.min() / counts.median() / 2))
 
 
 def _rollout(of: Declaration, rows: pd.DataFrame) -> dict[str, Any]:
