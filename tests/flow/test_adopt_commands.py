@@ -17,7 +17,7 @@ from tests.flow import life
 from tests.flow.stores import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(3600)]
-_WORKS = "monitor diagnose lineage batch skew materialize who-served decisions rollout"
+_WORKS = "monitor diagnose lineage batch skew materialize who-served rollout"
 WORKS = [*_WORKS.split(), "ui STATIC=1"]
 REFUSED = {
     "shadow": "DayUnknown",
@@ -28,6 +28,7 @@ REFUSED = {
     "drill": "UsageError",
     "drill D=slow": "UsageError",
     "explain": "RequestUnknown",
+    "decisions": "RegistryRefused",
     "rollback": "RolloutRefused",
 }
 ROW = {"order_id": 1, "ordered_at": "2024-06-28T12:00:00Z", "amount": 90.0, "payment": "cash"}
