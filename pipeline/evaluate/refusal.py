@@ -13,12 +13,12 @@ def refusal(verdict: Verdict) -> GateRefused:
     blocking = [check for check in verdict.checks if check.blocking]
     failed = [check for check in blocking if not check.passed]
     lines = "".join(f"\n  {_sentence(check)}" for check in failed[:SHOWN])
-    change = "change the training, then `make evaluate`"
+    change = "change the training"
     if all(_is_uncertain(check) for check in failed):
-        change = f"more {USECASE.noun} or days to judge on are the next step, then `make champion`"
+        change = f"more {USECASE.noun} or days to judge on are the next step"
     return GateRefused(
         f"challenger {verdict.challenger[:12]} fails {len(failed)} of {len(blocking)} blocking "
-        f"checks:{lines}\n  all of them: {EVALUATE}/verdict.html; {change}"
+        f"checks:{lines}\n  all of them: {EVALUATE}/verdict.html; {change}, then `make evaluate`"
     )
 
 

@@ -46,17 +46,18 @@ def require_published(events: pd.DataFrame, last: pd.Timestamp) -> None:
     if (ends := events[USECASE.events.instant].max()) < last - pd.Timedelta(days=1):
         raise DayUnknown(
             f"the published {USECASE.noun} end on {ends:%Y-%m-%d}, traffic is wanted until "
-            f"{last:%Y-%m-%d}; {_earlier(ends)}"
+            f"{last:%Y-%m-%d}; {_earlier(ends)}: `mv state state-before`, then "
+            "`make evaluate register`"
         )
 
 
 def _earlier(ends: pd.Timestamp) -> str:
-    """What leaves later events for traffic: an earlier beginning."""
+    """The change after which later events are left for traffic."""
     as_of = clock.last_day(load(IngestConfig).as_of)
     if f"{ends.tz_convert(ZONE):%Y-%m-%d}" > as_of:
-        return "start the year again: `mv state state-before`, then `make evaluate register`"
+        return "start the year again"
     return (
         "all of them had arrived by `as_of`, so none is left to send: set an earlier one in "
-        "configs/ingest.yaml, and `window` in configs/train.yaml, configs/evaluate.yaml and "
-        "configs/monitor.yaml to days before it, then `mv state state-before` and `make champion`"
+        "configs/ingest.yaml, `window` in configs/train.yaml, configs/evaluate.yaml and "
+        "configs/monitor.yaml to days before it, and start again"
     )

@@ -47,8 +47,9 @@ _RECENT = 7
 def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
     """The label file of a day, sent by its source when the last of its labels is known."""
     events = delayed_labels.daily(year.frame[year.day == day])
-    complete = len(events) and bool((events["arrived_at"] <= now).all())
-    return events.drop(columns="arrived_at") if complete else None
+    if (events["arrived_at"] > now).any():
+        return None
+    return events.drop(columns="arrived_at") if len(events) else None
 
 
 @dataclass

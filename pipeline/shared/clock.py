@@ -4,7 +4,7 @@ import pandas as pd
 
 LABELS_COMPLETE = pd.Timedelta(hours=34)
 """A day's data are complete at 10:00 UTC of the next day, and so are the labels of a use case that
-states no later instant (the latest of a flight is known 13.9 h after T)."""
+states no later instant."""
 _FILE_ARRIVES = pd.Timedelta(hours=10)
 
 
