@@ -30,6 +30,8 @@ def main(names: list[str] | None = None) -> int:
     for page in pages:
         proof = book.prove(page)
         found[page.slug] = {"seconds": round(proof.seconds), "tests": proof.ran}
+        if proof.figures:
+            found[page.slug]["figures"] = dict(proof.figures)
         print(book.verdict(page, proof), flush=True)
         if not proof.proven or proof.seconds > LIMIT:
             missed.append(page.slug)

@@ -195,6 +195,32 @@ def exposed(drill: Drill, outcome: Outcome) -> str:
     return "none" if before else _EXPOSED.get(drill.stage, "none")
 
 
+EASIEST = "slow"
+"""The drill to begin with: a fault that everybody knows, and its guard within a minute."""
+
+
+def listing(known: dict[str, Drill]) -> str:
+    """Every drill below the stage where its guard stands; the easiest first."""
+    lines = []
+    if EASIEST in known:
+        lines += ["begin with", *_two_lines(known[EASIEST])]
+    for stage in dict.fromkeys(drill.stage for drill in known.values()):
+        lines.append(f"\n{stage}")
+        here = [one for one in known.values() if one.stage == stage and one.slug != EASIEST]
+        lines += [line for one in here for line in _two_lines(one)]
+    return "\n".join([*lines, "\nOne of them: make drill D=slow"]).strip()
+
+
+def _two_lines(drill: Drill) -> list[str]:
+    return [
+        f"  {drill.slug:<{_NAME_WIDTH}} {drill.fault}",
+        f"  {'':<{_NAME_WIDTH}} must be caught by {drill.guard}",
+    ]
+
+
+_NAME_WIDTH = 22
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`list` shows the drills, `run NAME` runs one."""
     known = drills()
@@ -204,8 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="where to write how it ended")
     chosen = parser.parse_args(arguments)
     if chosen.action == "list" or not chosen.name:
-        for drill in known.values():
-            print(f"{drill.slug:<18} {drill.fault}\n{'':<18} must be caught by {drill.guard}")
+        print(listing(known))
         return 0
     if chosen.name not in known:
         parser.error(
