@@ -3,7 +3,6 @@
 File and line of the code are computed when an answer is printed, never written.
 """
 
-import argparse
 import json
 import sys
 
@@ -21,7 +20,7 @@ from docs.pages import (
     readable,
     wrapped,
 )
-from pipeline.__main__ import run_command
+from pipeline.__main__ import Parser, run_command
 
 
 def show(page: Answer) -> str:
@@ -71,7 +70,7 @@ def say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """`questions` lists all, `answer` shows one; 1 if there is none, 2 if none was named."""
-    parser = argparse.ArgumentParser(prog="python3 -m docs.ask")
+    parser = Parser(prog="python3 -m docs.ask")
     parser.add_argument("action", choices=["questions", "answer"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)

@@ -4,7 +4,6 @@ The scratch copy is the checkout as it is, in a temporary folder with its own da
 nothing that a drill does reaches the project.
 """
 
-import argparse
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import yaml
 
 from exercises.drills import OF_FLIGHTS
 from exercises.scratch import scratch
-from pipeline.__main__ import run_command
+from pipeline.__main__ import Parser, run_command
 from pipeline.shared import dvc, yaml_files
 from pipeline.shared.errors import PipelineError, UsageError
 from pipeline.usecase.chosen import USECASE
@@ -224,7 +224,7 @@ _NAME_WIDTH = 22
 def main(arguments: list[str] | None = None) -> int:
     """`list` shows the drills, `run NAME` runs one."""
     known = drills()
-    parser = argparse.ArgumentParser(prog="python -m exercises.drill")
+    parser = Parser(prog="python -m exercises.drill")
     parser.add_argument("action", choices=["list", "run"])
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--json", type=Path, help="where to write how it ended")
@@ -233,10 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(listing(known))
         return 0
     if chosen.name not in known:
-        parser.error(
-            f"{chosen.name!r} is no drill of {USECASE.noun}; make drill D=... with one of "
-            f"{', '.join(known)}"
+        near = get_close_matches(chosen.name, known, 1, 0.0)[0]
+        print(
+            f"drill: {chosen.name!r} is none of the {len(known)} drills of {USECASE.noun}; the "
+            f"nearest is `make drill D={near}`, `make drill` lists them",
+            file=sys.stderr,
         )
+        return 2
     try:
         found = run(known[chosen.name])
     except (PipelineError, UsageError) as refusal:  # there is no scratch copy to be had
