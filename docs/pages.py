@@ -166,11 +166,9 @@ def wrapped(text: str, width: int = 98) -> str:
 
     Headings, tables and what stands between fences stay as they are.
     """
-    fenced = re.split(r"(?ms)^(```.*?^```)$", text)
-    return "".join(
-        part if place % 2 else _BLOCK.sub(lambda found: _filled(found[0], width), part)
-        for place, part in enumerate(fenced)
-    )
+    parts = f"\n{text}".split("\n```")
+    parts[::2] = [_BLOCK.sub(lambda found: _filled(found[0], width), part) for part in parts[::2]]
+    return "\n```".join(parts).removeprefix("\n")
 
 
 def _filled(block: str, width: int) -> str:
