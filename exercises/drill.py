@@ -222,7 +222,14 @@ _NAME_WIDTH = 22
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`list` shows the drills, `run NAME` runs one."""
+    """`list` shows the drills, `run NAME` runs one; 1 missed or refused, 2 wrong usage."""
+    if USECASE.context is None:  # faults are put into both tables of a use case
+        print(
+            f"drill: UsageError: 0 drills are of {USECASE.noun}, 1 is needed: a declared table has "
+            "none, flights and bikes have; `make drill` in a clone that adopted nothing",
+            file=sys.stderr,
+        )
+        return UsageError.exit_code
     known = drills()
     parser = Parser(prog="python -m exercises.drill")
     parser.add_argument("action", choices=["list", "run"])

@@ -12,13 +12,16 @@ from pipeline.shared.errors import PipelineError, UsageError
 def main() -> int:
     """Adopt a folder; 0 done, 1 refused, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.adopt")
-    parser.add_argument("folder", metavar="FOLDER", help="holds one table, and perhaps a model")
+    parser.add_argument("folder", metavar="FOLDER", help="one table, or a folder with one")
     parser.add_argument("--name", help="the use case's name; the folder's without it")
     parser.add_argument("--trust", metavar="FILE", help="the pickle in it that may be loaded")
     chosen = parser.parse_args()
-    if not chosen.folder:
-        parser.error("1 folder with a table is needed, 0 are named: `make adopt FROM=folder`")
     try:
+        if not chosen.folder:
+            raise UsageError(
+                "0 folders or tables are named, 1 is needed: `make adopt FROM=folder`, or "
+                "`make adopt FROM=table.csv`"
+            )
         print(f"adopt: {adopt(Path(chosen.folder), chosen.name, chosen.trust)}")
     except (PipelineError, UsageError) as refusal:
         print(f"adopt: {type(refusal).__name__}: {refusal}", file=sys.stderr)

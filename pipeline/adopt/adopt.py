@@ -1,12 +1,21 @@
 """The command: read, guess, derive, check everything, and put all of it in place only then."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from pipeline.adopt import change_set, choices, configs, guess, pickled, source_code, table_file
+from pipeline.adopt import (
+    change_set,
+    choices,
+    configs,
+    guess,
+    naive,
+    pickled,
+    source_code,
+    table_file,
+)
 from pipeline.adopt.choices import Guesses
 from pipeline.adopt.guess import Hints
 from pipeline.adopt.recipe import Recipe
@@ -43,6 +52,8 @@ class Adoption:
 def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> str:
     """Take over the table of a folder, and its model; return a summary.
 
+    Of a table that is named itself, the only other file that counts is `adopt.yaml` beside it.
+
     Raises:
         AdoptionRefused: something cannot be right, or a choice is missing; nothing was written.
         StorageFailed: there is no room for it; nothing was written.
@@ -51,7 +62,7 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
         return f"the adoption that was interrupted is whole now: {interrupted}"
     change_set.clear()
     given = table_file.read(source)
-    name = name or identifier(source.resolve().name)
+    name = name or identifier(source.resolve().stem if source.is_file() else source.resolve().name)
     _require_fresh(name, source)
     adoption = _decide(source, name, given, trusted)
     try:
@@ -68,10 +79,11 @@ def adopt(source: Path, name: str | None = None, trusted: str | None = None) -> 
 
 def _decide(source: Path, name: str, given: SourceTable, trusted: str | None) -> Adoption:
     """Read what lies beside a table, and guess what nobody has said."""
-    said = choices.read(source)
-    code = source_code.find(source)
+    folder = source.parent if source.is_file() else source
+    said = choices.read(folder)
+    code = source_code.find(folder) if folder is source else None
     read = source_code.read(code, set(given.rows.columns)) if code else None
-    pickle = pickled.find(source, trusted)
+    pickle = pickled.find(folder, trusted) if folder is source or trusted else None
     hints = Hints(read.target, tuple(read.dropped)) if read else Hints()
     declared, guesses = guess.guess(given, name, said, hints)
     model = pickled.load(pickle, given, declared.numeric) if pickle else None
@@ -108,7 +120,11 @@ def _files(of: Adoption) -> dict[Path, bytes]:
     table = Path(_TABLE).name
     digests = {table: file_hash(folder / _TABLE)}
     rows = _snapshots(folder, of.declared, digests)
-    derived = configs.configs(of.name, of.declared, rows, digests, of.guesses)
+    when = configs.calendar(rows, of.declared, of.guesses)
+    derived = configs.configs(of.name, of.declared, rows, digests, when)
+    learned = rows[configs.between(rows, when.train)]
+    baseline = naive.choose(learned, of.declared, of.guesses)
+    of = replace(of, declared=of.declared.model_copy(update={"naive": baseline}))
     texts = {
         "table.yaml": _declaration(of.declared, of.guesses),
         "configs.yaml": _head(of.name) + yaml.safe_dump(derived, sort_keys=False),
@@ -193,5 +209,5 @@ def _summary(of: Adoption) -> str:
     return (
         f"pipeline/{name}/: {kind}, label {declared.label.column}, {len(declared.numeric)} numbers "
         f"and {len(declared.categories)} categories, model {model}; {len(of.guesses.listed)} "
-        f"choices were guessed: read pipeline/{name}/{LIST}, commit, then `make champion`"
+        f"choices were guessed: read pipeline/{name}/{LIST}, then `make champion`"
     )

@@ -30,17 +30,16 @@ class Calendar:
 
 
 def configs(
-    name: str, of: Declaration, rows: pd.DataFrame, files: dict[str, str], guesses: Guesses
+    name: str, of: Declaration, rows: pd.DataFrame, files: dict[str, str], when: Calendar
 ) -> dict[str, Any]:
     """`configs.yaml` of a table whose snapshots hold `rows`: `instead` of files, `over` their keys.
 
     Raises:
-        AdoptionRefused: its events do not suffice for the windows, or a month has none.
+        AdoptionRefused: too few of its rows to learn from or to judge on have one of both labels.
     """
     label = published.labels(rows, of)
-    when = _of_events(rows, of, guesses) if of.time else _of_versions()
-    learned = _between(rows, when.train)
-    counts = {"learned from": label[learned], "held out": label[_between(rows, when.judge)]}
+    learned = between(rows, when.train)
+    counts = {"learned from": label[learned], "held out": label[between(rows, when.judge)]}
     for what, values in counts.items():
         if min(values.sum(), len(values) - values.sum()) < _LEAST_LABELS / 2:
             raise AdoptionRefused(
@@ -61,7 +60,10 @@ def configs(
             "slices": {"hour_bands": [0], "min_positives": 30, "min_days": 7, "veto_point": 0.05},
             "behaviour": {"rows": 700, "seed": 0, "tolerance": 1e-6, "raises": {}, "lowers": {}},
         },
-        "monitor": {"window": dict(when.judge)},
+        "monitor": {
+            "window": dict(when.judge),
+            "tripwires.min_share_of_reference_day": _least_day(rows),
+        },
         "retrain": {"first_training_day": when.train["first"]},
         "register": {"model_name": model, "experiment": model},
         "rollout": _rollout(of, rows),
@@ -77,6 +79,15 @@ def configs(
         "features": _features(of, label[learned]),
     }
     return {"instead": instead, "over": over}
+
+
+def calendar(rows: pd.DataFrame, of: Declaration, guesses: Guesses) -> Calendar:
+    """The windows of a table whose snapshots hold `rows`.
+
+    Raises:
+        AdoptionRefused: its events do not suffice for the windows, or a month has none.
+    """
+    return _of_events(rows, of, guesses) if of.time else _of_versions()
 
 
 def _of_versions() -> Calendar:
@@ -127,7 +138,8 @@ def _require_months(local: pd.Series, months: list[str], of: Declaration) -> Non
         )
 
 
-def _between(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
+def between(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
+    """Whether each row is of a window's days."""
     day = (rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]).to_numpy()
     first, last = (int(window[end].replace("-", "")) for end in ("first", "last"))
     return (day >= first) & (day <= last)
@@ -169,6 +181,12 @@ def _limits(
         "ranges": ranges,
         "max_missing_share": {n: min(1.0, _round(2 * missing[n] + 0.05)) for n in inputs},
     }
+
+
+def _least_day(rows: pd.DataFrame) -> float:
+    """Half the share of the usual rows that the day with the fewest has, of days that are whole."""
+    counts = rows.groupby(["year", "month", "day"]).size().iloc[1:-1]
+    return min(0.5, _round(counts.min() / counts.median() / 2))
 
 
 def _rollout(of: Declaration, rows: pd.DataFrame) -> dict[str, Any]:

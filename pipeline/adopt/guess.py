@@ -16,7 +16,9 @@ from pipeline.adopt.table_file import SourceTable
 from pipeline.adopt.target import choose_label
 from pipeline.shared.errors import AdoptionRefused
 from pipeline.tabular.declaration import Declaration, identifier
-from pipeline.tabular.leak import determined, strength
+from pipeline.tabular.leak import determined
+
+_PLURAL = re.compile(r"^.{2,}[^s]s$")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Hints:
 def guess(
     given: SourceTable, name: str, said: Choices, hints: Hints
 ) -> tuple[Declaration, Guesses]:
-    """The declaration of a table, and what of it was guessed.
+    """The declaration of a table without its naive baseline, and what of it was guessed.
 
     Raises:
         AdoptionRefused: the table cannot be right, or a choice is missing that nobody can guess.
@@ -51,20 +53,26 @@ def guess(
     if time:
         time["entities"] = _entities(given, said, group, inputs["categories"], guesses)
     declared = {
-        "noun": said.noun or _noun(name),
+        "noun": said.noun or _noun([given.path.stem, name], guesses),
         "label": label,
         "key": key,
         "group": group,
         **inputs,
         "excluded": excluded,
-        "naive": _naive(given, inputs, label, guesses),
         "time": time,
     }
     return _declaration(declared), guesses
 
 
-def _noun(name: str) -> str:
-    return " ".join(re.findall(r"[a-z]+", name)) or "rows"
+def _noun(names: list[str], guesses: Guesses) -> str:
+    """The first of the names of table and folder that ends as a plural does, else "rows"."""
+    for name in names:
+        words = re.findall(r"[a-z]+", name.lower())
+        if words and _PLURAL.search(words[-1]):
+            guesses.add("noun", " ".join(words), f"the rows are named after {name}")
+            return " ".join(words)
+    guesses.add("noun", "rows", f"{' and '.join(names)} are no nouns in the plural")
+    return "rows"
 
 
 def _declaration(declared: dict[str, Any]) -> Declaration:
@@ -263,19 +271,3 @@ def _require_no_slash(given: SourceTable, entities: list[str]) -> None:
                 f"{given.rows[name][slashes].iloc[0]!r}, 0 may have one: replace it, "
                 "or name other `entities` in adopt.yaml"
             )
-
-
-def _naive(
-    given: SourceTable, inputs: dict[str, Any], label: dict[str, Any], guesses: Guesses
-) -> dict[str, Any]:
-    """The naive baseline: the strongest number in quarters, or the category with most values."""
-    values = _label_values(given, label)
-    if inputs["numeric"]:
-        found = {n: strength(pd.to_numeric(given.rows[n]), values) for n in inputs["numeric"]}
-        name = max(found, key=lambda one: found[one])
-        edges = pd.to_numeric(given.rows[name]).quantile([0.25, 0.5, 0.75]).unique().tolist()
-        guesses.add("naive", name, "the strongest number alone, in quarters: a model must beat it")
-        return {"column": name, "edges": edges}
-    name = max(inputs["categories"], key=lambda one: len(inputs["categories"][one]))
-    guesses.add("naive", name, "the label's share by this category: a model must beat it")
-    return {"column": name}

@@ -61,14 +61,17 @@ class SourceTable:
 
 
 def find(folder: Path) -> Path:
-    """The only table in a folder.
+    """The only table in a folder, or the table itself where a file is named.
 
     Raises:
         AdoptionRefused: there is no such folder, or no table or more than one in it.
     """
+    if folder.is_file() and folder.suffix.lower() in KINDS:
+        return folder
     if not folder.is_dir():
         raise AdoptionRefused(
-            f"{folder} is no folder: 0 files are there, 1 table is needed; `make adopt FROM=folder`"
+            f"{folder} is no folder and no table in CSV or Parquet: 0 tables are there, 1 is "
+            "needed; `make adopt FROM=folder`"
         )
     tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in KINDS and p.is_file())
     if len(tables) != 1:

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.evaluate.behaviour import behaviour
 from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
 from pipeline.evaluate.refresh import is_refresh, not_worse, report_baselines, stays_near
+from pipeline.evaluate.refusal import refusal
 from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL, REQUEST_KEY
 from pipeline.features.feature_table import ROWS, read
@@ -34,13 +35,15 @@ from pipeline.shared.contracts import (
     decide,
     read_record,
 )
-from pipeline.shared.errors import GateRefused, TooLittleData
+from pipeline.shared.errors import TooLittleData
 from pipeline.shared.files import file_hash, text_hash, write_json, write_parquet, write_text
 from pipeline.shared.paired_difference import Difference, difference
 from pipeline.shared.scores import log_loss, roc_auc
 from pipeline.usecase.chosen import USECASE
 
-VETO_ON_SLICES = ["champion", "hour_rate"]
+NAIVE = "hour_rate"
+"""The file of the naive baseline; checks call it by the use case's word."""
+VETO_ON_SLICES = ["champion", USECASE.words.naive]
 """Losing a slice to the champion or the naive baseline is a veto; to the linear one a report."""
 
 
@@ -222,7 +225,8 @@ def _models(
     if champion is not None:
         models["champion"] = load_model(versions.fetch(registry, champion), champion.digest)
     for name, digest in training.baselines.items():
-        models[name] = load_model(TRAIN / f"{name}.onnx", digest)
+        called = USECASE.words.naive if name == NAIVE else name
+        models[called] = load_model(TRAIN / f"{name}.onnx", digest)
     return models
 
 
@@ -267,17 +271,8 @@ def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]
 
 
 def _summary(verdict: Verdict) -> str:
-    failed = [check for check in verdict.checks if check.blocking and not check.passed]
-    if failed:
-        shown = "".join(
-            f"\n  {check.name}: found {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
-            for check in failed[:5]
-        )
-        raise GateRefused(
-            f"challenger {verdict.challenger[:12]} fails {len(failed)} of "
-            f"{sum(check.blocking for check in verdict.checks)} blocking checks:{shown}\n"
-            f"  all of them: {EVALUATE}/verdict.html; change the training, then `make evaluate`"
-        )
+    if not verdict.passed:
+        raise refusal(verdict)
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (
         f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} "

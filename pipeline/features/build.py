@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline.features import definitions, windows
-from pipeline.features.definitions import NUMERIC, VIEWS
+from pipeline.features.definitions import ENTITIES, NUMERIC, VIEWS
 from pipeline.features.feast_repository import VIEW_ROWS, table
 from pipeline.features.feature_table import ROWS, SERVICE, require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
@@ -50,6 +50,8 @@ def _rarest(frame: pd.DataFrame) -> str:
     if not missing:
         return ""
     rarest = max(missing, key=lambda view: missing[view])
+    if ENTITIES.get(rarest) == []:  # the means of all events
+        return f"; {missing[rarest]:.0%} have no recent outcome before them"
     return f"; {missing[rarest]:.0%} without a recent {rarest}"
 
 

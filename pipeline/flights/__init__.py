@@ -23,4 +23,5 @@ WORDS = Words(
     codes="flight and tail codes",
     matures="when it is to land",
     longest=22,
+    naive="hour_rate",
 )

@@ -46,6 +46,17 @@ def require_published(events: pd.DataFrame, last: pd.Timestamp) -> None:
     if (ends := events[USECASE.events.instant].max()) < last - pd.Timedelta(days=1):
         raise DayUnknown(
             f"the published {USECASE.noun} end on {ends:%Y-%m-%d}, traffic is wanted until "
-            f"{last:%Y-%m-%d}; start the year again: `mv state state-before`, then "
-            "`make evaluate register`"
+            f"{last:%Y-%m-%d}; {_earlier(ends)}"
         )
+
+
+def _earlier(ends: pd.Timestamp) -> str:
+    """What leaves later events for traffic: an earlier beginning."""
+    as_of = clock.last_day(load(IngestConfig).as_of)
+    if f"{ends.tz_convert(ZONE):%Y-%m-%d}" > as_of:
+        return "start the year again: `mv state state-before`, then `make evaluate register`"
+    return (
+        "all of them had arrived by `as_of`, so none is left to send: set an earlier one in "
+        "configs/ingest.yaml, and `window` in configs/train.yaml, configs/evaluate.yaml and "
+        "configs/monitor.yaml to days before it, then `mv state state-before` and `make champion`"
+    )

@@ -45,10 +45,10 @@ _RECENT = 7
 
 
 def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
-    """The complete label file of a day, sent by its source at 10:00 UTC of the next."""
+    """The label file of a day, sent by its source when the last of its labels is known."""
     events = delayed_labels.daily(year.frame[year.day == day])
-    events = events[events["arrived_at"] <= now]
-    return events.drop(columns="arrived_at") if len(events) else None
+    complete = len(events) and bool((events["arrived_at"] <= now).all())
+    return events.drop(columns="arrived_at") if complete else None
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Monitor:
     def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
         """The cheap performance rule on the newest days that the current champion served alone."""
         rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
-        newest = now - LABELS_COMPLETE
+        newest = now - delayed_labels.LABELS_DUE
         first = max(since, f"{newest - (rule.window_days - 1) * DAY:%Y-%m-%d}")
         rows = self.year.predictions(known, self.year.between(first, f"{newest:%Y-%m-%d}"))
         rows = rows[rows["release"] == side.release]

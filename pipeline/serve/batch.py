@@ -87,9 +87,10 @@ def batch(month: str | None = None) -> str:
 
 
 def _summary(scored: BatchScores, labels: np.ndarray) -> str:
-    figures = scored.figures(labels)
+    figures, minutes = scored.figures(labels), scored.horizon_minutes
+    ahead = f"{minutes / 60:g} h" if minutes >= 60 else f"{minutes} min"
     return (
-        f"{scored.horizon_minutes / 60:g} h ahead: ROC AUC {figures['roc_auc']:.3f}, log loss "
+        f"{ahead} ahead: ROC AUC {figures['roc_auc']:.3f}, log loss "
         f"{figures['log_loss']:.3f}, {figures['rows_a_second']:,.0f} rows/s, "
         f"{figures['seconds_a_million']:.0f} processor seconds a million rows"
     )

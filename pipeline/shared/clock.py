@@ -3,7 +3,9 @@
 import pandas as pd
 
 LABELS_COMPLETE = pd.Timedelta(hours=34)
-"""A day's labels are complete at 10:00 UTC of the next day (the latest is known 13.9 h after T)."""
+"""A day's data are complete at 10:00 UTC of the next day, and so are the labels of a use case that
+states no later instant (the latest of a flight is known 13.9 h after T)."""
+_FILE_ARRIVES = pd.Timedelta(hours=10)
 
 
 def months(first: str, last: str) -> list[str]:
@@ -23,3 +25,13 @@ def last_day(arrived: str) -> str:
 def arrived_at(arrived: str) -> pd.Timestamp:
     """The instant at which a month, or its beginning, is complete: 10:00 UTC after its last day."""
     return pd.Timestamp(last_day(arrived), tz="UTC") + LABELS_COMPLETE
+
+
+def next_arrival(known: pd.Series) -> pd.Series:
+    """The first 10:00 UTC at or after each instant: the daily file's arrival."""
+    return (known - _FILE_ARRIVES).dt.ceil("D") + _FILE_ARRIVES
+
+
+def labels_due(latest: pd.Timedelta) -> pd.Timedelta:
+    """A day's first arrival with all its labels, which are known `latest` after its midnight."""
+    return max(LABELS_COMPLETE, (latest - _FILE_ARRIVES).ceil("D") + _FILE_ARRIVES)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.errors import ConfigError
 from pipeline.shared.nouns import Words
@@ -196,8 +197,8 @@ class Monitored:
     must have seen the values, `known` ones have no others. `steady` features differ within any day.
     `name_pattern` is that of names; `from_names` reads columns out of them, `for_slices` adds what
     slices need. `deadline` is the latest instant at which a label is known, `earliest` the first,
-    where that is another. Labels are compared
-    with the proxy by `label_group`, which is read out of names.
+    where that is another; all of a day have arrived `labels_due` after its midnight. Labels are
+    compared with the proxy by `label_group`, which is read out of names.
     """
 
     schedule: list[str]
@@ -211,6 +212,7 @@ class Monitored:
     name_pattern: str
     deadline: Callable[[pd.DataFrame], pd.Series]
     label_group: Callable[[pd.Series], pd.Series]
+    labels_due: pd.Timedelta = LABELS_COMPLETE
     earliest: Callable[[pd.DataFrame], pd.Series] | None = None
     from_names: Callable[[pd.Series], dict[str, pd.Series]] = _nothing
     for_slices: Callable[[pd.DataFrame], dict[str, pd.Series]] = _nothing

@@ -12,7 +12,7 @@ class Words:
     `example` is such a name, `named_by` what it consists of, `longest` its greatest length.
     Labels are 1 for `positive` events and 0 for `negative` ones, at the earliest when it `matures`;
     they are held against the `proxy` flag, by week and `group`. `codes` are the identifiers that
-    must not move the risk, `title` is what the server predicts.
+    must not move the risk, `title` is what the server predicts, `naive` the naive baseline.
     """
 
     event: str
@@ -29,6 +29,7 @@ class Words:
     matures: str = "when it is due"
     longest: int = 64
     key: str = ""
+    naive: str = "naive"
 
     @property
     def name_key(self) -> str:

@@ -33,6 +33,11 @@ class Difference:
         )
 
 
+def point_of(words: str) -> float:
+    """The point of a difference, read from its words."""
+    return float(words.partition(" ")[0])
+
+
 def difference(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Difference:
     """The mean of `worse_by` (one paired loss difference a row), its interval over whole days.
 

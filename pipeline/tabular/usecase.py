@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
+from pipeline.shared.clock import LABELS_COMPLETE, labels_due
 from pipeline.shared.config.evaluate import SliceRule
 from pipeline.shared.domain import DataRules, Features, Monitored, Request, Rolling, UseCase
 from pipeline.shared.minutes import EPOCH, instants
@@ -166,7 +167,19 @@ def _monitored(of: Declaration) -> Monitored:
         name_pattern=r"\d{4}-\d\d-\d\d/.+",
         deadline=lambda rows: instants(published.known_at(rows, of)),
         label_group=lambda names: pd.Series("all", names.index),
+        labels_due=_labels_due(of),
     )
+
+
+def _labels_due(of: Declaration) -> pd.Timedelta:
+    """The time from a local date, at midnight UTC, to the arrival of its last label."""
+    if of.time is None:
+        return LABELS_COMPLETE
+    seasons = pd.DatetimeIndex(["2001-01-01", "2001-07-01"]).tz_localize(of.time.zone)
+    latest = max(
+        one.tz_convert("UTC") - one.tz_localize(None).tz_localize("UTC") for one in seasons
+    )
+    return labels_due(latest + pd.Timedelta(hours=24 + of.time.known_after_hours))
 
 
 def _names(of: Declaration, rows: pd.DataFrame) -> pd.Series:

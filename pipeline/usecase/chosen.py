@@ -54,13 +54,15 @@ def sections(case: UseCase) -> dict[type[StageConfig], type[StageConfig]]:
     own: dict[str, Any] = {f"shrink_{case.request.key}": (Shrinkage, ...), **ages}
     rule: dict[str, Any] = {"slices": (case.slice_rule, ...)}
     return {
-        FeaturesConfig: create_model("FeaturesConfig", __base__=FeaturesConfig, **own),
-        EvaluateConfig: create_model("EvaluateConfig", __base__=EvaluateConfig, **rule),
+        FeaturesConfig: create_model("OwnFeaturesConfig", __base__=FeaturesConfig, **own),
+        EvaluateConfig: create_model("OwnEvaluateConfig", __base__=EvaluateConfig, **rule),
     }
 
 
 USECASE = chosen()
 SECTIONS = sections(USECASE)
+OwnFeaturesConfig, OwnEvaluateConfig = SECTIONS[FeaturesConfig], SECTIONS[EvaluateConfig]
+"""Under the names of the classes, so that an instance can be sent to another process."""
 SHRINKAGE = f"shrink_{USECASE.request.key}"
 """The key of configs/features.yaml with the number of events that a prior counts for."""
 EXTENDED.update(SECTIONS)

@@ -39,6 +39,32 @@ def visits(days: int = 120, a_day: int = 8, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def orders(rows: int = 3_000, seed: int = 0) -> pd.DataFrame:
+    """Orders of half a year at all hours; the rare label depends on amount and payment together.
+
+    `customer_weeks` and `items` are noise: whole numbers, some of which mostly returned by chance.
+    """
+    rng = np.random.default_rng(seed)
+    hours = np.sort(rng.uniform(0, 180 * 24, rows))
+    amount, payment = (
+        rng.gamma(2, 40, rows).round(2),
+        rng.choice(["card", "cash", "transfer"], rows),
+    )
+    risk = np.where((amount > 70) ^ (payment == "cash"), 0.36, 0.036)
+    at = pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, unit="h")
+    return pd.DataFrame(
+        {
+            "order_id": np.arange(1, rows + 1),
+            "ordered_at": pd.Series(at).dt.strftime("%Y-%m-%d %H:%M"),
+            "amount": amount,
+            "payment": payment,
+            "customer_weeks": rng.integers(1, 400, rows),
+            "items": rng.integers(1, 6, rows),
+            "returned": (rng.uniform(size=rows) < risk).astype(int),
+        }
+    )
+
+
 def give(folder: Path, table: pd.DataFrame, **said: object) -> Path:
     """A folder with a table as CSV, and `adopt.yaml` with what is said."""
     folder.mkdir(exist_ok=True)

@@ -52,6 +52,11 @@ def test_two_tables_and_no_folder_are_refused(tmp_path: Path) -> None:
         table_file.read(tmp_path / "nowhere")
 
 
+def test_a_table_may_be_named_itself(tmp_path: Path) -> None:
+    _give(_give(tmp_path, CSV), CSV, "more.csv")
+    assert table_file.read(tmp_path / "more.csv").path.name == "more.csv"
+
+
 @pytest.mark.parametrize("value", [None, "same"])
 def test_a_column_that_says_nothing_is_left_out_and_listed(
     tmp_path: Path, value: str | None

@@ -18,6 +18,7 @@ from pipeline.evaluate.gate import (
     evidence_checks,
     holds_slice,
 )
+from pipeline.evaluate.refusal import refusal
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
 from pipeline.registry import versions
@@ -228,6 +229,35 @@ def test_a_refused_challenger_is_told_by_its_checks_and_its_verdict_is_written(t
     assert json.loads((EVALUATE / "metrics.json").read_text())["roc_auc"] > 0.8
 
 
+def test_a_refusal_by_too_few_rows_has_point_interval_bound_and_the_next_step():
+    few, worse = found(-0.0431, -0.1165, 0.0339), found(0.0221, 0.0126, 0.032)
+    message = str(refusal(verdict_of([beats("naive", few)])))
+    assert "log loss -0.0431 [-0.1165, +0.0339] over 30 days, 1,000 flights" in message
+    assert "upper bound, +0.0339, must be below 0; the point is, so it may be better" in message
+    assert "more flights or days to judge on are the next step, then `make champion`" in message
+    message = str(refusal(verdict_of([beats("naive", few), beats("logistic", worse)])))
+    assert "beats logistic: log loss +0.0221 [" in message
+    assert message.count("too few rows") == 1
+    assert "change the training" in message
+
+
+def verdict_of(checks):
+    return Verdict(
+        challenger="a" * 64,
+        judged="a" * 64,
+        champion=None,
+        kind="first",
+        window="2013-04-01..2013-04-30",
+        rows=1_000,
+        days=30,
+        config_hash="b" * 64,
+        features_hash="c" * 64,
+        predictions_hash="d" * 64,
+        checks=checks,
+        passed=decide(checks),
+    )
+
+
 def test_slices_that_are_all_too_small_are_reported_and_veto_nothing(trained):
     project.configure("evaluate", **{"slices.min_positives": 5_000})
     evaluate.run()
@@ -262,7 +292,7 @@ def test_a_second_challenger_is_compared_with_the_champion_too(registered):
     champion = the_verdict().challenger
     project.configure("train", **{"boosting.max_iter": 8})
     train.run()
-    with pytest.raises(GateRefused, match="beats champion: found 0"):
+    with pytest.raises(GateRefused, match=r"beats champion: log loss .* upper bound, \+0"):
         evaluate.run()
     verdict = the_verdict()
     assert verdict.challenger == file_hash(TRAIN / "model.onnx") != champion

@@ -39,3 +39,16 @@ def test_by_then_every_label_of_the_month_is_known(published_year):
     latest = known.groupby(rows["month"]).max()
     assert len(latest) == 12
     assert all(at <= clock.arrived_at(f"2013-{month:02d}") for month, at in latest.items())
+
+
+def test_a_label_arrives_with_the_first_file_at_or_after_the_instant_at_which_it_is_known():
+    known = ["2024-06-29 09:59", "2024-06-29 10:00", "2024-06-29 10:01", "2024-06-29 23:59"]
+    arrived = clock.next_arrival(pd.Series(pd.to_datetime(known, utc=True)))
+    assert [f"{at:%m-%d %H:%M}" for at in arrived] == [
+        *("06-29 10:00", "06-29 10:00", "06-30 10:00", "06-30 10:00")
+    ]
+
+
+@pytest.mark.parametrize(("latest", "due"), [(1, 34), (34, 34), (34.1, 58), (48, 58), (58.5, 82)])
+def test_labels_are_due_with_the_file_that_has_the_last_of_their_day(latest, due):
+    assert clock.labels_due(pd.Timedelta(hours=latest)) == pd.Timedelta(hours=due)

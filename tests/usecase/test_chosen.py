@@ -1,5 +1,6 @@
 """The use case of a checkout, and what every use case has to state."""
 
+import pickle
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from pipeline.bikes.usecase import USECASE as BIKES
 from pipeline.flights.usecase import USECASE as FLIGHTS
 from pipeline.serve.schema import datatypes
+from pipeline.shared.config.loading import load
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 from pipeline.usecase import chosen
@@ -121,3 +123,10 @@ def test_the_story_spoils_one_month_of_a_file_and_nothing_else(case: UseCase) ->
 def test_a_use_case_without_a_story_says_so() -> None:
     with pytest.raises(ConfigError, match="'flights' has 0 stories, 1 is needed"):
         replace(FLIGHTS, story=None).require_story()
+
+
+@pytest.mark.parametrize("section", chosen.SECTIONS)
+def test_a_section_with_keys_of_the_use_case_can_be_sent_to_another_process(section):
+    config = load(section)
+    assert type(config) is chosen.SECTIONS[section]
+    assert pickle.loads(pickle.dumps(config)) == config

@@ -12,7 +12,7 @@ from pipeline.shared.files import bytes_hash
 from pipeline.tabular import declaration, published
 from pipeline.tabular.declaration import Declaration, identifier
 from pipeline.tabular.leak import determined
-from pipeline.tabular.usecase import use_case
+from pipeline.tabular.usecase import _monitored, use_case
 
 VISITS = Path(__file__).parent / "visits"
 HOUSES = {
@@ -49,6 +49,17 @@ def _read(folder: Path, of: Declaration, *tables: pd.DataFrame) -> pd.DataFrame:
         files[f"{number}.csv"] = bytes_hash(content)
     config = IngestConfig(source=str(folder), as_of="2001-01", first_month="2001-01", files=files)
     return published.source("houses", of)(config)["houses"]
+
+
+@pytest.mark.parametrize(("zone", "hours", "due"), [("UTC", 2, 34), ("UTC", 24, 58)])
+@pytest.mark.parametrize("west", [False, True])
+def test_labels_of_events_are_due_when_the_last_of_a_day_is_known(
+    zone: str, hours: int, due: int, west: bool
+) -> None:
+    zone = "America/Los_Angeles" if west else zone
+    time = {"column": "sold_at", "zone": zone, "known_after_hours": hours}
+    monitored = _monitored(_houses(time=time))
+    assert monitored.labels_due == pd.Timedelta(hours=due)
 
 
 def test_a_row_is_on_the_same_side_in_every_version(tmp_path: Path) -> None:

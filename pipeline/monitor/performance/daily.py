@@ -13,7 +13,6 @@ from pipeline.features.definitions import LABEL, NAME
 from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_join import figures_of
 from pipeline.monitor.performance.quality import Figures
-from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 
@@ -43,7 +42,7 @@ class Day(Record):
 
 def due_at(day: pd.Series) -> pd.Series:
     """The instant at which each local day's labels are due by the feed's promise."""
-    return day + LABELS_COMPLETE
+    return day + delayed_labels.LABELS_DUE
 
 
 def judge_days(
@@ -54,7 +53,7 @@ def judge_days(
         return []
     first, found = _first_final_labels(served, events, rule), []
     for day, group in served.groupby("day"):
-        over = now >= pd.Timestamp(str(day)) + LABELS_COMPLETE
+        over = now >= pd.Timestamp(str(day)) + delayed_labels.LABELS_DUE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
         state: State = "provisional" if not over else "final" if covered else "incomplete"
         shown = group if over else group[group["deadline"] <= now]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME
 from pipeline.monitor.predictions import days_of
-from pipeline.shared.clock import LABELS_COMPLETE
+from pipeline.shared.clock import LABELS_COMPLETE, next_arrival
 from pipeline.shared.errors import LabelsRefused
 from pipeline.usecase.chosen import USECASE
 
@@ -30,6 +30,8 @@ class Label(NamedTuple):
     revision: int = 0
 
 
+LABELS_DUE = USECASE.monitored.labels_due
+"""The time from a day's midnight to the instant at which its labels are due here."""
 COLUMNS = [NAME, *Label._fields[1:]]
 _CONTENT = ["revision", "late", "known_at"]
 """The content of an event, without `arrived_at`, when it reached us."""
@@ -157,13 +159,16 @@ def dates(names: pd.Series) -> pd.Series:
 
 
 def daily(rows: pd.DataFrame) -> pd.DataFrame:
-    """The feed as the source sends it here: one file a day, at 10:00 UTC of the next, revision 0.
+    """The feed as the source sends it here: each label in the first file after it is known.
 
+    There is one file a day, at 10:00 UTC; none has an event of the same day. Every revision is 0.
     `rows` are of the feature table: events with their outcome and when it became known.
     """
     names = USECASE.names_of(rows)
     events = pd.DataFrame({NAME: names, "late": rows[LABEL], "known_at": rows[f"{LABEL}_known_at"]})
-    return events.assign(arrived_at=dates(names) + LABELS_COMPLETE, revision=0)[COLUMNS]
+    usual = dates(names) + LABELS_COMPLETE
+    arrived = usual.mask(events["known_at"] > usual, next_arrival(events["known_at"]))
+    return events.assign(arrived_at=arrived, revision=0)[COLUMNS]
 
 
 def first_names(names: pd.Series, most: int = 5) -> list[str]:

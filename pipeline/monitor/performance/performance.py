@@ -32,7 +32,6 @@ from pipeline.monitor.performance.quality import (
 )
 from pipeline.monitor.performance.slice_performance import SliceFigures, judge_slices
 from pipeline.monitor.predictions import days_of
-from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import Bootstrap, EvaluateConfig, SliceRule
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
@@ -218,7 +217,7 @@ def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[
 
 
 def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
-    last = (now - LABELS_COMPLETE).floor("D")
+    last = (now - delayed_labels.LABELS_DUE).floor("D")
     first = last - pd.Timedelta(days=rule.window_days - 1)
     window = rows[rows["day"].between(first, last)]
     figure = figures_of(window)

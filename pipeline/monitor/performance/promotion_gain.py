@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL
-from pipeline.monitor.performance.delayed_labels import dates
+from pipeline.monitor.performance.delayed_labels import LABELS_DUE, dates
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import champions, release, versions
 from pipeline.registry.model import Model
 from pipeline.registry.model import load as load_model
-from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -84,7 +83,7 @@ def measure_promotion(
     registry = load(RegisterConfig)
     verdict = _verdict(registry, reign.side)
     since = pd.Timestamp(reign.entry.move.at)
-    due = (dates(frame["name"]) + LABELS_COMPLETE <= now).to_numpy()
+    due = (dates(frame["name"]) + LABELS_DUE <= now).to_numpy()
     served = (frame["predict_at"] > since).to_numpy()
     chosen = due & served & (days_of(frame["name"]) > verdict.window.partition("..")[2])
     if len(set(days_of(frame["name"][chosen]))) < 2:

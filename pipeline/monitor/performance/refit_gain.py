@@ -10,9 +10,8 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.monitored_model import Champion, refit
-from pipeline.monitor.performance.delayed_labels import dates
+from pipeline.monitor.performance.delayed_labels import LABELS_DUE, dates
 from pipeline.monitor.predictions import RISK, days_of, events
-from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -90,7 +89,7 @@ def _refit_risk(champion: Champion, learned: pd.DataFrame, judged: pd.DataFrame)
 
 def _due(names: pd.Series) -> pd.Series:
     """The instant at which the label of each event is due."""
-    return dates(names) + LABELS_COMPLETE
+    return dates(names) + LABELS_DUE
 
 
 def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:

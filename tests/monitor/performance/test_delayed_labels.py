@@ -247,6 +247,17 @@ def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
     assert (late.loc[found.table["flight"]].to_numpy() == found.table["late"]).all()
 
 
+def test_a_label_that_is_known_after_the_usual_file_comes_with_the_next(rows):
+    some = rows.head(3).copy()
+    usual = delayed_labels.daily(some)["arrived_at"]
+    late = pd.Series(pd.to_timedelta([-60, 0, 1], unit="min"), some.index)
+    some[f"{LABEL}_known_at"] = usual + late
+    found = delayed_labels.daily(some)
+    delayed_labels.require_sound(found)
+    days = (found["arrived_at"] - usual) / pd.Timedelta(days=1)
+    assert list(days) == [0, 0, 1]
+
+
 def test_no_late_flight_was_known_before_its_deadline_and_no_flight_after_it(rows):
     early = rows["late_known_at"] < deadline(rows)
     assert rows.loc[early, LABEL].sum() == 0

@@ -1,0 +1,44 @@
+"""The gate's refusal: each failed check in words, and the next step that helps."""
+
+from pipeline.shared.contracts import COMPARISONS, EVALUATE, Check, Verdict
+from pipeline.shared.errors import GateRefused
+from pipeline.shared.paired_difference import point_of
+from pipeline.usecase.chosen import USECASE
+
+SHOWN = 5
+
+
+def refusal(verdict: Verdict) -> GateRefused:
+    """The refusal of a verdict that has not passed."""
+    blocking = [check for check in verdict.checks if check.blocking]
+    failed = [check for check in blocking if not check.passed]
+    lines = "".join(f"\n  {_sentence(check)}" for check in failed[:SHOWN])
+    change = "change the training, then `make evaluate`"
+    if all(_is_uncertain(check) for check in failed):
+        change = f"more {USECASE.noun} or days to judge on are the next step, then `make champion`"
+    return GateRefused(
+        f"challenger {verdict.challenger[:12]} fails {len(failed)} of {len(blocking)} blocking "
+        f"checks:{lines}\n  all of them: {EVALUATE}/verdict.html; {change}"
+    )
+
+
+def _sentence(check: Check) -> str:
+    """A failed check with its two numbers; of a comparison, its point and its interval too."""
+    if not _is_beaten_by_bound(check):
+        return f"{check.name}: found {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
+    words = (
+        f"{check.name}: log loss {check.detail}: the interval's upper bound, {check.found:+.4f}, "
+        f"must be below {check.limit:g}"
+    )
+    if _is_uncertain(check):
+        return f"{words}; the point is, so it may be better, and there are too few rows to be sure"
+    return words
+
+
+def _is_beaten_by_bound(check: Check) -> bool:
+    return check.kind in COMPARISONS and check.name.startswith("beats ")
+
+
+def _is_uncertain(check: Check) -> bool:
+    """Whether a comparison was lost by the width of its interval alone."""
+    return _is_beaten_by_bound(check) and point_of(check.detail) < check.limit
