@@ -7,7 +7,7 @@ only these are proven anew: `python -m benchmarks.proofs skew release`.
 
 import sys
 
-from docs import book
+from docs import proof
 from docs.pages import PROOFS, demonstrated
 from pipeline.__main__ import run_command
 from pipeline.shared.files import read_json, write_json
@@ -28,10 +28,12 @@ def main(names: list[str] | None = None) -> int:
     kept = read_json(FOUND, "measure M=proofs")["proofs"] if names else {}
     found, missed = {}, []
     for page in pages:
-        proof = book.prove(page)
-        found[page.slug] = {"seconds": round(proof.seconds), "tests": proof.ran}
-        print(book.verdict(page, proof), flush=True)
-        if not proof.proven or proof.seconds > LIMIT:
+        ended = proof.prove(page)
+        found[page.slug] = {"seconds": round(ended.seconds), "tests": ended.ran}
+        if ended.figures:
+            found[page.slug]["figures"] = dict(ended.figures)
+        print(proof.verdict(page, ended), flush=True)
+        if not ended.proven or ended.seconds > LIMIT:
             missed.append(page.slug)
     longest = max(found, key=lambda slug: found[slug]["seconds"])
     total = sum(one["seconds"] for one in found.values())

@@ -1,12 +1,13 @@
 """The command line: `python -m cockpit [--port N] [--static 1] [--tool NAME] [--demo]`."""
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
 
-from pipeline.__main__ import run_command
-from pipeline.shared.errors import PipelineError, UsageError
+from pipeline.__main__ import Parser, run_command
+from pipeline.shared.errors import EnvironmentUnfit, PipelineError, UsageError
 
 PORT = 8765
 
@@ -15,12 +16,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Open the cockpit; 0 done, 1 refused, 2 wrong usage."""
     from cockpit.places import TOOLS
 
-    parser = argparse.ArgumentParser(prog="python -m cockpit", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, metavar="PORT")
+    parser = Parser(prog="python -m cockpit", description=__doc__)
+    parser.add_argument("--port", default="", metavar="PORT")
     parser.add_argument("--static", default="", metavar="1", help="write one HTML file instead")
     parser.add_argument("--tool", default="", metavar="NAME", choices=["", *TOOLS])
     parser.add_argument("--demo", action="store_true", help="the guided tour")
     given = parser.parse_args(arguments)
+    if given.port and not (given.port.isascii() and given.port.isdigit()):
+        parser.error(f"{given.port!r} is no port, which is a number from 1 to 65535")
+    given.named, given.port = bool(given.port), int(given.port or PORT)
     if not 0 < given.port < 65_536:
         parser.error(f"{given.port} is no port, which is a number from 1 to 65535")
     if given.static and given.tool:
@@ -44,7 +48,7 @@ def _open(given: argparse.Namespace) -> int:
     from cockpit.tools.own_windows import PARTS
 
     if given.tool in PARTS:
-        return _open_window(root, given.tool, given.port)
+        return _open_window(root, given.tool, _port_of_window(given))
     from cockpit.web import serve
 
     path = f"/tools/{given.tool}" if given.tool else "/?tour=1" if given.demo else "/"
@@ -52,6 +56,18 @@ def _open(given: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: every window is closed
     serve(root, given.port, lambda: _say(f"cockpit: {address}  (Ctrl-C ends it)"))
     return 0
+
+
+def _port_of_window(given: argparse.Namespace) -> int:
+    """The port of a tool's window: the named one, or else a free one where a cockpit runs."""
+    from cockpit.ports import free_port, listen
+
+    if not given.named:
+        with contextlib.suppress(EnvironmentUnfit):
+            listen(given.port).close()
+            return int(given.port)
+        return free_port()
+    return int(given.port)
 
 
 def _open_window(root: Path, tool: str, port: int) -> int:

@@ -3,13 +3,24 @@
 File and line of the code are computed when an answer is printed, never written.
 """
 
-import argparse
 import json
 import sys
 
 from docs import symbols
-from docs.pages import DEMONSTRATED, PROOFS, SHOWN, Answer, aside, exercises, find, pages, readable
-from pipeline.__main__ import run_command
+from docs.pages import (
+    DEMONSTRATED,
+    PROOFS,
+    SHOWN,
+    Answer,
+    aside,
+    exercises,
+    find,
+    only_closest,
+    pages,
+    readable,
+    wrapped,
+)
+from pipeline.__main__ import Parser, run_command
 
 
 def show(page: Answer) -> str:
@@ -24,7 +35,7 @@ def show(page: Answer) -> str:
     when = f" ({took['seconds']} s when recorded)" if took else ""
     proof = f"\n- Prove it: `make prove Q={page.slug}`{when}"
     return (
-        f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{readable(page.text).strip()}\n\n"
+        f"# {page.question}\n\n{SHOWN[page.shown]}\n\n{wrapped(readable(page.text)).strip()}\n\n"
         f"## In the code\n{places}\n\n## Run it\n- Run it: `{page.command}`"
         f"{proof * (page.shown == DEMONSTRATED)}{drills}{built}"
     )
@@ -59,24 +70,39 @@ def say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """`questions` lists all, `answer` shows one; 1 if there is none, 2 if none was named."""
-    parser = argparse.ArgumentParser(prog="python3 -m docs.ask")
+    parser = Parser(prog="python3 -m docs.ask")
     parser.add_argument("action", choices=["questions", "answer"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)
     if chosen.action == "questions":
         print(question_list())
         return 0
-    if not chosen.question:
-        parser.error("name a question: make answer Q=data-validation, or in free words")
     try:
-        page = find(chosen.question)
+        page = asked_for("answer", chosen.question)
     except LookupError as none:
         print(f"answer: {none.args[0]}", file=sys.stderr)
-        return 1
+        return 1 if chosen.question.strip() else 2
+    closest = only_closest(chosen.question)
+    if closest:
+        print(closest)
     say(show(page))
-    if page.slug != chosen.question.strip():
+    if page.slug != chosen.question.strip() and not closest:
         print(f"\n{aside(chosen.question)}")
     return 0
+
+
+def asked_for(command: str, question: str) -> Answer:
+    """The page that a command's Q names, or asks for in free words.
+
+    Raises:
+        LookupError: no question is given, or no page shares a word with it.
+    """
+    if not question.strip():
+        raise LookupError(
+            f"no question is named: `make {command} Q=rollback`, or in free words; "
+            "`make questions` lists them"
+        )
+    return find(question)
 
 
 if __name__ == "__main__":

@@ -4,22 +4,17 @@ Pages are docs/answers/<slug>.md with a checked header: docs/pages.py reads them
 them. Tests name the page that they prove with `pytest.mark.answer("<slug>")`.
 """
 
-import argparse
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
-from docs import measured, numbers, platforms, sheet, tonight
-from docs.pages import ANSWERS, ARGUED, ROOT, Answer, find, pages
-from pipeline.__main__ import run_command
+from docs import measured, numbers, platforms, proof, sheet, tonight
+from docs.pages import ANSWERS, ROOT, Answer, pages
+from pipeline.__main__ import Parser, run_command
 from pipeline.monitor.operations.alerts import alerts
 from pipeline.shared import dvc, git
 
@@ -133,90 +128,9 @@ def _filled(path: Path, parts: dict[str, str]) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class Proof:
-    """How the tests that prove a page ended, how long they took, and what they measured."""
-
-    proven: bool
-    seconds: float
-    ran: int
-    failed: int
-    figures: list[str]
-
-
-def prove(page: Answer) -> Proof:
-    """Run the tests that prove a page; it is proven if some ran and all of them passed.
-
-    The flow, which takes minutes, runs with `make test`, and its drills with `make drill`.
-    """
-    began, files, code = time.monotonic(), _naming(page), 1
-    with tempfile.TemporaryDirectory(prefix="prove-") as name:
-        report = Path(name) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--answer={page.slug}"]
-        if files:  # without any, pytest would take them all
-            command += [f"--junitxml={report}", *files]
-            command += ["-n", "2", "--dist", "worksteal"] if _is_long(files) else []
-            code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        cases = _cases(report)
-    ran = [case for case in cases if case.find("skipped") is None]
-    failed = sum(any(one.tag in ("failure", "error") for one in case) for case in ran)
-    took = time.monotonic() - began
-    return Proof(code == 0 and bool(ran), took, len(ran), failed, _figures(cases))
-
-
-def verdict(page: Answer, proof: Proof) -> str:
-    """PROVEN or NOT PROVEN, after how long, and what was measured."""
-    said = f"PROVEN in {proof.seconds:.0f} s by {proof.ran} tests: {page.question}"
-    if not proof.proven:
-        counts = f"{proof.failed} of {proof.ran} tests failed, in {proof.seconds:.0f} s"
-        said = f"NOT PROVEN: {page.question} ({counts})"
-    return "\n".join([said, *proof.figures])
-
-
-def _is_long(files: list[str]) -> bool:
-    """Whether a second process pays: it imports all again, which only real tools outweigh."""
-    return any("mark.slow" in (ROOT / name).read_text(encoding="utf-8") for name in files)
-
-
-def _naming(page: Answer) -> list[str]:
-    """The test files that name a page, but the flow's; to collect all tests would take seconds."""
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [
-        str(path.relative_to(ROOT))
-        for path in files
-        if not path.is_relative_to(ROOT / "tests" / "flow")
-        and f'"{page.slug}"' in path.read_text(encoding="utf-8")
-    ]
-
-
-def _cases(report: Path) -> list[ElementTree.Element]:
-    """The tests of pytest's report, file by file; none if pytest wrote no report."""
-    found = ElementTree.parse(report).iter("testcase") if report.exists() else ()
-    return sorted(found, key=lambda case: (case.get("classname", ""), case.get("name", "")))
-
-
-def _figures(cases: list[ElementTree.Element]) -> list[str]:
-    """What tests measured, as `record_property` has it: value and name, the same ones once."""
-    found = dict.fromkeys(
-        (one.get("name", ""), _shown(one.get("value", "")))
-        for case in cases
-        for one in case.iter("property")
-    )
-    width = max((len(value) for _, value in found), default=0)
-    return [f"  {value:>{width}}  {name}" for name, value in found]
-
-
-def _shown(value: str) -> str:
-    """A recorded value as people read it: 29,425 or 0.7598, and a text as it is."""
-    for kind, form in ((int, ","), (float, ",.4g")):
-        with suppress(ValueError):
-            return format(kind(value), form)
-    return value
-
-
 def main(arguments: list[str] | None = None) -> int:
     """`prove` runs an answer's tests, `fill` renews what is generated, `record` runs `make run`."""
-    parser = argparse.ArgumentParser(prog="python -m docs.book")
+    parser = Parser(prog="python -m docs.book")
     parser.add_argument("action", choices=["prove", "fill", "record"])
     parser.add_argument("question", nargs="?", default="")
     chosen = parser.parse_args(arguments)
@@ -225,21 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
             path.write_text(text, encoding="utf-8")
     elif chosen.action == "record":
         record()
-    elif not chosen.question:
-        parser.error("name a question: make prove Q=data-validation, or in free words")
     else:
-        return _prove_and_print(find(chosen.question))
+        return proof.prove_asked(chosen.question)
     return 0
-
-
-def _prove_and_print(page: Answer) -> int:
-    """Prove a page and print how that ended; the exit code. An argued page has nothing to run."""
-    if page.shown == ARGUED:
-        print(f"ARGUED ONLY: {page.question} `make answer Q={page.slug}` says what would refute it")
-        return 1
-    proof = prove(page)
-    print(verdict(page, proof))
-    return int(not proof.proven)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ A header is therefore a small part of YAML, and whatever lies beyond that part i
 
 import json
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ SHOWN = {
     ARGUED: "Argued only: no test here proves it; the code named is the nearest to it.",
 }
 """Whether the repository runs what a page says, or the page only argues it."""
+_BLOCK = re.compile(r"(?m)^(?![#|\s])(?:- )?\S.*(?:\n(?![#|\n]|- ).+)*")
+"""A paragraph, or an item of a list with the lines that belong to it."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -158,6 +161,28 @@ def readable(text: str) -> str:
     return re.sub(r"<!-- [^<\n]* -->", "", re.sub(r"(?m)^<!-- [^<\n]* -->\n", "", text))
 
 
+def wrapped(text: str, width: int = 98) -> str:
+    """A page's paragraphs and items filled anew: a figure filled in leaves lines of any length.
+
+    Headings, tables and what stands between fences stay as they are.
+    """
+    parts = f"\n{text}".split("\n```")
+    parts[::2] = [_BLOCK.sub(lambda found: _filled(found[0], width), part) for part in parts[::2]]
+    return "\n```".join(parts).removeprefix("\n")
+
+
+def _filled(block: str, width: int) -> str:
+    """One paragraph or one item as lines of at most so many letters."""
+    below = "  " if block.startswith("- ") else ""
+    return textwrap.fill(
+        " ".join(block.split()),
+        width,
+        subsequent_indent=below,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def pages() -> list[Answer]:
     """Every answer, in the order in which data flows, then by question."""
     order = stages()
@@ -205,12 +230,25 @@ def entry(page: Answer) -> search.Entry:
     return search.Entry(page.slug, phrases, readable(page.text))
 
 
-def aside(words: str) -> str:
-    """What else a question asked freely may have meant, and whether no page asks that at all."""
-    first, *others = near(words, pages())
-    none = (
-        ""
-        if search.asks(words, entry(first))
-        else f"No question of the book is about {words!r}; this is the nearest text. "
+def only_closest(words: str) -> str:
+    """What stands before a page that shares few words with a question, with two others near it.
+
+    Empty where the question is the page's, or names it.
+    """
+    book = pages()
+    if words.strip() in {page.slug for page in book}:
+        return ""
+    first, *others = near(words, book)
+    if not search.is_weak(words, [entry(page) for page in book]):
+        return ""
+    also = "".join(f"\n  make answer Q={page.slug:<20} {page.question}" for page in others[:2])
+    return (
+        f"No page of the book asks {words.strip()!r}: {first.slug} below is only the closest."
+        f"{f' Near it:{also}' if also else ''}\n"
     )
-    return f"{none}Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"
+
+
+def aside(words: str) -> str:
+    """What else a question asked freely may have meant."""
+    _, *others = near(words, pages())
+    return f"Near it: {', '.join(page.slug for page in others[:3]) or 'none'}"

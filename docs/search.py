@@ -43,6 +43,8 @@ _ALIKE = {
 """What is written in several ways, and the one way in which the search compares it."""
 _OF_TEXT = 0.4
 """What a text that holds every word counts, beside 1 for a phrase that is the question itself."""
+_SURE = 0.7
+"""From here a page is an answer; below it shares a word or two with the question."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +83,28 @@ class _Page:
 
 def rank(words: str, entries: list[Entry]) -> list[str]:
     """The names of the pages that share words with a question, nearest first; misspelt ones too."""
+    found = _worths(words, entries)
+    return sorted(filter(found.__getitem__, found), key=found.__getitem__, reverse=True)
+
+
+def is_weak(words: str, entries: list[Entry]) -> bool:
+    """Whether the nearest page is only the closest: it asks something else."""
+    return max(_worths(words, entries).values()) < _SURE
+
+
+def _worths(words: str, entries: list[Entry]) -> dict[str, float]:
+    """How near each page is to a question."""
     book = {one.slug: _page(tuple(one.phrases), one.text) for one in entries}
     pages_with = Counter(stem for page in book.values() for stem in page.held)
     rarity = {stem: log(1 + len(book) / count) for stem, count in pages_with.items()}
     asked = {stem for word in set(_stems(words)) for stem in _alike(word, rarity)}
-    found = {slug: page.worth(asked, rarity) for slug, page in book.items()}
-    return sorted(filter(found.__getitem__, found), key=found.__getitem__, reverse=True)
+    return {slug: page.worth(asked, rarity) for slug, page in book.items()}
 
 
 @cache
 def _page(phrases: tuple[str, ...], text: str) -> _Page:
     """A page's stems, which stay the same for every question."""
     return _Page([set(_stems(phrase)) for phrase in phrases], Counter(_stems(text)))
-
-
-def asks(words: str, entry: Entry) -> bool:
-    """Whether a word of a question stands in a phrase by which a page is asked for."""
-    known = {stem for phrase in entry.phrases for stem in _stems(phrase)}
-    return any(_alike(stem, known) for stem in _stems(words))
 
 
 def _alike(stem: str, known: Collection[str]) -> list[str]:

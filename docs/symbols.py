@@ -4,7 +4,9 @@ Python alone reads them, without an environment: importing the code would take s
 """
 
 import ast
+import inspect
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 from docs.pages import ROOT
@@ -16,9 +18,10 @@ def place(symbol: str) -> str:
     The source is read and not imported: that would take seconds.
     """
     path, node = _found(symbol)
-    line, doc = _first_line(node), ""
+    line, doc = _first_line(node), _said_below(path, node)
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-        doc = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+        doc = ast.get_docstring(node) or ""
+    doc = doc.split("\n\n")[0].replace("\n", " ")
     return f"{path.relative_to(ROOT)}:{line}  {doc}".rstrip()
 
 
@@ -28,6 +31,16 @@ def source(symbol: str) -> list[str]:
     last = None if isinstance(node, ast.Module) else node.end_lineno
     lines = path.read_text(encoding="utf-8").splitlines()[_first_line(node) - 1 : last]
     return textwrap.dedent("\n".join(lines)).splitlines()
+
+
+def _said_below(path: Path, node: ast.AST) -> str:
+    """The text that stands below a constant and explains it; empty if none does."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    after = next(
+        (two for one, two in pairwise(body) if one.lineno == getattr(node, "lineno", 0)), None
+    )
+    text = getattr(getattr(after, "value", None), "value", None)
+    return inspect.cleandoc(text) if isinstance(text, str) else ""
 
 
 def _first_line(node: ast.Module | ast.stmt) -> int:

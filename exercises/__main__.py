@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.__main__ import run_command
+from pipeline.__main__ import Parser, run_command
 from pipeline.shared.errors import PipelineError, UsageError
 from pipeline.shared.files import storage_failure
 
@@ -16,7 +16,7 @@ ONE = ("submit", "hint", "reset", "solution", "handout", "grade", "interview")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m exercises")
+    parser = Parser(prog="python -m exercises")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     start = verbs.add_parser("exercise", help="start one or go on with it; without a name a list")
     start.add_argument("slug", nargs="?", default="")

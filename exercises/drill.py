@@ -4,7 +4,6 @@ The scratch copy is the checkout as it is, in a temporary folder with its own da
 nothing that a drill does reaches the project.
 """
 
-import argparse
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import yaml
 
 from exercises.drills import OF_FLIGHTS
 from exercises.scratch import scratch
-from pipeline.__main__ import run_command
+from pipeline.__main__ import Parser, run_command
 from pipeline.shared import dvc, yaml_files
 from pipeline.shared.errors import PipelineError, UsageError
 from pipeline.usecase.chosen import USECASE
@@ -195,6 +195,32 @@ def exposed(drill: Drill, outcome: Outcome) -> str:
     return "none" if before else _EXPOSED.get(drill.stage, "none")
 
 
+EASIEST = "slow"
+"""The drill to begin with: a fault that everybody knows, and its guard within a minute."""
+
+
+def listing(known: dict[str, Drill]) -> str:
+    """Every drill below the stage where its guard stands; the easiest first."""
+    lines = []
+    if EASIEST in known:
+        lines += ["begin with", *_two_lines(known[EASIEST])]
+    for stage in dict.fromkeys(drill.stage for drill in known.values()):
+        lines.append(f"\n{stage}")
+        here = [one for one in known.values() if one.stage == stage and one.slug != EASIEST]
+        lines += [line for one in here for line in _two_lines(one)]
+    return "\n".join([*lines, "\nOne of them: make drill D=slow"]).strip()
+
+
+def _two_lines(drill: Drill) -> list[str]:
+    return [
+        f"  {drill.slug:<{_NAME_WIDTH}} {drill.fault}",
+        f"  {'':<{_NAME_WIDTH}} must be caught by {drill.guard}",
+    ]
+
+
+_NAME_WIDTH = 22
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`list` shows the drills, `run NAME` runs one; 1 missed or refused, 2 wrong usage."""
     if USECASE.context is None:  # faults are put into both tables of a use case
@@ -205,20 +231,22 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return UsageError.exit_code
     known = drills()
-    parser = argparse.ArgumentParser(prog="python -m exercises.drill")
+    parser = Parser(prog="python -m exercises.drill")
     parser.add_argument("action", choices=["list", "run"])
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--json", type=Path, help="where to write how it ended")
     chosen = parser.parse_args(arguments)
     if chosen.action == "list" or not chosen.name:
-        for drill in known.values():
-            print(f"{drill.slug:<18} {drill.fault}\n{'':<18} must be caught by {drill.guard}")
+        print(listing(known))
         return 0
     if chosen.name not in known:
-        parser.error(
-            f"{chosen.name!r} is no drill of {USECASE.noun}; make drill D=... with one of "
-            f"{', '.join(known)}"
+        near = get_close_matches(chosen.name, known, 1, 0.0)[0]
+        print(
+            f"drill: {chosen.name!r} is none of the {len(known)} drills of {USECASE.noun}; the "
+            f"nearest is `make drill D={near}`, `make drill` lists them",
+            file=sys.stderr,
         )
+        return 2
     try:
         found = run(known[chosen.name])
     except (PipelineError, UsageError) as refusal:  # there is no scratch copy to be had

@@ -4,7 +4,6 @@ For each: the start fails for the reason stated, the solution passes, and each w
 rejected by the check that is named. The time from save to verdict is that of the solution's checks.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from exercises.workbench import catalogue, judge, trees
 from exercises.workbench.catalogue import Exercise
 from exercises.workbench.progress import STATE
 from exercises.workbench.verdict import Verdict
-from pipeline.__main__ import run_command
+from pipeline.__main__ import Parser, run_command
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import write_json
 
@@ -86,10 +85,14 @@ def _rejecting(exercise: Exercise, state: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prove the named exercises, or all; exit code 1 if one is not as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m exercises.prove")
+    parser = Parser(prog="python -m exercises.prove")
     parser.add_argument("slugs", nargs="*", metavar="SLUG")
     slugs = parser.parse_args(arguments).slugs
-    chosen = [catalogue.exercise(slug) for slug in slugs] or catalogue.exercises()
+    try:
+        chosen = [catalogue.exercise(slug) for slug in slugs] or catalogue.exercises()
+    except catalogue.ExerciseUnknown as unknown:
+        sys.stderr.write(f"prove-exercises: ExerciseUnknown: {unknown}\n")
+        return unknown.exit_code
     console, began = Console(soft_wrap=True), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         proofs = prove(chosen, Path(folder))

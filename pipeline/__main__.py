@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pipeline.shared.errors import PipelineError, UsageError
@@ -105,6 +105,14 @@ QUIET = {
 """No tool calls home."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses in one sentence, with the command that lists what there is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the refusal and end with 2, wrong usage."""
+        self.exit(2, f"{self.prog}: error: {message}; `make help-all` lists commands and values\n")
+
+
 def main(
     arguments: list[str] | None = None,
     stages: Mapping[str, str] = STAGES,
@@ -112,7 +120,7 @@ def main(
     program: str = "pipeline",
 ) -> int:
     """Run the named stages one after another; 0 done, 1 refused, 2 wrong usage."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m {program}", description="Run one stage, or several in the order given."
     )
     parser.add_argument("stage", nargs="+", choices=stages, metavar="STAGE", help=", ".join(stages))

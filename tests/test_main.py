@@ -129,8 +129,18 @@ def test_a_wrong_call_answers_2_and_runs_nothing(stages, capsys, arguments):
     with pytest.raises(SystemExit) as left:
         door.main(arguments)
     assert left.value.code == 2
-    assert "usage: python -m pipeline" in capsys.readouterr().err
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("python -m pipeline: error: ")
+    assert said.endswith("`make help-all` lists commands and values")
     assert ran == []
+
+
+def test_a_number_of_trials_that_is_none_is_refused_in_one_sentence(capsys):
+    with pytest.raises(SystemExit) as left:
+        door.main(["tune", "--trials=x"])
+    assert left.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "'x' is no whole number from 1 to 1000" in said
 
 
 def test_an_option_reaches_the_command_that_takes_it_and_no_other(monkeypatch, capsys):

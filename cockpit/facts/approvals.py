@@ -58,7 +58,7 @@ def _gate(project: Project, side: Side) -> Step:
     found = verdict.of_version(version)
     if isinstance(found, Missing):
         return Step("gate", "unknown", found.why, "gate")
-    words = f"{len(found.checks)} checks"
+    words = found.counted
     if found.headline is not None and found.headline.interval is not None:
         against = _version_of(registry, found.champion) if found.champion else "the best baseline"
         words += f"; log loss {_difference(*found.headline.interval)} than {against}"

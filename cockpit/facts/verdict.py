@@ -46,6 +46,12 @@ class Verdict(Fact):
         return max(of, key=lambda check: (check.kind == "champion", check.found), default=None)
 
     @property
+    def counted(self) -> str:
+        """How many checks can block, and how many are only reported."""
+        blocking = sum(check.blocking for check in self.checks)
+        return f"{blocking} checks (and {len(self.checks) - blocking} reported)"
+
+    @property
     def failures(self) -> list[Check]:
         """The blocking checks that failed."""
         return [check for check in self.checks if check.blocking and not check.passed]

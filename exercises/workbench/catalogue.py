@@ -188,3 +188,10 @@ def next_in_chain(one: Exercise) -> Exercise | None:
     every = exercises()
     place = every.index(one) + 1
     return every[place] if place < len(every) else None
+
+
+def next_of_reader(one: Exercise) -> Exercise | None:
+    """The next exercise in the chain for the same reader; the chain's next one after the last."""
+    every = exercises()
+    after = every[every.index(one) + 1 :]
+    return next((other for other in after if other.reader == one.reader), next_in_chain(one))

@@ -116,7 +116,7 @@ def submit(slug: str, console: Console, today: date) -> bool:
         progress.record(entry, found.points, found.most, found.passed, today)
     say_if_changed(exercise, entry, console)
     if found.passed:
-        after = catalogue.next_in_chain(exercise)
+        after = catalogue.next_of_reader(exercise)
         console.print(
             f"talk about it: make answer Q={exercise.answer}; due again on {entry.due_on}"
             + (f"; next: make exercise E={after.slug}" if after else "; that was the last one")

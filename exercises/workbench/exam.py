@@ -51,7 +51,10 @@ def draw(minutes: int, topic: str, seed: int | None) -> list[Exercise]:
         ExamRefused: there is no such topic, or nothing short enough.
     """
     if topic and topic not in TOPICS:
-        raise ExamRefused(f"{topic!r} is no topic; choose one of {', '.join(TOPICS)}")
+        others = ", ".join(TOPICS)
+        raise ExamRefused(
+            f"{topic!r} is no topic, one is needed of {others}: as in `make exam TOPIC=drift`"
+        )
     among = [one for one in catalogue.exercises() if topic in ("", one.topic)]
     random.Random(seed).shuffle(among)
     drawn: list[Exercise] = []

@@ -102,7 +102,7 @@ class Page:
             if typed in ("l", "q", _END):
                 return None if typed == "l" else "quit"
             if typed == "n":
-                return catalogue.next_in_chain(exercise)
+                return catalogue.next_of_reader(exercise)
             self._act(typed.lower(), exercise)
             saved = _saved(exercise)
 

@@ -104,14 +104,15 @@ def explain(request: str | None = None, row: int | None = None) -> str:
     result = explanation(request, row)
     name = request or result.request_id or result.name
     path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
+    page = path.with_suffix(".html")
     write_json(path, result.model_dump())
-    write_text(path.with_suffix(".html"), explanation_report(result))
+    write_text(page, explanation_report(result))
     if result.differs:
         raise SkewFound(
             f"{result.differs[0]}; {len(result.differs)} of {len(NUMERIC) + 1} values differ from "
-            f"what was known\n{text(result)}\n-> {path}; `make skew` compares a day with training"
+            f"what was known\n{text(result)}\n-> {page}; `make skew` compares a day with training"
         )
-    return f"{text(result)}\n-> {path}"
+    return f"{text(result)}\n-> {page}"
 
 
 def explanation(request: str | None = None, row: int | None = None) -> Explanation:

@@ -9,19 +9,26 @@ if TYPE_CHECKING:
     from pipeline.monitor.explain import Explanation, Feature
 
 _HEAD = ["feature", "value", "logged", "counts", "view", "known at", "age", "from"]
+_COUNTS = 0.00005
+"""The smallest effect on the risk that is not shown as zero."""
 _NUMBERS = {"value", "logged", "counts", "age"}
 
 
 def text(result: "Explanation") -> str:
-    """Format for a terminal: the outline, then a line per feature, the largest effect first."""
+    """Format for a terminal: the outline, the features that count, one line for the rest.
+
+    A feature whose logged value differs always has its line.
+    """
     lines = [f"{name:<10} {value}" for name, value in outline(result)]
-    rows = [_HEAD[:-1], *([*cells(feature)[:-1]] for feature in result.features)]
+    features = [one for one in result.features if one.why or abs(one.counts) >= _COUNTS]
+    rows = [_HEAD[:-1], *([*cells(feature)[:-1]] for feature in features)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row, feature in zip(rows, [None, *result.features], strict=True):
-        from_ = cells(feature, 1)[-1] if feature else _HEAD[-1]
+    for row, feature in zip(rows, [None, *features], strict=True):
         padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append(f"{'! ' if feature and feature.why else '  '}{'  '.join(padded)}  {from_}")
-    return "\n".join(lines)
+        lines.append(f"{'! ' if feature and feature.why else '  '}{'  '.join(padded)}".rstrip())
+    rest = len(result.features) - len(features)
+    also = f"and {rest} more features, each of which changes the risk by less than {_COUNTS:g}; "
+    return "\n".join([*lines, f"  {also * bool(rest)}the page has every feature with its events"])
 
 
 def explanation_report(result: "Explanation") -> str:

@@ -113,6 +113,13 @@ def test_a_chain_rises_in_depth_and_leads_to_the_next_topic() -> None:
     assert chain == EVERY
 
 
+def test_the_next_exercise_is_one_of_the_same_reader_while_there_is_one() -> None:
+    for place, one in enumerate(EVERY):
+        after, rest = catalogue.next_of_reader(one), EVERY[place + 1 :]
+        same = [other for other in rest if other.reader == one.reader]
+        assert after == next(iter(same or rest), None), one.slug
+
+
 def test_the_first_exercise_passes_by_uncommenting() -> None:
     first = EVERY[0]
     (edit,) = first.start

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import proofs
-from docs import book
+from docs import proof
 from docs.pages import demonstrated
 from tests.rules import tree
 
@@ -25,16 +25,16 @@ def ended(monkeypatch, tmp_path):
     first, second = demonstrated()[:2]
     monkeypatch.setattr(proofs, "demonstrated", lambda: [first, second])
 
-    def end(proof):
-        ends = {first.slug: book.Proof(True, 4.04, 3, 0, []), second.slug: proof}
-        monkeypatch.setattr(book, "prove", lambda page: ends[page.slug])
+    def end(last):
+        ends = {first.slug: proof.Proof(True, 4.04, 3, 0, []), second.slug: last}
+        monkeypatch.setattr(proof, "prove", lambda page: ends[page.slug])
         return first.slug, second.slug
 
     return end
 
 
 def test_each_answer_is_recorded_with_its_seconds_and_tests(ended, capsys):
-    first, second = ended(book.Proof(True, 59.96, 7, 0, []))
+    first, second = ended(proof.Proof(True, 59.96, 7, 0, []))
     assert proofs.main([]) == 0
     assert json.loads(proofs.FOUND.read_text())["proofs"] == {
         first: {"seconds": 4, "tests": 3},
@@ -45,26 +45,26 @@ def test_each_answer_is_recorded_with_its_seconds_and_tests(ended, capsys):
 
 
 @pytest.mark.parametrize(
-    "proof",
-    [book.Proof(True, 60.1, 7, 0, []), book.Proof(False, 5.0, 7, 1, [])],
+    "last",
+    [proof.Proof(True, 60.1, 7, 0, []), proof.Proof(False, 5.0, 7, 1, [])],
     ids=["too long", "not proven"],
 )
-def test_a_proof_that_is_too_long_or_fails_ends_with_1_and_is_not_recorded(ended, proof, capsys):
-    first, second = ended(proof)
+def test_a_proof_that_is_too_long_or_fails_ends_with_1_and_is_not_recorded(ended, last, capsys):
+    first, second = ended(last)
     assert proofs.main([]) == 1
     assert list(json.loads(proofs.FOUND.read_text())["proofs"]) == [first]
     assert f"proofs: {second}: not proven, or longer than 60 s" in capsys.readouterr().out
 
 
 def test_only_tests_that_start_a_real_tool_are_run_by_two_processes():
-    assert not book._is_long(["tests/rollout/test_bluegreen.py", "tests/figures/test_rollout.py"])
-    assert book._is_long(["tests/rollout/test_bluegreen.py", "tests/tune/test_tune.py"])
+    assert not proof._is_long(["tests/rollout/test_bluegreen.py", "tests/figures/test_rollout.py"])
+    assert proof._is_long(["tests/rollout/test_bluegreen.py", "tests/tune/test_tune.py"])
 
 
 def test_named_answers_are_proven_anew_and_the_others_keep_their_record(ended):
-    first, second = ended(book.Proof(True, 12.0, 7, 0, []))
+    first, second = ended(proof.Proof(True, 12.0, 7, 0, []))
     proofs.main([])
-    ended(book.Proof(True, 5.0, 9, 0, []))
+    ended(proof.Proof(True, 5.0, 9, 0, []))
     assert proofs.main([second]) == 0
     assert json.loads(proofs.FOUND.read_text())["proofs"] == {
         first: {"seconds": 4, "tests": 3},

@@ -175,3 +175,16 @@ def test_a_difference_stands_out():
     assert "compared   humid was nan, should have been 63.5" in text(other)
     assert "\n! humid" in text(other)
     assert "<tr class=no>" in explanation_report(other)
+
+
+def test_a_terminal_shows_what_counts_and_what_differs_and_one_line_for_the_rest():
+    result = told()
+    (feature,) = result.features
+    still = feature.model_copy(update={"name": "still", "counts": 0.0})
+    wrong = feature.model_copy(update={"name": "wrong", "counts": 0.0, "why": "wrong was 1"})
+    shown = text(result.model_copy(update={"features": [feature, still, wrong, still]}))
+    assert "humid" in shown
+    assert "\n! wrong" in shown
+    assert "still" not in shown
+    assert "and 2 more features, each of which changes the risk by less than 5e-05" in shown
+    assert max(map(len, shown.splitlines())) <= 120

@@ -1,6 +1,7 @@
 """The book: every page's header holds, and answers and proofs match one to one."""
 
 import ast
+import json
 import pkgutil
 import re
 import shutil
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from docs import ask, book, symbols
+from docs import ask, book, proof, symbols
 from docs.pages import (
     ARGUED,
     DEMONSTRATED,
@@ -143,6 +144,44 @@ def test_a_page_says_how_it_is_shown(page):
         assert refuted, "what would refute it?"
 
 
+def test_a_proof_says_what_it_runs_its_sentences_and_what_was_recorded(
+    proofs, capfd, monkeypatch, tmp_path
+):
+    record = tmp_path / "proofs.json"
+    figures = {"flights compared": "29,425", "largest difference": "0.5"}
+    told = {"ci-cd": {"seconds": 36, "tests": 2, "figures": figures}}
+    record.write_text(json.dumps({"proofs": told}))
+    monkeypatch.setattr(proof, "PROOFS", record)
+    proofs(PROOF.replace("HOLDS", "step"))
+    assert book.main(["prove", "ci-cd"]) == 0
+    first, *said = capfd.readouterr().out.splitlines()
+    assert first == "prove: runs the tests that name ci-cd, in 1 files; 36 s when recorded"
+    assert "  - it (2 cases)" in said
+    assert "     29,425  flights compared" in said
+    assert "   0.001235  largest difference (0.5 when recorded)" in said
+
+
+def test_a_page_that_only_records_are_held_against_is_not_called_proven(proofs, capfd, tmp_path):
+    proofs(PROOF.replace("HOLDS", "step"))
+    (tmp_path / "tests/figures").mkdir()
+    (tmp_path / "tests/test_it.py").rename(tmp_path / "tests/figures/test_it.py")
+    assert book.main(["prove", "ci-cd"]) == 0
+    said = capfd.readouterr().out
+    assert "THE PAGE AGREES WITH THE RECORDED RUN in" in said
+    assert "nothing was run anew" in said
+    assert "PROVEN" not in said
+
+
+@pytest.mark.parametrize("main", [book.main, ask.main], ids=["prove", "answer"])
+@pytest.mark.parametrize(("words", "code"), [("", 2), (" ", 2), ("qqqq zzzz", 1)])
+def test_a_question_that_is_missing_or_unknown_ends_in_one_sentence(capsys, main, words, code):
+    verb = "prove" if main is book.main else "answer"
+    assert main([verb, words]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{verb}: no ")
+    assert "`make questions` lists" in line
+
+
 def test_an_argued_page_has_nothing_to_prove(capsys):
     page = next(page for page in PAGES if page.shown == ARGUED)
     assert book.main(["prove", page.slug]) == 1
@@ -184,7 +223,7 @@ def proofs(tmp_path, monkeypatch):
     shutil.copy(tree.ROOT / "pyproject.toml", tmp_path)
     option = "def pytest_addoption(parser): parser.addoption('--answer')"
     (tmp_path / "tests/conftest.py").write_text(option)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(proof, "ROOT", tmp_path)
     return lambda text: (tmp_path / "tests/test_it.py").write_text(text)
 
 

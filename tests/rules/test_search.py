@@ -1,9 +1,11 @@
 """The search of the book: a question leads to its page, in the words in which people ask it."""
 
+import re
+
 import pytest
 
 from docs import ask, search
-from docs.pages import aside, find, near, pages
+from docs.pages import SPOKEN, aside, find, near, only_closest, pages, readable, wrapped
 from tests.rules import tree
 
 PAGES = pages()
@@ -27,7 +29,7 @@ def test_a_frequent_phrasing_leads_to_its_page_within_two(words: str, slug: str)
 
 
 def test_phrasings_are_enough_and_none_stands_twice() -> None:
-    asked = [words for kind in PHRASINGS for words, _ in _rows(kind)]
+    asked = [words for kind in ("first", "near") for words, _ in _rows(kind)] + PHRASINGS["weak"]
     assert len(_rows("near")) >= MOST_FREQUENT
     assert len(set(asked)) == len(asked)
 
@@ -63,15 +65,45 @@ def test_two_ways_to_write_a_word_find_the_same(one: str, other: str) -> None:
     [
         ("rolback", "Near it: "),
         ("When and how do you retrain?", "Near it: "),
-        (
-            "chargeback zoology",
-            "No question of the book is about 'chargeback zoology'; this is the ",
-        ),
     ],
 )
 def test_an_answer_to_free_words_says_what_else_is_near(words: str, said: str) -> None:
     assert aside(words).startswith(said)
     assert find(words).slug not in aside(words)
+
+
+@pytest.mark.parametrize("words", PHRASINGS["weak"])
+def test_a_page_that_does_not_ask_it_is_called_the_closest_before_it_is_shown(
+    words: str, capsys
+) -> None:
+    assert ask.main(["answer", words]) == 0
+    first, *near_it = capsys.readouterr().out.splitlines()[:3]
+    nearest, *others = near(words, PAGES)
+    assert first.startswith(f"No page of the book asks {words!r}: {nearest.slug} below is only the")
+    said = [line.split()[2] for line in near_it if line.startswith("  make answer")]
+    assert said == [f"Q={one.slug}" for one in others[:2]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(page.slug for page in PAGES),
+        *(one for page in PAGES for one in [page.question, *page.asked]),
+    ],
+)
+def test_a_page_that_asks_it_is_not_called_the_closest(words: str) -> None:
+    assert only_closest(words) == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_a_printed_page_says_all_and_its_paragraphs_fill_their_lines(page) -> None:
+    text, shown = readable(page.text), wrapped(readable(page.text))
+    assert shown.split() == text.split()
+    kept = [line for line in text.splitlines() if line.startswith(("|", "#", "```"))]
+    assert [line for line in shown.splitlines() if line.startswith(("|", "#", "```"))] == kept
+    assert [one for one in re.findall(r"```.*?```", text, re.DOTALL) if one not in shown] == []
+    spoken = shown.partition(f"## {SPOKEN}\n")[2].partition("\n\n")[0].splitlines()
+    assert [line for line in spoken[:-1] if not 80 < len(line) <= 98] == []
 
 
 def test_a_question_about_nothing_in_the_book_says_so(capsys) -> None:
