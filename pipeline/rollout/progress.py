@@ -1,5 +1,9 @@
-"""The progress display of a rollout: a live table on a terminal, a line an analysis elsewhere."""
+"""The progress display of a rollout: a live table on a terminal, a line a step elsewhere.
 
+Every analysis is in the rollout's folder, by `pipeline.records.analyses`.
+"""
+
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +15,16 @@ from pipeline.rollout.traffic.routes import ARMS
 
 @dataclass
 class Progress:
-    """A live table on a terminal, lines elsewhere."""
+    """A live table on a terminal; elsewhere lines: one a step, for the analyses that held."""
 
     title: str
     _live: Any = None
-    _said: list[str] = field(default_factory=list)
+    _held: list[str] = field(default_factory=list)
+    """What each analysis since the last line has found."""
 
     def __enter__(self) -> "Progress":
-        """Start the live table, on a terminal only."""
-        if sys.stderr.isatty():
+        """Start the live table, where both outputs are a terminal: a replay reads one of them."""
+        if sys.stderr.isatty() and sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
 
@@ -28,7 +33,8 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop updating; the last table stays on the screen."""
+        """Stop updating; the last table stays on the screen, and no analysis is left unsaid."""
+        self._say_held()
         if self._live is not None:
             self._live.stop()
 
@@ -40,22 +46,46 @@ class Progress:
             sys.stderr.write(f"{self.title}: {words}\n")
 
     def show(self, when: str, shares: dict[str, int], decision: Decision) -> None:
-        """Show the weights, each metric with its numbers and interval, and the decision."""
+        """Show the weights, each metric with its numbers and interval, and the decision.
+
+        Without a table, analyses that hold are counted until one decides otherwise.
+        """
         if self._live is not None:
             self._live.update(_table(self.title, when, shares, decision), refresh=True)
-        elif (line := summary_line(when, shares, decision)) not in self._said:
-            self._said.append(line)
-            self.say(line)
+        elif decision.outcome == "hold":
+            self._held.append(summary_line(when, shares, decision, len(self._held) + 1))
+        else:
+            self._say_held()
+            self.say(summary_line(when, shares, decision))
+
+    def _say_held(self) -> None:
+        """Print the newest of the analyses that held, with their number."""
+        if self._held:
+            self.say(self._held[-1])
+            self._held.clear()
 
 
-def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
-    """An analysis in one line: weights, number of requests, nearest alarm, outcome."""
-    nearest = min((m for m in decision.metrics if m.p is not None and m.alpha), key=_distance)
-    seen = nearest.challenger.of
+def summary_line(when: str, shares: dict[str, int], decision: Decision, analyses: int = 1) -> str:
+    """So many analyses in one line, by the last: weights, requests, outcome, nearest alarm."""
+    seen = max((metric.challenger.of for metric in decision.metrics), default=0)
     return (
-        f"{when}  {weights(shares)}  {seen:>5,} requests of the challenger; nearest alarm "
-        f"{nearest.name} p {nearest.p:.2g} (limit {nearest.alpha:g}) -> {decision.outcome}"
+        f"{when}  {weights(shares)}: {analyses} {'analysis' if analyses == 1 else 'analyses'}, "
+        f"{seen:,} requests: {decision.outcome}; {nearest_alarm(decision)}"
     )
+
+
+def nearest_alarm(decision: Decision) -> str:
+    """The test or the breaker that lacks the least of its alarm, with its number and its limit.
+
+    A p-value of 1 and a breaker's count of 0 are as far as can be; an alarm is at 1.
+    """
+    tests = [(_nearness(m), f"{m.name} p {m.p:.2g} (limit {m.alpha:g})") for m in _tests(decision)]
+    breakers = [
+        (b.found / (b.allowed + 1), f"{b.name} {b.found:,} of {b.allowed + 1:,}")
+        for b in decision.breakers
+    ]
+    near, words = max(breakers + tests, default=(0.0, ""))
+    return f"nearest alarm {words}" if near > 0 else "no sign of an alarm"
 
 
 def when(minute: int) -> str:
@@ -68,8 +98,15 @@ def weights(shares: dict[str, int]) -> str:
     return " ".join(f"{arm} {shares.get(arm, 0) / 100:g}" for arm in ARMS if shares.get(arm))
 
 
-def _distance(metric: Metric) -> float:
-    return (1.0 if metric.p is None else metric.p) / metric.alpha
+def _tests(decision: Decision) -> list[Metric]:
+    """The metrics that can alarm."""
+    return [metric for metric in decision.metrics if metric.p is not None and metric.alpha]
+
+
+def _nearness(metric: Metric) -> float:
+    """The evidence so far, as a share of what the alarm takes: both are logarithms of p."""
+    smallest = sys.float_info.min
+    return math.log(max(metric.p or 0.0, smallest)) / math.log(metric.alpha)
 
 
 def _table(title: str, when: str, shares: dict[str, int], decision: Decision) -> Any:
