@@ -8,9 +8,10 @@ off, so that performance triggers it.
 
 import csv
 import io
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.training_windows import edit
 from pipeline.rollout.traffic import envoy
-from pipeline.shared import yaml_files
+from pipeline.shared import clock, yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
@@ -60,6 +61,8 @@ def replay() -> str:
     story = USECASE.require_story()
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
+        sys.stdout.write(_begin(folder, story))
+        sys.stdout.flush()
         with ThreadPoolExecutor(1) as beside:
             faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
@@ -71,8 +74,17 @@ def replay() -> str:
     events = story_events(folder)
     report = render("simulation/replay.txt", story=events)
     return (
-        f"{len(events)} events in {folder}; `cd` there to go on: `make features` takes the month "
-        f"as it was published\n{report.rstrip()}"
+        f"{len(events)} events in {folder}, a project of its own with both versions: `cd` there to "
+        f"go on\n{report.rstrip()}"
+    )
+
+
+def _begin(folder: Path, story: Story) -> str:
+    """The line that says where a replay's commands run, and of which days."""
+    first = clock.arrived_at(load(IngestConfig).as_of)
+    return (
+        f"replay: {first:%Y-%m-%d} to {story.until[0]}, then two faults, in {folder}: a project of "
+        "its own, whose registry begins with the same champion; what follows runs there\n"
     )
 
 
@@ -190,7 +202,10 @@ def _fault_rollback(known: list[Entry]) -> Entry | None:
 
 
 def story_events(folder: Path) -> list[StoryEvent]:
-    """The events of a replay in order, from its journal, its ledger and its reports."""
+    """The events of a replay in order, from its journal, its ledger and its reports.
+
+    Their files are named as they are to be opened from here.
+    """
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     end = _promotions(folder)[0]
@@ -198,7 +213,7 @@ def story_events(folder: Path) -> list[StoryEvent]:
     checks = [event for event in events if event.kind == "check"]
     quiet = [check for check in checks if check.at < end.at]
     called = next(check for check in checks if check.at == end.at).told
-    return [
+    found = [
         _first_champion(known),
         _no_alert(quiet, end.at),
         StoryEvent(
@@ -225,6 +240,7 @@ def story_events(folder: Path) -> list[StoryEvent]:
             "data-validation",
         ),
     ]
+    return [replace(event, file=f"{folder}/{event.file}") for event in found]
 
 
 def _first_champion(known: list[Entry]) -> StoryEvent:

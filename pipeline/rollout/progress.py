@@ -12,6 +12,9 @@ from pipeline.features.windows import instant
 from pipeline.rollout.analysis.decision import ArmSummary, Decision, Metric
 from pipeline.rollout.traffic.routes import ARMS
 
+_NEAR = 0.1
+"""The share of an alarm's evidence from which on it is named."""
+
 
 @dataclass
 class Progress:
@@ -23,8 +26,8 @@ class Progress:
     """What each analysis since the last line has found."""
 
     def __enter__(self) -> "Progress":
-        """Start the live table, where both outputs are a terminal: a replay reads one of them."""
-        if sys.stderr.isatty() and sys.stdout.isatty():
+        """Start the live table, on a terminal only."""
+        if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
 
@@ -75,17 +78,30 @@ def summary_line(when: str, shares: dict[str, int], decision: Decision, analyses
 
 
 def nearest_alarm(decision: Decision) -> str:
-    """The test or the breaker that lacks the least of its alarm, with its number and its limit.
-
-    A p-value of 1 and a breaker's count of 0 are as far as can be; an alarm is at 1.
-    """
+    """The test or the breaker that lacks the least of its alarm, with its number and its limit."""
     tests = [(_nearness(m), f"{m.name} p {m.p:.2g} (limit {m.alpha:g})") for m in _tests(decision)]
-    breakers = [
-        (b.found / (b.allowed + 1), f"{b.name} {b.found:,} of {b.allowed + 1:,}")
-        for b in decision.breakers
-    ]
-    near, words = max(breakers + tests, default=(0.0, ""))
-    return f"nearest alarm {words}" if near > 0 else "no sign of an alarm"
+    near, words = max(tests + _counts(decision), default=(0.0, ""))
+    return f"nearest alarm {words}" if near >= _NEAR else "no alarm is near"
+
+
+def _counts(decision: Decision) -> list[tuple[float, str]]:
+    """Each breaker's nearness and its words.
+
+    A run of bad requests counts only once it lasts; where all were bad, it is under way.
+    """
+    all_bad = {
+        f"{metric.name} in a row": metric.challenger.of
+        for metric in decision.metrics
+        if metric.challenger.bad == metric.challenger.of
+    }
+    found = []
+    for breaker in decision.breakers:
+        count = max(breaker.found, all_bad.get(breaker.name, 0))
+        words = f"{breaker.name}: {count:,}, allowed {breaker.allowed:,}"
+        if count > breaker.allowed and not breaker.tripped:
+            words = f"{breaker.name}: {count:,}, not for long enough yet"
+        found.append((count / (breaker.allowed + 1), words))
+    return found
 
 
 def when(minute: int) -> str:
@@ -104,7 +120,7 @@ def _tests(decision: Decision) -> list[Metric]:
 
 
 def _nearness(metric: Metric) -> float:
-    """The evidence so far, as a share of what the alarm takes: both are logarithms of p."""
+    """The evidence so far as a share of what the alarm takes, in logarithms of p: 0 at p = 1."""
     smallest = sys.float_info.min
     return math.log(max(metric.p or 0.0, smallest)) / math.log(metric.alpha)
 

@@ -132,11 +132,12 @@ def _elsewhere() -> str:
     """The replay here in which more than one version has served, and the way there; "" if none."""
     for folder in sorted(REPLAYS.glob("*/")):
         with contextlib.suppress(PipelineError):  # a damaged ledger there is refused there
-            served = _served_versions(rollout_ledger.entries(folder / rollout_ledger.LEDGER))
-            if len(served) > 1:
+            known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
+            serves = rollout_ledger.main_side(known[-1].move).version if known else ""
+            if others := [one for one in _served_versions(known) if one != serves]:
                 return (
-                    f"the replay in {folder} is a project of its own with {len(served)} champions: "
-                    f"`cd {folder}`, then `make rollback` there"
+                    f"the replay in {folder} is a project of its own with {len(others) + 1} "
+                    f"champions: `cd {folder}`, then `make rollback VERSION={others[-1]}`"
                 )
     return ""
 

@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ def test_an_analysis_says_weights_requests_the_outcome_and_the_nearest_alarm():
 def test_an_analysis_before_any_request_is_a_line_too():
     empty = decide(PLAN, START, requests()[:0], NOW)
     line = summary_line("now", SHARES, empty)
-    assert line.endswith(": 1 analysis, 0 requests: hold; no sign of an alarm")
+    assert line.endswith(": 1 analysis, 0 requests: hold; no alarm is near")
 
 
 def test_a_breaker_that_lacks_less_of_its_alarm_than_the_tests_is_the_nearest():
@@ -48,7 +47,20 @@ def test_a_breaker_that_lacks_less_of_its_alarm_than_the_tests_is_the_nearest():
     decision = decide(PLAN, START, rows, NOW)
     assert decision.outcome == "hold"
     assert decision.metric("slow").p < 1  # the test has seen them, too, and is less far
-    assert nearest_alarm(decision) == f"nearest alarm slow in a row {few} of {few + 2}"
+    assert nearest_alarm(decision) == f"nearest alarm slow in a row: {few}, allowed {few + 1}"
+
+
+@pytest.mark.parametrize(
+    ("many", "words"),
+    [(4, "slow in a row: 4, allowed 8"), (11, "slow in a row: 11, not for long enough yet")],
+)
+def test_a_run_of_bad_requests_is_seen_before_it_has_lasted(many, words):
+    rows = requests(2 * many, at=0.0, seconds=5.0)  # in one instant: the breaker waits
+    rows["arm"] = ["challenger", "control"] * many
+    rows.loc[rows["arm"] == "control", "seconds"] = 0.01
+    decision = decide(PLAN, START, rows, NOW)
+    assert [b.found for b in decision.breakers if b.name == "slow in a row"] == [0]
+    assert nearest_alarm(decision) == f"nearest alarm {words}"
 
 
 def test_a_test_that_has_alarmed_is_nearer_than_a_breaker_that_has_not():
@@ -79,17 +91,6 @@ def test_where_there_is_no_screen_the_analyses_of_a_step_that_held_are_one_line(
 def test_the_analyses_before_an_interruption_are_said_at_the_end(monkeypatch):
     (_, line) = printed(monkeypatch, ["hold"] * 3)
     assert ": 3 analyses, " in line
-
-
-@pytest.mark.parametrize(("stdout", "stderr"), [(True, False), (False, True)])
-def test_a_table_needs_both_outputs_to_be_a_terminal(monkeypatch, stdout, stderr):
-    for name, terminal in (("stdout", stdout), ("stderr", stderr)):
-        stream = io.StringIO()
-        stream.isatty = lambda terminal=terminal: terminal
-        monkeypatch.setattr(f"sys.{name}", stream)
-    with Progress("0002-canary") as progress:
-        progress.say("begins")
-    assert sys.stderr.getvalue() == "0002-canary: begins\n"
 
 
 @pytest.mark.parametrize("decision", [CLEAN, ALARMED])
