@@ -11,6 +11,7 @@ from pipeline.flights.tables import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Tables
 from pipeline.shared.errors import ConfigError, SourceRejected
+from pipeline.shared.minutes import durations
 from pipeline.shared.source import Columns, locate, parse, read_pinned
 
 FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = "flights.csv.zip", "weather.csv", "airports.csv"
@@ -32,11 +33,7 @@ WEATHER_COLUMNS = (
 
 def _minutes(clock_time: pd.Series) -> pd.Series:
     """Published clock times (hhmm as a number, 2400 for midnight) as a duration."""
-    return _duration(clock_time // 100 * 60 + clock_time % 100)
-
-
-def _duration(minutes: pd.Series) -> pd.Series:
-    return pd.to_timedelta(minutes, unit="min").astype("timedelta64[us]")
+    return durations(clock_time // 100 * 60 + clock_time % 100)
 
 
 def _utc(local: pd.Series, zone: str) -> pd.Series:
@@ -73,8 +70,8 @@ def with_instants(flights: pd.DataFrame, zones: dict[str, str]) -> pd.DataFrame:
     return flights.assign(
         sched_dep_utc=departure,
         sched_arr_utc=arrival,
-        dep_utc=departure + _duration(flights["dep_delay"]),
-        arr_utc=arrival + _duration(flights["arr_delay"]),
+        dep_utc=departure + durations(flights["dep_delay"]),
+        arr_utc=arrival + durations(flights["arr_delay"]),
     )
 
 

@@ -25,6 +25,16 @@ def instants(since: Minutes) -> pd.Series:
     return pd.Series(moments.view("M8[us]")).dt.tz_localize("UTC")
 
 
+def durations(minutes: pd.Series) -> pd.Series:
+    """Minutes (float) as durations, NaT where NaN.
+
+    pandas computes with memory that it never wrote where a NaN stands, and warns of an overflow by
+    chance: a number stands there meanwhile.
+    """
+    spans = pd.to_timedelta(minutes.fillna(0.0), unit="min").astype("timedelta64[us]")
+    return spans.where(minutes.notna())
+
+
 def instant(minute: int) -> pd.Timestamp:
     """A minute since EPOCH as an instant in UTC."""
     return EPOCH + pd.Timedelta(minutes=minute)

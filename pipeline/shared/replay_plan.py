@@ -1,4 +1,4 @@
-"""What a replay has to know of a use case: its months, and the faults of its domain in them."""
+"""The months of a use case's replay, and the faults of its domain in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

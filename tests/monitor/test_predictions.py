@@ -115,7 +115,7 @@ def test_who_tried_the_server_by_hand_is_counted_apart_and_changes_no_month(flig
 
 
 def test_answers_are_counted_for_more_flights_than_a_question_may_name(flights, monkeypatch):
-    monkeypatch.setattr(request_log, "_MAX_FLIGHTS", 2)
+    monkeypatch.setattr(request_log, "_MAX_NAMES", 2)
     months.log(flights[:5], arm="direct")
     assert count_unknown_callers(flights, load(ServeConfig).log_url.get_secret_value()) == 5
 
@@ -150,7 +150,7 @@ def test_an_answer_without_features_of_the_store_leaves_the_next_one(flights):
 
 
 def test_an_answer_to_no_flight_of_the_window_adds_no_row(flights):
-    months.log(flights[:2], flight=["2013-03-01/UA/9999/EWR", None])
+    months.log(flights[:2], name=["2013-03-01/UA/9999/EWR", None])
     rows = answered(flights)
     assert len(rows) == len(flights)
     assert set(rows["source"]) == {"batch"}

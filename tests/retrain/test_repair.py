@@ -80,8 +80,8 @@ def with_state(shelf):
     request_log.prepare(f"sqlite:///{LOG}")
     answers = [(f"{number:04}" + 200 * "x", 0, *_ANSWERED) for number in range(300)]
     with contextlib.closing(sqlite3.connect(LOG)) as connection, connection:
-        names = ", ".join(f'"{name}"' for name in request_log.Prediction._fields)
-        marks = ", ".join("?" * len(request_log.Prediction._fields))
+        names = ", ".join(f'"{name}"' for name in request_log.FIELDS)
+        marks = ", ".join("?" * len(request_log.FIELDS))
         connection.executemany(f"INSERT INTO answers ({names}) VALUES ({marks})", answers)
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -124,8 +124,12 @@ def test_no_output_is_written_by_two_stages() -> None:
 
 @pytest.mark.parametrize("name", sorted(MAPS))
 def test_a_map_holds_nothing_but_its_docstring(name: str) -> None:
+    """A use case's own names its nouns too: the cockpit reads them, and no table with them."""
     body = tree.parsed(name).body
-    assert len(body) == 1
+    cases = [f"pipeline/{case}/__init__.py" for case in tree.use_cases()]
+    nouns = ["from pipeline.shared.nouns import Words", "WORDS = Words"] if name in cases else []
+    rest = [ast.unparse(one).partition("(")[0] for one in body[1:]]
+    assert rest in ([], nouns)
     assert ast.get_docstring(tree.parsed(name))
 
 

@@ -5,9 +5,9 @@ from exercises.workbench.checking import check, expect
 
 def _gate(most, queue_seconds, work, inside):
     """Beside the solution: whether a gate is full with so many inside, after some work."""
-    from pipeline.serve.admission import Gate
+    from pipeline.serve.admission import AdmissionLimit
 
-    gate = Gate(most, queue_seconds)
+    gate = AdmissionLimit(most, queue_seconds)
     for seconds in work:
         gate.record_work(seconds)
     full = []

@@ -29,7 +29,7 @@ def _flights() -> pd.DataFrame:
     number = np.arange(many)
     day = pd.Timestamp("2013-01-10 05:00", tz="UTC") + pd.to_timedelta(number * 12, unit="min")
     cancelled, delay = number % 23 == 5, np.round(chance.exponential(20, many)) - 8
-    late = pd.to_timedelta(np.where(cancelled, np.nan, delay), unit="min")
+    late = pd.to_timedelta(delay, unit="min").where(~cancelled)
     due = day + pd.to_timedelta(90 + number % 60, unit="min")
     return pd.DataFrame(
         {
