@@ -8,7 +8,6 @@ off, so that performance triggers it.
 
 import csv
 import io
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -61,8 +60,7 @@ def replay() -> str:
     story = USECASE.require_story()
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
-        sys.stdout.write(_begin(folder, story))
-        sys.stdout.flush()
+        print(_begin(folder, story), flush=True)
         with ThreadPoolExecutor(1) as beside:
             faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
@@ -84,7 +82,7 @@ def _begin(folder: Path, story: Story) -> str:
     first = clock.arrived_at(load(IngestConfig).as_of)
     return (
         f"replay: {first:%Y-%m-%d} to {story.until[0]}, then two faults, in {folder}: a project of "
-        "its own, whose registry begins with the same champion; what follows runs there\n"
+        "its own, whose registry begins with the same champion; what follows runs there"
     )
 
 
@@ -202,10 +200,7 @@ def _fault_rollback(known: list[Entry]) -> Entry | None:
 
 
 def story_events(folder: Path) -> list[StoryEvent]:
-    """The events of a replay in order, from its journal, its ledger and its reports.
-
-    Their files are named as they are to be opened from here.
-    """
+    """The events of a replay in order, from its journal, its ledger and its reports."""
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     end = _promotions(folder)[0]

@@ -268,8 +268,6 @@ def _standing(inputs: dict[str, str]) -> Report | None:
 
 def last_month() -> str | None:
     """The month that was monitored last; None if none was, or its report is damaged."""
-    if not FOUND["month"].is_file():
-        return None
     with contextlib.suppress(ArtifactTampered, ArtifactMissing):
         return read_record(Report, FOUND["month"], "monitor").month or None
     return None
