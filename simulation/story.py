@@ -8,6 +8,7 @@ off, so that performance triggers it.
 
 import csv
 import io
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ def replay() -> str:
     story = USECASE.require_story()
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
-        print(_begin(folder, story), flush=True)
+        sys.stderr.write(_begin(folder, story))
         with ThreadPoolExecutor(1) as beside:
             faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
@@ -79,11 +80,9 @@ def replay() -> str:
 
 def _begin(folder: Path, story: Story) -> str:
     """The line that says where a replay's commands run, and of which days."""
-    first = clock.arrived_at(load(IngestConfig).as_of)
-    return (
-        f"replay: {first:%Y-%m-%d} to {story.until[0]}, then two faults, in {folder}: a project of "
-        "its own, whose registry begins with the same champion; what follows runs there"
-    )
+    first = f"{clock.arrived_at(load(IngestConfig).as_of):%Y-%m-%d}"
+    where = f"in {folder}, a project of its own: what follows runs there"
+    return f"replay: {first} to {story.until[0]}, then two faults, {where}\n"
 
 
 def _run_loop(folder: Path) -> None:

@@ -69,7 +69,7 @@ class Progress:
 
 
 def summary_line(when: str, shares: dict[str, int], decision: Decision, analyses: int = 1) -> str:
-    """Format so many analyses in one line, by the last: weights, requests, outcome, nearest alarm."""
+    """Format analyses in one line, by the last: weights, requests, outcome, nearest alarm."""
     seen = max((metric.challenger.of for metric in decision.metrics), default=0)
     return (
         f"{when}  {weights(shares)}: {analyses} {'analysis' if analyses == 1 else 'analyses'}, "
