@@ -17,7 +17,8 @@ PIPELINE := python -m pipeline
 SIMULATION := python -m simulation
 # A wrong config is refused first: the graph would remove what the stage wrote before.
 # DVC starts what it runs by the shell of the account, which may be none that runs anything.
-REPRO := python -m pipeline.usecase.every_config && SHELL=/bin/sh dvc repro
+REPRO := python -m pipeline.usecase.every_config && \
+  SHELL=/bin/sh python -m pipeline.shared.dvc repro
 CHAMPION = $(REPRO) && $(PIPELINE) register monitor
 ROLLED = $${BAD:+"--bad=$$BAD"} $${FORCE:+--force}
 # What benchmarks and nightly tests run beside this project, each with benchmarks/environments/<name>.lock.

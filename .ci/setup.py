@@ -29,6 +29,8 @@ VENV = Path(".venv")
 UV = VENV / "bin/uv"
 PYTHON = VENV / "bin/python"
 STAMP = VENV / "installed"
+GIGABYTES = 2.4
+COST = f"about {GIGABYTES} GB, minutes where packages are fetched first"
 COMPANY = (
     "no package index was reached, or not all of one. In a company's network name what it has: "
     "UV_DEFAULT_INDEX=https://INDEX/simple for its package index, HTTPS_PROXY=http://PROXY:PORT, "
@@ -203,7 +205,7 @@ def set_up() -> None:
     os.environ.update(registry.environment(PYTHON))
     if not in_use:
         install_uv()
-    print(f"setup: installing {LOCK} into {VENV}", file=sys.stderr)
+    print(f"setup: installing {LOCK} into {VENV}: {COST}", file=sys.stderr, flush=True)
     install()
     check()
     STAMP.touch()

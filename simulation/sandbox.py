@@ -5,10 +5,14 @@ git worktree under state/, and commands work in it as here: `cd state/replay/run
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.shared import checkouts, dvc, dvc_lock, installation
 from pipeline.shared.errors import GraphFailed
@@ -16,6 +20,8 @@ from pipeline.shared.files import file_hash, members, text_hash, write_text
 
 REPLAY = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
+_PATHS = re.compile(r"(?<![\w./-])(?:configs|data|state)/(?:[\w./-]*\w)?")
+"""What a command calls its files, relative to its folder."""
 
 
 def open_sandbox(name: str) -> tuple[Path, bool]:
@@ -62,19 +68,40 @@ def _lend_environment(folder: Path) -> None:
 
 def run(folder: Path, *command: str) -> tuple[int, str]:
     """Run a command in a replay, with its output on the screen; returns exit code and last line."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "simulation", *command],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dvc.isolated_environment(),
-    ) as process:
-        last = ""
-        for last in process.stdout or []:
-            sys.stdout.write(last)
-    sys.stdout.flush()
-    return process.returncode, last.strip()
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "simulation", *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dvc.isolated_environment(),
+        ) as process,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        beside.submit(_pass_on, folder, process.stderr or [], sys.stderr)
+        last = _pass_on(folder, process.stdout or [], sys.stdout)
+    return process.returncode, last
+
+
+def _pass_on(folder: Path, lines: Iterable[str], output: TextIO) -> str:
+    """Write what a command in a replay says, with paths as from here; returns the last line."""
+    last = ""
+    for line in lines:
+        last = from_here(folder, line)
+        output.write(last)
+        output.flush()
+    return last.strip()
+
+
+def from_here(folder: Path, text: str) -> str:
+    """A text of a replay with the paths that it names as they are to be opened from here."""
+
+    def lengthened(found: re.Match[str]) -> str:
+        return str(folder / found[0]) if (folder / found[0]).exists() else found[0]
+
+    return _PATHS.sub(lengthened, text)
 
 
 def run_checked(folder: Path, *command: str) -> str:

@@ -8,9 +8,10 @@ off, so that performance triggers it.
 
 import csv
 import io
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.training_windows import edit
 from pipeline.rollout.traffic import envoy
-from pipeline.shared import yaml_files
+from pipeline.shared import clock, yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import CONFIGS, load
 from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
@@ -60,6 +61,7 @@ def replay() -> str:
     story = USECASE.require_story()
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
+        sys.stderr.write(_begin(folder, story))
         with ThreadPoolExecutor(1) as beside:
             faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
@@ -71,9 +73,16 @@ def replay() -> str:
     events = story_events(folder)
     report = render("simulation/replay.txt", story=events)
     return (
-        f"{len(events)} events in {folder}; `cd` there to go on: `make features` takes the month "
-        f"as it was published\n{report.rstrip()}"
+        f"{len(events)} events in {folder}, a project of its own with both versions: `cd` there to "
+        f"go on\n{report.rstrip()}"
     )
+
+
+def _begin(folder: Path, story: Story) -> str:
+    """The line that says where a replay's commands run, and of which days."""
+    first = f"{clock.arrived_at(load(IngestConfig).as_of):%Y-%m-%d}"
+    where = f"in {folder}, a project of its own: what follows runs there"
+    return f"replay: {first} to {story.until[0]}, then two faults, {where}\n"
 
 
 def _run_loop(folder: Path) -> None:
@@ -198,7 +207,7 @@ def story_events(folder: Path) -> list[StoryEvent]:
     checks = [event for event in events if event.kind == "check"]
     quiet = [check for check in checks if check.at < end.at]
     called = next(check for check in checks if check.at == end.at).told
-    return [
+    found = [
         _first_champion(known),
         _no_alert(quiet, end.at),
         StoryEvent(
@@ -225,6 +234,7 @@ def story_events(folder: Path) -> list[StoryEvent]:
             "data-validation",
         ),
     ]
+    return [replace(event, file=f"{folder}/{event.file}") for event in found]
 
 
 def _first_champion(known: list[Entry]) -> StoryEvent:

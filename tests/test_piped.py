@@ -28,6 +28,7 @@ APART = {
     "pipeline/serve/workers.py": "a process of its own, whose output goes into a file",
     "pipeline/usecase/every_config.py": "prints nothing there",
     "pipeline/usecase/take.py": "prints nothing there",
+    "pipeline/shared/dvc.py": "DVC itself, which ends as DVC does",
     "pipeline/shared/git.py": "prints nothing there",
     "pipeline/shared/watcher.py": "a process of its own, which prints nothing",
     "tests/features/elsewhere.py": "a test's other process",

@@ -17,6 +17,7 @@ from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
 from pipeline.monitor.predictions import RISK, count_skew, days_of, events, served_predictions
+from pipeline.monitor.report import last_month
 from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
 from pipeline.shared.config.loading import load
@@ -187,15 +188,19 @@ def _skip_reasons(skipped: dict[str, list[str]]) -> list[str]:
 def diagnose(month: str | None = None) -> str:
     """Report a month's drift and the action; data/monitor/diagnosis-<month>.html has the evidence.
 
+    Without a month it is the one that was monitored last.
+
     Raises:
         WrongMonth: it is not a month of the year, or the champion was trained on it.
         RegistryRefused: there is no champion.
     """
-    finding = investigate(month)
+    last = last_month() if month is None else None
+    finding = investigate(month or last)
     write_json(MONITOR / f"diagnosis-{finding.month}.json", finding.model_dump())
     to = MONITOR / f"diagnosis-{finding.month}.html"
     if finding.decompositions:
         draw_diagnosis(finding)
     write_text(to, diagnosis_report(finding))
     words = "; ".join(finding.reasons)
-    return f"{finding.month}: {finding.cause} -> {finding.act}: {words} -> {to}"
+    which = f" ({last} was monitored last)" if last else ""
+    return f"{finding.month}: {finding.cause} -> {finding.act}: {words} -> {to}{which}"

@@ -6,6 +6,9 @@ from pipeline.monitor.inputs.data_quality import DOCS
 from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
 from pipeline.monitor.predictions import RISK
 from pipeline.shared import plots as figures
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import MONITOR
 from pipeline.shared.pages import render
 from pipeline.usecase.chosen import USECASE
@@ -26,11 +29,25 @@ def month_line(found: "Month") -> str:
     tickets = [a.name for a in firing if a.severity == "ticket"]
     overall = found.outcome.overall
     scored = "no label yet" if overall.log_loss is None else f"log loss {overall.log_loss:.3f}"
+    ends = (
+        f"{scored}, outcome {found.outcome.alert.status}; page: {'; '.join(paged) or 'none'}; "
+        f"ticket: {', '.join(tickets) or 'none'}"
+    )
+    if is_gates_month(found) and tickets and not paged:
+        ends = (
+            f"{scored}; page: none; no news, since the gate passed version "
+            f"{found.champion.scorer.version} on these days: {', '.join(tickets)}"
+        )
     return (
         f"{found.name} at {found.at:%Y-%m-%d %H:%M}Z: {found.rows:,} {USECASE.noun}; predictions "
-        f"PSI {risk.psi:.3f} ({risk.status}); {scored}, outcome {found.outcome.alert.status}; "
-        f"page: {'; '.join(paged) or 'none'}; ticket: {', '.join(tickets) or 'none'}"
+        f"PSI {risk.psi:.3f} ({risk.status}); {ends}"
     )
+
+
+def is_gates_month(found: "Month") -> bool:
+    """Whether the gate judged this champion on this month, by the windows as they are set now."""
+    judged, learned = load(EvaluateConfig).window, load(TrainConfig).window
+    return judged.first[:7] <= found.name <= judged.last[:7] and found.champion.window == learned
 
 
 def month_report(found: "Month") -> str:

@@ -5,6 +5,7 @@ labels that had arrived by an instant of the replay. Everything it says can be a
 same instant; data/monitor/ holds a JSON file for each layer, and the page links them.
 """
 
+import contextlib
 import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from pipeline.shared.config.sections import Window
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.contracts import MONITOR, Check, Record, read_record
-from pipeline.shared.errors import ArtifactTampered, DayUnknown
+from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, DayUnknown
 from pipeline.shared.files import file_hash, text_hash, write_json, write_text
 from pipeline.usecase.chosen import USECASE
 
@@ -60,6 +61,7 @@ class Report(Record):
 
     inputs: dict[str, str]
     line: str
+    month: str = ""
 
 
 class FiringAlert(Record):
@@ -232,7 +234,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
     write_text(PAGE, month_report(found))
-    report = Report(inputs=inputs, line=month_line(found))
+    report = Report(inputs=inputs, line=month_line(found), month=found.name)
     write_json(FOUND["month"], report.model_dump())
     return f"{report.line} -> {PAGE}"
 
@@ -262,6 +264,13 @@ def _standing(inputs: dict[str, str]) -> Report | None:
     except ArtifactTampered:
         return None
     return before if before.inputs == inputs else None
+
+
+def last_month() -> str | None:
+    """The month that was monitored last; None if none was, or its report is damaged."""
+    with contextlib.suppress(ArtifactTampered, ArtifactMissing):
+        return read_record(Report, FOUND["month"], "monitor").month or None
+    return None
 
 
 def signals_of(found: Month) -> job_signals.Signals:

@@ -1,5 +1,9 @@
-"""The progress display of a rollout: a live table on a terminal, a line an analysis elsewhere."""
+"""The progress display of a rollout: a live table on a terminal, a line a step elsewhere.
 
+Every analysis is in the rollout's folder, by `pipeline.records.analyses`.
+"""
+
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,14 +12,18 @@ from pipeline.features.windows import instant
 from pipeline.rollout.analysis.decision import ArmSummary, Decision, Metric
 from pipeline.rollout.traffic.routes import ARMS
 
+_NEAR = 0.1
+"""The share of an alarm's evidence from which on it is named."""
+
 
 @dataclass
 class Progress:
-    """A live table on a terminal, lines elsewhere."""
+    """A live table on a terminal; elsewhere lines: one a step, for the analyses that held."""
 
     title: str
     _live: Any = None
-    _said: list[str] = field(default_factory=list)
+    _held: list[str] = field(default_factory=list)
+    """What each analysis since the last line has found."""
 
     def __enter__(self) -> "Progress":
         """Start the live table, on a terminal only."""
@@ -28,7 +36,8 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop updating; the last table stays on the screen."""
+        """Stop updating; the last table stays on the screen, and no analysis is left unsaid."""
+        self._say_held()
         if self._live is not None:
             self._live.stop()
 
@@ -40,22 +49,59 @@ class Progress:
             sys.stderr.write(f"{self.title}: {words}\n")
 
     def show(self, when: str, shares: dict[str, int], decision: Decision) -> None:
-        """Show the weights, each metric with its numbers and interval, and the decision."""
+        """Show the weights, each metric with its numbers and interval, and the decision.
+
+        Without a table, analyses that hold are counted until one decides otherwise.
+        """
         if self._live is not None:
             self._live.update(_table(self.title, when, shares, decision), refresh=True)
-        elif (line := summary_line(when, shares, decision)) not in self._said:
-            self._said.append(line)
-            self.say(line)
+        elif decision.outcome == "hold":
+            self._held.append(summary_line(when, shares, decision, len(self._held) + 1))
+        else:
+            self._say_held()
+            self.say(summary_line(when, shares, decision))
+
+    def _say_held(self) -> None:
+        """Print the newest of the analyses that held, with their number."""
+        if self._held:
+            self.say(self._held[-1])
+            self._held.clear()
 
 
-def summary_line(when: str, shares: dict[str, int], decision: Decision) -> str:
-    """An analysis in one line: weights, number of requests, nearest alarm, outcome."""
-    nearest = min((m for m in decision.metrics if m.p is not None and m.alpha), key=_distance)
-    seen = nearest.challenger.of
+def summary_line(when: str, shares: dict[str, int], decision: Decision, analyses: int = 1) -> str:
+    """Format analyses in one line, by the last: weights, requests, outcome, nearest alarm."""
+    seen = max((metric.challenger.of for metric in decision.metrics), default=0)
     return (
-        f"{when}  {weights(shares)}  {seen:>5,} requests of the challenger; nearest alarm "
-        f"{nearest.name} p {nearest.p:.2g} (limit {nearest.alpha:g}) -> {decision.outcome}"
+        f"{when}  {weights(shares)}: {analyses} {'analysis' if analyses == 1 else 'analyses'}, "
+        f"{seen:,} requests: {decision.outcome}; {nearest_alarm(decision)}"
     )
+
+
+def nearest_alarm(decision: Decision) -> str:
+    """The test or the breaker that lacks the least of its alarm, with its number and its limit."""
+    tests = [(_nearness(m), f"{m.name} p {m.p:.2g} (limit {m.alpha:g})") for m in _tests(decision)]
+    near, words = max(tests + _counts(decision), default=(0.0, ""))
+    return f"nearest alarm {words}" if near >= _NEAR else "no alarm is near"
+
+
+def _counts(decision: Decision) -> list[tuple[float, str]]:
+    """Each breaker's nearness and its words.
+
+    A run of bad requests counts only once it lasts; where all were bad, it is under way.
+    """
+    all_bad = {
+        f"{metric.name} in a row": metric.challenger.of
+        for metric in decision.metrics
+        if metric.challenger.bad == metric.challenger.of
+    }
+    found = []
+    for breaker in decision.breakers:
+        count = max(breaker.found, all_bad.get(breaker.name, 0))
+        words = f"{breaker.name}: {count:,}, allowed {breaker.allowed:,}"
+        if count > breaker.allowed and not breaker.tripped:
+            words = f"{breaker.name}: {count:,}, not for long enough yet"
+        found.append((count / (breaker.allowed + 1), words))
+    return found
 
 
 def when(minute: int) -> str:
@@ -68,8 +114,15 @@ def weights(shares: dict[str, int]) -> str:
     return " ".join(f"{arm} {shares.get(arm, 0) / 100:g}" for arm in ARMS if shares.get(arm))
 
 
-def _distance(metric: Metric) -> float:
-    return (1.0 if metric.p is None else metric.p) / metric.alpha
+def _tests(decision: Decision) -> list[Metric]:
+    """The metrics that can alarm."""
+    return [metric for metric in decision.metrics if metric.p is not None and metric.alpha]
+
+
+def _nearness(metric: Metric) -> float:
+    """The evidence so far as a share of what the alarm takes, in logarithms of p: 0 at p = 1."""
+    smallest = sys.float_info.min
+    return math.log(max(metric.p or 0.0, smallest)) / math.log(metric.alpha)
 
 
 def _table(title: str, when: str, shares: dict[str, int], decision: Decision) -> Any:

@@ -27,6 +27,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import database
 from pipeline.shared.errors import PipelineError, RolloutRefused
+from pipeline.shared.installation import REPLAYS
 
 _PATIENCE_SECONDS = 10.0
 
@@ -120,11 +121,25 @@ def _previous(known: list[Entry]) -> Rollback | None:
     if move.challenger is None:
         raise RolloutRefused(
             f"{move.champion.label} is the first of 1 champion(s): there is none to go back to; "
-            "`make reproduce` rebuilds it, `make run` trains another"
+            f"{_elsewhere() or '`make canary` promotes a challenger that the gate has passed'}"
         )
     if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
         return Rollback(move.champion, move.challenger)
     return None
+
+
+def _elsewhere() -> str:
+    """The replay here in which more than one version has served, and the way there; "" if none."""
+    for folder in sorted(REPLAYS.glob("*/")):
+        with contextlib.suppress(PipelineError):  # a damaged ledger there is refused there
+            known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
+            serves = rollout_ledger.main_side(known[-1].move).version if known else ""
+            if others := [one for one in _served_versions(known) if one != serves]:
+                return (
+                    f"the replay in {folder} is a project of its own with {len(others) + 1} "
+                    f"champions: `cd {folder}`, then `make rollback VERSION={others[-1]}`"
+                )
+    return ""
 
 
 def _require_over(last: Move) -> None:

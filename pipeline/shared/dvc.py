@@ -5,6 +5,7 @@ checkouts (a replay, a rebuilt version, a scratch copy) none of them does; their
 the checkout's `.dvc/config.local`, which git ignores.
 """
 
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ _SHELLS = ("BASH_FUNC_", "BASH_ENV", "BASHOPTS", "CDPATH", "SHELLOPTS")
 _SETTINGS = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
 _NO_SETTINGS = str(Path(sys.prefix) / "no-settings-of-dvc")
 """A folder that does not exist; a path below a file such as /dev/null makes DVC fail."""
+_ADVICE = "Use `dvc push`"
 _PROGRESS = ("Collecting", "Fetching", "Pushing", "Having any troubles")
 
 
@@ -90,6 +92,25 @@ def configure(folder: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
     write_text(folder / ".dvc/config.local", "\n".join(lines) + "\n")
 
 
+def main() -> int:
+    """Run DVC here with this process's arguments, as its own command does, without its advice.
+
+    To add files with git and to push data are steps that `make` has words for. Errors stay.
+    """
+    from dvc import cli
+    from dvc.ui import ui
+
+    write = ui.write
+
+    def write_without_advice(*words: object, **options: object) -> None:
+        if not any(str(word).startswith(_ADVICE) for word in words):
+            write(*words, **options)
+
+    ui.write = write_without_advice
+    logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)
+    return int(cli.main())
+
+
 def _quote(value: str) -> str:
     """Quote a value for DVC's configs, which have quotes but no escapes."""
     mark = "'" if '"' in value else '"'
@@ -110,3 +131,7 @@ def list_settings(folder: Path) -> dict[str, str]:
 def cache(folder: Path) -> Path:
     """DVC's cache folder for a checkout."""
     return (folder / run(folder, "cache", "dir").strip()).absolute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ MOMENTS = {
     "features": ("> python -m pipeline features", "data/features/.rows.parquet.*", 0.0),
     "train": ("> python -m pipeline train", "state/*mlflow.db*", 1.0),
     "evaluate": ("> python -m pipeline evaluate", "data/evaluate/metrics.json", 0.0),
-    "register": ("Use `dvc push`", "state/artifacts/*/artifacts/verdict/verdict.json", 0.0),
+    "register": ("\nevaluate ", "state/artifacts/*/artifacts/verdict/verdict.json", 0.0),
     "monitor": ("\nregister ", "data/monitor/*drift.html*", 0.0),
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.features.definitions import ROLLING
 from pipeline.monitor import diagnose as monitor
+from pipeline.monitor import report
 from pipeline.monitor.diagnose import SLOW, Finding, triage
 from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
@@ -161,6 +162,19 @@ def test_a_quiet_month_is_held_with_the_evidence_of_each_step(registered):
     assert str(found.decompositions[1].concept) in page
     assert monitor.diagnose("2013-03") == line
     assert the_finding() == found
+
+
+@pytest.mark.slow
+def test_without_a_month_it_is_the_one_that_was_monitored_last(registered):
+    months.arrive()
+    assert report.last_month() is None
+    report.run("2013-03")
+    line = monitor.diagnose()
+    assert line.startswith("2013-03: ")
+    assert line.endswith(" (2013-03 was monitored last)")
+    assert monitor.diagnose("2013-03") == line.removesuffix(" (2013-03 was monitored last)")
+    report.FOUND["month"].write_text("{")
+    assert report.last_month() is None
 
 
 @pytest.mark.slow

@@ -8,9 +8,12 @@ import pytest
 
 from pipeline.monitor.diagnose import Finding
 from pipeline.monitor.diagnosis_report import diagnosis_report
-from pipeline.monitor.month_report import PICTURE, draw_month, month_report
+from pipeline.monitor.month_report import PICTURE, draw_month, month_line, month_report
 from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
+from pipeline.shared.config.evaluate import EvaluateConfig
+from pipeline.shared.config.loading import load
+from pipeline.shared.config.sections import Window
 from pipeline.shared.contracts import Kind, at_most
 from tests.monitor import months
 
@@ -177,3 +180,20 @@ def test_a_month_without_labels_is_shown_all_the_same(march):
     assert "too few days have labels yet" in "".join(read(month_report(found)).text)
     draw_month(found)
     assert PICTURE.stat().st_size > 1_000
+
+
+@pytest.mark.slow
+def test_tickets_of_the_month_on_which_the_gate_passed_the_champion_are_no_news(registered):
+    found = months.seen()
+    alert = found.outcome.alert
+    figures = alert.figures.model_copy(update={"excess": 0.5})
+    worse = alert.model_copy(update={"status": "alert", "figures": figures})
+    found = replace(found, outcome=found.outcome.model_copy(update={"alert": worse}))
+    assert load(EvaluateConfig).window.first[:7] == found.name
+    assert "; page: none; no news, since the gate passed version 1 on these days: ExcessLoss" in (
+        month_line(found)
+    )
+    later = replace(found, name="2013-04")
+    refitted = replace(found.champion, window=Window(first="2013-01-01", last="2013-01-20"))
+    for other in (later, replace(found, champion=refitted)):
+        assert ", outcome alert; page: none; ticket: ExcessLoss" in month_line(other)

@@ -14,8 +14,10 @@ from pipeline.rollout.state import sides
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.errors import ArtifactTampered, RolloutRefused
+from pipeline.shared.installation import REPLAYS
 from tests.rollout.test_state import champion, event
 from tests.rules.tree import ROOT
+from tests.shared.moves import move, registered
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("rollback")]
 ALL, NEW_ALL = {"champion": 10_000}, {"challenger": 10_000}
@@ -124,7 +126,32 @@ def test_before_the_first_release_there_is_nothing_to_go_back_to(tmp_path, monke
 
 
 def test_the_first_champion_has_none_before_it(both):
-    with pytest.raises(RolloutRefused, match="the first of 1 champion"):
+    with pytest.raises(RolloutRefused, match=r"the first of 1 champion.*; `make canary` promotes"):
+        rollback()
+    assert len(rollout_ledger.entries()) == 1
+
+
+def replay(name, *moves):
+    """A replay's ledger beside this project's own."""
+    path = REPLAYS / name / rollout_ledger.LEDGER
+    path.parent.mkdir(parents=True)
+    for one in moves:
+        rollout_ledger.append(one, path)
+    return path
+
+
+def test_the_first_champion_is_refused_with_the_replay_in_which_two_have_served(both):
+    first, second = registered(), move("promoted", shares=NEW_ALL)
+    replay("another", first)
+    with pytest.raises(RolloutRefused, match="; `make canary` promotes"):
+        rollback()
+    path = replay("run", first, second)
+    with pytest.raises(
+        RolloutRefused, match=r"with 2 champions: `cd state/replay/run`, then .* VERSION=1`$"
+    ):
+        rollback()
+    path.write_bytes(b"not a ledger")
+    with pytest.raises(RolloutRefused, match="; `make canary` promotes"):
         rollback()
     assert len(rollout_ledger.entries()) == 1
 

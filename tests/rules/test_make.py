@@ -428,8 +428,8 @@ def test_a_wrong_config_is_refused_before_the_graph_removes_anything() -> None:
     )
     assert recipes
     assert [one for one in recipes if not one.startswith("$(REPRO) ")] == []
-    start = "\nREPRO := python -m pipeline.usecase.every_config && SHELL=/bin/sh dvc repro\n"
-    assert start in tree.read("Makefile")
+    start = "REPRO := python -m pipeline.usecase.every_config && \\\n  SHELL=/bin/sh python -m "
+    assert f"\n{start}pipeline.shared.dvc repro\n" in tree.read("Makefile")
 
 
 @pytest.mark.parametrize(

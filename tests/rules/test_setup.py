@@ -489,3 +489,16 @@ def test_a_lock_falls_into_its_entries_and_nothing_is_lost() -> None:
         requirements.entries(text)
     )
     assert [name for name, _ in requirements.entries(apart)] == list(requirements.OPTIONAL)
+
+
+def test_the_size_that_set_up_and_the_readme_state_is_that_of_an_environment() -> None:
+    """Within a half of it: systems differ, and what tests put beside the lock's packages."""
+    stated = f"{setup.GIGABYTES} GB"
+    assert stated in setup.COST
+    assert stated in tree.read("README.md")
+    found = sum(
+        (Path(top) / name).lstat().st_blocks * 512
+        for top, _, names in os.walk(sys.prefix)
+        for name in names
+    )
+    assert found / 1024**3 == pytest.approx(setup.GIGABYTES, rel=0.5)

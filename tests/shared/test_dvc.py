@@ -1,11 +1,16 @@
 """DVC as people have it: a cache that a team shares, folders with any name, failures with words."""
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.shared import dvc, dvc_lock
 from pipeline.shared.errors import DataUnavailable
+from tests.rules.tree import ROOT
 from tests.shared import project
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("three-artefacts")]
@@ -86,6 +91,34 @@ def test_a_failure_is_told_with_its_exit_code_and_reason(started):
         r"ERROR: .*nothing",
     ):
         dvc.run(Path(), "repro", "nothing")
+
+
+def _by_make(*arguments):
+    """DVC as make runs it; the exit code and all it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.shared.dvc", *arguments],
+        env=dvc.isolated_environment() | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_no_advice_of_dvc_reaches_the_reader_of_make_and_its_errors_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project.git("init", "--quiet")
+    dvc.run(tmp_path, "init", "--quiet", settings=dvc.isolated_environment())
+    stages = {"stages": {"one": {"cmd": "echo said"}, "two": {"cmd": "exit 3"}}}
+    Path("dvc.yaml").write_text(json.dumps(stages))
+    code, said = _by_make("repro", "one")
+    assert code == 0
+    assert "Running stage 'one':\n> echo said\nsaid\n" in said
+    assert not re.search("remote storage|track the changes|autostage", said)
+    code, said = _by_make("repro", "two")
+    assert code == 255
+    assert "ERROR: failed to reproduce 'two': " in said
 
 
 def test_a_pull_that_fails_for_another_reason_tells_that_reason(judged, beside):
