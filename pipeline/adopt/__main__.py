@@ -16,12 +16,11 @@ def main() -> int:
     parser.add_argument("--name", help="the use case's name; the folder's without it")
     parser.add_argument("--trust", metavar="FILE", help="the pickle in it that may be loaded")
     chosen = parser.parse_args()
+    if not chosen.folder:
+        needed = "`make adopt FROM=folder`, or `make adopt FROM=table.csv`"
+        print(f"adopt: 0 folders or tables are named, 1 is needed: {needed}", file=sys.stderr)
+        return UsageError.exit_code
     try:
-        if not chosen.folder:
-            raise UsageError(
-                "0 folders or tables are named, 1 is needed: `make adopt FROM=folder`, or "
-                "`make adopt FROM=table.csv`"
-            )
         print(f"adopt: {adopt(Path(chosen.folder), chosen.name, chosen.trust)}")
     except (PipelineError, UsageError) as refusal:
         print(f"adopt: {type(refusal).__name__}: {refusal}", file=sys.stderr)

@@ -15,6 +15,7 @@ from pipeline.shared.loopback import get, request
 from tests.adopt.tables import give, orders
 from tests.flow import life
 from tests.flow.stores import free_port
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(3600)]
 _WORKS = "monitor diagnose lineage batch skew materialize who-served rollout"
@@ -90,7 +91,7 @@ def test_a_request_is_answered_over_http(adopted: life.Life) -> None:
             time.sleep(0.2)
         body = json.dumps({"rows": [ROW]}).encode()
         response, answer = request(
-            port, "/predict", body, {"Content-Type": "application/json"}, timeout=60
+            port, "/predict", body, {"Content-Type": "application/json"}, timeout=PATIENCE
         )
     except HTTPException as error:
         raise AssertionError(life.words(adopted.folder)) from error

@@ -101,12 +101,14 @@ def _is_one_sentence(said: list[str], listed: bool = False) -> None:
     assert re.search(r"`?\bmake [a-z]", said[0]) or "`ls " in said[0], said[0]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG)
 def test_a_wrong_value_ends_in_one_sentence_with_the_next_command(typed: str) -> None:
     _is_one_sentence(_refused(*typed.split()), listed=typed.startswith("measure"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("given", ["missing", "blank"])
 @pytest.mark.parametrize(("target", "name"), NEEDED.items())
