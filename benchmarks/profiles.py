@@ -141,7 +141,9 @@ def profiled(digest: str, port: int, path: str) -> None:
     both[0].disable()
     stats = pstats.Stats(both[0])
     for one in both[1:]:
-        stats.add(one)
+        one.create_stats()
+        if one.stats:  # type: ignore[attr-defined]  # none where no request needed the thread
+            stats.add(one)
     stats.dump_stats(path)
 
 
