@@ -114,6 +114,7 @@ def _costs(folder: Path, what: str, command: tuple[str, ...], watch: Watch) -> d
 
 def _story(folder: Path, watch: Watch) -> dict[str, Any]:
     """The seconds of the story, and the largest of its commands."""
+    _run(folder, "-m", "dvc", "commit", "--force", "--quiet")  # stages ran without it till now
     seconds = _run(folder, "-m", "simulation", "replay")
     watch.said(f"story: {seconds} s")
     return {"seconds": seconds, "share": by_command(read(folder / REPLAY / RUNS), seconds)}
