@@ -33,6 +33,7 @@ from pipeline.records.command_runs import RUNS, CommandRun, read
 from pipeline.registry.release_loader import export
 from pipeline.serve import handler
 from pipeline.serve.server import serve
+from pipeline.shared import dvc
 from simulation.up_to_date import REPLAY
 from tests.suite import FOLDER
 
@@ -114,7 +115,7 @@ def _costs(folder: Path, what: str, command: tuple[str, ...], watch: Watch) -> d
 
 def _story(folder: Path, watch: Watch) -> dict[str, Any]:
     """The seconds of the story, and the largest of its commands."""
-    _run(folder, "-m", "dvc", "commit", "--force", "--quiet")  # stages ran without it till now
+    dvc.run(folder, "commit", "--force", "--quiet")  # the stages ran without it till now
     seconds = _run(folder, "-m", "simulation", "replay")
     watch.said(f"story: {seconds} s")
     return {"seconds": seconds, "share": by_command(read(folder / REPLAY / RUNS), seconds)}
