@@ -23,5 +23,4 @@ WORDS = Words(
     codes="flight and tail codes",
     matures="when it is to land",
     longest=22,
-    naive="hour_rate",
 )

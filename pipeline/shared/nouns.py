@@ -29,7 +29,7 @@ class Words:
     matures: str = "when it is due"
     longest: int = 64
     key: str = ""
-    naive: str = "naive"
+    naive: str = "hour_rate"
 
     @property
     def name_key(self) -> str:

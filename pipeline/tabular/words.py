@@ -21,4 +21,5 @@ def declared_words(folder: Path) -> Words:
         example="2001-01-09/1",
         named_by="the day of its row and its key",
         key="event",
+        naive="naive",
     )
