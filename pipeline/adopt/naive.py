@@ -16,10 +16,10 @@ On rows that gave the shares, the input with most values would always lose least
 
 def choose(rows: pd.DataFrame, of: Declaration, guesses: Guesses) -> Naive:
     """The baseline of a table whose snapshots hold the training `rows`, in their order."""
-    label = published.labels(rows, of)
-    losses = [(_loss(rows, of, one, label), place) for place, one in enumerate(_all(rows, of))]
-    loss, place = min(losses)
-    naive = _all(rows, of)[place]
+    label, inputs = published.labels(rows, of), _all(rows, of)
+    losses = [_loss(rows, of, one, label) for one in inputs]
+    loss = min(losses)
+    naive = inputs[losses.index(loss)]
     parts = f"in {len(naive.edges) + 1} parts" if naive.edges else "by its values"
     guesses.add(
         "naive",
