@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.features.definitions import FEATURES, KNOWN_AT, NUMERIC
 from pipeline.flights.published import with_instants
 from pipeline.flights.weather_consistency import relative_humidity, solar_hour
-from pipeline.shared.contracts import Check, Kind, Training, Verdict, decide
+from pipeline.shared.contracts import Check, Estimate, Kind, Training, Verdict, at_most, decide
 
 CARRIERS = ["UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN"]
 # Destinations in New York's own time zone, each with its distance and its minutes in the air.
@@ -162,6 +162,13 @@ def check(name: str = "a check", **changes: Any) -> Check:
     whole = {"passed": True, "blocking": True, "found": -0.1, "limit": 0.0, "detail": "as it is"}
     whole |= {"kind": Kind.EVIDENCE}
     return Check(name=name, **whole | changes)
+
+
+def compared(kind: Kind, name: str, interval: tuple[float, float, float], limit: float) -> Check:
+    """A blocking comparison of losses, judged by its point; `interval` is point, low, high."""
+    point, low, high = interval
+    of = Estimate(point=point, low=low, high=high, days=14)
+    return at_most(kind, name, point, limit, str(of), of)
 
 
 def verdict(**changes: Any) -> Verdict:

@@ -9,6 +9,7 @@ from cockpit.facts.releases import Releases, reasons
 from cockpit.facts.rollout_words import why
 from cockpit.reading import Missing
 from pipeline.records.rollout_ledger import Entry, Side
+from pipeline.shared.contracts import Estimate
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ def _gate(project: Project, side: Side) -> Step:
     if isinstance(found, Missing):
         return Step("gate", "unknown", found.why, "gate")
     words = found.counted
-    if found.headline is not None and found.headline.interval is not None:
+    if found.headline is not None and found.headline.estimate is not None:
         against = _version_of(registry, found.champion) if found.champion else "the best baseline"
-        words += f"; log loss {_difference(*found.headline.interval)} than {against}"
+        words += f"; log loss {_difference(found.headline.estimate)} than {against}"
     return Step("gate", "passed" if found.passed else "failed", words, "gate")
 
 
@@ -71,11 +72,11 @@ def _version_of(registry: Registry, model: str) -> str:
     return f"version {numbers[0]}" if numbers else f"model {model[:8]}"
 
 
-def _difference(point: float, low: float, high: float) -> str:
+def _difference(of: Estimate) -> str:
     """A difference of log loss with its interval; below 0 is better."""
-    if point <= 0:
-        return f"better by {-point:.4f} [{-high:.4f}, {-low:.4f}]"
-    return f"worse by {point:.4f} [{low:.4f}, {high:.4f}]"
+    if of.point <= 0:
+        return f"better by {-of.point:.4f} [{-of.high:.4f}, {-of.low:.4f}]"
+    return f"worse by {of.point:.4f} [{of.low:.4f}, {of.high:.4f}]"
 
 
 def _shadow(entry: Entry | None) -> Step:

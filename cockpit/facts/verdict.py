@@ -4,13 +4,13 @@ from pathlib import Path
 
 from cockpit.facts.registry import Version
 from cockpit.reading import Fact, Missing, read_json
-from pipeline.evaluate.verdict_report import interval
+from pipeline.shared.contracts import Estimate
 
 _WHAT = "the gate's verdict"
 
 
 class Check(Fact):
-    """One check: the value and its limit, and for a difference of losses the interval."""
+    """One check: the value and its limit, and for a difference of losses the estimate."""
 
     kind: str
     name: str
@@ -19,11 +19,7 @@ class Check(Fact):
     found: float
     limit: float
     detail: str
-
-    @property
-    def interval(self) -> tuple[float, float, float] | None:
-        """Point, low and high of a difference of log loss, in nats; below 0 is better."""
-        return interval(self)
+    estimate: Estimate | None = None
 
 
 class Verdict(Fact):
@@ -41,8 +37,8 @@ class Verdict(Fact):
     @property
     def headline(self) -> Check | None:
         """The difference against the champion, or else against the strongest baseline."""
-        of = [check for check in self.checks if check.interval and check.kind == "champion"]
-        of += [check for check in self.checks if check.interval and check.kind == "baseline"]
+        of = [check for check in self.checks if check.estimate and check.kind == "champion"]
+        of += [check for check in self.checks if check.estimate and check.kind == "baseline"]
         return max(of, key=lambda check: (check.kind == "champion", check.found), default=None)
 
     @property

@@ -57,6 +57,7 @@ def beats(other: str, found: Difference) -> Check:
         found=found.high,
         limit=0.0,
         detail=found.of(USECASE.noun),
+        estimate=found.estimate,
     )
 
 
@@ -74,6 +75,7 @@ def holds_slice(other: str, name: str, found: Difference, positives: int, rule: 
         found=found.point,
         limit=rule.veto_point,
         detail=detail,
+        estimate=found.estimate,
     )
 
 

@@ -26,10 +26,14 @@ def is_refresh(training: Training, champion: Version) -> bool:
 
 def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
     """Overall against the champion: not worse in the mean; the upper bound within a margin."""
+    limits = {
+        NOT_WORSE: (found.point, rule.max_point),
+        NOT_MUCH_WORSE: (found.high, rule.max_high),
+    }
     words = found.of(USECASE.noun)
     return [
-        at_most(Kind.CHAMPION, NOT_WORSE, found.point, rule.max_point, words),
-        at_most(Kind.CHAMPION, NOT_MUCH_WORSE, found.high, rule.max_high, words),
+        at_most(Kind.CHAMPION, name, value, limit, words, found.estimate)
+        for name, (value, limit) in limits.items()
     ]
 
 
@@ -49,6 +53,7 @@ def holds_slice(
         found=found.low,
         limit=rule.max_slice_low,
         detail=detail,
+        estimate=found.estimate,
     )
 
 

@@ -2,7 +2,6 @@
 
 from pipeline.shared.contracts import COMPARISONS, EVALUATE, Check, Verdict
 from pipeline.shared.errors import GateRefused
-from pipeline.shared.paired_difference import point_of
 from pipeline.usecase.chosen import USECASE
 
 SHOWN = 5
@@ -24,21 +23,23 @@ def refusal(verdict: Verdict) -> GateRefused:
 
 def _sentence(check: Check) -> str:
     """A failed check with its two numbers; of a comparison, its point and its interval too."""
-    if not _is_beaten_by_bound(check):
+    if not _is_judged_by_bound(check):
         return f"{check.name}: found {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
     words = (
         f"{check.name}: log loss {check.detail}: the interval's upper bound, {check.found:+.4f}, "
         f"must be below {check.limit:g}"
     )
     if _is_uncertain(check):
-        return f"{words}; the point is, so it may be better, and there are too few rows to be sure"
+        return f"{words}; the point is, so there are too few rows to be sure"
     return words
 
 
-def _is_beaten_by_bound(check: Check) -> bool:
-    return check.kind in COMPARISONS and check.name.startswith("beats ")
+def _is_judged_by_bound(check: Check) -> bool:
+    of = check.estimate
+    return check.kind in COMPARISONS and of is not None and check.found == of.high
 
 
 def _is_uncertain(check: Check) -> bool:
     """Whether a comparison was lost by the width of its interval alone."""
-    return _is_beaten_by_bound(check) and point_of(check.detail) < check.limit
+    of = check.estimate
+    return of is not None and _is_judged_by_bound(check) and of.point < check.limit

@@ -1,17 +1,14 @@
 """The verdict as a page that people read: what failed first, one picture, every check beneath."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.shared.contracts import Verdict
+from pipeline.shared.contracts import Estimate, Verdict
 from pipeline.shared.pages import render
 
 WIDTH, MARGIN, DRAWN = 420, 4, 12
 """Size of the picture, and the comparisons that it shows."""
-_INTERVAL = re.compile(r"^([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]")
-"""A difference of log loss with its interval over days, at the start of a check's detail."""
 
 
 class Comparison(Protocol):
@@ -27,7 +24,11 @@ class Comparison(Protocol):
 
     @property
     def detail(self) -> str:
-        """Its detail, which begins with the interval."""
+        """Its detail, for people."""
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The difference of losses that it judges; None for other checks."""
 
     @property
     def limit(self) -> float:
@@ -59,22 +60,16 @@ class IntervalRow:
     title: str
 
 
-def interval(check: Comparison) -> tuple[float, float, float] | None:
-    """Point, low and high of a difference of log loss, in nats; None for other checks."""
-    match = _INTERVAL.match(check.detail)
-    return (float(match[1]), float(match[2]), float(match[3])) if match else None
-
-
 def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRow]:
     """The comparisons against "champion" or "baseline", those nearest to their limit first.
 
     The comparison over all rows comes before those of slices.
     """
-    found = [(c, of) for c in checks if c.kind.startswith(against) and (of := interval(c))]
+    found = [(c, of) for c in checks if c.kind.startswith(against) and (of := c.estimate)]
     found.sort(key=lambda one: (one[0].kind != against, not one[0].blocking, _room(*one)))
     found = found[:DRAWN]
-    low = min((of[1] for _, of in found), default=0.0)
-    high = max((max(of[2], check.limit) for check, of in found), default=0.0)
+    low = min((of.low for _, of in found), default=0.0)
+    high = max((max(of.high, check.limit) for check, of in found), default=0.0)
     scale = (WIDTH - 2 * MARGIN) / (high - low or 1.0)
 
     def at(value: float) -> float:
@@ -83,9 +78,9 @@ def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRo
     return [
         IntervalRow(
             words=check.name,
-            low=at(of[1]),
-            point=at(of[0]),
-            high=at(of[2]),
+            low=at(of.low),
+            point=at(of.point),
+            high=at(of.high),
             limit=at(check.limit),
             zero=at(min(max(0.0, low), high)),
             state=_state(check),
@@ -95,8 +90,8 @@ def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRo
     ]
 
 
-def _room(check: Comparison, of: tuple[float, float, float]) -> float:
-    return check.limit - of[0]
+def _room(check: Comparison, of: Estimate) -> float:
+    return check.limit - of.point
 
 
 def _state(check: Comparison) -> str:

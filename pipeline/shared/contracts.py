@@ -110,8 +110,24 @@ SLICES = (Kind.CHAMPION_SLICE, Kind.BASELINE_SLICE)
 """The loss on critical slices, against the same models."""
 
 
+class Estimate(Record):
+    """A model's mean log loss less another's, in nats, with its interval over whole days."""
+
+    point: Figure
+    low: Figure
+    high: Figure
+    days: int
+
+    def __str__(self) -> str:
+        """As "-0.0123 [-0.0200, -0.0046] over 30 days"."""
+        return f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] over {self.days} days"
+
+
 class Check(Record):
-    """One check with its two numbers: the measured value, and the limit."""
+    """One check with its two numbers: the measured value, and the limit.
+
+    A comparison of losses holds its `estimate`, of which `found` is the point or a bound.
+    """
 
     kind: Kind
     name: str
@@ -120,6 +136,7 @@ class Check(Record):
     found: Figure
     limit: float
     detail: str
+    estimate: Estimate | None = None
 
 
 def checks_of(verdict: Mapping[str, Any]) -> list[Check]:
@@ -139,9 +156,17 @@ def _kind_of(name: str) -> Kind:
     return next((kind for start, kind in starts.items() if name.startswith(start)), Kind.EVIDENCE)
 
 
-def at_most(kind: Kind, name: str, found: float, limit: float, detail: str) -> Check:
+def at_most(
+    kind: Kind,
+    name: str,
+    found: float,
+    limit: float,
+    detail: str,
+    estimate: Estimate | None = None,
+) -> Check:
     """A blocking check that passes up to its limit; NaN never passes."""
-    return _blocking(kind, name, found <= limit, found, limit, detail)
+    check = _blocking(kind, name, found <= limit, found, limit, detail)
+    return check.model_copy(update={"estimate": estimate})
 
 
 def at_least(kind: Kind, name: str, found: float, limit: float, detail: str) -> Check:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.shared.config.evaluate import Bootstrap
+from pipeline.shared.contracts import Estimate
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,14 @@ class Difference:
         """In words, of rows."""
         return self.of("rows")
 
+    @property
+    def estimate(self) -> Estimate:
+        """The difference as a check records it."""
+        return Estimate(point=self.point, low=self.low, high=self.high, days=self.days)
+
     def of(self, events: str) -> str:
         """In words, as "-0.0123 [-0.0200, -0.0046] over 30 days, 28,000 rows" of `events`."""
-        return (
-            f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] "
-            f"over {self.days} days, {self.rows:,} {events}"
-        )
-
-
-def point_of(words: str) -> float:
-    """The point of a difference, read from its words."""
-    return float(words.partition(" ")[0])
+        return f"{self.estimate}, {self.rows:,} {events}"
 
 
 def difference(worse_by: np.ndarray, day: np.ndarray, bootstrap: Bootstrap) -> Difference:

@@ -233,7 +233,7 @@ def test_a_refusal_by_too_few_rows_has_point_interval_bound_and_the_next_step():
     few, worse = found(-0.0431, -0.1165, 0.0339), found(0.0221, 0.0126, 0.032)
     message = str(refusal(verdict_of([beats("naive", few)])))
     assert "log loss -0.0431 [-0.1165, +0.0339] over 30 days, 1,000 flights" in message
-    assert "upper bound, +0.0339, must be below 0; the point is, so it may be better" in message
+    assert "upper bound, +0.0339, must be below 0; the point is, so there are too few" in message
     assert "more flights or days to judge on are the next step, then `make evaluate`" in message
     message = str(refusal(verdict_of([beats("naive", few), beats("logistic", worse)])))
     assert "beats logistic: log loss +0.0221 [" in message

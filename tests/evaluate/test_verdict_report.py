@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.evaluate.verdict_report import interval_rows, verdict_report
 from pipeline.shared.contracts import Kind, at_most
-from tests.builders import check, verdict
+from tests.builders import check, compared, verdict
 
 pytestmark = pytest.mark.answer("model-validation")
 
@@ -70,13 +70,9 @@ def test_what_failed_comes_first_and_the_tables_are_folded():
 
 def test_the_picture_shows_what_is_nearest_to_its_limit_first():
     checks = [
-        at_most(
-            Kind.CHAMPION_SLICE, "far", -0.05, 0.005, "-0.0500 [-0.0900, -0.0400] over 14 days"
-        ),
-        at_most(
-            Kind.CHAMPION_SLICE, "near", 0.004, 0.005, "+0.0040 [-0.0010, +0.0090] over 14 days"
-        ),
-        at_most(Kind.CHAMPION, "whole", -0.01, 0.0, "-0.0100 [-0.0200, -0.0010] over 14 days"),
+        compared(Kind.CHAMPION_SLICE, "far", (-0.05, -0.09, -0.04), 0.005),
+        compared(Kind.CHAMPION_SLICE, "near", (0.004, -0.001, 0.009), 0.005),
+        compared(Kind.CHAMPION, "whole", (-0.01, -0.02, -0.001), 0.0),
         at_most(Kind.EVIDENCE, "days", 14, 20, "days with flights"),
     ]
     rows = interval_rows(checks, "champion")

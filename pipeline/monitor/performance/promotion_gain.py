@@ -5,8 +5,6 @@ Online, the labels that have arrived since give the same difference, event by ev
 comparisons do not come true judges on the wrong days or by the wrong metric.
 """
 
-import re
-
 import numpy as np
 import pandas as pd
 
@@ -20,25 +18,9 @@ from pipeline.registry.model import load as load_model
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.contracts import Kind, Record, Verdict, read_record
+from pipeline.shared.contracts import Estimate, Kind, Record, Verdict, read_record
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
-
-_INTERVAL = re.compile(r"^([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\] over ([\d,]+) days")
-"""A difference with its interval, at the start of a check's detail."""
-
-
-class Estimate(Record):
-    """A champion's log loss less that of the one before it, in nats, over whole days."""
-
-    point: float
-    low: float
-    high: float
-    days: int
-
-    def __str__(self) -> str:
-        """As "-0.0123 [-0.0200, -0.0046] over 30 days"."""
-        return f"{self.point:+.4f} [{self.low:+.4f}, {self.high:+.4f}] over {self.days} days"
 
 
 class PromotionGain(Record):
@@ -99,21 +81,15 @@ def measure_promotion(
 
 def offline(verdict: Verdict) -> Estimate | None:
     """The gate's comparison of the challenger with the champion of its time."""
-    details = (check.detail for check in verdict.checks if check.kind == Kind.CHAMPION)
-    match = _INTERVAL.match(next(details, ""))
-    if match is None:
-        return None
-    point, low, high = (float(match[end]) for end in (1, 2, 3))
-    return Estimate(point=point, low=low, high=high, days=int(match[4].replace(",", "")))
+    estimates = (check.estimate for check in verdict.checks if check.kind == Kind.CHAMPION)
+    return next(estimates, None)
 
 
 def online(frame: pd.DataFrame, risk: np.ndarray, former: Model) -> Estimate:
     """The loss of served predictions less that of the former champion, on the same events."""
     labels = frame[LABEL].to_numpy()
     worse = log_loss(labels, risk) - log_loss(labels, former.predict(frame))
-    found = difference(worse, days_of(frame["name"]), load(EvaluateConfig).bootstrap)
-    ends = {end: round(getattr(found, end), 6) for end in ("point", "low", "high")}
-    return Estimate(**ends, days=found.days)
+    return difference(worse, days_of(frame["name"]), load(EvaluateConfig).bootstrap).estimate
 
 
 def _model(registry: RegisterConfig, side: Side) -> Model:

@@ -10,7 +10,6 @@ from pipeline.features.definitions import LABEL
 from pipeline.monitor import report
 from pipeline.monitor.monitored_model import load_champion
 from pipeline.monitor.performance.promotion_gain import (
-    Estimate,
     PromotionGain,
     measure_promotion,
     offline,
@@ -23,8 +22,8 @@ from pipeline.registry.model import load as load_model
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.sections import Window
-from pipeline.shared.contracts import EVALUATE, Kind, Verdict, at_most, read_record
-from tests.builders import verdict
+from pipeline.shared.contracts import EVALUATE, Estimate, Kind, Verdict, read_record
+from tests.builders import compared, verdict
 from tests.monitor import months
 
 pytestmark = pytest.mark.slow
@@ -103,8 +102,7 @@ def test_a_gate_that_compared_nothing_is_said_to(promoted):
 
 @pytest.mark.parametrize(("high", "said"), [(-0.01, "overlap"), (-0.03, "are apart")])
 def test_intervals_that_do_not_meet_are_named(high, said):
-    detail = f"-0.0500 [-0.0800, {high:+.4f}] over 31 days, 1,800 flights"
-    judged = verdict(checks=[at_most(Kind.CHAMPION, "beats champion", high, 0.0, detail)])
+    judged = verdict(checks=[compared(Kind.CHAMPION, "beats", (-0.05, -0.08, high), 0.0)])
     online = Estimate(point=-0.015, low=-0.02, high=0.001, days=28)
     found = PromotionGain(
         version="2", former="1", since="a", offline=offline(judged), online=online
