@@ -42,7 +42,7 @@ class LoadedRelease:
     """A verified release with its model, ready to serve.
 
     `folder` holds the release's files. `warm_up` is None in a release older than that record.
-    `trained_until` is the midnight in New York after the last day of its training window.
+    `trained_until` is the local midnight after the last day of its training window.
     """
 
     number: str
