@@ -85,15 +85,10 @@ def read_values(path: Path) -> Any:
 
 @lru_cache(maxsize=64)
 def _parse(text: str) -> tuple[Any, list[tuple[str, str]]]:
-    """The values of a config's text and the secrets in it; a loop reads the same text each day."""
-    values = yaml.load(text, _Loader)
-    return values, [*secrets.find(values), *_in_lines(text)]
-
-
-def _in_lines(text: str) -> list[tuple[str, str]]:
-    """Secrets in lines, also outside of values, as in a comment."""
-    lines = enumerate(text.splitlines(), 1)
-    return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+    """A config's values and its secrets, in comments too; a loop reads the same text each day."""
+    values, lines = yaml.load(text, _Loader), enumerate(text.splitlines(), 1)
+    leaks = [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+    return values, [*secrets.find(values), *leaks]
 
 
 def _problem(error: Exception) -> str:
