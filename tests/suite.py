@@ -1,6 +1,6 @@
 """`make test`: the unit tests beside the flow, whatever becomes of either; and what was left out.
 
-`make long` runs the same two halves of the tests that take a processor many seconds each. The last
+`make long` runs the same two halves of the tests that take a processor more than a second each. The last
 line says what could not be tested on this machine, and what would install it.
 """
 

@@ -105,6 +105,7 @@ def test_a_server_that_gives_every_flight_the_same_is_found_out(tmp_path: Path) 
     assert not ended["test_there_is_a_model_class"]
 
 
+@pytest.mark.long
 def test_a_server_that_fails_under_load_does_not_hold_it(tmp_path: Path) -> None:
     folder = _checkout(tmp_path, "airline", '(503, {"reason": "full"})')
     found, measured = suite.check("airline", folder, seconds=5)

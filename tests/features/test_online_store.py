@@ -504,6 +504,7 @@ def pushed(store, march, since, until, without=()):
     return late
 
 
+@pytest.mark.long
 def test_what_is_read_is_what_the_offline_join_says_at_every_instant_bit_by_bit(
     march, live, record_property: Callable[[str, object], None]
 ):
@@ -678,6 +679,7 @@ def test_a_system_that_fell_behind_takes_every_rolling_feature_with_it(march, li
     assert not any(np.isnan(values[name]).any() for name in REQUEST)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", ["system", "route", "weather", "aircraft"])
 def test_a_view_that_was_never_materialized_is_stale(march, empty, view):
     others = [other for other in VIEWS if other != view]

@@ -69,6 +69,7 @@ def disagreements(frame, truth, name, size):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NUMERIC)
 def test_a_feature_is_what_the_slow_oracle_says(frame, truth, name):
     if not oracle.knows(name):

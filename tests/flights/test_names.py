@@ -63,5 +63,6 @@ def _joined_by_slashes(name: str) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_a_flight_s_name_is_built_in_one_place() -> None:
     assert [name for name in tree.code() if _joined_by_slashes(name)] == [DOOR]

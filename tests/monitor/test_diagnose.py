@@ -179,6 +179,7 @@ def test_without_a_month_it_is_the_one_that_was_monitored_last(registered):
     assert report.last_month() is None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_labels_of_another_relation_are_a_concept_shift_that_a_refit_mends(
     registered, record_property: Callable[[str, object], None]

@@ -75,6 +75,7 @@ def test_the_weather_behind_a_feature_is_its_value(known):
     assert seen.told == {"humid": pytest.approx(known.request["humid"].iloc[0])}
 
 
+@pytest.mark.long
 def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
     known, record_property: Callable[[str, object], None]
 ):

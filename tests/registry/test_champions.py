@@ -282,6 +282,7 @@ PROMOTES = ["append", *(f"set_{w}" for w in ("model_version_tag", "registered_mo
 PROMOTES.append("set_registered_model_alias")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("write", range(1, len(PROMOTES) + 2))
 def test_a_promotion_that_was_killed_at_any_write_is_done_once_by_the_same_again(
     challenged, monkeypatch, write

@@ -424,6 +424,7 @@ def test_a_version_that_another_tool_registered_has_no_release(registered):
         release_consistency.fetch(config, the_version())
 
 
+@pytest.mark.long
 def test_a_model_that_was_trained_outside_the_graph_is_not_registered(judged):
     project.configure("train", **{"boosting.max_iter": 11})
     register_it = register.run

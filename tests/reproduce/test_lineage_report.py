@@ -175,6 +175,7 @@ def test_a_version_is_named_by_its_number_or_its_alias(challenged):
     assert lineage().startswith("flight-delay version 1: commit ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -212,6 +213,7 @@ def test_without_a_registry_no_version_is_known_and_none_is_made(started):
     assert not Path("state").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["a tag", "a paper", "the card", "the model", "the record"])
 def test_of_a_registry_that_was_rewritten_nothing_is_written(registered, what):
     config = load(RegisterConfig)

@@ -289,6 +289,7 @@ def test_of_a_ledger_and_a_copy_that_are_both_broken_what_can_be_read_is_kept(wh
     assert later.move.by.startswith("repair, after the registry: approved by ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("killed", ["before the chain is written", "before its copy is"])
 def test_whoever_is_killed_while_both_are_written_anew_leaves_what_could_be_read(
     whole, monkeypatch, killed
@@ -329,6 +330,7 @@ REGISTRY = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", REGISTRY)
 def test_the_repair_of_a_lost_registry_is_proposed(whole, case):
     path = Path("state/mlflow.db").absolute()

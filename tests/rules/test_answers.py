@@ -87,6 +87,7 @@ def test_a_page_has_every_section_in_order(page):
     assert found == wanted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
 def test_a_page_names_code_that_explains_itself(page):
     assert page.code
@@ -134,6 +135,7 @@ def test_at_least_fifty_answers_of_which_forty_are_demonstrated():
     assert len(demonstrated()) >= 40
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
 def test_a_page_says_how_it_is_shown(page):
     assert page.shown in SHOWN
@@ -144,6 +146,7 @@ def test_a_page_says_how_it_is_shown(page):
         assert refuted, "what would refute it?"
 
 
+@pytest.mark.long
 def test_a_proof_says_what_it_runs_its_sentences_and_what_was_recorded(
     proofs, capfd, monkeypatch, tmp_path
 ):
@@ -161,6 +164,7 @@ def test_a_proof_says_what_it_runs_its_sentences_and_what_was_recorded(
     assert "   0.001235  largest difference (0.5 when recorded)" in said
 
 
+@pytest.mark.long
 def test_a_page_that_only_records_are_held_against_is_not_called_proven(proofs, capfd, tmp_path):
     proofs(PROOF.replace("HOLDS", "step"))
     (tmp_path / "tests/figures").mkdir()
@@ -227,6 +231,7 @@ def proofs(tmp_path, monkeypatch):
     return lambda text: (tmp_path / "tests/test_it.py").write_text(text)
 
 
+@pytest.mark.long
 def test_a_proof_ends_with_what_it_measured_each_figure_once(proofs, capfd):
     page = find("ci-cd")
     proofs(PROOF.replace("HOLDS", "step"))

@@ -22,6 +22,7 @@ def _image(*options: str, path: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [[], ["--tool=buildah"]])
 def test_without_a_program_that_builds_it_says_what_installs_one(
     options: list[str], tmp_path: Path

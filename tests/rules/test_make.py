@@ -148,6 +148,7 @@ def _recording(folder: Path) -> Path:
     return folder / "commands"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RENAMED)
 def test_a_name_of_the_last_release_says_the_new_one_and_does_the_same(
     folder: Path, name: str

@@ -27,6 +27,7 @@ def _text(name: str) -> str:
     return (tree.ROOT / name).read_bytes().decode(errors="replace")
 
 
+@pytest.mark.long
 @tree.each(tree.files())
 def test_no_committed_file_holds_a_secret(name: str) -> None:
     lines = enumerate(_text(name).splitlines(), 1)

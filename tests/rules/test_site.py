@@ -92,6 +92,7 @@ def test_the_questions_stand_by_topic_in_the_order_of_the_flow(pages: dict[str, 
     assert {f"{answer.slug}.html" for answer in ANSWERS} <= set(asked)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.slug)
 def test_an_answer_shows_its_sections_its_code_and_what_to_run(
     pages: dict[str, Seen], answer: Answer

@@ -40,6 +40,7 @@ def run(folder: Path, unit: str, flow: str, *arguments: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.long
 def test_what_passes_ends_with_pytests_line_for_each_half_and_what_was_left_out(tmp_path):
     done = run(tmp_path, PASSES, PASSES)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,6 +88,7 @@ def test_each_test_is_run_by_one_command(tmp_path, asked, name):
     assert re.findall(r"::test_(\w+)", told) == [name, name]
 
 
+@pytest.mark.long
 def test_the_last_line_says_what_was_left_out_over_both_halves(tmp_path):
     done = run(tmp_path, SKIPS.format("promtool"), SKIPS.format("axe-core"))
     assert done.returncode == 0

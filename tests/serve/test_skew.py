@@ -98,6 +98,7 @@ def test_an_hour_told_in_utc_is_named(trained, raw):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("hours", "name"), [(0.25, "15 min"), (1, "1 h"), (6, "6 h"), (24, "24 h")]
 )

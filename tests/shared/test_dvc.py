@@ -40,6 +40,7 @@ def test_in_the_users_own_checkout_their_cache_is_used(started, shared):
     assert dvc.list_settings(Path())["core.autostage"] == "true"
 
 
+@pytest.mark.long
 def test_a_replay_uses_the_cache_that_this_checkout_uses_and_no_other_setting(
     started, shared, beside
 ):

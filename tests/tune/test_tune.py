@@ -103,6 +103,7 @@ def test_days_that_do_not_suffice_are_refused_with_both_numbers(started):
     assert not random_search.TUNE.exists()
 
 
+@pytest.mark.long
 def test_no_trial_sees_the_holdout(searched):
     """With every label of the hold-out turned round the trials are the same, and it is not."""
     rows = pd.read_parquet(ROWS)

@@ -66,6 +66,7 @@ def test_exactly_these_alerts_fire_when(scene, tmp_path):
     assert passed, said
 
 
+@pytest.mark.long
 def test_nothing_fires_in_a_sound_service_at_any_hour(tmp_path):
     scene = scenes.Scene("sound", {}, set(), 700)
     passed, said = promtool(tmp_path, TEXT, scene.test())

@@ -65,6 +65,7 @@ def test_every_request_stays_one_row_however_many_share_a_flight(month):
     assert [late[flight] for flight in found["flight"]] == found["late"].tolist()
 
 
+@pytest.mark.long
 def test_a_flight_counts_once_by_its_first_answer_however_often_it_is_asked_for(month):
     requests, _, feed = month
     again = requests[:300].assign(risk=0.01, request_id=[f"again{n}" for n in range(300)])
@@ -312,6 +313,7 @@ def test_labels_at_odds_are_set_aside_by_name_and_lower_the_coverage(month):
     assert found.overall.labelled == 1_197
 
 
+@pytest.mark.long
 def test_poisoned_labels_of_a_carrier_are_named_and_nothing_is_judged_by_them():
     many, told = served(days=20, a_day=240)
     feed, flags = labels_of(many, told), flags_of(many, told)
@@ -359,6 +361,7 @@ def test_a_slice_that_is_surely_and_much_off_is_noticed_and_does_not_alert():
     assert found.alert.status == "quiet"
 
 
+@pytest.mark.long
 def test_a_slice_whose_gap_is_sure_but_small_is_not_noticed():
     requests, outcomes = served(days=20, a_day=2_000)
     shifted = requests.assign(risk=(requests["risk"] - 0.02).clip(0.03, 0.97))

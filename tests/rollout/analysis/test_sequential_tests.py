@@ -209,6 +209,7 @@ def test_the_limits_are_those_of_the_published_kind():
     assert limits(LOOKS, 0.025) == pytest.approx([0.00001, 0.0015, 0.0091, 0.0219], abs=2e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("looks", "alpha"), [(LOOKS, 0.05), (LOOKS, 0.025), ((3, 5, 20), 0.1)])
 def test_the_limits_spend_what_a_multivariate_normal_says(looks, alpha):
     """An oracle that shares no code: the chance to stay below every limit, from scipy's own."""
