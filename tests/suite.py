@@ -1,7 +1,7 @@
 """`make test`: the unit tests beside the flow, whatever becomes of either; and what was left out.
 
-`make long` runs the same two halves of the tests that take a processor more than a second each. The last
-line says what could not be tested on this machine, and what would install it.
+`make long` runs the same two halves of the tests that take a processor more than a second each. The
+last line says what could not be tested on this machine, and what would install it.
 """
 
 import argparse
