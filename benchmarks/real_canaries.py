@@ -27,7 +27,7 @@ from pipeline.features import windows
 from pipeline.records import rollout_ledger
 from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import ARMS
 from pipeline.rollout.canary import canary
@@ -79,7 +79,7 @@ def ready() -> tuple[Path, simulated.Year]:
         shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
         views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
-        return folder, simulated.Year(Year.of(YEAR).frame, views)
+        return folder, simulated.Year(ReplayedYear.of(YEAR).frame, views)
 
 
 def one(loops: int, source: simulated.Year, bad: str = "") -> Record:

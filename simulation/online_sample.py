@@ -19,7 +19,7 @@ from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import load_release
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.state import ALL_CHAMPION
 from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route, arm_of
@@ -42,7 +42,7 @@ _LOGGED_SECONDS = 10.0
 class OnlineSample:
     """The online path of the loop: servers start on demand, and stop before a rollout."""
 
-    year: Year
+    year: ReplayedYear
     share: float
     _until_over: contextlib.ExitStack | None = None
     _release: str = ""

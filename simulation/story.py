@@ -98,11 +98,11 @@ def _run_loop(folder: Path) -> None:
         )
 
 
-def _ends(folder: Path) -> list[journal.Event]:
+def _ends(folder: Path) -> list[journal.JournalEvent]:
     return [e for e in journal.events(folder / journal.JOURNAL) if e.kind == "ended"]
 
 
-def _promotions(folder: Path) -> list[journal.Event]:
+def _promotions(folder: Path) -> list[journal.JournalEvent]:
     return [event for event in _ends(folder) if event.told["result"] == "promoted"]
 
 
@@ -248,7 +248,7 @@ def _first_champion(known: list[Entry]) -> StoryEvent:
     )
 
 
-def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
+def _no_alert(checks: list[journal.JournalEvent], until: str) -> StoryEvent:
     excess = [check.told["signals"]["excess"] for check in checks]
     known = [one for one in excess if one is not None]
     highest = f"{max(known):+.4f}" if known else "not known"

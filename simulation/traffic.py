@@ -29,7 +29,7 @@ ORDER = ["predict_at", *USECASE.events.key]
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ReplayedTraffic:
     """Some days of events in request order, with the feed of the online store.
 
     `events` has a row per event, its features as the offline join gives them, `name` (its id) and
@@ -41,7 +41,7 @@ class Traffic:
     at: np.ndarray
     feed: dict[str, pd.DataFrame]
 
-    def since(self, place: int) -> "Traffic":
+    def since(self, place: int) -> "ReplayedTraffic":
         """The traffic after so many events; earlier rows are pushed at once."""
         at = self.at[place:]
         grid = load(FeaturesConfig).grid_minutes
@@ -50,7 +50,7 @@ class Traffic:
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
         }
-        return Traffic(self.events[place:].reset_index(drop=True), at, feed)
+        return ReplayedTraffic(self.events[place:].reset_index(drop=True), at, feed)
 
     def send(
         self, port: int, key: str, store: Store, grid: int
@@ -68,7 +68,7 @@ class Traffic:
 
 def between(
     events: pd.DataFrame, context: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
-) -> Traffic:
+) -> ReplayedTraffic:
     """The traffic of the events in [first, last), from tables that reach until then."""
     config = load(FeaturesConfig)
     views = windows.views(events, context, config)
@@ -80,10 +80,10 @@ def between(
 
 def traffic_of(
     frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
-) -> Traffic:
+) -> ReplayedTraffic:
     """The traffic of some events, sorted by T with features, from views that reach until then."""
     at = minutes(frame["predict_at"])
-    return Traffic(_with_bodies(frame), at, _feed(frame, at, views, config))
+    return ReplayedTraffic(_with_bodies(frame), at, _feed(frame, at, views, config))
 
 
 def _with_bodies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def _feed(
     return feed
 
 
-def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+def advance(traffic: ReplayedTraffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     """Advance simulated time: push the known rows, then yield the places of the next events."""
     marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
     times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))

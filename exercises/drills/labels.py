@@ -24,7 +24,7 @@ from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import group_weeks, require_agreement
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.performance import Performance as Judged
-from pipeline.monitor.performance.performance import Rules, measure_performance
+from pipeline.monitor.performance.performance import PerformanceRules, measure_performance
 from pipeline.shared.errors import PipelineError
 
 TOLD = ("-m", "exercises.drills.labels")
@@ -108,7 +108,7 @@ def _judged(files: Files, ledger: Path, rows: pd.DataFrame, now: pd.Timestamp) -
         receipt = receive(path, at, ledger)
         if receipt.known:
             sys.stdout.write(f"file of {at:%m-%d %H:%M}Z: known, adds {receipt.added}\n")
-    known, rules = rows[f"{PROXY}_known_at"], Rules.of_configs()
+    known, rules = rows[f"{PROXY}_known_at"], PerformanceRules.of_configs()
     flags = pd.DataFrame({"flight": rows["name"], PROXY: rows[PROXY], "arrived_at": known})
     found = measure_performance(_served(rows), read_events(ledger), now, rules, flags)
     require_agreement(found.agreement or [], rules.outcome)

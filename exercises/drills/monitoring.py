@@ -27,7 +27,7 @@ from pipeline.flights.features import WEATHER
 from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.predictions import events
-from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log import LoggedPrediction, pack
 from pipeline.records.request_log_writer import open_log
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -104,7 +104,7 @@ def answer(champion: Champion, rows: pd.DataFrame) -> None:
         strict=True,
     )
     answers = [
-        Prediction(
+        LoggedPrediction(
             request_id=f"r{number}",
             row=0,
             arm="champion",

@@ -12,12 +12,12 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Event, Table, Tables
 from pipeline.shared.minutes import NEVER, instants, minutes
-from pipeline.shared.source import Columns, locate, parse, read_pinned
+from pipeline.shared.source import PublishedColumns, locate, parse, read_pinned
 
 FILE, YEAR, ZONE = "Bikeshare.csv", "2011", "America/New_York"
 LABEL, PROXY = "busy", "members_busy"
 """More rentals than usual, of all and of members alone."""
-COLUMNS = Columns(
+COLUMNS = PublishedColumns(
     names=(
         "season mnth day hr holiday weekday workingday weathersit temp atemp hum windspeed "
         "casual registered bikers"

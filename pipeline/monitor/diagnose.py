@@ -43,7 +43,7 @@ SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
 """Shares over a week and more: they follow the season, so they alone identify a month."""
 
 
-class Finding(Record):
+class MonthDiagnosis(Record):
     """The cause of a month's change of loss, the action, the reasons, and the evidence.
 
     `decompositions` are by all inputs, and again without the slow ones.
@@ -133,7 +133,7 @@ def decompose_loss(
     return found
 
 
-def investigate(month: str | None) -> Finding:
+def investigate(month: str | None) -> MonthDiagnosis:
     """Diagnose a month, with all labels up to its last label file."""
     config = load(MonitorConfig)
     window = month_window(month, config)
@@ -155,7 +155,7 @@ def investigate(month: str | None) -> Finding:
     gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
     cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
-    return Finding(
+    return MonthDiagnosis(
         month=window.last[:7],
         champion=champion.digest,
         reference=f"{champion.window.first}..{champion.window.last}",

@@ -41,7 +41,7 @@ def _inside(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_inside)]
+_Name = Annotated[str, AfterValidator(_inside)]
 
 
 class Release(Record):
@@ -55,7 +55,7 @@ class Release(Record):
     config: Sha256
     python: str
     machine: str
-    papers: dict[Name, Sha256]
+    papers: dict[_Name, Sha256]
 
 
 def gather(folder: Path) -> None:

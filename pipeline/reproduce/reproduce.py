@@ -12,7 +12,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, copies, release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
-from pipeline.reproduce.compare import Item, Rebuild
+from pipeline.reproduce.compare import ComparedItem, Rebuild
 from pipeline.shared import checkouts, dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -34,8 +34,8 @@ class Reproduction(Record):
     python: str
     threads: str
     finished: bool
-    headlines: list[Item]
-    outputs: list[Item]
+    headlines: list[ComparedItem]
+    outputs: list[ComparedItem]
 
 
 def run(
@@ -140,7 +140,7 @@ def _override_threads(folder: Path, threads: int) -> dict[str, str]:
     return {found[0].replace("threads", '"threads"'): f'"threads": {threads}'}
 
 
-def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[Item]) -> list[Item]:
+def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[ComparedItem]) -> list[ComparedItem]:
     """The headline comparisons by hash: the snapshots, the model, and its predictions.
 
     If hashes differ, the answer is that of the output that they stand for.
@@ -193,7 +193,7 @@ def _summary(found: Reproduction, path: Path) -> str:
     return f"version {found.version} is what was registered: {counted} -> {path}\n{rows}"
 
 
-def _item_text(item: Item) -> str:
+def _item_text(item: ComparedItem) -> str:
     if item.answer == "equal":
         return item.recorded[:12]
     return item.detail or f"{item.recorded[:12]} was recorded, {item.found[:12]} is there"

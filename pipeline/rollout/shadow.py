@@ -127,7 +127,7 @@ def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> s
     return _conclude(transitions, int(evidence.traffic.at[0]), days, decision)
 
 
-def _summary(compared: analysis.Comparison) -> str:
+def _summary(compared: analysis.ShadowComparison) -> str:
     ours, theirs = compared.seconds or ([], [])
     medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
     return (
@@ -156,7 +156,7 @@ def _count_mismatches(rollout: Rollout, evidence: Evidence, pairs: pd.DataFrame)
 def _stop(
     transitions: Transitions,
     traffic: LiveTraffic,
-    compared: analysis.Comparison,
+    compared: analysis.ShadowComparison,
     unlike: int,
     pairs: pd.DataFrame,
 ) -> str:
@@ -193,7 +193,7 @@ def _require_logged(transitions: Transitions, pairs: pd.DataFrame) -> None:
 
 
 def _conclude_serving(
-    transitions: Transitions, compared: analysis.Comparison, pairs: pd.DataFrame
+    transitions: Transitions, compared: analysis.ShadowComparison, pairs: pd.DataFrame
 ) -> str:
     """Pass the challenger on a day's requests, without labels.
 

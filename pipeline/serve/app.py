@@ -29,7 +29,7 @@ from pipeline.serve.middleware import (
 )
 from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
-from pipeline.serve.schema import PredictRequest, instant_of, items_of, name_of
+from pipeline.serve.schema import RequestBody, instant_of, items_of, name_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
@@ -135,13 +135,13 @@ def _add_people_routes(
     """Add `/predict`, the documentation and the metrics; returns the function of the first."""
 
     @app.post(
-        "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
+        "/predict", openapi_extra=openapi.body(RequestBody), response_model=openapi.Predictions
     )
     async def predict(request: Request) -> Response:
         """The risks of items, in their order."""
         body = await handler.body(request, JSON)
         try:
-            payload = PredictRequest.model_validate(open_inference.parse_body(body))
+            payload = RequestBody.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
             raise RequestRefused(400, open_inference.explain(error)) from None
         items = items_of(payload)

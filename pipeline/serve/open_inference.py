@@ -18,12 +18,12 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.features.definitions import FEATURES
-from pipeline.serve.schema import Item, datatypes
+from pipeline.serve.schema import RequestItem, datatypes
 from pipeline.usecase.chosen import USECASE
 
 HEADER = "inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data"]
-FROM_STORE, _REQUIRED = datatypes(Item)
+FROM_STORE, _REQUIRED = datatypes(RequestItem)
 """The tensors of a request for items of the use case, one value per item."""
 INPUTS, RISK = "inputs", "risk"
 _WIRE = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
@@ -34,7 +34,7 @@ _JSON_TYPES: dict[str, set[type]] = {
     "BOOL": {bool},
 }
 """The JSON types of each datatype; null stands for a missing number."""
-_ITEMS = TypeAdapter(list[Item])
+_ITEMS = TypeAdapter(list[RequestItem])
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -227,7 +227,7 @@ def _texts(name: str, content: memoryview) -> list[str]:
     return texts
 
 
-def items(tensors: Tensors) -> list[Item]:
+def items(tensors: Tensors) -> list[RequestItem]:
     """The items in a request's tensors."""
     lengths = {len(values) for values in tensors.values.values()}
     if missing := [name for name in _REQUIRED if name not in tensors.values]:

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.monitor.operations.job_signals import SIGNALS, Signals, write
+from pipeline.monitor.operations.job_signals import SIGNALS, JobSignals, write
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
 from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides
@@ -34,8 +34,8 @@ from pipeline.shared.files import write_json
 from pipeline.shared.loopback import HOST
 from pipeline.shared.processes import Patience, Supervisor
 from simulation.alert_demo.receiver import Sink
-from simulation.alert_demo.scene import Feed, Scene
-from simulation.traffic import Traffic
+from simulation.alert_demo.scene import Scene, StoppableFeed
+from simulation.traffic import ReplayedTraffic
 from simulation.year import Year
 
 FACTOR = 60
@@ -79,7 +79,7 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
-def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]]:
+def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, StoppableFeed]]:
     """The champion's servers behind the proxy, an online store and a log of their own."""
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
@@ -87,10 +87,12 @@ def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]
     with open_store(config, serve, project=PROJECT, empty=True) as store:
         route = Route(ALL_CHAMPION, PROJECT)
         with arm_servers.open_servers(both, route, SERVER_STATE, PROJECT, log) as servers:
-            yield servers, Feed(store)
+            yield servers, StoppableFeed(store)
 
 
-def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, None]:
+def _send(
+    ahead: ReplayedTraffic, feed: StoppableFeed, servers: Servers
+) -> Generator[int, None, None]:
     """Send the flights as simulated time passes; yields the number of each batch."""
     grid, spec = load(FeaturesConfig).grid_minutes, servers.spec
     for _, _, flights in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
@@ -112,7 +114,7 @@ def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
     known = {"version": champion.version, "release": champion.release, "model_age_days": age}
-    write(Signals.model_validate({"at": first.to_pydatetime(), **known}), path)
+    write(JobSignals.model_validate({"at": first.to_pydatetime(), **known}), path)
 
 
 def monitoring_commands(

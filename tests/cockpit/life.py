@@ -15,8 +15,8 @@ from pipeline.records.analyses import Analysis
 from pipeline.records.command_runs import CommandRun
 from pipeline.records.rollout_ledger import LEDGER, Move
 from pipeline.retrain import journal
-from pipeline.retrain.policy import Decision as PolicyDecision
-from pipeline.retrain.policy import Signals
+from pipeline.retrain.policy import RetrainingDecision as PolicyDecision
+from pipeline.retrain.policy import RetrainingSignals
 from pipeline.rollout.analysis.canary import decide
 from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.shared.contracts import ROLLOUT
@@ -83,7 +83,7 @@ def _days(folder: Path) -> None:
 
 
 def _check(at: pd.Timestamp, excess: float, status: str) -> dict[str, object]:
-    signals = Signals.model_validate(
+    signals = RetrainingSignals.model_validate(
         {
             "at": f"{at:%Y-%m-%dT%H:%MZ}",
             "champion": "1",

@@ -11,7 +11,7 @@ from pipeline.register import register
 from pipeline.registry import release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce
-from pipeline.reproduce.compare import Item, Rebuild
+from pipeline.reproduce.compare import ComparedItem, Rebuild
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -28,7 +28,7 @@ REPORT = REPRODUCE / "version-7.json"
 def item(path="data/train/model.onnx", answer="equal", **changes):
     """One output that was compared; its folder says of which stage it is."""
     whole = {"stage": path.split("/")[1], "what": path, "answer": answer}
-    return Item(**whole | {"recorded": "a1" * 32, "found": "b2" * 32} | changes)
+    return ComparedItem(**whole | {"recorded": "a1" * 32, "found": "b2" * 32} | changes)
 
 
 def reproduction(*outputs, headlines=(), finished=True):

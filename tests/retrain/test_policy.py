@@ -7,7 +7,7 @@ import pytest
 from pipeline.retrain.policy import (
     Attempt,
     PolicyCheck,
-    Signals,
+    RetrainingSignals,
     decide,
     differing_decisions,
     is_check_day,
@@ -39,7 +39,7 @@ def signals(**changes):
         "prediction_psi": 0.05,
         "drift": "quiet",
     }
-    return Signals.model_validate(quiet | changes)
+    return RetrainingSignals.model_validate(quiet | changes)
 
 
 ALERT = {"outcome": "alert", "outcome_reasons": ["log loss is +0.0300 above its own, limit 0.02"]}

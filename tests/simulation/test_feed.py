@@ -18,7 +18,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 from pipeline.shared.secrets import Address
-from simulation.feed import Feed, feed_of, replay
+from simulation.feed import OnlineFeed, feed_of, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("skew")]
 NAMES = [*NUMERIC, *KNOWN_AT]
@@ -111,7 +111,7 @@ def test_an_hour_without_pushes_is_repaired_by_the_batch(world, tmp_path):
     rows, raw = (
         {view: of[:0] for view, of in part.items()} for part in (world.feed.rows, world.feed.raw)
     )
-    silent = Feed(rows, raw)
+    silent = OnlineFeed(rows, raw)
     on_the_hour = world.asked[world.asked["predict_at"].dt.minute == 0]
     served, _ = world.lived(tmp_path, silent, on_the_hour)
     expected = world.trained.loc[served.index, NAMES]
@@ -127,7 +127,7 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     rows = table("weather", events.weather_rows(known), world.config)
     write_parquet(tmp_path / "weather.parquet", rows)
     weather = feed_of(world.flights, known, world.config).raw["weather"]
-    feed = Feed(world.feed.rows, {**world.feed.raw, "weather": weather})
+    feed = OnlineFeed(world.feed.rows, {**world.feed.raw, "weather": weather})
     serve = load(ServeConfig).model_copy(
         update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
     )

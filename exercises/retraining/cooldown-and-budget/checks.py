@@ -1,7 +1,7 @@
 """The checks of the limits of retraining."""
 
 from exercises.workbench.checking import ROOT, check, expect, holds
-from pipeline.retrain.policy import Attempt, Signals
+from pipeline.retrain.policy import Attempt, RetrainingSignals
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -13,8 +13,8 @@ POLICY = Policy.model_validate(
 AT = "2013-07-01T12:00Z"
 
 
-def _signals(fresh: int = 20_000) -> Signals:
-    return Signals(
+def _signals(fresh: int = 20_000) -> RetrainingSignals:
+    return RetrainingSignals(
         at=AT,
         champion="a" * 64,
         trained_until="2013-06-01",

@@ -27,7 +27,7 @@ PAGE = MONITOR / "drift.html"
 WORKSPACE = Path("state/monitor/evidently")
 """Evidently's own workspace: a snapshot of each month, for its own window."""
 _PROJECT = "Drift by month"
-Status = Literal["alert", "warn", "quiet", "report"]
+DriftStatus = Literal["alert", "warn", "quiet", "report"]
 
 
 class Histogram(Record):
@@ -54,7 +54,7 @@ class ColumnDrift(Record):
     psi: float
     looks: list[float]
     lasting: float | None
-    status: Status
+    status: DriftStatus
     histogram: Histogram | None = None
 
 
@@ -102,7 +102,7 @@ def judge(
     group, count = group_of(column), config.trailing.persist_looks if looks else 1
     last = (looks or [psi])[-count:]
     lasting = round(min(last) / factor, 6) if len(last) == count else None
-    status: Status = "report"
+    status: DriftStatus = "report"
     if group in (limits := limits_of(config)):
         warn, alert = limits[group]
         status = "warn" if last[-1] >= warn * factor else "quiet"

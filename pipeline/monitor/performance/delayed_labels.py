@@ -17,7 +17,7 @@ from pipeline.shared.errors import LabelsRefused
 from pipeline.usecase.chosen import USECASE
 
 
-class Label(NamedTuple):
+class DelayedLabel(NamedTuple):
     """One event of the feed: an event's label from the source.
 
     `late` is 1 or 0; `revision` numbers the source's revisions of this label, from 0 on.
@@ -32,7 +32,7 @@ class Label(NamedTuple):
 
 LABELS_DUE = USECASE.monitored.labels_due
 """The time from a day's midnight to the instant at which its labels are due here."""
-COLUMNS = [NAME, *Label._fields[1:]]
+COLUMNS = [NAME, *DelayedLabel._fields[1:]]
 _CONTENT = ["revision", "late", "known_at"]
 """The content of an event, without `arrived_at`, when it reached us."""
 
@@ -73,7 +73,7 @@ class RequestLabels:
         return self.folded.table
 
 
-def events(labels: list[Label]) -> pd.DataFrame:
+def events(labels: list[DelayedLabel]) -> pd.DataFrame:
     """Events as the feed's table, in COLUMNS; instants in UTC."""
     frame = pd.DataFrame(labels, columns=COLUMNS)
     instants = {name: pd.to_datetime(frame[name], utc=True) for name in ("known_at", "arrived_at")}

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, round_digits
+from pipeline.rollout.analysis.decision import (
+    ArmSummary,
+    MetricResult,
+    SliceRates,
+    Start,
+    round_digits,
+)
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_events,
@@ -118,7 +124,7 @@ def _rates(
     return bad, known
 
 
-def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
+def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> MetricResult:
     """A rate's evidence: whether more of the events are the challenger's than its share."""
     bad, known = requests.bad[name], requests.known[name]
     found = events(
@@ -152,7 +158,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
     )
 
 
-def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> Metric:
+def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> MetricResult:
     """Whether both arms got equal parts of the requests; if not, more than the model differs."""
     rule, everyone = plan.sample_ratio, np.ones(len(requests.step), dtype=bool)
     ours = np.cumsum(requests.is_challenger)
@@ -178,7 +184,9 @@ def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) ->
     )
 
 
-def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, least: int) -> Metric:
+def score(
+    requests: Requests, plan: CanaryPlan, same_model: bool, step: int, least: int
+) -> MetricResult:
     """The mean risks of both arms: evidence where the model is the same, else reported only."""
     rule = plan.score
     rows = np.flatnonzero(np.isfinite(requests.risk))
@@ -222,11 +230,11 @@ def _metric(
     seen: int,
     least: int,
     **fields: object,
-) -> Metric:
+) -> MetricResult:
     """A metric with its p and its alarm; `rows` are the requests behind each value of `log_e`."""
     first = first_alarm(log_e, alpha) if alpha else None
     until = None if first is None else int(requests.is_challenger[: rows[first] + 1].sum())
-    return Metric.model_validate(
+    return MetricResult.model_validate(
         {
             "name": name,
             "p": round_digits(p_anytime(log_e)) if alpha else None,

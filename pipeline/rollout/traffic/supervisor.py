@@ -36,7 +36,7 @@ FORKS = sys.platform == "linux"
 _PAUSE_SECONDS = 0.05
 
 
-class Server(Record):
+class SupervisedServer(Record):
     """One server of the spec: its release, port and arm, and a wrapper of its predictor, if any."""
 
     release: str
@@ -52,7 +52,7 @@ class ServerSpec(Record):
     the owner can read their file.
     """
 
-    servers: dict[str, Server]
+    servers: dict[str, SupervisedServer]
     users: int
     callers: int
     admin: int

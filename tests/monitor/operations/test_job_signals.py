@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.exporter import read
-from pipeline.monitor.operations.job_signals import Signals
+from pipeline.monitor.operations.job_signals import JobSignals
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
@@ -24,7 +24,7 @@ from tests.rules.tree import ROOT
 pytestmark = pytest.mark.answer("what-to-monitor")
 
 AT = datetime(2013, 5, 1, 14, tzinfo=UTC)
-BARE = Signals(at=AT, version="7", release="f" * 64)
+BARE = JobSignals(at=AT, version="7", release="f" * 64)
 FULL = BARE.model_copy(
     update={
         "model_age_days": 31.0,
@@ -67,12 +67,12 @@ def test_what_a_job_never_wrote_is_missing_and_what_another_wrote_is_refused(tmp
 
 def test_an_instant_without_a_zone_is_none():
     with pytest.raises(ValidationError, match="timezone"):
-        Signals(at=datetime(2013, 5, 1), version="7", release="f" * 64)
+        JobSignals(at=datetime(2013, 5, 1), version="7", release="f" * 64)
 
 
 def test_every_number_of_the_record_is_shown():
     found = numbers(FULL)
-    fields = set(Signals.model_fields) - {"at", "version", "release", "input_psi"}
+    fields = set(JobSignals.model_fields) - {"at", "version", "release", "input_psi"}
     assert {name for name, *_ in found} == fields | {
         "heartbeat_seconds", "at_seconds", "model_info", "input_psi",
     }  # fmt: skip

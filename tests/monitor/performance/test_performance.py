@@ -9,14 +9,19 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.monitor.performance.delayed_labels import fold
 from pipeline.monitor.performance.label_join import join_labels
-from pipeline.monitor.performance.performance import Performance, Rules, measure_performance, status
+from pipeline.monitor.performance.performance import (
+    Performance,
+    PerformanceRules,
+    measure_performance,
+    status,
+)
 from pipeline.monitor.performance.quality import Figures, p_nonzero_mean
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.performance.feed import at, flags_of, labels_of, served
 
 pytestmark = pytest.mark.answer("delayed-labels")
-RULES = Rules.of_configs()
+RULES = PerformanceRules.of_configs()
 END = at("04-21 10:00")
 """When the labels of the twenty days of `served` are due."""
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.analysis.shadow import Comparison, compare, decide
+from pipeline.rollout.analysis.shadow import ShadowComparison, compare, decide
 from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import PLAN
 
@@ -222,4 +222,4 @@ def test_a_risk_that_is_none_is_compared_with_nothing():
     table.loc[:9, "challenger_risk"] = float("nan")
     found = compare(PLAN, table)
     assert found.moved_mean == 0
-    assert Comparison.model_validate_json(found.model_dump_json()) == found
+    assert ShadowComparison.model_validate_json(found.model_dump_json()) == found

@@ -14,7 +14,7 @@ from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from simulation.alert_demo import scene, setting
 from simulation.alert_demo.demo import FAULTS, monitor_live, program
 from simulation.alert_demo.receiver import Sink
-from simulation.alert_demo.scene import Feed
+from simulation.alert_demo.scene import StoppableFeed
 from simulation.faults import FAULTS as OF_SERVERS
 from tests.monitor.operations.scenes import needs
 from tests.patience import PATIENCE
@@ -96,7 +96,7 @@ class _Kept:
 
 def test_a_stopped_feed_lets_rows_wait_says_nothing_and_catches_up_in_order():
     store = _Kept()
-    feed = Feed(store)
+    feed = StoppableFeed(store)
     feed.write("weather", [1])
     feed.complete(["weather"], "ten")
     feed.stopped = True
