@@ -29,7 +29,7 @@ from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.analysis.decision import Decision, plan_hash
-from pipeline.rollout.analysis.guardrails import ARMS
+from pipeline.rollout.analysis.guardrails import COMPARED_ARMS
 from pipeline.rollout.canary import canary
 from pipeline.rollout.traffic.resources import LABELS
 from pipeline.shared.config.features import FeaturesConfig
@@ -136,9 +136,11 @@ def stalls() -> list[list[float]]:
     decision = Decision.model_validate(move.decision)
     assert decision.start is not None, "a canary records what it started with"
     rows = read_parquet(ROLLOUT / move.rollout / next(iter(move.evidence)), "canary")
-    found = rows[rows["arm"].isin(ARMS) & ~(rows["seconds"] <= decision.start.slow_seconds)]
+    found = rows[
+        rows["arm"].isin(COMPARED_ARMS) & ~(rows["seconds"] <= decision.start.slow_seconds)
+    ]
     began = 1000 * (found["at"] - rows["at"].min())
-    columns = (began.round(), (1000 * found["seconds"]).round(), found["arm"] == ARMS[0])
+    columns = (began.round(), (1000 * found["seconds"]).round(), found["arm"] == COMPARED_ARMS[0])
     return [[int(x) for x in row] for row in sorted(zip(*columns, strict=True))]
 
 

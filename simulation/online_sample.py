@@ -32,8 +32,8 @@ from simulation import year as simulated
 from simulation.traffic import advance, traffic_of
 from simulation.users import Users
 
-SERVER_STATE = Path("state/retrain/kept")
-PROJECT = "loop"
+_SERVER_STATE = Path("state/retrain/kept")
+_PROJECT = "loop"
 """A project of its own, so that a rollout finds its store and its servers unchanged."""
 _LOGGED_SECONDS = 10.0
 
@@ -103,11 +103,11 @@ class OnlineSample:
         with contextlib.ExitStack() as until_over:
             enter = until_over.enter_context
             config, serve = load(FeaturesConfig), load(ServeConfig)
-            self._store = enter(open_store(config, serve, project=PROJECT, empty=True))
-            arm_servers.start(SERVER_STATE)
-            route = Route(ALL_CHAMPION, PROJECT)
+            self._store = enter(open_store(config, serve, project=_PROJECT, empty=True))
+            arm_servers.start(_SERVER_STATE)
+            route = Route(ALL_CHAMPION, _PROJECT)
             both = {"champion": side, "control": side}
-            servers = enter(arm_servers.open_servers(both, route, SERVER_STATE, PROJECT))
+            servers = enter(arm_servers.open_servers(both, route, _SERVER_STATE, _PROJECT))
             self._users = Users(servers.spec.callers, servers.spec.keys.caller)
             until_over.callback(self._users.close)
             self._until_over, self._release = until_over.pop_all(), side.release

@@ -18,7 +18,7 @@ from pipeline.shared import checkouts, dvc, dvc_lock, installation
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import file_hash, members, text_hash, write_text
 
-REPLAY = Path("state/replay")
+_REPLAYS = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
 _PATHS = re.compile(r"(?<![\w./-])(?:configs|data|state)/(?:[\w./-]*\w)?")
 """What a command calls its files, relative to its folder."""
@@ -32,7 +32,7 @@ def open_sandbox(name: str) -> tuple[Path, bool]:
     Raises:
         EnvironmentUnfit: this is not a git checkout.
     """
-    folder, stamp = REPLAY / name, _stamp()
+    folder, stamp = _REPLAYS / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
         installation.adopt(folder)
         return folder, False

@@ -17,7 +17,7 @@ from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import table
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
-from pipeline.features.windows import DAY, NEVER, entity_names, instant, minutes
+from pipeline.features.windows import DAY_MINUTES, NEVER, entity_names, instant, minutes
 from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -140,7 +140,7 @@ def advance(traffic: ReplayedTraffic, store: Store, grid: int) -> Iterator[np.nd
     prepared_to = NEVER
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):
         if now >= prepared_to:
-            due, prepared_to = _due(traffic.feed, store, now), now + DAY
+            due, prepared_to = _due(traffic.feed, store, now), now + DAY_MINUTES
         for view, rows in due.get(now, {}).items():
             store.write(view, rows)
         if now % grid == 0:
@@ -153,7 +153,7 @@ def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dic
     """The rows to push within a day, by minute and view, each entity's newest row last."""
     due: dict[int, dict[str, list[Any]]] = {}
     for view, rows in feed.items():
-        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]
+        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY_MINUTES)]
         if len(chosen):
             ready = store.prepare(view, chosen.drop(columns="pushed"))
             for mark, row in zip(chosen["pushed"].tolist(), ready, strict=True):

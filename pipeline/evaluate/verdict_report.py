@@ -7,7 +7,7 @@ from typing import Protocol
 from pipeline.shared.contracts import Estimate, Verdict
 from pipeline.shared.pages import render
 
-WIDTH, MARGIN, DRAWN = 420, 4, 12
+_WIDTH, _MARGIN, DRAWN = 420, 4, 12
 """Size of the picture, and the comparisons that it shows."""
 
 
@@ -70,10 +70,10 @@ def interval_rows(checks: Sequence[ComparisonCheck], against: str) -> list[Inter
     found = found[:DRAWN]
     low = min((of.low for _, of in found), default=0.0)
     high = max((max(of.high, check.limit) for check, of in found), default=0.0)
-    scale = (WIDTH - 2 * MARGIN) / (high - low or 1.0)
+    scale = (_WIDTH - 2 * _MARGIN) / (high - low or 1.0)
 
     def at(value: float) -> float:
-        return round(MARGIN + scale * (value - low), 1)
+        return round(_MARGIN + scale * (value - low), 1)
 
     return [
         IntervalRow(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pipeline.monitor.inputs.data_quality import DOCS
-from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
+from pipeline.monitor.inputs.drift import DRIFT_PAGE
 from pipeline.monitor.predictions import RISK
 from pipeline.shared import plots as figures
 from pipeline.shared.config.evaluate import EvaluateConfig

@@ -53,7 +53,7 @@ FOUND = {
     name: MONITOR / f"{name}.json"
     for name in ("drift", "tripwires", "outcome", "gain", "promotion", "alerts", "month")
 }
-PAGE = MONITOR / "month.html"
+MONTH_PAGE = MONITOR / "month.html"
 
 _FEW_ROWS = 20_000
 _NAMED = 3
@@ -224,7 +224,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
         return f"{before.line}; stands: nothing that it rests on has changed"
     found = look_at(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
-        drift.PAGE.unlink(missing_ok=True)
+        drift.DRIFT_PAGE.unlink(missing_ok=True)
         shutil.rmtree(data_quality.DOCS, ignore_errors=True)
     write_json(FOUND["drift"], found.drift.model_dump())
     write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
@@ -234,10 +234,10 @@ def run(month: str | None = None, at: str | None = None) -> str:
     job_signals.write(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
-    write_text(PAGE, month_report(found))
+    write_text(MONTH_PAGE, month_report(found))
     report = Report(inputs=inputs, line=month_line(found), month=found.name)
     write_json(FOUND["month"], report.model_dump())
-    return f"{report.line} -> {PAGE}"
+    return f"{report.line} -> {MONTH_PAGE}"
 
 
 def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
@@ -256,8 +256,8 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
 
 def _standing(inputs: dict[str, str]) -> Report | None:
     """The report before, if it rests on the same; what cannot be read is found anew."""
-    wanted = [*FOUND.values(), job_signals.SIGNALS, PAGE]
-    wanted += [drift.PAGE] if load(MonitorConfig).html == "full" else []
+    wanted = [*FOUND.values(), job_signals.SIGNALS, MONTH_PAGE]
+    wanted += [drift.DRIFT_PAGE] if load(MonitorConfig).html == "full" else []
     if not all(path.is_file() for path in wanted):
         return None
     try:

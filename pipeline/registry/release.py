@@ -28,10 +28,10 @@ RELEASE_FILES, EXPORT_RECORD = "papers", "placed.json"
 """In an exported release: the folder of its files, and the record of its registry version."""
 _NAME = re.compile(r"[0-9a-f]{12}")
 ENVIRONMENT = Path("requirements.lock")
-MANIFEST, SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
+MANIFEST, FEATURE_SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
 TRAINING, VERDICT = TRAIN / "training.json", EVALUATE / "verdict.json"
 MODEL = TRAIN / versions.MODEL_FILE
-REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
+REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, FEATURE_SERVICE, TRAINING, VERDICT]
 
 
 def _inside(name: str) -> str:
@@ -78,7 +78,7 @@ def seal(folder: Path) -> Release:
         patch=file_hash(patch) if patch.is_file() else None,
         data=data_version(folder),
         model=read_paper(folder / TRAINING)["digest"],
-        features=read_paper(folder / SERVICE)["version"],
+        features=read_paper(folder / FEATURE_SERVICE)["version"],
         config=config_version(folder, dvc_lock.read_lock(folder / dvc_lock.LOCK)),
         python=machine["python"],
         machine=machine["machine"],

@@ -11,9 +11,9 @@ from typing import Any
 
 from pipeline.registry import versions
 from pipeline.registry.release import (
+    FEATURE_SERVICE,
     MODEL,
     PATCH,
-    SERVICE,
     TRAINING,
     VERDICT,
     Release,
@@ -146,8 +146,8 @@ def _model_differs(
 
 
 def _features_differ(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    service = read_paper(folder / SERVICE)["version"]
-    return _digest_differs(SERVICE.name, release.features, service) or (
+    service = read_paper(folder / FEATURE_SERVICE)["version"]
+    return _digest_differs(FEATURE_SERVICE.name, release.features, service) or (
         _run_differs("features", release, folder, lock)
     )
 

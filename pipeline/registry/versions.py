@@ -192,7 +192,9 @@ def add_version(
     """Register the model of a run as a new version with its lineage as tags."""
     client = connect(config)
     if registered_model(client, config) is None:
-        client.create_registered_model(config.model_name, description=run_description.MODEL)
+        client.create_registered_model(
+            config.model_name, description=run_description.MODEL_DESCRIPTION
+        )
     models = client.get_run(run_id).outputs.model_outputs
     added = client.create_model_version(
         config.model_name,

@@ -36,7 +36,7 @@ from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
 from pipeline.usecase.chosen import USECASE
 
-LOCK = Path("state/retrain/loop.lock")
+_LOCK = Path("state/retrain/loop.lock")
 _LEAST_ROLLOUT_DAYS = 10
 _WARM = pd.Timestamp(USECASE.begins) + pd.Timedelta(days=7)
 YEAR = Window(first=f"{_WARM:%Y-%m-%d}", last=USECASE.last_day)
@@ -100,10 +100,10 @@ def exclusive_lock() -> Iterator[None]:
     Raises:
         RolloutRefused: another loop runs.
     """
-    with hold(LOCK) as mine:
+    with hold(_LOCK) as mine:
         if mine is None:
             raise RolloutRefused(
-                f"a loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
+                f"a loop runs already, 1 at a time is allowed ({_LOCK} is held); wait for it, or "
                 "stop it: `make loop` resumes where it was"
             )
         yield

@@ -100,7 +100,7 @@ def _begin_log(path: Path) -> None:
 
 def labels(known: list[Entry]) -> Iterator[RepairFinding]:
     """The label ledger against the journal, which counted each day's labels."""
-    path = label_ledger.LEDGER
+    path = label_ledger.LABEL_LEDGER
     try:
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
     except ArtifactTampered:

@@ -18,7 +18,7 @@ from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import live_champion
 from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
+from pipeline.monitor.performance.label_ledger import LABEL_LEDGER, read_events, receive
 from pipeline.monitor.performance.performance import PerformanceAlert, check_alert
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
@@ -69,7 +69,7 @@ class Monitor:
         """
         events = read_events()
         if lost := missing_labels(events):
-            raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
+            raise ArtifactTampered(f"{LABEL_LEDGER}: {lost}; {REPAIR}")
         return cls(year, events, feed)
 
     def receive(self, first: str, day: str) -> int:
@@ -92,7 +92,7 @@ class Monitor:
         receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=now)[delayed_labels.COLUMNS].astype(
+            new = file.assign(arrived_at=now)[delayed_labels.LABEL_COLUMNS].astype(
                 self.label_events.dtypes
             )
             self.label_events = pd.concat([self.label_events, new], ignore_index=True)

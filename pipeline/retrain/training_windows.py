@@ -29,7 +29,7 @@ from pipeline.usecase.chosen import USECASE
 
 DECISIONS = RETRAIN / "decisions.jsonl"
 LAST_MONTH = USECASE.last_day[:7]
-SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
+_SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
 """The configs that move, in the order of writing: the calendar's own month comes last."""
 
 _NOTHING = "null"
@@ -192,7 +192,7 @@ def undo(as_of: str) -> None:
     last = _move(lines[-1]) if lines else None
     if last is None or last.month != as_of or last.why == "put back":
         return
-    moves: Moves = {section.stage: {} for section in SECTIONS}
+    moves: Moves = {section.stage: {} for section in _SECTIONS}
     for name, (old, _) in last.moved.items():
         stage, _, key = name.partition(".")
         moves[stage][key] = _NOTHING if old == str(None) else old
@@ -208,13 +208,13 @@ def _move(line: str) -> CalendarMove:
 
 
 def _write(moves: Moves, why: Why) -> None:
-    before = {section.stage: load(section) for section in SECTIONS}
+    before = {section.stage: load(section) for section in _SECTIONS}
     decision = _decision(before, moves, why)
     if not decision.moved:
         return
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
-    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in SECTIONS]
+    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in _SECTIONS]
     for path, text in moved:
         write_text(path, text)
     _record(decision)

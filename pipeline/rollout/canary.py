@@ -6,7 +6,7 @@ Every change of traffic, with the evidence for it, is in the ledger.
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.features.windows import DAY, instant
+from pipeline.features.windows import DAY_MINUTES, instant
 from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
@@ -118,7 +118,7 @@ def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
     rollout, transitions = course.rollout, course.controller.transitions
     replies = course.controller.traffic.replies
     for minute in minutes:
-        over = minute - promoted >= rollout.plan.canary.bake_days * DAY
+        over = minute - promoted >= rollout.plan.canary.bake_days * DAY_MINUTES
         enough = len(replies) - course.analysed_requests >= BASELINE
         if course.challenger_lives and not over and not enough:
             continue

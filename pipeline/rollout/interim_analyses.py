@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.features.windows import DAY, NEVER, instant
+from pipeline.features.windows import DAY_MINUTES, NEVER, instant
 from pipeline.records import analyses
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.registry.release_loader import load_release
@@ -81,8 +81,8 @@ class Canary:
         """The canary's position: step, days, and whether the challenger lives."""
         return Position(
             step=self.step,
-            days=(minute - self.steps[0][0]) / DAY,
-            days_at_step=(minute - self.steps[-1][0]) / DAY,
+            days=(minute - self.steps[0][0]) / DAY_MINUTES,
+            days_at_step=(minute - self.steps[-1][0]) / DAY_MINUTES,
             alive=self.challenger_lives,
         )
 

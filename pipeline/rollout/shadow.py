@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME
-from pipeline.features.windows import DAY, ZONE
+from pipeline.features.windows import DAY_MINUTES, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
 from pipeline.rollout.controller import (
@@ -38,7 +38,7 @@ from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
 from pipeline.usecase.chosen import USECASE
 
-_MATURE = DAY + 10 * 60
+_MATURE = DAY_MINUTES + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
@@ -77,7 +77,7 @@ def _mirror_day(controller: Controller) -> pd.DataFrame:
     evidence = controller.reader.evidence
     first = evidence.traffic.at[0]
     for minute in controller.traffic.send():
-        if minute - first >= DAY:
+        if minute - first >= DAY_MINUTES:
             break
     observed = controller.reader.observations()
     answers = evidence.predictions()
@@ -234,7 +234,7 @@ def _is_refresh(rollout: Rollout) -> bool:
 def _conclude(transitions: Transitions, first: int, days: pd.DataFrame, decision: Decision) -> str:
     """Pass, hold or fail the challenger by the labels of the days from minute `first` on."""
     rollout, last = transitions.rollout, decision.metrics[0].seen
-    minute = first // DAY * DAY + (last - 1) * DAY + _MATURE
+    minute = first // DAY_MINUTES * DAY_MINUTES + (last - 1) * DAY_MINUTES + _MATURE
     kept = rollout.save_evidence(days, decision)
     event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
         decision.outcome, "shadow held"

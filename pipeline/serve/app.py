@@ -27,7 +27,7 @@ from pipeline.serve.middleware import (
     failure,
     refusal,
 )
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
+from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
 from pipeline.serve.schema import RequestBody, instant_of, items_of, name_of
 from pipeline.shared.callers import Trust
@@ -36,7 +36,7 @@ from pipeline.shared.prometheus import CONTENT_TYPE
 from pipeline.usecase.chosen import USECASE
 
 MODEL_NAME = USECASE.features.service.replace("_", "-")
-JSON, BYTES = "application/json", "application/octet-stream"
+_JSON, _BYTES = "application/json", "application/octet-stream"
 _MODEL = "/v2/models/{name}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
 
@@ -83,7 +83,7 @@ def create_app(
     app.add_exception_handler(ClientDisconnect, _client_closed)
     app.add_exception_handler(Exception, _failure)
     predict = _add_people_routes(app, handler, metrics, own_port)
-    kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
+    kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUT_TENSOR: "FP32"}}
     protocol = _Protocol(handler, ready, kinds)
     _add_protocol_routes(app, protocol, list(kinds), handler.version)
     openapi.add_bodies(app)
@@ -126,7 +126,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type=JSON)
+    return Response(orjson.dumps(value), media_type=_JSON)
 
 
 def _add_people_routes(
@@ -139,7 +139,7 @@ def _add_people_routes(
     )
     async def predict(request: Request) -> Response:
         """The risks of items, in their order."""
-        body = await handler.body(request, JSON)
+        body = await handler.body(request, _JSON)
         try:
             payload = RequestBody.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
@@ -193,8 +193,8 @@ class _Protocol:
         name = self._model_name(request)
         header = request.scope["state"]["headers"].get(open_inference.HEADER)
         kinds = self._kinds[name]
-        body = await self._handler.body(request, *([BYTES, JSON] if header else [JSON]))
-        if INPUTS in kinds:
+        body = await self._handler.body(request, *([_BYTES, _JSON] if header else [_JSON]))
+        if INPUT_TENSOR in kinds:
             payload, risk = await self._handler.from_features(body, header, kinds, request)
         else:
             payload = open_inference.read_tensors(body, header, kinds)

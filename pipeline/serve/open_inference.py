@@ -25,7 +25,7 @@ HEADER = "inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data"]
 FROM_STORE, _REQUIRED = datatypes(RequestItem)
 """The tensors of a request for items of the use case, one value per item."""
-INPUTS, RISK = "inputs", "risk"
+INPUT_TENSOR, RISK_TENSOR = "inputs", "risk"
 _WIRE = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
 _JSON_TYPES: dict[str, set[type]] = {
     "FP32": {int, float, type(None)},
@@ -151,8 +151,8 @@ def read_tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tens
         inference = Inference.model_validate(parse_body(body[:size]))
     except ValidationError as error:
         raise RequestRefused(400, explain(error)) from None
-    if wrong := sorted({out.name for out in inference.outputs} - {RISK}):
-        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
+    if wrong := sorted({out.name for out in inference.outputs} - {RISK_TENSOR}):
+        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK_TENSOR!r}")
     values, rest = {}, memoryview(body)[size:]
     for tensor in inference.inputs:
         if kinds.get(tensor.name) != tensor.datatype or tensor.name in values:
@@ -245,13 +245,15 @@ def items(tensors: Tensors) -> list[RequestItem]:
 
 def matrix(tensors: Tensors) -> np.ndarray:
     """The rows of FEATURES in a request's one tensor (float32), NaN where a value is missing."""
-    shape = tensors.shapes[INPUTS]
+    shape = tensors.shapes[INPUT_TENSOR]
     if len(shape) != 2 or shape[1] != len(FEATURES):
-        raise RequestRefused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
+        raise RequestRefused(
+            400, f"{INPUT_TENSOR} has the shape {shape}, wanted is [n, {len(FEATURES)}]"
+        )
     with np.errstate(over="ignore"):
-        rows = np.array(tensors.values[INPUTS], dtype="float32").reshape(shape)
+        rows = np.array(tensors.values[INPUT_TENSOR], dtype="float32").reshape(shape)
     if np.count_nonzero(np.isinf(rows)):  # faster than any() for a row
-        raise RequestRefused(400, f"{INPUTS} holds a number that is infinite as FP32")
+        raise RequestRefused(400, f"{INPUT_TENSOR} holds a number that is infinite as FP32")
     return rows
 
 
@@ -260,7 +262,7 @@ def encode_response(
 ) -> tuple[bytes, dict[str, str]]:
     """The body of a response, and its headers."""
     content = risk.astype("<f4").tobytes() if binary else b""
-    output: dict[str, Any] = {"name": RISK, "datatype": "FP32", "shape": [len(risk)]}
+    output: dict[str, Any] = {"name": RISK_TENSOR, "datatype": "FP32", "shape": [len(risk)]}
     if binary:
         output["parameters"] = {"binary_data_size": len(content)}
     else:
@@ -277,7 +279,7 @@ def encode_response(
 
 def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
     """A model's inputs and outputs; -1 stands for any number of rows."""
-    width = {INPUTS: [-1, len(FEATURES)]}
+    width = {INPUT_TENSOR: [-1, len(FEATURES)]}
     return {
         "name": model,
         "versions": [version],
@@ -286,5 +288,5 @@ def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
             {"name": name, "datatype": kind, "shape": width.get(name, [-1])}
             for name, kind in kinds.items()
         ],
-        "outputs": [{"name": RISK, "datatype": "FP32", "shape": [-1]}],
+        "outputs": [{"name": RISK_TENSOR, "datatype": "FP32", "shape": [-1]}],
     }

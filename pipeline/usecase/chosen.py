@@ -17,7 +17,7 @@ from pipeline.shared.config.usecase import DECLARATION, UseCaseConfig
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+_CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def chosen() -> UseCase:
@@ -26,8 +26,8 @@ def chosen() -> UseCase:
     Raises:
         ConfigError: configs/usecase.yaml names none that there is.
     """
-    name = load_from(CONFIGS, UseCaseConfig).name
-    if (folder := CONFIGS.parent / "pipeline" / name).joinpath(DECLARATION).is_file():
+    name = load_from(_CONFIGS, UseCaseConfig).name
+    if (folder := _CONFIGS.parent / "pipeline" / name).joinpath(DECLARATION).is_file():
         from pipeline.tabular.usecase import use_case
 
         return use_case(folder)

@@ -40,8 +40,8 @@ from simulation.year import Year
 
 FACTOR = 60
 """What windows are divided by: minutes become seconds."""
-SERVER_STATE = Path("state/monitor/kept")
-PROJECT = "monitor"
+_SERVER_STATE = Path("state/monitor/kept")
+_PROJECT = "monitor"
 """A project of its own, so that an interrupted rollout finds its store and its servers."""
 CONFIG = Path("configs/monitor")
 _DAYS, _READY_SECONDS = 8, 20.0
@@ -55,8 +55,8 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        arm_servers.start(SERVER_STATE)  # it imports while the traffic is prepared
-        until_over.callback(arm_servers.end, SERVER_STATE)
+        arm_servers.start(_SERVER_STATE)  # it imports while the traffic is prepared
+        until_over.callback(arm_servers.end, _SERVER_STATE)
         ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
@@ -84,9 +84,9 @@ def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Stopp
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
-    with open_store(config, serve, project=PROJECT, empty=True) as store:
-        route = Route(ALL_CHAMPION, PROJECT)
-        with arm_servers.open_servers(both, route, SERVER_STATE, PROJECT, log) as servers:
+    with open_store(config, serve, project=_PROJECT, empty=True) as store:
+        route = Route(ALL_CHAMPION, _PROJECT)
+        with arm_servers.open_servers(both, route, _SERVER_STATE, _PROJECT, log) as servers:
             yield servers, StoppableFeed(store)
 
 

@@ -70,7 +70,7 @@ def releases(tmp_path_factory):
 WITNESS = {
     "data": [release.MANIFEST],
     "model": [release.TRAINING],
-    "features": [release.SERVICE],
+    "features": [release.FEATURE_SERVICE],
     "config": [Path("configs") / f"{s}.yaml" for s in ("ingest", "features", "train", "evaluate")],
     "commit": [],
 }

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 
 _ANSWERED = ("champion", "1", "a" * 64, "f", 1, None, None, "{}", 0.5, 1.0, 0.1)
 LOG, ONLINE = Path("state/serve/log.db"), Path("state/feast/online-flights.db")
-JOURNAL, LABELS = journal.JOURNAL, label_ledger.LEDGER
+JOURNAL, LABELS = journal.JOURNAL, label_ledger.LABEL_LEDGER
 
 
 def cut(path):

@@ -23,7 +23,7 @@ from pipeline.shared.files import atomic_write
 from pipeline.usecase.chosen import USECASE
 
 CATEGORIES = USECASE.monitored.categories
-PAGE = MONITOR / "drift.html"
+DRIFT_PAGE = MONITOR / "drift.html"
 WORKSPACE = Path("state/monitor/evidently")
 """Evidently's own workspace: a snapshot of each month, for its own window."""
 _PROJECT = "Drift by month"
@@ -147,7 +147,7 @@ def measure(
         timestamp=pd.Timestamp(last_day).to_pydatetime() if last_day else None,
     )
     if html:
-        with atomic_write(PAGE) as temporary:
+        with atomic_write(DRIFT_PAGE) as temporary:
             snapshot.save_html(str(temporary))
         if last_day:
             _keep(snapshot, last_day)

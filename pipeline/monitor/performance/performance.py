@@ -121,7 +121,7 @@ def measure_performance(
     """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
     `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
-    events of delayed_labels.COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
+    events of delayed_labels.LABEL_COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:

@@ -21,7 +21,7 @@ from pipeline.rollout.analysis.decision import (
     Start,
     plan_hash,
 )
-from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared_requests
+from pipeline.rollout.analysis.guardrails import COMPARED_ARMS, RATES, Requests, compared_requests
 from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
 from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
@@ -174,7 +174,9 @@ def _flaws(signals: CanarySignals) -> list[str]:
 def _count_unlogged(signals: CanarySignals) -> list[str]:
     """The arms with too many responses that the servers' log lacks: their evidence is missing."""
     requests, rule, found = signals.requests, signals.plan.unlogged, []
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+    for name, mine in zip(
+        COMPARED_ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True
+    ):
         answered = mine & requests.is_answered
         lost, of = np.count_nonzero(answered & ~requests.is_logged), np.count_nonzero(answered)
         if lost > max(rule.fewest, rule.share * of):
@@ -206,7 +208,9 @@ def _missing_evidence(signals: CanarySignals) -> list[str]:
         for metric in signals.metrics
         if metric.required and not metric.enough
     ]
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+    for name, mine in zip(
+        COMPARED_ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True
+    ):
         if resources.is_unread(requests.resources, mine):
             found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
     if compared < needed:

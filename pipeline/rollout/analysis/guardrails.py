@@ -24,10 +24,10 @@ from pipeline.rollout.analysis.sequential_tests import (
     share_interval,
 )
 from pipeline.rollout.analysis.stalls import events
-from pipeline.rollout.traffic.resources import COLUMNS
+from pipeline.rollout.traffic.resources import RESOURCE_COLUMNS
 from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
-ARMS = ("challenger", "control")
+COMPARED_ARMS = ("challenger", "control")
 """The compared arms, the baseline under its stored name; testers and other traffic are in none."""
 RATES = tuple(Guardrails.model_fields)
 
@@ -67,7 +67,7 @@ def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) ->
 
     A retry repeats the same event: counted twice, one bad one would be two events.
     """
-    mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
+    mine = observed[observed["arm"].isin(COMPARED_ARMS)].sort_values("at", kind="stable")
     rows = mine[~mine[NAME].duplicated()]
     switched = len(mine) and int(mine.groupby(NAME, sort=False)["arm"].nunique().gt(1).sum())
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
@@ -88,7 +88,7 @@ def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) ->
         known,
         {name: rows[name].to_numpy() for name in plan.slices},
         switched,
-        {name: rows[name].to_numpy(dtype="float64") for name in COLUMNS if name in rows},
+        {name: rows[name].to_numpy(dtype="float64") for name in RESOURCE_COLUMNS if name in rows},
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.monitor.performance.delayed_labels import COLUMNS, DelayedLabel
+from pipeline.monitor.performance.delayed_labels import LABEL_COLUMNS, DelayedLabel
 from pipeline.shared.clock import LABELS_COMPLETE
 
 CARRIERS = ["UA", "B6", "EV", "DL"]
@@ -85,7 +85,7 @@ def flags_of(requests: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
 def folded_slowly(table: pd.DataFrame) -> tuple[dict[str, tuple[int, int]], set[str]]:
     """The fold as a loop over events: flight -> (label, revision), and flights in conflict."""
     said: dict[str, dict[int, set[tuple[int, pd.Timestamp]]]] = {}
-    for row in table[COLUMNS].itertuples():
+    for row in table[LABEL_COLUMNS].itertuples():
         said.setdefault(row.flight, {}).setdefault(row.revision, set()).add(
             (row.late, row.known_at)
         )

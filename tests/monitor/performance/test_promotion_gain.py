@@ -89,7 +89,7 @@ def test_every_report_of_a_month_computes_it(promoted):
     report.run("2013-04")
     written = json.loads(report.FOUND["promotion"].read_text())
     assert PromotionGain(**written) == of_april()[0]
-    assert "version 2 over version 1, promoted 2013-0" in report.PAGE.read_text()
+    assert "version 2 over version 1, promoted 2013-0" in report.MONTH_PAGE.read_text()
 
 
 def test_a_gate_that_compared_nothing_is_said_to(promoted):

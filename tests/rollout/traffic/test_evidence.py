@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features.windows import DAY
+from pipeline.features.windows import DAY_MINUTES
 from pipeline.records.request_log import LoggedPrediction
 from pipeline.records.request_log_writer import open_log
 from pipeline.rollout.traffic import evidence as module
@@ -25,7 +25,7 @@ def at_work(tmp_path):
     asked = pd.DataFrame(
         {"name": FLIGHTS, "origin": ["EWR", "JFK", "LGA"], "sched_hour": [8, 9, 22]}
     )
-    traffic = ReplayedTraffic(asked, np.array([100, 200, 100 + DAY]), {})
+    traffic = ReplayedTraffic(asked, np.array([100, 200, 100 + DAY_MINUTES]), {})
     expected_risks = {OURS: np.array([0.1, 0.2, 0.3]), THEIRS: np.array([0.5, 0.6, 0.7])}
     access = tmp_path / "access.jsonl"
     access.touch()

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.rollout.analysis.canary import decide, decide_bake
 from pipeline.rollout.traffic import resources
-from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, join, parse
+from pipeline.rollout.traffic.resources import PROCESSOR, RESOURCE_COLUMNS, Readings, join, parse
 from pipeline.serve.predictor import Predictor
 from simulation.faults import FAULTS
 from tests.patience import PATIENCE
@@ -46,7 +46,7 @@ def test_equal_servers_are_promoted_with_a_breaker_for_each_resource():
     assert decision.outcome == "promote"
     names = [b.name for b in decision.breakers if b.name.endswith("beyond the control's")]
     assert names == [f"{words} beyond the control's" for words in resources.LABELS.values()]
-    assert [b.found for b in decision.breakers if b.name in names] == [0] * len(COLUMNS)
+    assert [b.found for b in decision.breakers if b.name in names] == [0] * len(RESOURCE_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_leak_that_shows_only_while_the_promotion_bakes_takes_it_back():
 @pytest.mark.parametrize("from_row", [0, 200])
 def test_an_arm_whose_process_is_not_read_by_now_is_not_let_on(arm, from_row):
     frame = read(whole())
-    frame.loc[np.flatnonzero(frame["arm"] == arm)[from_row:], COLUMNS] = np.nan
+    frame.loc[np.flatnonzero(frame["arm"] == arm)[from_row:], RESOURCE_COLUMNS] = np.nan
     outcome, words = reasons(frame, LAST)
     assert outcome == "hold"
     assert f"0 readings of what the {arm}'s process takes by now, needed 1" in words
@@ -183,7 +183,7 @@ def test_readings_are_taken_some_time_apart_and_half_a_line_is_left_out(tmp_path
     assert len(path.read_bytes().splitlines()) == 1
     path.write_bytes(path.read_bytes() + b'{"at": 1, "ar')
     assert len(parse(path.read_bytes())) == 1
-    assert list(parse(b"").columns) == ["at", "arm", *COLUMNS]
+    assert list(parse(b"").columns) == ["at", "arm", *RESOURCE_COLUMNS]
 
 
 def test_a_request_gets_its_own_servers_last_reading_by_its_end():
