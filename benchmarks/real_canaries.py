@@ -30,7 +30,7 @@ from pipeline.retrain.loop import YEAR
 from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.analysis.decision import Decision, plan_hash
 from pipeline.rollout.analysis.guardrails import COMPARED_ARMS
-from pipeline.rollout.canary import canary
+from pipeline.rollout.canary import run_canary
 from pipeline.rollout.traffic.resources import LABELS
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -91,7 +91,7 @@ def one(loops: int, source: simulated.Year, bad: str = "") -> Record:
     why = ""
     with busy(loops):
         try:
-            canary(source, injection(bad))
+            run_canary(source, injection(bad))
         except (RolledBack, NotPromoted) as error:
             why = str(error)
     return {

@@ -57,7 +57,7 @@ def feed_of(events: pd.DataFrame, context: pd.DataFrame, config: FeaturesConfig)
     )
 
 
-def replay(
+def replay_requests(
     store: Store,
     asked: pd.DataFrame,
     feed: OnlineFeed,

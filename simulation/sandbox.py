@@ -34,9 +34,9 @@ def open_sandbox(name: str) -> tuple[Path, bool]:
     """
     folder, stamp = _REPLAYS / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
-        installation.adopt(folder)
+        installation.attach_replay(folder)
         return folder, False
-    checkouts.remove(folder)
+    checkouts.remove_checkout(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkouts.copy(folder)
     for path in [dvc_lock.LOCK, *map(Path, dvc_lock.uncached_outputs(Path()))]:
@@ -66,7 +66,7 @@ def _lend_environment(folder: Path) -> None:
         os.utime(folder / _LOCK, (old, old))
 
 
-def run(folder: Path, *command: str) -> tuple[int, str]:
+def run_in_replay(folder: Path, *command: str) -> tuple[int, str]:
     """Run a command in a replay, with its output on the screen; returns exit code and last line."""
     with (
         subprocess.Popen(
@@ -110,7 +110,7 @@ def run_checked(folder: Path, *command: str) -> str:
     Raises:
         GraphFailed: its exit code is not 0.
     """
-    code, last = run(folder, *command)
+    code, last = run_in_replay(folder, *command)
     if code:
         raise GraphFailed(
             f"`python -m simulation {' '.join(command)}` in {folder} ended with {code}, expected "

@@ -33,7 +33,7 @@ from pipeline.shared.pages import render
 from pipeline.shared.replay_plan import Story
 from pipeline.shared.source import locate
 from pipeline.usecase.chosen import USECASE
-from simulation.sandbox import open_sandbox, run, run_checked
+from simulation.sandbox import open_sandbox, run_checked, run_in_replay
 
 _DONE = Path("state/story.json")
 _FAULTY = Path("state/faulty")
@@ -114,7 +114,7 @@ def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
 def _slow_challenger(folder: Path) -> None:
     """Deploy the champion again with an injected slow server, which is rolled back."""
     if not _fault_rollback(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
-        code, _ = run(folder, "canary", "--bad=slow")
+        code, _ = run_in_replay(folder, "canary", "--bad=slow")
         if code != 1:
             raise GraphFailed(
                 f"the slow challenger's canary ended with {code}, expected 1: it was not rolled "
@@ -130,13 +130,13 @@ def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
     data are rebuilt.
     """
     story = USECASE.require_story()
-    run(folder, "retrain", f"--as-of={story.bad_month}")
+    run_in_replay(folder, "retrain", f"--as-of={story.bad_month}")
     path = folder / CONFIGS / "ingest.yaml"
     published = path.read_text(encoding="utf-8")
     values = yaml_files.parse(published)
     values["files"][story.file] = faulty
     write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
-    code, _ = run(folder, "ingest", "validate")
+    code, _ = run_in_replay(folder, "ingest", "validate")
     if code != 1:
         raise GraphFailed(
             f"{story.fault} ended validate with {code}, expected 1: it was not "

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.features.definitions import VIEWS
-from pipeline.features.feast_repository import table
+from pipeline.features.feast_repository import store_table
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
 from pipeline.features.windows import DAY_MINUTES, NEVER, entity_names, instant, minutes
@@ -22,7 +22,7 @@ from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.usecase.chosen import USECASE
-from simulation.users import Users, batch
+from simulation.users import Users, batch_requests
 
 ORDER = ["predict_at", *USECASE.events.key]
 """The order in which requests are sent."""
@@ -62,7 +62,7 @@ class ReplayedTraffic:
         names, bodies = self.events["name"].tolist(), self.events["body"].tolist()
         with Users(port, key) as users:
             for places in advance(self, store, grid):
-                requests = batch([names[i] for i in places], [bodies[i] for i in places])
+                requests = batch_requests([names[i] for i in places], [bodies[i] for i in places])
                 yield int(self.at[places[-1]]), users.ask(*requests), len(places)
 
 
@@ -127,7 +127,7 @@ def _feed(
         mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
         available = chosen["available_at"].to_numpy()
         pushed = np.where(available <= mark, mark, available)
-        feed[view] = table(view, chosen, config).assign(pushed=pushed)
+        feed[view] = store_table(view, chosen, config).assign(pushed=pushed)
     return feed
 
 

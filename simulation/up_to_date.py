@@ -64,7 +64,7 @@ def check() -> str:
     return ""
 
 
-def note() -> None:
+def note_run() -> None:
     """Record that a run has ended, unless its inputs have changed since it began."""
     from pipeline.records import rollout_ledger
     from pipeline.shared.config.loading import load
@@ -85,7 +85,7 @@ def note() -> None:
 def main() -> int:
     """Say what stands, or with `--note` record that a run has ended."""
     if "--note" in sys.argv:
-        note()
+        note_run()
     elif line := check():
         sys.stdout.write(f"{line}\n")
     return 0

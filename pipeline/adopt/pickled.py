@@ -58,7 +58,7 @@ def find(folder: Path, trusted: str | None) -> Path | None:
     return files[0] if files else None
 
 
-def load(path: Path, given: SourceTable, numeric: list[str]) -> Pickled:
+def load_pickled(path: Path, given: SourceTable, numeric: list[str]) -> Pickled:
     """Describe a model in a child, and refuse one that cannot be taken over.
 
     Raises:

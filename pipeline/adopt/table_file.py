@@ -60,7 +60,7 @@ class SourceTable:
     notes: list[str]
 
 
-def find(folder: Path) -> Path:
+def _find(folder: Path) -> Path:
     """The only table in a folder, or the table itself where a file is named.
 
     Raises:
@@ -89,7 +89,7 @@ def read(folder: Path) -> SourceTable:
     Raises:
         AdoptionRefused: it cannot be read, or is too small to hold anything out.
     """
-    path = find(folder)
+    path = _find(folder)
     if (size := path.stat().st_size) > MAX_UNPACKED_BYTES:
         raise _refuse(
             path, f"has {size:,} bytes, at most {MAX_UNPACKED_BYTES:,} are read: sample it"

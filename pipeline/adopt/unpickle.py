@@ -50,7 +50,7 @@ class RestrictedUnpickler(NumpyUnpickler):  # type: ignore[misc]
         return super().find_class(module, name)
 
 
-def describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
+def _describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
     """The description of a pickle; `names` are the numeric columns of the table, in order."""
     content = path.read_bytes()
     fitted = RestrictedUnpickler(
@@ -112,7 +112,7 @@ def main() -> int:
     """Describe the pickle that the arguments name, within a limit of memory."""
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    print(json.dumps(describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
+    print(json.dumps(_describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
     return 0
 
 

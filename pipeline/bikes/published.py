@@ -12,7 +12,7 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Event, Table, Tables
 from pipeline.shared.minutes import NEVER, instants, minutes
-from pipeline.shared.source import PublishedColumns, locate, parse, read_pinned
+from pipeline.shared.source import PublishedColumns, locate, parse_published, read_pinned
 
 PUBLISHED_FILE, _YEAR, ZONE = "Bikeshare.csv", "2011", "America/New_York"
 LABEL, PROXY = "busy", "members_busy"
@@ -58,7 +58,7 @@ WEATHER_TABLE = Table(
 def read_source(config: IngestConfig) -> Tables:
     """The published hours as rentals and weather, with instants in UTC and the usual counts."""
     content = read_pinned(locate(config.source), PUBLISHED_FILE, config.files[PUBLISHED_FILE])
-    rows = parse(PUBLISHED_FILE, content, _COLUMNS).rename(
+    rows = parse_published(PUBLISHED_FILE, content, _COLUMNS).rename(
         columns={"day": "day_of_year", "hr": "hour"}
     )
     date = pd.to_datetime(rows["day_of_year"].map(lambda day: f"{_YEAR}-{day:03d}"), format="%Y-%j")

@@ -53,7 +53,7 @@ _AIRCRAFT = State(
         fold=events.fold_events,
         stored=True,
     ),
-    behind=history.aircraft_events,
+    behind=history.aircraft_history,
 )
 
 
@@ -105,7 +105,7 @@ USECASE = UseCase(
         item=request.Flight,
         body=request.PredictRequest,
         name_of=request.flight_id,
-        rows=request.requests,
+        rows=request.request_rows,
         columns={"scheduled_departure": "sched_dep_utc"},
     ),
     monitored=Monitored(

@@ -16,7 +16,13 @@ from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
-from pipeline.monitor.predictions import RISK, count_skew, days_of, events, served_predictions
+from pipeline.monitor.predictions import (
+    RISK,
+    count_skew,
+    days_of,
+    events_of_window,
+    served_predictions,
+)
 from pipeline.monitor.report import last_month
 from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
@@ -138,7 +144,7 @@ def investigate(month: str | None) -> MonthDiagnosis:
     config = load(MonitorConfig)
     window = month_window(month, config)
     champion = load_champion(window.first)
-    frame = events(window)
+    frame = events_of_window(window)
     rows = served_predictions(frame, champion.scorer, load(ServeConfig).log_url.get_secret_value())
     reference = served_predictions(champion.reference, champion.scorer, None)
     checks = data_quality.check_quality(reference, rows, config.tripwires)

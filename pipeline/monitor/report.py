@@ -31,7 +31,7 @@ from pipeline.monitor.predictions import (
     count_skew,
     count_unknown_callers,
     days_of,
-    events,
+    events_of_window,
     served_predictions,
     table_of,
 )
@@ -150,7 +150,7 @@ def look_at(window: Window, now: pd.Timestamp) -> MonthFindings:
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
         told, rules = delayed_labels.daily(frame), PerformanceRules.of_configs()
         outcome = measure_performance(rows, told, now, rules, flags_of(frame), since=window.first)
-        moved = beside.submit(drift.compare, reference, rows, window.first, config)
+        moved = beside.submit(drift.measure_drift, reference, rows, window.first, config)
         inside = days_of(rows[NAME]) >= window.first
         this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
         checks = data_quality.check_quality(reference, this, config.tripwires, now)
@@ -185,7 +185,7 @@ def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig
     days = config.trailing.window_days
     back = pd.Timestamp(window.first) - pd.Timedelta(days=days)
     first = max(str(back.date()), str((champion.trained_until).date()))
-    return events(Window(first=min(first, window.first), last=window.last))
+    return events_of_window(Window(first=min(first, window.first), last=window.last))
 
 
 def _until(frame: pd.DataFrame, first: str, now: pd.Timestamp) -> pd.DataFrame:
@@ -220,7 +220,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
         now = pd.Timestamp(rollout_ledger.parse_instant(at))
     inputs = _inputs(window, now)
     if (before := _standing(inputs)) is not None:
-        job_signals.write(job_signals.read())  # the job has run, and says so
+        job_signals.write_signals(job_signals.read())  # the job has run, and says so
         return f"{before.line}; stands: nothing that it rests on has changed"
     found = look_at(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
@@ -231,7 +231,7 @@ def run(month: str | None = None, at: str | None = None) -> str:
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
     for name, gain in (("gain", found.gain), ("promotion", found.promotion)):
         write_json(FOUND[name], None if gain is None else gain.model_dump())
-    job_signals.write(signals_of(found))
+    job_signals.write_signals(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
     write_text(MONTH_PAGE, month_report(found))

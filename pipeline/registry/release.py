@@ -76,7 +76,7 @@ def seal(folder: Path) -> Release:
     release = Release(
         commit=lineage.require_checkout(),
         patch=file_hash(patch) if patch.is_file() else None,
-        data=data_version(folder),
+        data=recorded_data_version(folder),
         model=read_paper(folder / TRAINING)["digest"],
         features=read_paper(folder / FEATURE_SERVICE)["version"],
         config=config_version(folder, dvc_lock.read_lock(folder / dvc_lock.LOCK)),
@@ -127,7 +127,7 @@ def config_version(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     return text_hash("\n".join(f"{name} {file_hash(folder / name)}" for name in names))
 
 
-def data_version(folder: Path) -> str:
+def recorded_data_version(folder: Path) -> str:
     """One digest over the snapshots that the manifest lists."""
     return lineage.data_version(read_paper(folder / MANIFEST)["snapshots"])
 

@@ -19,9 +19,9 @@ from pipeline.registry.release import (
     Release,
     artifact_path,
     config_version,
-    data_version,
     read,
     read_paper,
+    recorded_data_version,
     tags,
 )
 from pipeline.registry.versions import Version
@@ -96,7 +96,7 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
                 f"its release says {sealed!r}: the registry was rewritten; restore "
                 f"{config.tracking_url} from a backup; {REPAIR}"
             )
-    model = versions.fetch(config, registered)
+    model = versions.fetch_model(config, registered)
     require_in_step(release, folder, model)
     return release, folder, model
 
@@ -123,7 +123,7 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
 
 
 def _data_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    data = data_version(folder)
+    data = recorded_data_version(folder)
     return _digest_differs("the manifest", release.data, data) or _run_differs(
         "data", release, folder, lock
     )

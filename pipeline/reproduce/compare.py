@@ -147,7 +147,7 @@ def _file(
 def _folder(
     rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
-    old = dvc_lock.members(md5, rebuilt.cache)
+    old = dvc_lock.cached_members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
     new = {path.relative_to(folder).as_posix() for path in files.members(folder)}
     if new != old.keys():

@@ -51,7 +51,7 @@ def run(
         NotReproduced: an output differs; the message names the first such stage.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = champions.get_version(registry, _served_version(at) if at else version)
+    registered = champions.resolve_version(registry, _served_version(at) if at else version)
     sealed, release_folder, model = release_consistency.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, release_folder / release.PATCH) as folder:
         shutil.copyfile(release_folder / dvc_lock.LOCK, folder / dvc_lock.LOCK)
@@ -117,7 +117,7 @@ def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Pa
             f"the version was judged against {opponent[:12]}, which "
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
-    number = copies.copy_champion(own, champion, versions.fetch(registry, champion))
+    number = copies.copy_champion(own, champion, versions.fetch_model(registry, champion))
     first = champions.registration_transition(
         replace(champion, number=number), rollout_ledger.beginning()
     )

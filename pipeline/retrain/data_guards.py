@@ -102,7 +102,7 @@ def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
     return at_least(Kind.DATA, "labels agree with flags", found, rule.min_agreement, detail)
 
 
-def require_sound() -> list[Check]:
+def require_sound_rows() -> list[Check]:
     """Run every guard on the current training rows.
 
     Raises:
@@ -131,7 +131,7 @@ def guards() -> str:
     """
     if USECASE.split:
         return f"0 guards: {USECASE.noun} have no order that days could lack; the data gate judges"
-    checks = require_sound()
+    checks = require_sound_rows()
     words = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
     return f"{len(checks)} guards passed for training to {load(TrainConfig).whole.last}: {words}"
 

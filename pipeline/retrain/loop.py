@@ -23,7 +23,7 @@ from pipeline.retrain import journal
 from pipeline.retrain.attempt import restore_data, run_attempt
 from pipeline.retrain.decisions import attempts
 from pipeline.retrain.journal import JournalEvent
-from pipeline.retrain.policy import decide, is_check_day
+from pipeline.retrain.policy import decide_retraining, is_check_day
 from pipeline.retrain.replayed_predictions import ReplayedYear, serves_all
 from pipeline.retrain.signals import DAY, LabelFeed, Monitor, daily_file
 from pipeline.rollout.traffic.live_traffic import Source
@@ -65,7 +65,7 @@ OpenOnline = Callable[[ReplayedYear, float], Online]
 """Opens the online path for a share of a year's events."""
 
 
-def loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
+def run_loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
     """Run the loop to a day, retraining the champion on the way; return a summary line.
 
     `open_online` opens the online path for a sample of the traffic.
@@ -189,7 +189,7 @@ def _check(
         first = max(since, f"{now - 7 * DAY:%Y-%m-%d}")
         skew = online.ask(side, monitor.year.between(first, f"{now - DAY:%Y-%m-%d}"))
         signals = monitor.signals(known, now, skew)
-        decision = decide(signals, attempts(events), policy)
+        decision = decide_retraining(signals, attempts(events), policy)
         payload = {"signals": signals, "decision": decision, "policy": policy}
         checks = [journal.add(now, "check", {k: v.model_dump() for k, v in payload.items()})]
         yield from checks

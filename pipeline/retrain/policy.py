@@ -88,7 +88,7 @@ def is_check_day(now: pd.Timestamp, policy: Policy) -> bool:
     return bool(now.day_name().lower() == policy.check_weekday)
 
 
-def decide(
+def decide_retraining(
     signals: RetrainingSignals, attempts: list[Attempt], policy: Policy
 ) -> RetrainingDecision:
     """Decide from the signals and the finished attempts, the oldest first."""
@@ -216,5 +216,5 @@ def differing_decisions(checks: Iterable[PolicyCheck]) -> list[str]:
     return [
         one.signals.at
         for one in checks
-        if decide(one.signals, one.attempts, one.policy) != one.decision
+        if decide_retraining(one.signals, one.attempts, one.policy) != one.decision
     ]

@@ -21,14 +21,14 @@ from pipeline.retrain.repair_findings import RepairFinding, set_aside
 from pipeline.retrain.repair_records import (
     calendar_moves,
     evidence,
-    labels,
+    label_findings,
     online_stores,
     request_log,
 )
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import START_AGAIN, damage
+from pipeline.shared.databases import START_AGAIN, find_damage
 from pipeline.shared.errors import ArtifactTampered
 
 _CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
@@ -98,13 +98,13 @@ def findings() -> Iterator[RepairFinding]:
         return  # it names the champion, on which all that follows depends
     registry = list(_registry(config, known))
     yield from registry
-    if not registry and client.exists(config):
+    if not registry and client.store_exists(config):
         yield from _alias(config, known)
         yield from _damaged_versions(config)
     yield from _damaged_exports(config)
     yield from online_stores()
     yield from request_log()
-    yield from labels(known)
+    yield from label_findings(known)
     yield from calendar_moves()
     yield from evidence(known)
 
@@ -123,7 +123,7 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[RepairFind
     path = config.database
     if path is None or not (known or path.is_file()):
         return
-    wrong = damage(path) if path.is_file() else "it is gone"
+    wrong = find_damage(path) if path.is_file() else "it is gone"
     if not (
         wrong := wrong
         or registry_rebuild.read_error(config)

@@ -18,7 +18,7 @@ from pipeline.retrain.repair_findings import RepairFinding, set_aside
 from pipeline.retrain.repair_records import last_served
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import START_AGAIN, damage
+from pipeline.shared.databases import START_AGAIN, find_damage
 from pipeline.shared.errors import shell_quote
 
 
@@ -95,7 +95,12 @@ def _champion(links: list[Link]) -> Side:
 def _registry_contents(config: RegisterConfig) -> RegistryContents:
     """The contents of an intact local registry; empty for a broken one."""
     path = config.database
-    if path is None or not path.is_file() or damage(path) or registry_rebuild.read_error(config):
+    if (
+        path is None
+        or not path.is_file()
+        or find_damage(path)
+        or registry_rebuild.read_error(config)
+    ):
         return RegistryContents()
     return versions.registry_contents(config)
 
@@ -109,7 +114,9 @@ def _later_promotion(links: list[Link]) -> Move | None:
         return None
     last = Move.model_validate_json(links[-1].text)
     number = int(last.rollout.partition("-")[0])
-    return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
+    return champions.registration_of_side(
+        champions.side_of(version), last.at, before=number
+    ).model_copy(
         update={
             "event": "promoted by hand",
             "champion": rollout_ledger.champion(last),
@@ -140,11 +147,11 @@ def _lost_ledger(path: Path) -> Iterator[RepairFinding]:
                 f"a person's; the release store keeps what was served: {START_AGAIN}",
             )
             return
-        side, source = registry_rebuild.side_of(kept[digest]), "after the request log"
+        side, source = registry_rebuild.side_of_release(kept[digest]), "after the request log"
     else:
         return
     by = f"repair, {source}: {why}"
-    first = champions.begin(side, rollout_ledger.beginning(), by)
+    first = champions.registration_of_side(side, rollout_ledger.beginning(), by)
     yield RepairFinding(
         path,
         "it is gone, and its copy with it",

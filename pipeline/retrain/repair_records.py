@@ -22,7 +22,7 @@ from pipeline.retrain.training_windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT
-from pipeline.shared.databases import damage
+from pipeline.shared.databases import find_damage
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash, own_temporary, write_text
 
@@ -38,7 +38,7 @@ def online_stores() -> Iterator[RepairFinding]:
         return
     path = Path(url.removeprefix(_SQLITE))
     for store in sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")):
-        if wrong := damage(store):
+        if wrong := find_damage(store):
             yield RepairFinding(
                 store,
                 wrong,
@@ -53,7 +53,7 @@ def request_log() -> Iterator[RepairFinding]:
     """The request log; from a broken one, the readable answers are kept."""
     url = load(ServeConfig).log_url.get_secret_value()
     path = Path(url.removeprefix(_SQLITE))
-    if not (url.startswith(_SQLITE) and path.is_file() and (wrong := damage(path))):
+    if not (url.startswith(_SQLITE) and path.is_file() and (wrong := find_damage(path))):
         return
     rows = _readable(path)
     yield RepairFinding(
@@ -80,7 +80,7 @@ def _readable(path: Path) -> list[tuple[object, ...]]:
 def last_served() -> tuple[str, str]:
     """The last release that served as champion, and when, by the request log; "" if none."""
     path = Path(load(ServeConfig).log_url.get_secret_value().removeprefix(_SQLITE))
-    if not path.is_file() or damage(path):
+    if not path.is_file() or find_damage(path):
         return "", ""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         found = connection.execute(_LAST).fetchone()
@@ -98,7 +98,7 @@ def _begin_log(path: Path) -> None:
     new.rename(path)
 
 
-def labels(known: list[Entry]) -> Iterator[RepairFinding]:
+def label_findings(known: list[Entry]) -> Iterator[RepairFinding]:
     """The label ledger against the journal, which counted each day's labels."""
     path = label_ledger.LABEL_LEDGER
     try:
@@ -127,7 +127,7 @@ def labels(known: list[Entry]) -> Iterator[RepairFinding]:
 
 def _wrong_labels(path: Path) -> str:
     """The label ledger's fault, measured against the journal's counts; "" if it has none."""
-    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
+    wrong = find_damage(path) if path.is_file() and path.stat().st_size else ""
     try:
         return wrong or missing_labels(label_ledger.read_events())
     except ArtifactTampered as refusal:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC
-from pipeline.monitor.predictions import RISK, days_of, events
+from pipeline.monitor.predictions import RISK, days_of, events_of_window
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.traffic.routes import Route, arm_of
@@ -33,7 +33,7 @@ class ReplayedYear:
     @classmethod
     def of(cls, window: Window) -> "ReplayedYear":
         """Load the year's events within a window; computed once, then cached in state/."""
-        frame = events(window)
+        frame = events_of_window(window)
         base = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
             **{NAME: frame["name"]}, request_id="batch/" + frame["name"], source="batch"
         )

@@ -202,7 +202,7 @@ class Monitor:
         looks = [int(number[-1]) - rule.every_days * n for n in back]
         looks = [look for look in looks if look - int(number[0]) + 1 >= rule.min_days]
         psi = windows.psi(before, after, windows.trailing(number, looks, rule.window_days))[:, 0]
-        found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
+        found = drift.judge_column(RISK, float(psi[-1]), [float(one) for one in psi], config)
         assert found.status != "report", "predictions have limits"
         return found.looks[-1], found.status
 

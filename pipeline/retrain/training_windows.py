@@ -48,7 +48,7 @@ class CalendarMove(Record):
     moved: dict[str, tuple[str, str]]
 
 
-def month_after(arrived: str, asked: str | None) -> str:
+def _month_after(arrived: str, asked: str | None) -> str:
     """The month that arrives next, or the month or day given as `asked`.
 
     Raises:
@@ -81,7 +81,7 @@ def _is_date(text: str) -> bool:
     return not pd.isna(pd.to_datetime(text, errors="coerce"))
 
 
-def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
+def moved_windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
     """The values of every key that follows the calendar, once data to `as_of` have arrived.
 
     `learned` is the last training day of the champion: no day up to it is in the held-out window.
@@ -161,7 +161,7 @@ def _value(section: StageConfig, key: str) -> str:
 def run(as_of: str | None = None) -> str:
     """Move the calendar to the next month, or to `as_of`, and every window with it."""
     arrived = load(IngestConfig).as_of
-    month = month_after(arrived, as_of)
+    month = _month_after(arrived, as_of)
     moves = move(month, "scheduled" if as_of is None else "asked")
     train, judged = moves["train"], moves["evaluate"]
     again = (
@@ -181,7 +181,7 @@ def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
 
     `learned` is the last training day of the champion.
     """
-    moves = windows(load(RetrainConfig), as_of, learned)
+    moves = moved_windows(load(RetrainConfig), as_of, learned)
     _write(moves, why)
     return moves
 

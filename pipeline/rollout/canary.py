@@ -30,7 +30,7 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 """The outcomes that end a canary for the champion, and their events in the ledger."""
 
 
-def canary(
+def run_canary(
     source: Source,
     injection: Injection = NO_INJECTION,
     force: bool = False,

@@ -42,7 +42,7 @@ _MATURE = DAY_MINUTES + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
-def shadow(
+def run_shadow(
     source: Source,
     injection: Injection = NO_INJECTION,
     force: bool = False,
@@ -115,7 +115,7 @@ def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> s
     rollout, transitions = controller.rollout, controller.transitions
     evidence = controller.reader.evidence
     _require_logged(transitions, pairs)
-    compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
+    compared = analysis.compare_pairs(rollout.plan, pairs.dropna(subset=["challenger_code"]))
     controller.progress.say(_summary(compared))
     unlike = _count_mismatches(rollout, evidence, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
@@ -123,7 +123,7 @@ def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> s
     if only_serving:
         return _conclude_serving(transitions, compared, pairs)
     days = daily_loss(rollout, evidence.traffic)
-    decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
+    decision = analysis.decide_shadow(rollout.plan, days, _is_refresh(rollout))
     return _conclude(transitions, int(evidence.traffic.at[0]), days, decision)
 
 

@@ -230,7 +230,7 @@ def sides(bad: str = "") -> tuple[Side, Side]:
     challenger = versions.version_of_alias(registry, CHALLENGER)
     if challenger is None or _judged_against_another(challenger, champion):
         challenger = champion
-    return side_of(champion), side_of(challenger, bad)
+    return export_side(champion), export_side(challenger, bad)
 
 
 def _judged_against_another(challenger: Version, champion: Version) -> bool:
@@ -238,7 +238,7 @@ def _judged_against_another(challenger: Version, champion: Version) -> bool:
     return challenger.tags.get("compared_with", "") != champion.digest
 
 
-def side_of(version: Version, fault: str = "") -> Side:
+def export_side(version: Version, fault: str = "") -> Side:
     """Export a version's release for the servers; returns it as a side of a rollout."""
     release = export(version.number)
     return Side(

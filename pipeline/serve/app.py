@@ -25,7 +25,7 @@ from pipeline.serve.middleware import (
     Middleware,
     Respond,
     failure,
-    refusal,
+    refusal_response,
 )
 from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
@@ -108,7 +108,7 @@ def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: AdmissionLim
 
 async def _refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
-    return refusal(error.code, error.reason, error.headers)
+    return refusal_response(error.code, error.reason, error.headers)
 
 
 async def _client_closed(_: Request, __: Exception) -> Response:
@@ -122,7 +122,7 @@ async def _failure(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
-    return refusal(error.status_code, reason, dict(error.headers or {}))
+    return refusal_response(error.status_code, reason, dict(error.headers or {}))
 
 
 def _json(value: Any) -> Response:
@@ -143,7 +143,7 @@ def _add_people_routes(
         try:
             payload = RequestBody.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
-            raise RequestRefused(400, open_inference.explain(error)) from None
+            raise RequestRefused(400, open_inference.explain_error(error)) from None
         items = items_of(payload)
         instants, risks = await handler.from_store(items, request)
         rows = zip(items, instants, risks.risk.tolist(), risks.flags, strict=True)

@@ -19,7 +19,7 @@ from pipeline.registry.release_loader import export, load_release, warm_up_failu
 from pipeline.serve import open_inference
 from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, RISK_TENSOR, RequestRefused
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.schema import requests
+from pipeline.serve.schema import request_rows
 from pipeline.shared.config.loading import load as load_config
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.serve import ServeConfig
@@ -73,9 +73,9 @@ class RiskModel(Model):  # type: ignore[misc]
     def _risk(self, payload: InferRequest) -> np.ndarray:
         tensors = _tensors(payload)
         if INPUT_TENSOR in tensors.values:
-            return self._predictor.vectors(open_inference.matrix(tensors))
+            return self._predictor.vectors(open_inference.input_matrix(tensors))
         horizon = self._predictor.release.features.horizon_minutes
-        return self._predictor.online(requests(open_inference.items(tensors), horizon)).risk
+        return self._predictor.online(request_rows(open_inference.items(tensors), horizon)).risk
 
 
 def _tensors(payload: InferRequest) -> open_inference.Tensors:

@@ -137,7 +137,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def explain(error: ValidationError) -> str:
+def explain_error(error: ValidationError) -> str:
     """The first fault of a body, as a reason."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"])) or "the body"
@@ -150,7 +150,7 @@ def read_tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tens
     try:
         inference = Inference.model_validate(parse_body(body[:size]))
     except ValidationError as error:
-        raise RequestRefused(400, explain(error)) from None
+        raise RequestRefused(400, explain_error(error)) from None
     if wrong := sorted({out.name for out in inference.outputs} - {RISK_TENSOR}):
         raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK_TENSOR!r}")
     values, rest = {}, memoryview(body)[size:]
@@ -240,10 +240,10 @@ def items(tensors: Tensors) -> list[RequestItem]:
     try:
         return _ITEMS.validate_python(rows)
     except ValidationError as error:
-        raise RequestRefused(400, explain(error)) from None
+        raise RequestRefused(400, explain_error(error)) from None
 
 
-def matrix(tensors: Tensors) -> np.ndarray:
+def input_matrix(tensors: Tensors) -> np.ndarray:
     """The rows of FEATURES in a request's one tensor (float32), NaN where a value is missing."""
     shape = tensors.shapes[INPUT_TENSOR]
     if len(shape) != 2 or shape[1] != len(FEATURES):

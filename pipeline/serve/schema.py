@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     RequestItem, RequestBody = _OF.item, _OF.body
 name_of = _OF.name_of
-requests = _OF.rows
+request_rows = _OF.rows
 _DATATYPES = {"string": "BYTES", "integer": "INT64", "number": "FP32", "boolean": "BOOL"}
 
 

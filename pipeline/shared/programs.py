@@ -47,7 +47,7 @@ _NAMES = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
 """Programs with another name in Debian, under both names."""
 
 
-def locate(name: str) -> str | None:
+def locate_program(name: str) -> str | None:
     """The path of a program under any of its names; None if it is not installed."""
     return next((path for one in _NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
 

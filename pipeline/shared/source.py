@@ -62,7 +62,7 @@ def read_pinned(folder: Path, name: str, expected: str) -> bytes:
     return content
 
 
-def parse(name: str, content: bytes, columns: PublishedColumns) -> pd.DataFrame:
+def parse_published(name: str, content: bytes, columns: PublishedColumns) -> pd.DataFrame:
     """A published CSV file as a table with exactly `columns`, in that order and of their types.
 
     Raises:

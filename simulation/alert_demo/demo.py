@@ -10,7 +10,7 @@ from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from pipeline.shared.processes import exit_on_signals
-from pipeline.shared.programs import installing, locate
+from pipeline.shared.programs import installing, locate_program
 from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
@@ -52,7 +52,7 @@ def program(name: str) -> str:
     Raises:
         EnvironmentUnfit: it is not installed; names its package.
     """
-    if (found := locate(name)) is None:
+    if (found := locate_program(name)) is None:
         raise EnvironmentUnfit(
             f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
             "the service that it may start, and run `make monitor-live`"

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.monitor.operations.job_signals import SIGNALS, JobSignals, write
+from pipeline.monitor.operations.job_signals import SIGNALS, JobSignals, write_signals
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
 from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides
@@ -114,7 +114,7 @@ def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
     known = {"version": champion.version, "release": champion.release, "model_age_days": age}
-    write(JobSignals.model_validate({"at": first.to_pydatetime(), **known}), path)
+    write_signals(JobSignals.model_validate({"at": first.to_pydatetime(), **known}), path)
 
 
 def monitoring_commands(

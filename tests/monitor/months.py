@@ -10,7 +10,7 @@ from pipeline.features.feature_table import ROWS
 from pipeline.features.windows import NEVER, minutes
 from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import load_champion
-from pipeline.monitor.predictions import events
+from pipeline.monitor.predictions import events_of_window
 from pipeline.monitor.report import look_at
 from pipeline.records.request_log import LoggedPrediction, pack
 from pipeline.records.request_log_writer import open_log
@@ -104,4 +104,4 @@ def seen() -> Any:
 
 def march() -> pd.DataFrame:
     """March's flights, as the monitor reads them."""
-    return events(MARCH)
+    return events_of_window(MARCH)

@@ -263,7 +263,7 @@ def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, ch
     reproduce._isolate_registry(load(RegisterConfig), folder, papers)
     planted = versions.version_of_alias(own(folder), versions.CHAMPION)
     assert planted.digest == real.digest == json.loads((papers / VERDICT).read_text())["champion"]
-    path = versions.fetch(own(folder), planted)
+    path = versions.fetch_model(own(folder), planted)
     assert path.is_relative_to(folder)
     assert file_hash(path) == real.digest
     assert planted.tag("window") == real.tag("window")

@@ -124,7 +124,7 @@ def test_a_run_whose_code_changed_meanwhile_is_not_recorded(stands):
     shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
     assert up_to_date.check() == ""
     Path(FILES["code"]).write_bytes(b"edited during the run")
-    up_to_date.note()
+    up_to_date.note_run()
     assert set(read_json(up_to_date.LAST_RUN, "run")) == {"inputs"}
 
 
@@ -133,5 +133,5 @@ def test_with_a_registry_elsewhere_a_run_is_not_recorded(stands, monkeypatch, ur
     shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
     monkeypatch.setenv("PIPELINE_TRACKING_URL", url)
     assert up_to_date.check() == ""
-    up_to_date.note()
+    up_to_date.note_run()
     assert set(read_json(up_to_date.LAST_RUN, "run")) == {"inputs"}

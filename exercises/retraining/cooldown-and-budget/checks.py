@@ -39,7 +39,7 @@ def _attempt(day: str, result: str = "promoted", trained: bool = True) -> Attemp
 
 
 def _action(subject, *attempts: Attempt, fresh: int = 20_000) -> str:
-    return str(subject.decide(_signals(fresh), list(attempts), POLICY).action)
+    return str(subject.decide_retraining(_signals(fresh), list(attempts), POLICY).action)
 
 
 @check(1)
@@ -93,7 +93,7 @@ def test_only_what_trained_counts_for_the_budget(subject):
 @check(1, hidden=True)
 def test_every_reason_has_both_numbers(subject):
     """What was counted, and what is wanted."""
-    found = subject.decide(_signals(100), [_attempt("06-28")], POLICY).reasons
+    found = subject.decide_retraining(_signals(100), [_attempt("06-28")], POLICY).reasons
     words = " ".join(found)
     holds(len(found) == 2, "two reasons", f"{found}")
     holds(all(n in words for n in ("3", "14", "100", "5,000")), "3, 14, 100 and 5,000", words)

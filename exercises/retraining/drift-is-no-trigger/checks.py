@@ -31,7 +31,7 @@ QUIET: dict[str, Any] = {
 
 
 def _decide(subject, **changes: object) -> Any:
-    return subject.decide(RetrainingSignals.model_validate(QUIET | changes), [], POLICY)
+    return subject.decide_retraining(RetrainingSignals.model_validate(QUIET | changes), [], POLICY)
 
 
 @check(3)

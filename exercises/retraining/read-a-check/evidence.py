@@ -4,7 +4,12 @@ import json
 from typing import Any
 
 from exercises.workbench.checking import ROOT
-from pipeline.retrain.policy import Attempt, RetrainingDecision, RetrainingSignals, decide
+from pipeline.retrain.policy import (
+    Attempt,
+    RetrainingDecision,
+    RetrainingSignals,
+    decide_retraining,
+)
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -61,7 +66,7 @@ ATTEMPT = Attempt(
 def decision(name: str) -> RetrainingDecision:
     """The policy's decision of a Monday."""
     attempts = [ATTEMPT] if name == "D" else []
-    return decide(signals(name), attempts, POLICY)
+    return decide_retraining(signals(name), attempts, POLICY)
 
 
 def signals(name: str) -> RetrainingSignals:

@@ -39,7 +39,9 @@ def _decide(subject, *results: str, **changes: object) -> Any:
         )
         for d, r in zip(days, results, strict=True)
     ]
-    return subject.decide(RetrainingSignals.model_validate(FALLEN | changes), attempts, POLICY)
+    return subject.decide_retraining(
+        RetrainingSignals.model_validate(FALLEN | changes), attempts, POLICY
+    )
 
 
 @check(4)

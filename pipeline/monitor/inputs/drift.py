@@ -91,7 +91,7 @@ def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
     return {"prediction": prediction, **dict.fromkeys(USECASE.monitored.alarming, tripwire)}
 
 
-def judge(
+def judge_column(
     column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
 ) -> ColumnDrift:
     """Judge a column's drift: a warning at once, an alert only if it lasts.
@@ -172,7 +172,7 @@ def _keep(snapshot: Any, last_day: str) -> None:
     workspace.add_run(project.id, snapshot, name=month)
 
 
-def compare(
+def measure_drift(
     reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
 ) -> Drift:
     """The drift of served rows from day `first` on, against the training window.
@@ -196,7 +196,7 @@ def compare(
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
     pictures = _histograms(before, after, month)
     columns = [
-        judge(name, one, trend, config, factor).model_copy(update={"histogram": picture})
+        judge_column(name, one, trend, config, factor).model_copy(update={"histogram": picture})
         for name, one, trend, picture in zip(seen, psi, looks, pictures, strict=True)
     ]
     return Drift(

@@ -63,7 +63,7 @@ class JobSignals(Record):
     skew_mismatches: int | None = None
 
 
-def write(signals: JobSignals, path: Path = SIGNALS) -> None:
+def write_signals(signals: JobSignals, path: Path = SIGNALS) -> None:
     """Tell what is known; if nothing has changed too: the file's time says that the job ran."""
     write_json(path, signals.model_dump(mode="json"))
 

@@ -73,14 +73,14 @@ class RequestLabels:
         return self.folded.table
 
 
-def events(labels: list[DelayedLabel]) -> pd.DataFrame:
+def feed_table(labels: list[DelayedLabel]) -> pd.DataFrame:
     """Events as the feed's table, in LABEL_COLUMNS; instants in UTC."""
     frame = pd.DataFrame(labels, columns=LABEL_COLUMNS)
     instants = {name: pd.to_datetime(frame[name], utc=True) for name in ("known_at", "arrived_at")}
     return frame.assign(**instants).astype({"late": "int8", "revision": "int64"})
 
 
-def require_sound(events: pd.DataFrame) -> None:
+def require_sound_feed(events: pd.DataFrame) -> None:
     """Refuse an invalid feed: a missing column or time zone, or an invalid value.
 
     Raises:
@@ -111,7 +111,7 @@ def require_sound(events: pd.DataFrame) -> None:
             )
 
 
-def as_of(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+def arrived_by(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     """The events that had arrived by an instant."""
     return events[events["arrived_at"] <= instant]
 
@@ -139,7 +139,7 @@ def settle(predicted: pd.Series, events: pd.DataFrame) -> RequestLabels:
     Raises:
         LabelsRefused: the feed's table is invalid.
     """
-    require_sound(events)
+    require_sound_feed(events)
     at = events[NAME].map(predicted)
     unrequested, impossible = at.isna(), events["known_at"] <= at
     return RequestLabels(

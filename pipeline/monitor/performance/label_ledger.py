@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.monitor.performance.delayed_labels import LABEL_COLUMNS, require_sound
+from pipeline.monitor.performance.delayed_labels import LABEL_COLUMNS, require_sound_feed
 from pipeline.records.hash_chain import open_database
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
@@ -46,7 +46,7 @@ def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LABEL_LEDGER) -
         LabelsRefused: it is not a valid label file, or arrived before the last one.
     """
     events = read_parquet(file, "monitor").assign(arrived_at=arrived_at)
-    require_sound(events)
+    require_sound_feed(events)
     digest, arrived = file_hash(file), _microseconds(pd.Series([arrived_at]))[0]
     rows = zip(
         [digest] * len(events),

@@ -128,7 +128,7 @@ def measure_performance(
         LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    events, served = delayed_labels.as_of(events, now), served[served["predict_at"] <= now]
+    events, served = delayed_labels.arrived_by(events, now), served[served["predict_at"] <= now]
     first = served[~served[NAME].duplicated()]
     settled = delayed_labels.settle(first.set_index(NAME)["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
@@ -162,7 +162,7 @@ def check_alert(
     """
     require_requests(served)
     settled = delayed_labels.settle(
-        served.set_index(NAME)["predict_at"], delayed_labels.as_of(events, now)
+        served.set_index(NAME)["predict_at"], delayed_labels.arrived_by(events, now)
     )
     return _alert(join_labels(served, settled.table), now, rule)
 
@@ -195,7 +195,9 @@ def _agreement(
     return label_agreement(table.assign(**{LABEL: table["late"], PROXY: flag}), rule)
 
 
-def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[PerformanceStatus, list[str]]:
+def performance_status(
+    figure: Figures, days: int, rule: OutcomeRule
+) -> tuple[PerformanceStatus, list[str]]:
     """The performance status and its reasons, each with the figure and the limit."""
     unknown = []
     if days < rule.min_days:
@@ -224,7 +226,7 @@ def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Performa
     window = rows[rows["day"].between(first, last)]
     figure = figures_of(window)
     ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
-    said, reasons = status(figure, len(ends), rule)
+    said, reasons = performance_status(figure, len(ends), rule)
     return PerformanceAlert(
         status=said,
         first=ends[0] if ends else None,

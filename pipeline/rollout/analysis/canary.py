@@ -39,7 +39,9 @@ class CanarySignals:
     breakers: list[Breaker]
 
 
-def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position) -> Decision:
+def decide_canary(
+    plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position
+) -> Decision:
     """Decide on the canary's requests so far, by a plan that was fixed before.
 
     `observed` has a row per request at the edge: NAME, arm, step, at (its start in seconds), code
@@ -60,7 +62,7 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Positi
         reasons=reasons,
         metrics=metrics,
         breakers=breakers,
-        slices=guardrails.slices(requests),
+        slices=guardrails.slice_rates(requests),
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.rollout.analysis.sequential_tests import (
     ratio_interval,
     share_interval,
 )
-from pipeline.rollout.analysis.stalls import events
+from pipeline.rollout.analysis.stalls import bad_events
 from pipeline.rollout.traffic.resources import RESOURCE_COLUMNS
 from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
@@ -127,7 +127,7 @@ def _rates(
 def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> MetricResult:
     """A rate's evidence: whether more of the events are the challenger's than its share."""
     bad, known = requests.bad[name], requests.known[name]
-    found = events(
+    found = bad_events(
         bad,
         requests.start,
         requests.end,
@@ -248,7 +248,7 @@ def _metric(
     )
 
 
-def slices(requests: Requests) -> list[SliceRates]:
+def slice_rates(requests: Requests) -> list[SliceRates]:
     """Bad requests of each arm in each slice of events: reported, never decisive."""
     found = []
     for column, groups in requests.groups.items():

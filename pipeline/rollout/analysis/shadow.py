@@ -20,7 +20,7 @@ from pipeline.rollout.analysis.decision import (
 )
 from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
-from pipeline.rollout.analysis.stalls import events
+from pipeline.rollout.analysis.stalls import bad_events
 from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
 from pipeline.usecase.chosen import USECASE
 
@@ -56,7 +56,7 @@ class ShadowComparison(Finite):
     enough: bool
 
 
-def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> ShadowComparison:
+def compare_pairs(plan: RolloutConfig, pairs: pd.DataFrame) -> ShadowComparison:
     """Compare both sides' responses to the same requests, without labels.
 
     `pairs` has a row per request: at (its start in seconds), and code, seconds and risk of each
@@ -66,7 +66,7 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> ShadowComparison:
     fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
     alone = fine["challenger"] != fine["champion"]
     began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
-    failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
+    failed = bad_events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
     log_e = log_e_events(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
     slower = _slower_blocks(both, max(rules.slow.stall_seconds, 1e-6))
@@ -123,7 +123,7 @@ def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
+def decide_shadow(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     """Decide on the days with labels, at the plan's interim analyses and at no other time.
 
     `days` has a row per day, in order: rows, and worse_by (their mean paired log loss,

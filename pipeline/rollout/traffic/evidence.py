@@ -25,7 +25,7 @@ from pipeline.features.online_store import MISSING, STALE
 from pipeline.features.windows import DAY_MINUTES
 from pipeline.records.request_log import read_predictions
 from pipeline.rollout.traffic.live_traffic import Traffic
-from pipeline.rollout.traffic.resources import join, parse
+from pipeline.rollout.traffic.resources import join, parse_readings
 from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
@@ -74,7 +74,7 @@ class Evidence:
     _codes: dict[str, int] = field(default_factory=dict)
     _by_shadow: set[str] = field(default_factory=set)
     _excluded: set[str] = field(default_factory=set)
-    _readings_table: pd.DataFrame = field(default_factory=lambda: parse(b""))
+    _readings_table: pd.DataFrame = field(default_factory=lambda: parse_readings(b""))
     _readings_bytes: int = 0
 
     def wait_for(self, request_ids: set[str], mirrored: bool = False) -> None:
@@ -142,7 +142,7 @@ class Evidence:
         whole = content[: content.rfind(b"\n") + 1]
         if whole:
             self._readings_bytes += len(whole)
-            parts = [part for part in (self._readings_table, parse(whole)) if len(part)]
+            parts = [part for part in (self._readings_table, parse_readings(whole)) if len(part)]
             self._readings_table = pd.concat(parts) if parts else self._readings_table
 
     def _take(self, mine: pd.DataFrame) -> None:

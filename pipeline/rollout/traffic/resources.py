@@ -77,7 +77,7 @@ class Readings:
             return {}
 
 
-def parse(content: bytes) -> pd.DataFrame:
+def parse_readings(content: bytes) -> pd.DataFrame:
     """Parse readings into a table in time order; unreadable lines are left out."""
     rows = []
     for line in content.splitlines():

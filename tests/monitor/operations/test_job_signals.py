@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from pipeline.monitor.operations import job_signals
-from pipeline.monitor.operations.exporter import read
+from pipeline.monitor.operations.exporter import read_gauges
 from pipeline.monitor.operations.job_signals import JobSignals
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
@@ -53,7 +53,7 @@ def numbers(found, heartbeat=1.0):
 
 def test_what_is_written_is_what_is_read(tmp_path):
     path = tmp_path / "signals.json"
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     assert job_signals.read(path) == FULL
 
 
@@ -89,15 +89,15 @@ def test_what_nobody_knows_is_not_shown_rather_than_zero():
 
 def test_a_job_that_runs_again_and_finds_the_same_shows_that_it_ran(tmp_path):
     path = tmp_path / "signals.json"
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     os.utime(path, (0, 0))
-    assert next(iter(read(path))).value == 0
+    assert next(iter(read_gauges(path))).value == 0
     before = path.read_bytes()
     (tmp_path / "before").touch()
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     (tmp_path / "after").touch()
     earliest, latest = ((tmp_path / name).stat().st_mtime for name in ("before", "after"))
-    assert earliest <= next(iter(read(path))).value <= latest
+    assert earliest <= next(iter(read_gauges(path))).value <= latest
     assert path.read_bytes() == before
 
 
@@ -114,24 +114,24 @@ def page(port):
 
 def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
     path = tmp_path / "signals.json"
-    with serve_metrics(lambda: read(path), 0, HOST) as port:
+    with serve_metrics(lambda: read_gauges(path), 0, HOST) as port:
         assert "monitor" not in page(port)
-        job_signals.write(FULL, path)
+        job_signals.write_signals(FULL, path)
         assert "monitor_coverage 0.98" in page(port)
-        job_signals.write(BARE, path)
+        job_signals.write_signals(BARE, path)
         assert "monitor_coverage" not in page(port)
     assert page(port) is None
 
 
 def test_the_exporter_shows_nothing_where_there_is_nothing_or_something_else(tmp_path):
-    assert list(read(tmp_path / "signals.json")) == []
+    assert list(read_gauges(tmp_path / "signals.json")) == []
     (tmp_path / "signals.json").write_text('{"at": 3}')
-    assert list(read(tmp_path / "signals.json")) == []
+    assert list(read_gauges(tmp_path / "signals.json")) == []
 
 
 @pytest.mark.slow
 def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
-    job_signals.write(FULL, tmp_path / job_signals.SIGNALS)
+    job_signals.write_signals(FULL, tmp_path / job_signals.SIGNALS)
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "pipeline", "exporter", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

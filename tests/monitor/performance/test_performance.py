@@ -13,7 +13,7 @@ from pipeline.monitor.performance.performance import (
     Performance,
     PerformanceRules,
     measure_performance,
-    status,
+    performance_status,
 )
 from pipeline.monitor.performance.quality import Figures, p_nonzero_mean
 from pipeline.shared.config.monitor import OutcomeRule
@@ -249,7 +249,7 @@ def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, ga
     figure = Figures(
         rows=900, labelled=900, days=14, late=300, coverage=1.0, excess=excess, gap=gap
     )
-    found, reasons = status(figure, 14, RULES.outcome)
+    found, reasons = performance_status(figure, 14, RULES.outcome)
     assert found == said
     assert bool(reasons) == (said == "alert")
 
@@ -257,7 +257,7 @@ def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, ga
 @pytest.mark.parametrize(("coverage", "days"), [(0.9499, 14), (1.0, 9)])
 def test_too_few_labels_or_days_are_not_known_and_never_fine(coverage, days):
     figure = Figures(rows=900, labelled=900, days=14, late=300, coverage=coverage, excess=0, gap=0)
-    found, reasons = status(figure, days, RULES.outcome)
+    found, reasons = performance_status(figure, days, RULES.outcome)
     assert found == "not known"
     assert reasons
 

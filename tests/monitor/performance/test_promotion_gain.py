@@ -14,7 +14,7 @@ from pipeline.monitor.performance.promotion_gain import (
     measure_promotion,
     offline,
 )
-from pipeline.monitor.predictions import RISK, events, served_predictions
+from pipeline.monitor.predictions import RISK, events_of_window, served_predictions
 from pipeline.records import rollout_ledger
 from pipeline.register import register
 from pipeline.registry import versions
@@ -39,7 +39,7 @@ def promoted(challenged):
 
 
 def of_april(now=COMPLETE):
-    champion, frame = load_champion(APRIL.first), events(APRIL)
+    champion, frame = load_champion(APRIL.first), events_of_window(APRIL)
     rows = served_predictions(frame, champion.scorer, None)
     return measure_promotion(frame, rows, now), frame, rows
 
@@ -55,7 +55,7 @@ def test_the_gates_comparison_stands_beside_the_same_one_on_the_flights_served_s
     served = (frame["predict_at"] > since).to_numpy()
     registry = load(RegisterConfig)
     first = versions.get_version(registry, "1")
-    former = load_model(versions.fetch(registry, first), first.digest).predict(frame)
+    former = load_model(versions.fetch_model(registry, first), first.digest).predict(frame)
     late = frame[LABEL][served]
     gain = log_loss(late, rows[RISK][served]) - log_loss(late, former[served])
     assert found.online.point == pytest.approx(gain, abs=2e-6)

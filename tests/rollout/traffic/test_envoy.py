@@ -104,7 +104,7 @@ def test_an_envoy_leaves_no_shared_memory_behind(tmp_path):
     """Of a config that is none, at which it ends by itself."""
     (tmp_path / "envoy.json").write_text("[")
     before = set(Path("/dev/shm").glob("envoy_shared_memory_*"))
-    assert subprocess.run(envoy.command(tmp_path), check=False).returncode == 1
+    assert subprocess.run(envoy.start_command(tmp_path), check=False).returncode == 1
     assert set(Path("/dev/shm").glob("envoy_shared_memory_*")) <= before
 
 

@@ -95,8 +95,8 @@ def test_readings_are_parsed_once_and_half_a_line_is_read_when_it_is_whole(
     at_work, tmp_path, monkeypatch
 ):
     at_work.readings = tmp_path / "resources.jsonl"
-    parse, read = module.parse, []
-    monkeypatch.setattr(module, "parse", lambda part: (read.append(part), parse(part))[1])
+    parse, read = module.parse_readings, []
+    monkeypatch.setattr(module, "parse_readings", lambda part: (read.append(part), parse(part))[1])
     lines = [
         json.dumps({"at": at, "arm": "control", "memory": memory}) + "\n"
         for at, memory in ((0.5, 100), (2.5, 200))
