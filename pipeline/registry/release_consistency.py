@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.registry import versions
+from pipeline.registry import release, versions
 from pipeline.registry.release import (
     FEATURE_SERVICE,
     MODEL,
@@ -19,7 +19,6 @@ from pipeline.registry.release import (
     Release,
     artifact_path,
     config_version,
-    read,
     read_paper,
     recorded_data_version,
     tags,
@@ -88,17 +87,17 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     """
     digest = registered.tag("release")
     folder = versions.fetch_folder(config, registered, artifact_path(digest))
-    release = read(folder, digest)
-    for name, sealed in tags(release, folder).items():
-        if (tag := registered.tags.get(name, "nothing")) != sealed:
+    sealed = release.read(folder, digest)
+    for name, said in tags(sealed, folder).items():
+        if (tag := registered.tags.get(name, "nothing")) != said:
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {tag!r}, "
-                f"its release says {sealed!r}: the registry was rewritten; restore "
+                f"its release says {said!r}: the registry was rewritten; restore "
                 f"{config.tracking_url} from a backup; {REPAIR}"
             )
     model = versions.fetch_model(config, registered)
-    require_in_step(release, folder, model)
-    return release, folder, model
+    require_in_step(sealed, folder, model)
+    return sealed, folder, model
 
 
 def _tree_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
