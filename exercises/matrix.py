@@ -204,12 +204,12 @@ STAGES = [
 ]
 _PAGE = """# Drills: faults and guards
 
-Each row is a fault that `make drill D=<name>` injects into a scratch copy of the real pipeline. A
-dot stands where the guard that must catch it stands, and did; BY ANOTHER GUARD means that another
-was first, MISSED that none was. `rules` are the tests that a change has to pass before its merge.
-Exposed are the requests that were answered with the fault, where a rollout counted them. Seconds
-are of the whole drill, {at_once} at a time. The size is the least at which the guard finds the
-fault: any, where it compares exactly; a limit of its config; or what a benchmark measured, as
+Each row is a fault that `make drill D=<name>` injects into a scratch copy of the real pipeline, and
+the stage whose guard caught it, the one that must; BY ANOTHER GUARD means that another was first,
+MISSED that none was. `rules` are the tests that a change has to pass before its merge. Exposed are
+the requests that were answered with the fault, where a rollout counted them. Seconds are of the
+whole drill, {at_once} at a time. The size is the least at which the guard finds the fault: any,
+where it compares exactly; a limit of its config; or what a benchmark measured, as
 `exercises/sizes.yaml` says for each. Written by `make drill-all`, which took {seconds} s.
 
 {caught} of {drills} faults were caught by the guard that is named for them; of {clean} runs without
@@ -218,8 +218,8 @@ M=real-canaries` runs some alone. Here a clean one was once taken out as slow, 1
 requests beside 3 of 143: a false alarm, of the time when each request was counted by itself
 (ADR 0017).
 
-| fault | {stages} | found from | exposed | s |
-|---|{rules}|---|---|---|
+| drill | caught by | fault | found from | exposed | s |
+|---|---|---|---|---|---|
 {rows}
 
 ## False alarms
@@ -245,11 +245,10 @@ def page(told: dict[str, Any]) -> str:
     rows = []
     for found in told["drills"]:
         drill = known[found["slug"]]
-        mark = "●" if found["ended"] == "CAUGHT" else found["ended"]
-        cells = " | ".join(mark if stage == drill.stage else "" for stage in STAGES)
+        guard = drill.stage if found["ended"] == "CAUGHT" else found["ended"]
         rows.append(
-            f"| **{drill.slug}**: {drill.fault} | {cells} "
-            f"| {found_from(drill.slug)} | {found['exposed']} | {found['seconds']:.0f} |"
+            f"| `{drill.slug}` | {guard} | {drill.fault} | {found_from(drill.slug)} "
+            f"| {found['exposed']} | {found['seconds']:.0f} |"
         )
     controls = [
         f"| {one['name']} | {'REFUSED' if one['refused'] else 'passed'} "
@@ -263,8 +262,6 @@ def page(told: dict[str, Any]) -> str:
         drills=len(told["drills"]),
         clean=len(told["clean"]),
         alarms=sum(one["refused"] for one in told["clean"]),
-        stages=" | ".join(STAGES),
-        rules="|".join([":-:"] * len(STAGES)),
         rows="\n".join(rows),
         alarms_by_guard=table(_by_stage(told["clean"])),
         controls="\n".join(controls),

@@ -214,8 +214,8 @@ def injection(fault: str) -> Injection:
     if wrapper is _BadEvenings:
         USECASE.require_story()
 
-    def risks(release: LoadedRelease, flights: pd.DataFrame) -> np.ndarray:
-        return wrapper(Predictor(release, _NoStore())).vectors(matrix(flights, FEATURES))
+    def risks(release: LoadedRelease, rows: pd.DataFrame) -> np.ndarray:
+        return wrapper(Predictor(release, _NoStore())).vectors(matrix(rows, FEATURES))
 
     path = f"{wrapper.__module__}:{wrapper.__qualname__}"
     return Injection(fault, path, risks, fault in OF_THE_MODEL)

@@ -1,7 +1,7 @@
 """A sample of the traffic over HTTP: through Envoy, by the champion, from the online store.
 
 Servers stay up until another champion serves. Their logged features are compared with the offline
-join of the same flights: a difference is skew, and no training follows before it is repaired.
+join of the same events: a difference is skew, and no training follows before it is repaired.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.features import windows
+from pipeline.features.definitions import NAME
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.predictions import ScoringModel, count_skew, served_predictions
 from pipeline.records.arrivals import YEAR_ENDS, read_until
@@ -59,16 +60,16 @@ class OnlineSample:
         return simulated.Year(self.year.frame, views)
 
     def sample(self, chosen: np.ndarray) -> np.ndarray:
-        """Choose the flights to send over HTTP: a share, by a hash of their names."""
+        """Choose the events to send over HTTP: a share, by a hash of their names."""
         part = round(self.share * WHOLE)
         route = Route({"challenger": part, "champion": WHOLE - part}, "sample")
-        names = self.year.base.loc[chosen, "flight"]
+        names = self.year.base.loc[chosen, NAME]
         found = chosen.copy()
         found[chosen] = [arm_of(name, route) == "challenger" for name in names]
         return found
 
     def ask(self, side: Side, chosen: np.ndarray) -> int:
-        """Send a sample of the flights that one release serves; returns the rows with skew.
+        """Send a sample of the events that one release serves; returns the rows with skew.
 
         Raises:
             ServersFailed: servers do not start or respond, or predictions are missing in the log.

@@ -66,8 +66,11 @@ def _lend_environment(folder: Path) -> None:
         os.utime(folder / _LOCK, (old, old))
 
 
-def run_in_replay(folder: Path, *command: str) -> tuple[int, str]:
-    """Run a command in a replay, with its output on the screen; returns exit code and last line."""
+def run_in_replay(folder: Path, *command: str, output: TextIO | None = None) -> tuple[int, str]:
+    """Run a command in a replay; returns its exit code and its last line.
+
+    What it says goes to the screen, or all of it to `output`.
+    """
     with (
         subprocess.Popen(
             [sys.executable, "-m", "simulation", *command],
@@ -80,8 +83,8 @@ def run_in_replay(folder: Path, *command: str) -> tuple[int, str]:
         ) as process,
         ThreadPoolExecutor(1) as beside,
     ):
-        beside.submit(_pass_on, folder, process.stderr or [], sys.stderr)
-        last = _pass_on(folder, process.stdout or [], sys.stdout)
+        beside.submit(_pass_on, folder, process.stderr or [], output or sys.stderr)
+        last = _pass_on(folder, process.stdout or [], output or sys.stdout)
     return process.returncode, last
 
 

@@ -48,7 +48,7 @@ OFFLINE_ROWS = 3_000
 class ServedDays(Record):
     """The summary of served days: model, feature service, and how often a view lacked values.
 
-    `flags` counts, per view, the flights with stale or missing values, `late` the pushed rows that
+    `flags` counts, per view, the requests with stale or missing values, `late` the pushed rows that
     were older than the stored ones.
     """
 
@@ -74,7 +74,7 @@ class SkewReport(Record):
 
 
 def run(day: str | None = None) -> str:
-    """Serve the flights of a day or a month as time passes, and log every served vector.
+    """Serve the requests of a day or a month as time passes, and log every served vector.
 
     Raises:
         DayUnknown: it is neither, or has not arrived.
@@ -131,10 +131,10 @@ def _replay(
     day: str | None, config: FeaturesConfig, champion: versions.Version, model: Model
 ) -> ServedDays:
     serve = load(ServeConfig)
-    flights, weather = read_accepted()
-    days = str(midnight_after(flights).date() - pd.Timedelta(days=1)) if day is None else day
-    asked = requests_of(flights, config, days)
-    feed = feed_of(flights, weather, config)
+    events, context = read_accepted()
+    days = str(midnight_after(events).date() - pd.Timedelta(days=1)) if day is None else day
+    asked = requests_of(events, config, days)
+    feed = feed_of(events, context, config)
     with open_store(config, serve, project=REPLAY, empty=True) as store:
         vectors = replay_requests(store, asked, feed, config, _progress())
         late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
@@ -182,7 +182,7 @@ def _counts(flags: pd.Series) -> dict[str, int]:
 
 
 def _training_rows(vectors: pd.DataFrame) -> pd.DataFrame:
-    """The training table's rows of the same flights, in their order."""
+    """The training table's rows of the same requests, in their order."""
     rows = read_parquet(ROWS, "features")
     return vectors[REQUEST_KEY].merge(rows, "left", REQUEST_KEY, validate="one_to_one")
 
@@ -194,7 +194,7 @@ def _offline_rows(store: Store, asked: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count_differing(offline: pd.DataFrame, trained: pd.DataFrame) -> int:
-    """Count the flights with another value, or another instant, in one table than in the other."""
+    """Count the requests with another value, or another instant, in one table than in the other."""
     names = [*NUMERIC, *KNOWN_AT]
     same = (offline[names] == trained[names]) | (offline[names].isna() & trained[names].isna())
     return int((~same.all(axis=1)).sum())

@@ -13,7 +13,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -26,7 +26,7 @@ from pipeline.rollout.traffic import envoy
 from pipeline.shared import clock, yaml_files
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import CONFIGS, load
-from pipeline.shared.contracts import EVALUATE, INGEST, ROLLOUT, VALIDATE
+from pipeline.shared.contracts import EVALUATE, ROLLOUT, VALIDATE
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import bytes_hash, read_json, write_json, write_text
 from pipeline.shared.pages import render
@@ -36,6 +36,8 @@ from pipeline.usecase.chosen import USECASE
 from simulation.sandbox import open_sandbox, run_checked, run_in_replay
 
 _DONE = Path("state/story.json")
+_WRONG_UNIT = "wrong-unit"
+"""The sandbox of the fault in the data, so that it computes while others wait."""
 _FAULTY = Path("state/faulty")
 
 
@@ -62,14 +64,17 @@ def replay() -> str:
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
         sys.stderr.write(_begin(folder, story))
+        said = io.StringIO()
         with ThreadPoolExecutor(1) as beside:
-            faulty = beside.submit(_write_fault, folder)  # seconds, while others are waited for
+            refused = beside.submit(_refuse_wrong_unit, said)  # on the other processor
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
                 _change(folder, "retrain", {"policy.max_age_days": str(story.max_age_days)})
                 run_checked(folder, "register")
             _run_loop(folder)
             _slow_challenger(folder)
-            write_json(folder / _DONE, {"refused": _refuse_wrong_unit(folder, faulty.result())})
+            found = refused.result()
+            sys.stdout.write(said.getvalue())
+            write_json(folder / _DONE, {"refused": found})
     events = story_events(folder)
     report = render("simulation/replay.txt", story=events)
     return (
@@ -122,29 +127,24 @@ def _slow_challenger(folder: Path) -> None:
             )
 
 
-def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
-    """Inject a month in the wrong unit, see it refused, and correct it.
+def _refuse_wrong_unit(said: TextIO) -> str:
+    """Inject a month in the wrong unit, in a sandbox of its own, and see it refused.
 
-    `faulty` is the SHA-256 of its file, from `_write_fault`. In the end the config names the
-    published file again, and the refused snapshot is removed on purpose; its report stays until the
-    data are rebuilt.
+    What the commands say goes to `said`. Returns the rule that refused, with the value found.
     """
     story = USECASE.require_story()
-    run_in_replay(folder, "retrain", f"--as-of={story.bad_month}")
+    folder, _ = open_sandbox(_WRONG_UNIT)
     path = folder / CONFIGS / "ingest.yaml"
-    published = path.read_text(encoding="utf-8")
-    values = yaml_files.parse(published)
-    values["files"][story.file] = faulty
-    write_text(path, yaml.safe_dump(values | {"source": str(_FAULTY)}))
-    code, _ = run_in_replay(folder, "ingest", "validate")
+    values = yaml_files.parse(path.read_text(encoding="utf-8"))
+    values |= {"source": str(_FAULTY), "as_of": story.bad_month}
+    values["files"][story.file] = _write_fault(folder)
+    write_text(path, yaml.safe_dump(values))
+    code, _ = run_in_replay(folder, "ingest", "validate", output=said)
     if code != 1:
         raise GraphFailed(
-            f"{story.fault} ended validate with {code}, expected 1: it was not "
-            f"refused; see {folder / VALIDATE}/report.json"
+            f"{story.fault} ended validate with {code}, expected 1: it was not refused; see "
+            f"{folder / VALIDATE}/report.json\n{said.getvalue()}"
         )
-    write_text(path, published)
-    for table in USECASE.tables:  # else it may never change
-        (folder / INGEST / table / f"{story.bad_month}.parquet").unlink()
     report = read_json(folder / VALIDATE / "report.json", "validate")
     return next(  # the others follow from it
         f"{' of '.join([rule['rule'], *rule['columns'][:1]])} found {rule['observed']:g}"
@@ -157,10 +157,10 @@ def _refuse_wrong_unit(folder: Path, faulty: str) -> str:
 
 def _write_fault(folder: Path) -> str:
     """Publish files with another unit in one month; the changed file's digest."""
-    story, source = USECASE.require_story(), locate(load(IngestConfig).source)
-    target = folder / _FAULTY
+    story, config = USECASE.require_story(), load(IngestConfig)
+    source, target = locate(config.source), folder / _FAULTY
     target.mkdir(parents=True, exist_ok=True)
-    for name in load(IngestConfig).files:
+    for name in config.files:
         (target / name).write_bytes((source / name).read_bytes())
     path = target / story.file
     if path.suffix != ".zip":
@@ -230,11 +230,15 @@ def story_events(folder: Path) -> list[StoryEvent]:
             USECASE.require_story().bad_month,
             f"INJECTED: {USECASE.require_story().fault}: refused",
             read_json(folder / _DONE, "run")["refused"],
-            f"{VALIDATE}/report.json",
+            str(VALIDATE / "report.json"),
             "data-validation",
         ),
     ]
-    return [replace(event, file=f"{folder}/{event.file}") for event in found]
+    places = [*[folder] * (len(found) - 1), folder.with_name(_WRONG_UNIT)]
+    return [
+        replace(event, file=f"{place}/{event.file}")
+        for place, event in zip(places, found, strict=True)
+    ]
 
 
 def _first_champion(known: list[Entry]) -> StoryEvent:

@@ -112,7 +112,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _feed(
-    flights: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
+    requests: pd.DataFrame, at: np.ndarray, views: dict[str, pd.DataFrame], config: FeaturesConfig
 ) -> dict[str, pd.DataFrame]:
     """The rows of each view that some request reads; any other would be replaced unread.
 
@@ -121,7 +121,7 @@ def _feed(
     """
     feed = {}
     for view, rows in views.items():
-        met = as_of(rows, entity_names(flights, view), at)
+        met = as_of(rows, entity_names(requests, view), at)
         first = pd.Series(at[met >= 0]).groupby(met[met >= 0]).min()
         chosen = rows.iloc[first.index]
         mark = first.to_numpy() // config.grid_minutes * config.grid_minutes

@@ -21,6 +21,7 @@ REPLAY_FOLDER = Path("state/replay/run")
 RUN_OUTPUTS = (
     *("dvc.lock", "data", "state/mlflow.db", "state/artifacts", "state/rollout"),
     *(f"{REPLAY_FOLDER}/{name}" for name in ("dvc.lock", "configs", "data", "state")),
+    "state/replay/wrong-unit/data/validate/report.json",
 )
 _VARIABLES = ("PIPELINE_", "MLFLOW_", "DVC_")
 """Variables that settings are taken from; a digest of them is kept, since some hold passwords."""

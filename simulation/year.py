@@ -16,12 +16,12 @@ from simulation.traffic import ORDER, ReplayedTraffic, between, traffic_of
 class Year:
     """The simulated year as a source of traffic.
 
-    `flights` are the year's with their features as the offline join gives them, `views` the rows
-    of each view until the year's end: prepared once by a caller with many calls. Without them each
-    call reads the published files.
+    `frame` holds the year's events with their features as the offline join gives them, `views` the
+    rows of each view until the year's end: prepared once by a caller with many calls. Without them
+    each call reads the published files.
     """
 
-    flights: pd.DataFrame | None = None
+    frame: pd.DataFrame | None = None
     views: dict[str, pd.DataFrame] | None = None
 
     def traffic(self, first: pd.Timestamp, days: int) -> ReplayedTraffic:
@@ -32,9 +32,9 @@ class Year:
         """
         local = first.tz_convert(windows.ZONE) + pd.DateOffset(days=days)
         last = pd.Timestamp(local).tz_convert("UTC")
-        if self.flights is None or self.views is None:
+        if self.frame is None or self.views is None:
             return between(*read_until(last), first, last)
-        require_published(self.flights, first)
-        chosen = self.flights[USECASE.events.instant].between(first, last, inclusive="left")
-        frame = self.flights[chosen].sort_values(ORDER, ignore_index=True)
+        require_published(self.frame, first)
+        chosen = self.frame[USECASE.events.instant].between(first, last, inclusive="left")
+        frame = self.frame[chosen].sort_values(ORDER, ignore_index=True)
         return traffic_of(frame, self.views, load(FeaturesConfig))

@@ -78,7 +78,7 @@ PLACES: dict[str, list[str]] = {
     ],
 }
 """By part of the page, the answers that it is the evidence for, the nearest first."""
-_DRILL = re.compile(r"^\| \*\*([\w-]+)\*\*: (.*?) \|", re.MULTILINE)
+_DRILL = re.compile(r"^\| `([\w-]+)` \| [\w ]+ \| (.*?) \|", re.MULTILINE)
 _FURTHER = re.compile(r"^- \*(.+?\?)\*\s+(.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 _FILLED = re.compile(r"<!--.*?-->")
 """The marks around a figure that is filled from its record."""

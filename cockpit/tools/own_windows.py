@@ -148,7 +148,7 @@ def _mlflow(folder: Path, port: int, _: Path) -> list[Part]:
         )
     path = folder / config.database
     if not path.is_file():
-        raise ArtifactMissing(f"{path} is not there yet; `make run` registers a model")
+        raise ArtifactMissing(f"{path} is not there yet; `make champion` registers a model")
     options = [f"--host={HOST}", f"--port={port}", "--workers=1"]
     store = f"--backend-store-uri=sqlite:///{path.absolute()}"
     return [Part("mlflow", [_program("mlflow"), "ui", store, *options], port, "/health")]

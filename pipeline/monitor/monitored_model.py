@@ -87,7 +87,7 @@ def live_champion(first: str | None = None) -> tuple[versions.Version, Window]:
     if version is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to monitor in {registry.tracking_url}; "
-            "`make run` registers one"
+            "`make champion` registers one"
         )
     begins, ends = version.tag("window").split("..")
     if first is not None and first <= ends:

@@ -176,7 +176,7 @@ def promote() -> str:
     challenger = versions.version_of_alias(config, CHALLENGER)
     if challenger is None:
         raise RegistryRefused(
-            f"{config.model_name} has no challenger; `make run` with a changed config trains one"
+            f"{config.model_name} has no challenger: change a config, then `make champion`"
         )
     if champion is not None and challenger.digest == champion.digest:
         return f"version {champion.number} is champion already: nothing to do"

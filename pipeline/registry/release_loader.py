@@ -42,7 +42,7 @@ class LoadedRelease:
     """A verified release with its model, ready to serve.
 
     `folder` holds the release's files. `warm_up` is None in a release older than that record.
-    `trained_until` is the midnight in New York after the last day of its training window.
+    `trained_until` is the local midnight after the last day of its training window.
     """
 
     number: str
@@ -204,7 +204,7 @@ def _require_service(number: str, sealed: release.Release, today: str) -> None:
     if sealed.features != today:
         raise ReleaseRefused(
             f"version {number} was trained with {sealed.features}, this checkout serves {today}: "
-            f"check out its commit ({sealed.commit[:8]}), or `make run` to train again"
+            f"check out its commit ({sealed.commit[:8]}), or `make champion` to train again"
         )
 
 
@@ -214,10 +214,10 @@ def warm_up_failure(loaded: LoadedRelease) -> str:
     if warm is None:
         return (
             f"version {loaded.number} was registered before releases recorded a prediction to warm "
-            "up with; `make run` registers one that does"
+            "up with; `make champion` registers one that does"
         )
     if warm.features != loaded.model.features:
-        return "the recorded prediction is that of a model with other inputs; `make run`"
+        return "the recorded prediction is that of a model with other inputs; `make champion`"
     risk = loaded.model.predict_matrix(np.array(warm.inputs, dtype="float32"))
     worst = float(np.abs(risk - np.array(warm.risk)).max())
     if not worst <= warm.tolerance:

@@ -153,7 +153,7 @@ def get_version(config: RegisterConfig, name: str) -> Version:
         raise VersionUnknown(
             f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
-            f"{sorted(aliases)}; `make run` adds one"
+            f"{sorted(aliases)}; `make champion` adds one"
         )
     return version
 

@@ -204,6 +204,7 @@ def _shadow(attempt: OpenAttempt) -> Payload:
 
 
 def _canary(attempt: OpenAttempt) -> Payload:
+    """Run or resume the canary, unless it was promoted and its bake is over."""
     moves = attempt.moves()
     if not any(move.event == "promoted" for move in moves) or rollout_ledger.is_unfinished(
         moves[-1]

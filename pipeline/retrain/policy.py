@@ -1,9 +1,9 @@
 """The retraining policy: a pure decision from the signals known at an instant.
 
-Broken data come first: no model may learn from a broken feed, whatever the triggers. Then the
-triggers: degraded performance, a diagnosis, an old model, many new labels. Drift is no trigger,
-since it says nothing of performance. Last the limits: the cooldown, too few new labels, the
-training budget.
+Broken data come first: no model may learn from a broken feed, whatever the triggers. Then what no
+retraining repairs, which is escalated to a person. Then the triggers: degraded performance, a
+diagnosis, an old model, many new labels. Drift is no trigger, since it says nothing of performance.
+Last the limits: the cooldown and too few new labels hold, a spent training budget is escalated.
 """
 
 from collections.abc import Iterable
@@ -99,7 +99,7 @@ def decide_retraining(
         action, reasons = "escalate", why
     elif not called:
         action, reasons = "hold", [_no_trigger(signals)]
-    elif why := _forbidden(signals, attempts, policy):
+    elif why := _reasons_to_wait(signals, attempts, policy):
         action, reasons = "hold", why
     elif why := _over_budget(signals, attempts, policy):
         action, reasons = "escalate", why
@@ -170,7 +170,9 @@ def _beyond_repair(signals: RetrainingSignals, attempts: list[Attempt]) -> list[
     return []
 
 
-def _forbidden(signals: RetrainingSignals, attempts: list[Attempt], policy: Policy) -> list[str]:
+def _reasons_to_wait(
+    signals: RetrainingSignals, attempts: list[Attempt], policy: Policy
+) -> list[str]:
     """Reasons to hold: the cooldown or too few labels, each with its figure and its limit."""
     found = []
     if attempts:

@@ -95,7 +95,7 @@ def _periods(known: list[Entry]) -> Iterator[tuple[Move, Move | None]]:
 
 
 def serves_all(known: list[Entry]) -> tuple[Side, str]:
-    """The side that serves all traffic now, and the first whole day of it (New York).
+    """The side that serves all traffic now, and the first whole day of it (local).
 
     During a rollout it is the side that served before.
     """

@@ -112,7 +112,7 @@ def _previous(known: list[Entry]) -> Rollback | None:
     if not known:
         champions.current(load(RegisterConfig))  # refuses if the ledger was lost, not empty
         raise RolloutRefused(
-            "the ledger has 0 entries, 2 are needed to go back: `make run` registers a champion"
+            "the ledger has 0 entries, 2 are needed to go back: `make champion` registers one"
         )
     move = known[-1].move
     if move.event in FAILED_EVENTS or move.event in ("paused", "inconclusive"):

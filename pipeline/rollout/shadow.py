@@ -246,7 +246,7 @@ def _conclude(transitions: Transitions, first: int, days: pd.DataFrame, decision
     )
     if event == "shadow failed":
         raise RolledBack(
-            f"{words}; it answered nobody -> {rollout.folder}/; `make run` trains another"
+            f"{words}; it answered nobody -> {rollout.folder}/; `make champion` trains another"
         )
     if event == "shadow held":
         raise NotPromoted(f"{words}; a person looks -> {rollout.folder}/, or `make canary`")

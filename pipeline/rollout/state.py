@@ -225,7 +225,7 @@ def sides(bad: str = "") -> tuple[Side, Side]:
     champion = champions.repair_alias(registry)
     if champion is None:
         raise RegistryRefused(
-            f"{registry.model_name} has 0 champions, 1 is needed to roll out against; `make run`"
+            f"{registry.model_name} has 0 champions, 1 is needed for a rollout: `make champion`"
         )
     challenger = versions.version_of_alias(registry, CHALLENGER)
     if challenger is None or _judged_against_another(challenger, champion):
@@ -268,7 +268,7 @@ def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
         raise RolloutRefused(
             f"{challenger.label} was {last.move.event} in {last.move.rollout} at "
             f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
-            "not get better: `make run` trains another, FORCE=1 insists"
+            "not get better: `make champion` trains another, FORCE=1 insists"
         )
 
 

@@ -37,7 +37,7 @@ def format_ledger(known: list[Entry]) -> str:
         RolloutRefused: there is none.
     """
     if not known:
-        raise RolloutRefused("the ledger has 0 entries: `make run` registers a champion")
+        raise RolloutRefused("the ledger has 0 entries: `make champion` registers a champion")
     return "\n".join([f"{len(known)} transitions, all hashes hold", *map(_line, known)])
 
 

@@ -1,8 +1,8 @@
 """Batch scoring: a month's schedule, a day ahead, and what the missing knowledge costs.
 
-A nightly batch uses what is known a day before each event, the online path what is known two
-hours before. The same champion scores both, from the same rows by the same join; only the instant
-of the prediction differs.
+A nightly batch uses what is known a day before each event, the online path what is known when it
+is asked, `horizon_minutes` before. The same champion scores both, from the same rows by the same
+join; only the instant of the prediction differs.
 """
 
 import time

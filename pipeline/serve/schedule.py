@@ -28,13 +28,13 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
     if champion is None:
         raise RegistryRefused(
             f"{registry.model_name} has no champion to serve with in "
-            f"{registry.tracking_url}; `make run` registers one"
+            f"{registry.tracking_url}; `make champion` registers one"
         )
     trained, today = champion.tag("feature_service"), service_version(config.model_dump())
     if trained != today:
         raise ReleaseRefused(
             f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
-            f"check out its commit ({champion.tag('git_commit')[:8]}), or `make run` to train again"
+            f"check out its commit ({champion.tag('git_commit')[:8]}), or `make champion`"
         )
     return champion, load_model(versions.fetch_model(registry, champion), champion.digest)
 

@@ -119,7 +119,7 @@ def later(column: str, earlier: str) -> gxe.ExpectColumnPairValuesAToBeGreaterTh
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=column,
         column_B=earlier,
-        # Without this a missing arrival would count as one before its departure.
+        # Without this a missing instant would count as out of order.
         ignore_row_if="either_value_is_missing",
         **quarantine("time-order"),
     )

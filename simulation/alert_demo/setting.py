@@ -33,6 +33,7 @@ from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
 from pipeline.shared.loopback import HOST
 from pipeline.shared.processes import Patience, Supervisor
+from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.receiver import Sink
 from simulation.alert_demo.scene import Scene, StoppableFeed
 from simulation.traffic import ReplayedTraffic
@@ -93,13 +94,13 @@ def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Stopp
 def _send(
     ahead: ReplayedTraffic, feed: StoppableFeed, servers: Servers
 ) -> Generator[int, None, None]:
-    """Send the flights as simulated time passes; yields the number of each batch."""
+    """Send the requests as simulated time passes; yields the number of each batch."""
     grid, spec = load(FeaturesConfig).grid_minutes, servers.spec
-    for _, _, flights in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
-        yield flights
+    for _, _, number in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
+        yield number
     raise ServersFailed(
-        f"the traffic of {_DAYS} days, {len(ahead.at):,} flights, ended before the scene; see the "
-        "pace in simulation/alert_demo/scene.py"
+        f"the traffic of {_DAYS} days, {len(ahead.at):,} {USECASE.noun}, ended before the scene; "
+        "see the pace in simulation/alert_demo/scene.py"
     )
 
 

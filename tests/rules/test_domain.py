@@ -18,8 +18,8 @@ def _text(name: str) -> str:
 
 
 def test_no_other_file_says_a_word_of_the_domain() -> None:
-    """The cockpit is one more reader of stages."""
-    places = ("pipeline/", "cockpit/")
+    """The cockpit is one more reader of stages, the simulation their user."""
+    places = ("pipeline/", "cockpit/", "simulation/")
     cases = tuple(f"pipeline/{name}/" for name in tree.use_cases())
     names = [n for n in tree.files() if n.startswith(places) and not n.startswith(cases)]
     assert set(SWITCH) < set(names)

@@ -63,7 +63,7 @@ def test_an_instant_may_be_told_in_any_zone(flights):
 
 @pytest.mark.slow
 def test_nobody_is_served_without_a_champion(judged, config):
-    with pytest.raises(RegistryRefused, match=r"no champion to serve with in .*; `make run`"):
+    with pytest.raises(RegistryRefused, match=r"no champion to serve with in .*; `make champion`"):
         champion_of(config)
 
 

@@ -27,6 +27,7 @@ FILES = {
     "the ledger": "state/rollout/ledger.db",
     "a config of the replay": "state/replay/run/configs/train.yaml",
     "data of the replay": "state/replay/run/data/rollout/0003-canary/rollout.png",
+    "the report of a refused month": "state/replay/wrong-unit/data/validate/report.json",
     "the replay's journal": "state/replay/run/state/retrain/journal.db",
 }
 

@@ -86,7 +86,8 @@ def _unseen(reference: pd.DataFrame, rows: pd.DataFrame, limit: float) -> list[C
 def _impossible(rows: pd.DataFrame, odd: OddRequests) -> list[Check]:
     """Impossible values: none is allowed in our features, a few in callers' inputs.
 
-    For our features the detail names requests, since one is enough to find the cause.
+    Values are counted, so that a request with two of them counts twice. For our features the detail
+    names requests, since one is enough to find the cause.
     """
     wrong = {name: (rows[name] < low) | (rows[name] > high) for name, (low, high) in RANGES.items()}
     wrong |= {name: np.isinf(rows[name]) for name in NUMERIC if name not in RANGES}
@@ -148,6 +149,7 @@ def _finished_days(day: np.ndarray, now: pd.Timestamp | None) -> np.ndarray:
 
 
 def _volume(before: np.ndarray, day: np.ndarray, limit: float) -> Check:
+    """The quietest day's count as a share of the training window's median day."""
     usual = float(pd.Series(before).value_counts().median())
     if not len(day):
         return at_least(Kind.DATA, f"{USECASE.noun} a day", 1.0, limit, "no day is over yet")

@@ -36,7 +36,7 @@ class Tenth(Record):
 class Figures(Record):
     """Performance figures of some events.
 
-    `rows` have a prediction, `labelled` a label, `late` are late; `coverage` is the labelled
+    `rows` have a prediction, `labelled` a label, `late` the label 1; `coverage` is the labelled
     share, and every figure is of labelled rows. Losses are in nats. `expected_log_loss` is what
     the risks themselves expect, `excess` the log loss above it; `gap` is mean outcome less mean
     risk. `ece` is the mean distance of outcome and risk over tenths of the rows by risk; slope

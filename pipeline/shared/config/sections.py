@@ -47,7 +47,7 @@ class StageConfig(Section):
 
 
 class Window(Section):
-    """Scheduled departures from the first day to the last, both included (New York dates)."""
+    """Events from the first day to the last, both included (local dates)."""
 
     first: Day
     last: Day
