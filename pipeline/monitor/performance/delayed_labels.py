@@ -111,7 +111,7 @@ def require_sound_feed(events: pd.DataFrame) -> None:
             )
 
 
-def arrived_by(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+def arrived_events(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     """The events that had arrived by an instant."""
     return events[events["arrived_at"] <= instant]
 

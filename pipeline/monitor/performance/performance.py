@@ -128,7 +128,7 @@ def measure_performance(
         LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    events, served = delayed_labels.arrived_by(events, now), served[served["predict_at"] <= now]
+    events, served = delayed_labels.arrived_events(events, now), served[served["predict_at"] <= now]
     first = served[~served[NAME].duplicated()]
     settled = delayed_labels.settle(first.set_index(NAME)["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
@@ -162,7 +162,7 @@ def check_alert(
     """
     require_requests(served)
     settled = delayed_labels.settle(
-        served.set_index(NAME)["predict_at"], delayed_labels.arrived_by(events, now)
+        served.set_index(NAME)["predict_at"], delayed_labels.arrived_events(events, now)
     )
     return _alert(join_labels(served, settled.table), now, rule)
 

@@ -106,7 +106,7 @@ def test_no_events_are_no_labels():
 def test_as_of_an_instant_there_is_only_what_had_arrived_by_then():
     feed = feed_table([told(), told(late=1, revision=1, arrived_at=at("04-21 10:00"))])
     seen = [
-        delayed_labels.fold(delayed_labels.arrived_by(feed, at(f"04-{day} 10:00"))).table
+        delayed_labels.fold(delayed_labels.arrived_events(feed, at(f"04-{day} 10:00"))).table
         for day in (18, 19, 20, 21)
     ]
     assert [table["late"].tolist() for table in seen] == [[], [0], [0], [1]]
@@ -114,7 +114,7 @@ def test_as_of_an_instant_there_is_only_what_had_arrived_by_then():
 
 def test_a_label_that_is_known_but_has_not_arrived_is_not_known_here():
     feed = feed_table([told(known_at=at("04-18 20:00"), arrived_at=at("04-19 10:00"))])
-    assert delayed_labels.arrived_by(feed, at("04-19 09:59")).empty
+    assert delayed_labels.arrived_events(feed, at("04-19 09:59")).empty
 
 
 def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
