@@ -106,9 +106,8 @@ run: started := $(shell date +%s)
 run: setup checkout ## The whole story, from champion to two faults caught; another one's: make run USECASE=bikes
 	@[ -z "$$USECASE" ] || python -m pipeline.usecase.take "$$USECASE"
 	@stands=$$(python -m simulation.up_to_date); if [ -n "$$stands" ]; then echo "$$stands"; else \
-	  trap wait EXIT; $(REPRO) && $(PIPELINE) register && { $(PIPELINE) monitor & report=$$!; \
-	  $(SIMULATION) replay && wait $$report && python -m simulation.up_to_date --note && \
-	  echo "run: done in $$(($$(date +%s) - $(started))) s"; }; fi
+	  $(CHAMPION) && $(SIMULATION) replay && python -m simulation.up_to_date --note && \
+	  echo "run: done in $$(($$(date +%s) - $(started))) s"; fi
 champion: setup checkout ## From the published data to a registered, gated champion and a drift report
 	@$(CHAMPION)
 adopt: setup checkout ## Somebody's table, with a model or a notebook, as a use case: make adopt FROM=folder

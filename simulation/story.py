@@ -13,7 +13,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
 
@@ -64,17 +64,15 @@ def replay() -> str:
     folder, _ = open_sandbox("run")
     if not (folder / _DONE).is_file():
         sys.stderr.write(_begin(folder, story))
-        said = io.StringIO()
         with ThreadPoolExecutor(1) as beside:
-            refused = beside.submit(_refuse_wrong_unit, said)  # on the other processor
+            refused = beside.submit(_refuse_wrong_unit, said := io.StringIO())
             if not rollout_ledger.entries(folder / rollout_ledger.LEDGER):
                 _change(folder, "retrain", {"policy.max_age_days": str(story.max_age_days)})
                 run_checked(folder, "register")
             _run_loop(folder)
             _slow_challenger(folder)
-            found = refused.result()
+            write_json(folder / _DONE, {"refused": refused.result()})
             sys.stdout.write(said.getvalue())
-            write_json(folder / _DONE, {"refused": found})
     events = story_events(folder)
     report = render("simulation/replay.txt", story=events)
     return (
@@ -127,7 +125,7 @@ def _slow_challenger(folder: Path) -> None:
             )
 
 
-def _refuse_wrong_unit(said: TextIO) -> str:
+def _refuse_wrong_unit(said: io.StringIO) -> str:
     """Inject a month in the wrong unit, in a sandbox of its own, and see it refused.
 
     What the commands say goes to `said`. Returns the rule that refused, with the value found.
@@ -235,10 +233,7 @@ def story_events(folder: Path) -> list[StoryEvent]:
         ),
     ]
     places = [*[folder] * (len(found) - 1), folder.with_name(_WRONG_UNIT)]
-    return [
-        replace(event, file=f"{place}/{event.file}")
-        for place, event in zip(places, found, strict=True)
-    ]
+    return [replace(e, file=f"{of}/{e.file}") for of, e in zip(places, found, strict=True)]
 
 
 def _first_champion(known: list[Entry]) -> StoryEvent:

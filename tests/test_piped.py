@@ -54,6 +54,7 @@ def unread(*arguments):
         os.close(writes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "PYTHONUNBUFFERED"])
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_that_is_read_no_more_ends_without_a_word(command, buffered, monkeypatch):

@@ -15,7 +15,7 @@ READ = "        behind = np.array(request["
 """What the store does once it has the values."""
 DAYS = ["--day=2013-02-14"] if USECASE.name == FLIGHTS else []
 """A day of the scratch copy's second month; any other would do, as the last that has arrived."""
-STAGE, ASKED = "simulation/served_day.py", "    asked = requests_of(flights, config, days)\n"
+STAGE, ASKED = "simulation/served_day.py", "    asked = requests_of(events, config, days)\n"
 MORNING = 500
 """Flights that are served, the first of the day: what is wrong for a day is wrong by noon."""
 RIGHT = "    views = windows.views(events, context, config)\n"

@@ -150,16 +150,10 @@ def _kind_of(name: str) -> Kind:
 
 
 def at_most(
-    kind: Kind,
-    name: str,
-    found: float,
-    limit: float,
-    detail: str,
-    estimate: Estimate | None = None,
+    kind: Kind, name: str, found: float, limit: float, detail: str, of: Estimate | None = None
 ) -> Check:
     """A blocking check that passes up to its limit; NaN never passes."""
-    check = _blocking(kind, name, found <= limit, found, limit, detail)
-    return check.model_copy(update={"estimate": estimate})
+    return _blocking(kind, name, found <= limit, found, limit, detail, of)
 
 
 def at_least(kind: Kind, name: str, found: float, limit: float, detail: str) -> Check:
@@ -168,17 +162,16 @@ def at_least(kind: Kind, name: str, found: float, limit: float, detail: str) -> 
 
 
 def _blocking(
-    kind: Kind, name: str, passed: bool, found: float, limit: float, detail: str
+    kind: Kind,
+    name: str,
+    passed: bool,
+    found: float,
+    limit: float,
+    detail: str,
+    of: Estimate | None = None,
 ) -> Check:
-    return Check(
-        kind=kind,
-        name=name,
-        passed=bool(passed),
-        blocking=True,
-        found=found,
-        limit=limit,
-        detail=detail,
-    )
+    values: dict[str, Any] = {"found": found, "limit": limit, "detail": detail, "estimate": of}
+    return Check(kind=kind, name=name, passed=bool(passed), blocking=True, **values)
 
 
 def decide(checks: list[Check]) -> bool:

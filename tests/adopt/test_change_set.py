@@ -67,6 +67,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() if path.is_file() else b"" for name, path in kept.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("event", "number", "what"),
     [
@@ -94,6 +95,7 @@ def test_before_all_is_written_nothing_has_changed(
     assert "name: loans" in (checkout / "configs/usecase.yaml").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [2, 5, 9])
 def test_a_command_killed_between_two_renames_is_finished_by_the_next(
     checkout: Path, tmp_path: Path, number: int

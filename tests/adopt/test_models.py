@@ -92,6 +92,7 @@ def test_a_trusted_pickle_that_names_more_than_its_model_is_ended_before_it_runs
     assert not (checkout / "pipeline/loans").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["model.pkl", "model.joblib"])
 def test_a_forest_is_taken_over_with_its_onnx_parity(
     checkout: Path, tmp_path: Path, name: str
@@ -112,6 +113,7 @@ def test_a_forest_is_taken_over_with_its_onnx_parity(
     assert "pipeline/models/adopted.py" in (checkout / "dvc.yaml").read_text()
 
 
+@pytest.mark.long
 def test_a_pipeline_with_encoders_gives_its_classifier_and_says_what_was_not_compared(
     checkout: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +130,7 @@ class Unheard(LogisticRegression):
     """A kind of the owner's own."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -235,6 +238,7 @@ def test_two_scripts_are_refused(tmp_path: Path) -> None:
         source_code.find(tmp_path)
 
 
+@pytest.mark.long
 @PROOF
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("kind", KINDS)

@@ -37,6 +37,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("scale")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", HERE)
 def test_every_engine_gives_the_features_of_training(raw, year, folder, engine):
     task = scale.task_of(year, folder, 1)
@@ -55,6 +56,7 @@ def test_every_engine_joins_ten_times_the_rows_alike(raw, year, folder):
     assert asked == {10 * len(raw.asked)}
 
 
+@pytest.mark.long
 def test_another_value_is_found(raw, year, folder):
     task = scale.task_of(year, folder, 1)
     scale.run("DuckDB", task, folder)

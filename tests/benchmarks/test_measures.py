@@ -40,6 +40,7 @@ def test_the_list_has_a_line_for_each(measure, capsys):
     assert all(question.endswith((".", "?")) for _, question in lines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(door.benchmarks()) - door.NEED_A_COMMIT))
 def test_a_name_becomes_its_module(measure, name):
     _, became = measure(name)

@@ -284,6 +284,7 @@ def test_ages_are_told_in_their_largest_unit():
     assert ago(pd.Timedelta(minutes=150)) == "2 hours ago"
 
 
+@pytest.mark.long
 @pytest.mark.answer("ci-cd")
 def test_a_stage_is_fresh_as_dvc_says_and_changes_with_its_config(tmp_path):
     """Held against DVC itself: `dvc status` of a pipeline of one stage."""

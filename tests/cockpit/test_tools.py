@@ -68,6 +68,7 @@ def test_experiments_have_the_gates_metrics():
     assert (second["revision"], second["log_loss"]) == ("exp-1", "none")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_dvc_is_asked_and_what_it_refuses_is_said(tmp_path):
     """Outside of a repository DVC answers nothing, and the page says so in its words."""
@@ -166,6 +167,7 @@ def test_every_expectation_of_a_refused_month_is_on_the_data_docs(story):
     assert "NOT MET" in said.text
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.answer("lineage")
 def test_the_registry_is_read_as_mlflow_wrote_it(registered):

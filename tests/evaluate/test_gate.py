@@ -288,6 +288,7 @@ def test_a_model_that_changed_after_its_training_is_not_judged(trained, name):
         evaluate.run()
 
 
+@pytest.mark.long
 def test_a_second_challenger_is_compared_with_the_champion_too(registered):
     champion = the_verdict().challenger
     project.configure("train", **{"boosting.max_iter": 8})
@@ -301,6 +302,7 @@ def test_a_second_challenger_is_compared_with_the_champion_too(registered):
     assert {"window is new to the champion", "storm against champion"} <= names
 
 
+@pytest.mark.long
 def test_the_champion_with_newer_days_is_held_near_itself_and_goes_on_the_fast_track(registered):
     champion = the_verdict().challenger
     project.configure("train", refit_until="2013-03-07")

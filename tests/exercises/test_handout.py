@@ -62,6 +62,7 @@ def test_every_handout_fails_as_it_is_and_passes_with_the_solution(
     _runs_alone(exercise, tmp_path / "handout")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exercise", EVERY, ids=lambda one: one.slug)
 def test_a_handout_holds_no_answer(exercise: Exercise, tmp_path: Path) -> None:
     lines = handout.build(exercise, tmp_path)
@@ -82,6 +83,7 @@ def test_a_handout_holds_no_answer(exercise: Exercise, tmp_path: Path) -> None:
     assert (f"{lines:,} lines" in texts["README.md"]) is (lines > 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exercise", EVERY, ids=lambda one: one.slug)
 def test_the_page_of_a_handout_is_one_page(exercise: Exercise, tmp_path: Path) -> None:
     handout.build(exercise, tmp_path)

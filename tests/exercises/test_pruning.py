@@ -125,6 +125,7 @@ LARGER = {"renamed-metric": 5_100, "broken-data-first": 4_300, "unknown-is-no-pa
 """These reach the server and the diagnosis, and both the whole use case; one ships all alerts."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exercise", catalogue.exercises(), ids=lambda one: one.slug)
 def test_a_handout_is_small(exercise: catalogue.Exercise, tmp_path: Path) -> None:
     assert handout.build(exercise, tmp_path) <= LARGER.get(exercise.slug, 3_500)

@@ -54,6 +54,7 @@ def redis_of(url):
     return RedisOnlineStore._parse_connection_string(told["connection_string"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("url", "node", "number"),
     [

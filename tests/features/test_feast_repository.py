@@ -221,6 +221,7 @@ def said_by(code):
     return done.stdout.split()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_is_defined_passes_the_checks_that_the_import_leaves_out():
     told = said_by(
@@ -237,6 +238,7 @@ def test_what_is_defined_passes_the_checks_that_the_import_leaves_out():
     assert told[1] == "TypeCheckError"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_others_find_typeguard_as_it_was():
     told = said_by(

@@ -188,6 +188,7 @@ def disagreements(frame, truth, name):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*NUMERIC, *KNOWN_AT])
 def test_feast_joins_as_the_slow_oracle_says(adversarial, by_feast, name):
     once = by_feast[~by_feast.index.duplicated()]
@@ -281,6 +282,7 @@ def lay(folder, created, humid, first, available="2013-05-20 06:01Z"):
     write_parquet(folder / "weather.parquet", pd.concat([row, rows] if first else [rows, row]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [True, False], ids=["first in the file", "last in the file"])
 @pytest.mark.parametrize(("created", "humid"), [("06:02", 99), ("06:00", 2)])
 def test_of_two_rows_of_an_instant_the_one_created_later_counts_offline_and_online(
@@ -300,6 +302,7 @@ def test_feast_uses_a_row_that_was_created_too_late_so_its_event_timestamp_has_t
     assert store.historical(asked_at_noon(adversarial))["humid"].tolist() == [99]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("available", "humid"), [("12:00", 99), ("12:01", 2)])
 def test_a_row_counts_from_its_event_timestamp_on_however_early_it_was_created(
     adversarial, store, folder, available, humid
@@ -412,6 +415,7 @@ def poisoned_by(published, at, known_from, place, config):
         return store.historical(windows.requests(flights[scheduled], config))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(INSTANTS))
 def test_nothing_known_at_or_after_the_prediction_moves_what_feast_joins(
     published, quarter, instants, config, tmp_path, number
@@ -427,6 +431,7 @@ def test_nothing_known_at_or_after_the_prediction_moves_what_feast_joins(
     assert again.reset_index(drop=True).equals(recent.reset_index(drop=True))
 
 
+@pytest.mark.long
 def test_poison_before_the_prediction_moves_every_feature_that_looks_back(
     published, quarter, instants, config, tmp_path
 ):
@@ -1031,6 +1036,7 @@ with open_store(load(FeaturesConfig), load(ServeConfig)):
 """
 
 
+@pytest.mark.long
 def test_the_next_start_removes_what_a_killed_process_left(tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     outside = tmp_path / "outside"

@@ -111,6 +111,7 @@ def features_at(at, flights, weather, config):
     return historical(asked, windows.views(flights, weather, config), config)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(INSTANTS))
 def test_nothing_known_at_or_after_the_prediction_moves_a_feature(
     published, frame, instants, config, number, record_property: Callable[[str, object], None]

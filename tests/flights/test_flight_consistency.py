@@ -42,6 +42,7 @@ def test_where_nothing_is_known_only_the_month_itself_is_asked(september):
     assert OtherMonths.from_months([]) is None
 
 
+@pytest.mark.long
 def test_no_measure_depends_on_the_order_of_the_rows(september, known):
     shuffled = september.sample(frac=1, random_state=0)
     for name, values in flight_measures(september, known).items():
@@ -106,6 +107,7 @@ def test_a_month_is_held_against_the_months_before_it_and_the_reference(publishe
     assert alone.routes < both.routes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "measure"),
     [

@@ -63,6 +63,7 @@ def test_every_page_loads_without_an_error_and_fits_a_phone(book: Path, tab: bro
     assert {name: pixels for name, pixels in wide.items() if pixels > 0} == {}
 
 
+@pytest.mark.long
 @needs.unless(AXE.is_file(), "axe-core")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_violation(book: Path, tab: browser.Tab, dark: bool) -> None:
@@ -82,6 +83,7 @@ def test_axe_finds_no_violation(book: Path, tab: browser.Tab, dark: bool) -> Non
     assert found == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "slug"),
     [
@@ -101,6 +103,7 @@ def test_what_is_asked_on_any_page_is_found(
     assert f"for “{words}”" in _text(tab, "#found")
 
 
+@pytest.mark.long
 def test_what_is_nowhere_is_said_not_to_be_found(book: Path, tab: browser.Tab) -> None:
     tab.go(_url(book, "search?q=qqqq"))
     assert _text(tab, "#found") == "No pages for “qqqq”"
@@ -127,6 +130,7 @@ def test_a_question_is_rehearsed_by_keys_and_its_score_is_kept(
     assert "3.0 on average" in _text(tab, "#kept")
 
 
+@pytest.mark.long
 def test_the_clock_tells_of_thirty_seconds_and_of_three_minutes(
     book: Path, tab: browser.Tab
 ) -> None:
@@ -138,6 +142,7 @@ def test_the_clock_tells_of_thirty_seconds_and_of_three_minutes(
         assert _text(tab, "#told").startswith(told)
 
 
+@pytest.mark.long
 def test_low_scores_come_more_often(book: Path, tab: browser.Tab) -> None:
     tab.go(_url(book, "rehearse"))
     slugs = tab.run("rehearseData.questions.map((one) => one.slug)")
@@ -155,6 +160,7 @@ def test_low_scores_come_more_often(book: Path, tab: browser.Tab) -> None:
     assert low > 300  # of 400, where by chance it would be half, and by the weights 8 of 9
 
 
+@pytest.mark.long
 def test_a_path_narrows_the_questions_and_keys_can_be_turned_off(
     book: Path, tab: browser.Tab
 ) -> None:

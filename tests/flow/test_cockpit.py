@@ -102,6 +102,7 @@ def test_one_file_opens_without_a_server(tab: browser.Tab, story: Path) -> None:
     assert tab.faults == []
 
 
+@pytest.mark.long
 @needs.unless(AXE.is_file(), "axe-core")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_violation(tab: browser.Tab, address: str, dark: bool) -> None:
@@ -119,6 +120,7 @@ def test_axe_finds_no_violation(tab: browser.Tab, address: str, dark: bool) -> N
     assert found == {}
 
 
+@pytest.mark.long
 def test_the_keyboard_reaches_a_decision_and_its_evidence(tab: browser.Tab, address: str) -> None:
     tab.go(address)
     tab.press("Tab")
@@ -130,6 +132,7 @@ def test_the_keyboard_reaches_a_decision_and_its_evidence(tab: browser.Tab, addr
     assert "evidence-03.parquet" in tab.run("document.querySelector('#entry-7').innerText")
 
 
+@pytest.mark.long
 def test_each_part_leads_to_its_answer_and_the_answer_back(tab: browser.Tab, address: str) -> None:
     tab.go(address)
     for place in PLACES:
@@ -155,6 +158,7 @@ def test_what_happens_is_shown_without_a_reload_and_what_was_opened_stays_open(
     assert faults(tab, address) == []
 
 
+@pytest.mark.long
 def test_a_lost_connection_is_said_and_found_again(tab: browser.Tab, story: Path) -> None:
     port = free_ports(1)[0]
     shown = "document.querySelector('#lost').checkVisibility()"
@@ -177,6 +181,7 @@ def test_a_decision_is_made_again_on_the_page(tab: browser.Tab, address: str) ->
     assert said.startswith("ArtifactTampered: entry 10 recorded 'rollback'")
 
 
+@pytest.mark.long
 def test_a_request_of_nobody_gets_a_way_on(tab: browser.Tab, address: str) -> None:
     tab.go(address)
     tab.run(f"document.querySelector('#request').value = {json.dumps('nobody <b>')}")
@@ -186,6 +191,7 @@ def test_a_request_of_nobody_gets_a_way_on(tab: browser.Tab, address: str) -> No
     assert faults(tab, address) == []
 
 
+@pytest.mark.long
 def test_the_tour_leads_through_the_page_by_keys(tab: browser.Tab, address: str) -> None:
     tab.go(f"{address}?tour=1")
     shown = "document.querySelector('#tour article:not([hidden])')"

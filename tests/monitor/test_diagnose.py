@@ -147,6 +147,7 @@ def the_finding(month="2013-03"):
     return read_record(MonthDiagnosis, MONITOR / f"diagnosis-{month}.json", "monitor")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_quiet_month_is_held_with_the_evidence_of_each_step(registered):
     months.arrive()
@@ -164,6 +165,7 @@ def test_a_quiet_month_is_held_with_the_evidence_of_each_step(registered):
     assert the_finding() == found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_without_a_month_it_is_the_one_that_was_monitored_last(registered):
     months.arrive()

@@ -70,7 +70,7 @@ def test_a_label_that_came_at_the_instant_itself_was_not_known_before_it():
 
 @pytest.mark.slow
 def test_without_a_champion_there_is_nobody_to_watch_and_the_refusal_says_what_to_run(started):
-    with pytest.raises(RegistryRefused, match=r"has no champion to monitor in .*`make run`"):
+    with pytest.raises(RegistryRefused, match=r"has no champion to monitor in .*`make champion`"):
         the_watched()
 
 
@@ -113,6 +113,7 @@ def config(**changes):
     return whole.model_copy(update={"boosting": boosting})
 
 
+@pytest.mark.long
 def test_a_risk_never_rests_on_a_label_of_its_own_day():
     rows, names = small(), FEATURES[:8]
     before = out_of_fold(rows, config(), names)

@@ -25,6 +25,7 @@ def contents():
     return {path.name: path.read_text() for path in JSON}
 
 
+@pytest.mark.long
 def test_a_month_is_written_for_machines_and_for_people_and_twice_is_the_same(registered):
     months.arrive()
     project.configure("monitor", html="full")
@@ -43,6 +44,7 @@ def test_a_month_is_written_for_machines_and_for_people_and_twice_is_the_same(re
     assert links(MONTH_PAGE.read_text()) == led - {"drift.html", "docs/index.html"}
 
 
+@pytest.mark.long
 def test_a_report_stands_until_something_changes_that_it_rests_on(registered):
     months.arrive()
     line = monitor.run("2013-03")
@@ -113,7 +115,7 @@ def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
 
 
 def test_nothing_is_written_where_there_is_nobody_to_watch(started):
-    with pytest.raises(RegistryRefused, match=r"`make run`"):
+    with pytest.raises(RegistryRefused, match=r"`make champion`"):
         monitor.run()
     assert not MONITOR.exists()
 

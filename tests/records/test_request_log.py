@@ -153,6 +153,7 @@ def _write(url, arm):
     os._exit(0 if (log.written, log.dropped, log.failed) == (1_000, 0, 0) else 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_three_servers_write_to_one_file_at_once(url):
     context = multiprocessing.get_context("spawn")

@@ -134,6 +134,7 @@ def _killed_at(url, beginning):
     remove_predictions(url, before=10, at=20)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "statement", ["DROP TRIGGER", "DELETE", "CREATE TRIGGER IF NOT EXISTS answers", "INSERT"]

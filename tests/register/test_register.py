@@ -138,6 +138,7 @@ def test_the_first_model_that_passes_becomes_champion(judged):
     assert "registered, now champion, the first" in closing
 
 
+@pytest.mark.long
 @pytest.mark.answer("model-registry")
 def test_a_later_model_that_passes_becomes_challenger(registered):
     project.judge(20)
@@ -249,6 +250,7 @@ def test_a_run_keeps_its_figures_configs_and_verdict(registered):
     assert artifacts(run_id, "lineage") == {"manifest.json", "requirements.lock", "dvc.lock"}
 
 
+@pytest.mark.long
 def test_a_changed_tree_leaves_its_patch_in_the_run(judged, tmp_path_factory):
     Path("requirements.lock").write_bytes(b"numpy==2.4.1 # caf\xe9\r\n")
     Path("extra.py").write_text("print('an untracked file')\n")
@@ -268,6 +270,7 @@ def test_a_changed_tree_leaves_its_patch_in_the_run(judged, tmp_path_factory):
         assert (elsewhere / name).read_bytes() == Path(name).read_bytes()
 
 
+@pytest.mark.long
 def test_a_store_that_is_gone_is_filled_again_from_what_was_trained(registered):
     shutil.rmtree(project.STATE)
     # MLflow keeps a lost database open: what another process would find is one of another name.
@@ -318,6 +321,7 @@ def test_a_challenger_that_was_not_compared_with_the_champion_is_not_promoted(ov
     assert alias("champion") == "2"
 
 
+@pytest.mark.long
 def test_a_registered_model_that_is_judged_anew_can_be_promoted(overtaken):
     champion = versions.version_of_alias(load(RegisterConfig), "champion")
     project.configure("train", **{"boosting.max_iter": 10})

@@ -107,6 +107,7 @@ def test_another_registry_in_its_place_is_named_with_both_releases(registered, c
     assert events() == ["registered"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [*READERS, *WRITERS, "rollback"])
 @pytest.mark.parametrize("alias_too", [False, True], ids=["ledger", "ledger and alias"])
 def test_a_lost_ledger_is_no_empty_one(registered, command, alias_too):
@@ -144,6 +145,7 @@ def test_versions_without_a_champion_make_no_room_for_another_first_one(challeng
         champions.require_first(load(RegisterConfig), file_hash(Path("data/train/model.onnx")))
 
 
+@pytest.mark.long
 def test_where_everything_is_gone_the_next_model_is_the_first(registered):
     shutil.rmtree("state")
     empty_the_registry(registered)
@@ -302,6 +304,7 @@ def test_a_promotion_that_was_killed_at_any_write_is_done_once_by_the_same_again
     assert promote() == "version 2 is champion already: nothing to do"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("write", range(1, 6))
 def test_a_first_registration_that_was_killed_at_any_write_is_done_once(judged, monkeypatch, write):
     config = load(RegisterConfig)
@@ -346,6 +349,7 @@ promote()
 """
 
 
+@pytest.mark.long
 def test_a_real_kill_between_ledger_and_alias_is_noticed_and_mended(challenged, capsys):
     command = [sys.executable, "-c", _KILLED]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

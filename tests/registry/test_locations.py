@@ -110,6 +110,7 @@ def test_what_a_copy_writes_is_in_the_copy(registered, elsewhere, monkeypatch):
     assert list(elsewhere.glob("state/artifacts/*/artifacts/of-the-copy/train.yaml"))
 
 
+@pytest.mark.long
 def test_a_registry_out_of_the_project_keeps_full_paths(registered, tmp_path_factory):
     shared = tmp_path_factory.mktemp("shared")
     config = load(RegisterConfig).model_copy(

@@ -476,6 +476,7 @@ def test_every_approval_is_kept_with_who_gave_it_and_what_was_champion_before(ch
     assert second["at"].endswith("+00:00")
 
 
+@pytest.mark.long
 def test_a_model_that_is_judged_again_gets_a_new_release_and_keeps_the_old_one(challenged):
     config = load(RegisterConfig)
     before = the_version("challenger")

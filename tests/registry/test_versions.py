@@ -84,6 +84,7 @@ def no_mask():
     os.umask(before)
 
 
+@pytest.mark.long
 @about_security
 def test_a_registry_is_kept_from_everybody_though_the_checkout_is_open(judged, no_mask):
     for path in [*Path("configs").rglob("*"), *Path("data").rglob("*")]:

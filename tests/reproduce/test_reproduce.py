@@ -303,6 +303,7 @@ def rebuildable(judged):
     return made
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_a_graph_did_not_make_anew_is_lost_and_the_report_lists_all_of_it(rebuildable):
     rebuildable(version("numpy"))
@@ -322,6 +323,7 @@ def test_what_a_graph_did_not_make_anew_is_lost_and_the_report_lists_all_of_it(r
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_environment_that_differs_is_told_before_anything_is_run(rebuildable):
     rebuildable("0.0.1")

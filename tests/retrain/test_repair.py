@@ -170,6 +170,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CHAINS)
 def test_a_broken_chain_is_named_and_rebuilt_from_its_copy(whole, case):
     path, damage = CHAINS[case]
@@ -429,6 +430,7 @@ STORED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", STORED, ids=lambda one: one.__name__)
 def test_of_registry_and_release_store_each_gives_the_other_its_releases_back(whole, damage):
     right = {number: file_hash(path) for number, path in versions().items()}

@@ -69,6 +69,7 @@ def test_a_canary_is_drawn_into_a_whole_picture_and_nothing_else_is_left(tmp_pat
     assert content[-8:-4] == b"IEND"
 
 
+@pytest.mark.long
 def test_a_single_look_without_a_request_is_drawn_too(tmp_path):
     canary.plot_analyses(tmp_path / "rollout.png", "0002-canary", looks(1))
     assert (tmp_path / "rollout.png").stat().st_size > 5_000

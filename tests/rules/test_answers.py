@@ -241,6 +241,7 @@ def test_a_proof_ends_with_what_it_measured_each_figure_once(proofs, capfd):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -82,6 +82,7 @@ def test_the_bill_holds_the_whole_lock_with_its_hashes(tmp_path, monkeypatch):
     assert bill["metadata"]["component"]["name"] == "mlops-pipeline"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_package_without_a_hash_is_refused(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text("numpy==2.4.0\n")

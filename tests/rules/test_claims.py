@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import PurePosixPath
 
+import pytest
+
 from tests.rules import tree
 
 PAGES = [
@@ -111,6 +113,7 @@ def test_every_benchmark_that_a_file_names_exists(name: str) -> None:
     assert {f"measure M={one}" for one in named} - tree.offered() == set()
 
 
+@pytest.mark.long
 @tree.each(PAGES)
 def test_every_path_in_a_page_is_in_git_or_written_by_a_stage(page: str) -> None:
     assert [s for s in _spans(page) if _looks_like_a_path(s) and not _exists(s)] == []

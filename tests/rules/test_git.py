@@ -58,6 +58,7 @@ def _python() -> list[str]:
     return [name for name in tree.files() if name.endswith(".py")]
 
 
+@pytest.mark.long
 def test_git_is_called_by_one_function() -> None:
     found = {n for n in _python() if _commands(tree.parsed(n), "git")}
     assert found - {"tests/rules/test_git.py", PACKAGES} == {DOOR, *BY_HAND}

@@ -129,6 +129,7 @@ def test_a_short_limit_is_found(code: str) -> None:
     assert limits(ast.parse(code.replace("0", "0000").replace("5", "5000"))) == []
 
 
+@pytest.mark.long
 @tree.each(TESTS)
 def test_no_assertion_rests_on_a_duration(name: str) -> None:
     assert judged(tree.parsed(name)) == []

@@ -57,6 +57,7 @@ def test_a_pattern_that_is_known_to_be_linear_passes(pattern: str, how: str) -> 
     assert linear.slow(pattern, how=how) == ""
 
 
+@pytest.mark.long
 @pytest.mark.answer("model-security")
 @pytest.mark.parametrize("one", USED, ids=lambda one: f"{one.file} {one.source}"[:120])
 def test_a_pattern_takes_time_linear_in_its_text(one: Used) -> None:

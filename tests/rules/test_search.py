@@ -18,6 +18,7 @@ def _rows(kind: str) -> list[tuple[str, str]]:
     return [(words, slug) for slug, many in PHRASINGS[kind].items() for words in many]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "slug"), _rows("first"))
 def test_a_question_leads_to_its_page_at_once(words: str, slug: str) -> None:
     assert find(words).slug == slug
@@ -84,6 +85,7 @@ def test_a_page_that_does_not_ask_it_is_called_the_closest_before_it_is_shown(
     assert said == [f"Q={one.slug}" for one in others[:2]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [

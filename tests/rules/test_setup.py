@@ -133,6 +133,7 @@ def test_a_checkout_of_another_owner_is_refused_before_anything_is_installed(
     assert not (folder / ".venv").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "way", [{"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}, {"PIP_NO_INDEX": "1"}], ids=str
@@ -491,6 +492,7 @@ def test_a_lock_falls_into_its_entries_and_nothing_is_lost() -> None:
     assert [name for name, _ in requirements.entries(apart)] == list(requirements.OPTIONAL)
 
 
+@pytest.mark.long
 def test_the_size_that_set_up_and_the_readme_state_is_that_of_an_environment() -> None:
     """Within a half of it: systems differ, and what tests put beside the lock's packages."""
     stated = f"{setup.GIGABYTES} GB"

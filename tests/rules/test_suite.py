@@ -47,6 +47,7 @@ def test_what_passes_ends_with_pytests_line_for_each_half_and_what_was_left_out(
     assert done.stdout.splitlines()[-1] == "test: everything was tested here"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("unit", "flow", "named"),
     [
@@ -78,6 +79,7 @@ MARKED = "import pytest\n\n" + "\n\n".join(
 """Four tests that fail, so that what ran is what is named."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("asked", "name"), [([], "plain"), (["long"], "long")])
 def test_each_test_is_run_by_one_command(tmp_path, asked, name):
     done = run(tmp_path, MARKED, MARKED, *asked)

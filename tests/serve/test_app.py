@@ -405,6 +405,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_cannot_be_answered_is_refused_with_the_reason(served, wrong):
     path, body, code, reason = WRONG[wrong]

@@ -66,6 +66,7 @@ def test_the_document_names_every_route(api):
     assert {"/predict", "/v2/models/{name}/versions/{version}/infer"} <= paths
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_nothing_that_is_asked_makes_an_error_of_the_server(
     api, mode, record_property: Callable[[str, object], None]

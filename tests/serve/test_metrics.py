@@ -57,6 +57,7 @@ def test_two_servers_count_apart():
     assert other.value("serve_invalid_predictions_total") == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_process_counts_for_itself_though_feast_was_imported_first(tmp_path):
     """Feast says that numbers are to be kept in files; whichever comes first, ours are not."""

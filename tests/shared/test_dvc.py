@@ -67,6 +67,7 @@ def test_a_rebuilt_checkout_uses_its_own_cache_and_the_users_remote(started, sha
     assert "core.remote=local" in found
 
 
+@pytest.mark.long
 def test_what_only_this_checkout_has_is_named_with_the_cache_that_lacks_it(judged, beside):
     (beside / "dvc.lock").write_bytes(Path("dvc.lock").read_bytes())
     dvc_lock.use_cache(beside)
@@ -106,6 +107,7 @@ def _by_make(*arguments):
     return done.returncode, done.stdout
 
 
+@pytest.mark.long
 def test_no_advice_of_dvc_reaches_the_reader_of_make_and_its_errors_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project.git("init", "--quiet")

@@ -88,6 +88,7 @@ def test_every_md5_is_the_one_that_dvc_gives(judged):
     assert seen == 1  # a folder is among them
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_is_pushed_here_is_pulled_elsewhere_and_what_is_gone_or_changed_is_named(
     judged, tmp_path_factory, monkeypatch
@@ -163,6 +164,7 @@ def test_the_graph_of_the_small_project_is_the_real_one_without_what_it_lacks():
     }.items()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("left", [".DS_Store", "._roc.html", "Thumbs.db", ".ipynb_checkpoints/a"])
 def test_what_a_file_manager_leaves_changes_no_hash_and_runs_nothing_again(judged, left):

@@ -73,6 +73,7 @@ def state(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["a linked worktree", "the checkout itself"])
 def test_a_hook_that_runs_our_commands_changes_nothing_of_the_users(started, tmp_path_factory, way):

@@ -59,6 +59,7 @@ def test_the_replay_of_a_copied_project_is_refused_with_both_names(
         installation.require_home()
 
 
+@pytest.mark.long
 def test_a_replay_that_was_adopted_commits_to_its_own_project(replaying, tmp_path, monkeypatch):
     shutil.copytree(replaying, tmp_path / "copy", symlinks=True)
     before = contents(replaying)
@@ -154,6 +155,7 @@ def test_a_project_and_its_replay_are_at_home_however_git_keeps_them(started, la
     installation.require_home()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_replay_is_adopted_by_a_moved_project_however_git_keeps_it(
     started, layout, tmp_path, monkeypatch

@@ -106,6 +106,7 @@ def test_a_landing_is_served_from_its_next_minute_on(world, tmp_path):
     assert served["aircraft_age"].tolist()[2] == 1.0
 
 
+@pytest.mark.long
 def test_an_hour_without_pushes_is_repaired_by_the_batch(world, tmp_path):
     """Nothing is pushed; at each full hour the rows on disk are materialized."""
     rows, raw = (
@@ -118,6 +119,7 @@ def test_an_hour_without_pushes_is_repaired_by_the_batch(world, tmp_path):
     assert served[NAMES].equals(expected)
 
 
+@pytest.mark.long
 def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     first = world.asked["predict_at"].min() - pd.Timedelta(hours=8)
     known = world.weather[world.weather["observed_utc"] < first]

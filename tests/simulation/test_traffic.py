@@ -91,6 +91,7 @@ def test_when_a_flight_is_asked_for_the_store_holds_what_the_offline_join_found(
     assert stands_as_joined(traffic) > 5 * len(traffic.at)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [1, 17, 40])
 def test_who_goes_on_later_finds_the_store_as_it_would_have_been(traffic, place):
     left = traffic.since(place)

@@ -208,6 +208,7 @@ def test_the_page_draws_each_trial_across_its_settings_to_its_loss(seen):
 # The proposal.
 
 
+@pytest.mark.long
 @proof
 def test_a_search_proposes_an_edit_that_training_takes_and_changes_no_file(started):
     """The planted settings have one tree, and the search finds better ones."""

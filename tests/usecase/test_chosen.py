@@ -28,6 +28,7 @@ def test_this_checkout_serves_flights() -> None:
     assert chosen.USECASE is FLIGHTS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["name: boats\n", "name: flights\nyear: 2013\n", ""])
 def test_a_use_case_that_there_is_not_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
     for name in ("pipeline", "configs"):

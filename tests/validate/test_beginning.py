@@ -40,6 +40,7 @@ def test_every_day_up_to_the_last_has_to_be_there_and_no_later_one(reference):
     assert [rule.max_value for rule in own] == [pd.Timestamp("2013-05-13", tz="America/New_York")]
 
 
+@pytest.mark.long
 def test_the_beginning_of_every_month_passes_what_is_asked_of_it(
     published_year, reference, record_property: Callable[[str, object], None]
 ):

@@ -169,12 +169,14 @@ def test_a_month_of_another_schema_is_refused_for(
     record_property("changes of columns and types that stop a month", len(SCHEMA_FAULTS))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("change", "rules"), FLIGHT_FAULTS)
 def test_a_month_of_flights_is_refused_for(change: Change, rules: list[str], february: Any) -> None:
     judgement = february("flights", change(flights(month="2013-02")))
     assert set(rules) <= {outcome.rule for outcome in judgement.refusals}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
@@ -322,6 +324,7 @@ def digests() -> dict[str, str]:
     return {str(path): file_hash(path) for path in files}
 
 
+@pytest.mark.long
 def test_what_is_accepted_set_aside_and_reported_is_the_same_bytes_on_every_run(
     arrived: Path,
 ) -> None:
@@ -345,6 +348,7 @@ def test_what_is_accepted_set_aside_and_reported_is_the_same_bytes_on_every_run(
     }
 
 
+@pytest.mark.long
 def test_a_refusal_names_rule_row_and_next_command_and_accepts_nothing(arrived: Path) -> None:
     write_parquet(snapshot_path(VALIDATE, "flights", "2013-02"), flights(rows=31))
     half = flights(month="2013-02", origin="JFK")[::2].reset_index(drop=True)

@@ -1,6 +1,8 @@
 """Reading configs/<stage>.yaml into its frozen, typed section."""
 
+import copy
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -66,9 +68,7 @@ def read_values(path: Path) -> Any:
     except ValueError as error:
         raise ConfigError(f"{path} is no config: {error}; see `git diff {path}`") from error
     try:
-        text = content.decode()
-        values = yaml.load(text, _Loader)
-        leaks = [*secrets.find(values), *_in_lines(text)]
+        values, leaks = _parse(content.decode())
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not YAML: {_problem(error)}; correct it (`git diff {path}`)"
@@ -80,13 +80,15 @@ def read_values(path: Path) -> Any:
             "correct it, make the secret void, and name an address that needs one in the "
             f"environment: {', '.join(REGISTRY.values())}"
         )
-    return values
+    return copy.deepcopy(values)
 
 
-def _in_lines(text: str) -> list[tuple[str, str]]:
-    """Secrets in lines, also outside of values, as in a comment."""
-    lines = enumerate(text.splitlines(), 1)
-    return [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+@lru_cache(maxsize=64)
+def _parse(text: str) -> tuple[Any, list[tuple[str, str]]]:
+    """A config's values and its secrets, in comments too; a loop reads the same text each day."""
+    values, lines = yaml.load(text, _Loader), enumerate(text.splitlines(), 1)
+    leaks = [(f"line {number}", kind) for number, line in lines for kind in secrets.kinds(line)]
+    return values, [*secrets.find(values), *leaks]
 
 
 def _problem(error: Exception) -> str:

@@ -59,6 +59,7 @@ def test_promtool_takes_the_rules():
     assert f"{len(ALERTS) + len(RECORDED)} rules found" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scene", [*SCENES, scenes.ALONE], ids=str)
 def test_exactly_these_alerts_fire_when(scene, tmp_path):
     passed, said = promtool(tmp_path, TEXT, scene.test())

@@ -28,6 +28,7 @@ FLIGHT, OTHER = "2013-04-18/UA/1/EWR", "2013-04-18/UA/2/EWR"
 # The fold.
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_100_000_labels_late_shuffled_twice_and_corrected_say_what_they_say_in_order(seed):

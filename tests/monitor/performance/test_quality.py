@@ -113,6 +113,7 @@ def _drawn(late, risk, day, statistic, bootstrap):
         yield statistic(late[np.concatenate(rows)], risk[np.concatenate(rows)])
 
 
+@pytest.mark.long
 @pytest.mark.answer("data-scientist")
 def test_days_that_move_together_give_a_wider_interval_than_flights_by_themselves(
     record_property: Callable[[str, object], None],

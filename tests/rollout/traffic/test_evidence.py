@@ -302,6 +302,7 @@ def test_in_a_shadow_both_answers_are_waited_for(at_work, monkeypatch):
     assert clock.now == waited
 
 
+@pytest.mark.long
 def test_a_request_that_was_answered_late_is_judged_anew(at_work, monkeypatch):
     monkeypatch.setattr(module, "time", Clock())
     edge(at_work, "one")

@@ -239,6 +239,7 @@ def in_a_child(fault):
     return [int(one) for one in done.stdout.split()], len(done.stderr)
 
 
+@pytest.mark.long
 def test_each_fault_takes_what_it_is_called_after():
     (memory, _, _), _ = in_a_child("leak")
     (_, files, _), _ = in_a_child("files")
