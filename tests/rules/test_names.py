@@ -59,10 +59,11 @@ def _names() -> dict[str, Homes]:
 
 
 @cache
-def _taken() -> Counter[str]:
-    """What files import by its name and without its module, and how many do, as dotted names."""
+def _takers(module: str) -> list[str]:
+    """The files that import names out of a module; those of the recipe stay as they are."""
+    start = f"from {module} import "
     files = [name for name in tree.files() if name.endswith(".py") and name not in RECIPE]
-    return Counter(dotted for name in files for dotted in tree.imported(name))
+    return [name for name in files if start in tree.read(name)]
 
 
 @cache
@@ -124,8 +125,10 @@ def _is_said_with_its_module(name: str, homes: Homes) -> bool:
 
 def _is_apart(name: str, file: str) -> bool:
     """Whether no file takes it out of its module, or training does and so pins it."""
-    dotted = f"{tree.module_of(file)}.{name}"
-    return not _taken()[dotted] or dotted in _pinned()
+    module = tree.module_of(file)
+    dotted = f"{module}.{name}"
+    taken = any(dotted in tree.imported(one) for one in _takers(module))
+    return dotted in _pinned() or not taken
 
 
 def _unexplained() -> dict[str, list[str]]:
